@@ -1,0 +1,184 @@
+"""The contract every adapter keeps, on one page.
+
+A module `adapters/<name>/adapter.py` (or an entry point in the group `bench.adapters`) has a
+class `Adapter` that follows this protocol and can be made without arguments. Making it touches
+nothing; `build` is the first call that may import a framework's heavy parts or use a device.
+
+Order of calls in a worker: `build` once; then `train` once in a training job, or
+`preprocess`, `infer`, `postprocess` many times. The harness owns the clock: an adapter has no
+stopwatch, no targets and no file handles beyond its weights. `adapters/README.md` numbers the
+rules that the harness checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import JsonValue
+
+from bench.errors import Unsupported
+from bench.predictions import LabelMap, Prediction, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+__all__ = [
+    "Adapter",
+    "Batch",
+    "DeviceTimer",
+    "Progress",
+    "Raw",
+    "Split",
+    "TrainingData",
+    "TrainingResult",
+    "Unsupported",
+    "predict",
+]
+
+Batch: TypeAlias = Any
+"""Whatever `preprocess` hands to `infer`; the harness never looks inside."""
+
+Raw: TypeAlias = Any
+"""Whatever `infer` hands to `postprocess`; the harness never looks inside."""
+
+
+class Split(Protocol):
+    """A split of a data set with its truths, for training only."""
+
+    def __len__(self) -> int: ...
+    def image(self, index: int) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        ...
+
+    def semantic(self, index: int) -> LabelMap:
+        """Its class ids, uint8, (H, W); 255 = void."""
+        ...
+
+    def truth(self, index: int) -> Prediction:
+        """Its truth in the form of the task that is trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training job may look at: the training and the validation split, never the scored one."""
+
+    train: Split
+    val: Split
+    task: TaskSpec
+
+
+class Progress(Protocol):
+    """Where `train` reports; every call lands in `training.jsonl` at once."""
+
+    def planned(self, *, steps: int | None, seconds: float | None) -> None:
+        """Say how long training will be, for the progress bar."""
+        ...
+
+    def step(self, *, step: int, images: int, train_s: float, loss: float, learning_rate: float) -> None:
+        """Report an optimiser step: steps and images so far, seconds spent training so far."""
+        ...
+
+    def validated(self, *, step: int, images: int, train_s: float, values: dict[str, float]) -> None:
+        """Report a validation, for example `{"val_loss": 0.41, "val_mean_iou": 0.62}`."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` leaves behind.
+
+    Attributes:
+        weights: File or folder under `out` that `build(weights=...)` reads back.
+        steps, images: Optimiser steps and images seen.
+        train_s: Wall-clock seconds in training steps.
+        not_honoured: Recipe fields the framework cannot honour -> why.
+        self_reported: The framework's own validation scores.
+    """
+
+    weights: Path
+    steps: int
+    images: int
+    train_s: float
+    not_honoured: dict[str, str]
+    self_reported: dict[str, float]
+
+
+class DeviceTimer(Protocol):
+    """A pair of device events on the stream in use (CUDA); driven by the harness only."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def elapsed_ms(self) -> float:
+        """Device time between the two events; waits for the second."""
+        ...
+
+
+class Adapter(Protocol):
+    """One framework behind the common interface.
+
+    Attributes:
+        fused_stages: Stages this adapter cannot separate, for example `("preprocess+infer",)`.
+    """
+
+    fused_stages: tuple[str, ...]
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network and load its weights; `weights=None` means untrained, seeded weights.
+
+        Raises:
+            Unsupported: If this model, task or target cannot be had here.
+            BenchError: If an option of the model card or the weight file is wrong.
+        """
+        ...
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train the built network; resumes from a checkpoint in `out` if there is one.
+
+        An adapter that cannot train raises `Unsupported`.
+        """
+        ...
+
+    def preprocess(self, images: Sequence[RgbImage]) -> Batch:
+        """Turn host images, each uint8 (H, W, 3), into a batch that lies on the device."""
+        ...
+
+    def infer(self, batch: Batch) -> Raw:
+        """Forward pass only; ends with raw output on the device."""
+        ...
+
+    def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
+        """Turn raw output into host predictions at the ORIGINAL image sizes."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle; nothing to do on a CPU."""
+        ...
+
+    def device_timer(self) -> DeviceTimer | None:
+        """Return a fresh pair of device events, or None where the device has none."""
+        ...
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory; nothing to do on a CPU."""
+        ...
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated on the device since the last reset, or None on a CPU."""
+        ...
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built model: `parameters`, `trainable_parameters`, `weights_bytes`,
+        `device_name`, `threads` (library -> count, read back). Leave out what is not known."""
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """Package -> version of everything that can change a result."""
+        ...
+
+
+def predict(adapter: Adapter, images: Sequence[RgbImage]) -> list[Prediction]:
+    """Return predictions for images of any sizes: preprocess + infer + postprocess."""
+    sizes = [Size(*image.shape[:2]) for image in images]
+    return adapter.postprocess(adapter.infer(adapter.preprocess(images)), sizes)

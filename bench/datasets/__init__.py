@@ -1,0 +1,82 @@
+"""The contract of a data set: one file per data set or on-disk format, named as suites name it.
+
+A module `bench/datasets/<name>.py` has
+
+* a module docstring: what it is, its source, its terms of use, how its splits are made;
+* `class Options(Record)`: what a suite may set; strict, with defaults;
+* `def open_dataset(options: Options) -> Dataset`: cheap; raises `DatasetError` with the way to
+  obtain missing files. Opening reads an index at most, never all images.
+
+`image` and `target` are separate calls so that a worker that predicts or times can be handed the
+images alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
+from bench.records import ClassSpec, Size, TaskKind
+
+__all__ = ["Dataset", "Truth"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All that is known about one image; the three forms come from one scene and agree.
+
+    Attributes:
+        semantic: Class ids, 255 = void.
+        instances: Visible masks of things, crowds marked; None where the data set has none.
+        panoptic: Segments of things and stuff, 0 = void; None where the data set has none.
+    """
+
+    semantic: SemanticMap
+    instances: Instances | None = None
+    panoptic: Panoptic | None = None
+
+    def of(self, kind: TaskKind) -> Prediction | None:
+        """The truth in the form of a task, or None."""
+        return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
+
+
+class Dataset(Protocol):
+    """Images with truths, by split.
+
+    Attributes:
+        classes: The label space; class id = position.
+        tasks: Forms of truth that `target` gives.
+        source: Where it comes from, one line.
+        licence: Its terms, one line.
+    """
+
+    classes: tuple[ClassSpec, ...]
+    tasks: tuple[TaskKind, ...]
+    source: str
+    licence: str
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, in order."""
+        ...
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Image ids of a split, in a fixed order; file-name safe and unique over all splits."""
+        ...
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3), RGB."""
+        ...
+
+    def target(self, image_id: str) -> Truth:
+        """Its truth at the image's own size."""
+        ...
+
+    def size(self, image_id: str) -> Size:
+        """Its size, without decoding it."""
+        ...
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 in hex that changes when any image or truth of the split may have changed."""
+        ...

@@ -1,0 +1,59 @@
+"""The contract of a metric: one file per metric, named as suites and reports name it.
+
+A module `bench/metrics/<name>.py` has a docstring with the five headings *What it measures,
+Definition, When undefined, Differs from, Source*, and `class Metric` that follows the protocol
+below. A metric sees arrays, never a framework.
+
+Scoring is in two steps so that intervals are cheap: `observe` turns one image into sufficient
+statistics (integers), and `score` turns the stack of all images into a `Score`. Metrics with the
+same `statistic` share one pass over the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.predictions import Prediction
+from bench.records import ClassSpec, Score, TaskKind
+
+__all__ = ["Metric"]
+
+
+class Metric(Protocol):
+    """One quantity with one definition.
+
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables, for example `mIoU`.
+        tasks: Task kinds it scores.
+        higher_is_better: Direction.
+        statistic: Name of its sufficient statistic; metrics that share it share `observe`.
+        definition: One line that stands in every record.
+    """
+
+    name: str
+    version: int
+    label: str
+    tasks: tuple[TaskKind, ...]
+    higher_is_better: bool
+    statistic: str
+    definition: str
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Sufficient statistics of one image."""
+        ...
+
+    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """The score over all images, with its 95 % interval over images.
+
+        Args:
+            statistics: Stack of what `observe` returned, shape (N, ...).
+            classes: The label space.
+            seed: Of the bootstrap.
+        """
+        ...

@@ -1,0 +1,277 @@
+"""What a model predicts and what is true: checked arrays that can be stored and read back.
+
+The same three types hold predictions and truths, so a metric never sees a framework's format.
+All maps have the ORIGINAL image size. Construction checks shapes, dtypes and ids, and raises
+`ShapeError` naming the image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.records import IGNORE_LABEL, Size
+
+RgbImage: TypeAlias = NDArray[np.uint8]
+"""A decoded image: uint8, shape (H, W, 3), RGB."""
+
+LabelMap: TypeAlias = NDArray[np.uint8]
+"""Class ids, uint8, shape (H, W); `IGNORE_LABEL` marks pixels that are not scored."""
+
+
+@dataclass(frozen=True)
+class SemanticMap:
+    """One class id per pixel.
+
+    Attributes:
+        labels: uint8, shape (H, W); `IGNORE_LABEL` (255) = void in a truth, "names no class" in
+            a prediction.
+    """
+
+    labels: LabelMap
+
+    @property
+    def size(self) -> Size:
+        """Size of the map."""
+        return Size(*self.labels.shape)
+
+    def content_hash(self) -> str:
+        """SHA-256 over size and labels, in hex: equal hashes mean equal predictions."""
+        return _hash(self.labels)
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Scored binary masks that may overlap.
+
+    Attributes:
+        masks: bool, shape (N, H, W).
+        class_ids: int64, shape (N,).
+        scores: float64, shape (N,), 0-1; ones in a truth.
+        crowd: bool, shape (N,); only a truth has crowds.
+    """
+
+    masks: NDArray[np.bool_]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+
+    @property
+    def size(self) -> Size:
+        """Size of the masks."""
+        return Size(*self.masks.shape[1:])
+
+    def content_hash(self) -> str:
+        """SHA-256 over masks, classes and scores rounded to 1e-6, in hex."""
+        return _hash(np.packbits(self.masks), self.class_ids, np.round(self.scores, 6), np.array(self.masks.shape))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a panoptic map."""
+
+    id: int
+    class_id: int
+    crowd: bool = False
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Panoptic:
+    """A partition of the image into segments.
+
+    Attributes:
+        segment_ids: int32, shape (H, W); 0 = void.
+        segments: One entry per id that occurs in the map.
+    """
+
+    segment_ids: NDArray[np.int32]
+    segments: tuple[Segment, ...] = field(default=())
+
+    @property
+    def size(self) -> Size:
+        """Size of the map."""
+        return Size(*self.segment_ids.shape)
+
+    def content_hash(self) -> str:
+        """SHA-256 over the map and its segments, in hex."""
+        table = np.array([(s.id, s.class_id, s.crowd) for s in self.segments], dtype=np.int64)
+        return _hash(self.segment_ids, table)
+
+
+Prediction: TypeAlias = SemanticMap | Instances | Panoptic
+
+
+def _hash(*arrays: NDArray[np.generic]) -> str:
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def check_prediction(
+    prediction: object, *, kind: str, num_classes: int, size: Size, image_id: str, model: str
+) -> Prediction:
+    """Return the prediction if it keeps the contract of `Adapter.postprocess`.
+
+    Args:
+        prediction: What the adapter returned for one image.
+        kind: Task kind the adapter was built for.
+        num_classes: K; class ids are 0..K-1.
+        size: Original size of the image.
+        image_id: For the message.
+        model: For the message.
+
+    Raises:
+        ShapeError: Naming the model, the image, what came and what was expected.
+    """
+    expected = {"semantic": SemanticMap, "instance": Instances, "panoptic": Panoptic}[kind]
+    where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
+    if not isinstance(prediction, expected):
+        raise ShapeError(
+            f"{where} a {type(prediction).__name__}; a {kind} model must return {expected.__name__}. "
+            "See adapters/README.md, rule 3."
+        )
+    if isinstance(prediction, SemanticMap):
+        _check_array(prediction.labels, np.uint8, tuple(size), "labels", where)
+        unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != IGNORE_LABEL)]
+        if unknown.size:
+            raise ShapeError(
+                f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {IGNORE_LABEL} "
+                "for no class. See adapters/README.md, rule 5."
+            )
+    elif isinstance(prediction, Instances):
+        count = len(prediction.class_ids)
+        _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
+        _check_array(prediction.class_ids, np.int64, (count,), "class_ids", where)
+        _check_array(prediction.scores, np.float64, (count,), "scores", where)
+        _check_ids(prediction.class_ids, num_classes, where)
+        if count and not ((prediction.scores >= 0) & (prediction.scores <= 1)).all():
+            raise ShapeError(f"{where} scores outside 0-1. See adapters/README.md, rule 5.")
+    else:
+        _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
+        _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
+        present, listed = set(np.unique(prediction.segment_ids)) - {0}, {s.id for s in prediction.segments}
+        if present != listed:
+            raise ShapeError(
+                f"{where} segment ids {sorted(present ^ listed)[:5]} that are in the map or in the list but not in "
+                "both. See adapters/README.md, rule 5."
+            )
+    return prediction
+
+
+def _check_array(array: object, dtype: type[np.generic], shape: tuple[int, ...], name: str, where: str) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ShapeError(
+            f"{where} {name} as {type(array).__name__}; a host NumPy array is expected. See adapters/README.md, rule 3."
+        )
+    if array.shape != shape or array.dtype != dtype:
+        raise ShapeError(
+            f"{where} {name} of shape {array.shape} and dtype {array.dtype}; expected {shape} and "
+            f"{np.dtype(dtype)}. postprocess() must return masks at the original size. See adapters/README.md, rule 4."
+        )
+
+
+def _check_ids(class_ids: NDArray[np.int64], num_classes: int, where: str) -> None:
+    bad = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
+    if bad.size:
+        raise ShapeError(
+            f"{where} class id {int(bad[0])}; valid ids are 0..{num_classes - 1}. See adapters/README.md, rule 5."
+        )
+
+
+# --------------------------------------------------------------------------- on disk
+
+
+def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
+    """Write one prediction under `folder` as `stem.png` and, where needed, `stem.json`.
+
+    Semantic maps become 8-bit PNG (pixel = class id). Panoptic maps become the COCO id-PNG
+    (id = R + 256 G + 65536 B) with their segments in JSON. Instances become JSON with run
+    lengths in COCO's order (column-major, starting with zeros).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(prediction, SemanticMap):
+        write_png(folder / f"{stem}.png", prediction.labels)
+    elif isinstance(prediction, Panoptic):
+        ids = prediction.segment_ids
+        rgb = np.stack([ids & 255, (ids >> 8) & 255, (ids >> 16) & 255], axis=-1).astype(np.uint8)
+        write_png(folder / f"{stem}.png", rgb)
+        rows = [{"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments]
+        (folder / f"{stem}.json").write_text(json.dumps({"segments": rows}), encoding="utf-8")
+    else:
+        rows = [
+            {"class_id": int(c), "score": float(s), "crowd": bool(k), "counts": run_lengths(m)}
+            for m, c, s, k in zip(
+                prediction.masks, prediction.class_ids, prediction.scores, prediction.crowd, strict=True
+            )
+        ]
+        text = json.dumps({"size": list(prediction.size), "instances": rows})
+        (folder / f"{stem}.json").write_text(text, encoding="utf-8")
+
+
+def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
+    """Read back what `save_prediction` wrote; raises `ShapeError` if a file is damaged."""
+    if kind == "semantic":
+        return SemanticMap(read_png(folder / f"{stem}.png"))
+    document = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+    if kind == "panoptic":
+        rgb = read_png(folder / f"{stem}.png").astype(np.int32)
+        return Panoptic(
+            segment_ids=rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2],
+            segments=tuple(Segment(**row) for row in document["segments"]),
+        )
+    size, rows = Size(*document["size"]), document["instances"]
+    masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
+    return Instances(
+        masks=np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_),
+        class_ids=np.array([row["class_id"] for row in rows], dtype=np.int64),
+        scores=np.array([row["score"] for row in rows], dtype=np.float64),
+        crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
+    )
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
+    """Return COCO run lengths of a mask: column-major, the first run counts zeros.
+
+    >>> run_lengths(np.array([[False, True], [True, True]]))
+    [1, 3]
+    """
+    flat = mask.ravel(order="F")
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [flat.size]]))
+    runs = [int(length) for length in lengths]
+    return [0, *runs] if flat.size and flat[0] else runs
+
+
+def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
+    """Return the mask of COCO run lengths, bool, shape `size`."""
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(size, order="F")
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a grey (H, W) or RGB (H, W, 3) uint8 array as PNG; the bytes are deterministic."""
+    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ShapeError(f"cannot encode {path.name}: array of shape {pixels.shape} and dtype {pixels.dtype}")
+    path.write_bytes(encoded.tobytes())
+
+
+def read_png(path: Path) -> NDArray[np.uint8]:
+    """Read a PNG as stored: grey (H, W) or RGB (H, W, 3), uint8."""
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ShapeError(f"{path} is not a readable PNG; delete its job folder and run the suite again")
+    rgb = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return np.asarray(rgb, dtype=np.uint8)

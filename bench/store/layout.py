@@ -1,0 +1,76 @@
+"""Where things live under `results/`; the only module that knows file names.
+
+```
+results/<suite>/<run>/
+    suite.yaml  plan.json  environment.json          what was asked, and where
+    jobs/<kind>-<case>-<replicate>-<key>/            one folder per job: the whole protocol
+        job.json  outcome.json  worker.log
+        predictions/  training.jsonl  weights/  samples.npz  audit/  telemetry.npz
+    scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
+    report.md  *.png  results.csv  results.json
+```
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+JOB = "job.json"
+OUTCOME = "outcome.json"
+WORKER_LOG = "worker.log"
+PREDICTIONS = "predictions"
+PREDICTION_INDEX = "index.json"
+TRAINING_LOG = "training.jsonl"
+WEIGHTS = "weights"
+SAMPLES = "samples.npz"
+AUDIT = "audit"
+TELEMETRY = "telemetry.npz"
+PLAN = "plan.json"
+SUITE = "suite.yaml"
+ENVIRONMENT = "environment.json"
+REPORT = "report.md"
+
+
+def slug(text: str) -> str:
+    """Return a file-name-safe form of a name.
+
+    >>> slug("unet/transposed@shapes cpu fp32")
+    'unet-transposed@shapes-cpu-fp32'
+    """
+    return re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run of one suite."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run, a UTC time stamp."""
+        return self.path.name
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+        return self.path.parent.name
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of all job folders."""
+        return self.path / "jobs"
+
+    def job(self, kind: str, case_id: str, replicate: int, key: str) -> Path:
+        """Folder of one job."""
+        return self.jobs / f"{kind}-{slug(case_id)}-r{replicate}-{key[:12]}"
+
+    def scores(self, case_id: str) -> Path:
+        """File with the scores of a case."""
+        return self.path / "scores" / f"{slug(case_id)}.json"
+
+    def statistics(self, case_id: str) -> Path:
+        """File with the per-image sufficient statistics of a case, for paired comparison."""
+        return self.path / "statistics" / f"{slug(case_id)}.npz"
