@@ -18,15 +18,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-import bench.datasets
-import bench.metrics
 from pydantic import JsonValue
 
+import bench.datasets
+import bench.metrics
 from bench.adapter import Adapter
 from bench.datasets import Dataset
 from bench.errors import PluginError, did_you_mean
 from bench.metrics import Metric
-
 
 ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
 """Environment variable with further adapter folders, separated as in PATH."""

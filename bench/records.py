@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 RECORDS_VERSION = 1
 IGNORE_LABEL = 255
@@ -167,6 +167,12 @@ class Budget(Record):
     steps: int | None = Field(default=None, ge=1)
     seconds: float | None = Field(default=None, gt=0)
 
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Budget:
+        if self.epochs is None and self.steps is None and self.seconds is None:
+            raise ValueError("a budget needs at least one of epochs, steps and seconds")
+        return self
+
 
 class Recipe(Record):
     """How a model is trained; mapped by each adapter to its framework's own trainer.
@@ -183,7 +189,8 @@ class Recipe(Record):
         loss: Named loss of `adapters/_torch/losses.py`.
         flip: Mirror images left-right at random, with their masks.
         image_size: (height, width) that training images are resized to; None keeps their own.
-        device, precision, threads, channels_last: As in `Target`, for training.
+        device, precision, threads, channels_last: As in `Target`, for training; a job's recipe has
+            its device resolved.
         validate_every: Epochs between validations; None validates only at the end.
         checkpoint_every_s: Wall-clock seconds between resume checkpoints.
         seed: Of the initial weights, the image order and the augmentation.
@@ -200,7 +207,7 @@ class Recipe(Record):
     loss: str = "cross_entropy"
     flip: bool = True
     image_size: Size | None = None
-    device: str = "cpu"
+    device: str = "auto"
     precision: Precision = "fp32"
     threads: int | None = Field(default=None, ge=1)
     channels_last: bool = False

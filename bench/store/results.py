@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.records import Case, CaseScores, Job, Outcome, Record, Status, TaskSpec
+from bench.records import Case, CaseScores, Job, Outcome, Record, Status, TaskKind, TaskSpec
 from bench.store.layout import RunFolder
 
 
@@ -30,6 +30,8 @@ class Plan(Record):
     Attributes:
         suite: Name of the suite.
         title: Its heading.
+        source: The suite's file as it was given on the command line.
+        task: Form of prediction that is scored.
         metrics: Metric names, the first is the headline.
         cases: In the order of the suite.
         planned_at: UTC, ISO 8601.
@@ -38,6 +40,8 @@ class Plan(Record):
 
     suite: str
     title: str
+    source: str
+    task: TaskKind
     metrics: tuple[str, ...]
     cases: tuple[PlannedCase, ...]
     planned_at: str

@@ -1,0 +1,67 @@
+"""Model cards: `adapters/<adapter>/models/<card>.yaml`, named `<adapter>/<card>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import JsonValue, ValidationError
+
+from bench.errors import PluginError, did_you_mean
+from bench.plugins import adapter_folders
+from bench.records import ModelSpec, Record, TaskKind
+
+
+class Card(Record):
+    """A model card as it is written."""
+
+    description: str
+    task: TaskKind
+    options: dict[str, JsonValue] = {}
+    weights: str | None = None
+    trainable: bool = True
+
+
+def card_files() -> dict[str, Path]:
+    """Card name -> file, over all adapters."""
+    return {
+        f"{adapter}/{file.stem}": file
+        for adapter, folder in sorted(adapter_folders().items())
+        for file in sorted((folder / "models").glob("*.yaml"))
+    }
+
+
+def read_card(name: str) -> Card:
+    """Read a card by name.
+
+    Raises:
+        PluginError: If there is no such card, naming the nearest, or it is not a valid card.
+    """
+    files = card_files()
+    if name not in files:
+        raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
+    try:
+        return Card.model_validate(yaml.safe_load(files[name].read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise PluginError(f"{files[name]} is not a valid model card: {' '.join(str(error).split())}") from None
+
+
+def resolve_model(
+    name: str, *, label: str | None = None, options: dict[str, JsonValue] | None = None, weights: str | None = None
+) -> ModelSpec:
+    """Return a card as a `ModelSpec`, with the given options in place of the card's.
+
+    Raises:
+        PluginError: As `read_card`.
+    """
+    card = read_card(name)
+    return ModelSpec(
+        name=name,
+        label=label or name,
+        adapter=name.split("/", 1)[0],
+        task=card.task,
+        description=card.description,
+        options={**card.options, **(options or {})},
+        weights=weights or card.weights,
+        trainable=card.trainable,
+    )

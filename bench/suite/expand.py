@@ -1,0 +1,199 @@
+"""Suite -> cases: every model on every data set on every target, minus what is left out.
+
+Pure: the same suite gives the same cases with the same ids in the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.errors import PluginError, SuiteError, did_you_mean
+from bench.plugins import dataset_names, metric_names
+from bench.records import Case, DatasetSpec, ModelSpec, Recipe, Target, TaskKind, as_json_dict
+from bench.suite.cards import resolve_model
+from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
+
+
+def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
+    """Return the cases of a suite.
+
+    Args:
+        suite: As loaded.
+        auto_device: What `device: auto` means on this machine, `cpu` or `cuda`.
+        source: The suite's file, for messages and for resolving relative weight paths.
+
+    Raises:
+        SuiteError: If a name is unknown, a label is used twice, or no case is left.
+    """
+    _check_names(suite, source)
+    models = [(entry, _model(entry, i, source)) for i, entry in enumerate(suite.models)]
+    datasets = [_dataset(entry) for entry in suite.datasets]
+    _check_tasks(suite, [model for _, model in models], source)
+    _refuse_twins([m.label for _, m in models], "models", source)
+    _refuse_twins([d.label for d in datasets], "datasets", source)
+    targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
+    cases = tuple(
+        Case(
+            id=f"{model.label}@{dataset.label}@{target_label(target)}",
+            model=model,
+            dataset=dataset,
+            target=target,
+            recipe=_recipe(suite, entry, model, auto_device, index, source),
+            measurement=suite.measurement,
+            timeouts=suite.timeouts,
+        )
+        for dataset in datasets
+        for target in targets
+        for index, (entry, model) in enumerate(models)
+        if _wanted(suite, entry, model, dataset, target)
+    )
+    if not cases:
+        raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
+    return cases
+
+
+def target_label(target: Target) -> str:
+    """Short readable name of a target; different targets have different names.
+
+    >>> target_label(Target())
+    'cpu fp32 b1'
+    """
+    parts = [target.device, target.precision, f"b{target.batch_size}"]
+    parts += [f"t{target.threads}"] if target.threads is not None else []
+    parts += [f"{target.image_size.height}x{target.image_size.width}"] if target.image_size is not None else []
+    parts += ["nhwc"] if target.channels_last else []
+    parts += ["nosearch"] if not target.cudnn_benchmark else []
+    parts += ["deterministic"] if target.deterministic else []
+    return " ".join(parts)
+
+
+def _check_names(suite: Suite, source: Path) -> None:
+    for kind, given, known, listing in (
+        ("datasets", [d.name for d in suite.datasets], dataset_names(), "datasets"),
+        ("metrics", list(suite.metrics), metric_names(), "metrics"),
+    ):
+        for index, name in enumerate(given):
+            if name not in known:
+                what = "data set" if kind == "datasets" else "metric"
+                raise SuiteError(
+                    f"{source}: {kind}[{index}]: no {what} named {name!r}.{did_you_mean(name, known)} "
+                    f"List them with: bench list {listing}"
+                )
+
+
+def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
+    weights = entry.weights
+    if weights is not None and "://" not in weights:
+        weights = str((source.parent / weights).resolve())
+    try:
+        return resolve_model(entry.name, label=entry.label, options=entry.options, weights=weights)
+    except PluginError as error:
+        raise SuiteError(f"{source}: models[{index}]: {error}") from None
+
+
+def _dataset(entry: DatasetEntry) -> DatasetSpec:
+    return DatasetSpec(
+        name=entry.name,
+        label=entry.label or entry.name,
+        options=entry.options,
+        train=entry.train,
+        val=entry.val,
+        test=entry.test,
+        max_images=entry.max_images,
+    )
+
+
+REDUCES_TO: dict[TaskKind, tuple[TaskKind, ...]] = {
+    "semantic": ("semantic",),
+    "instance": ("instance", "semantic"),
+    "panoptic": ("panoptic", "instance", "semantic"),
+}
+"""Which forms a native prediction can be scored as, by the rules of `bench/score/reduce.py`."""
+
+
+def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path) -> None:
+    for index, model in enumerate(models):
+        if suite.task not in REDUCES_TO[model.task]:
+            raise SuiteError(
+                f"{source}: models[{index}]: {model.name} predicts {model.task} maps, which cannot be scored as "
+                f"{suite.task}. Change 'task' or leave the model out."
+            )
+
+
+def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
+    twins = sorted(label for label, count in Counter(labels).items() if count > 1)
+    if twins:
+        raise SuiteError(
+            f"{source}: {where}: {twins[0]!r} occurs more than once. Give each entry its own 'label', for example "
+            f"{{name: {twins[0]}, label: {twins[0]}-2}}."
+        )
+
+
+def _targets(entry: TargetEntry) -> Iterator[Target]:
+    for device, precision, batch_size, threads, image_size, channels_last in itertools.product(
+        entry.device, entry.precision, entry.batch_size, entry.threads, entry.image_size, entry.channels_last
+    ):
+        yield Target(
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            threads=threads,
+            image_size=image_size,
+            channels_last=channels_last,
+            cudnn_benchmark=entry.cudnn_benchmark,
+            deterministic=entry.deterministic,
+        )
+
+
+def _device_resolved(target: Target, auto_device: str) -> Target:
+    return target.model_copy(update={"device": auto_device}) if target.device == "auto" else target
+
+
+def _unique(targets: Iterable[Target]) -> list[Target]:
+    return list(dict.fromkeys(targets))
+
+
+def _recipe(
+    suite: Suite, entry: ModelEntry, model: ModelSpec, auto_device: str, index: int, source: Path
+) -> Recipe | None:
+    """The suite's recipe with the model's changes; None for models that bring their weights."""
+    if suite.recipe is None or not model.trainable or model.weights is not None:
+        return None
+    fields = {**as_json_dict(suite.recipe), **entry.recipe}
+    if fields["device"] == "auto":
+        fields["device"] = auto_device
+    try:
+        return Recipe.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        hint = did_you_mean(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise SuiteError(f"{source}: models[{index}].recipe.{key}: {first['msg']}.{hint}") from None
+
+
+def _wanted(suite: Suite, entry: ModelEntry, model: ModelSpec, dataset: DatasetSpec, target: Target) -> bool:
+    if entry.when is not None and not _matches(entry.when, model, dataset, target):
+        return False
+    return not any(_matches(pattern, model, dataset, target) for pattern in suite.exclude)
+
+
+def _matches(match: Match, model: ModelSpec, dataset: DatasetSpec, target: Target) -> bool:
+    return (
+        _any_name(match.model, model.name, model.label)
+        and _any_name(match.dataset, dataset.name, dataset.label)
+        and _any_name(match.device, target.device)
+        and (match.precision is None or target.precision in match.precision)
+        and (match.batch_size is None or target.batch_size in match.batch_size)
+        and (match.threads is None or target.threads in match.threads)
+    )
+
+
+def _any_name(patterns: tuple[str, ...] | None, *names: str) -> bool:
+    return patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)

@@ -1,0 +1,166 @@
+"""YAML -> Suite, with messages that name the file, the path, the line and the nearest known key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import SuiteError, did_you_mean
+from bench.suite.schema import Suite
+
+Lines = dict[tuple[str | int, ...], int]
+
+
+def load_suite(path: Path) -> Suite:
+    """Read a suite file and everything it extends.
+
+    Raises:
+        SuiteError: If a file is missing, is not YAML, or says something a suite cannot say.
+    """
+    document, lines = _read_with_parents(path, seen=())
+    document.setdefault("name", path.stem)
+    try:
+        # Strict validation of JSON accepts lists for tuples, which strict validation of Python
+        # objects does not, and still refuses "2" for 2.
+        return Suite.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise SuiteError(explain(error, path, lines, Suite)) from None
+
+
+def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
+    resolved = path.resolve()
+    if resolved in seen:
+        chain = " -> ".join(p.name for p in (*seen, resolved))
+        raise SuiteError(f"{path}: extends itself ({chain}). Remove one of these 'extends' lines.")
+    document, lines = _read(path)
+    parent_name = document.get("extends")
+    if parent_name is None:
+        return document, lines
+    if not isinstance(parent_name, str):
+        raise SuiteError(f"{path}: extends (line {lines.get(('extends',), 1)}): expected the name of a suite file.")
+    parent, _ = _read_with_parents(path.parent / parent_name, (*seen, resolved))
+    parent.pop("name", None)
+    return _merged(parent, document), lines
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Merge mappings key by key; anything else, lists included, is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Lines]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.yaml")]) if path.parent.is_dir() else ""
+        raise SuiteError(f"{path}: there is no such suite file.{near} Shipped suites are in suites/.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SuiteError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise SuiteError(
+            f"{path}: a suite is a mapping with at least 'models' and 'datasets'; see suites/semantic.yaml."
+        )
+    lines: Lines = {}
+    _collect_lines(node, (), lines, path)
+    try:
+        json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"{path}: holds a value that is not text, number, list, mapping or null: {error}") from None
+    return document, lines
+
+
+def _collect_lines(node: yaml.Node | None, at: tuple[str | int, ...], lines: Lines, path: Path) -> None:
+    if node is None:
+        return
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in seen:
+                raise SuiteError(f"{path}: {_dotted((*at, key))}: written twice (lines {seen[key]} and {line}).")
+            seen[key] = line
+            lines[(*at, key)] = line
+            _collect_lines(value_node, (*at, key), lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            _collect_lines(child, (*at, index), lines, path)
+
+
+def explain(error: ValidationError, path: Path, lines: Lines, model: type[BaseModel]) -> str:
+    """Return one paragraph for the first complaint of pydantic's, with path, line and nearest key."""
+    first = error.errors()[0]
+    where = _clean(first["loc"], lines)
+    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+    at = f"{path}: {_dotted(where)}" + (f" (line {line})" if line else "")
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, where[:-1])
+        here = _dotted(where[:-1]) or "a suite"
+        return (
+            f"{at}: unknown key.{did_you_mean(str(where[-1]), known)} Known keys of {here}: {', '.join(sorted(known))}."
+        )
+    if first["type"] == "missing":
+        return f"{path}: {_dotted(where)}: is missing. {_description(model, where)}".rstrip()
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first.get("input"), dict | list) else f" Given: {first.get('input')!r}."
+    more = f" ({error.error_count() - 1} more after this one.)" if error.error_count() > 1 else ""
+    return f"{at}: {message[0].lower()}{message[1:]}.{given}{more}"
+
+
+def _clean(loc: Sequence[str | int], lines: Lines) -> tuple[str | int, ...]:
+    """Drop what pydantic adds to a location: union members, and the index of a wrapped single value."""
+    where: tuple[str | int, ...] = ()
+    for part in loc:
+        is_tag = isinstance(part, str) and (part[:1].isupper() or "[" in part or "-" in part)
+        wrapped = isinstance(part, int) and where in lines and (*where, part) not in lines
+        if not is_tag and not wrapped:
+            where = (*where, part)
+    return where
+
+
+def _dotted(where: Sequence[str | int]) -> str:
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _model_at(model: type[BaseModel], where: Sequence[str | int]) -> type[BaseModel] | None:
+    """Follow a path through nested models; None where it leaves them."""
+    at: type[BaseModel] | None = model
+    for part in where:
+        if isinstance(part, str):
+            at = _model_in(at.model_fields[part].annotation) if at and part in at.model_fields else None
+    return at
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as `tuple[Annotated[ModelEntry, ...], ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(_model_in, get_args(annotation)) if m is not None), None)
+
+
+def _keys_at(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
+    at = _model_at(model, where)
+    return list(at.model_fields) if at else []
+
+
+def _description(model: type[BaseModel], where: Sequence[str | int]) -> str:
+    at = _model_at(model, where[:-1])
+    field = at.model_fields.get(str(where[-1])) if at else None
+    return (field.description or "") if field else ""

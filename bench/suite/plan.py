@@ -1,0 +1,158 @@
+"""Cases -> jobs with content keys: what has to be done, in which order, and why a job is stale.
+
+A key is made of everything that can change a job's result and of nothing else, so that two jobs
+with equal keys are interchangeable. Pure: what must be read from disk or asked of an interpreter
+comes in as `Ingredients`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from bench.records import (
+    RECORDS_VERSION,
+    Case,
+    Job,
+    JobKind,
+    Measurement,
+    ModelSpec,
+    TaskSpec,
+    as_json_dict,
+    digest,
+)
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What the keys of one case need beyond the case itself.
+
+    Attributes:
+        task: Task with the data set's classes.
+        train_fingerprint: Of the splits used for training and validation.
+        test_fingerprint: Of the scored split.
+        adapter_digest: Of the adapter's source files and those of `_torch` if it uses them.
+        versions: Package -> version in the adapter's interpreter.
+        weights_digest: Of the weight file the model brings, or None.
+        machine: Stable identity of the hardware; timings of another machine are another result.
+        environment: Variables the worker gets before it starts.
+    """
+
+    task: TaskSpec
+    train_fingerprint: str
+    test_fingerprint: str
+    adapter_digest: str
+    versions: dict[str, str]
+    weights_digest: str | None
+    machine: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """A case with its jobs, complete but for where their weights lie."""
+
+    case: Case
+    train: Job | None
+    predict: Job
+    times: tuple[Job, ...]
+
+
+def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: str, adapters_root: str) -> CasePlan:
+    """Return the jobs of a case with their content keys."""
+
+    def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
+        return Job(
+            kind=kind,
+            key=digest({"kind": kind, **parts}),
+            key_parts=parts,
+            case_id=case.id,
+            replicate=replicate,
+            model=case.model,
+            dataset=case.dataset,
+            task=ingredients.task,
+            target=case.target,
+            recipe=case.recipe if kind == "train" else None,
+            measurement=case.measurement if kind == "time" else None,
+            dataset_fingerprint=fingerprint,
+            weights=case.model.weights,
+            seed=seed,
+            harness_root=harness_root,
+            adapters_root=adapters_root,
+        )
+
+    common = _common_parts(case.model, ingredients, seed)
+    train = None
+    if case.recipe is not None:
+        parts = {**common, "data": ingredients.train_fingerprint, "recipe": digest(as_json_dict(case.recipe))}
+        train = job("train", parts, ingredients.train_fingerprint)
+    running = {
+        **common,
+        "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
+        "target": digest(as_json_dict(case.target)),
+        "weights": train.key if train else ingredients.weights_digest or "untrained",
+    }
+    predict = job("predict", running, ingredients.test_fingerprint)
+    timing = {**running, "protocol": _protocol(case.measurement), "machine": ingredients.machine}
+    timing["environment"] = digest(dict(ingredients.environment))
+    times = tuple(
+        job("time", {**timing, "replicate": str(r)}, ingredients.test_fingerprint, r)
+        for r in range(case.measurement.replicates)
+    )
+    return CasePlan(case, train, predict, times)
+
+
+def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict[str, str]:
+    # The label and the description of a model do not change what it computes.
+    built_from: JsonValue = {"name": model.name, "adapter": model.adapter, "options": model.options}
+    return {
+        "records": str(RECORDS_VERSION),
+        "model": digest(built_from),
+        "task": digest(as_json_dict(ingredients.task)),
+        "adapter source": ingredients.adapter_digest,
+        "packages": " ".join(f"{name}={version}" for name, version in sorted(ingredients.versions.items())),
+        "seed": str(seed),
+    }
+
+
+def _protocol(measurement: Measurement) -> str:
+    # More replicates add jobs; they do not make the ones that are there another measurement.
+    return digest({k: v for k, v in as_json_dict(measurement).items() if k != "replicates"})
+
+
+def timing_order(plans: Sequence[CasePlan]) -> list[Job]:
+    """Return all `time` jobs in randomised blocks.
+
+    Each block runs every case once, in an order drawn from the measurement's `order_seed`, so that
+    drift of the machine hits everybody alike.
+    """
+    replicates = max((len(plan.times) for plan in plans), default=0)
+    ordered: list[Job] = []
+    for replicate in range(replicates):
+        block = [plan.times[replicate] for plan in plans if replicate < len(plan.times)]
+        order_seed = plans[0].case.measurement.order_seed
+        random.Random(f"{order_seed}/{replicate}").shuffle(block)
+        ordered += block
+    return ordered
+
+
+def why_stale(old: dict[str, str], new: dict[str, str]) -> str:
+    """Return which parts of a key differ, for `bench check`.
+
+    >>> why_stale({"seed": "0", "packages": "torch=2.4"}, {"seed": "0", "packages": "torch=2.5"})
+    'packages: torch=2.4 -> torch=2.5'
+    """
+    reasons = []
+    for part in sorted({*old, *new}):
+        before, after = old.get(part), new.get(part)
+        if before == after:
+            continue
+        if part == "packages" and before is not None and after is not None:
+            gone, come = sorted({*before.split()} - {*after.split()}), sorted({*after.split()} - {*before.split()})
+            reasons.append(f"packages: {' '.join(gone) or 'none'} -> {' '.join(come) or 'none'}")
+        else:
+            reasons.append(f"{part} changed")
+    return ", ".join(reasons)

@@ -1,0 +1,150 @@
+"""A suite as it is written in YAML: strict, frozen, and free of side effects.
+
+What a suite says decides every number of a run; command-line flags only say how and where it is
+run. `bench schema` prints this as JSON Schema for editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from bench.records import QUICK, Measurement, Precision, Recipe, Record, Size, TaskKind, Timeouts
+
+T = TypeVar("T")
+
+
+def _named(value: Any) -> Any:
+    """Let `- unet/transposed` stand for `- {name: unet/transposed}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    """Let a single value stand for a list of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _sizes(value: Any) -> Any:
+    """Let `[96, 96]` or `null` stand for a list of one size."""
+    several = isinstance(value, list) and any(isinstance(v, list) or v is None for v in value)
+    return tuple(_size(v) for v in value) if several else (_size(value),)
+
+
+def _size(value: Any) -> Any:
+    pair = isinstance(value, list) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
+    if value is None or isinstance(value, Size):
+        return value
+    if not pair:
+        raise ValueError(f"expected [height, width] in pixels, null, or a list of these, not {value!r}")
+    return Size(*value)
+
+
+def _measured(value: Any) -> Any:
+    """Apply what `quick: true` stands for, under whatever is set explicitly."""
+    if not isinstance(value, dict):
+        return value
+    fields = {**QUICK, **value} if value.get("quick") is True else value
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
+    if not value:
+        raise ValueError("must not be an empty list")
+    return value
+
+
+class _OneOrMany:
+    """Tell editors that a list of one may be written without brackets."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        array = handler(core)
+        return {"anyOf": [array["items"], array]}
+
+
+class _OrName:
+    """Tell editors that a mapping may be written as its name."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
+Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
+
+
+class Match(Record):
+    """Which cases: every given field must match; a list means any of; names take `*` and `?`."""
+
+    model: Many[str] | None = Field(default=None, description="Model names or labels, with * and ?.")
+    dataset: Many[str] | None = Field(default=None, description="Data set names or labels, with * and ?.")
+    device: Many[str] | None = Field(default=None, description="Devices, with * and ?.")
+    precision: Many[Precision] | None = None
+    batch_size: Many[int] | None = None
+    threads: Many[int | None] | None = None
+
+
+class ModelEntry(Record):
+    """A model card, with what this suite changes about it."""
+
+    name: str = Field(description="Card, as adapter/card, for example unet/transposed.")
+    label: str | None = Field(default=None, description="Name in tables; the card's name if left out.")
+    options: dict[str, JsonValue] = Field(default={}, description="Options that replace the card's.")
+    weights: str | None = Field(default=None, description="Local path of weights, instead of training.")
+    recipe: dict[str, JsonValue] = Field(default={}, description="Recipe fields that replace the suite's.")
+    when: Match | None = Field(default=None, description="Use this model only in matching cases.")
+
+
+class DatasetEntry(Record):
+    """A data set, with its options and the splits in use."""
+
+    name: str = Field(description="Data set, for example shapes.")
+    label: str | None = Field(default=None, description="Name in tables; the data set's name if left out.")
+    options: dict[str, JsonValue] = Field(default={}, description="Options of the data set.")
+    train: str = Field(default="train", description="Split to train on.")
+    val: str = Field(default="val", description="Split to validate on while training.")
+    test: str = Field(default="test", description="Split to score and to time.")
+    max_images: int | None = Field(default=None, ge=1, description="Score only the first so many images.")
+
+
+class TargetEntry(Record):
+    """Where models run; a list in any field multiplies the cases."""
+
+    device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …; auto = cuda if there is one.")
+    precision: Many[Precision] = ("fp32",)
+    batch_size: Many[Annotated[int, Field(ge=1)]] = (1,)
+    threads: Many[Annotated[int, Field(ge=1)] | None] = (None,)
+    image_size: Annotated[
+        tuple[Size | None, ...],
+        BeforeValidator(_sizes),
+        AfterValidator(_not_empty),
+        _OneOrMany(),
+    ] = (None,)
+    channels_last: Many[bool] = (False,)
+    cudnn_benchmark: bool = True
+    deterministic: bool = False
+
+
+class Suite(Record):
+    """What is compared, on which data, where, and how it is measured."""
+
+    name: str = Field(default="", description="Folder under results/; the file's name if left out.")
+    title: str = Field(default="", description="Heading of the report.")
+    extends: str | None = Field(default=None, description="Another suite file, relative to this one, to start from.")
+    task: TaskKind = Field(default="semantic", description="Form of the prediction that is scored.")
+    models: Many[Annotated[ModelEntry, BeforeValidator(_named), _OrName()]] = Field(
+        description="Model cards to compare; list them with: bench list models"
+    )
+    datasets: Many[Annotated[DatasetEntry, BeforeValidator(_named), _OrName()]] = Field(
+        description="Data sets to compare on; list them with: bench list datasets"
+    )
+    targets: Many[TargetEntry] = (TargetEntry(),)
+    exclude: Annotated[tuple[Match, ...], BeforeValidator(_listed), _OneOrMany()] = Field(
+        default=(), description="Cases to leave out."
+    )
+    recipe: Recipe | None = Field(default=None, description="How models without weights are trained; none = untrained.")
+    metrics: Many[str] = Field(default=("mean_iou",), description="Metrics; the first is the headline.")
+    measurement: Annotated[Measurement, BeforeValidator(_measured)] = Measurement()
+    timeouts: Timeouts = Timeouts()
+    seed: int = Field(default=0, description="Of everything random that nothing else seeds.")
