@@ -20,6 +20,8 @@ from bench.records import (
     JobKind,
     Measurement,
     ModelSpec,
+    Recipe,
+    Target,
     TaskSpec,
     as_json_dict,
     digest,
@@ -74,7 +76,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             model=case.model,
             dataset=case.dataset,
             task=ingredients.task,
-            target=case.target,
+            target=training_target(case.recipe) if kind == "train" and case.recipe else case.target,
             recipe=case.recipe if kind == "train" else None,
             measurement=case.measurement if kind == "time" else None,
             dataset_fingerprint=fingerprint,
@@ -103,6 +105,18 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         for r in range(case.measurement.replicates)
     )
     return CasePlan(case, train, predict, times)
+
+
+def training_target(recipe: Recipe) -> Target:
+    """Where a recipe trains; cases on other targets share the same training."""
+    return Target(
+        device=recipe.device,
+        precision=recipe.precision,
+        batch_size=recipe.batch_size,
+        threads=recipe.threads,
+        image_size=recipe.image_size,
+        channels_last=recipe.channels_last,
+    )
 
 
 def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict[str, str]:

@@ -1,0 +1,107 @@
+"""The command line: arguments -> one call -> exit code. Everything else is imported when needed.
+
+Exit codes: 0 all well, 1 a case failed, 2 a mistake the message tells how to mend, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import __version__
+
+LISTINGS = ("models", "datasets", "metrics", "adapters", "reports")
+EXIT_FAILED_CASE, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    if options.adapters:
+        os.environ["BENCH_ADAPTERS"] = os.pathsep.join(str(Path(folder).resolve()) for folder in options.adapters)
+    from bench import commands
+    from bench.errors import BenchError
+
+    try:
+        code: int = getattr(commands, f"{options.command}_command")(options)
+        sys.stdout.flush()
+    except BenchError as error:
+        print(f"bench {options.command}: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has seen enough; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Compare segmentation models of any framework with one metric path and one stopwatch."
+    )
+    parser.add_argument("--version", action="version", version=f"segbench {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--results", default="results", metavar="DIR", help="folder of all results (default: results)")
+    common.add_argument(
+        "--adapters", action="append", metavar="DIR", help="folder with further adapters, one folder each; repeatable"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", parents=[common], help="run what a suite asks for and is not done yet")
+    run.add_argument("suite", metavar="SUITE.yaml")
+    run.add_argument("--new", action="store_true", help="start another run instead of going on with the newest")
+    _add_selection(run)
+    _add_interpreters(run)
+
+    check = commands.add_parser("check", parents=[common], help="validate a suite and show what would run")
+    check.add_argument("suite", metavar="SUITE.yaml")
+    _add_interpreters(check)
+
+    report = commands.add_parser("report", parents=[common], help="print the report of a run, the newest by default")
+    _add_run_choice(report)
+    report.add_argument("--as", dest="form", default="markdown", metavar="FORM", help="see: bench list reports")
+    report.add_argument("--out", metavar="PATH", help="write there; a folder gets the whole report with its pictures")
+
+    score = commands.add_parser("score", parents=[common], help="score the stored predictions of a run again")
+    score.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
+    score.add_argument("--suite", help="newest run of this suite")
+
+    listing = commands.add_parser("list", parents=[common], help="list what a suite can name")
+    listing.add_argument("what", choices=LISTINGS)
+
+    commands.add_parser("schema", parents=[common], help="print the JSON Schema of a suite, for editors")
+    doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")
+    _add_interpreters(doctor)
+    return parser
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", metavar="CASE", help="only cases with this id or model label; * and ? allowed")
+    parser.add_argument(
+        "--kind", action="append", choices=("train", "predict", "time"), help="only jobs of this kind; repeatable"
+    )
+
+
+def _add_interpreters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="ADAPTER=PATH",
+        help="interpreter that runs an adapter; repeatable (default: the one that runs bench)",
+    )
+
+
+def _add_run_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", metavar="RUN", help="folder or name of a run")
+    parser.add_argument("--suite", help="newest run of this suite")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

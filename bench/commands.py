@@ -1,0 +1,205 @@
+"""What each command of `bench` does. Results go to standard output, progress and warnings to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from tabulate import tabulate
+
+from bench.errors import BenchError
+from bench.plugins import adapter_folders, dataset_names, load_metric, metric_names
+from bench.report import render, report_names, write_report
+from bench.report.summary import summarise
+from bench.run.doctor import examine
+from bench.run.interpreters import parse_choices
+from bench.run.narrator import Narrator
+from bench.run.prepare import Prepared, prepare
+from bench.run.runner import Runner, wanted_jobs
+from bench.run.state import job_state
+from bench.score.runs import score_planned_case
+from bench.store import layout
+from bench.store.files import write_atomically, write_record
+from bench.store.layout import RunFolder
+from bench.store.runs import locked, new_run, open_run, read_plan, read_run, runs
+from bench.suite.cards import card_files, read_card
+from bench.suite.plan import CasePlan
+from bench.suite.schema import Suite
+
+
+def run_command(options: Namespace) -> int:
+    """`bench run`: do what is not done, print the table, write the report."""
+    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
+    _check_selection(prepared, options)
+    console = Console(stderr=True)
+    with locked(run):
+        _write_plan(prepared, run)
+        runner = Runner(
+            prepared,
+            run,
+            results,
+            narrator_for=lambda total: Narrator(console, total),
+            wanted=wanted_jobs(options.only, tuple(options.kind or ())),
+        )
+        planned = {case.case.id: case for case in prepared.plan.cases}
+
+        def score(plan: CasePlan, predictions: Path) -> None:
+            score_planned_case(run, prepared.plan, planned[plan.case.id], predictions)
+
+        summary = runner.carry_out(score)
+        console.print(
+            f"{summary.done} jobs done, {summary.skipped} were done already"
+            + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
+            highlight=False,
+        )
+        view = read_run(run, results)
+        write_report(view, run.path)
+    print(render("terminal", summarise(view)))
+    print(run.path / layout.REPORT)
+    return 1 if summary.failed else 0
+
+
+def _write_plan(prepared: Prepared, run: RunFolder) -> None:
+    from bench.measure.environment import capture
+
+    write_record(run.path / layout.PLAN, prepared.plan)
+    write_atomically(run.path / layout.SUITE, prepared.source.read_text(encoding="utf-8"))
+    environment = capture(tree=Path(__file__).resolve().parent.parent)
+    write_atomically(run.path / layout.ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+
+
+def _check_selection(prepared: Prepared, options: Namespace) -> None:
+    wanted = wanted_jobs(options.only, ())
+    if not any(wanted(plan.predict) for plan in prepared.cases):
+        ids = "\n  ".join(plan.case.id for plan in prepared.cases)
+        raise BenchError(f"--only {options.only!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
+
+
+def check_command(options: Namespace) -> int:
+    """`bench check`: cases, jobs, and which are done, missing or stale and why."""
+    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = earlier[-1] if earlier else None
+    rows, states = [], Counter[str]()
+    seen: set[str] = set()
+    for plan in prepared.cases:
+        for job in (*([plan.train] if plan.train else []), plan.predict, *plan.times):
+            state = job_state(job, run, results)
+            if job.key in seen:
+                rows.append([plan.case.id, job.kind, "shared", f"with {job.model.label}"])
+                continue
+            seen.add(job.key)
+            states[state.name] += 1
+            kind = f"{job.kind} r{job.replicate}" if job.kind == "time" else job.kind
+            rows.append([plan.case.id, kind, state.name, state.why])
+    print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
+    print()
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
+    where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
+    print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
+    return 0
+
+
+def report_command(options: Namespace) -> int:
+    """`bench report`: one run in one form."""
+    run = open_run(Path(options.results), options.run, options.suite)
+    if options.form not in report_names():
+        from bench.errors import did_you_mean
+
+        raise BenchError(
+            f"no report form {options.form!r}.{did_you_mean(options.form, report_names())} "
+            f"Forms: {', '.join(report_names())}"
+        )
+    view = read_run(run, Path(options.results))
+    if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
+        for path in write_report(view, Path(options.out)):
+            print(path)
+        return 0
+    text = render(options.form, summarise(view))
+    if options.out:
+        write_atomically(Path(options.out), text)
+        print(options.out)
+    else:
+        print(text.rstrip("\n"))
+    return 0
+
+
+def score_command(options: Namespace) -> int:
+    """`bench score`: the stored predictions of a run, scored again, and its report written anew."""
+    results = Path(options.results)
+    run = open_run(results, options.run, options.suite)
+    plan = read_plan(run)
+    console = Console(stderr=True)
+    with locked(run):
+        for case in read_run(run, results).cases:
+            if case.predict is None or not case.predict.ok:
+                console.print(f"{case.case.id}: has no predictions, not scored", highlight=False)
+                continue
+            planned = next(p for p in plan.cases if p.case.id == case.case.id)
+            score_planned_case(run, plan, planned, case.predict.folder / layout.PREDICTIONS, again=True)
+            console.print(f"{case.case.id}: scored", highlight=False)
+        view = read_run(run, results)
+        write_report(view, run.path)
+    print(render("terminal", summarise(view)))
+    return 0
+
+
+def list_command(options: Namespace) -> int:
+    """`bench list`: names a suite can use, one line each."""
+    if options.what == "models":
+        cards = [(name, read_card(name)) for name in card_files()]
+        rows = [[name, card.task, card.description] for name, card in cards]
+        print(
+            tabulate(rows, headers=["model", "task", "description"], tablefmt="simple", maxcolwidths=[None, None, 90])
+        )
+    elif options.what == "metrics":
+        metrics = [load_metric(name) for name in metric_names()]
+        rows = [[m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics]
+        print(tabulate(rows, headers=["metric", "label", "tasks", "definition"], tablefmt="simple"))
+    elif options.what == "datasets":
+        print(tabulate([[name, _first_line(name)] for name in dataset_names()], headers=["data set", "description"]))
+    elif options.what == "adapters":
+        print(tabulate([[n, str(f)] for n, f in adapter_folders().items()], headers=["adapter", "folder"]))
+    else:
+        print("\n".join(report_names()))
+    return 0
+
+
+def _first_line(dataset: str) -> str:
+    import importlib
+
+    return (importlib.import_module(f"bench.datasets.{dataset}").__doc__ or "").strip().splitlines()[0]
+
+
+def schema_command(options: Namespace) -> int:
+    """`bench schema`: JSON Schema of a suite."""
+    print(suite_schema(), end="")
+    return 0
+
+
+def suite_schema() -> str:
+    """The JSON Schema of a suite as text; `suites/suite.schema.json` holds the same."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def doctor_command(options: Namespace) -> int:
+    """`bench doctor`: what is ready, what is missing, and the command that mends it."""
+    findings = examine(parse_choices(options.python), Path(options.results))
+    rows = [[f.subject, f.state, f.detail] for f in findings]
+    print(tabulate(rows, headers=["what", "state", "detail"], tablefmt="simple"))
+    missing = [f for f in findings if f.mend]
+    if missing:
+        print("\nTo mend:")
+        for finding in missing:
+            print(f"  {finding.subject}: {finding.mend}")
+    sys.stdout.flush()
+    return 0

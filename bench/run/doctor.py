@@ -1,0 +1,112 @@
+"""What is ready on this machine, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bench.errors import BenchError
+from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
+from bench.run.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
+from bench.run.interpreters import Interpreters, installed_packages, required_packages
+
+MIN_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `bench doctor`.
+
+    Attributes:
+        subject: What was looked at.
+        state: `ready`, `missing`, or `note` for something to know.
+        detail: What was found.
+        mend: Command or step that mends it; empty when nothing is to be done.
+    """
+
+    subject: str
+    state: Literal["ready", "missing", "note"]
+    detail: str
+    mend: str = ""
+
+
+def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
+    """Look at the interpreter, the devices, every adapter and every data set; imports no framework."""
+    return [
+        Finding("python", "ready", f"{platform.python_version()} at {sys.executable}"),
+        Finding("processor", "ready", f"{cpu_model()}, {len(allowed_cores())} cores allowed"),
+        _load(),
+        _gpu(interpreters),
+        _disk(results),
+        *(_adapter(name, interpreters) for name in sorted(adapter_folders())),
+        *(_dataset(name) for name in dataset_names()),
+    ]
+
+
+def _load() -> Finding:
+    load, cores = os.getloadavg()[0], len(allowed_cores())
+    if load > 0.3 * cores:
+        return Finding(
+            "load", "note", f"{load:.1f} on {cores} cores", "stop other programs before timing; busy blocks are flagged"
+        )
+    return Finding("load", "ready", f"{load:.1f} on {cores} cores")
+
+
+def _gpu(interpreters: Interpreters) -> Finding:
+    gpus = nvidia_gpus()
+    if not gpus:
+        return Finding("cuda", "note", f"no NVIDIA driver or GPU; device auto means {auto_device()}")
+    torch = next(
+        (
+            version
+            for name in adapter_folders()
+            if (version := installed_packages(interpreters.python(name)).get("torch")) is not None
+        ),
+        None,
+    )
+    if torch is not None and "+cpu" in torch:
+        mend = "reinstall with: make clean install TORCH_BACKEND=auto"
+        return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", mend)
+    return Finding("cuda", "ready", ", ".join(gpus))
+
+
+def _disk(results: Path) -> Finding:
+    existing = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1024**3:.1f} GiB free at {existing}"
+    if free < MIN_FREE_BYTES:
+        return Finding("disk", "missing", detail, "free some space, or choose another folder with --results DIR")
+    return Finding("disk", "ready", detail)
+
+
+def _adapter(name: str, interpreters: Interpreters) -> Finding:
+    python = interpreters.python(name)
+    try:
+        installed = installed_packages(python)
+    except BenchError as error:
+        return Finding(f"adapter {name}", "missing", str(error), "choose another interpreter with --python")
+    wanted = required_packages(name)
+    normal = {package: package.lower().replace("_", "-") for package in wanted}
+    missing = [package for package in wanted if normal[package] not in installed]
+    if missing:
+        file = adapter_folder(name) / "requirements.txt"
+        mend = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
+        return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", mend)
+    have = ", ".join(f"{package} {installed[normal[package]]}" for package in wanted)
+    return Finding(f"adapter {name}", "ready", have or "needs nothing")
+
+
+def _dataset(name: str) -> Finding:
+    try:
+        dataset = open_dataset(name, {})
+        counts = ", ".join(f"{len(dataset.ids(split))} {split}" for split in dataset.splits())
+    except (BenchError, ValidationError) as error:
+        return Finding(f"data set {name}", "missing", str(error).splitlines()[0], str(error))
+    return Finding(f"data set {name}", "ready", f"{counts} images, {len(dataset.classes)} classes")

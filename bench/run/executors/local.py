@@ -1,0 +1,126 @@
+"""Run a worker on this machine and wait for it without stealing its time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TERM_GRACE_S = 10.0
+"""Seconds between TERM and KILL for a worker that is over its limit."""
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How a worker process ended.
+
+    Attributes:
+        exit_code: None when a signal ended it.
+        signal: Name of that signal, for example `SIGKILL`.
+        timed_out: Whether it was over its wall-clock limit.
+        wall_s: Seconds from start to end.
+        kernel_oom_kills: Processes the kernel killed for memory meanwhile; None = unknown.
+    """
+
+    exit_code: int | None
+    signal: str | None
+    timed_out: bool
+    wall_s: float
+    kernel_oom_kills: int | None
+
+
+def run_worker(
+    command: Sequence[str], *, environment: Mapping[str, str], log: Path, timeout_s: float, cwd: Path
+) -> ProcessEnd:
+    """Run a command in a session of its own until it ends or is over its limit.
+
+    The calling thread blocks in `waitpid` and the limit is one sleeping timer, so nothing polls
+    beside a measurement. On any exception, Ctrl-C included, the whole process group is ended
+    before the exception goes on.
+
+    Args:
+        command: Program and arguments.
+        environment: Complete environment of the process.
+        log: File that gets its standard output and error.
+        timeout_s: Wall-clock limit; then TERM, and KILL after `TERM_GRACE_S`.
+        cwd: Its working folder.
+    """
+    oom_before = _kernel_oom_kills()
+    started = time.monotonic()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            with _limit(process, timeout_s) as over:
+                return_code = process.wait()
+        except BaseException:
+            _end_group(process)
+            raise
+        finally:
+            # Children the worker left behind must not outlive its job.
+            _signal_group(process.pid, signal.SIGKILL)
+    oom_after = _kernel_oom_kills()
+    return ProcessEnd(
+        exit_code=return_code if return_code >= 0 else None,
+        signal=signal.Signals(-return_code).name if return_code < 0 else None,
+        timed_out=over.is_set(),
+        wall_s=time.monotonic() - started,
+        kernel_oom_kills=None if oom_before is None or oom_after is None else oom_after - oom_before,
+    )
+
+
+@contextlib.contextmanager
+def _limit(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[threading.Event]:
+    over = threading.Event()
+
+    def terminate() -> None:
+        over.set()
+        _signal_group(process.pid, signal.SIGTERM)
+
+    timers = (
+        threading.Timer(timeout_s, terminate),
+        threading.Timer(timeout_s + TERM_GRACE_S, _signal_group, (process.pid, signal.SIGKILL)),
+    )
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield over
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    _signal_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=2.0)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _kernel_oom_kills() -> int | None:
+    """Processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

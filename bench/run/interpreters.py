@@ -1,0 +1,102 @@
+"""Which Python runs an adapter, and what is installed there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.plugins import adapter_folder, adapter_folders, harness_root
+
+HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
+"""Packages of the harness itself that can change a prediction or a picture."""
+
+_QUESTION = (
+    "import importlib.metadata as m, json, sys\n"
+    "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name']}))"
+)
+
+
+@dataclass(frozen=True)
+class Interpreters:
+    """Adapter name -> Python; the running one unless another was chosen."""
+
+    chosen: dict[str, Path] = field(default_factory=dict)
+
+    def python(self, adapter: str) -> Path:
+        """The interpreter that runs an adapter."""
+        return self.chosen.get(adapter, Path(sys.executable))
+
+    def versions(self, adapter: str) -> dict[str, str]:
+        """Package -> version of what the adapter's `requirements.txt` and the harness name.
+
+        A package that is not installed is left out; the worker then says what is missing.
+        """
+        installed = installed_packages(self.python(adapter))
+        wanted = (*required_packages(adapter), *HARNESS_PACKAGES)
+        return {name: installed[_normal(name)] for name in wanted if _normal(name) in installed}
+
+
+def parse_choices(choices: list[str]) -> Interpreters:
+    """Read `--python ADAPTER=PATH` flags; raises `BenchError` if one is malformed or not there."""
+    chosen: dict[str, Path] = {}
+    for choice in choices:
+        adapter, _, path = choice.partition("=")
+        if not path or adapter not in adapter_folders():
+            known = ", ".join(sorted(adapter_folders()))
+            raise BenchError(f"--python {choice}: expected ADAPTER=PATH with one of the adapters {known}")
+        if not Path(path).is_file():
+            raise BenchError(f"--python {choice}: there is no interpreter at {path}")
+        chosen[adapter] = Path(path).absolute()
+    return Interpreters(chosen)
+
+
+def required_packages(adapter: str) -> tuple[str, ...]:
+    """Package names in an adapter's `requirements.txt`, in order."""
+    file = adapter_folder(adapter) / "requirements.txt"
+    if not file.is_file():
+        return ()
+    lines = (line.split("#", 1)[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return tuple(match.group(0) for line in lines if (match := re.match(r"[A-Za-z0-9._-]+", line)))
+
+
+def installed_packages(python: Path) -> dict[str, str]:
+    """Normalised package name -> version in an interpreter, without importing any of them."""
+    if python == Path(sys.executable):
+        found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    else:
+        found = _ask(python)
+    return {_normal(name): version for name, version in found.items()}
+
+
+@cache
+def _ask(python: Path) -> dict[str, str]:
+    try:
+        answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
+    found: dict[str, str] = json.loads(answer.stdout)
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def source_digest(adapter: str) -> str:
+    """SHA-256 over an adapter's Python files, and those of `_torch` where it uses them."""
+    folder = adapter_folder(adapter)
+    files = sorted(folder.rglob("*.py"))
+    if any("adapters._torch" in file.read_text(encoding="utf-8") for file in files):
+        files += sorted((harness_root() / "adapters" / "_torch").rglob("*.py"))
+    sha = hashlib.sha256()
+    for file in files:
+        sha.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return sha.hexdigest()

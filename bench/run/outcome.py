@@ -1,0 +1,62 @@
+"""How a job ended: the worker's own word, or what its end tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.records import Outcome, Status
+from bench.run.executors.local import ProcessEnd
+from bench.store import layout
+from bench.store.files import write_record
+from bench.store.runs import read_job
+
+LOG_LINES = 12
+"""Lines of the worker's log that a crash without a word quotes."""
+
+
+def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) -> Outcome:
+    """Return the outcome of a job whose worker has ended, and make sure it is on disk.
+
+    A worker that could write `outcome.json` has said how it ended; its record is completed with
+    the wall time of the whole process. Anything else is told from the process's end.
+    """
+    view = read_job(folder)
+    told = view.outcome if view is not None else None
+    if told is not None:
+        outcome = told.model_copy(update={"exit_code": end.exit_code, "wall_s": end.wall_s})
+    else:
+        outcome = _from_end(end, folder, started_at=started_at, timeout_s=timeout_s)
+    write_record(folder / layout.OUTCOME, outcome)
+    return outcome
+
+
+def _from_end(end: ProcessEnd, folder: Path, *, started_at: str, timeout_s: float) -> Outcome:
+    status, reason = _classify(end, timeout_s)
+    log = last_lines(folder / layout.WORKER_LOG, LOG_LINES)
+    return Outcome(
+        status=status,
+        reason=f"{reason} The end of {layout.WORKER_LOG}: {log}" if log and status is Status.CRASHED else reason,
+        signal=end.signal,
+        exit_code=end.exit_code,
+        started_at=started_at,
+        wall_s=end.wall_s,
+    )
+
+
+def _classify(end: ProcessEnd, timeout_s: float) -> tuple[Status, str]:
+    if end.timed_out:
+        return Status.TIMEOUT, f"was over its limit of {timeout_s:g} s; raise it under 'timeouts' in the suite."
+    if end.signal == "SIGKILL" and end.kernel_oom_kills:
+        return Status.OOM_HOST, "the kernel killed it for host memory; use a smaller batch or image size."
+    if end.signal is not None:
+        return Status.CRASHED, f"was ended by {end.signal} without a word."
+    return Status.CRASHED, f"ended with exit code {end.exit_code} without a word."
+
+
+def last_lines(file: Path, count: int) -> str:
+    """The last lines of a text file, joined by ` | `; empty if there is none."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return " | ".join(line.strip() for line in lines[-count:] if line.strip())

@@ -1,0 +1,160 @@
+"""Suite file -> planned jobs: the part of a run that `bench check` shows and `bench run` does."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.datasets import Dataset
+from bench.errors import BenchError, DatasetError, SuiteError
+from bench.plugins import adapter_folder, harness_root, open_dataset
+from bench.records import Case, DatasetSpec, TaskSpec, Timeouts, digest
+from bench.run.devices import allowed_cores, auto_device, machine_identity
+from bench.run.environment_variables import worker_environment
+from bench.run.interpreters import Interpreters, source_digest
+from bench.store.results import Plan, PlannedCase
+from bench.store.runs import utc_now
+from bench.suite.expand import expand
+from bench.suite.load import load_suite
+from bench.suite.plan import CasePlan, Ingredients, plan_case
+from bench.suite.schema import Suite
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A suite ready to run.
+
+    Attributes:
+        source: The suite's file.
+        suite: As loaded.
+        cases: Plans in the order of the suite.
+        interpreters: Which Python runs which adapter.
+    """
+
+    source: Path
+    suite: Suite
+    cases: tuple[CasePlan, ...]
+    interpreters: Interpreters
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The record of this plan."""
+        return Plan(
+            suite=self.suite.name,
+            title=self.suite.title or self.suite.name,
+            source=str(self.source),
+            task=self.suite.task,
+            metrics=self.suite.metrics,
+            cases=tuple(_planned(case) for case in self.cases),
+            planned_at=utc_now(),
+            seed=self.suite.seed,
+        )
+
+
+def prepare(source: Path, interpreters: Interpreters) -> Prepared:
+    """Load, expand and plan a suite; reads indexes and hashes sources, runs nothing.
+
+    Raises:
+        BenchError: For anything the user can mend: the suite, a data set, an interpreter.
+    """
+    suite = load_suite(source)
+    cases = expand(suite, auto_device=auto_device(), source=source)
+    opened = _open_datasets(cases, source)
+    machine = machine_identity()
+    plans = tuple(_plan(case, opened[case.dataset], interpreters, suite, machine) for case in cases)
+    return Prepared(source, suite, plans, interpreters)
+
+
+def timeout_of(kind: str, timeouts: Timeouts) -> float:
+    """Wall-clock limit of a kind of job, seconds."""
+    return {"train": timeouts.train_s, "predict": timeouts.predict_s, "time": timeouts.time_s}[kind]
+
+
+def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
+    """Cores for a worker with so many threads: the last allowed ones; None = no pinning.
+
+    The first cores serve most interrupts, so a worker that needs fewer cores than there are gets
+    the last.
+    """
+    cores = allowed_cores()
+    return cores[-threads:] if threads is not None and threads < len(cores) else None
+
+
+def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[DatasetSpec, Dataset]:
+    opened: dict[str, Dataset] = {}
+    by_spec: dict[DatasetSpec, Dataset] = {}
+    for spec in {case.dataset.label: case.dataset for case in cases}.values():
+        try:
+            dataset = open_dataset(spec.name, spec.options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(str(part) for part in first["loc"])
+            raise SuiteError(f"{source}: options of data set {spec.label!r}: {at}: {first['msg']}.") from None
+        except DatasetError as error:
+            raise DatasetError(f"{source}: data set {spec.label!r}: {error}") from None
+        missing = [split for split in (spec.train, spec.val, spec.test) if split not in dataset.splits()]
+        if missing:
+            raise SuiteError(
+                f"{source}: data set {spec.label!r} has no split {missing[0]!r}; it has {', '.join(dataset.splits())}."
+            )
+        opened[spec.label] = dataset
+    for case in cases:
+        by_spec[case.dataset] = opened[case.dataset.label]
+    return by_spec
+
+
+def _plan(case: Case, dataset: Dataset, interpreters: Interpreters, suite: Suite, machine: str) -> CasePlan:
+    adapter = case.model.adapter
+    spec = case.dataset
+    ingredients = Ingredients(
+        task=TaskSpec(kind=case.model.task, classes=dataset.classes),
+        train_fingerprint=digest([dataset.fingerprint(spec.train), dataset.fingerprint(spec.val)]),
+        test_fingerprint=dataset.fingerprint(spec.test),
+        adapter_digest=source_digest(adapter),
+        versions=interpreters.versions(adapter),
+        weights_digest=_weights_digest(case),
+        machine=machine,
+        environment=worker_environment(case.target, None),
+    )
+    return plan_case(
+        case,
+        ingredients,
+        seed=suite.seed,
+        harness_root=str(harness_root()),
+        adapters_root=str(_adapters_root(adapter)),
+    )
+
+
+def _adapters_root(adapter: str) -> Path:
+    """Folder above the adapter's own: where the worker must find it."""
+    return adapter_folder(adapter).parent
+
+
+def _weights_digest(case: Case) -> str | None:
+    weights = case.model.weights
+    if weights is None or "://" in weights:
+        return weights
+    path = Path(weights)
+    if not path.exists():
+        raise BenchError(f"{case.model.label}: there are no weights at {weights}; correct 'weights' in the suite")
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    sha = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+def _planned(plan: CasePlan) -> PlannedCase:
+    return PlannedCase(
+        case=plan.case,
+        task=plan.predict.task,
+        train_key=plan.train.key if plan.train else None,
+        predict_key=plan.predict.key,
+        time_keys=tuple(job.key for job in plan.times),
+    )

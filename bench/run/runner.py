@@ -1,0 +1,190 @@
+"""Carry out a plan: every job that is not done, one after the other, none of them lost.
+
+Order: each case is trained, predicted and scored; then all `time` jobs run in randomised blocks.
+A job that fails is a row of the report and never stops the suite. Only Ctrl-C does, and the next
+run goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.plugins import ADAPTERS_VARIABLE, harness_root
+from bench.records import Job, JobKind, Outcome
+from bench.run.environment_variables import worker_environment
+from bench.run.executors.local import run_worker
+from bench.run.narrator import Narrator
+from bench.run.outcome import settle
+from bench.run.prepare import Prepared, pinned_cores, timeout_of
+from bench.run.state import JobState, job_state
+from bench.store import layout
+from bench.store.files import write_record
+from bench.store.layout import RunFolder
+from bench.store.results import JobView
+from bench.store.runs import set_aside, utc_now
+from bench.suite.plan import CasePlan, timing_order
+
+Wanted = Callable[[Job], bool]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        done: Jobs that were carried out now.
+        skipped: Jobs that were done already.
+        failed: Cases of which a job did not end well (`unsupported` is not a failure).
+    """
+
+    done: int
+    skipped: int
+    failed: tuple[str, ...]
+
+
+class Runner:
+    """Carries out one plan in one run folder."""
+
+    def __init__(
+        self, prepared: Prepared, run: RunFolder, results: Path, narrator_for: Callable[[int], Narrator], wanted: Wanted
+    ) -> None:
+        """Take a plan; nothing runs before `carry_out`.
+
+        Args:
+            prepared: The plan.
+            run: Where its jobs leave their files.
+            results: Where finished trainings of other runs are looked for.
+            narrator_for: Makes the narrator, given the number of jobs to do.
+            wanted: Jobs to do; the others are left as they are.
+        """
+        self._prepared = prepared
+        self._run = run
+        self._results = results
+        self._wanted = wanted
+        jobs = [job for plan in prepared.cases for job in _jobs(plan)]
+        unique = {job.key: job for job in jobs}
+        pending = [job for job in unique.values() if wanted(job) and self._state(job).name != "done"]
+        self._narrator = narrator_for(len(pending))
+        self._skipped = len(unique) - len(pending)
+        self._carried_out = 0
+        self._failed: dict[str, None] = {}
+        self._tried: set[str] = set()
+
+    def carry_out(self, score: Callable[[CasePlan, Path], None]) -> Summary:
+        """Run every pending job; `score` is called for each case once its predictions are there.
+
+        Raises:
+            KeyboardInterrupt: After the job in flight has been ended.
+        """
+        for plan in self._prepared.cases:
+            predicted = self._predict(plan)
+            if predicted is not None and predicted.ok:
+                self._score(plan, predicted, score)
+        cases = {plan.case.id: plan for plan in self._prepared.cases}
+        for job in timing_order(self._prepared.cases):
+            plan = cases[job.case_id]
+            predicted = self._state(plan.predict).view
+            if predicted is not None and predicted.ok:
+                self._ensure(job, plan, self._weights(plan, job))
+        return Summary(self._carried_out, self._skipped, tuple(self._failed))
+
+    def _score(self, plan: CasePlan, predicted: JobView, score: Callable[[CasePlan, Path], None]) -> None:
+        try:
+            score(plan, predicted.folder / layout.PREDICTIONS)
+        except BenchError as error:
+            self._failed[plan.case.id] = None
+            self._narrator.note(f"{plan.case.id} could not be scored: {error}")
+
+    def _predict(self, plan: CasePlan) -> JobView | None:
+        if plan.train is not None:
+            trained = self._ensure(plan.train, plan, plan.case.model.weights)
+            if trained is None or not trained.ok:
+                self._failed.setdefault(plan.case.id)
+                return None
+        return self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+
+    def _ensure(self, job: Job, plan: CasePlan, weights: str | None) -> JobView | None:
+        """Return the job's folder, running it first if it is wanted and not done."""
+        state = self._state(job)
+        if state.name != "done" and self._wanted(job) and job.key not in self._tried:
+            # Cases may share a training; one that fails is not tried again for each of them.
+            self._tried.add(job.key)
+            self._carry_out(job, plan, state, weights)
+            state = self._state(job)
+        outcome = state.view.outcome if state.view else None
+        if state.name == "failed" or (outcome is None and self._wanted(job)):
+            self._failed[plan.case.id] = None
+        return state.view
+
+    def _carry_out(self, job: Job, plan: CasePlan, state: JobState, weights: str | None) -> None:
+        folder = self._run.job(job.kind, job.case_id, job.replicate, job.key)
+        if state.name == "failed" and state.view is not None:
+            set_aside(state.view.folder)
+        elif state.name == "interrupted" and state.view is not None and job.kind != "train":
+            # A training goes on from its checkpoint; half a set of predictions or samples is worth nothing.
+            shutil.rmtree(state.view.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        complete = job.model_copy(update={"weights": weights, "cpu_affinity": pinned_cores(job.target.threads)})
+        write_record(folder / layout.JOB, complete)
+        with self._narrator.watching(job, folder):
+            outcome = self._run_worker(complete, folder, timeout_of(job.kind, plan.case.timeouts))
+        self._carried_out += 1
+        self._narrator.ended(job, outcome)
+
+    def _run_worker(self, job: Job, folder: Path, timeout_s: float) -> Outcome:
+        python = self._prepared.interpreters.python(job.model.adapter)
+        started_at = utc_now()
+        end = run_worker(
+            [str(python), "-m", "bench.run.worker", str(folder.resolve())],
+            environment=_environment(job),
+            log=folder / layout.WORKER_LOG,
+            timeout_s=timeout_s,
+            cwd=harness_root(),
+        )
+        return settle(folder, end, started_at=started_at, timeout_s=timeout_s)
+
+    def _weights(self, plan: CasePlan, job: Job) -> str | None:
+        """Where a job finds its weights, relative to its folder where both lie in this run."""
+        if plan.train is None:
+            return plan.case.model.weights
+        trained = self._state(plan.train).view
+        if trained is None or trained.outcome is None or trained.outcome.facts.weights_file is None:
+            return None
+        file = trained.folder / trained.outcome.facts.weights_file
+        if trained.folder.parent.resolve() != self._run.jobs.resolve():
+            return str(file.resolve())
+        return os.path.relpath(file, self._run.job(job.kind, job.case_id, job.replicate, job.key))
+
+    def _state(self, job: Job) -> JobState:
+        return job_state(job, self._run, self._results)
+
+
+def _jobs(plan: CasePlan) -> tuple[Job, ...]:
+    return (*([plan.train] if plan.train else []), plan.predict, *plan.times)
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """The parent's environment with what must be set before the interpreter starts."""
+    inherited = dict(os.environ)
+    roots = [str(harness_root())]
+    inherited["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [inherited.get("PYTHONPATH")])])
+    outside = Path(job.adapters_root)
+    if outside != harness_root() / "adapters":
+        inherited[ADAPTERS_VARIABLE] = str(outside)
+    return {**inherited, **worker_environment(job.target, job.recipe)}
+
+
+def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:
+    """Return which jobs `--only` and `--kind` ask for; a case id or label with `*` and `?`."""
+
+    def wanted(job: Job) -> bool:
+        named = only is None or any(fnmatchcase(name, only) for name in (job.case_id, job.model.label))
+        return named and (not kinds or job.kind in kinds)
+
+    return wanted

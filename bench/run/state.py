@@ -1,0 +1,47 @@
+"""What has been done of a plan, what has not, and why: the same answer for `check` and `run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.records import Job
+from bench.store.layout import RunFolder
+from bench.store.results import JobView
+from bench.store.runs import find_job, find_trained, is_final, previous_job
+from bench.suite.plan import why_stale
+
+StateName = Literal["done", "failed", "interrupted", "stale", "missing"]
+
+
+@dataclass(frozen=True)
+class JobState:
+    """State of one job.
+
+    Attributes:
+        name: `done` will be skipped; everything else will be done by the next run.
+        why: For `stale` what changed, for `failed` how it ended, for `done` where it lies if not here.
+        view: The job folder, where there is one with this key.
+    """
+
+    name: StateName
+    why: str
+    view: JobView | None
+
+
+def job_state(job: Job, run: RunFolder | None, results: Path) -> JobState:
+    """Tell the state of a job in a run; `run=None` means that there is no run yet."""
+    view = find_job(run, job.kind, job.key) if run is not None else None
+    if view is not None and view.outcome is not None and is_final(view.outcome):
+        return JobState("done", "" if view.ok else f"{view.outcome.status.value}: {view.outcome.reason}", view)
+    if job.kind == "train" and (trained := find_trained(results, job.key)) is not None:
+        return JobState("done", f"trained in {trained.folder.parent.parent}", trained)
+    if view is not None and view.outcome is not None:
+        return JobState("failed", f"{view.outcome.status.value}: {view.outcome.reason}", view)
+    if view is not None:
+        return JobState("interrupted", "was under way when its run ended", view)
+    old = previous_job(run, job.kind, job.case_id, job.replicate, job.key) if run is not None else None
+    if old is not None:
+        return JobState("stale", why_stale(old.job.key_parts, job.key_parts), None)
+    return JobState("missing", "", None)
