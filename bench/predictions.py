@@ -134,9 +134,10 @@ def check_prediction(
     Raises:
         ShapeError: Naming the model, the image, what came and what was expected.
     """
-    expected = {"semantic": SemanticMap, "instance": Instances, "panoptic": Panoptic}[kind]
+    kinds: dict[str, type[Prediction]] = {"semantic": SemanticMap, "instance": Instances, "panoptic": Panoptic}
+    expected = kinds[kind]
     where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
-    if not isinstance(prediction, expected):
+    if not isinstance(prediction, SemanticMap | Instances | Panoptic) or not isinstance(prediction, expected):
         raise ShapeError(
             f"{where} a {type(prediction).__name__}; a {kind} model must return {expected.__name__}. "
             "See adapters/README.md, rule 3."
@@ -160,7 +161,8 @@ def check_prediction(
     else:
         _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
         _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
-        present, listed = set(np.unique(prediction.segment_ids)) - {0}, {s.id for s in prediction.segments}
+        present = {int(i) for i in np.unique(prediction.segment_ids)} - {0}
+        listed = {segment.id for segment in prediction.segments}
         if present != listed:
             raise ShapeError(
                 f"{where} segment ids {sorted(present ^ listed)[:5]} that are in the map or in the list but not in "
@@ -206,8 +208,10 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
         ids = prediction.segment_ids
         rgb = np.stack([ids & 255, (ids >> 8) & 255, (ids >> 16) & 255], axis=-1).astype(np.uint8)
         write_png(folder / f"{stem}.png", rgb)
-        rows = [{"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments]
-        (folder / f"{stem}.json").write_text(json.dumps({"segments": rows}), encoding="utf-8")
+        segments = [
+            {"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments
+        ]
+        (folder / f"{stem}.json").write_text(json.dumps({"segments": segments}), encoding="utf-8")
     else:
         rows = [
             {"class_id": int(c), "score": float(s), "crowd": bool(k), "counts": run_lengths(m)}

@@ -73,8 +73,8 @@ class Samples:
         A rejected block is kept and shown flagged rather than leaving an empty table.
         """
         accepted = self.block_accepted[self.block]
-        of_clock = self.clock == clock
-        chosen = of_clock & accepted
+        of_clock: NDArray[np.bool_] = self.clock == clock
+        chosen: NDArray[np.bool_] = of_clock & accepted
         return chosen if chosen.any() else of_clock
 
     def save(self, path: Path) -> None:
