@@ -1,0 +1,49 @@
+"""Score the cases of a run and keep scores and statistics where reports find them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.plugins import load_metric, open_dataset
+from bench.records import CaseScores, read_record
+from bench.score.scoring import save_statistics, score_case
+from bench.store.files import write_record
+from bench.store.layout import RunFolder
+from bench.store.results import Plan, PlannedCase
+
+
+def score_planned_case(
+    run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path, *, again: bool = False
+) -> CaseScores:
+    """Score one case from its stored predictions, unless its scores are up to date.
+
+    Args:
+        run: The run it belongs to.
+        plan: For the metrics, the task and the seed.
+        planned: The case.
+        predictions: Folder of its stored predictions.
+        again: Score even if scores of these predictions by these metric versions are there.
+
+    Raises:
+        BenchError: If predictions are missing or damaged.
+    """
+    file = run.scores(planned.case.id)
+    if not again and file.is_file():
+        stored = read_record(CaseScores, file)
+        if stored.predict_key == planned.predict_key and _versions(stored) == _wanted_versions(plan):
+            return stored
+    dataset = open_dataset(planned.case.dataset.name, planned.case.dataset.options)
+    scored = score_case(
+        planned.case, planned.task, dataset, predictions, plan.metrics, predict_key=planned.predict_key, seed=plan.seed
+    )
+    save_statistics(scored, run.statistics(planned.case.id))
+    write_record(file, scored.scores)
+    return scored.scores
+
+
+def _versions(scores: CaseScores) -> list[tuple[str, int]]:
+    return [(score.metric, score.version) for score in scores.scores]
+
+
+def _wanted_versions(plan: Plan) -> list[tuple[str, int]]:
+    return [(name, load_metric(name).version) for name in plan.metrics]
