@@ -57,3 +57,13 @@ class Metric(Protocol):
             seed: Of the bootstrap.
         """
         ...
+
+    def bootstrap(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """The headline for each resample of the images, shape (draws,), nan where it is undefined.
+
+        Equal seeds and numbers of images draw the same images, for every metric and every model:
+        draws of two models on the same images are paired.
+        """
+        ...

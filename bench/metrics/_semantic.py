@@ -1,0 +1,238 @@
+"""What the metrics of semantic segmentation share: counting, pooling over images, and the score.
+
+All overlap metrics are functions of three counts per class, pooled over the data set: pixels that
+are truly of the class, pixels predicted as the class, and pixels that are both. Void pixels of the
+target are left out of all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics import Metric
+from bench.metrics._bootstrap import Interval, mean_of_defined, percentile_interval, ratio, resampled_sums
+from bench.metrics._confusion import confusion_counts
+from bench.predictions import Prediction, SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Score
+
+CONFUSION = "confusion"
+"""Name of the statistic of `observe_confusion`."""
+
+NO_IMAGE = "no image was scored"
+NO_PIXEL = "every pixel of every target is void"
+
+
+def as_label_maps(target: Prediction, predicted: Prediction) -> tuple[SemanticMap, SemanticMap]:
+    """Return both as label maps (truth first); raises `ShapeError` for another form or size."""
+    if not isinstance(target, SemanticMap) or not isinstance(predicted, SemanticMap):
+        raise ShapeError(
+            f"a semantic metric compares two SemanticMaps, not {type(target).__name__} and "
+            f"{type(predicted).__name__}; reduce them first with bench.score.reduce"
+        )
+    if target.size != predicted.size:
+        raise ShapeError(
+            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
+            "predictions must have the original image size. See adapters/README.md, rule 4."
+        )
+    return target, predicted
+
+
+def observe_confusion(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+    """Count the pixels of one image by (true class, predicted class or none), shape (K, K + 1)."""
+    true_map, predicted_map = as_label_maps(target, predicted)
+    return confusion_counts(true_map.labels, predicted_map.labels, num_classes=len(classes), ignore=IGNORE_LABEL)
+
+
+@dataclass(frozen=True)
+class ClassTotals:
+    """Pixels per class; a leading axis, if any, runs over images or over resamples.
+
+    Attributes:
+        hits: Truly of the class and predicted as it, shape (..., K).
+        target: Truly of the class, whatever was predicted, shape (..., K).
+        predicted: Predicted as the class on a pixel that is not void, shape (..., K).
+    """
+
+    hits: NDArray[np.int64] | NDArray[np.float64]
+    target: NDArray[np.int64] | NDArray[np.float64]
+    predicted: NDArray[np.int64] | NDArray[np.float64]
+
+    @property
+    def union(self) -> NDArray[np.float64]:
+        """Pixels that are truly of the class or predicted as it, shape (..., K)."""
+        return np.asarray(self.target + self.predicted - self.hits, dtype=np.float64)
+
+    def pooled(self) -> ClassTotals:
+        """Sum over the leading axis."""
+        return ClassTotals(self.hits.sum(axis=0), self.target.sum(axis=0), self.predicted.sum(axis=0))
+
+    def resampled(self, *, seed: int) -> ClassTotals:
+        """Pool each resample of the images, shape (draws, K)."""
+        stacked = np.stack([self.hits, self.target, self.predicted], axis=1).astype(np.int64)  # (N, 3, K)
+        sums = resampled_sums(stacked, seed=seed)
+        return ClassTotals(sums[:, 0], sums[:, 1], sums[:, 2])
+
+
+def class_totals(statistics: NDArray[np.int64]) -> ClassTotals:
+    """Reduce confusion counts, shape (..., K, K + 1), to the three counts per class."""
+    of_class = statistics[..., :-1]  # the last column names no class
+    return ClassTotals(
+        hits=np.diagonal(of_class, axis1=-2, axis2=-1),
+        target=statistics.sum(axis=-1),
+        predicted=of_class.sum(axis=-2),
+    )
+
+
+TotalsFormula: TypeAlias = Callable[[ClassTotals], NDArray[np.float64]]
+"""A number, or one per class, from totals."""
+
+
+# --------------------------------------------------------------------------- per-class formulas
+
+
+def class_iou(totals: ClassTotals) -> NDArray[np.float64]:
+    """Intersection over union per class, nan where the class occurs nowhere."""
+    return ratio(totals.hits, totals.union)
+
+
+def class_dice(totals: ClassTotals) -> NDArray[np.float64]:
+    """Dice = F1 per class, nan where the class occurs nowhere."""
+    return ratio(2 * totals.hits, totals.target + totals.predicted)
+
+
+def class_precision(totals: ClassTotals) -> NDArray[np.float64]:
+    """Share of the predicted pixels that are right, nan where the class is never predicted."""
+    return ratio(totals.hits, totals.predicted)
+
+
+def class_recall(totals: ClassTotals) -> NDArray[np.float64]:
+    """Share of the true pixels that are found, nan where the class is in no target."""
+    return ratio(totals.hits, totals.target)
+
+
+def mean_where(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Average over the chosen classes, an undefined one among them counting as zero."""
+    return mean_of_defined(np.where(chosen, np.nan_to_num(values, nan=0.0), np.nan))
+
+
+# --------------------------------------------------------------------------- from counts to a score
+
+
+@dataclass(frozen=True)
+class Formula:
+    """How a metric of confusion counts is computed; each function takes and keeps a leading axis.
+
+    Attributes:
+        headline: The score, shape (...).
+        undefined_because: Why the headline can be undefined although pixels were scored.
+        per_class: The score of each class, shape (..., K); None where the metric has none.
+        dialects: Named variants of the headline, each from the totals of all images, shape (N, K).
+    """
+
+    headline: TotalsFormula
+    undefined_because: str
+    per_class: TotalsFormula | None = None
+    dialects: Mapping[str, TotalsFormula] = field(default_factory=dict)
+
+
+def bootstrap_confusion(
+    formula: Formula, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+) -> NDArray[np.float64]:
+    """Return the headline for each resample of the images, nan where it is undefined."""
+    _check_counts(statistics, classes)
+    if not len(statistics):
+        return np.empty(0)
+    return formula.headline(class_totals(statistics).resampled(seed=seed))
+
+
+def score_confusion(
+    metric: Metric, formula: Formula, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+) -> Score:
+    """Score the confusion counts of all images, shape (N, K, K + 1), by a formula."""
+    _check_counts(statistics, classes)
+    images = class_totals(statistics)
+    pooled = images.pooled()
+    per_class = None if formula.per_class is None else formula.per_class(pooled)
+    return build_score(
+        metric,
+        value=defined(formula.headline(pooled)),
+        undefined_because=formula.undefined_because,
+        draws=bootstrap_confusion(formula, statistics, classes, seed=seed),
+        per_class=per_class,
+        classes=classes,
+        images=len(statistics),
+        pixels=int(pooled.target.sum()),
+        dialects={name: defined(dialect(images)) for name, dialect in formula.dialects.items()},
+    )
+
+
+def _check_counts(statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> None:
+    expected = (len(classes), len(classes) + 1)
+    if statistics.shape[1:] != expected:
+        raise ShapeError(
+            f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, "
+            f"{expected[0]}, {expected[1]}). The label space has changed: score the run again with bench score RUN"
+        )
+
+
+def build_score(
+    metric: Metric,
+    *,
+    value: float | None,
+    undefined_because: str,
+    draws: NDArray[np.float64],
+    per_class: NDArray[np.float64] | None,
+    classes: Sequence[ClassSpec],
+    images: int,
+    pixels: int,
+    dialects: dict[str, float | None],
+) -> Score:
+    """Assemble a record; a single image has no interval, for no other image could be drawn."""
+    interval = percentile_interval(draws) if images > 1 and value is not None else Interval(None, None)
+    if images == 0:
+        undefined_because = NO_IMAGE
+    elif pixels == 0:
+        undefined_because = NO_PIXEL
+    return Score(
+        metric=metric.name,
+        version=metric.version,
+        value=value,
+        undefined_because=undefined_because if value is None else None,
+        low=interval.low,
+        high=interval.high,
+        per_class=by_class_name(per_class, classes),
+        classes_scored=None if per_class is None else int((~np.isnan(per_class)).sum()),
+        images=images,
+        pixels=pixels,
+        dialects=dialects,
+        definition=metric.definition,
+    )
+
+
+def by_class_name(values: NDArray[np.float64] | None, classes: Sequence[ClassSpec]) -> dict[str, float | None]:
+    """Return class name -> value, None where it is undefined; nothing where there are no values."""
+    if values is None:
+        return {}
+    return {spec.name: defined(value) for spec, value in zip(classes, values, strict=True)}
+
+
+def defined(value: NDArray[np.float64] | np.float64 | float) -> float | None:
+    """Return a single value as a float, None for nan."""
+    number = float(value)
+    return None if np.isnan(number) else number
+
+
+def per_image(formula: TotalsFormula) -> TotalsFormula:
+    """Return the dialect that averages the formula over images, skipping images without a value."""
+    return lambda images: mean_of_defined(formula(images))
+
+
+def over_dataset(formula: TotalsFormula) -> TotalsFormula:
+    """Return the dialect that applies the formula to the counts pooled over all images."""
+    return lambda images: formula(images.pooled())

@@ -1,0 +1,107 @@
+"""Intersection over union of the one foreground class.
+
+What it measures:
+    How well the object of a two-class task is found. Mean IoU averages in the background, which is
+    easy and large; this does not.
+
+Definition:
+    The IoU of the class that is not background, counts pooled over all images, void pixels of the
+    target left out. The background is the class called `background`, or class 0 where none is.
+
+When undefined:
+    For any number of classes but two, and where the foreground is neither true nor predicted
+    anywhere.
+
+Differs from:
+    `per_image`: averages over the images where the foreground is true or predicted.
+    `per_image_absent_is_one`: smp's default and many papers count an image without foreground and
+    without false alarm as 1. Ultralytics reports the pooled number for one-class models. Mean IoU
+    over background and foreground is `mean_iou`.
+
+Source:
+    Everingham et al., The Pascal VOC Challenge, IJCV 2010, §4.2, for a single class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics._bootstrap import mean_of_defined
+from bench.metrics._semantic import (
+    CONFUSION,
+    ClassTotals,
+    Formula,
+    TotalsFormula,
+    bootstrap_confusion,
+    class_iou,
+    observe_confusion,
+    over_dataset,
+    per_image,
+    score_confusion,
+)
+from bench.predictions import Prediction
+from bench.records import ClassSpec, Score, TaskKind
+
+
+def foreground_class(classes: Sequence[ClassSpec]) -> int | None:
+    """Id of the foreground of a two-class label space, None for another number of classes."""
+    if len(classes) != 2:
+        return None
+    return 0 if classes[1].name.lower() == "background" else 1
+
+
+def foreground_iou(class_id: int) -> TotalsFormula:
+    """Return the IoU of one class as a function of totals."""
+    return lambda totals: class_iou(totals)[..., class_id]
+
+
+def _formula(classes: Sequence[ClassSpec]) -> Formula:
+    class_id = foreground_class(classes)
+    if class_id is None:
+        return Formula(
+            headline=_never_defined,
+            undefined_because=f"needs exactly two classes, one of them background; there are {len(classes)}",
+        )
+    iou = foreground_iou(class_id)
+    return Formula(
+        headline=iou,
+        undefined_because=f"class {classes[class_id].name!r} occurs in no target and no prediction",
+        dialects={
+            "per_image": per_image(iou),
+            "per_image_absent_is_one": lambda images: mean_of_defined(np.nan_to_num(iou(images), nan=1.0)),
+            "mean_with_background": over_dataset(lambda totals: mean_of_defined(class_iou(totals))),
+        },
+    )
+
+
+def _never_defined(totals: ClassTotals) -> NDArray[np.float64]:
+    return np.full(totals.hits.shape[:-1], np.nan)
+
+
+class Metric:
+    """IoU of the class that is not background, pooled over the data set."""
+
+    name = "foreground_iou"
+    version = 1
+    label = "IoU fg"
+    tasks: tuple[TaskKind, ...] = ("semantic",)
+    higher_is_better = True
+    statistic = CONFUSION
+    definition = "hits / union of the class that is not background, counts pooled over images, void left out"
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Confusion counts of one image, shape (K, K + 1)."""
+        return observe_confusion(target, predicted, classes)
+
+    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the counts of all images, shape (N, K, K + 1)."""
+        return score_confusion(self, _formula(classes), statistics, classes, seed=seed)
+
+    def bootstrap(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, shape (draws,)."""
+        return bootstrap_confusion(_formula(classes), statistics, classes, seed=seed)

@@ -1,0 +1,127 @@
+"""Mean intersection over union: the headline of semantic segmentation.
+
+What it measures:
+    How well the predicted area of each class covers its true area, every class weighing the same
+    however rare it is.
+
+Definition:
+    Counts are pooled over all images, void pixels of the target left out. For each class,
+    IoU = hits / (true pixels + predicted pixels - hits). The mean runs over the classes whose
+    union is not empty, so a class that is predicted but never true scores 0 and lowers the mean.
+    A prediction that names no class costs its true class and blames no other.
+
+When undefined:
+    A class without a true and without a predicted pixel has no value and leaves the mean; without
+    any such class there is no mean. `classes_scored` says how many classes entered it.
+
+Differs from:
+    `present_in_target`: Detectron2's `SemSegEvaluator` and Ultralytics' `SemanticMetrics` average
+    over classes that occur in the target, so hallucinated classes are free.
+    `absent_is_one`: PaddleSeg, and segmentation_models_pytorch with `zero_division=1`.
+    `absent_is_zero`: mmsegmentation with `nan_to_num=0`, smp with `zero_division=0`.
+    `per_image`: torchmetrics' `MeanIoU` and smp's `-imagewise` reductions average over the classes
+    of each image, then over images. `micro`: smp's reduction of that name pools the classes too.
+    `frequency_weighted`: classes weigh as often as they are true (see `frequency_weighted_iou`).
+    torchvision's reference divides 0 by 0 and prints nan. mmsegmentation and torchmetrics count or
+    divide in 32-bit floats and differ by about 3e-8. cityscapesScripts also counts target pixels
+    predicted as one of *its* ignored classes; with K train ids there are none.
+
+Source:
+    Everingham et al., The Pascal VOC Challenge, IJCV 2010, §4.2; mmsegmentation 1.2.2,
+    `evaluation/metrics/iou_metric.py`; cityscapesScripts, `evalPixelLevelSemanticLabeling.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._semantic import (
+    CONFUSION,
+    ClassTotals,
+    Formula,
+    bootstrap_confusion,
+    class_iou,
+    mean_where,
+    observe_confusion,
+    over_dataset,
+    per_image,
+    score_confusion,
+)
+from bench.predictions import Prediction
+from bench.records import ClassSpec, Score, TaskKind
+
+
+def mean_iou(totals: ClassTotals) -> NDArray[np.float64]:
+    """Mean IoU over the classes with a union."""
+    return mean_of_defined(class_iou(totals))
+
+
+def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
+    """Mean IoU over the classes that occur in the target."""
+    return mean_where(class_iou(totals), totals.target > 0)
+
+
+def absent_is_one(totals: ClassTotals) -> NDArray[np.float64]:
+    """Mean IoU over all classes, 1 for those that occur nowhere."""
+    return np.asarray(np.nan_to_num(class_iou(totals), nan=1.0).mean(axis=-1))
+
+
+def absent_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
+    """Mean IoU over all classes, 0 for those that occur nowhere."""
+    return np.asarray(np.nan_to_num(class_iou(totals), nan=0.0).mean(axis=-1))
+
+
+def micro_iou(totals: ClassTotals) -> NDArray[np.float64]:
+    """Sum of intersections over sum of unions."""
+    return ratio(totals.hits.sum(axis=-1), totals.union.sum(axis=-1))
+
+
+def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
+    """IoU averaged with each class's share of the true pixels as its weight."""
+    weighted = totals.target * np.nan_to_num(class_iou(totals), nan=0.0)
+    return ratio(weighted.sum(axis=-1), totals.target.sum(axis=-1))
+
+
+FORMULA = Formula(
+    headline=mean_iou,
+    undefined_because="no class occurs in any target or prediction",
+    per_class=class_iou,
+    dialects={
+        "present_in_target": over_dataset(present_in_target),
+        "absent_is_one": over_dataset(absent_is_one),
+        "absent_is_zero": over_dataset(absent_is_zero),
+        "per_image": per_image(mean_iou),
+        "micro": over_dataset(micro_iou),
+        "frequency_weighted": over_dataset(frequency_weighted),
+    },
+)
+
+
+class Metric:
+    """Mean IoU over classes with a union, pooled over the data set."""
+
+    name = "mean_iou"
+    version = 1
+    label = "mIoU"
+    tasks: tuple[TaskKind, ...] = ("semantic",)
+    higher_is_better = True
+    statistic = CONFUSION
+    definition = "mean over classes with a union > 0 of hits / union, counts pooled over images, void left out"
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Confusion counts of one image, shape (K, K + 1)."""
+        return observe_confusion(target, predicted, classes)
+
+    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the counts of all images, shape (N, K, K + 1)."""
+        return score_confusion(self, FORMULA, statistics, classes, seed=seed)
+
+    def bootstrap(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, shape (draws,)."""
+        return bootstrap_confusion(FORMULA, statistics, classes, seed=seed)
