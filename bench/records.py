@@ -395,6 +395,7 @@ class JobFacts(Record):
         weights_file: Path of what `train` wrote, relative to the job folder.
         trained_steps, trained_images, trained_s: What the budget came to.
         predicted_images: Number of stored predictions.
+        predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
         versions: Package -> version, as the worker's interpreter has them.
         device_name: As the framework names it.
         host_rss_peak_bytes: VmHWM of the worker process.
@@ -420,6 +421,7 @@ class JobFacts(Record):
     trained_images: int | None = None
     trained_s: float | None = None
     predicted_images: int | None = None
+    predict_s: float | None = None
     versions: dict[str, str] = {}
     device_name: str | None = None
     host_rss_peak_bytes: int | None = None

@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from bench.errors import BenchError
+from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
 from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
-from bench.run.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
 from bench.run.interpreters import Interpreters, installed_packages, required_packages
 
 MIN_FREE_BYTES = 2 * 1024**3

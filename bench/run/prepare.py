@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from bench.datasets import Dataset
 from bench.errors import BenchError, DatasetError, SuiteError
+from bench.measure.devices import allowed_cores, auto_device, machine_identity
 from bench.plugins import adapter_folder, harness_root, open_dataset
 from bench.records import Case, DatasetSpec, TaskSpec, Timeouts, digest
-from bench.run.devices import allowed_cores, auto_device, machine_identity
 from bench.run.environment_variables import worker_environment
 from bench.run.interpreters import Interpreters, source_digest
 from bench.store.results import Plan, PlannedCase

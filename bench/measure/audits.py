@@ -1,0 +1,150 @@
+"""Checks that a timing is what it claims to be, without knowing the framework.
+
+Each audit looks twice before it speaks: a first suspicion is measured again, because a busy
+machine can imitate one of these defects once, but hardly twice in a row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bench.adapter import Adapter
+from bench.measure.stages import Clock, end_to_end, staged
+from bench.predictions import RgbImage
+
+GAP_PAIRS = 8
+CACHE_PAIRS = 15
+MIN_DROP_OF_STAGE = 0.5
+"""A stage that gets this much faster after an idle gap was waiting for the stage before it …"""
+MIN_DROP_OF_TOTAL = 0.1
+"""… if the difference is also this much of the whole."""
+CACHE_BAND = (0.9, 1.1)
+"""Same image over new images: a ratio of medians outside this band is flagged."""
+
+
+def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], clock: Clock) -> str | None:
+    """Return what is wrong if a stage's work was still in flight when it claimed to be done.
+
+    After `synchronize` the device must be idle. If it is not, an idle gap lets the unfinished work
+    drain, and the stage after the gap gets faster than without the gap. An honest stage does not.
+    """
+    total_s = end_to_end(adapter, images, clock).total_ns / 1e9
+    gap_s = min(max(1.2 * total_s, 0.002), 2.0)
+
+    def suspect() -> tuple[str, str] | None:
+        without, with_gap = [], []
+        for _ in range(GAP_PAIRS):
+            without.append(staged(adapter, images, clock).stage_ns)
+            with_gap.append(staged(adapter, images, clock, pause=lambda: time.sleep(gap_s)).stage_ns)
+        before = np.median(np.array(without, dtype=np.float64), axis=0)
+        after = np.median(np.array(with_gap, dtype=np.float64), axis=0)
+        drop = before - after
+        for stage, culprit in ((1, "preprocess"), (2, "infer")):
+            if drop[stage] > MIN_DROP_OF_STAGE * before[stage] and drop[stage] > MIN_DROP_OF_TOTAL * before.sum():
+                victim = ("preprocess", "infer", "postprocess")[stage]
+                return (
+                    culprit,
+                    f"{victim} took {before[stage] / 1e6:.2f} ms, but {after[stage] / 1e6:.2f} ms after a pause",
+                )
+        return None
+
+    if suspect() is None:
+        return None
+    found = suspect()
+    if found is None:
+        return None
+    culprit, seen = found
+    return (
+        f"forgot_sync: work of {culprit} was still in flight after synchronize(): {seen}; "
+        "make the adapter's synchronize() wait for its device"
+    )
+
+
+def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> str | None:
+    """Return what is wrong if an image that was just seen is answered faster, or slower, than a new one.
+
+    New images are earlier ones of the same shape with one pixel changed, so the work is alike but
+    no cache can know them. MLPerf's TEST04 asks the same question.
+    """
+    first = images[0]
+    alike = [image for image in images if image.shape == first.shape]
+
+    def suspect() -> float | None:
+        same, new = [], []
+        for pair in range(CACHE_PAIRS):
+            same.append(end_to_end(adapter, [first] * batch_size, clock).total_ns)
+            fresh = [_variant(alike[(pair + i) % len(alike)], salt=time.perf_counter_ns()) for i in range(batch_size)]
+            new.append(end_to_end(adapter, fresh, clock).total_ns)
+        ratio = float(np.median(same) / np.median(new))
+        inside = CACHE_BAND[0] <= ratio <= CACHE_BAND[1]
+        return None if inside or _overlap(same, new) else ratio
+
+    if suspect() is None:
+        return None
+    ratio = suspect()
+    if ratio is None:
+        return None
+    return (
+        f"cached_or_content_dependent: a repeated image takes {ratio:.2f} times as long as a new one; "
+        "if the model caches answers, switch that off"
+    )
+
+
+def _variant(image: RgbImage, salt: int) -> RgbImage:
+    """The image with one pixel changed to a value that depends on `salt`."""
+    changed = image.copy()
+    row, column = salt % image.shape[0], (salt // 7) % image.shape[1]
+    changed[row, column] = (changed[row, column].astype(np.int64) + 1 + salt % 251).astype(np.uint8)
+    return changed
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether the 95 % order-statistic intervals of two medians of `CACHE_PAIRS` samples overlap.
+
+    For n = 15 ranks 4 and 12 cover the median with 96.5 % (binomial, p = 0.5).
+    """
+    low_a, high_a = np.sort(a)[[3, 11]]
+    low_b, high_b = np.sort(b)[[3, 11]]
+    return bool(low_a <= high_b and low_b <= high_a)
+
+
+def implausible_device_time(device_ns: Sequence[int], infer_ns: Sequence[int]) -> str | None:
+    """Return what is wrong if the device claims to have worked longer than the host waited for it."""
+    if not device_ns:
+        return None
+    device, host = float(np.median(device_ns)), float(np.median(infer_ns))
+    if device <= 1.02 * host:
+        return None
+    return (
+        f"implausible_device_time: events say {device / 1e6:.3f} ms of infer, the synchronised host clock "
+        f"{host / 1e6:.3f} ms; the events are on another stream, or synchronize() does not wait"
+    )
+
+
+class ClockAudit:
+    """Compares the clock that times with the kernel's raw clock over a whole job."""
+
+    WARN, REFUSE = 1e-3, 1e-2
+
+    def __init__(self, clock: Clock, raw: Callable[[], int] | None = None) -> None:
+        """Read both clocks for the first time."""
+        self._clock, self._raw = clock, raw or _raw_clock
+        self._start = (self._clock(), self._raw())
+
+    def verdict(self) -> tuple[str | None, bool]:
+        """Return (what was seen, whether the timing must not be used)."""
+        timed, raw = self._clock() - self._start[0], self._raw() - self._start[1]
+        drift = abs(timed - raw) / raw if raw > 0 else 0.0
+        if drift <= self.WARN:
+            return None, False
+        seen = f"clock_drift: the timing clock and the raw clock differ by {100 * drift:.2f} %; check the host's clock"
+        return seen, drift > self.REFUSE
+
+
+def _raw_clock() -> int:
+    return (
+        time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else time.monotonic_ns()
+    )

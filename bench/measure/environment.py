@@ -1,0 +1,151 @@
+"""Everything about a machine that may explain a number: read once per run, kept beside the results."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bench.measure.devices import allowed_cores, cpu_model
+
+VARIABLES = (
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "OPENBLAS_",
+    "MALLOC_",
+    "CUDA_",
+    "CUBLAS_",
+    "NVIDIA_",
+    "PYTORCH_",
+    "TORCH_",
+    "LD_PRELOAD",
+    "BENCH_",
+)
+"""Prefixes of environment variables that can change a result; nothing else is recorded."""
+
+
+def capture(tree: Path) -> dict[str, JsonValue]:
+    """Return what is known about this machine; what cannot be read is null with a reason beside it.
+
+    Args:
+        tree: Folder of the harness, for its git commit.
+    """
+    return {
+        "python": {"version": platform.python_version(), "executable": Path(sys.executable).name},
+        "system": _system(),
+        "cpu": _cpu(),
+        "gpus": _gpus(),
+        "packages": _packages(),
+        "git": _git(tree),
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+    }
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _system() -> dict[str, JsonValue]:
+    memory = next((line for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemTotal")), None)
+    release = dict(line.split("=", 1) for line in (_read("/etc/os-release") or "").splitlines() if "=" in line)
+    return {
+        "kernel": f"{platform.system()} {platform.release()}",
+        "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
+        "libc": " ".join(platform.libc_ver()).strip() or None,
+        "machine": platform.machine(),
+        "memory_bytes": int(memory.split()[1]) * 1024 if memory else None,
+        "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        "hypervisor": "hypervisor" in (_read("/proc/cpuinfo") or ""),
+    }
+
+
+def _cpu() -> dict[str, JsonValue]:
+    base = "/sys/devices/system/cpu"
+    no_turbo, boost = _read(f"{base}/intel_pstate/no_turbo"), _read(f"{base}/cpufreq/boost")
+    return {
+        "model": cpu_model(),
+        "cores_allowed": len(allowed_cores()),
+        "cores_total": os.cpu_count(),
+        "smt": _read(f"{base}/smt/active"),
+        "governor": _read(f"{base}/cpu0/cpufreq/scaling_governor"),
+        "boost": {"0": "on", "1": "off"}.get(no_turbo or "", boost),
+        "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or None,
+        "cgroup_quota": _read("/sys/fs/cgroup/cpu.max"),
+        "load_1min": os.getloadavg()[0],
+        "pressure": _read("/proc/pressure/cpu"),
+    }
+
+
+def _gpus() -> JsonValue:
+    """One entry per NVIDIA GPU, or the reason why there is none; a refused counter costs that counter only."""
+    try:
+        import pynvml
+    except ImportError:
+        return "nvidia-ml-py is not installed"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return f"no NVIDIA driver: {error}"
+
+    def ask(question: Callable[..., object], *arguments: object) -> JsonValue:
+        try:
+            answer = question(*arguments)
+        except pynvml.NVMLError as error:
+            return f"refused: {error}"
+        return (
+            answer.decode() if isinstance(answer, bytes) else answer if isinstance(answer, int | str) else str(answer)
+        )
+
+    def memory_bytes(handle: object) -> int:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [
+            {
+                "name": ask(pynvml.nvmlDeviceGetName, handle),
+                "uuid": ask(pynvml.nvmlDeviceGetUUID, handle),
+                "driver": ask(pynvml.nvmlSystemGetDriverVersion),
+                "vbios": ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
+                "memory_bytes": ask(memory_bytes, handle),
+                "power_limit_mw": ask(pynvml.nvmlDeviceGetPowerManagementLimit, handle),
+                "pcie_generation": ask(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle),
+                "pcie_width": ask(pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
+                "persistence_mode": ask(pynvml.nvmlDeviceGetPersistenceMode, handle),
+            }
+            for handle in handles
+        ]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _packages() -> dict[str, JsonValue]:
+    found = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    return {name: found[name] for name in sorted(found, key=str.lower)}
+
+
+def _git(tree: Path) -> dict[str, JsonValue]:
+    """Commit and whether the tree was dirty; null outside a git checkout."""
+    commit = _run_git(tree, "rev-parse", "HEAD")
+    status = _run_git(tree, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def _run_git(tree: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(tree), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

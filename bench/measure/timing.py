@@ -1,0 +1,337 @@
+"""Time one model in one process by protocol 1: warm up, sample in blocks, push through, audit."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bench.adapter import Adapter
+from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
+from bench.measure.counters import BlockCounters, between, read_edge
+from bench.measure.devices import allowed_cores
+from bench.measure.samples import END_TO_END, STAGED, Samples
+from bench.measure.sampling import WarmUp, next_check, unmet_conditions
+from bench.measure.stages import BatchTime, Clock, end_to_end, pipelined, staged
+from bench.measure.telemetry import Telemetry
+from bench.predictions import Prediction, RgbImage, check_prediction
+from bench.records import Job, Measurement, Size
+
+
+class ImageSource(Protocol):
+    """Images without their truths."""
+
+    ids: tuple[str, ...]
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What timing one model came to.
+
+    Attributes:
+        samples: Raw nanoseconds.
+        audited: Image id -> prediction of the timed pass, for a share of the images.
+        flags: Doubts, each `name: what was seen and what to do`.
+        invalid: Reasons not to use the numbers.
+        time_to_steady_s: Until the warm-up rule held; None if it never did.
+    """
+
+    samples: Samples
+    audited: dict[str, Prediction]
+    flags: tuple[str, ...]
+    invalid: tuple[str, ...]
+    time_to_steady_s: float | None
+
+
+@dataclass
+class _Rows:
+    """Samples as they come in."""
+
+    clock: list[int] = field(default_factory=list)
+    total_ns: list[int] = field(default_factory=list)
+    stage_ns: list[tuple[int, int, int]] = field(default_factory=list)
+    device_ns: list[int] = field(default_factory=list)
+    image_index: list[int] = field(default_factory=list)
+    block: list[int] = field(default_factory=list)
+    switches: list[int] = field(default_factory=list)
+    faults: list[int] = field(default_factory=list)
+    counters: list[BlockCounters] = field(default_factory=list)
+    accepted: list[bool] = field(default_factory=list)
+
+    def end_to_end_ns(self, *, of_any_block: bool) -> list[int]:
+        """End-to-end samples that count: of accepted blocks, or of all."""
+        return [
+            total
+            for clock, total, block in zip(self.clock, self.total_ns, self.block, strict=True)
+            if clock == END_TO_END and (of_any_block or self.accepted[block])
+        ]
+
+
+def time_model(
+    adapter: Adapter, source: ImageSource, job: Job, telemetry: Telemetry, clock: Clock = time.perf_counter_ns
+) -> Timed:
+    """Time a built model.
+
+    Args:
+        adapter: Built for the job.
+        source: Images to draw from.
+        job: For the measurement, the batch size, the task and the seed of the order.
+        telemetry: Told of each block's edge.
+        clock: Host clock, nanoseconds.
+
+    Raises:
+        ShapeError: If a prediction breaks the contract.
+    """
+    assert job.measurement is not None
+    session = _Session(adapter, source, job, job.measurement, telemetry, clock)
+    return session.run()
+
+
+class _Session:
+    """State of one timing job."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        source: ImageSource,
+        job: Job,
+        measurement: Measurement,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._adapter, self._job, self._m = adapter, job, measurement
+        self._telemetry, self._clock = telemetry, clock
+        self._cores = allowed_cores()
+        self._clock_audit = ClockAudit(clock)
+        self._ids = _shuffled(source.ids, measurement)
+        self._images: list[RgbImage] = []
+        self._decode_ns: list[int] = []
+        for image_id in self._ids:
+            start = clock()
+            self._images.append(source.image(image_id))
+            self._decode_ns.append(clock() - start)
+        self._flags: list[str] = []
+        self._invalid: list[str] = []
+        rng = random.Random(f"audit/{measurement.order_seed}")
+        count = max(1, math.ceil(measurement.audit_fraction * len(self._ids))) if measurement.audit_fraction else 0
+        self._to_audit = set(rng.sample(range(len(self._ids)), count))
+        self._audited: dict[str, Prediction] = {}
+        self._audit_index: list[int] = []
+
+    def run(self) -> Timed:
+        warm_up = self._warm_up()
+        steady_s = None if self._any_flag("not_steady") else sum(warm_up.total_ns) / 1e9
+        rows = self._sample()
+        self._audit_what_was_not_timed()
+        pipelined_ns, pipelined_images = 0, 0
+        if self._m.pipelined_s:
+            with _no_garbage_collection():
+                pipelined_ns, pipelined_images = pipelined(self._adapter, self._batch, self._clock, self._m.pipelined_s)
+        self._audit(rows)
+        samples = self._as_samples(rows, warm_up, pipelined_ns, pipelined_images)
+        return Timed(samples, self._audited, tuple(self._flags), tuple(self._invalid), steady_s)
+
+    def _batch(self, number: int) -> list[RgbImage]:
+        return [self._images[i] for i in self._indices(number)]
+
+    def _indices(self, number: int) -> list[int]:
+        size = self._job.target.batch_size
+        return [(number * size + i) % len(self._images) for i in range(size)]
+
+    def _warm_up(self) -> WarmUp:
+        m = self._m
+        min_s = m.warmup_min_s_cuda if self._job.target.device.startswith("cuda") else m.warmup_min_s_cpu
+        shapes = sorted({image.shape[:2] for image in self._images})
+        rule = WarmUp(m, min_s=min_s, buckets=shapes)
+        number = 0
+        while rule.unmet() and not rule.capped():
+            images = self._batch(number)
+            timed = end_to_end(self._adapter, images, self._clock)
+            self._check(timed.predictions, self._indices(number))
+            rule.add(timed.total_ns, [image.shape[:2] for image in images])
+            number += 1
+        if rule.unmet():
+            self._flags.append(
+                f"not_steady: warm-up ended at its cap with {', '.join(rule.unmet())}; "
+                "close other programs, or raise measurement.warmup_max_s"
+            )
+        return rule
+
+    def _sample(self) -> _Rows:
+        """Sample in blocks until the stop rule holds; alternate the two host clocks within each block."""
+        rows = _Rows()
+        number, retries, elapsed_s = 0, self._m.block_retries, 0.0
+        check, started = next_check(0, self._m), time.monotonic()
+        while True:
+            number, counters = self._block(rows, number)
+            if counters.disturbed and retries > 0:
+                retries -= 1
+            else:
+                # With no retry left a disturbed block counts too: a flagged number beats an empty table.
+                elapsed_s += counters.wall_s
+            counted = rows.end_to_end_ns(of_any_block=retries == 0)
+            capped = time.monotonic() - started >= self._m.max_s
+            if len(counted) < check and not capped:
+                continue
+            unmet = unmet_conditions(counted, elapsed_s, self._m)
+            check = next_check(len(counted), self._m)
+            if not unmet:
+                break
+            if capped:
+                self._flags.append(
+                    f"stop_rule: the cap of {self._m.max_s:g} s was reached with {', '.join(unmet)}; "
+                    "use an idle machine, or raise measurement.max_s"
+                )
+                break
+        self._judge_blocks(rows)
+        return rows
+
+    def _block(self, rows: _Rows, number: int) -> tuple[int, BlockCounters]:
+        block = len(rows.counters)
+        self._telemetry.mark()
+        with _no_garbage_collection():
+            edge, deadline = read_edge(self._cores), time.monotonic() + self._m.block_s
+            while time.monotonic() < deadline:
+                for kind in (END_TO_END, STAGED):
+                    self._one(rows, kind, number, block)
+                number += 1
+            counters = between(edge, read_edge(self._cores), len(self._cores))
+        self._telemetry.mark()
+        rows.counters.append(counters)
+        rows.accepted.append(not counters.disturbed)
+        return number, counters
+
+    def _one(self, rows: _Rows, kind: int, number: int, block: int) -> None:
+        images = self._batch(number)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        timed: BatchTime = (end_to_end if kind == END_TO_END else staged)(self._adapter, images, self._clock)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        rows.clock.append(kind)
+        rows.total_ns.append(timed.total_ns)
+        rows.stage_ns.append(timed.stage_ns or (0, 0, 0))
+        rows.device_ns.append(-1 if timed.device_ns is None else timed.device_ns)
+        rows.image_index.append(self._indices(number)[0])
+        rows.block.append(block)
+        rows.switches.append(after.ru_nivcsw - before.ru_nivcsw)
+        rows.faults.append(after.ru_majflt - before.ru_majflt)
+        if self._to_audit:
+            self._keep(timed.predictions, self._indices(number))
+
+    def _keep(self, predictions: Sequence[Prediction], indices: Sequence[int]) -> None:
+        """Keep the predictions of images that are to be audited; the timed ones, not others."""
+        for index, prediction in zip(indices, predictions, strict=True):
+            if index in self._to_audit:
+                self._to_audit.discard(index)
+                self._audited[self._ids[index]] = self._checked(prediction, index)
+                self._audit_index.append(index)
+
+    def _audit_what_was_not_timed(self) -> None:
+        """Predict audited images that a short run did not come to."""
+        for index in sorted(self._to_audit):
+            number = next(n for n in range(len(self._images)) if index in self._indices(n))
+            self._keep(end_to_end(self._adapter, self._batch(number), self._clock).predictions, self._indices(number))
+
+    def _judge_blocks(self, rows: _Rows) -> None:
+        rejected = rows.accepted.count(False)
+        if not rejected:
+            return
+        worst = max(rows.counters, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
+        seen = f"{100 * worst.foreign_share:.0f} % by other processes, {100 * worst.steal_share:.1f} % stolen at worst"
+        if any(rows.accepted):
+            self._flags.append(
+                f"blocks_rejected: {rejected} of {len(rows.accepted)} blocks were disturbed ({seen}) and left out; "
+                "the rest is used"
+            )
+        else:
+            self._flags.append(
+                f"busy_machine: every block was disturbed ({seen}); the numbers are shown, but run again on an idle "
+                "machine"
+            )
+
+    def _audit(self, rows: _Rows) -> None:
+        stages = [(d, s[1]) for d, s in zip(rows.device_ns, rows.stage_ns, strict=True) if d >= 0]
+        drift, refused = self._clock_audit.verdict()
+        if drift is not None:
+            (self._invalid if refused else self._flags).append(drift)
+        wrong = (
+            forgotten_synchronisation(self._adapter, self._batch(0), self._clock),
+            implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
+        )
+        self._invalid += [reason for reason in wrong if reason is not None]
+        cached = cached_answers(self._adapter, self._images, self._job.target.batch_size, self._clock)
+        if cached is not None:
+            self._flags.append(cached)
+
+    def _check(self, predictions: Sequence[Prediction], indices: Sequence[int]) -> None:
+        for index, prediction in zip(indices, predictions, strict=True):
+            self._checked(prediction, index)
+
+    def _checked(self, prediction: object, index: int) -> Prediction:
+        return check_prediction(
+            prediction,
+            kind=self._job.task.kind,
+            num_classes=len(self._job.task.classes),
+            size=Size(*self._images[index].shape[:2]),
+            image_id=self._ids[index],
+            model=self._job.model.label,
+        )
+
+    def _any_flag(self, name: str) -> bool:
+        return any(flag.startswith(f"{name}:") for flag in self._flags)
+
+    def _as_samples(self, rows: _Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
+        counters = rows.counters
+        return Samples(
+            clock=np.array(rows.clock, dtype=np.int8),
+            total_ns=np.array(rows.total_ns, dtype=np.int64),
+            stage_ns=np.array(rows.stage_ns, dtype=np.int64).reshape(-1, 3),
+            device_ns=np.array(rows.device_ns, dtype=np.int64),
+            image_index=np.array(rows.image_index, dtype=np.int32),
+            block=np.array(rows.block, dtype=np.int32),
+            involuntary_switches=np.array(rows.switches, dtype=np.int32),
+            major_faults=np.array(rows.faults, dtype=np.int32),
+            image_ids=np.array(self._ids, dtype=np.str_),
+            batch_size=np.array(self._job.target.batch_size, dtype=np.int64),
+            warmup_ns=np.array(warm_up.total_ns, dtype=np.int64),
+            decode_ns=np.array(self._decode_ns, dtype=np.int64),
+            pipelined_ns=np.array(pipelined_ns, dtype=np.int64),
+            pipelined_images=np.array(pipelined_images, dtype=np.int64),
+            block_accepted=np.array(rows.accepted, dtype=np.bool_),
+            block_wall_s=np.array([c.wall_s for c in counters], dtype=np.float64),
+            block_user_s=np.array([c.user_s for c in counters], dtype=np.float64),
+            block_system_s=np.array([c.system_s for c in counters], dtype=np.float64),
+            block_foreign_share=np.array([c.foreign_share for c in counters], dtype=np.float64),
+            block_steal_share=np.array([c.steal_share for c in counters], dtype=np.float64),
+            block_involuntary_switches=np.array([c.involuntary_switches for c in counters], dtype=np.int64),
+            audit_index=np.array(self._audit_index, dtype=np.int32),
+        )
+
+
+def _shuffled(ids: Sequence[str], measurement: Measurement) -> list[str]:
+    """The images that are timed, in the order the protocol's seed gives."""
+    order = list(ids)
+    random.Random(f"order/{measurement.order_seed}").shuffle(order)
+    return order[: measurement.images]
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect once, then keep the collector out of the timed block."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

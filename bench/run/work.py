@@ -1,0 +1,303 @@
+"""The three kinds of job, inside a worker: train, predict, time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+
+from bench.adapter import Adapter, TrainingData, predict
+from bench.datasets import Dataset
+from bench.errors import BenchError
+from bench.measure.memory import peak_rss_bytes, reset_peak_rss
+from bench.measure.telemetry import Telemetry
+from bench.measure.timing import ImageSource, time_model
+from bench.plugins import load_adapter, open_dataset
+from bench.predictions import LabelMap, Prediction, RgbImage, check_prediction, save_prediction
+from bench.records import Job, JobFacts, Size
+from bench.store import layout
+from bench.store.files import write_atomically
+
+STEP_LINE_INTERVAL_S = 0.2
+"""At most so often a training step is written to `training.jsonl`; the last one always is."""
+
+PROGRESS_INTERVAL_S = 0.5
+
+
+class Images:
+    """The images of a split without their truths: all that a predicting or timing adapter can reach."""
+
+    def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
+        self._image = dataset.image
+        self.ids = tuple(ids)
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        return self._image(image_id)
+
+
+class LabelledSplit:
+    """A split with its truths, for training."""
+
+    def __init__(self, dataset: Dataset, split: str, job: Job) -> None:
+        self._dataset, self._ids, self._kind = dataset, tuple(dataset.ids(split)), job.task.kind
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._ids)
+
+    def image(self, index: int) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        return self._dataset.image(self._ids[index])
+
+    def semantic(self, index: int) -> LabelMap:
+        """Its class ids, uint8, (H, W)."""
+        return self._dataset.target(self._ids[index]).semantic.labels
+
+    def truth(self, index: int) -> Prediction:
+        """Its truth in the form of the task."""
+        truth = self._dataset.target(self._ids[index]).of(self._kind)
+        if truth is None:
+            raise BenchError(f"the data set has no {self._kind} truth for image {self._ids[index]!r}")
+        return truth
+
+
+class TrainingLog:
+    """Writes `training.jsonl`, a line per event, at once."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._written_at = float("-inf")
+        self._held: dict[str, Any] | None = None
+
+    def planned(self, *, steps: int | None, seconds: float | None) -> None:
+        """How long training will be."""
+        self._write({"event": "planned", "steps": steps, "seconds": seconds})
+
+    def step(self, *, step: int, images: int, train_s: float, loss: float, learning_rate: float) -> None:
+        """An optimiser step; held back if the last line is fresh."""
+        self._held = {
+            "event": "step",
+            "step": step,
+            "images": images,
+            "train_s": train_s,
+            "loss": loss,
+            "learning_rate": learning_rate,
+        }
+        if time.monotonic() - self._written_at >= STEP_LINE_INTERVAL_S:
+            self.flush()
+
+    def validated(self, *, step: int, images: int, train_s: float, values: dict[str, float]) -> None:
+        """A validation."""
+        self.flush()
+        self._write({"event": "validated", "step": step, "images": images, "train_s": train_s, "values": values})
+
+    def flush(self) -> None:
+        """Write the step that was held back, if any."""
+        if self._held is not None:
+            self._write(self._held)
+            self._held = None
+            self._written_at = time.monotonic()
+
+    def _write(self, event: dict[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+
+
+def _built(job: Job, folder: Path) -> tuple[Adapter, float]:
+    """Load the adapter and build its model; returns it and the seconds that took."""
+    cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
+    start = time.perf_counter()
+    adapter = load_adapter(job.model.adapter)
+    weights = (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
+    adapter.build(job.model, job.task, job.target, weights)
+    adapter.synchronize()
+    return adapter, time.perf_counter() - start
+
+
+def _facts(adapter: Adapter, job: Job, folder: Path, **more: Any) -> JobFacts:
+    described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
+    weights = (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
+    fields: dict[str, Any] = {
+        **described,
+        "versions": {"python": sys.version.split()[0], **adapter.versions()},
+        "fused_stages": tuple(adapter.fused_stages),
+        "host_rss_peak_bytes": peak_rss_bytes(),
+        "peak_device_bytes": adapter.peak_device_bytes(),
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None,
+        **more,
+    }
+    return JobFacts(**fields)
+
+
+def train_job(job: Job, folder: Path) -> JobFacts:
+    """Train and leave weights; goes on from a checkpoint that an interrupted worker left."""
+    if job.recipe is None:
+        raise BenchError("a train job needs a recipe; its job.json has none")
+    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    data = TrainingData(
+        train=LabelledSplit(dataset, job.dataset.train, job),
+        val=LabelledSplit(dataset, job.dataset.val, job),
+        task=job.task,
+    )
+    adapter, load_s = _built(job, folder)
+    out = folder / layout.WEIGHTS
+    out.mkdir(exist_ok=True)
+    with (folder / layout.TRAINING_LOG).open("a", encoding="utf-8") as file:
+        log = TrainingLog(file)
+        result = adapter.train(data, job.recipe, out, log)
+        log.flush()
+    return _facts(
+        adapter,
+        job,
+        folder,
+        load_s=load_s,
+        weights_file=os.path.relpath(result.weights, folder),
+        weights_sha256=hashlib.sha256(result.weights.read_bytes()).hexdigest() if result.weights.is_file() else None,
+        trained_steps=result.steps,
+        trained_images=result.images,
+        trained_s=result.train_s,
+        not_honoured=result.not_honoured,
+        self_reported=result.self_reported,
+    )
+
+
+def _test_ids(job: Job, dataset: Dataset) -> tuple[str, ...]:
+    ids = tuple(dataset.ids(job.dataset.test))
+    return ids[: job.dataset.max_images] if job.dataset.max_images is not None else ids
+
+
+def _batches(images: Images, size: int) -> Iterator[tuple[tuple[str, ...], list[RgbImage]]]:
+    """Batches of images, the next one loading while the last one is predicted."""
+
+    def load(ids: tuple[str, ...]) -> list[RgbImage]:
+        return [images.image(image_id) for image_id in ids]
+
+    groups = [images.ids[i : i + size] for i in range(0, len(images.ids), size)]
+    with ThreadPoolExecutor(1) as loader:
+        ahead = loader.submit(load, groups[0])
+        for index, ids in enumerate(groups):
+            batch = ahead.result()
+            if index + 1 < len(groups):
+                ahead = loader.submit(load, groups[index + 1])
+            yield ids, batch
+
+
+def predict_job(job: Job, folder: Path) -> JobFacts:
+    """Predict every image of the scored split and store the predictions with their hashes."""
+    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    images = Images(dataset, _test_ids(job, dataset))
+    if not images.ids:
+        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
+    reset_peak_rss()
+    adapter, load_s = _built(job, folder)
+    adapter.reset_peak_device_bytes()
+    out = folder / layout.PREDICTIONS
+    out.mkdir(exist_ok=True)
+    hashes: dict[str, str] = {}
+    first_call_ms: float | None = None
+    started, told_at = time.perf_counter(), 0.0
+    with ThreadPoolExecutor(1) as writer:
+        pending: list[Future[None]] = []
+        for ids, batch in _batches(images, job.target.batch_size):
+            call = time.perf_counter()
+            predictions = predict(adapter, batch)
+            if first_call_ms is None:
+                first_call_ms = (time.perf_counter() - call) * 1e3
+                started = time.perf_counter()
+            for image_id, image, prediction in _paired(ids, batch, predictions, job):
+                checked = _checked(prediction, job, image, image_id)
+                hashes[image_id] = checked.content_hash()
+                pending.append(writer.submit(save_prediction, checked, out, image_id))
+            pending = _settled(pending)
+            if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
+                told_at = time.monotonic()
+                write_progress(folder, len(hashes), len(images.ids))
+        for future in pending:
+            future.result()
+    predict_s = time.perf_counter() - started
+    write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    return _facts(
+        adapter,
+        job,
+        folder,
+        load_s=load_s,
+        first_call_ms=first_call_ms,
+        predicted_images=len(hashes),
+        predict_s=predict_s,
+    )
+
+
+def _paired(
+    ids: Sequence[str], batch: Sequence[RgbImage], predictions: Sequence[Prediction], job: Job
+) -> Iterator[tuple[str, RgbImage, Prediction]]:
+    if len(predictions) != len(ids):
+        raise BenchError(f"{job.model.label} returned {len(predictions)} predictions for {len(ids)} images")
+    return zip(ids, batch, predictions, strict=True)
+
+
+def _checked(prediction: object, job: Job, image: RgbImage, image_id: str) -> Prediction:
+    return check_prediction(
+        prediction,
+        kind=job.task.kind,
+        num_classes=len(job.task.classes),
+        size=Size(*image.shape[:2]),
+        image_id=image_id,
+        model=job.model.label,
+    )
+
+
+def _settled(pending: list[Future[None]]) -> list[Future[None]]:
+    """Raise what went wrong in finished writes; keep the rest. Waits when the disk falls behind."""
+    if len(pending) > 256:
+        pending[0].result()
+    for future in pending:
+        if future.done():
+            future.result()
+    return [future for future in pending if not future.done()]
+
+
+def write_progress(folder: Path, done: int, total: int) -> None:
+    """Leave word of how far a job is, for the parent's progress bar."""
+    temporary = folder / f".{layout.PROGRESS}.tmp"
+    temporary.write_text(json.dumps({"done": done, "total": total}), encoding="utf-8")
+    temporary.replace(folder / layout.PROGRESS)
+
+
+def time_job(job: Job, folder: Path) -> JobFacts:
+    """Time the model by the protocol; leaves raw samples, audited predictions and telemetry."""
+    if job.measurement is None:
+        raise BenchError("a time job needs a measurement; its job.json has none")
+    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    images: ImageSource = Images(dataset, _test_ids(job, dataset))
+    reset_peak_rss()
+    with Telemetry(job.target.device) as telemetry:
+        adapter, load_s = _built(job, folder)
+        adapter.reset_peak_device_bytes()
+        timed = time_model(adapter, images, job, telemetry)
+    audit = folder / layout.AUDIT
+    for image_id, prediction in timed.audited.items():
+        save_prediction(prediction, audit, image_id)
+    hashes = {image_id: prediction.content_hash() for image_id, prediction in timed.audited.items()}
+    audit.mkdir(exist_ok=True)
+    write_atomically(audit / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    timed.samples.save(folder / layout.SAMPLES)
+    telemetry.save(folder / layout.TELEMETRY)
+    return _facts(
+        adapter,
+        job,
+        folder,
+        load_s=load_s,
+        first_call_ms=float(timed.samples.warmup_ns[0]) / 1e6,
+        time_to_steady_s=timed.time_to_steady_s,
+        flags=(*timed.flags, *telemetry.flags()),
+        invalid=timed.invalid,
+    )
