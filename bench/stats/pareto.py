@@ -1,0 +1,53 @@
+"""Which models nobody beats on both score and latency, and how sure that is.
+
+Source: the definition of Pareto optimality; the probability is the share of joint bootstrap draws
+in which a model is on the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Point(NamedTuple):
+    """One model: a score (more is better) and a latency (less is better)."""
+
+    score: float
+    latency: float
+
+
+def pareto_front(points: Sequence[Point]) -> tuple[int, ...]:
+    """Return the indices of the points that no other beats, in the order of the points.
+
+    A point is beaten by one that is no worse in both and better in one; of equal points all stay.
+    """
+    if not points:
+        return ()
+    pairs = np.asarray(points, dtype=np.float64)  # (M, 2)
+    front = _on_front(pairs[:, :1], pairs[:, 1:])[:, 0]
+    return tuple(int(i) for i in np.flatnonzero(front))
+
+
+def pareto_probability(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how probable it is that each model is on the front, shape (M,).
+
+    Args:
+        scores: Bootstrap draws of each model, shape (M, draws); drawn on the same images, so that
+            draw d of two models is paired.
+        latencies: Bootstrap draws, shape (M, draws).
+    """
+    return np.asarray(_on_front(scores, latencies).mean(axis=1), dtype=np.float64)
+
+
+def _on_front(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each model is beaten by no other, draw by draw, shape (M, draws); nan never is on it."""
+    front = ~(np.isnan(scores) | np.isnan(latencies))
+    for i in range(len(scores)):
+        no_worse = (scores >= scores[i]) & (latencies <= latencies[i])
+        better = (scores > scores[i]) | (latencies < latencies[i])
+        front[i] &= ~(no_worse & better).any(axis=0)
+    return front

@@ -1,0 +1,107 @@
+"""Percentiles that are only given where the sample supports them.
+
+A percentile of latency is supported if, with 99 % confidence, the sample's value is an upper bound
+of the true one with at most one sample allowed above it. This is the rule by which MLPerf decides
+how many queries a tail claim takes. Values are never interpolated: a reported latency is one that
+was measured.
+
+Source: mlcommons/inference @ b66003e1, `loadgen/early_stopping.cc` (number of samples) and
+`loadgen/results.cc` (rank floor(n p), counted from 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+CONFIDENCE = Fraction(99, 100)
+ALLOWED_ABOVE = 1
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """A percentile, or what it lacks.
+
+    Attributes:
+        percentile: Between 0 and 100.
+        value: In the unit of the values; None where the sample does not support it.
+        needed: Samples it takes.
+        have: Samples there are.
+    """
+
+    percentile: float
+    value: float | None
+    needed: int
+    have: int
+
+    @property
+    def missing(self) -> str | None:
+        """What a table says in place of the value; None where there is one."""
+        return None if self.value is not None else f"needs {self.needed} samples, has {self.have}"
+
+
+def percentile(values: Sequence[float] | NDArray[np.generic], percent: float) -> Percentile:
+    """Return a percentile of values by the upper nearest rank, if there are enough of them.
+
+    >>> percentile(range(100), 90.0)
+    Percentile(percentile=90.0, value=90.0, needed=64, have=100)
+    >>> percentile(range(63), 90.0).missing
+    'needs 64 samples, has 63'
+    """
+    needed, have = samples_needed(percent), len(values)
+    if have < needed:
+        return Percentile(percent, None, needed, have)
+    rank = int(have * as_fraction(percent))
+    return Percentile(percent, float(np.partition(np.asarray(values), rank)[rank]), needed, have)
+
+
+@lru_cache(maxsize=64)
+def samples_needed(percent: float) -> int:
+    """Return the fewest samples that support a percentile.
+
+    The smallest n for which P[Bin(n, 1 - p) <= 1] <= 1 %, in exact integers.
+
+    >>> [samples_needed(p) for p in (50, 90, 95, 99)]
+    [11, 64, 130, 662]
+
+    Raises:
+        BenchError: If the percentile is not between 0 and 100.
+    """
+    too_few, enough = 0, 1
+    while not _supported(enough, percent):
+        too_few, enough = enough, 2 * enough
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        too_few, enough = (too_few, middle) if _supported(middle, percent) else (middle, enough)
+    return enough
+
+
+def as_fraction(percent: float) -> Fraction:
+    """Return a percentile as the exact decimal fraction it is written as.
+
+    >>> as_fraction(99.9)
+    Fraction(999, 1000)
+    """
+    share = Fraction(str(percent)) / 100
+    if not 0 < share < 1:
+        raise BenchError(f"measurement.percentiles: {percent:g} is not between 0 and 100; use for example 50, 90, 95")
+    return share
+
+
+def _supported(samples: int, percent: float) -> bool:
+    """Whether P[Bin(n, 1 - p) <= allowed] <= 1 - confidence, without rounding."""
+    share = as_fraction(percent)
+    below, whole = share.numerator, share.denominator
+    above = whole - below
+    ways = sum(
+        comb(samples, k) * above**k * below ** (samples - k) for k in range(min(ALLOWED_ABOVE, samples) + 1)
+    )  # over whole**samples
+    return bool(ways * CONFIDENCE.denominator <= (CONFIDENCE.denominator - CONFIDENCE.numerator) * whole**samples)
