@@ -1,0 +1,258 @@
+"""Models that misbehave on purpose, and two that behave: instruments that test the harness.
+
+A card's `behaviour` chooses one:
+
+* `perfect`, `noisy`: know the truth of the `shapes` images by their content, which no real adapter
+  may; `noisy` spoils a share of the pixels, the same ones each time it sees an image;
+* `slow`, `bimodal`: have a known latency, and answer with class 0;
+* `crashes` (by exception, signal or exit), `hangs`, `eats_memory`, `oom_device`, `unsupported`,
+  `missing_package`: end in every way a worker can end;
+* `wrong_shape`, `forgets_sync`, `cached`: break rules that audits and checks must catch;
+* `trains`: leaves a weights file and a learning curve in no time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from bench.adapter import Progress, TrainingData, TrainingResult, Unsupported
+from bench.errors import BenchError
+from bench.plugins import open_dataset
+from bench.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+SPIN_S = 0.0015
+"""The last part of a wait is spun: sleeping alone overshoots by a scheduler's tick."""
+
+
+class Options(BaseModel):
+    """Options of a fake's card.
+
+    Attributes:
+        behaviour: What it does; see the module's docstring.
+        preprocess_ms, infer_ms, postprocess_ms: Latency of each stage of a timed behaviour.
+        second_infer_ms: `bimodal`: latency of `infer` for every other image, chosen by content.
+        dataset: `perfect`, `noisy`: options of the `shapes` data set whose truth is known.
+        split: `perfect`, `noisy`: its split.
+        flipped: `noisy`: share of pixels that get another class.
+        how: `crashes`: in which way.
+        after: `crashes`, `hangs`, `eats_memory`, `oom_device`: number of calls that go well before.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    behaviour: Literal[
+        "perfect",
+        "noisy",
+        "slow",
+        "bimodal",
+        "crashes",
+        "hangs",
+        "eats_memory",
+        "oom_device",
+        "unsupported",
+        "missing_package",
+        "wrong_shape",
+        "forgets_sync",
+        "cached",
+        "trains",
+    ]
+    preprocess_ms: float = 0.0
+    infer_ms: float = 0.0
+    postprocess_ms: float = 0.0
+    second_infer_ms: float = 0.0
+    dataset: dict[str, JsonValue] = {}
+    split: str = "test"
+    flipped: float = 0.1
+    how: Literal["exception", "signal", "exit"] = "exception"
+    after: int = 0
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names it when a device is full."""
+
+
+def wait_ms(milliseconds: float) -> None:
+    """Return after so many milliseconds, to within some microseconds on an idle machine."""
+    end = time.perf_counter() + milliseconds / 1e3
+    while (left := end - time.perf_counter()) > 0:
+        if left > SPIN_S:
+            time.sleep(left - SPIN_S)
+
+
+class Adapter:
+    """The fakes behind the common interface."""
+
+    fused_stages: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        """Make an adapter that is not built yet."""
+        self._calls = 0
+        self._in_flight: threading.Thread | None = None
+        self._known: dict[str, LabelMap] = {}
+        self._answers: dict[str, LabelMap] = {}
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Choose a behaviour; some end here."""
+        try:
+            self._options = Options.model_validate(model.options)
+        except ValidationError as error:
+            raise BenchError(f"{model.name}: {' '.join(str(error).split())}") from None
+        if target.device != "cpu":
+            raise Unsupported(f"the fakes run on cpu only, not on {target.device}")
+        if self._options.behaviour == "unsupported":
+            raise Unsupported("this fake supports nothing, as its name says")
+        if self._options.behaviour == "missing_package":
+            importlib.import_module("a_package_that_nobody_has")
+        if self._options.behaviour == "trains" and weights is not None and weights.read_text() != "trained":
+            raise BenchError(f"{weights} holds no weights of this fake")
+        self._num_classes = len(task.classes)
+        if self._options.behaviour in ("perfect", "noisy"):
+            self._learn_truths()
+
+    def _learn_truths(self) -> None:
+        dataset = open_dataset("shapes", self._options.dataset)
+        for image_id in dataset.ids(self._options.split):
+            self._known[_content(dataset.image(image_id))] = dataset.target(image_id).semantic.labels
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Report a learning curve and leave a weights file."""
+        if self._options.behaviour != "trains":
+            raise Unsupported("this fake cannot be trained")
+        steps = recipe.budget.steps or 10
+        progress.planned(steps=steps, seconds=None)
+        for step in range(1, steps + 1):
+            images = step * recipe.batch_size
+            progress.step(
+                step=step, images=images, train_s=step / 100, loss=1 / step, learning_rate=recipe.learning_rate
+            )
+            wait_ms(self._options.infer_ms)
+        values = {"val_loss": 1 / steps, "val_mean_iou": 1 - 1 / (1 + steps)}
+        progress.validated(step=steps, images=steps * recipe.batch_size, train_s=steps / 100, values=values)
+        weights = out / "weights.txt"
+        weights.write_text("trained")
+        return TrainingResult(weights, steps, steps * recipe.batch_size, steps / 100, {}, {})
+
+    def preprocess(self, images: Sequence[RgbImage]) -> list[RgbImage]:
+        """Hand the images on."""
+        wait_ms(self._options.preprocess_ms)
+        return list(images)
+
+    def infer(self, batch: list[RgbImage]) -> list[LabelMap]:
+        """Behave as the card says."""
+        self._calls += 1
+        behaviour = self._options.behaviour
+        if self._calls > self._options.after and behaviour in _ENDINGS:
+            _ENDINGS[behaviour](self._options)
+        if behaviour == "forgets_sync":
+            # The work goes on in the background, as on a GPU, and `synchronize` does not wait for it.
+            self._in_flight = threading.Thread(target=wait_ms, args=(self._options.infer_ms,))
+            self._in_flight.start()
+        elif behaviour != "cached":
+            wait_ms(self._latency_ms(batch))
+        return [self._label(image) for image in batch]
+
+    def _latency_ms(self, batch: list[RgbImage]) -> float:
+        if self._options.behaviour == "bimodal" and int(_content(batch[0]), 16) % 2:
+            return self._options.second_infer_ms
+        return self._options.infer_ms
+
+    def _label(self, image: RgbImage) -> LabelMap:
+        if self._options.behaviour == "cached":
+            return self._answer(image)
+        if self._options.behaviour == "wrong_shape":
+            return np.zeros((image.shape[0] // 2, image.shape[1]), dtype=np.uint8)
+        truth = self._known.get(_content(image))
+        if truth is None:
+            return np.zeros(image.shape[:2], dtype=np.uint8)
+        return truth if self._options.behaviour == "perfect" else self._spoilt(truth, image)
+
+    def _answer(self, image: RgbImage) -> LabelMap:
+        content = _content(image)
+        if content not in self._answers:
+            wait_ms(self._options.infer_ms)
+            self._answers[content] = np.zeros(image.shape[:2], dtype=np.uint8)
+        return self._answers[content]
+
+    def _spoilt(self, truth: LabelMap, image: RgbImage) -> LabelMap:
+        rng = np.random.default_rng(int(_content(image)[:16], 16))
+        spoil = rng.random(truth.shape) < self._options.flipped
+        other = rng.integers(0, self._num_classes, truth.shape, dtype=np.uint8)
+        return np.where(spoil, other, truth)
+
+    def postprocess(self, raw: list[LabelMap], sizes: Sequence[Size]) -> list[Prediction]:
+        """Hand the label maps back; void in a known truth becomes "names no class"."""
+        if self._in_flight is not None:
+            self._in_flight.join()
+            self._in_flight = None
+        wait_ms(self._options.postprocess_ms)
+        return [SemanticMap(labels) for labels in raw]
+
+    def synchronize(self) -> None:
+        """Wait for nothing: the fakes work on the host, and `forgets_sync` forgets."""
+
+    def device_timer(self) -> None:
+        """Return None: there is no device."""
+
+    def reset_peak_device_bytes(self) -> None:
+        """Do nothing: there is no device."""
+
+    def peak_device_bytes(self) -> None:
+        """Return None: there is no device."""
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Fakes have no parameters."""
+        return {"device_name": "cpu"}
+
+    def versions(self) -> dict[str, str]:
+        """Only NumPy can change a fake's answer."""
+        return {"numpy": np.__version__}
+
+
+def _content(image: RgbImage) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
+
+
+def _crash(options: Options) -> None:
+    if options.how == "signal":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if options.how == "exit":
+        os._exit(3)
+    raise RuntimeError("this fake crashes, as its name says")
+
+
+def _hang(_: Options) -> None:
+    threading.Event().wait()
+
+
+def _eat_memory(_: Options) -> None:
+    # A limit of its own, so that the machine's memory is safe from the test.
+    limit = 4 * 1024**3
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    eaten = []
+    while True:
+        eaten.append(np.zeros(256 * 1024**2, dtype=np.uint8))
+
+
+def _fill_device(_: Options) -> None:
+    raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+_ENDINGS: dict[str, Callable[[Options], None]] = {
+    "crashes": _crash,
+    "hangs": _hang,
+    "eats_memory": _eat_memory,
+    "oom_device": _fill_device,
+}

@@ -1,0 +1,125 @@
+"""Scenes drawn from a seed: nothing to download, exact truth for every task, bit-identical on every machine.
+
+Textured sky, ground and water (stuff) with discs, squares, triangles, rings, crosses and dumbbells
+(things): objects that occlude each other, have holes (ring) or come in two parts (dumbbell),
+crowds of small ones, a void band, and a class that never occurs (hexagon). Semantic, instance and
+panoptic truth come from the one scene.
+
+Presets: in `easy` colour nearly tells the class and objects are large, so that a small network
+learns it in seconds; in `standard` colour is a weak hint; in `hard` it tells nothing, objects are
+small and many, and noise is strong.
+
+Source: drawn by this module. Terms: the images are free of rights, as is anything made with them.
+Splits: each split draws from a stream of its own; no scene is in two.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from bench.datasets import Truth
+from bench.datasets._shapes_scene import COLOURS, GENERATOR_VERSION, STUFF, Scene, draw_scene
+from bench.errors import DatasetError
+from bench.predictions import Instances, Panoptic, RgbImage, SemanticMap
+from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
+
+MIN_SIDE = 16
+SPLITS = ("train", "val", "test")
+NAMES = ("sky", "ground", "water", "disc", "square", "triangle", "ring", "cross", "dumbbell", "hexagon")
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        preset: How hard the scenes are.
+        size: Image size, (height, width), each at least 16.
+        seed: Another seed draws other scenes.
+        train, val, test: Images per split.
+    """
+
+    preset: Literal["easy", "standard", "hard"] = "standard"
+    size: Size = Size(128, 128)
+    seed: int = Field(default=0, ge=0)
+    train: int = Field(default=480, ge=1)
+    val: int = Field(default=64, ge=1)
+    test: int = Field(default=200, ge=1)
+
+
+def open_dataset(options: Options) -> Shapes:
+    """Return the data set; draws nothing yet."""
+    if min(options.size) < MIN_SIDE:
+        raise DatasetError(
+            f"shapes: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
+        )
+    return Shapes(options)
+
+
+class Shapes:
+    """The data set; see the module's docstring."""
+
+    classes = tuple(
+        ClassSpec(name=name, is_thing=label not in STUFF, colour=COLOURS[label]) for label, name in enumerate(NAMES)
+    )
+    tasks: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
+    source = "drawn from a seed by bench/datasets/shapes.py"
+    licence = "free of rights"
+
+    def __init__(self, options: Options) -> None:
+        """Keep the options; scenes are drawn when asked for."""
+        self._options = options
+        # `image` and `target` of one id are usually asked for one after the other.
+        self._scene = lru_cache(maxsize=2)(self._drawn)
+
+    def splits(self) -> tuple[str, ...]:
+        """`train`, `val`, `test`."""
+        return SPLITS
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """`shapes-<split>-<number>`."""
+        count = {"train": self._options.train, "val": self._options.val, "test": self._options.test}[split]
+        return tuple(f"shapes-{split}-{index:05d}" for index in range(count))
+
+    def image(self, image_id: str) -> RgbImage:
+        """The scene's image, uint8, (H, W, 3)."""
+        return self._scene(image_id).image.copy()
+
+    def target(self, image_id: str) -> Truth:
+        """The scene's truth in all three forms."""
+        scene = self._scene(image_id)
+        return Truth(
+            semantic=SemanticMap(scene.labels.copy()),
+            instances=_instances(scene),
+            panoptic=Panoptic(scene.segment_ids.copy(), scene.segments),
+        )
+
+    def size(self, image_id: str) -> Size:  # noqa: ARG002 - all scenes have one size
+        """The size of every scene."""
+        return self._options.size
+
+    def fingerprint(self, split: str) -> str:
+        """Hash of the generator's version and of all that decides the split's pixels."""
+        options = as_json_dict(self._options)
+        decisive = [options["preset"], options["size"], options["seed"], options[split], split, GENERATOR_VERSION]
+        return digest(["shapes", *decisive])
+
+    def _drawn(self, image_id: str) -> Scene:
+        _, split, number = image_id.split("-")
+        options = self._options
+        return draw_scene(options.size, options.preset, options.seed, SPLITS.index(split), int(number))
+
+
+def _instances(scene: Scene) -> Instances:
+    """Visible masks of the things, in painting order."""
+    things = [s for s in scene.segments if s.class_id not in STUFF]
+    ids = np.array([s.id for s in things], dtype=np.int32)
+    return Instances(
+        masks=scene.segment_ids[None] == ids[:, None, None],
+        class_ids=np.array([s.class_id for s in things], dtype=np.int64),
+        scores=np.ones(len(things), dtype=np.float64),
+        crowd=np.array([s.crowd for s in things], dtype=np.bool_),
+    )
