@@ -1,0 +1,115 @@
+"""U-Net: an encoder that halves the image `depth` times, and a decoder that doubles it back.
+
+Ronneberger, Fischer, Brox: U-Net, MICCAI 2015 (https://arxiv.org/abs/1505.04597), with padded
+convolutions, so that output and input have one size.
+
+Any input size works. Going down rounds up (97 -> 49, 1 -> 1), going up doubles (49 -> 98), and
+the last row or column is cropped where the skip connection is odd. Nothing is ever padded beyond
+one pixel, and an even size never meets the crop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
+Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
+Norm: TypeAlias = Literal["batch", "group", "none"]
+
+
+class UNet(nn.Module):
+    """The whole network; channels double with each level: `base_width`, 2 `base_width`, …
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the logits.
+        depth: Number of times the image is halved.
+        base_width: Channels of the first level.
+        down: How a level halves its input.
+        up: How a level doubles its input; the interpolating ways halve the channels by a 1 × 1
+            convolution, so that every variant joins equally wide features.
+        norm: Normalisation behind each 3 × 3 convolution.
+        bias: Whether those convolutions have a bias. Behind batch norm it changes nothing but the
+            number of parameters; 64 wide, 4 deep, with bias is the classic network of 31,043,521
+            parameters for one output channel.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        depth: int,
+        base_width: int,
+        down: Down,
+        up: Up,
+        norm: Norm,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        widths = [base_width * 2**level for level in range(depth + 1)]
+        inputs = [in_channels, *widths]
+        self.encoders = nn.ModuleList(
+            two_convolutions(inputs[level], widths[level], norm, bias) for level in range(depth)
+        )
+        self.downs = nn.ModuleList(halve(width, down) for width in widths[:-1])
+        self.bottleneck = two_convolutions(inputs[depth], widths[depth], norm, bias)
+        self.ups = nn.ModuleList(double(2 * width, width, up) for width in reversed(widths[:-1]))
+        self.decoders = nn.ModuleList(two_convolutions(2 * width, width, norm, bias) for width in reversed(widths[:-1]))
+        self.classify = nn.Conv2d(base_width, out_channels, kernel_size=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to logits (B, out_channels, H, W)."""
+        skips: list[Tensor] = []
+        x = image
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        x = self.bottleneck(x)
+        for up, decoder, skip in zip(self.ups, self.decoders, reversed(skips), strict=True):
+            x = up(x)[..., : skip.shape[-2], : skip.shape[-1]]
+            x = decoder(torch.cat([skip, x], dim=1))
+        logits: Tensor = self.classify(x)
+        return logits
+
+
+def two_convolutions(in_channels: int, out_channels: int, norm: Norm, bias: bool) -> nn.Sequential:
+    """Two times 3 × 3 convolution, normalisation, ReLU."""
+    layers: list[nn.Module] = []
+    for channels in (in_channels, out_channels):
+        layers.append(nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=bias))
+        layers += normalise(out_channels, norm)
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def normalise(channels: int, norm: Norm) -> list[nn.Module]:
+    """The normalisation as a list of no or one layer; group norm takes up to 8 equal groups."""
+    if norm == "batch":
+        return [nn.BatchNorm2d(channels, momentum=0.1)]
+    if norm == "group":
+        return [nn.GroupNorm(math.gcd(8, channels), channels)]
+    return []
+
+
+def halve(channels: int, down: Down) -> nn.Module:
+    """A layer from (B, channels, H, W) to (B, channels, ⌈H/2⌉, ⌈W/2⌉)."""
+    if down == "max_pool":
+        return nn.MaxPool2d(2, ceil_mode=True)
+    if down == "avg_pool":
+        return nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+    return nn.Conv2d(channels, channels, kernel_size=3, stride=2, padding=1)
+
+
+def double(in_channels: int, out_channels: int, up: Up) -> nn.Module:
+    """A layer from (B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
+    if up == "transposed_conv":
+        return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+    # The 1 × 1 convolution and the interpolation commute; this order costs a quarter.
+    interpolate = nn.Upsample(scale_factor=2, mode=up, align_corners=False if up == "bilinear" else None)
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size=1), interpolate)
