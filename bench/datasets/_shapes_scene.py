@@ -267,19 +267,21 @@ def _shape(kind: int, dx: IntMap, dy: IntMap, radius: int, turn: tuple[int, int]
         turn: 1024 × (cos, sin) of its rotation.
     """
     cos, sin = turn
-    if kind == DISC:
-        return dx * dx + dy * dy <= radius * radius
-    if kind == RING:
-        far = dx * dx + dy * dy
-        return (far <= radius * radius) & (far * 100 >= 25 * radius * radius)
+    far = dx * dx + dy * dy
     u, v, r = dx * cos + dy * sin, dy * cos - dx * sin, 1024 * radius  # (h, w), 1024ths of a pixel
-    if kind == SQUARE:
-        return (np.maximum(np.abs(u), np.abs(v)) * 1000) <= 707 * r
-    if kind == TRIANGLE:
-        return (2 * v <= r) & (1732 * np.abs(u) - 1000 * v <= 1000 * r)
-    if kind == CROSS:
-        long, short = np.maximum(np.abs(u), np.abs(v)), np.minimum(np.abs(u), np.abs(v))
-        return (long * 100 <= 94 * r) & (short * 100 <= 30 * r)
-    # DUMBBELL: one object in two parts that do not touch.
-    reach, part = 58 * r // 100, 40 * r // 100
-    return (np.abs(u) - reach) ** 2 + v * v <= part * part
+    long, short = np.maximum(np.abs(u), np.abs(v)), np.minimum(np.abs(u), np.abs(v))
+    mask: Mask
+    if kind == DISC:
+        mask = far <= radius * radius
+    elif kind == RING:
+        mask = (far <= radius * radius) & (far * 100 >= 25 * radius * radius)
+    elif kind == SQUARE:
+        mask = long * 1000 <= 707 * r
+    elif kind == TRIANGLE:
+        mask = (2 * v <= r) & (1732 * np.abs(u) - 1000 * v <= 1000 * r)
+    elif kind == CROSS:
+        mask = (long * 100 <= 94 * r) & (short * 100 <= 30 * r)
+    else:  # DUMBBELL: one object in two parts that do not touch.
+        reach, part = 58 * r // 100, 40 * r // 100
+        mask = (np.abs(u) - reach) ** 2 + v * v <= part * part
+    return mask

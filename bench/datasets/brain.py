@@ -126,7 +126,9 @@ class Brain:
     def _volumes(self) -> tuple[NDArray[np.uint8], ...]:
         import nibabel
 
-        volumes = tuple(np.asarray(nibabel.load(self._folder / FILE.format(name)).dataobj) for name in MAPS)
+        volumes = tuple(
+            np.asarray(nibabel.Nifti1Image.from_filename(self._folder / FILE.format(name)).dataobj) for name in MAPS
+        )
         for name, volume in zip(MAPS, volumes, strict=True):
             if volume.shape != SHAPE or volume.dtype != np.uint8:
                 raise DatasetError(
