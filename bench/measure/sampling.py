@@ -53,9 +53,15 @@ class WarmUp:
         return tuple(unmet)
 
     def capped(self) -> bool:
-        """Whether warm-up must end although something is unmet."""
+        """Whether warm-up must end although something is unmet.
+
+        A model faster than 5 ms is through its iterations before the least time is over, so the
+        cap on iterations counts only from then on.
+        """
         m = self._measurement
-        return len(self.total_ns) >= m.warmup_max_iterations or self._elapsed_ns >= m.warmup_max_s * 1e9
+        long_enough = self._elapsed_ns >= self._min_s * 1e9
+        many = len(self.total_ns) >= m.warmup_max_iterations
+        return (many and long_enough) or self._elapsed_ns >= m.warmup_max_s * 1e9
 
     def _window_change(self) -> float | None:
         """Relative difference of the medians of the last two windows."""

@@ -1,0 +1,53 @@
+"""Reports: one file per form, each a pure function of a run's summary.
+
+A module `bench/report/<form>.py` with `render(summary) -> str` is a form; `bench list reports`
+finds it by its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import PluginError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.report.summary import RunSummary
+    from bench.store.results import RunView
+
+FORMS = ("terminal", "markdown", "csv", "json")
+
+
+def report_names() -> list[str]:
+    """Names of all forms."""
+    return sorted(FORMS)
+
+
+def render(form: str, summary: RunSummary) -> str:
+    """Lay a summary out in a form; raises `PluginError` with the nearest name."""
+    if form not in FORMS:
+        raise PluginError(f"no report form {form!r}.{did_you_mean(form, FORMS)} List them with: bench list reports")
+    text: str = importlib.import_module(f"bench.report.{form}").render(summary)
+    return text
+
+
+def write_report(run: RunView, folder: Path) -> list[Path]:
+    """Write report.md with its pictures, results.csv and results.json; returns what was written."""
+    from bench.report import csv, json, markdown
+    from bench.report.pictures import draw_pictures
+    from bench.report.summary import summarise
+    from bench.store import layout
+    from bench.store.files import write_atomically
+
+    summary = summarise(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = draw_pictures(run, summary, folder)
+    texts = {
+        layout.REPORT: markdown.render(summary, tuple(picture.name for picture in pictures)),
+        "results.csv": csv.render(summary),
+        "results.json": json.render(summary),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
+    return [*(folder / name for name in texts), *pictures]

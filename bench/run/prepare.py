@@ -13,7 +13,7 @@ from bench.datasets import Dataset
 from bench.errors import BenchError, DatasetError, SuiteError
 from bench.measure.devices import allowed_cores, auto_device, machine_identity
 from bench.plugins import adapter_folder, harness_root, open_dataset
-from bench.records import Case, DatasetSpec, TaskSpec, Timeouts, digest
+from bench.records import Case, TaskSpec, Timeouts, digest
 from bench.run.environment_variables import worker_environment
 from bench.run.interpreters import Interpreters, source_digest
 from bench.store.results import Plan, PlannedCase
@@ -65,7 +65,7 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
     cases = expand(suite, auto_device=auto_device(), source=source)
     opened = _open_datasets(cases, source)
     machine = machine_identity()
-    plans = tuple(_plan(case, opened[case.dataset], interpreters, suite, machine) for case in cases)
+    plans = tuple(_plan(case, opened[case.dataset.label], interpreters, suite, machine) for case in cases)
     return Prepared(source, suite, plans, interpreters)
 
 
@@ -84,9 +84,9 @@ def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
     return cores[-threads:] if threads is not None and threads < len(cores) else None
 
 
-def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[DatasetSpec, Dataset]:
+def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[str, Dataset]:
+    """Open every data set once; returns them by label."""
     opened: dict[str, Dataset] = {}
-    by_spec: dict[DatasetSpec, Dataset] = {}
     for spec in {case.dataset.label: case.dataset for case in cases}.values():
         try:
             dataset = open_dataset(spec.name, spec.options)
@@ -102,9 +102,7 @@ def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[DatasetSpec, D
                 f"{source}: data set {spec.label!r} has no split {missing[0]!r}; it has {', '.join(dataset.splits())}."
             )
         opened[spec.label] = dataset
-    for case in cases:
-        by_spec[case.dataset] = opened[case.dataset.label]
-    return by_spec
+    return opened
 
 
 def _plan(case: Case, dataset: Dataset, interpreters: Interpreters, suite: Suite, machine: str) -> CasePlan:

@@ -1,0 +1,63 @@
+"""The results as CSV: one row per case, raw numbers, units in the headings; empty = not available."""
+
+from __future__ import annotations
+
+from bench.report.summary import Row, RunSummary
+from bench.stats.latency import Timing
+
+
+def render(summary: RunSummary) -> str:
+    """Return the table as CSV text."""
+    import pandas as pd
+
+    frame = pd.DataFrame([_flat(row) for row in summary.rows])
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _flat(row: Row) -> dict[str, object]:
+    flat: dict[str, object] = {
+        "case": row.case_id,
+        "model": row.model,
+        "dataset": row.dataset,
+        "target": row.target,
+        "status": row.status,
+        "parameters": row.parameters,
+        "weights_bytes": row.weights_bytes,
+    }
+    for cell in row.scores:
+        name = cell.score.metric
+        flat |= {name: cell.score.value, f"{name}_low": cell.score.low, f"{name}_high": cell.score.high}
+    if row.latency is not None:
+        for timing in row.latency.end_to_end:
+            flat |= _timing(f"end_to_end_p{timing.percentile:g}", timing)
+        for stage, timing in row.latency.stages.items():
+            flat |= _timing(f"{stage}_p50", timing)
+        rate, device = row.latency.images_per_s, row.latency.device_infer
+        flat |= {
+            "sync_tax": row.latency.sync_tax,
+            "device_infer_p50_ms": device.ms_per_image if device else None,
+            "throughput_images_per_s": rate.median if rate else None,
+            "first_call_ms": row.latency.first_call_ms.median if row.latency.first_call_ms else None,
+            "samples": row.latency.outliers.samples,
+            "replicates": row.latency.replicates,
+            "quick": row.latency.quick,
+        }
+    return flat | {
+        "host_rss_peak_bytes": row.host_rss_peak_bytes,
+        "peak_device_bytes": row.peak_device_bytes,
+        "trained_s": row.trained_s,
+        "trained_steps": row.trained_steps,
+        "trained_images": row.trained_images,
+        "on_front": row.on_front,
+        "front_probability": row.front_probability,
+        "verdict": row.verdict.state if row.verdict else None,
+        "verdict_reasons": "; ".join(str(reason) for reason in row.verdict.reasons) if row.verdict else None,
+    }
+
+
+def _timing(name: str, timing: Timing) -> dict[str, object]:
+    return {
+        f"{name}_ms": timing.ms_per_image,
+        f"{name}_ms_low": timing.ms_per_image_low,
+        f"{name}_ms_high": timing.ms_per_image_high,
+    }

@@ -1,0 +1,65 @@
+"""How numbers are written: as many digits as their interval supports, and no more."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+
+def digits_for(half_width: float | None, *, default: int, most: int = 6) -> int:
+    """Decimals such that an uncertainty shows two significant digits.
+
+    >>> digits_for(0.0123, default=3), digits_for(4.2, default=3), digits_for(None, default=3)
+    (3, 1, 3)
+    """
+    if half_width is None or not math.isfinite(half_width) or half_width <= 0:
+        return default
+    return min(most, max(0, 1 - math.floor(math.log10(half_width))))
+
+
+def with_interval(value: float | None, low: float | None, high: float | None, *, default: int, scale: float = 1) -> str:
+    """Write `value (low–high)`, or the value alone, or a dash.
+
+    >>> with_interval(0.81234, 0.7901, 0.8301, default=3)
+    '0.812 (0.790–0.830)'
+    >>> with_interval(None, None, None, default=3)
+    '–'
+    """
+    if value is None:
+        return MISSING
+    if low is None or high is None:
+        return f"{value * scale:.{default}f}"
+    digits = digits_for((high - low) / 2 * scale, default=default)
+    return f"{value * scale:.{digits}f} ({low * scale:.{digits}f}–{high * scale:.{digits}f})"
+
+
+def milliseconds(value: float | None) -> str:
+    """Write milliseconds with three significant digits.
+
+    >>> milliseconds(12.3456), milliseconds(0.04567), milliseconds(None)
+    ('12.3', '0.0457', '–')
+    """
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def count(value: int | None) -> str:
+    """Write a count with thin groups of thousands.
+
+    >>> count(31043521), count(None)
+    ('31,043,521', '–')
+    """
+    return MISSING if value is None else f"{value:,}"
+
+
+def mebibytes(value: int | None) -> str:
+    """Write bytes as MiB.
+
+    >>> mebibytes(1536 * 1024), mebibytes(None)
+    ('1.5', '–')
+    """
+    return MISSING if value is None else f"{value / 2**20:.1f}" if value < 100 * 2**20 else f"{value / 2**20:.0f}"

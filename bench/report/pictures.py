@@ -1,0 +1,189 @@
+"""Which pictures a run gives, filled from its files; `plots.py` draws them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.plugins import open_dataset
+from bench.predictions import SemanticMap, load_prediction
+from bench.records import IGNORE_LABEL
+from bench.report import plots
+from bench.report.summary import Row, RunSummary
+from bench.score.reduce import semantic_from
+from bench.store import layout
+from bench.store.results import CaseView, RunView
+
+SHEET_IMAGES = 5
+SHEET_CANDIDATES = 40
+
+
+def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> list[Path]:
+    """Draw every picture the run has data for; returns their paths."""
+    made = (
+        _accuracy_latency(summary, folder / "accuracy_latency.png"),
+        _stage_times(summary, folder / "stage_times.png"),
+        _training_curves(run, folder / "training_curves.png"),
+        _contact_sheet(run, folder / "contact_sheet.png"),
+    )
+    return [path for path in made if path is not None]
+
+
+def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
+    points = []
+    for row in summary.rows:
+        timing = row.latency.end_to_end_at(50.0) if row.latency else None
+        score = row.headline
+        if timing is None or timing.ms_per_image is None or score is None or score.value is None:
+            continue
+        points.append(
+            plots.AccuracyPoint(
+                label=_label(summary, row),
+                score=score.value,
+                score_low=score.low,
+                score_high=score.high,
+                latency_ms=timing.ms_per_image,
+                latency_low=timing.ms_per_image_low,
+                latency_high=timing.ms_per_image_high,
+                on_front=bool(row.on_front),
+            )
+        )
+    if not points:
+        return None
+    plots.accuracy_latency(
+        points,
+        path,
+        score_label=f"{summary.headline} (0–1)",
+        latency_label="end-to-end latency, median (ms per image)",
+    )
+    return path
+
+
+def _stage_times(summary: RunSummary, path: Path) -> Path | None:
+    bars = []
+    for row in summary.rows:
+        if row.latency is None or not row.latency.stages:
+            continue
+        stages = {name: timing.ms_per_image for name, timing in row.latency.stages.items()}
+        end_to_end = row.latency.end_to_end_at(50.0)
+        bars.append(
+            plots.StageBar(
+                label=_label(summary, row),
+                preprocess_ms=stages["preprocess"],
+                infer_ms=stages["infer"],
+                postprocess_ms=stages["postprocess"],
+                end_to_end_ms=end_to_end.ms_per_image if end_to_end else None,
+            )
+        )
+    if not bars:
+        return None
+    plots.stage_times(bars, path)
+    return path
+
+
+def _label(summary: RunSummary, row: Row) -> str:
+    parts = [row.model]
+    parts += [row.dataset] if len({r.dataset for r in summary.rows}) > 1 else []
+    parts += [row.target] if len({r.target for r in summary.rows}) > 1 else []
+    return " · ".join(parts)
+
+
+def _training_curves(run: RunView, path: Path) -> Path | None:
+    curves: dict[str, plots.Curve] = {}
+    for view in run.cases:
+        if view.train is None or view.train.job.key in curves:
+            continue
+        curve = read_curve(view.train.folder / layout.TRAINING_LOG, view.case.model.label)
+        if curve is not None:
+            curves[view.train.job.key] = curve
+    if not curves:
+        return None
+    plots.training_curves(list(curves.values()), path)
+    return path
+
+
+def read_curve(log: Path, label: str) -> plots.Curve | None:
+    """Read `training.jsonl`; None if it has no step yet. A line cut off by a kill is left out."""
+    if not log.is_file():
+        return None
+    steps, validations = [], []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if event["event"] == "step":
+            steps.append((event["train_s"], event["loss"]))
+        elif event["event"] == "validated" and "val_mean_iou" in event["values"]:
+            validations.append((event["train_s"], event["values"]["val_mean_iou"]))
+    if not steps:
+        return None
+    return plots.Curve(
+        label=label,
+        step_s=tuple(s for s, _ in steps),
+        step_loss=tuple(loss for _, loss in steps),
+        val_s=tuple(s for s, _ in validations),
+        val_mean_iou=tuple(value for _, value in validations),
+    )
+
+
+def _contact_sheet(run: RunView, path: Path) -> Path | None:
+    """Images on which the models disagree most, of the first data set that has predictions."""
+    views = [view for view in run.cases if view.predict is not None and view.predict.ok]
+    if not views:
+        return None
+    first = views[0]
+    views = [
+        view for view in views if view.case.dataset == first.case.dataset and view.task.classes == first.task.classes
+    ]
+    dataset = open_dataset(first.case.dataset.name, first.case.dataset.options)
+    ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
+    # A fixed stride: the first so many images of a data set are often one scene.
+    candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
+    labels = {image_id: [_labels(view, image_id) for view in views] for image_id in candidates}
+    chosen = sorted(candidates, key=lambda i: (-_disagreement(labels[i]), i))[:SHEET_IMAGES]
+    rows = [
+        plots.SheetRow(
+            image_id=image_id,
+            image=dataset.image(image_id),
+            truth=dataset.target(image_id).semantic.labels,
+            predictions=tuple(
+                (_sheet_label(view, views), predicted) for view, predicted in zip(views, labels[image_id], strict=True)
+            ),
+        )
+        for image_id in chosen
+    ]
+    plots.contact_sheet(rows, path, classes=first.task.classes)
+    return path
+
+
+def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
+    several = len({v.case.model.label for v in views}) < len(views)
+    return f"{view.case.model.label}\n{view.case.id.rpartition('@')[2]}" if several else view.case.model.label
+
+
+def _labels(view: CaseView, image_id: str) -> NDArray[np.uint8] | None:
+    assert view.predict is not None
+    try:
+        prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
+    except (OSError, BenchError):
+        # A picture may miss a tile; that the file is damaged is the scores' to say.
+        return None
+    if isinstance(prediction, SemanticMap):
+        return prediction.labels
+    return semantic_from(prediction, view.task.classes).labels
+
+
+def _disagreement(labels: list[NDArray[np.uint8] | None]) -> float:
+    """Share of pixels on which not all models agree; with one model, that it leaves without a class."""
+    known = [one for one in labels if one is not None]
+    if not known:
+        return 0.0
+    if len(known) == 1:
+        return float((known[0] == IGNORE_LABEL).mean())
+    stack = np.stack(known)
+    return float((stack != stack[0]).any(axis=0).mean())

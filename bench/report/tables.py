@@ -1,0 +1,202 @@
+"""The tables that several forms share, as pandas frames of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.records import Score
+from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.summary import Row, RunSummary
+from bench.stats.latency import LatencySummary, Timing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def results_table(summary: RunSummary) -> pd.DataFrame:
+    """The headline table: one row per case, the columns that answer the question."""
+    import pandas as pd
+
+    rows = [
+        {
+            **_names(summary, row),
+            "parameters": count(row.parameters),
+            f"{summary.headline} (0–1)": _headline(row),
+            "end-to-end p50 ms/image": _timing(_at(row, 50.0)),
+            "p95 ms/image": _tail(_at(row, 95.0)),
+            "throughput images/s": _throughput(row.latency),
+            "peak host MiB": mebibytes(row.host_rss_peak_bytes),
+            **_device_memory(summary, row),
+            "front": {True: "yes", False: "", None: MISSING}[row.on_front],
+            "verdict": _verdict(row),
+        }
+        for row in summary.rows
+    ]
+    return pd.DataFrame(rows)
+
+
+def stages_table(summary: RunSummary) -> pd.DataFrame:
+    """Where the time goes: medians of the staged clock, and what the synchronisation costs."""
+    import pandas as pd
+
+    rows = []
+    for row in summary.rows:
+        if row.latency is None:
+            continue
+        latency = row.latency
+        device = latency.device_infer
+        entry = {
+            **_names(summary, row),
+            **{f"{stage} ms": _staged(latency, stage) for stage in ("preprocess", "infer", "postprocess")},
+            "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
+            "sync tax %": MISSING if latency.sync_tax is None else f"{100 * latency.sync_tax:+.1f}",
+            "first call ms": milliseconds(latency.first_call_ms.median if latency.first_call_ms else None),
+            "decode ms/image": milliseconds(
+                latency.decode_ms_per_image.median if latency.decode_ms_per_image else None
+            ),
+        }
+        if device is not None:
+            entry["device infer ms"] = milliseconds(device.ms_per_image)
+            entry["launch-bound index"] = f"{latency.launch_bound_index:.2f}" if latency.launch_bound_index else MISSING
+        rows.append(entry)
+    return pd.DataFrame(rows)
+
+
+def scores_table(summary: RunSummary) -> pd.DataFrame:
+    """Every score of the suite, with intervals."""
+    import pandas as pd
+
+    rows = []
+    for row in summary.rows:
+        if not row.scores:
+            continue
+        cells = {cell.label: _score(cell.score) for cell in row.scores}
+        scored = row.headline.classes_scored if row.headline else None
+        rows.append(
+            {
+                **_names(summary, row),
+                **cells,
+                "classes scored": count(scored),
+                "images": count(row.scores[0].score.images),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def classes_table(summary: RunSummary) -> pd.DataFrame:
+    """The headline metric per class, a column per model."""
+    import pandas as pd
+
+    columns: dict[str, dict[str, str]] = {}
+    for row in summary.rows:
+        if row.headline is None or not row.headline.per_class:
+            continue
+        name = " · ".join(_names(summary, row).values())
+        columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
+    frame = pd.DataFrame(columns)
+    frame.index.name = "class"
+    return frame.reset_index()
+
+
+def training_table(summary: RunSummary) -> pd.DataFrame:
+    """What each training came to."""
+    import pandas as pd
+
+    rows = [
+        {
+            **_names(summary, row),
+            "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
+            "steps": count(row.trained_steps),
+            "images seen": count(row.trained_images),
+            f"{summary.headline} (0–1)": _headline(row),
+        }
+        for row in summary.rows
+        if row.trained_steps is not None
+    ]
+    return pd.DataFrame(rows)
+
+
+def failures_table(summary: RunSummary) -> pd.DataFrame:
+    """Jobs that did not end well, with the command that runs just that job again."""
+    import pandas as pd
+
+    rows = [
+        {
+            "case": failure.case_id,
+            "job": f"{failure.kind} r{failure.replicate}" if failure.kind == "time" else failure.kind,
+            "ended": failure.status,
+            "reason": failure.reason,
+            "run it again": failure.command,
+        }
+        for failure in summary.failures
+    ]
+    return pd.DataFrame(rows)
+
+
+def _names(summary: RunSummary, row: Row) -> dict[str, str]:
+    """The columns that name a row; those in which all rows agree are left to the heading."""
+    names = {"model": row.model}
+    if len({r.dataset for r in summary.rows}) > 1:
+        names["data set"] = row.dataset
+    if len({r.target for r in summary.rows}) > 1:
+        names["target"] = row.target
+    return names
+
+
+def _device_memory(summary: RunSummary, row: Row) -> dict[str, str]:
+    if all(r.peak_device_bytes is None for r in summary.rows):
+        return {}
+    return {"peak device MiB": mebibytes(row.peak_device_bytes)}
+
+
+def _at(row: Row, percent: float) -> Timing | None:
+    return row.latency.end_to_end_at(percent) if row.latency else None
+
+
+def _headline(row: Row) -> str:
+    return _score(row.headline) if row.headline else MISSING
+
+
+def _score(score: Score) -> str:
+    if score.value is None:
+        return f"undefined: {score.undefined_because}"
+    return with_interval(score.value, score.low, score.high, default=3)
+
+
+def _timing(timing: Timing | None) -> str:
+    if timing is None:
+        return MISSING
+    if timing.ms_per_image is None:
+        return timing.missing or MISSING
+    return with_interval(timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high, default=2)
+
+
+def _tail(timing: Timing | None) -> str:
+    """A tail percentile: alone where there is one, else what is missing."""
+    if timing is None:
+        return MISSING
+    return timing.missing or MISSING if timing.ms_per_image is None else milliseconds(timing.ms_per_image)
+
+
+def _staged(latency: LatencySummary, stage: str) -> str:
+    return _timing(latency.stages.get(stage))
+
+
+def _throughput(latency: LatencySummary | None) -> str:
+    if latency is None or latency.images_per_s is None:
+        return MISSING
+    return (
+        f"{latency.images_per_s.median:.3g}"
+        if latency.images_per_s.median < 100
+        else f"{latency.images_per_s.median:.0f}"
+    )
+
+
+def _verdict(row: Row) -> str:
+    if row.status != "ok":
+        return row.status
+    if row.verdict is None:
+        return MISSING
+    names = ", ".join(reason.name for reason in row.verdict.reasons)
+    quick = "quick, " if row.latency and row.latency.quick else ""
+    return f"{quick}{row.verdict.state}" + (f" [{names}]" if names else "")

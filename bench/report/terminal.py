@@ -1,0 +1,27 @@
+"""The report on a terminal: the table, what it says, and what to look at."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from bench.report import tables, words
+from bench.report.summary import RunSummary
+
+
+def render(summary: RunSummary) -> str:
+    """Return the headline table with its conclusion, as plain text."""
+    frame = tables.results_table(summary)
+    headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
+    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
+    parts = [
+        summary.title,
+        str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)),
+        "\n".join(line.replace("**", "").replace("`", "") for line in words.conclusion(summary)),
+    ]
+    doubts = words.doubts(summary)
+    if doubts:
+        parts.append("\n".join(f"note: {line}" for line in doubts))
+    for failure in summary.failures:
+        parts.append(f"{failure.case_id}: {failure.kind} {failure.status}: {failure.reason}\n  {failure.command}")
+    parts.append("a (b–c): value and 95 % interval. Details, pictures and how it was measured are in the report:")
+    return "\n\n".join(parts)
