@@ -7,8 +7,9 @@ comes in as `Ingredients`.
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -89,17 +90,17 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     common = _common_parts(case.model, ingredients, seed)
     train = None
     if case.recipe is not None:
-        parts = {**common, "data": ingredients.train_fingerprint, "recipe": digest(as_json_dict(case.recipe))}
+        parts = {**common, "data": ingredients.train_fingerprint, "recipe": _readable(as_json_dict(case.recipe))}
         train = job("train", parts, ingredients.train_fingerprint)
     running = {
         **common,
         "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
-        "target": digest(as_json_dict(case.target)),
+        "target": _readable(as_json_dict(case.target)),
         "weights": train.key if train else ingredients.weights_digest or "untrained",
     }
     predict = job("predict", running, ingredients.test_fingerprint)
     timing = {**running, "protocol": _protocol(case.measurement), "machine": ingredients.machine}
-    timing["environment"] = digest(dict(ingredients.environment))
+    timing["environment"] = _readable(dict(ingredients.environment))
     times = tuple(
         job("time", {**timing, "replicate": str(r)}, ingredients.test_fingerprint, r)
         for r in range(case.measurement.replicates)
@@ -124,7 +125,7 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
     built_from: JsonValue = {"name": model.name, "adapter": model.adapter, "options": model.options}
     return {
         "records": str(RECORDS_VERSION),
-        "model": digest(built_from),
+        "model": _readable(built_from),
         "task": digest(as_json_dict(ingredients.task)),
         "adapter source": ingredients.adapter_digest,
         "packages": " ".join(f"{name}={version}" for name, version in sorted(ingredients.versions.items())),
@@ -134,7 +135,12 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
 
 def _protocol(measurement: Measurement) -> str:
     # More replicates add jobs; they do not make the ones that are there another measurement.
-    return digest({k: v for k, v in as_json_dict(measurement).items() if k != "replicates"})
+    return _readable({k: v for k, v in as_json_dict(measurement).items() if k != "replicates"})
+
+
+def _readable(value: JsonValue) -> str:
+    """Canonical JSON: as good a part of a key as its digest, and `why_stale` can say what changed in it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def timing_order(plans: Sequence[CasePlan]) -> list[Job]:
@@ -158,15 +164,36 @@ def why_stale(old: dict[str, str], new: dict[str, str]) -> str:
 
     >>> why_stale({"seed": "0", "packages": "torch=2.4"}, {"seed": "0", "packages": "torch=2.5"})
     'packages: torch=2.4 -> torch=2.5'
+    >>> why_stale({"recipe": '{"budget":{"seconds":18}}'}, {"recipe": '{"budget":{"seconds":17}}'})
+    'recipe: budget.seconds 18 -> 17'
     """
     reasons = []
     for part in sorted({*old, *new}):
         before, after = old.get(part), new.get(part)
         if before == after:
             continue
-        if part == "packages" and before is not None and after is not None:
+        if before is None or after is None:
+            reasons.append(f"{part} changed")
+        elif part == "packages":
             gone, come = sorted({*before.split()} - {*after.split()}), sorted({*after.split()} - {*before.split()})
             reasons.append(f"packages: {' '.join(gone) or 'none'} -> {' '.join(come) or 'none'}")
+        elif before.startswith("{") and after.startswith("{"):
+            reasons.append(f"{part}: {_changed_leaves(json.loads(before), json.loads(after))}")
         else:
             reasons.append(f"{part} changed")
     return ", ".join(reasons)
+
+
+def _changed_leaves(before: dict[str, JsonValue], after: dict[str, JsonValue]) -> str:
+    """`path old -> new` for every leaf that differs between two nested mappings."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    return ", ".join(f"{path} {json.dumps(old.get(path))} -> {json.dumps(new.get(path))}" for path in changed)
+
+
+def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
