@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,5 +89,5 @@ class Samples:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 return cls(**{f.name: archive[f.name] for f in fields(cls)})
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
             raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error

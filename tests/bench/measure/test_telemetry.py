@@ -1,0 +1,164 @@
+"""What the machine did meanwhile, from a driver that refuses some of its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench.measure.telemetry import Telemetry, gpu_flags, sample_gpu
+
+
+class Refused(Exception):
+    """What pynvml raises."""
+
+
+class ScriptedDriver:
+    """Answers like pynvml for one GPU; `refused` names questions it does not answer."""
+
+    NVMLError = Refused
+    NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = "sm", "memory", 0
+    NVML_PERF_POLICY_POWER, NVML_PERF_POLICY_THERMAL = "power", "thermal"
+
+    def __init__(self, *refused: str, reasons: tuple[int, ...] = (0,)) -> None:
+        self.refused, self.reasons = refused, list(reasons)
+        self.asked: list[str] = []
+        self.open = False
+
+    def nvmlInit(self) -> None:
+        self.open = True
+
+    def nvmlShutdown(self) -> None:
+        self.open = False
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def _answer(self, name: str, value: object) -> object:
+        self.asked.append(name)
+        if name in self.refused:
+            raise Refused(name)
+        return value
+
+    def nvmlDeviceGetClockInfo(self, handle: int, clock: str) -> object:
+        return self._answer(f"clock {clock}", {"sm": 1980, "memory": 2619}[clock])
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> object:
+        return self._answer("temperature", 41)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> object:
+        return self._answer("power", 512_000)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> object:
+        return self._answer("utilisation", SimpleNamespace(gpu=97))
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> object:
+        return self._answer("memory", SimpleNamespace(used=3 << 30))
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: int) -> object:
+        return self._answer("reasons", self.reasons.pop(0) if len(self.reasons) > 1 else self.reasons[0])
+
+    def nvmlDeviceGetViolationStatus(self, handle: int, policy: str) -> object:
+        return self._answer(f"violation {policy}", SimpleNamespace(violationTime=7))
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> object:
+        return self._answer("energy", 123_456)
+
+
+def times(count: int) -> Callable[[], bool]:
+    left = iter(range(count))
+    return lambda: next(left, None) is not None
+
+
+def test_a_gpu_is_asked_everything_once_per_interval():
+    series = sample_gpu(ScriptedDriver(), 0, times(3))
+    assert {name: list(values) for name, values in series.items() if name != "monotonic_s"} == {
+        "sm_mhz": [1980.0] * 3,
+        "memory_mhz": [2619.0] * 3,
+        "celsius": [41.0] * 3,
+        "power_mw": [512_000.0] * 3,
+        "utilisation_percent": [97.0] * 3,
+        "memory_used_bytes": [float(3 << 30)] * 3,
+        "event_reasons": [0.0] * 3,
+        "power_violation_ns": [7.0] * 3,
+        "thermal_violation_ns": [7.0] * 3,
+        "energy_mj": [123_456.0] * 3,
+    }
+    assert list(series["monotonic_s"]) == sorted(series["monotonic_s"])
+
+
+def test_a_refused_counter_costs_that_counter_only_and_is_not_asked_again():
+    driver = ScriptedDriver("temperature", "violation thermal")
+    series = sample_gpu(driver, 0, times(4))
+    assert "celsius" not in series
+    assert "thermal_violation_ns" not in series
+    assert len(series["power_mw"]) == 4
+    assert (driver.asked.count("temperature"), driver.asked.count("power")) == (1, 4)
+
+
+def test_the_driver_is_let_go_when_sampling_breaks_off():
+    driver = ScriptedDriver()
+
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample_gpu(driver, 0, interrupted)
+    assert not driver.open
+
+
+def flag_names(**series: list[float]) -> list[str]:
+    flags = gpu_flags({name: np.array(values, dtype=np.float64) for name, values in series.items()})
+    return [flag.partition(":")[0] for flag in flags]
+
+
+@pytest.mark.parametrize("bit", [0x08, 0x20, 0x40, 0x80])
+def test_one_sample_of_a_slowdown_is_enough_to_flag(bit):
+    assert flag_names(event_reasons=[0, 0, bit, 0]) == ["throttled"]
+
+
+@pytest.mark.parametrize("bit", [0x00, 0x01, 0x02, 0x10])
+def test_idle_and_chosen_clocks_are_no_throttling(bit):
+    assert flag_names(event_reasons=[bit] * 4) == []
+
+
+def test_a_growing_thermal_violation_is_throttling_and_an_old_one_is_not():
+    assert flag_names(thermal_violation_ns=[5, 5, 9]) == ["throttled"]
+    assert flag_names(thermal_violation_ns=[9, 9, 9]) == []
+
+
+def test_a_power_cap_is_noted_with_its_share_of_the_time():
+    (flag,) = gpu_flags({"event_reasons": np.array([4.0, 0.0, 4.0, 0.0])})
+    assert flag.startswith("power_capped: the power limit held the clock down 50 % of the time")
+
+
+def test_samples_that_could_not_be_read_say_nothing():
+    assert flag_names(event_reasons=[np.nan, np.nan], thermal_violation_ns=[np.nan]) == []
+    assert gpu_flags({}) == ()
+
+
+def test_a_sampled_slowdown_reaches_the_flags():
+    assert gpu_flags(sample_gpu(ScriptedDriver(reasons=(0, 0x40, 0)), 0, times(3)))[0].startswith("throttled:")
+
+
+def test_the_processor_is_read_at_each_edge_and_saved(tmp_path):
+    with Telemetry("cpu") as telemetry:
+        telemetry.mark()
+        telemetry.mark()
+    telemetry.save(tmp_path / "telemetry.npz")
+    with np.load(tmp_path / "telemetry.npz") as archive:
+        assert archive["cpu_monotonic_s"].shape == (2,)
+        assert archive["cpu_monotonic_s"][1] >= archive["cpu_monotonic_s"][0]
+        assert np.isfinite(archive["cpu_load_1min"]).all()
+    assert telemetry.flags() == ()
+
+
+def test_a_gpu_that_is_not_there_leaves_no_samples_and_no_process(tmp_path):
+    # Index 99 exists nowhere; the sampler ends by itself and the measurement goes on.
+    with Telemetry("cuda:99") as telemetry:
+        telemetry.mark()
+    telemetry.save(tmp_path / "telemetry.npz")
+    with np.load(tmp_path / "telemetry.npz") as archive:
+        assert [name for name in archive.files if name.startswith("gpu_")] == []
