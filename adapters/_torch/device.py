@@ -1,0 +1,149 @@
+"""Device, precision and threads: checked, set explicitly, and read back."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import AbstractContextManager, suppress
+
+import cv2
+import torch
+
+from bench.errors import Unsupported
+from bench.records import Precision
+
+AMPERE = (8, 0)
+"""Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
+
+_AUTOCAST: dict[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def open_device(name: str) -> torch.device:
+    """Return the device of a target or recipe; `auto` is `cuda` where there is one, else `cpu`.
+
+    Raises:
+        Unsupported: If this build of torch cannot use that device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise Unsupported(f"device {name!r} is not one that torch adapters run on; use cpu, cuda or cuda:1")
+    if not torch.cuda.is_available():
+        raise Unsupported(f"device {name!r} needs a CUDA device, and torch {torch.__version__} finds none here")
+    index, count = int(match.group(1) or 0), torch.cuda.device_count()
+    if index >= count:
+        raise Unsupported(f"device {name!r} is not here; the last CUDA device is cuda:{count - 1}")
+    return torch.device("cuda", index)
+
+
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Refuse arithmetic that the device does not have.
+
+    Raises:
+        Unsupported: For fp16 and tf32 on a CPU, and for tf32 and bf16 on a GPU before Ampere.
+    """
+    if device.type == "cpu":
+        if precision in ("fp16", "tf32"):
+            raise Unsupported(f"{precision} needs a CUDA device; a CPU runs fp32 and bf16")
+    elif precision in ("tf32", "bf16"):
+        capability = torch.cuda.get_device_capability(device)
+        if capability < AMPERE:
+            name = torch.cuda.get_device_name(device)
+            raise Unsupported(f"{precision} needs compute capability 8.0; {name} has {capability[0]}.{capability[1]}")
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """Return the context of a forward pass: fp16 and bf16 are automatic mixed precision."""
+    dtype = _AUTOCAST.get(precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def apply_settings(precision: Precision, *, cudnn_benchmark: bool, deterministic: bool) -> None:
+    """Set torch's process-wide arithmetic flags; nothing is left to its defaults.
+
+    `deterministic` warns, rather than fails, for the few operations that have no deterministic
+    kernel; on CUDA it also needs `CUBLAS_WORKSPACE_CONFIG`, which is set if it is not.
+    """
+    tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = cudnn_benchmark and not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the CPU threads of torch and OpenCV; None means every core this process may run on.
+
+    torch takes the number of inter-op threads once per process; a later call leaves it.
+    """
+    count = threads or allowed_cores()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    with suppress(RuntimeError):
+        torch.set_num_interop_threads(count)
+
+
+def threads_in_effect() -> dict[str, int]:
+    """Read back the threads of each library."""
+    return {
+        "torch": torch.get_num_threads(),
+        "torch_interop": torch.get_num_interop_threads(),
+        "opencv": cv2.getNumThreads(),
+    }
+
+
+def allowed_cores() -> int:
+    """Number of cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device is idle; a CPU always is."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the device as torch tells it; `cpu` for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def reset_peak_bytes(device: torch.device) -> None:
+    """Start a new peak of allocated device memory."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """Peak bytes that torch allocated on the device since the last reset; None on a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+class CudaTimer:
+    """A pair of CUDA events on the device's current stream; a `bench.adapter.DeviceTimer`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.current_stream(device)
+        self._begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def start(self) -> None:
+        """Record the first event behind the work queued so far."""
+        self._begin.record(self._stream)
+
+    def stop(self) -> None:
+        """Record the second event."""
+        self._end.record(self._stream)
+
+    def elapsed_ms(self) -> float:
+        """Device time between the two events, in milliseconds; waits for the second."""
+        self._end.synchronize()
+        return float(self._begin.elapsed_time(self._end))

@@ -1,0 +1,40 @@
+"""Options of a model card, checked by a pydantic model, with messages that name the card."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import BenchError, did_you_mean
+from bench.records import ModelSpec
+
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+
+class Options(BaseModel):
+    """Base of an adapter's options: frozen, strict, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:
+    """Return a card's options as an adapter's own type.
+
+    Raises:
+        BenchError: Naming the card, the option, what is allowed and the nearest known name.
+    """
+    try:
+        return cls.model_validate(model.options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            known = sorted(cls.model_fields)
+            raise BenchError(
+                f"{model.label}: no option named {name!r}.{did_you_mean(name, known)} "
+                f"Options of {model.adapter}: {', '.join(known)}"
+            ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        given = f", not {first['input']!r}" if name else ""
+        raise BenchError(f"{model.label}: option {name!r}: {message}{given}" if name else message) from None

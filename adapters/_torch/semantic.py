@@ -1,0 +1,185 @@
+"""The contract of `bench.adapter` for any torch network that labels pixels."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from adapters._torch import device as devices
+from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
+from adapters._torch.network import SemanticNetwork
+from adapters._torch.weights import load_weights
+from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.errors import Unsupported
+from bench.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a weight file."""
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, H, W), on the device.
+        content: Size of each image within it, from the top left; the rest is padding.
+    """
+
+    pixels: Tensor
+    content: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class DeviceLogits:
+    """What `infer` hands to `postprocess`.
+
+    Attributes:
+        logits: (B, C, h, w), on the device.
+        input_size: Size of the batch they were computed from.
+        content: As in `DeviceBatch`.
+    """
+
+    logits: Tensor
+    input_size: Size
+    content: tuple[Size, ...]
+
+
+class SemanticAdapter:
+    """An adapter around a function that makes a network from a card and a task.
+
+    * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
+      its size; images of different sizes in one batch are padded at the bottom and on the right to
+      the largest, which can change labels near those edges against a batch of one.
+    * `postprocess` resizes logits, not labels, to the original size, then names classes.
+
+    Args:
+        make_network: Returns the network on the CPU in float32 with fresh weights, drawn from
+            torch's global generator, which is seeded before each call. Raises `BenchError` for
+            wrong options and `Unsupported` for a task it cannot do.
+        packages: Further distributions that can change a result, for `versions`.
+    """
+
+    fused_stages: tuple[str, ...] = ()
+
+    def __init__(
+        self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
+    ) -> None:
+        self._make_network = make_network
+        self._packages = ("torch", "lightning", "numpy", "opencv-python-headless", *packages)
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        if task.kind != "semantic":
+            raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
+        self._model, self._task, self._target, self._weights = model, task, target, weights
+        self._device = devices.open_device(target.device)
+        devices.check_precision(self._device, target.precision)
+        devices.set_threads(target.threads)
+        devices.apply_settings(
+            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
+        )
+        self._network = self._fresh_network(UNTRAINED_SEED)
+        layout = torch.channels_last if target.channels_last else torch.contiguous_format
+        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
+
+    def _fresh_network(self, seed: int) -> SemanticNetwork:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self._make_network(self._model, self._task)
+        if self._weights is not None:
+            load_weights(network, self._weights, label=self._model.label)
+        return network
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind, from the built weights if there were any.
+
+        The built network stays as it is; build again with the result's weights to predict.
+        """
+        # Imported here: Lightning takes seconds to import, and only a training needs it.
+        from adapters._torch.training import fit
+
+        return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
+
+    @torch.inference_mode()
+    def preprocess(self, images: Sequence[RgbImage]) -> DeviceBatch:
+        """Resize, stack, move as bytes, normalise on the device."""
+        resized = [resize_image(image, self._target.image_size) for image in images]
+        on_gpu = self._device.type == "cuda"
+        stacked = stack_images(resized, self._network.mean, pin=on_gpu)
+        pixels = stacked.to(self._device, non_blocking=on_gpu)
+        return DeviceBatch(
+            self._normalise(pixels, channels_last=self._target.channels_last),
+            tuple(Size(*image.shape[:2]) for image in resized),
+        )
+
+    @torch.inference_mode()
+    def infer(self, batch: DeviceBatch) -> DeviceLogits:
+        """Forward pass in the target's precision."""
+        with devices.autocast(self._device, self._target.precision):
+            logits = self._network.module(batch.pixels)
+        return DeviceLogits(logits, Size(*batch.pixels.shape[-2:]), batch.content)
+
+    @torch.inference_mode()
+    def postprocess(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[Prediction]:
+        """Resize logits to the original size, name classes, move labels to the host."""
+        if len({*raw.content, raw.input_size}) == 1 and len(set(sizes)) == 1:
+            return [SemanticMap(labels) for labels in self._label_maps(raw.logits, sizes[0])]
+        logits = resize_logits(raw.logits, raw.input_size)
+        contents = [logits[i : i + 1, :, : c.height, : c.width] for i, c in enumerate(raw.content)]
+        return [SemanticMap(self._label_maps(content, size)[0]) for content, size in zip(contents, sizes, strict=True)]
+
+    def _label_maps(self, logits: Tensor, size: Size) -> list[LabelMap]:
+        labels = self._network.head.labels(resize_logits(logits, size))
+        return list(np.asarray(labels.cpu().numpy()))
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        devices.synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        devices.reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return devices.peak_bytes(self._device)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        module = self._network.module
+        parameters = list(module.parameters())
+        return {
+            "parameters": sum(p.numel() for p in parameters),
+            "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            "weights_bytes": sum(t.numel() * t.element_size() for t in module.state_dict().values()),
+            "device_name": devices.device_name(self._device),
+            "threads": {**devices.threads_in_effect()},
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Versions of torch, of what it computes with, and of the adapter's packages."""
+        found = {"python": platform.python_version()}
+        for package in self._packages:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue  # OpenCV comes under several names; the worker imported the one there is
+        if torch.version.cuda is not None:
+            found["cuda"] = torch.version.cuda
+            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return found

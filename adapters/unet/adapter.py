@@ -1,0 +1,90 @@
+"""The U-Net behind the common contract: its options, and how a card becomes a network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field, JsonValue, model_validator
+from torch import Tensor, nn
+
+from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.options import Options, read_options
+from adapters._torch.semantic import SemanticAdapter
+from adapters.unet.model import Down, Norm, UNet, Up
+from bench.records import ModelSpec, TaskSpec
+
+
+class UNetOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        depth: Number of times the image is halved.
+        base_width: Channels of the first level; each further level has twice as many.
+        in_channels: 3 for RGB; 1 feeds the luma of the image.
+        down, up, norm, bias: See `adapters.unet.model.UNet`.
+        head: `softmax` over one channel per class, or `sigmoid` over a single channel, for tasks
+            with two classes.
+        threshold: Of a sigmoid head; 0.5 if left out.
+    """
+
+    depth: int = Field(default=4, ge=1, le=8)
+    base_width: int = Field(default=16, ge=1)
+    in_channels: Literal[1, 3] = 3
+    down: Down = "max_pool"
+    up: Up = "transposed_conv"
+    norm: Norm = "batch"
+    bias: bool = True
+    head: Literal["softmax", "sigmoid"] = "softmax"
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _threshold_needs_a_sigmoid(self) -> UNetOptions:
+        if self.threshold is not None and self.head != "sigmoid":
+            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
+        return self
+
+
+class Adapter(SemanticAdapter):
+    """All of the contract is shared with the other torch adapters; only the network is ours."""
+
+    def __init__(self) -> None:
+        super().__init__(make_unet)
+
+
+def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
+    """Return the U-Net of a card for a task, with fresh weights.
+
+    Raises:
+        BenchError: If an option is wrong.
+        Unsupported: If the head cannot tell the task's classes apart.
+    """
+    options = read_options(UNetOptions, model)
+    head = head_of(options.head, options.threshold, task)
+    unet = UNet(
+        in_channels=options.in_channels,
+        out_channels=head.channels,
+        depth=options.depth,
+        base_width=options.base_width,
+        down=options.down,
+        up=options.up,
+        norm=options.norm,
+        bias=options.bias,
+    )
+    # The threshold reads the logits; weights trained with one serve any other.
+    architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold"})}
+    return SemanticNetwork(
+        module=unet if options.in_channels == 3 else nn.Sequential(Luma(), unet),
+        head=head,
+        architecture=architecture,
+        class_names=tuple(c.name for c in task.classes),
+    )
+
+
+class Luma(nn.Module):
+    """Weighted sum of R, G and B (ITU-R BT.601): (B, 3, H, W) to (B, 1, H, W)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the luma; the weights sum to 1, so that normalised input gives normalised luma."""
+        weights = torch.tensor([0.299, 0.587, 0.114], device=image.device, dtype=image.dtype)
+        return (image * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)

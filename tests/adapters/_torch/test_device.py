@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import time
+
+import cv2
+import pytest
+import torch
+
+from adapters._torch import device as devices
+from bench.errors import Unsupported
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_a_cpu_refuses_arithmetic_it_does_not_have(precision):
+    with pytest.raises(Unsupported, match=f"{precision} needs a CUDA device"):
+        devices.check_precision(CPU, precision)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_cuda_device_is_refused():
+    with pytest.raises(Unsupported, match=r"'cuda:0' needs a CUDA device, and torch .* finds none here"):
+        devices.open_device("cuda:0")
+
+
+def test_a_device_of_another_kind_is_refused():
+    with pytest.raises(Unsupported, match=r"device 'mps' is not one that torch adapters run on"):
+        devices.open_device("mps")
+
+
+def test_auto_takes_the_gpu_where_there_is_one():
+    assert devices.open_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_that_were_set_are_read_back(threads):
+    devices.set_threads(threads)
+    found = devices.threads_in_effect()
+    assert found["torch"] == torch.get_num_threads() == threads
+    assert found["opencv"] == cv2.getNumThreads() == threads
+    assert found["torch_interop"] == torch.get_num_interop_threads()
+
+
+def test_no_number_of_threads_means_every_allowed_core():
+    devices.set_threads(None)
+    assert devices.threads_in_effect()["torch"] == devices.allowed_cores()
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_precision_decides_the_type_of_a_product(precision, dtype):
+    with devices.autocast(CPU, precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_deterministic_kernels_are_asked_for_and_released():
+    devices.apply_settings("fp32", cudnn_benchmark=True, deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    devices.apply_settings("fp32", cudnn_benchmark=True, deterministic=False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("tf32", True), ("fp32", False)])
+def test_tf32_is_on_only_where_it_is_asked_for(precision, tf32):
+    devices.apply_settings(precision, cudnn_benchmark=True, deterministic=False)
+    assert torch.backends.cuda.matmul.allow_tf32 is tf32
+    assert torch.backends.cudnn.allow_tf32 is tf32
+
+
+def test_a_cpu_has_no_device_memory_to_tell_of():
+    devices.reset_peak_bytes(CPU)
+    assert devices.peak_bytes(CPU) is None
+
+
+def queue_work():
+    """Keep the GPU busy for 200 million cycles, 50 ms at 4 GHz, without waiting for it."""
+    torch.cuda._sleep(200_000_000)
+
+
+@pytest.mark.gpu
+def test_events_see_device_time_that_the_host_does_not_wait_for():
+    gpu = devices.open_device("cuda")
+    devices.synchronize(gpu)
+    timer = devices.CudaTimer(gpu)
+    began = time.perf_counter()
+    timer.start()
+    queue_work()
+    timer.stop()
+    queued_ms = 1e3 * (time.perf_counter() - began)
+    device_ms = timer.elapsed_ms()
+    assert device_ms > 20
+    assert queued_ms < device_ms / 2
+
+
+@pytest.mark.gpu
+def test_synchronizing_waits_for_the_queued_work():
+    gpu = devices.open_device("cuda")
+    queue_work()
+    event = torch.cuda.Event()
+    event.record()
+    assert not event.query()
+    devices.synchronize(gpu)
+    assert event.query()
+
+
+@pytest.mark.gpu
+def test_the_peak_counts_memory_that_was_freed_again():
+    gpu = devices.open_device("cuda")
+    devices.reset_peak_bytes(gpu)
+    before = devices.peak_bytes(gpu)
+    block = torch.empty(64 * 1024**2, dtype=torch.uint8, device=gpu)
+    del block
+    assert devices.peak_bytes(gpu) - before >= 64 * 1024**2

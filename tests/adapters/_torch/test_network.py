@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from adapters._torch.network import Head, head_of
+from bench.errors import Unsupported
+from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES
+
+
+@pytest.mark.parametrize("classes", [1, 2, 8, 19])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_highest_logit_names_the_class(classes, layout):
+    logits = torch.randn(3, classes, 6, 7, generator=torch.Generator().manual_seed(classes))
+    labels = Head(classes).labels(logits.to(memory_format=layout))
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels.long(), logits.argmax(dim=1))
+
+
+def test_on_a_tie_the_lowest_class_wins():
+    logits = torch.tensor([1.0, 3.0, 2.0, 3.0]).view(1, 4, 1, 1)
+    assert Head(4).labels(logits).item() == 1
+
+
+def test_a_sigmoid_head_compares_with_the_logit_of_its_threshold():
+    border = math.log(0.4 / 0.6)
+    logits = torch.tensor([border - 1e-3, border + 1e-3]).view(1, 1, 1, 2)
+    assert Head(2, threshold=0.4).labels(logits).flatten().tolist() == [0, 1]
+
+
+def test_half_precision_logits_are_read_on_a_cpu():
+    logits = torch.randn(1, 5, 4, 4).to(torch.bfloat16)
+    assert torch.equal(Head(5).labels(logits).long(), logits.argmax(dim=1))
+
+
+def test_a_head_has_as_many_channels_as_it_needs():
+    assert head_of("softmax", None, THREE_CLASSES).channels == 3
+    assert head_of("softmax", None, TWO_CLASSES).channels == 2
+    assert head_of("sigmoid", None, TWO_CLASSES) == Head(2, threshold=0.5)
+
+
+def test_more_classes_than_a_label_map_holds_are_refused():
+    task = THREE_CLASSES.model_copy(update={"classes": THREE_CLASSES.classes * 90})
+    with pytest.raises(Unsupported, match="1 to 255 classes; the task has 270"):
+        head_of("softmax", None, task)
