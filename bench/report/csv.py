@@ -32,6 +32,8 @@ def _flat(row: Row) -> dict[str, object]:
             flat |= _timing(f"end_to_end_p{timing.percentile:g}", timing)
         for stage, timing in row.latency.stages.items():
             flat |= _timing(f"{stage}_p50", timing)
+        for stage, timing in row.latency.stage_tails.items():
+            flat |= _timing(f"{stage}_p{timing.percentile:g}", timing)
         rate, device = row.latency.images_per_s, row.latency.device_infer
         flat |= {
             "sync_tax": row.latency.sync_tax,

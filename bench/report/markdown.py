@@ -37,7 +37,9 @@ def render(summary: RunSummary, pictures: tuple[str, ...] = ()) -> str:
         *(f"![{PICTURES[name]}]({name})\n\n*{PICTURES[name]}.*" for name in PICTURES if name in pictures),
         *_section("Scores", tables.scores_table(summary)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
-        *_section("Where the time goes, per image, median (staged clock)", tables.stages_table(summary)),
+        *_section(
+            "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
+        ),
         *_section("Training", tables.training_table(summary)),
         *_section("Failures", tables.failures_table(summary)),
         *_unlike(summary),

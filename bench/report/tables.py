@@ -23,7 +23,7 @@ def results_table(summary: RunSummary) -> pd.DataFrame:
             "parameters": count(row.parameters),
             f"{summary.headline} (0–1)": _headline(row),
             "end-to-end p50 ms/image": _timing(_at(row, 50.0)),
-            "p95 ms/image": _tail(_at(row, 95.0)),
+            "p95 ms/image": _timing(_at(row, 95.0)),
             "throughput images/s": _throughput(row.latency),
             "peak host MiB": mebibytes(row.host_rss_peak_bytes),
             **_device_memory(summary, row),
@@ -36,7 +36,7 @@ def results_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def stages_table(summary: RunSummary) -> pd.DataFrame:
-    """Where the time goes: medians of the staged clock, and what the synchronisation costs."""
+    """Where the time goes: the staged clock, and what its synchronisation costs."""
     import pandas as pd
 
     rows = []
@@ -47,7 +47,8 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
         device = latency.device_infer
         entry = {
             **_names(summary, row),
-            **{f"{stage} ms": _staged(latency, stage) for stage in ("preprocess", "infer", "postprocess")},
+            **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
+            **{f"{stage} {_percentile(t)} ms": _tail(t) for stage, t in latency.stage_tails.items()},
             "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
             "sync tax %": MISSING if latency.sync_tax is None else f"{100 * latency.sync_tax:+.1f}",
             "first call ms": milliseconds(latency.first_call_ms.median if latency.first_call_ms else None),
@@ -178,8 +179,8 @@ def _tail(timing: Timing | None) -> str:
     return timing.missing or MISSING if timing.ms_per_image is None else milliseconds(timing.ms_per_image)
 
 
-def _staged(latency: LatencySummary, stage: str) -> str:
-    return _timing(latency.stages.get(stage))
+def _percentile(timing: Timing) -> str:
+    return f"p{timing.percentile:g}"
 
 
 def _throughput(latency: LatencySummary | None) -> str:

@@ -90,6 +90,7 @@ class LatencySummary(Record):
         images: Distinct images timed.
         end_to_end: The protocol's percentiles of the headline clock.
         stages: Stage -> median of the staged clock; empty without staged samples.
+        stage_tails: Stage -> highest percentile of the protocol, staged clock.
         staged_total: Median of the sum of the stages.
         sync_tax: (sum of stages - end to end) / end to end, of medians.
         device_infer: Median device time of `infer`; None without device events.
@@ -109,6 +110,7 @@ class LatencySummary(Record):
     images: int
     end_to_end: tuple[Timing, ...]
     stages: dict[str, Timing]
+    stage_tails: dict[str, Timing]
     staged_total: Timing | None
     sync_tax: float | None
     device_infer: Timing | None
@@ -146,6 +148,8 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in measurement.percentiles)
     staged = [s.stage_ns[s.usable(STAGED)] / _NS_PER_MS for s in samples]  # each (n, stages)
     stages = {name: _timing([s[:, i] for s in staged], 50.0, batch_size, seed) for i, name in enumerate(STAGES)}
+    highest = max(measurement.percentiles, default=50.0)
+    tails = {name: _timing([s[:, i] for s in staged], highest, batch_size, seed) for i, name in enumerate(STAGES)}
     staged_total = _timing([s.sum(axis=1) for s in staged], 50.0, batch_size, seed)
     device_infer = _timing([_device_ms(s) for s in samples], 50.0, batch_size, seed)
     headline = next((t for t in end_to_end if t.percentile == 50.0), None) or _timing(total, 50.0, batch_size, seed)
@@ -159,6 +163,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         images=len(set().union(*(_timed_images(s) for s in samples))),
         end_to_end=end_to_end,
         stages=stages if has_stages else {},
+        stage_tails=tails if has_stages else {},
         staged_total=staged_total if has_stages else None,
         sync_tax=None if tax is None else tax - 1,
         device_infer=device_infer if has_device else None,
