@@ -181,8 +181,8 @@ class _Session:
             else:
                 # With no retry left a disturbed block counts too: a flagged number beats an empty table.
                 elapsed_s += counters.wall_s
-            counted = rows.end_to_end_ns(of_any_block=retries == 0)
             capped = time.monotonic() - started >= self._m.max_s
+            counted = rows.end_to_end_ns(of_any_block=retries == 0 or (capped and not any(rows.accepted)))
             if len(counted) < check and not capped:
                 continue
             unmet = unmet_conditions(counted, elapsed_s, self._m)
