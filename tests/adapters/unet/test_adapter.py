@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adapters.unet.adapter import Adapter
+from bench.adapter import predict
+from bench.errors import BenchError, Unsupported
+from bench.records import Size, Target, TaskSpec
+from tests.adapters.rectangles import (
+    SIZE,
+    THREE_CLASSES,
+    TWO_CLASSES,
+    Recorder,
+    Rectangles,
+    rectangles,
+    short_recipe,
+    small_unet,
+)
+
+ONE_THREAD = Target(threads=1)
+
+
+def built(task=THREE_CLASSES, target=ONE_THREAD, weights: Path | None = None, **options):
+    adapter = Adapter()
+    adapter.build(small_unet(**options), task, target, weights)
+    return adapter
+
+
+def images(count=4, size=SIZE):
+    split = Rectangles(count, seed=7, size=size)
+    return [split.image(i) for i in range(count)]
+
+
+def labels(adapter, pictures):
+    return [prediction.labels for prediction in predict(adapter, pictures)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base_widht": 8}, "unet/test: no option named 'base_widht'. Did you mean 'base_width'?"),
+        ({"up": "bicubic"}, "unet/test: option 'up': .*'transposed_conv', 'bilinear' or 'nearest', not 'bicubic'"),
+        ({"depth": 0}, "unet/test: option 'depth': .*greater than or equal to 1, not 0"),
+        ({"threshold": 0.4}, "'threshold' belongs to 'head: sigmoid'"),
+    ],
+)
+def test_a_wrong_option_is_told_with_its_name_and_what_is_allowed(options, message):
+    with pytest.raises(BenchError, match=message):
+        built(**options)
+
+
+def test_a_sigmoid_head_refuses_a_task_of_three_classes():
+    with pytest.raises(Unsupported, match="a sigmoid head tells 2 classes apart; the task has 3"):
+        built(head="sigmoid")
+
+
+def test_an_instance_task_is_refused():
+    with pytest.raises(Unsupported, match="it has no instance prediction"):
+        built(task=TaskSpec(kind="instance", classes=THREE_CLASSES.classes))
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.5, 0.7])
+def test_a_sigmoid_head_names_class_one_where_its_probability_is_above_the_threshold(threshold):
+    adapter = built(task=TWO_CLASSES, head="sigmoid", threshold=threshold)
+    batch = adapter.preprocess(images(1))
+    raw = adapter.infer(batch)
+    probability = 1 / (1 + np.exp(-raw.logits.double().numpy()[0, 0]))
+    # A threshold in the middle of the probabilities, so that both answers occur.
+    adapter = built(task=TWO_CLASSES, head="sigmoid", threshold=float(np.quantile(probability, threshold)))
+    (found,) = adapter.postprocess(adapter.infer(batch), [Size(24, 32)])
+    assert np.array_equal(found.labels, (probability > np.quantile(probability, threshold)).astype(np.uint8))
+    assert 0 < found.labels.mean() < 1
+
+
+def test_two_untrained_builds_give_the_same_predictions():
+    torch.manual_seed(1)
+    first = labels(built(), images())
+    torch.manual_seed(2)
+    second = labels(built(), images())
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_building_leaves_the_global_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    built()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("image_size", [None, Size(20, 28)])
+def test_a_batch_of_two_gives_the_labels_of_two_batches_of_one(image_size):
+    adapter = built(target=Target(threads=1, image_size=image_size))
+    pictures = images(2)
+    one_by_one = [labels(adapter, [picture])[0] for picture in pictures]
+    together = labels(adapter, pictures)
+    for a, b in zip(one_by_one, together, strict=True):
+        assert (a == b).mean() >= 0.999  # kernels may add in another order for another batch size
+
+
+def test_the_padding_of_a_mixed_batch_is_never_part_of_an_answer():
+    adapter = built()
+    small, large = images(1, Size(17, 19))[0], images(1, Size(33, 40))[0]
+    (of_small, of_large) = labels(adapter, [small, large])
+    assert of_small.shape == (17, 19)
+    assert np.array_equal(of_large, labels(adapter, [large])[0])
+
+
+def test_channels_last_changes_the_layout_and_not_the_labels():
+    usual, other = labels(built(), images()), labels(built(target=Target(threads=1, channels_last=True)), images())
+    assert np.mean([np.mean(a == b) for a, b in zip(usual, other, strict=True)]) >= 0.999
+
+
+def test_bf16_on_a_cpu_agrees_with_fp32_on_nearly_all_pixels():
+    usual, other = labels(built(), images()), labels(built(target=Target(threads=1, precision="bf16")), images())
+    assert np.mean([np.mean(a == b) for a, b in zip(usual, other, strict=True)]) >= 0.95
+
+
+def test_one_input_channel_sees_only_the_luma():
+    adapter = built(in_channels=1)
+    colour = images(1)[0]
+    grey = np.repeat((colour @ [0.299, 0.587, 0.114])[..., None], 3, axis=2)
+    raw = [adapter.infer(adapter.preprocess([picture])).logits for picture in (colour, np.round(grey).astype(np.uint8))]
+    torch.testing.assert_close(raw[0], raw[1], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "options"), [(THREE_CLASSES, {"base_width": 8}), (TWO_CLASSES, {"head": "sigmoid", "threshold": 0.4})]
+)
+def test_trained_weights_are_read_back_and_label_the_scenes(tmp_path, task, options):
+    data = rectangles(24, 4, task=task)
+    recipe = short_recipe(budget={"steps": 120}, learning_rate=0.02, validate_every=None)
+    result = built(task, **options).train(data, recipe, tmp_path, Recorder())
+    scenes = [data.val.image(i) for i in range(4)]
+    found = labels(built(task, weights=result.weights, **options), scenes)
+    again = labels(built(task, weights=result.weights, **options), scenes)
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+    right = [(f == data.val.semantic(i))[data.val.semantic(i) != 255].mean() for i, f in enumerate(found)]
+    assert np.mean(right) > 0.95  # all ground would be about 0.83
+    assert result.self_reported["val_mean_iou"] == pytest.approx(
+        mean_iou([data.val.semantic(i) for i in range(4)], found, len(task.classes)), abs=1e-6
+    )
+
+
+def mean_iou(targets, found, classes):
+    target, predicted = np.stack(targets), np.stack(found)
+    known = target != 255
+    ious = []
+    for c in range(classes):
+        union = (((target == c) | (predicted == c)) & known).sum()
+        if union:
+            ious.append((((target == c) & (predicted == c)) & known).sum() / union)
+    return float(np.mean(ious))
+
+
+def test_training_starts_from_given_weights(tmp_path):
+    data, barely = rectangles(), short_recipe(budget={"steps": 1}, learning_rate=1e-12, warmup_fraction=0.0)
+    first = built().train(data, short_recipe(seed=3), tmp_path / "first", Recorder())
+    second = built(weights=first.weights).train(data, barely, tmp_path / "second", Recorder())
+    given, taken = (torch.load(r.weights, weights_only=True)["state_dict"]["classify.weight"] for r in (first, second))
+    torch.testing.assert_close(given, taken)
+
+
+def test_the_description_counts_the_parameters_and_reads_threads_back():
+    facts = built().describe()
+    module_parameters = facts["parameters"]
+    # depth 2, width 4: blocks 3-4-4, 4-8-8, 8-16-16, 16-8-8, 8-4-4 of 3 × 3 filters with bias, two
+    # numbers of batch norm per filter; transposed 16-8 and 8-4 of 2 × 2 with bias; 1 × 1 to 3.
+    blocks = [(3, 4), (4, 8), (8, 16), (16, 8), (8, 4)]
+    expected = sum(9 * i * o + o + 2 * o + 9 * o * o + o + 2 * o for i, o in blocks)
+    expected += (4 * 16 * 8 + 8) + (4 * 8 * 4 + 4) + (4 * 3 + 3)
+    assert module_parameters == facts["trainable_parameters"] == expected
+    assert facts["threads"]["torch"] == facts["threads"]["opencv"] == 1
