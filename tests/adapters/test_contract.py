@@ -1,0 +1,178 @@
+"""What every adapter keeps, whatever framework is behind it; the rules are in adapters/README.md.
+
+To hold another adapter to it, add its cards to `CARDS` with options that make them small, and the
+task they are built for.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bench.adapter import TrainingData, TrainingResult, predict
+from bench.errors import BenchError, Unsupported
+from bench.plugins import load_adapter
+from bench.predictions import check_prediction
+from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
+from bench.suite.cards import card_files, resolve_model
+from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, Rectangles, short_recipe
+
+SMALL_UNET = {"base_width": 4}
+BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
+CARDS = [
+    pytest.param(card, SMALL_UNET, TWO_CLASSES if card in BINARY else THREE_CLASSES, id=card)
+    for card in sorted(card_files())
+    if card.startswith("unet/")
+]
+EVERY_CARD = pytest.mark.parametrize(("card", "options", "task"), CARDS)
+ONE_PER_ADAPTER = pytest.mark.parametrize(
+    ("card", "options", "task"), [p for p in CARDS if p.values[0] in {"unet/transposed"}]
+)
+
+MIXED = [Size(24, 32), Size(17, 19), Size(40, 21)]
+
+
+def built(card, options, task, **target):
+    adapter = load_adapter(card.split("/")[0])
+    adapter.build(resolve_model(card, options=options), task, Target(threads=1, **target), None)
+    return adapter
+
+
+def images(sizes):
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+def checked(adapter, sizes, task):
+    found = predict(adapter, images(sizes))
+    assert len(found) == len(sizes)
+    for size, prediction in zip(sizes, found, strict=True):
+        check_prediction(
+            prediction, kind=task.kind, num_classes=len(task.classes), size=size, image_id="drawn", model="tested"
+        )
+    return [prediction.content_hash() for prediction in found]
+
+
+@EVERY_CARD
+def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(card, options, task):
+    checked(built(card, options, task), MIXED, task)
+
+
+@ONE_PER_ADAPTER
+@pytest.mark.parametrize("image_size", [Size(16, 16), Size(31, 45)])
+def test_a_network_input_size_does_not_change_the_size_of_the_answer(card, options, task, image_size):
+    checked(built(card, options, task, image_size=image_size), MIXED, task)
+
+
+@ONE_PER_ADAPTER
+def test_an_image_one_pixel_wide_is_answered(card, options, task):
+    checked(built(card, options, task), [Size(9, 1)], task)
+
+
+@EVERY_CARD
+def test_the_same_images_get_the_same_answer_again_and_from_another_build(card, options, task):
+    first = built(card, options, task)
+    answer = checked(first, MIXED, task)
+    assert checked(first, MIXED, task) == answer
+    assert checked(built(card, options, task), MIXED, task) == answer
+
+
+@ONE_PER_ADAPTER
+def test_images_are_left_as_they_were_and_may_be_read_only(card, options, task):
+    pictures = images(MIXED)
+    copies = [picture.copy() for picture in pictures]
+    for picture in pictures:
+        picture.flags.writeable = False
+    predict(built(card, options, task), pictures)
+    assert all(np.array_equal(a, b) for a, b in zip(pictures, copies, strict=True))
+
+
+@ONE_PER_ADAPTER
+def test_answers_are_not_overwritten_by_later_calls(card, options, task):
+    adapter = built(card, options, task)
+    early = predict(adapter, images(MIXED))
+    hashes = [prediction.content_hash() for prediction in early]
+    predict(adapter, images(reversed(MIXED)))
+    assert [prediction.content_hash() for prediction in early] == hashes
+
+
+@EVERY_CARD
+def test_facts_and_versions_fit_the_record_of_a_job(card, options, task):
+    adapter = built(card, options, task)
+    facts = json.loads(json.dumps(adapter.describe()))
+    known = JobFacts(**{k: v for k, v in facts.items() if k in JobFacts.model_fields}, versions=adapter.versions())
+    assert isinstance(adapter.fused_stages, tuple)
+    assert known.versions
+    assert known.parameters is None or known.parameters >= (known.trainable_parameters or 0)
+
+
+@ONE_PER_ADAPTER
+def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(card, options, task):
+    adapter = built(card, options, task)
+    adapter.synchronize()
+    adapter.reset_peak_device_bytes()
+    assert adapter.device_timer() is None
+    assert adapter.peak_device_bytes() is None
+
+
+@ONE_PER_ADAPTER
+@pytest.mark.parametrize("target", [{"precision": "fp16"}, {"device": "cuda:7"}, {"device": "quantum"}])
+def test_what_cannot_be_had_is_refused_as_unsupported(card, options, task, target):
+    with pytest.raises(Unsupported):
+        built(card, options, task, **target)
+
+
+@ONE_PER_ADAPTER
+def test_a_task_of_another_form_is_refused_as_unsupported(card, options, task):
+    with pytest.raises(Unsupported):
+        built(card, options, TaskSpec(kind="panoptic", classes=task.classes))
+
+
+@ONE_PER_ADAPTER
+def test_an_unknown_option_is_a_mistake_that_is_named(card, options, task):
+    with pytest.raises(BenchError, match="no_such_option"):
+        built(card, {**options, "no_such_option": 1}, task)
+
+
+@EVERY_CARD
+def test_training_reports_and_leaves_weights_that_a_build_reads_back(card, options, task, tmp_path):
+    adapter, recorder = built(card, options, task), Recorder()
+    classes = len(task.classes)
+    data = TrainingData(Rectangles(8, seed=1, classes=classes), Rectangles(2, seed=2, classes=classes), task)
+    recipe = short_recipe(budget={"steps": 24}, learning_rate=0.03)
+    if not resolve_model(card).trainable:
+        with pytest.raises(Unsupported):
+            adapter.train(data, recipe, tmp_path, recorder)
+        return
+    result = adapter.train(data, recipe, tmp_path, recorder)
+    assert isinstance(result, TrainingResult)
+    assert tmp_path in result.weights.parents
+    assert (result.steps, result.images) == (24, 96)
+    assert result.train_s > 0
+    assert recorder.plans
+    assert recorder.steps[-1]["step"] == 24
+    assert set(result.not_honoured) <= set(Recipe.model_fields)
+    trained = load_adapter(card.split("/")[0])
+    trained.build(resolve_model(card, options=options), task, Target(threads=1), result.weights)
+    scene = [data.train.image(0)]
+    found, untrained = (predict(a, scene)[0].content_hash() for a in (trained, built(card, options, task)))
+    assert found != untrained
+
+
+@pytest.mark.gpu
+@EVERY_CARD
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+def test_a_gpu_keeps_the_contract_and_is_idle_after_synchronizing(card, options, task, precision):
+    adapter = built(card, options, task, device="cuda", precision=precision)
+    adapter.reset_peak_device_bytes()
+    checked(adapter, MIXED, task)
+    batch = adapter.preprocess(images(MIXED[:1]))
+    timer = adapter.device_timer()
+    timer.start()
+    adapter.infer(batch)
+    timer.stop()
+    adapter.synchronize()
+    assert timer.elapsed_ms() > 0
+    assert adapter.peak_device_bytes() > 0
