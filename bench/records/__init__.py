@@ -1,0 +1,59 @@
+"""The frozen types that cross a process boundary or land on disk.
+
+Every record is immutable, refuses unknown fields, and names its units. Constructing one touches
+nothing: no file, no environment variable, no device. `results/README.md` describes the files
+these records become.
+"""
+
+from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
+from bench.records.cases import (
+    PROTOCOL_ID,
+    QUICK,
+    Budget,
+    Case,
+    ClassSpec,
+    DatasetSpec,
+    JobKind,
+    Measurement,
+    ModelSpec,
+    Precision,
+    Recipe,
+    Target,
+    TaskKind,
+    TaskSpec,
+    Timeouts,
+)
+from bench.records.jobs import Job, JobFacts, Outcome, Status
+from bench.records.scores import CaseScores, Score
+
+__all__ = [
+    "IGNORE_LABEL",
+    "PROTOCOL_ID",
+    "QUICK",
+    "RECORDS_VERSION",
+    "Budget",
+    "Case",
+    "CaseScores",
+    "ClassSpec",
+    "DatasetSpec",
+    "Job",
+    "JobFacts",
+    "JobKind",
+    "Measurement",
+    "ModelSpec",
+    "Outcome",
+    "Precision",
+    "R",
+    "Recipe",
+    "Record",
+    "Score",
+    "Size",
+    "Status",
+    "Target",
+    "TaskKind",
+    "TaskSpec",
+    "Timeouts",
+    "as_json_dict",
+    "digest",
+    "read_record",
+]

@@ -1,0 +1,257 @@
+"""What is compared: models, data sets, targets, recipes, the timing protocol, and the case that joins them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from bench.records.base import Record, Size
+
+TaskKind = Literal["semantic", "instance", "panoptic"]
+
+
+class ClassSpec(Record):
+    """One class of a label space; its id is its position in the list.
+
+    Attributes:
+        name: Unique within the label space; label spaces are matched by name.
+        is_thing: Whether the class has countable instances (a "thing") or not ("stuff").
+        colour: RGB, 0-255, for pictures only.
+    """
+
+    name: str
+    is_thing: bool = False
+    colour: tuple[int, int, int]
+
+
+class TaskSpec(Record):
+    """What a model is asked to predict.
+
+    Attributes:
+        kind: Form of the prediction.
+        classes: The label space; class id = position.
+    """
+
+    kind: TaskKind
+    classes: tuple[ClassSpec, ...]
+
+
+class ModelSpec(Record):
+    """A model card, resolved: everything an adapter needs to build the network.
+
+    Attributes:
+        name: Path name, `adapter/card`, for example `unet/transposed`.
+        label: Name in tables; unique within a suite.
+        adapter: Folder under `adapters/`, or the name of an entry point.
+        task: The form of its native prediction.
+        description: One line for `bench list models`.
+        options: The card's options with the suite's overrides applied; the adapter checks them.
+        weights: Local path or address of pretrained weights; None builds from a seed.
+        trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
+    """
+
+    name: str
+    label: str
+    adapter: str
+    task: TaskKind
+    description: str
+    options: dict[str, JsonValue] = {}
+    weights: str | None = None
+    trainable: bool = True
+
+
+class DatasetSpec(Record):
+    """A data set as a case uses it.
+
+    Attributes:
+        name: Module under `bench/datasets/`.
+        label: Name in tables; unique within a suite.
+        options: The data set's own options; its module checks them.
+        train, val, test: Split names to train on, to validate on while training, and to score.
+        max_images: Use only the first so many images of the scored split; None means all.
+    """
+
+    name: str
+    label: str
+    options: dict[str, JsonValue] = {}
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+    max_images: int | None = Field(default=None, ge=1)
+
+
+Precision = Literal["fp32", "tf32", "fp16", "bf16"]
+
+
+class Target(Record):
+    """Where and how a model runs.
+
+    Attributes:
+        device: `cpu`, `cuda`, `cuda:1`, … ; `auto` in a suite is resolved before a case exists.
+        precision: Arithmetic of the forward pass.
+        batch_size: Images per `infer` call.
+        threads: CPU threads of the worker for every library; None means all allowed cores.
+        image_size: Network input size the images are resized to, (height, width); None keeps
+            each image's own size.
+        channels_last: Memory layout of the network and its input.
+        cudnn_benchmark: Let cuDNN search for its fastest algorithm per shape.
+        deterministic: Ask the framework for deterministic kernels.
+    """
+
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    batch_size: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    image_size: Size | None = None
+    channels_last: bool = False
+    cudnn_benchmark: bool = True
+    deterministic: bool = False
+
+
+class Budget(Record):
+    """How long to train: whichever of the given limits is reached first. At least one is given.
+
+    Attributes:
+        epochs: Passes over the training split.
+        steps: Optimiser steps.
+        seconds: Wall-clock seconds spent in training steps (validation not counted).
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Budget:
+        if self.epochs is None and self.steps is None and self.seconds is None:
+            raise ValueError("a budget needs at least one of epochs, steps and seconds")
+        return self
+
+
+class Recipe(Record):
+    """How a model is trained; mapped by each adapter to its framework's own trainer.
+
+    Attributes:
+        budget: When to stop.
+        batch_size: Images per optimiser step.
+        optimizer: Update rule.
+        learning_rate: Peak learning rate.
+        weight_decay: Decoupled for AdamW, L2 otherwise.
+        momentum: Of SGD; ignored by the others.
+        schedule: Learning-rate curve over the budget.
+        warmup_fraction: Share of the budget with a linearly rising learning rate.
+        loss: Named loss of `adapters/_torch/losses.py`.
+        flip: Mirror images left-right at random, with their masks.
+        image_size: (height, width) that training images are resized to; None keeps their own.
+        device, precision, threads, channels_last: As in `Target`, for training; a job's recipe has
+            its device resolved.
+        validate_every: Epochs between validations; None validates only at the end.
+        checkpoint_every_s: Wall-clock seconds between resume checkpoints.
+        seed: Of the initial weights, the image order and the augmentation.
+    """
+
+    budget: Budget
+    batch_size: int = Field(default=8, ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "poly", "one_cycle"] = "cosine"
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    loss: str = "cross_entropy"
+    flip: bool = True
+    image_size: Size | None = None
+    device: str = "auto"
+    precision: Precision = "fp32"
+    threads: int | None = Field(default=None, ge=1)
+    channels_last: bool = False
+    validate_every: int | None = Field(default=1, ge=1)
+    checkpoint_every_s: float = Field(default=30.0, gt=0)
+    seed: int = 0
+
+
+JobKind = Literal["train", "predict", "time"]
+
+PROTOCOL_ID = 1
+
+
+class Measurement(Record):
+    """The timing protocol, as data: its digest is in every record.
+
+    Defaults are the protocol's; `quick` shortens them and marks the result.
+
+    Attributes:
+        protocol: Id of the protocol.
+        quick: Shortened run, marked as such in every report.
+        replicates: Fresh worker processes per case.
+        images: Distinct images that are timed (or all there are).
+        order_seed: Seed of the image order and of the order of cases within a block.
+        warmup_min_iterations, warmup_min_s_cpu, warmup_min_s_cuda, warmup_window,
+        warmup_tolerance, warmup_max_iterations, warmup_max_s: The warm-up rule.
+        min_s, min_samples, median_half_width, percentiles, max_s: The stop rule.
+        block_s: Length of an accepted-or-rejected block of samples, seconds.
+        block_retries: How often a disturbed block is measured again.
+        pipelined_s: Length of the throughput pass; 0 leaves it out.
+        audit_fraction: Share of the timed images whose predictions are kept and compared.
+    """
+
+    protocol: int = PROTOCOL_ID
+    quick: bool = False
+    replicates: int = Field(default=3, ge=1)
+    images: int = Field(default=64, ge=1)
+    order_seed: int = 0
+    warmup_min_iterations: int = Field(default=10, ge=1)
+    warmup_min_s_cpu: float = Field(default=1.0, ge=0)
+    warmup_min_s_cuda: float = Field(default=3.0, ge=0)
+    warmup_window: int = Field(default=20, ge=2)
+    warmup_tolerance: float = Field(default=0.02, gt=0)
+    warmup_max_iterations: int = Field(default=200, ge=1)
+    warmup_max_s: float = Field(default=30.0, gt=0)
+    min_s: float = Field(default=10.0, ge=0)
+    min_samples: int = Field(default=100, ge=1)
+    median_half_width: float = Field(default=0.01, gt=0)
+    percentiles: tuple[float, ...] = (50.0, 90.0, 95.0)
+    max_s: float = Field(default=120.0, gt=0)
+    block_s: float = Field(default=1.0, gt=0)
+    block_retries: int = Field(default=3, ge=0)
+    pipelined_s: float = Field(default=2.0, ge=0)
+    audit_fraction: float = Field(default=0.1, ge=0, le=1)
+
+
+QUICK: dict[str, JsonValue] = {
+    "quick": True,
+    "replicates": 1,
+    "warmup_max_s": 5.0,
+    "min_s": 2.0,
+    "min_samples": 64,
+    "median_half_width": 0.05,
+    "percentiles": [50.0, 90.0],
+    "max_s": 8.0,
+    "pipelined_s": 0.5,
+}
+"""What `quick: true` changes in the protocol."""
+
+
+class Timeouts(Record):
+    """Wall-clock limits per job, seconds; at the limit the worker gets TERM, then KILL."""
+
+    train_s: float = Field(default=3600.0, gt=0)
+    predict_s: float = Field(default=1800.0, gt=0)
+    time_s: float = Field(default=600.0, gt=0)
+
+
+class Case(Record):
+    """One model on one data set on one target.
+
+    Attributes:
+        id: Readable and unique within a suite; the same suite gives the same ids.
+    """
+
+    id: str
+    model: ModelSpec
+    dataset: DatasetSpec
+    target: Target
+    recipe: Recipe | None
+    measurement: Measurement
+    timeouts: Timeouts

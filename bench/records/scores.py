@@ -1,0 +1,46 @@
+"""One number with its definition and its support."""
+
+from __future__ import annotations
+
+from bench.records.base import RECORDS_VERSION, Record
+
+
+class Score(Record):
+    """One number with its definition and its support.
+
+    Attributes:
+        metric: Name of the metric's module.
+        version: Of the metric's definition.
+        value: The number, or None where it is undefined.
+        undefined_because: The reason for None.
+        low, high: 95 % interval over images; None where it is undefined.
+        per_class: Class name -> value, None where that class is undefined.
+        classes_scored: Number of classes that entered a mean.
+        images: Number of images that were scored.
+        pixels: Number of pixels that were scored.
+        dialects: Named variants of the same quantity, name -> value.
+        definition: One line.
+    """
+
+    metric: str
+    version: int
+    value: float | None
+    undefined_because: str | None = None
+    low: float | None = None
+    high: float | None = None
+    per_class: dict[str, float | None] = {}
+    classes_scored: int | None = None
+    images: int
+    pixels: int | None = None
+    dialects: dict[str, float | None] = {}
+    definition: str
+
+
+class CaseScores(Record):
+    """All scores of one case; `scores/<case>.json`."""
+
+    records_version: int = RECORDS_VERSION
+    case_id: str
+    predict_key: str
+    scored_at: str
+    scores: tuple[Score, ...]
