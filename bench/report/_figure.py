@@ -1,0 +1,88 @@
+"""What all pictures share: colours, markers, fonts, and PNG files that are equal byte by byte.
+
+Figures are made without pyplot, so that drawing leaves no global state behind. matplotlib is
+imported inside functions: reading results must not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito, "Color Universal Design" (2008), without yellow, which is faint on white."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*", "8")
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+DPI = 150
+GREY = "#666666"
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#FFFFFF",
+    "savefig.dpi": DPI,
+    "figure.dpi": DPI,
+}
+
+
+def colour(position: int) -> str:
+    """Colour of the model at a position."""
+    return COLOURS[position % len(COLOURS)]
+
+
+def ink(position: int) -> str:
+    """The model's colour, darker: small text needs more contrast than a marker."""
+    shade = colour(position)
+    return "#" + "".join(f"{int(shade[i : i + 2], 16) * 7 // 10:02X}" for i in (1, 3, 5))
+
+
+def marker(position: int) -> str:
+    """Marker of the model at a position; 13 differ, and with the colours 91."""
+    return MARKERS[position % len(MARKERS)]
+
+
+def line(position: int) -> Any:
+    """Line style of the model at a position; 5 differ, and with the colours 35."""
+    return LINES[position % len(LINES)]
+
+
+def columns_that_fit(labels: Sequence[str], width_inches: float) -> int:
+    """How many legend columns of 8 point text fit beside each other, at least one."""
+    widest = max((len(label) for label in labels), default=1)
+    return max(1, min(len(labels), int(width_inches / (0.075 * widest + 0.5))))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text with its middle left out where it is too long: both ends tell names apart.
+
+    >>> shortened("shapes-test-00042", 12)
+    'shape…-00042'
+    """
+    if len(text) <= longest:
+        return text
+    head = (longest - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (longest - 1 - head) :]}"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG without date or version, so that equal figures are equal files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
