@@ -147,5 +147,4 @@ def _class_legend(figure: Figure, classes: Sequence[ClassSpec], columns: int) ->
         for spec in classes
     ]
     void = Patch(facecolor="white", edgecolor="#888888", hatch="////", linewidth=0.5, label="void, no class")
-    void.set_hatchcolor("#888888") if hasattr(void, "set_hatchcolor") else None
     figure.legend(handles=[*patches, void], loc="lower center", ncols=columns, borderaxespad=0.3, handleheight=1.1)

@@ -37,7 +37,6 @@ STYLE: Any = {
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.7,
     "hatch.linewidth": 0.6,
-    "hatch.color": "#FFFFFF",
     "savefig.dpi": DPI,
     "figure.dpi": DPI,
 }
