@@ -39,8 +39,8 @@ class Summary:
 
     Attributes:
         done: Jobs that were carried out now.
-        skipped: Jobs that were done already.
-        failed: Cases of which a job did not end well (`unsupported` is not a failure).
+        skipped: Jobs that were asked for and done already.
+        failed: Cases of which a job that was asked for did not end well (`unsupported` is not a failure).
     """
 
     done: int
@@ -68,10 +68,10 @@ class Runner:
         self._results = results
         self._wanted = wanted
         jobs = [job for plan in prepared.cases for job in _jobs(plan)]
-        unique = {job.key: job for job in jobs}
-        pending = [job for job in unique.values() if wanted(job) and self._state(job).name != "done"]
+        asked = {job.key: job for job in jobs if wanted(job)}
+        pending = [job for job in asked.values() if self._state(job).name != "done"]
         self._narrator = narrator_for(len(pending))
-        self._skipped = len(unique) - len(pending)
+        self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
         self._tried: set[str] = set()
@@ -92,6 +92,8 @@ class Runner:
             predicted = self._state(plan.predict).view
             if predicted is not None and predicted.ok:
                 self._ensure(job, plan, self._weights(plan, job))
+            elif job.replicate == 0:
+                self._tell_if_blocked(job, plan.predict)
         return Summary(self._carried_out, self._skipped, tuple(self._failed))
 
     def _score(self, plan: CasePlan, predicted: JobView, score: Callable[[CasePlan, Path], None]) -> None:
@@ -105,9 +107,19 @@ class Runner:
         if plan.train is not None:
             trained = self._ensure(plan.train, plan, plan.case.model.weights)
             if trained is None or not trained.ok:
-                self._failed.setdefault(plan.case.id)
+                self._tell_if_blocked(plan.predict, plan.train)
                 return None
         return self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+
+    def _tell_if_blocked(self, job: Job, needed: Job) -> None:
+        """Say that a job was asked for without the one it needs, which is not done."""
+        blocked = self._wanted(job) and not self._wanted(needed) and self._state(needed).name != "done"
+        if blocked and self._state(job).name != "done":
+            self._failed[job.case_id] = None
+            self._narrator.note(
+                f"{job.case_id}: {job.kind} needs a {needed.kind} job that is not done; leave out --kind, or add "
+                f"--kind {needed.kind}"
+            )
 
     def _ensure(self, job: Job, plan: CasePlan, weights: str | None) -> JobView | None:
         """Return the job's folder, running it first if it is wanted and not done."""
@@ -117,8 +129,7 @@ class Runner:
             self._tried.add(job.key)
             self._carry_out(job, plan, state, weights)
             state = self._state(job)
-        outcome = state.view.outcome if state.view else None
-        if state.name == "failed" or (outcome is None and self._wanted(job)):
+        if self._wanted(job) and state.name != "done":
             self._failed[plan.case.id] = None
         return state.view
 
@@ -126,9 +137,13 @@ class Runner:
         folder = self._run.job(job.kind, job.case_id, job.replicate, job.key)
         if state.name == "failed" and state.view is not None:
             set_aside(state.view.folder)
-        elif state.name == "interrupted" and state.view is not None and job.kind != "train":
-            # A training goes on from its checkpoint; half a set of predictions or samples is worth nothing.
-            shutil.rmtree(state.view.folder)
+        elif state.name == "interrupted" and state.view is not None:
+            # A training goes on from its checkpoint, in the folder of whichever case began it; half a set of
+            # predictions or samples is worth nothing.
+            if job.kind == "train":
+                folder = state.view.folder
+            else:
+                shutil.rmtree(state.view.folder)
         folder.mkdir(parents=True, exist_ok=True)
         complete = job.model_copy(update={"weights": weights, "cpu_affinity": pinned_cores(job.target.threads)})
         write_record(folder / layout.JOB, complete)
