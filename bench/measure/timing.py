@@ -18,12 +18,13 @@ from bench.adapter import Adapter
 from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
 from bench.measure.counters import BlockCounters, between, read_edge
 from bench.measure.devices import allowed_cores
+from bench.measure.outputs import checked
 from bench.measure.samples import END_TO_END, STAGED, Samples
 from bench.measure.sampling import WarmUp, next_check, unmet_conditions
 from bench.measure.stages import BatchTime, Clock, end_to_end, pipelined, staged
 from bench.measure.telemetry import Telemetry
-from bench.predictions import Prediction, RgbImage, check_prediction
-from bench.records import Job, Measurement, Size
+from bench.predictions import Prediction, RgbImage
+from bench.records import Job, Measurement
 
 
 class ImageSource(Protocol):
@@ -231,10 +232,12 @@ class _Session:
 
     def _keep(self, predictions: Sequence[Prediction], indices: Sequence[int]) -> None:
         """Keep the predictions of images that are to be audited; the timed ones, not others."""
-        for index, prediction in zip(indices, predictions, strict=True):
+        if self._to_audit.isdisjoint(indices):
+            return
+        for index, prediction in zip(indices, self._check(predictions, indices), strict=True):
             if index in self._to_audit:
                 self._to_audit.discard(index)
-                self._audited[self._ids[index]] = self._checked(prediction, index)
+                self._audited[self._ids[index]] = prediction
                 self._audit_index.append(index)
 
     def _audit_what_was_not_timed(self) -> None:
@@ -274,19 +277,8 @@ class _Session:
         if cached is not None:
             self._flags.append(cached)
 
-    def _check(self, predictions: Sequence[Prediction], indices: Sequence[int]) -> None:
-        for index, prediction in zip(indices, predictions, strict=True):
-            self._checked(prediction, index)
-
-    def _checked(self, prediction: object, index: int) -> Prediction:
-        return check_prediction(
-            prediction,
-            kind=self._job.task.kind,
-            num_classes=len(self._job.task.classes),
-            size=Size(*self._images[index].shape[:2]),
-            image_id=self._ids[index],
-            model=self._job.model.label,
-        )
+    def _check(self, predictions: object, indices: Sequence[int]) -> list[Prediction]:
+        return checked(predictions, [self._images[i] for i in indices], [self._ids[i] for i in indices], self._job)
 
     def _any_flag(self, name: str) -> bool:
         return any(flag.startswith(f"{name}:") for flag in self._flags)

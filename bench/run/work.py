@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
+import platform
+import random
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import cv2
+import numpy as np
 
 from bench.adapter import Adapter, TrainingData, predict
 from bench.datasets import Dataset
 from bench.errors import BenchError
 from bench.measure.memory import peak_rss_bytes, reset_peak_rss
+from bench.measure.outputs import checked
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
 from bench.plugins import load_adapter, open_dataset
-from bench.predictions import LabelMap, Prediction, RgbImage, check_prediction, save_prediction
-from bench.records import Job, JobFacts, Size
+from bench.predictions import LabelMap, Prediction, RgbImage, save_prediction
+from bench.records import Job, JobFacts
 from bench.store import layout
 from bench.store.files import write_atomically
 
@@ -30,6 +33,13 @@ STEP_LINE_INTERVAL_S = 0.2
 """At most so often a training step is written to `training.jsonl`; the last one always is."""
 
 PROGRESS_INTERVAL_S = 0.5
+
+
+def do_job(job: Job, folder: Path) -> JobFacts:
+    """Do what a job asks for; the random numbers that nothing else seeds come from its seed."""
+    random.seed(job.seed)
+    np.random.seed(job.seed % 2**32)  # frameworks and their augmentations draw from the global stream
+    return {"train": train_job, "predict": predict_job, "time": time_job}[job.kind](job, folder)
 
 
 class Images:
@@ -117,25 +127,49 @@ def _built(job: Job, folder: Path) -> tuple[Adapter, float]:
     cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
     start = time.perf_counter()
     adapter = load_adapter(job.model.adapter)
-    weights = (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
-    adapter.build(job.model, job.task, job.target, weights)
+    adapter.build(job.model, job.task, job.target, _weights(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start
 
 
-def _facts(adapter: Adapter, job: Job, folder: Path, **more: Any) -> JobFacts:
+def _weights(job: Job, folder: Path) -> Path | None:
+    """File or folder of the weights a job runs with; None where there are none, or an address."""
+    return (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
+
+
+def _facts(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
     described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
-    weights = (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
+    threads = described.pop("threads", None)
+    of_weights = {} if weights is None else {"weights_bytes": _size(weights), "weights_sha256": _sha256(weights)}
     fields: dict[str, Any] = {
         **described,
-        "versions": {"python": sys.version.split()[0], **adapter.versions()},
+        **of_weights,
+        "threads": {"opencv": cv2.getNumThreads(), **(threads if isinstance(threads, dict) else {})},
+        "versions": {"python": platform.python_version(), **adapter.versions()},
         "fused_stages": tuple(adapter.fused_stages),
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None,
         **more,
     }
     return JobFacts(**fields)
+
+
+def _files(weights: Path) -> list[Path]:
+    return [weights] if weights.is_file() else sorted(file for file in weights.rglob("*") if file.is_file())
+
+
+def _size(weights: Path) -> int:
+    return sum(file.stat().st_size for file in _files(weights))
+
+
+def _sha256(weights: Path) -> str:
+    """Hash of a weights file, or of all files of a weights folder in order of their names."""
+    sha = hashlib.sha256()
+    for path in _files(weights):
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                sha.update(chunk)
+    return sha.hexdigest()
 
 
 def train_job(job: Job, folder: Path) -> JobFacts:
@@ -157,11 +191,9 @@ def train_job(job: Job, folder: Path) -> JobFacts:
         log.flush()
     return _facts(
         adapter,
-        job,
-        folder,
+        result.weights,
         load_s=load_s,
         weights_file=os.path.relpath(result.weights, folder),
-        weights_sha256=hashlib.sha256(result.weights.read_bytes()).hexdigest() if result.weights.is_file() else None,
         trained_steps=result.steps,
         trained_images=result.images,
         trained_s=result.train_s,
@@ -213,10 +245,9 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
             if first_call_ms is None:
                 first_call_ms = (time.perf_counter() - call) * 1e3
                 started = time.perf_counter()
-            for image_id, image, prediction in _paired(ids, batch, predictions, job):
-                checked = _checked(prediction, job, image, image_id)
-                hashes[image_id] = checked.content_hash()
-                pending.append(writer.submit(save_prediction, checked, out, image_id))
+            for image_id, prediction in zip(ids, checked(predictions, batch, ids, job), strict=True):
+                hashes[image_id] = prediction.content_hash()
+                pending.append(writer.submit(save_prediction, prediction, out, image_id))
             pending = _settled(pending)
             if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
                 told_at = time.monotonic()
@@ -227,31 +258,11 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
     return _facts(
         adapter,
-        job,
-        folder,
+        _weights(job, folder),
         load_s=load_s,
         first_call_ms=first_call_ms,
         predicted_images=len(hashes),
         predict_s=predict_s,
-    )
-
-
-def _paired(
-    ids: Sequence[str], batch: Sequence[RgbImage], predictions: Sequence[Prediction], job: Job
-) -> Iterator[tuple[str, RgbImage, Prediction]]:
-    if len(predictions) != len(ids):
-        raise BenchError(f"{job.model.label} returned {len(predictions)} predictions for {len(ids)} images")
-    return zip(ids, batch, predictions, strict=True)
-
-
-def _checked(prediction: object, job: Job, image: RgbImage, image_id: str) -> Prediction:
-    return check_prediction(
-        prediction,
-        kind=job.task.kind,
-        num_classes=len(job.task.classes),
-        size=Size(*image.shape[:2]),
-        image_id=image_id,
-        model=job.model.label,
     )
 
 
@@ -293,8 +304,7 @@ def time_job(job: Job, folder: Path) -> JobFacts:
     telemetry.save(folder / layout.TELEMETRY)
     return _facts(
         adapter,
-        job,
-        folder,
+        _weights(job, folder),
         load_s=load_s,
         first_call_ms=float(timed.samples.warmup_ns[0]) / 1e6,
         time_to_steady_s=timed.time_to_steady_s,

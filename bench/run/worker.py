@@ -3,71 +3,121 @@
 It owns the clock and the model. When it predicts or times it is handed images alone. Whatever
 happens, it tries to say how it ended in `outcome.json`, written last and atomically; a worker
 that cannot (a signal, a full disk) leaves none, and the parent tells the rest from its end.
+
+At import time this module needs the standard library only: it must be able to say that the
+interpreter it was given lacks a package, or that it runs another tree than the parent's.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import json
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, ShapeError, Unsupported
-from bench.plugins import ADAPTERS_VARIABLE, harness_root
-from bench.records import Job, JobFacts, Outcome, Status, read_record
-from bench.store import layout
-from bench.store.files import write_record
-from bench.store.runs import utc_now
+if TYPE_CHECKING:
+    from bench.records import Job, JobFacts
+
+JOB, OUTCOME = "job.json", "outcome.json"
+"""As in `bench.store.layout`, which may not be imported before the tree was checked."""
+
+Ending = dict[str, Any]
+"""What an `Outcome` needs beyond its times: status, reason, traceback, facts."""
 
 
-class WrongTree(BenchError):
+class WrongTree(Exception):
     """The packages `bench` or `adapters` come from another place than the parent's."""
 
 
 def main() -> int:
     """Do the job in the folder named on the command line; 0 whenever an outcome was written."""
-    started, started_at = time.monotonic(), utc_now()
+    started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     _die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     folder = Path(sys.argv[1])
-    job = read_record(Job, folder / layout.JOB)
-    status, reason, trace, facts = _attempt(lambda: _do(job, folder))
-    outcome = Outcome(
-        status=status,
-        reason=reason,
-        started_at=started_at,
-        wall_s=time.monotonic() - started,
-        traceback=trace,
-        facts=facts,
-    )
-    write_record(folder / layout.OUTCOME, outcome)
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    try:
+        check_tree(job)
+        _pin(job["cpu_affinity"])
+        ending = _attempt(_load_work(), folder)
+    except (WrongTree, ImportError) as error:
+        ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
+    _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
 
 
-def _attempt(work: Callable[[], JobFacts]) -> tuple[Status, str | None, str | None, JobFacts]:
+def check_tree(job: dict[str, Any]) -> None:
+    """Refuse to run another `bench`, or another adapter, than the parent planned with.
+
+    Args:
+        job: The content of `job.json`.
+
+    Raises:
+        WrongTree: Naming both paths.
+    """
+    found = Path(__file__).resolve().parent.parent.parent
+    if found != Path(job["harness_root"]).resolve():
+        raise WrongTree(f"this worker runs {found / 'bench'}, but the job was planned by {job['harness_root']}/bench")
+    if Path(job["adapters_root"]).resolve() != found / "adapters":
+        return  # An adapter from outside: found by its folder, not by the name of a package.
+    spec = importlib.util.find_spec("adapters")
+    theirs = Path(str(spec.origin)).resolve().parent if spec is not None else None
+    if theirs != found / "adapters":
+        raise WrongTree(
+            f"this worker finds the package adapters in {theirs}, but the job was planned with {job['adapters_root']}; "
+            f"uninstall the other package of that name from {sys.executable}"
+        )
+
+
+def _pin(cores: list[int] | None) -> None:
+    """Stay on some cores; before NumPy is imported, whose thread pools count the cores then."""
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def _load_work() -> Callable[[Job, Path], JobFacts]:
+    """Import the rest of the harness; what is imported here comes from the tree that was checked."""
+    from bench.run.work import do_job
+
+    return do_job
+
+
+def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     """Do the work and classify how it ended; the one place in a worker that catches broadly."""
+    from bench.errors import BenchError, ShapeError, Unsupported
+    from bench.records import Job, as_json_dict, read_record
+
     try:
-        return Status.OK, None, None, work()
+        facts = work(read_record(Job, folder / JOB), folder)
+        return {**_ending("ok"), "facts": as_json_dict(facts)}
     except Unsupported as error:
-        return Status.UNSUPPORTED, str(error), None, JobFacts()
+        return _ending("unsupported", str(error))
     except ShapeError as error:
-        return Status.INVALID_OUTPUT, str(error), None, JobFacts()
-    except (WrongTree, ImportError) as error:
-        return Status.ENVIRONMENT_ERROR, _what_is_missing(error), traceback.format_exc(), JobFacts()
+        return _ending("invalid_output", str(error))
+    except ImportError:
+        raise
     except MemoryError:
         reason = "ran out of host memory; use a smaller batch or image size"
-        return Status.OOM_HOST, reason, traceback.format_exc(), JobFacts()
+        return _ending("oom_host", reason, traceback.format_exc())
     except BenchError as error:
-        return Status.CRASHED, str(error), None, JobFacts()
+        return _ending("crashed", str(error))
     except Exception as error:
         if _is_device_oom(error):
             reason = "ran out of device memory; use a smaller batch or image size"
-            return Status.OOM_DEVICE, reason, traceback.format_exc(), JobFacts()
-        return Status.CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc(), JobFacts()
+            return _ending("oom_device", reason, traceback.format_exc())
+        return _ending("crashed", f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _ending(status: str, reason: str | None = None, trace: str | None = None) -> Ending:
+    return {"status": status, "reason": reason, "traceback": trace}
 
 
 def _is_device_oom(error: Exception) -> bool:
@@ -75,33 +125,31 @@ def _is_device_oom(error: Exception) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(error)
 
 
-def _what_is_missing(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"{sys.executable} has no package {error.name.split('.')[0]}; see what is missing with: bench doctor"
-    return str(error)
+def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:
+    """Name the interpreter, the package and the command that mends it."""
+    if not isinstance(error, ImportError):
+        return str(error)
+    adapter = job["model"]["adapter"]
+    what = f"the package {error.name.partition('.')[0]}" if error.name else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        said = f"adapter {adapter!r} needs {what}, which {sys.executable} does not have."
+    else:
+        said = f"adapter {adapter!r} cannot import from {what} with {sys.executable}: {error}."
+    requirements = Path(job["adapters_root"]) / adapter / "requirements.txt"
+    if requirements.is_file():
+        said += f" Install what it needs with: {sys.executable} -m pip install -r {requirements}"
+    return f"{said} See what is there with: bench doctor"
 
 
-def _do(job: Job, folder: Path) -> JobFacts:
-    _check_tree(job)
-    if job.cpu_affinity is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, job.cpu_affinity)
-    # Imported late: what is imported here must come from the tree that was just checked.
-    from bench.run.work import predict_job, time_job, train_job
-
-    return {"train": train_job, "predict": predict_job, "time": time_job}[job.kind](job, folder)
-
-
-def _check_tree(job: Job) -> None:
-    """Refuse to run another `bench` or `adapters` than the parent planned with."""
-    found = harness_root()
-    if found != Path(job.harness_root):
-        raise WrongTree(f"this worker runs {found / 'bench'}, but the job was planned by {job.harness_root}/bench")
-    import adapters
-
-    theirs = Path(str(adapters.__file__)).resolve().parent
-    outside = os.environ.get(ADAPTERS_VARIABLE)
-    if outside is None and theirs != Path(job.adapters_root).resolve():
-        raise WrongTree(f"this worker finds adapters in {theirs}, but the job was planned with {job.adapters_root}")
+def _write(path: Path, outcome: Ending) -> None:
+    """Write an outcome in one step, with the standard library alone; `Outcome` reads it back."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(outcome, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _die_with_parent() -> None:
