@@ -50,6 +50,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
                 latency_low=timing.ms_per_image_low,
                 latency_high=timing.ms_per_image_high,
                 on_front=bool(row.on_front),
+                group=f"{row.dataset} {row.target.split()[0]}",
             )
         )
     if not points:
@@ -59,6 +60,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
         path,
         score_label=f"{summary.headline} (0–1)",
         latency_label="end-to-end latency, median (ms per image)",
+        higher_is_better=summary.higher_is_better,
     )
     return path
 

@@ -48,8 +48,9 @@ def _findings(summary: RunSummary, scored: list[Row], dataset: str, where: str) 
     if len(timed) > 1:
         fastest = min(timed, key=lambda row: _median(row) or 0.0)
         ratio = next((c for c in compared if c.other == fastest.case_id), None)
+        also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
         lines.append(
-            f"**{names[fastest.case_id]}** is the fastest, {milliseconds(_median(fastest))} ms end to end at the median"
+            f"{also} the fastest, {milliseconds(_median(fastest))} ms end to end at the median"
             + _faster(ratio, names[best.case_id])
         )
     return lines
