@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
 from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
-from bench.run.interpreters import Interpreters, installed_packages, required_packages
+from bench.run.interpreters import Interpreters, installed_packages, normal_name, required_packages
 
 MIN_FREE_BYTES = 2 * 1024**3
 
@@ -63,18 +63,18 @@ def _gpu(interpreters: Interpreters) -> Finding:
     gpus = nvidia_gpus()
     if not gpus:
         return Finding("cuda", "note", f"no NVIDIA driver or GPU; device auto means {auto_device()}")
-    torch = next(
-        (
-            version
-            for name in adapter_folders()
-            if (version := installed_packages(interpreters.python(name)).get("torch")) is not None
-        ),
-        None,
-    )
+    torch = next(filter(None, (_torch_version(interpreters.python(name)) for name in adapter_folders())), None)
     if torch is not None and "+cpu" in torch:
         mend = "reinstall with: make clean install TORCH_BACKEND=auto"
         return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", mend)
     return Finding("cuda", "ready", ", ".join(gpus))
+
+
+def _torch_version(python: Path) -> str | None:
+    try:
+        return installed_packages(python).get("torch")
+    except BenchError:
+        return None  # The finding of the adapter says so.
 
 
 def _disk(results: Path) -> Finding:
@@ -93,7 +93,7 @@ def _adapter(name: str, interpreters: Interpreters) -> Finding:
     except BenchError as error:
         return Finding(f"adapter {name}", "missing", str(error), "choose another interpreter with --python")
     wanted = required_packages(name)
-    normal = {package: package.lower().replace("_", "-") for package in wanted}
+    normal = {package: normal_name(package) for package in wanted}
     missing = [package for package in wanted if normal[package] not in installed]
     if missing:
         file = adapter_folder(name) / "requirements.txt"

@@ -41,7 +41,7 @@ class Interpreters:
         """
         installed = installed_packages(self.python(adapter))
         wanted = (*required_packages(adapter), *HARNESS_PACKAGES)
-        return {name: installed[_normal(name)] for name in wanted if _normal(name) in installed}
+        return {name: installed[normal_name(name)] for name in wanted if normal_name(name) in installed}
 
 
 def parse_choices(choices: list[str]) -> Interpreters:
@@ -73,7 +73,7 @@ def installed_packages(python: Path) -> dict[str, str]:
         found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
     else:
         found = _ask(python)
-    return {_normal(name): version for name, version in found.items()}
+    return {normal_name(name): version for name, version in found.items()}
 
 
 @cache
@@ -86,7 +86,12 @@ def _ask(python: Path) -> dict[str, str]:
     return found
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """Return a package's name in the one spelling that compares (PEP 503).
+
+    >>> normal_name("ruamel.Yaml_clib")
+    'ruamel-yaml-clib'
+    """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
