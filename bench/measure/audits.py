@@ -6,6 +6,7 @@ machine can imitate one of these defects once, but hardly twice in a row.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,8 +16,12 @@ from bench.adapter import Adapter
 from bench.measure.stages import Clock, end_to_end, staged
 from bench.predictions import RgbImage
 
-GAP_PAIRS = 8
-CACHE_PAIRS = 15
+GAP_PAIRS = range(3, 9)
+"""Fewest and most pairs of batches (with and without a gap) of one look, stop excluded."""
+CACHE_PAIRS = range(7, 16)
+"""Fewest and most pairs of batches (seen and new); 7 are the fewest with a 95 % interval of a median."""
+LOOK_S = 3.0
+"""A look takes fewer pairs where it would take longer than this."""
 MIN_DROP_OF_STAGE = 0.5
 """A stage that gets this much faster after an idle gap was waiting for the stage before it …"""
 MIN_DROP_OF_TOTAL = 0.1
@@ -33,10 +38,11 @@ def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], cloc
     """
     total_s = end_to_end(adapter, images, clock).total_ns / 1e9
     gap_s = min(max(1.2 * total_s, 0.002), 2.0)
+    pairs = _affordable(GAP_PAIRS, 2 * total_s + 2 * gap_s)
 
     def suspect() -> tuple[str, str] | None:
         without, with_gap = [], []
-        for _ in range(GAP_PAIRS):
+        for _ in range(pairs):
             without.append(staged(adapter, images, clock).stage_ns)
             with_gap.append(staged(adapter, images, clock, pause=lambda: time.sleep(gap_s)).stage_ns)
         before = np.median(np.array(without, dtype=np.float64), axis=0)
@@ -71,10 +77,11 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     """
     first = images[0]
     alike = [image for image in images if image.shape == first.shape]
+    pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
 
     def suspect() -> float | None:
         same, new = [], []
-        for pair in range(CACHE_PAIRS):
+        for pair in range(pairs):
             same.append(end_to_end(adapter, [first] * batch_size, clock).total_ns)
             fresh = [_variant(alike[(pair + i) % len(alike)], salt=time.perf_counter_ns()) for i in range(batch_size)]
             new.append(end_to_end(adapter, fresh, clock).total_ns)
@@ -101,14 +108,36 @@ def _variant(image: RgbImage, salt: int) -> RgbImage:
     return changed
 
 
-def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether the 95 % order-statistic intervals of two medians of `CACHE_PAIRS` samples overlap.
+def _affordable(pairs: range, pair_s: float) -> int:
+    """As many pairs as fit into a look, but no fewer than it takes.
 
-    For n = 15 ranks 4 and 12 cover the median with 96.5 % (binomial, p = 0.5).
+    >>> [_affordable(range(3, 9), pair_s) for pair_s in (0.01, 0.6, 10.0)]
+    [8, 5, 3]
     """
-    low_a, high_a = np.sort(a)[[3, 11]]
-    low_b, high_b = np.sort(b)[[3, 11]]
+    return int(min(max(LOOK_S / max(pair_s, 1e-9), pairs[0]), pairs[-1]))
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether the 95 % order-statistic intervals of two medians overlap."""
+    rank = _rank(len(a))
+    low_a, high_a = np.sort(a)[[rank - 1, -rank]]
+    low_b, high_b = np.sort(b)[[rank - 1, -rank]]
     return bool(low_a <= high_b and low_b <= high_a)
+
+
+def _rank(n: int) -> int:
+    """The largest r for which the r-th of n values from either end enclose the median with 95 %.
+
+    Exact binomial tails, p = 1/2 (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
+
+    >>> [_rank(n) for n in (7, 9, 15)]
+    [1, 2, 4]
+    """
+    tail, rank = 1, 0  # tail counts the outcomes with at most `rank` values below the median
+    while 2 * tail <= 0.05 * 2**n:
+        rank += 1
+        tail += math.comb(n, rank)
+    return max(rank, 1)
 
 
 def implausible_device_time(device_ns: Sequence[int], infer_ns: Sequence[int]) -> str | None:

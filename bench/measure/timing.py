@@ -7,7 +7,7 @@ import math
 import random
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.adapter import Adapter
 from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
-from bench.measure.counters import BlockCounters, between, read_edge
+from bench.measure.counters import BlockCounters, Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.outputs import checked
 from bench.measure.samples import END_TO_END, STAGED, Samples
@@ -25,6 +25,9 @@ from bench.measure.stages import BatchTime, Clock, end_to_end, pipelined, staged
 from bench.measure.telemetry import Telemetry
 from bench.predictions import Prediction, RgbImage
 from bench.records import Job, Measurement
+
+Counters = Callable[[tuple[int, ...]], Edge]
+"""Reads the machine's counters for some cores; `read_edge` outside tests."""
 
 
 class ImageSource(Protocol):
@@ -71,17 +74,32 @@ class _Rows:
     counters: list[BlockCounters] = field(default_factory=list)
     accepted: list[bool] = field(default_factory=list)
 
-    def end_to_end_ns(self, *, of_any_block: bool) -> list[int]:
-        """End-to-end samples that count: of accepted blocks, or of all."""
+    def counting_blocks(self) -> list[int]:
+        """Blocks whose samples count: the accepted ones, or all if none is; as `Samples.usable` has it."""
+        accepted = [block for block, ok in enumerate(self.accepted) if ok]
+        return accepted or list(range(len(self.accepted)))
+
+    def end_to_end_ns(self) -> list[int]:
+        """End-to-end samples that count."""
+        counting = set(self.counting_blocks())
         return [
             total
             for clock, total, block in zip(self.clock, self.total_ns, self.block, strict=True)
-            if clock == END_TO_END and (of_any_block or self.accepted[block])
+            if clock == END_TO_END and block in counting
         ]
+
+    def elapsed_s(self) -> float:
+        """Seconds of the blocks that count."""
+        return sum(self.counters[block].wall_s for block in self.counting_blocks())
 
 
 def time_model(
-    adapter: Adapter, source: ImageSource, job: Job, telemetry: Telemetry, clock: Clock = time.perf_counter_ns
+    adapter: Adapter,
+    source: ImageSource,
+    job: Job,
+    telemetry: Telemetry,
+    clock: Clock = time.perf_counter_ns,
+    counters: Counters = read_edge,
 ) -> Timed:
     """Time a built model.
 
@@ -91,12 +109,13 @@ def time_model(
         job: For the measurement, the batch size, the task and the seed of the order.
         telemetry: Told of each block's edge.
         clock: Host clock, nanoseconds.
+        counters: Reads what the machine did, at the edges of blocks.
 
     Raises:
         ShapeError: If a prediction breaks the contract.
     """
     assert job.measurement is not None
-    session = _Session(adapter, source, job, job.measurement, telemetry, clock)
+    session = _Session(adapter, source, job, job.measurement, telemetry, clock, counters)
     return session.run()
 
 
@@ -111,9 +130,10 @@ class _Session:
         measurement: Measurement,
         telemetry: Telemetry,
         clock: Clock,
+        counters: Counters,
     ) -> None:
         self._adapter, self._job, self._m = adapter, job, measurement
-        self._telemetry, self._clock = telemetry, clock
+        self._telemetry, self._clock, self._counters = telemetry, clock, counters
         self._cores = allowed_cores()
         self._clock_audit = ClockAudit(clock)
         self._ids = _shuffled(source.ids, measurement)
@@ -168,25 +188,27 @@ class _Session:
                 f"not_steady: warm-up ended at its cap with {', '.join(rule.unmet())}; "
                 "close other programs, or raise measurement.warmup_max_s"
             )
+        # The staged clock's events and extra waits are warmed up, too; what they take is not kept.
+        staged(self._adapter, self._batch(number), self._clock)
         return rule
 
     def _sample(self) -> _Rows:
-        """Sample in blocks until the stop rule holds; alternate the two host clocks within each block."""
-        rows = _Rows()
-        number, retries, elapsed_s = 0, self._m.block_retries, 0.0
+        """Sample in blocks until the stop rule holds for the samples that will be used.
+
+        A disturbed block is measured again; only if the first `block_retries + 1` blocks, or all up
+        to the cap, were disturbed do disturbed ones count: a flagged number beats an empty table.
+        """
+        rows, number = _Rows(), 0
         check, started = next_check(0, self._m), time.monotonic()
         while True:
-            number, counters = self._block(rows, number)
-            if counters.disturbed and retries > 0:
-                retries -= 1
-            else:
-                # With no retry left a disturbed block counts too: a flagged number beats an empty table.
-                elapsed_s += counters.wall_s
+            number = self._block(rows, number)
             capped = time.monotonic() - started >= self._m.max_s
-            counted = rows.end_to_end_ns(of_any_block=retries == 0 or (capped and not any(rows.accepted)))
+            if not capped and not any(rows.accepted) and len(rows.accepted) <= self._m.block_retries:
+                continue
+            counted = rows.end_to_end_ns()
             if len(counted) < check and not capped:
                 continue
-            unmet = unmet_conditions(counted, elapsed_s, self._m)
+            unmet = unmet_conditions(counted, rows.elapsed_s(), self._m)
             check = next_check(len(counted), self._m)
             if not unmet:
                 break
@@ -199,20 +221,26 @@ class _Session:
         self._judge_blocks(rows)
         return rows
 
-    def _block(self, rows: _Rows, number: int) -> tuple[int, BlockCounters]:
+    def _block(self, rows: _Rows, number: int) -> int:
+        """Take samples for `block_s`, the two host clocks in turn; returns the number of the next batch.
+
+        The clocks are half a round apart, so that neither times images that the other has just
+        brought into the processor's cache, and each sees every image.
+        """
         block = len(rows.counters)
+        half_a_round = len(self._images) // self._job.target.batch_size // 2
         self._telemetry.mark()
         with _no_garbage_collection():
-            edge, deadline = read_edge(self._cores), time.monotonic() + self._m.block_s
+            edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
             while time.monotonic() < deadline:
-                for kind in (END_TO_END, STAGED):
-                    self._one(rows, kind, number, block)
+                self._one(rows, END_TO_END, number, block)
+                self._one(rows, STAGED, number + half_a_round, block)
                 number += 1
-            counters = between(edge, read_edge(self._cores), len(self._cores))
+            counters = between(edge, self._counters(self._cores), len(self._cores))
         self._telemetry.mark()
         rows.counters.append(counters)
         rows.accepted.append(not counters.disturbed)
-        return number, counters
+        return number
 
     def _one(self, rows: _Rows, kind: int, number: int, block: int) -> None:
         images = self._batch(number)

@@ -1,0 +1,110 @@
+"""Which blocks of samples count: a machine that others use, scripted block by block."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import pytest
+
+from bench.measure.counters import Edge, read_edge
+from bench.measure.samples import END_TO_END, STAGED
+from bench.measure.telemetry import Telemetry
+from bench.measure.timing import Timed, time_model
+from bench.predictions import RgbImage
+from bench.records import Measurement, Target
+from tests.bench.builders import make_job
+from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
+
+BLOCKS = Measurement(
+    warmup_min_iterations=4,
+    warmup_min_s_cpu=0.0,
+    warmup_window=2,
+    min_s=0.0,
+    min_samples=1,
+    percentiles=(),
+    median_half_width=10.0,
+    max_s=0.5,
+    block_s=0.01,
+    block_retries=2,
+    pipelined_s=0.0,
+)
+
+
+def changed(**changes) -> Measurement:
+    return BLOCKS.model_copy(update=changes)
+
+
+class Blanks:
+    """Some images that are all black."""
+
+    def __init__(self, count: int) -> None:
+        self.ids = tuple(f"image-{number}" for number in range(count))
+
+    def image(self, image_id: str) -> RgbImage:
+        return blank()
+
+
+class Neighbour:
+    """Counters of a machine on which another process uses all of one core in some blocks."""
+
+    def __init__(self, disturbed: Iterable[int]) -> None:
+        self._disturbed, self._reads, self._foreign_s, self._start_s = set(disturbed), 0, 0.0, 0.0
+
+    def __call__(self, cores: tuple[int, ...]) -> Edge:
+        edge = read_edge(cores)
+        block, at_end = divmod(self._reads, 2)
+        if at_end and block in self._disturbed:
+            self._foreign_s += edge.wall_s - self._start_s
+        self._reads, self._start_s = self._reads + 1, edge.wall_s
+        return dataclasses.replace(edge, busy_s=edge.user_s + edge.system_s + self._foreign_s, steal_s=0.0)
+
+
+def time_beside(disturbed: Iterable[int], measurement: Measurement, images: int = 8) -> Timed:
+    adapter = ScriptedAdapter(ScriptedClock(), (0, 1000, 0))
+    job = make_job(kind="time", measurement=measurement, target=Target())
+    return time_model(adapter, Blanks(images), job, Telemetry("cpu"), adapter.clock, Neighbour(disturbed))
+
+
+def flagged(timed: Timed, name: str) -> str:
+    return next((flag for flag in timed.flags if flag.startswith(f"{name}:")), "")
+
+
+def test_a_disturbed_block_is_measured_again_and_kept_as_rejected():
+    timed = time_beside([0], BLOCKS)
+    assert timed.samples.block_accepted.tolist() == [False, True]
+    assert "1 of 2 blocks were disturbed" in flagged(timed, "blocks_rejected")
+
+
+def test_a_machine_that_is_never_quiet_gives_flagged_numbers_after_its_retries():
+    timed = time_beside(range(1000), BLOCKS)
+    assert timed.samples.block_accepted.tolist() == [False, False, False]
+    assert timed.samples.usable(END_TO_END).sum() == timed.samples.usable(STAGED).sum() > 0
+    assert "every block was disturbed" in flagged(timed, "busy_machine")
+
+
+def test_a_cap_below_the_first_retry_still_leaves_numbers():
+    timed = time_beside(range(1000), changed(max_s=0.005))
+    assert len(timed.samples.block_accepted) == 1
+    assert timed.samples.usable(END_TO_END).any()
+
+
+@pytest.mark.parametrize("disturbed", [[1, 2, 3, 4], [0, 1, 3], [0, 2, 4]])
+def test_the_stop_rule_looks_only_at_the_samples_that_will_be_used(disturbed):
+    timed = time_beside(disturbed, changed(min_s=0.025))
+    assert flagged(timed, "stop_rule") == ""
+    accepted = timed.samples.block_accepted
+    assert timed.samples.block_wall_s[accepted].sum() >= 0.025
+
+
+def test_the_two_clocks_never_time_the_same_image_one_after_the_other():
+    samples = time_beside([], BLOCKS).samples
+    distance = (samples.image_index[1:] - samples.image_index[:-1]) % 8
+    assert set(distance.tolist()) <= {4, 5}
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 8])
+def test_each_clock_times_every_image(images):
+    samples = time_beside([], BLOCKS, images).samples
+    for clock in (END_TO_END, STAGED):
+        assert set(samples.image_index[samples.clock == clock].tolist()) == set(range(images))
