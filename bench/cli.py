@@ -22,10 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.adapters:
         os.environ["BENCH_ADAPTERS"] = os.pathsep.join(str(Path(folder).resolve()) for folder in options.adapters)
-    from bench import commands
     from bench.errors import BenchError
 
     try:
+        from bench import commands
+
         code: int = getattr(commands, f"{options.command}_command")(options)
         sys.stdout.flush()
     except BenchError as error:

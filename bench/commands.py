@@ -34,10 +34,10 @@ from bench.suite.schema import Suite
 def run_command(options: Namespace) -> int:
     """`bench run`: do what is not done, print the table, write the report."""
     prepared = prepare(Path(options.suite), parse_choices(options.python))
+    _check_selection(prepared, options)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
-    _check_selection(prepared, options)
     console = Console(stderr=True)
     with locked(run):
         _write_plan(prepared, run)

@@ -101,7 +101,7 @@ def how_measured(summary: RunSummary) -> list[str]:
         f"{m.warmup_min_s_cuda:g} s (CUDA), every image shape twice, and medians of the last two windows of "
         f"{m.warmup_window} within {100 * m.warmup_tolerance:g} %.",
         f"Sampling until at least {m.min_s:g} s, {m.min_samples} samples, a 95 % interval of the median within "
-        f"±{100 * m.median_half_width:g} %, and enough samples for p{max(m.percentiles):g}; looked at only at doubling "
+        f"±{100 * m.median_half_width:g} %{_tails(m)}; looked at only at doubling "
         f"counts; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
         "more than 5 % of the cores or the hypervisor took more than 1 % are measured again.",
         "*end to end* is timed with the device idle only before the start and after the last stage; the stages are timed "
@@ -112,6 +112,10 @@ def how_measured(summary: RunSummary) -> list[str]:
         "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
         "framework.",
     ]
+
+
+def _tails(m: Measurement) -> str:
+    return f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
 
 
 def _replicates(m: Measurement) -> str:
