@@ -8,6 +8,7 @@ counter only.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import select
@@ -33,6 +34,8 @@ SLOWDOWN_BITS = {
     0x80: "power brake",
 }
 """Bits of nvmlDeviceGetCurrentClocksEventReasons that make a timing unfit (nvml.h)."""
+MIN_CLOCK_SHARE = 0.95
+"""A block whose median SM clock is below this share of the first good block's is measured again."""
 POWER_CAP_BIT = 0x04
 """Normal on data-centre GPUs: noted, so that only like is compared with like."""
 
@@ -51,64 +54,140 @@ class Telemetry:
         self._device = device
         self._edges: list[dict[str, float]] = []
         self._sampler: subprocess.Popen[bytes] | None = None
-        self._gpu: Series = {}
-        self._file: Path | None = None
+        self._rows = _GrowingFile()
+        self._usual_mhz: float | None = None
 
     def __enter__(self) -> Telemetry:
         """Start the GPU's sampler, where there is a GPU to sample."""
         if self._device.startswith("cuda"):
-            handle, name = tempfile.mkstemp(suffix=".npz")
-            os.close(handle)
-            self._file = Path(name)
-            index = self._device.partition(":")[2] or "0"
-            command = [sys.executable, "-m", "bench.measure.telemetry", index, name]
+            self._rows = _GrowingFile(tempfile.mkstemp(suffix=".jsonl"))
+            address = gpu_address(self._device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+            command = [sys.executable, "-m", "bench.measure.telemetry", str(address), str(self._rows.path)]
             self._sampler = subprocess.Popen(command, stdin=subprocess.PIPE)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the sampler and take what it read."""
-        if self._sampler is None or self._file is None or self._sampler.stdin is None:
+        if self._sampler is None or self._sampler.stdin is None:
             return
         with contextlib.suppress(BrokenPipeError):
             self._sampler.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._sampler.wait(timeout=10)
         self._sampler.kill()
-        if self._file.stat().st_size:
-            with np.load(self._file) as archive:
-                self._gpu = {name: archive[name] for name in archive.files}
-        self._file.unlink()
+        self._sampler.wait()
+        self._rows.close()
 
     def mark(self) -> None:
         """Read the processor's state at a block's edge."""
         self._edges.append({"monotonic_s": time.monotonic(), **_cpu_state()})
 
+    def slowed(self, start_s: float, end_s: float) -> str | None:
+        """Return why the GPU makes a block unfit, or None; always None on a CPU.
+
+        Args:
+            start_s, end_s: Edges of the block, `time.monotonic`.
+        """
+        rows = as_series([row for row in self._rows.read() if start_s <= row["monotonic_s"] <= end_s])
+        reason, median_mhz = gpu_slowed(rows, self._usual_mhz)
+        if reason is None and self._usual_mhz is None:
+            self._usual_mhz = median_mhz
+        return reason
+
     def flags(self) -> tuple[str, ...]:
         """What the GPU's own counters say against the measurement."""
-        return gpu_flags(self._gpu)
+        return gpu_flags(as_series(self._rows.read()))
 
     def save(self, path: Path) -> None:
         """Write `telemetry.npz`: `cpu_*` per block edge, `gpu_*` per sample; nan = not readable."""
-        names = sorted({name for edge in self._edges for name in edge})
-        cpu = {f"cpu_{n}": np.array([edge.get(n, math.nan) for edge in self._edges], dtype=np.float64) for n in names}
-        np.savez_compressed(path, **cpu, **{f"gpu_{name}": series for name, series in self._gpu.items()})  # type: ignore[arg-type]
+        cpu = {f"cpu_{name}": series for name, series in as_series(self._edges).items()}
+        gpu = {f"gpu_{name}": series for name, series in as_series(self._rows.read()).items()}
+        np.savez_compressed(path, **cpu, **gpu)  # type: ignore[arg-type]
+
+
+class _GrowingFile:
+    """Rows that another process appends to a temporary file, one JSON object a line."""
+
+    def __init__(self, opened: tuple[int, str] | None = None) -> None:
+        self.path = None if opened is None else Path(opened[1])
+        self._file = None if opened is None else os.fdopen(opened[0], encoding="ascii")
+        self._rows: list[dict[str, float]] = []
+        self._rest = ""
+
+    def read(self) -> list[dict[str, float]]:
+        """All rows so far."""
+        if self._file is not None:
+            *lines, self._rest = (self._rest + self._file.read()).split("\n")
+            self._rows += [json.loads(line) for line in lines]
+        return self._rows
+
+    def close(self) -> None:
+        """Read the last rows and remove the file."""
+        self.read()
+        if self._file is not None and self.path is not None:
+            self._file.close()
+            self._file = None
+            self.path.unlink()
+
+
+def gpu_address(device: str, visible: str | None) -> int | str:
+    """Return the NVML index or the UUID of the GPU that a framework calls `cuda` or `cuda:<index>`.
+
+    Args:
+        device: As in a target.
+        visible: `CUDA_VISIBLE_DEVICES`, which renumbers the GPUs for a framework but not for NVML;
+            both number them by bus (`CUDA_DEVICE_ORDER`, set for every worker).
+
+    >>> gpu_address("cuda:1", None), gpu_address("cuda", "3,2"), gpu_address("cuda:1", "0,GPU-8932f937")
+    (1, 3, 'GPU-8932f937')
+    """
+    index = int(device.partition(":")[2] or "0")
+    entries = [entry.strip() for entry in (visible or "").split(",") if entry.strip()]
+    if index >= len(entries):
+        return index
+    return int(entries[index]) if entries[index].isdigit() else entries[index]
+
+
+def as_series(rows: list[dict[str, float]]) -> Series:
+    """Rows -> one array per name, nan where a row lacks it."""
+    names = sorted({name for row in rows for name in row})
+    return {name: np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in names}
+
+
+def _known(series: Series, name: str) -> NDArray[np.float64]:
+    values = series.get(name, np.array([]))
+    return values[~np.isnan(values)]
+
+
+def gpu_slowed(series: Series, usual_mhz: float | None) -> tuple[str | None, float | None]:
+    """Apply the rules of one block: (why it is unfit or None, its median SM clock or None).
+
+    Args:
+        series: Samples of the block.
+        usual_mhz: Median SM clock of the first good block; None while there is none.
+    """
+    seen = _known(series, "event_reasons").astype(np.int64)
+    slowed = [name for bit, name in SLOWDOWN_BITS.items() if (seen & bit).any()]
+    thermal, mhz = _known(series, "thermal_violation_ns"), _known(series, "sm_mhz")
+    median_mhz = float(np.median(mhz)) if mhz.size else None
+    if slowed or (thermal.size and thermal[-1] > thermal[0]):
+        return ", ".join(slowed) or "thermal violation", median_mhz
+    if usual_mhz is not None and median_mhz is not None and median_mhz < MIN_CLOCK_SHARE * usual_mhz:
+        return f"its clock fell from {usual_mhz:.0f} to {median_mhz:.0f} MHz", median_mhz
+    return None, median_mhz
 
 
 def gpu_flags(series: Series) -> tuple[str, ...]:
-    """Apply the throttle rules to what was sampled."""
+    """Apply the throttle rules to all that was sampled."""
     flags = []
-    reasons = series.get("event_reasons", np.array([]))
-    seen = reasons[~np.isnan(reasons)].astype(np.int64)
-    slowed = [name for bit, name in SLOWDOWN_BITS.items() if (seen & bit).any()]
-    thermal = series.get("thermal_violation_ns", np.array([]))
-    thermal = thermal[~np.isnan(thermal)]
-    if slowed or (thermal.size and thermal[-1] > thermal[0]):
-        why = ", ".join(slowed) or "thermal violation"
+    why, _ = gpu_slowed(series, None)
+    if why is not None:
         flags.append(f"throttled: the GPU slowed down ({why}); let it cool down and run the timing jobs again")
-    if (seen & POWER_CAP_BIT).any():
-        share = 100 * float(np.mean((seen & POWER_CAP_BIT) > 0))
+    capped = (_known(series, "event_reasons").astype(np.int64) & POWER_CAP_BIT) > 0
+    if capped.any():
         flags.append(
-            f"power_capped: the power limit held the clock down {share:.0f} % of the time; compare like with like"
+            f"power_capped: the power limit held the clock down {100 * float(np.mean(capped)):.0f} % of the time; "
+            "compare like with like"
         )
     return tuple(flags)
 
@@ -158,34 +237,43 @@ def gpu_questions(nvml: ModuleType | Any, handle: object) -> dict[str, Callable[
     }
 
 
-def sample_gpu(nvml: ModuleType | Any, index: int, keep_on: Callable[[], bool]) -> Series:
+def sample_gpu(
+    nvml: ModuleType | Any,
+    address: int | str,
+    keep_on: Callable[[], bool],
+    tell: Callable[[dict[str, float]], None] | None = None,
+) -> Series:
     """Sample one GPU until `keep_on` says no; a question that is refused once is not asked again.
 
     Args:
         nvml: The module pynvml, or one that answers like it.
-        index: NVML index of the GPU.
+        address: NVML index or UUID of the GPU.
         keep_on: Waits one interval and tells whether to go on.
+        tell: Gets each row as soon as it is read.
     """
     nvml.nvmlInit()
     try:
-        questions = gpu_questions(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        by = nvml.nvmlDeviceGetHandleByIndex if isinstance(address, int) else nvml.nvmlDeviceGetHandleByUUID
+        questions = gpu_questions(nvml, by(address))
         rows: list[dict[str, float]] = []
         while keep_on():
             row = {"monotonic_s": time.monotonic()}
             for name, question in list(questions.items()):
                 try:
                     row[name] = float(question())
-                except nvml.NVMLError:
+                except (nvml.NVMLError, AttributeError):
+                    # Refused by the driver, or unknown to these bindings.
                     del questions[name]
             rows.append(row)
+            if tell is not None:
+                tell(row)
     finally:
         nvml.nvmlShutdown()
-    names = sorted({name for row in rows for name in row})
-    return {name: np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in names}
+    return as_series(rows)
 
 
 def _main() -> None:
-    """The sampler's process: sample until standard input closes, then write what was read."""
+    """The sampler's process: append a row per interval to a file until standard input closes."""
     try:
         import pynvml
     except ImportError:
@@ -195,8 +283,9 @@ def _main() -> None:
         # Standard input never carries anything: it becomes readable only when the parent closes it or ends.
         return not select.select([sys.stdin], [], [], INTERVAL_S)[0]
 
-    with contextlib.suppress(pynvml.NVMLError):
-        np.savez(sys.argv[2], **sample_gpu(pynvml, int(sys.argv[1]), keep_on))  # type: ignore[arg-type]
+    address = int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]
+    with Path(sys.argv[2]).open("a", encoding="ascii", buffering=1) as file, contextlib.suppress(pynvml.NVMLError):
+        sample_gpu(pynvml, address, keep_on, lambda row: print(json.dumps(row), file=file))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ from bench.measure.telemetry import Telemetry
 from bench.predictions import Prediction, RgbImage
 from bench.records import Job, Measurement
 
+COOL_DOWN_S = 1.0
+"""Pause after a block in which the GPU slowed down."""
+
 Counters = Callable[[tuple[int, ...]], Edge]
 """Reads the machine's counters for some cores; `read_edge` outside tests."""
 
@@ -73,6 +76,7 @@ class _Rows:
     faults: list[int] = field(default_factory=list)
     counters: list[BlockCounters] = field(default_factory=list)
     accepted: list[bool] = field(default_factory=list)
+    slowed: list[str | None] = field(default_factory=list)
 
     def counting_blocks(self) -> list[int]:
         """Blocks whose samples count: the accepted ones, or all if none is; as `Samples.usable` has it."""
@@ -236,10 +240,17 @@ class _Session:
                 self._one(rows, END_TO_END, number, block)
                 self._one(rows, STAGED, number + half_a_round, block)
                 number += 1
-            counters = between(edge, self._counters(self._cores), len(self._cores))
+            end = self._counters(self._cores)
         self._telemetry.mark()
+        counters, slowed = between(edge, end, len(self._cores)), self._telemetry.slowed(edge.wall_s, end.wall_s)
         rows.counters.append(counters)
-        rows.accepted.append(not counters.disturbed)
+        rows.slowed.append(slowed)
+        # A GPU that stays slow is timed as it is, and flagged.
+        in_a_row = next((n for n, reason in enumerate(reversed(rows.slowed)) if reason is None), len(rows.slowed))
+        again = 0 < in_a_row <= self._m.block_retries
+        rows.accepted.append(not counters.disturbed and not again)
+        if again:
+            time.sleep(COOL_DOWN_S)
         return number
 
     def _one(self, rows: _Rows, kind: int, number: int, block: int) -> None:
@@ -275,14 +286,21 @@ class _Session:
             self._keep(end_to_end(self._adapter, self._batch(number), self._clock).predictions, self._indices(number))
 
     def _judge_blocks(self, rows: _Rows) -> None:
-        rejected = rows.accepted.count(False)
-        if not rejected:
+        count = len(rows.accepted)
+        slowed = [reason for reason in rows.slowed if reason is not None]
+        if slowed:
+            self._flags.append(
+                f"gpu_slowed: the GPU slowed down in {len(slowed)} of {count} blocks ({slowed[0]}), each measured "
+                f"again up to {self._m.block_retries} times; let it cool down, or lock its clocks"
+            )
+        disturbed = [counters for counters in rows.counters if counters.disturbed]
+        if not disturbed:
             return
-        worst = max(rows.counters, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
+        worst = max(disturbed, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
         seen = f"{100 * worst.foreign_share:.0f} % by other processes, {100 * worst.steal_share:.1f} % stolen at worst"
         if any(rows.accepted):
             self._flags.append(
-                f"blocks_rejected: {rejected} of {len(rows.accepted)} blocks were disturbed ({seen}) and left out; "
+                f"blocks_rejected: {len(disturbed)} of {count} blocks were disturbed ({seen}) and left out; "
                 "the rest is used"
             )
         else:

@@ -108,3 +108,42 @@ def test_each_clock_times_every_image(images):
     samples = time_beside([], BLOCKS, images).samples
     for clock in (END_TO_END, STAGED):
         assert set(samples.image_index[samples.clock == clock].tolist()) == set(range(images))
+
+
+class Gpu(Telemetry):
+    """Slow in some blocks, without a GPU."""
+
+    def __init__(self, slow: Iterable[int]) -> None:
+        super().__init__("cpu")
+        self._slow, self._block = set(slow), -1
+
+    def slowed(self, start_s: float, end_s: float) -> str | None:
+        self._block += 1
+        return "its clock fell" if self._block in self._slow else None
+
+
+def time_on(gpu: Gpu, **changes) -> Timed:
+    adapter = ScriptedAdapter(ScriptedClock(), (0, 1000, 0))
+    job = make_job(kind="time", measurement=changed(**changes), target=Target())
+    return time_model(adapter, Blanks(8), job, gpu, adapter.clock, Neighbour([]))
+
+
+@pytest.fixture(autouse=True)
+def _no_cool_down(monkeypatch):
+    monkeypatch.setattr("bench.measure.timing.COOL_DOWN_S", 0.0)
+
+
+def test_a_block_on_a_slowed_gpu_is_measured_again():
+    timed = time_on(Gpu([1, 2]), min_s=0.025)
+    assert timed.samples.block_accepted.tolist()[:4] == [True, False, False, True]
+    assert "slowed down in 2 of" in flagged(timed, "gpu_slowed")
+    assert flagged(timed, "blocks_rejected") == ""
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_gpu_that_stays_slow_is_timed_as_it_is_after_the_retries_and_flagged(first):
+    timed = time_on(Gpu(range(first, 1000)), min_s=0.035)
+    accepted = timed.samples.block_accepted.tolist()
+    assert accepted[: first + 3] == [True] * first + [False, False, True]
+    assert flagged(timed, "stop_rule") == ""
+    assert flagged(timed, "gpu_slowed")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bench.measure.telemetry import Telemetry, gpu_flags, sample_gpu
+from bench.measure.telemetry import Telemetry, gpu_address, gpu_flags, gpu_slowed, sample_gpu
+from bench.plugins import harness_root
 
 
 class Refused(Exception):
@@ -34,7 +37,12 @@ class ScriptedDriver:
         self.open = False
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        self.asked.append(f"GPU number {index}")
         return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        self.asked.append(f"GPU named {uuid}")
+        return uuid
 
     def _answer(self, name: str, value: object) -> object:
         self.asked.append(name)
@@ -96,6 +104,99 @@ def test_a_refused_counter_costs_that_counter_only_and_is_not_asked_again():
     assert "thermal_violation_ns" not in series
     assert len(series["power_mw"]) == 4
     assert (driver.asked.count("temperature"), driver.asked.count("power")) == (1, 4)
+
+
+@pytest.mark.parametrize(("address", "asked"), [(3, "GPU number 3"), ("GPU-8932", "GPU named GPU-8932")])
+def test_a_gpu_is_found_by_number_or_by_name(address, asked):
+    driver = ScriptedDriver()
+    sample_gpu(driver, address, times(0))
+    assert driver.asked == [asked]
+
+
+def test_bindings_that_lack_a_question_cost_that_counter_only(monkeypatch):
+    monkeypatch.delattr(ScriptedDriver, "nvmlDeviceGetCurrentClocksEventReasons")
+    series = sample_gpu(ScriptedDriver(), 0, times(2))
+    assert "event_reasons" not in series
+    assert list(series["energy_mj"]) == [123_456.0] * 2
+
+
+def test_each_row_is_told_as_soon_as_it_is_read():
+    told: list[dict[str, float]] = []
+    sample_gpu(ScriptedDriver(), 0, lambda: len(told) < 2, told.append)
+    assert [row["sm_mhz"] for row in told] == [1980.0, 1980.0]
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "address"),
+    [
+        ("cuda", None, 0),
+        ("cuda:2", None, 2),
+        ("cuda", "3", 3),
+        ("cuda:1", " 3, 1 ", 1),
+        ("cuda", "GPU-8932", "GPU-8932"),
+        ("cuda:1", "0,MIG-77", "MIG-77"),
+        ("cuda:1", "", 1),
+    ],
+)
+def test_a_framework_s_number_of_a_gpu_is_translated_to_the_driver_s(device, visible, address):
+    assert gpu_address(device, visible) == address
+
+
+def slowed(usual_mhz: float | None, **series: list[float]) -> str | None:
+    arrays = {name: np.array(values, dtype=np.float64) for name, values in series.items()}
+    return gpu_slowed(arrays, usual_mhz)[0]
+
+
+def test_a_block_whose_clock_fell_by_more_than_a_twentieth_is_unfit():
+    # The median counts: one slow sample in three is no finding.
+    assert slowed(2000.0, sm_mhz=[1901, 1000, 1901]) is None
+    assert slowed(2000.0, sm_mhz=[1899, 2000, 1899]) == "its clock fell from 2000 to 1899 MHz"
+
+
+def test_the_first_block_has_no_usual_clock_to_fall_from():
+    assert gpu_slowed({"sm_mhz": np.array([300.0])}, None) == (None, 300.0)
+
+
+def test_heat_within_a_block_makes_it_unfit_whatever_the_clock():
+    assert slowed(2000.0, sm_mhz=[2000], event_reasons=[0x40]) == "hardware thermal slowdown"
+    assert slowed(2000.0, sm_mhz=[2000, 2000], thermal_violation_ns=[1, 2]) == "thermal violation"
+
+
+def test_a_block_without_samples_is_not_blamed():
+    assert slowed(2000.0) is None
+
+
+# A driver for the sampler's own process: the module it imports as pynvml.
+SLOWING_DRIVER = """
+class NVMLError(Exception): pass
+NVML_CLOCK_SM, NVML_CLOCK_MEM = 1, 2
+asked = 0
+def nvmlInit(): pass
+def nvmlShutdown(): pass
+def nvmlDeviceGetHandleByIndex(index): return index
+def nvmlDeviceGetClockInfo(handle, clock):
+    global asked
+    asked += 1
+    return 2000 if asked <= 40 else 1500  # two questions a row
+"""
+
+
+def test_the_sampler_process_tells_of_a_clock_that_falls_while_it_still_runs(tmp_path, monkeypatch):
+    (tmp_path / "pynvml.py").write_text(SLOWING_DRIVER)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{harness_root()}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    reasons: list[str | None] = []
+    with Telemetry("cuda:0") as telemetry:
+        end_s = time.monotonic() + 30
+        while not any(reasons) and time.monotonic() < end_s:
+            start_s = time.monotonic()
+            time.sleep(0.2)
+            reasons.append(telemetry.slowed(start_s, time.monotonic()))
+    assert reasons[-1].startswith("its clock fell from 2000 to 1")
+    telemetry.save(tmp_path / "telemetry.npz")
+    with np.load(tmp_path / "telemetry.npz") as archive:
+        assert set(archive["gpu_sm_mhz"]) == {2000.0, 1500.0}
+        assert set(archive.files) == {"gpu_monotonic_s", "gpu_sm_mhz", "gpu_memory_mhz"}
 
 
 def test_the_driver_is_let_go_when_sampling_breaks_off():

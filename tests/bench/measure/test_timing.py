@@ -126,7 +126,7 @@ def test_a_model_of_20_ms_is_timed_as_20_ms():
 
 
 def test_the_two_modes_of_a_bimodal_model_are_both_found():
-    samples = time_fake("bimodal", changed(BRIEF, min_samples=24, pipelined_s=0.0)).samples
+    samples = time_fake("bimodal", changed(BRIEF, min_samples=16, pipelined_s=0.0)).samples
     total = samples.total_ns[samples.clock == END_TO_END] / 1e6
     fast, slow = total[total < 15], total[total >= 15]
     assert min(len(fast), len(slow)) >= 3
