@@ -6,6 +6,8 @@ set from inside. Everything set here is part of a timing job's content key and o
 
 from __future__ import annotations
 
+import os
+
 from bench.measure.devices import allowed_cores
 from bench.records import Recipe, Target
 
@@ -24,9 +26,11 @@ def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
 
     * Threads: every library gets the number the target (or, for training, the recipe) asks for,
       or one per allowed core.
-    * `OMP_WAIT_POLICY=passive`: idle OpenMP threads sleep instead of spinning. Spinning is up to a
-      quarter faster on an idle machine, but a single busy neighbour makes it tens of times
-      slower, which no flag could repair afterwards.
+    * `OMP_WAIT_POLICY=passive`: idle OpenMP threads sleep instead of spinning. On an idle machine spinning
+      can be faster (a small U-Net on two cores: 10 ms against 16 ms), but beside a single busy process its
+      barriers wait for a thread that is not running: the same network took 784 ms spinning and 19 ms
+      sleeping. Whoever compares with a framework's own defaults must know that this is set; it is the same
+      for every contender, and one thread is not affected.
     * `MALLOC_*`: keep freed memory in the process; otherwise each large tensor is mapped and
       faulted in anew on every call, which is 10 to 20 % of a small network's time on a CPU.
     * `CUDA_DEVICE_ORDER`: number devices as the driver's tools do.
@@ -43,3 +47,9 @@ def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def in_effect() -> str:
+    """What `worker_environment` sets, as this process has it: `NAME=value …`, for the record."""
+    names = worker_environment(Target(), None)
+    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)

@@ -26,6 +26,7 @@ from bench.measure.timing import ImageSource, time_model
 from bench.plugins import load_adapter, open_dataset
 from bench.predictions import LabelMap, Prediction, RgbImage, save_prediction
 from bench.records import Job, JobFacts
+from bench.run.environment_variables import in_effect
 from bench.store import layout
 from bench.store.files import write_atomically
 
@@ -149,6 +150,7 @@ def _facts(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         "fused_stages": tuple(adapter.fused_stages),
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
+        "notes": (f"environment: {in_effect()}",),
         **more,
     }
     return JobFacts(**fields)

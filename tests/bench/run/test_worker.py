@@ -99,6 +99,9 @@ def test_what_the_interpreter_ran_with_is_recorded(predicted):
     assert facts.load_s > 0
     assert facts.first_call_ms > 0
     assert facts.host_rss_peak_bytes > 20_000_000
+    (note,) = facts.notes
+    assert note.startswith("environment: OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ")
+    assert "OMP_WAIT_POLICY=passive" in note
 
 
 def test_progress_is_told_while_a_job_runs(predicted):
