@@ -274,7 +274,9 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def read_png(path: Path) -> NDArray[np.uint8]:
     """Read a PNG as stored: grey (H, W) or RGB (H, W, 3), uint8."""
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    # OpenCV refuses an empty buffer by an exception of its own, where it returns None for other damage.
+    pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if pixels is None:
         raise ShapeError(f"{path} is not a readable PNG; delete its job folder and run the suite again")
     rgb = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -90,8 +90,9 @@ def test_no_instances_come_back_as_no_instances(tmp_path):
     assert load_prediction("instance", tmp_path, "a").masks.shape == (0, 4, 6)
 
 
-def test_a_damaged_file_says_what_to_do(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no")
+@pytest.mark.parametrize("content", [b"no", b""])
+def test_a_damaged_file_says_what_to_do(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ShapeError, match="not a readable PNG; delete its job folder"):
         load_prediction("semantic", tmp_path, "a")
 
