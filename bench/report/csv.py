@@ -10,7 +10,8 @@ def render(summary: RunSummary) -> str:
     """Return the table as CSV text."""
     import pandas as pd
 
-    frame = pd.DataFrame([_flat(row) for row in summary.rows])
+    # Without a common type a count stays a count beside a row that has none: 485673, not 485673.0.
+    frame = pd.DataFrame([_flat(row) for row in summary.rows], dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -60,6 +60,14 @@ def test_csv_has_a_row_per_case_units_in_its_headings_and_raw_numbers(finished):
     assert float(rows[0]["host_rss_peak_bytes"]) == 500 * 2**20
 
 
+def test_counts_stay_counts_in_csv_beside_a_row_without_them(finished):
+    finished.add("waiting")
+    finished.write_plan()
+    line = render("csv", summary_of(finished)).splitlines()[1]
+    assert ",485673," in line
+    assert "485673.0" not in line
+
+
 def test_a_percentile_that_the_sample_does_not_support_says_what_is_missing(synthetic):
     planned = synthetic.add("short")
     plan = synthetic.write_plan()
