@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MISSING = "–"
+SIGNIFICANT = 4
 
 
 def digits_for(half_width: float | None, *, default: int, most: int = 6) -> int:
@@ -21,8 +22,13 @@ def digits_for(half_width: float | None, *, default: int, most: int = 6) -> int:
 def with_interval(value: float | None, low: float | None, high: float | None, *, default: int, scale: float = 1) -> str:
     """Write `value (low–high)`, or the value alone, or a dash.
 
+    As many digits as the interval supports, and at most four significant ones: an interval within one
+    process may be narrower than any other run would confirm.
+
     >>> with_interval(0.81234, 0.7901, 0.8301, default=3)
     '0.812 (0.790–0.830)'
+    >>> with_interval(3.023101, 3.022571, 3.023634, default=3)
+    '3.023 (3.023–3.024)'
     >>> with_interval(None, None, None, default=3)
     '–'
     """
@@ -31,6 +37,8 @@ def with_interval(value: float | None, low: float | None, high: float | None, *,
     if low is None or high is None:
         return f"{value * scale:.{default}f}"
     digits = digits_for((high - low) / 2 * scale, default=default)
+    if value:
+        digits = min(digits, max(0, SIGNIFICANT - 1 - math.floor(math.log10(abs(value * scale)))))
     return f"{value * scale:.{digits}f} ({low * scale:.{digits}f}–{high * scale:.{digits}f})"
 
 

@@ -5,7 +5,9 @@ A pure function of files: the same run gives the same summary, half-finished run
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +46,13 @@ class Row(Record):
         peak_device_bytes: Largest over its timing processes; None on a CPU.
         trained_s, trained_steps, trained_images: What its training came to.
         verdict: What its timing is worth; None until it is timed.
-        on_front: Whether no other model of its data set and device is better and as fast.
+        on_front: Whether no other model of its data set and device is better and as fast; None without score and
+            latency, and where the verdict is `invalid`.
         front_probability: Share of joint resamples in which it is on that front.
         self_reported: The framework's own scores.
         not_honoured: Recipe fields the framework could not honour.
+        fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
+        threads: Library -> threads in effect while it was timed, read back.
     """
 
     case_id: str
@@ -69,11 +74,21 @@ class Row(Record):
     front_probability: float | None = None
     self_reported: dict[str, float] = {}
     not_honoured: dict[str, str] = {}
+    fused_stages: tuple[str, ...] = ()
+    threads: dict[str, int] = {}
 
     @property
     def headline(self) -> Score | None:
         """The first score of the suite."""
         return self.scores[0].score if self.scores else None
+
+    @property
+    def comparable_ms(self) -> float | None:
+        """End-to-end median per image, None without it and where the verdict forbids its use."""
+        if self.latency is None or (self.verdict is not None and self.verdict.state == "invalid"):
+            return None
+        timing = self.latency.end_to_end_at(50.0)
+        return timing.ms_per_image if timing else None
 
 
 class Failure(Record):
@@ -134,6 +149,7 @@ class RunSummary(Record):
 def summarise(run: RunView) -> RunSummary:
     """Compute everything a report says about a run."""
     metric = load_metric(run.plan.metrics[0])
+    run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
     timed = {view.case.id: _samples(view) for view in run.cases}
     rows = [_row(run, view, timed[view.case.id]) for view in run.cases]
     rows = _with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
@@ -152,6 +168,13 @@ def summarise(run: RunView) -> RunSummary:
         environment=run.environment,
         versions=_versions(run),
     )
+
+
+def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:
+    """The case without scores of other metrics than the plan's: the suite has changed since they were taken."""
+    if view.scores is None or [score.metric for score in view.scores.scores] == list(metrics):
+        return view
+    return replace(view, scores=None, statistics=None)
 
 
 def _samples(view: CaseView) -> list[Samples]:
@@ -184,6 +207,8 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         verdict=judge(facts, latency.doubts, _audits(view)) if latency else None,
         self_reported=trained.self_reported if trained else {},
         not_honoured=trained.not_honoured if trained else {},
+        fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),
+        threads=next((job.outcome.facts.threads for job in times if job.outcome), {}),
     )
 
 
@@ -215,7 +240,7 @@ def _largest(jobs: Sequence[JobView], name: str) -> int | None:
 
 def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
     assert job.outcome is not None
-    command = f"bench run {run.plan.source} --only '{view.case.id}' --kind {job.job.kind}"
+    command = f"bench run {shlex.quote(run.plan.source)} --only {shlex.quote(view.case.id)} --kind {job.job.kind}"
     return Failure(
         case_id=view.case.id,
         kind=job.job.kind,
@@ -228,12 +253,13 @@ def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
 
 
 def _versions(run: RunView) -> dict[str, str]:
-    found: dict[str, str] = {}
+    """Package -> version, or every version if the interpreters of the adapters differ."""
+    found: dict[str, dict[str, None]] = {}
     for view in run.cases:
         for job in (view.train, view.predict, *view.times):
-            if job is not None and job.outcome is not None:
-                found.update(job.outcome.facts.versions)
-    return dict(sorted(found.items()))
+            for name, version in job.outcome.facts.versions.items() if job and job.outcome else ():
+                found.setdefault(name, {})[version] = None
+    return {name: " and ".join(found[name]) for name in sorted(found)}
 
 
 # --------------------------------------------------------------------------- between models
@@ -244,12 +270,12 @@ def _with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], 
     views = {view.case.id: view for view in run.cases}
     by_group: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.headline is not None and row.headline.value is not None and _median_ms(row) is not None:
+        if row.headline is not None and row.headline.value is not None and row.comparable_ms is not None:
             by_group.setdefault((row.dataset, views[row.case_id].case.target.device), []).append(row)
     marked: dict[str, Row] = {}
     sign = 1 if higher_is_better else -1
     for group in by_group.values():
-        points = [Point(sign * _value(row), _median_ms(row) or 0.0) for row in group]
+        points = [Point(sign * _value(row), row.comparable_ms or 0.0) for row in group]
         front = pareto_front(points)
         probability = _front_probability(run, group, views, timed, sign)
         for index, row in enumerate(group):
@@ -288,7 +314,8 @@ def _comparisons(run: RunView, rows: list[Row], timed: dict[str, list[Samples]])
         best = (max if metric.higher_is_better else min)(scored, key=_value)
         for other in scored:
             if other is not best:
-                found.append(_compared(run, views[best.case_id], views[other.case_id], timed))
+                latencies = timed if best.comparable_ms and other.comparable_ms else {}
+                found.append(_compared(run, views[best.case_id], views[other.case_id], latencies))
     return found
 
 
@@ -306,7 +333,7 @@ def _compared(run: RunView, best: CaseView, other: CaseView, timed: dict[str, li
                 "significant": paired.significant,
             }
         )
-    if timed[best.case.id] and timed[other.case.id]:
+    if timed:
         ratio = latency_ratio(
             end_to_end_ms(timed[other.case.id]), end_to_end_ms(timed[best.case.id]), seed=run.plan.seed
         )
@@ -329,8 +356,3 @@ def _value(row: Row) -> float:
     assert row.headline is not None
     assert row.headline.value is not None
     return row.headline.value
-
-
-def _median_ms(row: Row) -> float | None:
-    timing = row.latency.end_to_end_at(50.0) if row.latency else None
-    return timing.ms_per_image if timing else None

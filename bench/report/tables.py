@@ -17,17 +17,18 @@ def results_table(summary: RunSummary) -> pd.DataFrame:
     """The headline table: one row per case, the columns that answer the question."""
     import pandas as pd
 
+    tail = max(summary.measurement.percentiles)
     rows = [
         {
             **_names(summary, row),
             "parameters": count(row.parameters),
             f"{summary.headline} (0–1)": _headline(row),
             "end-to-end p50 ms/image": _timing(_at(row, 50.0)),
-            "p95 ms/image": _timing(_at(row, 95.0)),
+            f"p{tail:g} ms/image": _timing(_at(row, tail)),
             "throughput images/s": _throughput(row.latency),
             "peak host MiB": mebibytes(row.host_rss_peak_bytes),
             **_device_memory(summary, row),
-            "front": {True: "yes", False: "", None: MISSING}[row.on_front],
+            "front": _front(row),
             "verdict": _verdict(row),
         }
         for row in summary.rows
@@ -99,6 +100,26 @@ def classes_table(summary: RunSummary) -> pd.DataFrame:
     return frame.reset_index()
 
 
+def comparisons_table(summary: RunSummary) -> pd.DataFrame:
+    """Every model against the best of its data set: the paired difference and the ratio of latencies."""
+    import pandas as pd
+
+    rows = {row.case_id: row for row in summary.rows}
+    entries = []
+    for one in summary.comparisons:
+        entries.append(
+            {
+                **_names(summary, rows[one.other]),
+                "against": " · ".join(_names(summary, rows[one.best]).values()),
+                f"Δ {summary.headline} (best − this)": with_interval(one.difference, one.low, one.high, default=3),
+                "Δ significant": _yes_or_no(one.significant),
+                "latency ratio (this / best)": with_interval(one.slower, one.slower_low, one.slower_high, default=2),
+                "ratio significant": _yes_or_no(one.slower_significant),
+            }
+        )
+    return pd.DataFrame(entries)
+
+
 def training_table(summary: RunSummary) -> pd.DataFrame:
     """What each training came to."""
     import pandas as pd
@@ -142,6 +163,19 @@ def _names(summary: RunSummary, row: Row) -> dict[str, str]:
     if len({r.target for r in summary.rows}) > 1:
         names["target"] = row.target
     return names
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return MISSING if value is None else "yes" if value else "no"
+
+
+def _front(row: Row) -> str:
+    """Whether it is on the front, and in what share of the resamples it is."""
+    if row.on_front is None or row.front_probability is None:
+        return _yes_or_no(row.on_front)
+    percent = 100 * row.front_probability
+    share = "> 99 %" if percent > 99 else "< 1 %" if percent < 1 else f"{percent:.0f} %"
+    return f"{_yes_or_no(row.on_front)} ({share})"
 
 
 def _device_memory(summary: RunSummary, row: Row) -> dict[str, str]:

@@ -23,5 +23,5 @@ def render(summary: RunSummary) -> str:
         parts.append("\n".join(f"note: {line}" for line in doubts))
     for failure in summary.failures:
         parts.append(f"{failure.case_id}: {failure.kind} {failure.status}: {failure.reason}\n  {failure.command}")
-    parts.append("a (b–c): value and 95 % interval. Details, pictures and how it was measured are in the report:")
+    parts.append("a (b–c): value and 95 % interval. Details, pictures and how it was measured are in report.md.")
     return "\n\n".join(parts)

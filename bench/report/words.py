@@ -5,8 +5,11 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from bench.records import Measurement
-from bench.report.numbers import milliseconds, with_interval
+from bench.report.numbers import digits_for, milliseconds, with_interval
 from bench.report.summary import Comparison, Row, RunSummary
+
+TOLD = 3
+"""Up to so many models are told one by one; the table of differences tells the others."""
 
 
 def conclusion(summary: RunSummary) -> list[str]:
@@ -15,59 +18,97 @@ def conclusion(summary: RunSummary) -> list[str]:
     several = len({row.dataset for row in summary.rows}) > 1
     for dataset in dict.fromkeys(row.dataset for row in summary.rows):
         rows = [row for row in summary.rows if row.dataset == dataset]
-        scored = [row for row in rows if row.headline is not None and row.headline.value is not None]
-        where = f"On {dataset}, " if several else ""
-        if not scored:
-            lines.append(f"{where}nothing is scored yet.".capitalize())
-            continue
-        lines += _findings(summary, scored, dataset, where)
-    failed = sorted({failure.case_id for failure in summary.failures})
+        scored = [row for row in rows if row.headline is not None]
+        defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
+        where = f"On {dataset}: " if several else ""
+        if defined:
+            lines += [f"{where}{line}" for line in _findings(summary, defined, dataset)]
+        elif scored:
+            lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
+        else:
+            lines.append(f"{where}No model is scored yet.")
+    return lines + _unfinished(summary)
+
+
+def _unfinished(summary: RunSummary) -> list[str]:
+    lines = []
+    rows = {row.case_id: row for row in summary.rows}
+    failed = dict.fromkeys(failure.case_id for failure in summary.failures)
     if failed:
-        lines.append(f"{len(failed)} of {len(summary.rows)} cases failed: {', '.join(failed)}; see below.")
+        told = ", ".join(f"{_name(summary, rows[case])} ({rows[case].status})" for case in failed)
+        lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
+    waiting = [_name(summary, row) for row in summary.rows if row.status == "unfinished"]
+    if waiting:
+        lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet: {', '.join(waiting)}.")
     if summary.measurement.quick:
         lines.append("Latencies were taken by the shortened protocol (`quick`) and are for orientation only.")
     return lines
 
 
-def _findings(summary: RunSummary, scored: list[Row], dataset: str, where: str) -> list[str]:
+def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
     names = {row.case_id: _name(summary, row) for row in scored}
     best = (max if summary.higher_is_better else min)(scored, key=lambda row: _value(row))
     score = best.headline
     assert score is not None
     value = with_interval(score.value, score.low, score.high, default=3)
-    lines = [f"{where}**{names[best.case_id]}** has the best {summary.headline}, {value}."]
-    compared = [c for c in summary.comparisons if c.dataset == dataset and c.best == best.case_id]
-    tied = [names[c.other] for c in compared if c.significant is False]
-    worse = [c for c in compared if c.significant]
-    if tied:
-        lines.append(f"Not distinguishable from it on these images: {', '.join(tied)}.")
-    if worse:
-        told = "; ".join(f"{names[c.other]} by {_difference(c)}" for c in worse)
-        lines.append(f"Significantly behind: {told}.")
-    timed = [row for row in scored if _median(row) is not None]
+    lines = [f"**{names[best.case_id]}** has the best {summary.headline}, {value}."]
+    compared = {c.other: c for c in summary.comparisons if c.dataset == dataset and c.best == best.case_id}
+    timed = [row for row in scored if row.comparable_ms is not None]
     if len(timed) > 1:
-        fastest = min(timed, key=lambda row: _median(row) or 0.0)
-        ratio = next((c for c in compared if c.other == fastest.case_id), None)
+        fastest = min(timed, key=lambda row: row.comparable_ms or 0.0)
         also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
-        lines.append(
-            f"{also} the fastest, {milliseconds(_median(fastest))} ms end to end at the median"
-            + _faster(ratio, names[best.case_id])
-        )
-    return lines
+        speed = f"{also} the fastest, {milliseconds(fastest.comparable_ms)} ms end to end at the median"
+        against = compared.pop(fastest.case_id, None)
+        lines.append(speed + (_against(summary, against, names[best.case_id]) if against else "") + ".")
+    tied = [names[c.other] for c in compared.values() if c.significant is False]
+    if tied:
+        lines.append(f"Not distinguishable from the best {summary.headline} on these images: {', '.join(tied)}.")
+    return lines + _behind(summary, [c for c in compared.values() if c.significant], names)
 
 
-def _faster(ratio: Comparison | None, best: str) -> str:
-    """How much faster than the best; the comparison holds other over best, which is below 1 here."""
-    if ratio is None or ratio.slower is None or ratio.slower_low is None or ratio.slower_high is None:
-        return "."
+def _against(summary: RunSummary, comparison: Comparison, best: str) -> str:
+    """How much faster than the best it is, and what that costs."""
+    return _faster(comparison, best) + _cost(summary, comparison)
+
+
+def _faster(ratio: Comparison, best: str) -> str:
+    """The comparison holds other over best, which is below 1 for what is faster."""
+    if ratio.slower is None or ratio.slower_low is None or ratio.slower_high is None:
+        return ""
     if not ratio.slower_significant:
-        return f", which is not distinguishable from {best}."
+        return f" (not distinguishable from {best})"
     low, high = 1 / ratio.slower_high, 1 / ratio.slower_low
-    return f", {1 / ratio.slower:.2f} × (95 % interval {low:.2f}–{high:.2f}) as fast as {best}."
+    digits = max(2, digits_for((high - low) / 2, default=2) - 1)
+    return f", {1 / ratio.slower:.{digits}f} × (95 % interval {low:.{digits}f}–{high:.{digits}f}) as fast as {best}"
+
+
+def _cost(summary: RunSummary, comparison: Comparison) -> str:
+    if comparison.difference is None:
+        return ""
+    if not comparison.significant:
+        return f", with no distinguishable difference in {summary.headline}"
+    return f", and behind it by {_difference(comparison)} {summary.headline}"
+
+
+def _behind(summary: RunSummary, worse: list[Comparison], names: dict[str, str]) -> list[str]:
+    if not worse:
+        return []
+    if len(worse) <= TOLD:
+        told = "; ".join(f"{names[c.other]} by {_difference(c)}" for c in worse)
+        return [f"Significantly behind the best {summary.headline}: {told}."]
+    sizes = sorted(abs(c.difference or 0.0) for c in worse)
+    return [
+        f"Significantly behind the best {summary.headline}: {len(worse)} others, by {sizes[0]:.3f} to {sizes[-1]:.3f}; "
+        "the report lists the differences."
+    ]
 
 
 def _difference(comparison: Comparison) -> str:
-    return with_interval(comparison.difference, comparison.low, comparison.high, default=3)
+    """Its size: a lower-is-better best is smaller than the other."""
+    low, high = comparison.low, comparison.high
+    if comparison.difference is not None and comparison.difference < 0 and low is not None and high is not None:
+        return with_interval(-comparison.difference, -high, -low, default=3)
+    return with_interval(comparison.difference, low, high, default=3)
 
 
 def _name(summary: RunSummary, row: Row) -> str:
@@ -79,11 +120,6 @@ def _value(row: Row) -> float:
     assert row.headline is not None
     assert row.headline.value is not None
     return row.headline.value
-
-
-def _median(row: Row) -> float | None:
-    timing = row.latency.end_to_end_at(50.0) if row.latency else None
-    return timing.ms_per_image if timing else None
 
 
 def how_measured(summary: RunSummary) -> list[str]:
@@ -132,9 +168,14 @@ def footnotes(summary: RunSummary) -> list[str]:
     notes = [
         "`a (b–c)`: value and 95 % interval. Scores: bootstrap over images (pooled counts are drawn image by image). "
         "Latencies: hierarchical bootstrap over processes, then over blocks of 10 samples.",
-        "p50, p95: nearest-rank upper percentile of all samples of all processes, per image of the batch; printed only if "
-        "the sample supports it (binomial rule, 99 % confidence), else what is missing.",
-        "front: no other model on this data set and device is both better and as fast.",
+        f"{', '.join(f'p{p:g}' for p in summary.measurement.percentiles)}: nearest-rank upper percentile of all samples of "
+        "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
+        "else what is missing.",
+        "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
+        "resamples of images and samples that is so.",
+        "significant: the 95 % interval of the paired difference leaves out 0 (both models are drawn on the same images), "
+        "that of the latency ratio leaves out 1. Intervals are not corrected for the number of models compared.",
+        "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",
         "peak host MiB: largest resident memory of a timing process (VmHWM), framework included.",
@@ -145,6 +186,16 @@ def footnotes(summary: RunSummary) -> list[str]:
             "boundary; near 0 on a CPU."
         )
     return notes
+
+
+def fused_stages(summary: RunSummary) -> list[str]:
+    """Stages that a framework cannot separate: their columns are to be read as one."""
+    return [
+        f"{_name(summary, row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
+        "one, in the first of the two columns."
+        for row in summary.rows
+        if row.fused_stages
+    ]
 
 
 def doubts(summary: RunSummary) -> list[str]:
@@ -163,17 +214,25 @@ def environment_lines(summary: RunSummary) -> list[str]:
     environment = summary.environment
     cpu, system, git = (_mapping(environment.get(name)) for name in ("cpu", "system", "git"))
     lines = [
-        f"CPU: {cpu.get('model')}, {cpu.get('cores_allowed')} cores, governor {cpu.get('governor') or 'not readable'}, "
-        f"boost {cpu.get('boost') or 'not readable'}",
+        f"CPU: {cpu.get('model') or 'not known'}, {cpu.get('cores_allowed') or '?'} cores, "
+        f"governor {cpu.get('governor') or 'not readable'}, boost {cpu.get('boost') or 'not readable'}",
         f"GPU: {_gpus(environment.get('gpus'))}",
-        f"System: {system.get('distribution')}, {system.get('kernel')}, "
+        f"System: {system.get('distribution') or 'not known'}, {system.get('kernel') or 'kernel not known'}, "
         + ("container, " if system.get("container") else "")
         + ("virtual machine" if system.get("hypervisor") else "bare metal"),
+        _threads(summary),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in summary.versions.items()),
         f"Harness: commit {str(git.get('commit') or 'unknown')[:12]}"
         + (" with uncommitted changes" if git.get("dirty") else ""),
     ]
     return [line for line in lines if line]
+
+
+def _threads(summary: RunSummary) -> str:
+    """Threads in effect, one entry per setting that occurs."""
+    settings = dict.fromkeys(", ".join(f"{name} {n}" for name, n in row.threads.items()) for row in summary.rows)
+    told = "; ".join(setting for setting in settings if setting)
+    return f"Threads of a timing process, read back: {told}" if told else ""
 
 
 def _gpus(value: JsonValue) -> str:
