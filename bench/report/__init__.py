@@ -44,10 +44,10 @@ def write_report(run: RunView, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(run, summary, folder)
     texts = {
-        layout.REPORT: markdown.render(summary, tuple(picture.name for picture in pictures)),
+        layout.REPORT: markdown.render(summary, [picture.name for picture in pictures.drawn], pictures.left_out),
         "results.csv": csv.render(summary),
         "results.json": json.render(summary),
     }
     for name, text in texts.items():
         write_atomically(folder / name, text)
-    return [*(folder / name for name in texts), *pictures]
+    return [*(folder / name for name in texts), *pictures.drawn]

@@ -3,37 +3,75 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, DatasetError
 from bench.plugins import open_dataset
 from bench.predictions import SemanticMap, load_prediction
-from bench.records import IGNORE_LABEL
 from bench.report import plots
 from bench.report.summary import Row, RunSummary
 from bench.score.reduce import semantic_from
 from bench.store import layout
 from bench.store.results import CaseView, RunView
 
+SHEET = "contact_sheet"
 SHEET_IMAGES = 5
 SHEET_CANDIDATES = 40
 
 
-def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> list[Path]:
-    """Draw every picture the run has data for; returns their paths."""
-    made = (
+@dataclass(frozen=True)
+class Pictures:
+    """What was drawn, and what could not be, with the reason."""
+
+    drawn: tuple[Path, ...]
+    left_out: tuple[str, ...]
+
+
+def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
+    """Draw every picture the run has data for.
+
+    A contact sheet is left out where its data set is not on this machine: all else in a report
+    comes from the run's own files.
+    """
+    made = [
         _accuracy_latency(summary, folder / "accuracy_latency.png"),
         _stage_times(summary, folder / "stage_times.png"),
         _training_curves(run, folder / "training_curves.png"),
-        _contact_sheet(run, folder / "contact_sheet.png"),
-    )
-    return [path for path in made if path is not None]
+    ]
+    left_out = []
+    for number, views in enumerate(_sheets(run)):
+        label = views[0].case.dataset.label
+        try:
+            rows = sheet_rows(views)
+        except DatasetError as error:
+            left_out.append(f"the contact sheet of {label}: {error}")
+            continue
+        path = folder / f"{SHEET}{f'@{layout.slug(label)}' if number else ''}.png"
+        plots.contact_sheet(rows, path, classes=views[0].task.classes)
+        made.append(path)
+    return Pictures(tuple(path for path in made if path is not None), tuple(left_out))
 
 
 def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
+    points = accuracy_points(summary)
+    if not points:
+        return None
+    plots.accuracy_latency(
+        points,
+        path,
+        score_label=f"{summary.headline} (0–1)",
+        latency_label="end-to-end latency, median (ms per image)",
+        higher_is_better=summary.higher_is_better,
+    )
+    return path
+
+
+def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
+    """One point for every row with a score and a latency; an invalid one is shown and called so."""
     points = []
     for row in summary.rows:
         timing = row.latency.end_to_end_at(50.0) if row.latency else None
@@ -53,16 +91,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
                 group=f"{row.dataset} {row.target.split()[0]}",
             )
         )
-    if not points:
-        return None
-    plots.accuracy_latency(
-        points,
-        path,
-        score_label=f"{summary.headline} (0–1)",
-        latency_label="end-to-end latency, median (ms per image)",
-        higher_is_better=summary.higher_is_better,
-    )
-    return path
+    return points
 
 
 def _stage_times(summary: RunSummary, path: Path) -> Path | None:
@@ -91,7 +120,8 @@ def _label(summary: RunSummary, row: Row) -> str:
     parts = [row.model]
     parts += [row.dataset] if len({r.dataset for r in summary.rows}) > 1 else []
     parts += [row.target] if len({r.target for r in summary.rows}) > 1 else []
-    return " · ".join(parts)
+    invalid = row.verdict is not None and row.verdict.state == "invalid"
+    return " · ".join(parts) + (" (invalid)" if invalid else "")
 
 
 def _training_curves(run: RunView, path: Path) -> Path | None:
@@ -133,22 +163,37 @@ def read_curve(log: Path, label: str) -> plots.Curve | None:
     )
 
 
-def _contact_sheet(run: RunView, path: Path) -> Path | None:
-    """Images on which the models disagree most, of the first data set that has predictions."""
-    views = [view for view in run.cases if view.predict is not None and view.predict.ok]
-    if not views:
-        return None
+def _sheets(run: RunView) -> list[list[CaseView]]:
+    """Cases with predictions, by data set."""
+    found: dict[str, list[CaseView]] = {}
+    for view in run.cases:
+        if view.predict is not None and view.predict.ok:
+            found.setdefault(view.case.dataset.label, []).append(view)
+    return list(found.values())
+
+
+def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
+    """The images on which the models disagree most, with what each predicted.
+
+    Args:
+        views: Cases of one data set, each with predictions; with one alone, those it gets most wrong.
+
+    Raises:
+        DatasetError: If the data set cannot be opened.
+    """
     first = views[0]
-    views = [
-        view for view in views if view.case.dataset == first.case.dataset and view.task.classes == first.task.classes
-    ]
     dataset = open_dataset(first.case.dataset.name, first.case.dataset.options)
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first so many images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
     labels = {image_id: [_labels(view, image_id) for view in views] for image_id in candidates}
-    chosen = sorted(candidates, key=lambda i: (-_disagreement(labels[i]), i))[:SHEET_IMAGES]
-    rows = [
+
+    def told_apart(image_id: str) -> float:
+        alone = len(views) == 1  # nobody to disagree with but the truth
+        return _disagreement(labels[image_id] + ([dataset.target(image_id).semantic.labels] if alone else []))
+
+    chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
+    return [
         plots.SheetRow(
             image_id=image_id,
             image=dataset.image(image_id),
@@ -159,8 +204,6 @@ def _contact_sheet(run: RunView, path: Path) -> Path | None:
         )
         for image_id in chosen
     ]
-    plots.contact_sheet(rows, path, classes=first.task.classes)
-    return path
 
 
 def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
@@ -181,11 +224,9 @@ def _labels(view: CaseView, image_id: str) -> NDArray[np.uint8] | None:
 
 
 def _disagreement(labels: list[NDArray[np.uint8] | None]) -> float:
-    """Share of pixels on which not all models agree; with one model, that it leaves without a class."""
+    """Share of pixels on which not all agree."""
     known = [one for one in labels if one is not None]
-    if not known:
+    if len(known) < 2:
         return 0.0
-    if len(known) == 1:
-        return float((known[0] == IGNORE_LABEL).mean())
     stack = np.stack(known)
     return float((stack != stack[0]).any(axis=0).mean())
