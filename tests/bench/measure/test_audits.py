@@ -114,6 +114,18 @@ def test_noise_wider_than_the_difference_is_no_finding():
     assert cached_answers(adapter, images(), 1, adapter.clock) is None
 
 
+def test_a_neighbour_that_delays_nearly_all_new_images_is_no_cache():
+    first = images()[0].tobytes()
+    new_ones = iter(range(10_000))
+
+    def cost_ns(content: bytes) -> int:
+        # One new image in eight gets away: noise adds time, a cache leaves none.
+        return 5 * MS if content == first or next(new_ones) % 8 == 0 else 9 * MS
+
+    adapter = Contents(cost_ns)
+    assert cached_answers(adapter, images(), 1, adapter.clock) is None
+
+
 def test_device_time_may_not_exceed_what_the_host_waited():
     assert implausible_device_time([4 * MS] * 5, [5 * MS] * 5) is None
     assert implausible_device_time([6 * MS] * 5, [5 * MS] * 5).startswith("implausible_device_time")
