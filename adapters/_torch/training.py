@@ -195,14 +195,14 @@ class _Training(lightning.LightningModule):
         _set_random_state(self._random_state, self._where)
         self._counting_since = self._saved_at = time.perf_counter()
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate by the share of the budget that is spent."""
         rate = learning_rate(self._recipe, self._spent())
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         self._reporter.learning_rate = rate
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch: pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W)."""
         pixels, labels = batch
         logits = resize_logits(self._logits(pixels), Size(*labels.shape[-2:]))
@@ -210,7 +210,7 @@ class _Training(lightning.LightningModule):
         self._reporter.add(loss.detach())
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the step; report, validate, save and stop where it is time to."""
         self._count_seconds()
         state = self._state
