@@ -66,7 +66,9 @@ def test_the_harness_imports_no_framework():
 
 
 def test_what_runs_in_a_worker_needs_only_numpy_opencv_and_pydantic():
-    worker = [p for part in WORKER_SIDE for p in files(f"bench/{part}")] + files("bench/run/worker.py", "bench/run/work.py")
+    worker = [p for part in WORKER_SIDE for p in files(f"bench/{part}")] + files(
+        "bench/run/worker.py", "bench/run/work.py"
+    )
     offending = [
         where
         for path in worker

@@ -74,7 +74,9 @@ def apply_settings(precision: Precision, *, cudnn_benchmark: bool, deterministic
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        # Only where it changes something: the call imports torch's compiler, which takes seconds.
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
 def set_threads(threads: int | None) -> None:

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
-from bench.records import JobFacts, Measurement, Record, Score, Status
+from bench.records import JobFacts, Measurement, Recipe, Record, Score, Status
 from bench.score.scoring import Statistics, load_statistics
 from bench.stats.audit import AuditResult, audit_predictions
 from bench.stats.compare import latency_ratio, paired_difference
@@ -44,6 +44,7 @@ class Row(Record):
         latency: None until it is timed.
         host_rss_peak_bytes: Largest over its timing processes.
         peak_device_bytes: Largest over its timing processes; None on a CPU.
+        recipe: How it was trained by this run; None for models that bring their weights.
         trained_s, trained_steps, trained_images: What its training came to.
         verdict: What its timing is worth; None until it is timed.
         on_front: Whether no other model of its data set and device is better and as fast; None without score and
@@ -66,6 +67,7 @@ class Row(Record):
     latency: LatencySummary | None = None
     host_rss_peak_bytes: int | None = None
     peak_device_bytes: int | None = None
+    recipe: Recipe | None = None
     trained_s: float | None = None
     trained_steps: int | None = None
     trained_images: int | None = None
@@ -201,6 +203,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         latency=latency,
         host_rss_peak_bytes=_largest(times, "host_rss_peak_bytes"),
         peak_device_bytes=_largest(times, "peak_device_bytes"),
+        recipe=case.recipe,
         trained_s=trained.trained_s if trained else None,
         trained_steps=trained.trained_steps if trained else None,
         trained_images=trained.trained_images if trained else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.records import Score
+from bench.records import Recipe, Score
 from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
 from bench.report.summary import Row, RunSummary
 from bench.stats.latency import LatencySummary, Timing
@@ -130,12 +130,22 @@ def training_table(summary: RunSummary) -> pd.DataFrame:
             "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
             "steps": count(row.trained_steps),
             "images seen": count(row.trained_images),
+            "batch": count(row.recipe.batch_size) if row.recipe else MISSING,
+            "loss": row.recipe.loss if row.recipe else MISSING,
+            "optimiser": f"{row.recipe.optimizer} {row.recipe.learning_rate:g}" if row.recipe else MISSING,
+            "arithmetic": _arithmetic(row.recipe),
             f"{summary.headline} (0–1)": _headline(row),
         }
         for row in summary.rows
         if row.trained_steps is not None
     ]
     return pd.DataFrame(rows)
+
+
+def _arithmetic(recipe: Recipe | None) -> str:
+    if recipe is None:
+        return MISSING
+    return recipe.precision + (", channels last" if recipe.channels_last else "")
 
 
 def failures_table(summary: RunSummary) -> pd.DataFrame:

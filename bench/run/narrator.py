@@ -111,7 +111,11 @@ def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
                     if not line.endswith("\n"):
                         break
                     offset += len(line.encode())
-                    event = json.loads(line)
+                    try:
+                        event = json.loads(line)
+                    except json.JSONDecodeError:
+                        # A line that a kill cut off, with what a resumed training wrote behind it.
+                        continue
                     if event["event"] == "planned":
                         steps, seconds = event["steps"], event["seconds"]
                     elif event["event"] == "step":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import random
@@ -200,7 +201,8 @@ def train_job(job: Job, folder: Path) -> JobFacts:
         trained_images=result.images,
         trained_s=result.train_s,
         not_honoured=result.not_honoured,
-        self_reported=result.self_reported,
+        # A loss that is no number is no fact; JSON could not hold it either.
+        self_reported={name: value for name, value in result.self_reported.items() if math.isfinite(value)},
     )
 
 
