@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -77,13 +78,16 @@ def test_an_interrupt_ends_the_worker_before_it_goes_on(tmp_path):
     def interrupt_when_started() -> None:
         while not (log.is_file() and log.read_text().strip()):
             time.sleep(0.02)
-        import signal
-
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    # A shell that starts the tests in the background has them ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt_when_started, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, program)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, program)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert gone(int(log.read_text()))
 
 
