@@ -3,7 +3,8 @@
 A card's `behaviour` chooses one:
 
 * `perfect`, `noisy`: know the truth of the `shapes` images by their content, which no real adapter
-  may; `noisy` spoils a share of the pixels, the same ones each time it sees an image;
+  may; `noisy` spoils a share of the pixels, the same ones each time it sees an image; `perfect` also
+  knows instances and segments;
 * `slow`, `bimodal`: have a known latency, and answer with class 0;
 * `crashes` (by exception, signal or exit), `hangs`, `eats_memory`, `oom_device`, `unsupported`,
   `missing_package`: end in every way a worker can end;
@@ -21,6 +22,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from bench.adapter import Progress, TrainingData, TrainingResult, Unsupported
 from bench.errors import BenchError
 from bench.plugins import open_dataset
-from bench.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+from bench.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
 SPIN_S = 0.0015
@@ -101,7 +103,7 @@ class Adapter:
         """Make an adapter that is not built yet."""
         self._calls = 0
         self._in_flight: threading.Thread | None = None
-        self._known: dict[str, LabelMap] = {}
+        self._known: dict[str, Prediction] = {}
         self._answers: dict[str, LabelMap] = {}
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
@@ -118,14 +120,18 @@ class Adapter:
             importlib.import_module("a_package_that_nobody_has")
         if self._options.behaviour == "trains" and weights is not None and weights.read_text() != "trained":
             raise BenchError(f"{weights} holds no weights of this fake")
-        self._num_classes = len(task.classes)
+        if task.kind != "semantic" and self._options.behaviour != "perfect":
+            raise Unsupported(f"the fake {self._options.behaviour!r} labels pixels; it has no {task.kind} prediction")
+        self._num_classes, self._kind = len(task.classes), task.kind
         if self._options.behaviour in ("perfect", "noisy"):
             self._learn_truths()
 
     def _learn_truths(self) -> None:
         dataset = open_dataset("shapes", self._options.dataset)
         for image_id in dataset.ids(self._options.split):
-            self._known[_content(dataset.image(image_id))] = dataset.target(image_id).semantic.labels
+            truth = dataset.target(image_id).of(self._kind)
+            if truth is not None:
+                self._known[_content(dataset.image(image_id))] = as_prediction(truth)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Report a learning curve and leave a weights file."""
@@ -150,7 +156,7 @@ class Adapter:
         wait_ms(self._options.preprocess_ms)
         return list(images)
 
-    def infer(self, batch: list[RgbImage]) -> list[LabelMap]:
+    def infer(self, batch: list[RgbImage]) -> list[Prediction]:
         """Behave as the card says."""
         self._calls += 1
         behaviour = self._options.behaviour
@@ -162,28 +168,31 @@ class Adapter:
             self._in_flight.start()
         elif behaviour != "cached":
             wait_ms(self._latency_ms(batch))
-        return [self._label(image) for image in batch]
+        return [self._predicted(image) for image in batch]
 
     def _latency_ms(self, batch: list[RgbImage]) -> float:
         if self._options.behaviour == "bimodal" and int(_content(batch[0]), 16) % 2:
             return self._options.second_infer_ms
         return self._options.infer_ms
 
-    def _label(self, image: RgbImage) -> LabelMap:
+    def _predicted(self, image: RgbImage) -> Prediction:
+        known = self._known.get(_content(image))
+        if self._options.behaviour == "perfect" and known is not None:
+            return known
+        return SemanticMap(self._labels(image, known))
+
+    def _labels(self, image: RgbImage, known: Prediction | None) -> LabelMap:
         if self._options.behaviour == "cached":
             return self._answer(image)
         if self._options.behaviour == "wrong_shape":
             return np.zeros((image.shape[0] // 2, image.shape[1]), dtype=np.uint8)
-        truth = self._known.get(_content(image))
-        if truth is None:
-            return np.zeros(image.shape[:2], dtype=np.uint8)
-        return truth if self._options.behaviour == "perfect" else self._spoilt(truth, image)
+        return self._spoilt(known.labels, image) if isinstance(known, SemanticMap) else _nothing(image)
 
     def _answer(self, image: RgbImage) -> LabelMap:
         content = _content(image)
         if content not in self._answers:
             wait_ms(self._options.infer_ms)
-            self._answers[content] = np.zeros(image.shape[:2], dtype=np.uint8)
+            self._answers[content] = _nothing(image)
         return self._answers[content]
 
     def _spoilt(self, truth: LabelMap, image: RgbImage) -> LabelMap:
@@ -192,13 +201,13 @@ class Adapter:
         other = rng.integers(0, self._num_classes, truth.shape, dtype=np.uint8)
         return np.where(spoil, other, truth)
 
-    def postprocess(self, raw: list[LabelMap], sizes: Sequence[Size]) -> list[Prediction]:
-        """Hand the label maps back; void in a known truth becomes "names no class"."""
+    def postprocess(self, raw: list[Prediction], sizes: Sequence[Size]) -> list[Prediction]:
+        """Hand the predictions back; void in a known truth becomes "names no class"."""
         if self._in_flight is not None:
             self._in_flight.join()
             self._in_flight = None
         wait_ms(self._options.postprocess_ms)
-        return [SemanticMap(labels) for labels in raw]
+        return raw
 
     def synchronize(self) -> None:
         """Wait for nothing: the fakes work on the host, and `forgets_sync` forgets."""
@@ -223,6 +232,19 @@ class Adapter:
 
 def _content(image: RgbImage) -> str:
     return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
+
+
+def _nothing(image: RgbImage) -> LabelMap:
+    return np.zeros(image.shape[:2], dtype=np.uint8)
+
+
+def as_prediction(truth: Prediction) -> Prediction:
+    """The truth as a model may state it: without crowds, which only a truth has."""
+    if isinstance(truth, Instances):
+        return replace(truth, crowd=np.zeros_like(truth.crowd))
+    if isinstance(truth, Panoptic):
+        return replace(truth, segments=tuple(replace(segment, crowd=False) for segment in truth.segments))
+    return truth
 
 
 def _crash(options: Options) -> None:

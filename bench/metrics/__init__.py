@@ -5,14 +5,18 @@ Definition, When undefined, Differs from, Source*, and `class Metric` that follo
 below. A metric sees arrays, never a framework.
 
 Scoring is in two steps so that intervals are cheap: `observe` turns one image into sufficient
-statistics (integers), and `score` turns the stack of all images into a `Score`. Metrics with the
+statistics (counts, sums), and `score` turns those of all images into a `Score`. Metrics with the
 same `statistic` share one pass over the images.
+
+Where the statistics of an image are an array of one shape, those of all images are its stack,
+(N, ...). Where an image has as many rows as it has objects, `observe` returns `Rows`, and those of
+all images lie one below the other with the number of the image, from 0, as a new first column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +24,16 @@ from numpy.typing import NDArray
 from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
 
-__all__ = ["Metric"]
+__all__ = ["Metric", "Observed", "Rows"]
+
+Observed: TypeAlias = NDArray[Any]
+"""Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
+
+
+class Rows(NamedTuple):
+    """Statistics of an image with a number of rows of its own, at least one: float64, (R, C)."""
+
+    table: NDArray[np.float64]
 
 
 class Metric(Protocol):
@@ -44,23 +57,22 @@ class Metric(Protocol):
     statistic: str
     definition: str
 
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Observed | Rows:
         """Sufficient statistics of one image."""
         ...
 
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+    def score(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """The score over all images, with its 95 % interval over images.
 
         Args:
-            statistics: Stack of what `observe` returned, shape (N, ...).
+            statistics: What `observe` returned for all images: their stack, shape (N, ...), or
+                their rows, shape (sum of R, 1 + C).
             classes: The label space.
             seed: Of the bootstrap.
         """
         ...
 
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
+    def bootstrap(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
         """The headline for each resample of the images, shape (draws,), nan where it is undefined.
 
         Equal seeds and numbers of images draw the same images, for every metric and every model:

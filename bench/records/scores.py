@@ -19,6 +19,7 @@ class Score(Record):
         images: Number of images that were scored.
         pixels: Number of pixels that were scored.
         dialects: Named variants of the same quantity, name -> value.
+        parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
         definition: One line.
     """
 
@@ -33,6 +34,7 @@ class Score(Record):
     images: int
     pixels: int | None = None
     dialects: dict[str, float | None] = {}
+    parts: dict[str, float | None] = {}
     definition: str
 
 

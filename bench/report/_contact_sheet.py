@@ -27,6 +27,21 @@ LINE, ENTRY = 0.145, 0.2
 TALLEST = 2.0
 """Largest height of a tile as a multiple of its width; taller images become narrower instead."""
 
+OUTLINE = (25, 25, 25)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A truth or a prediction as it is shown.
+
+    Attributes:
+        labels: Class ids, uint8, (H, W); 255 = void or no class.
+        outlines: Rims of instances or segments, bool, (H, W), drawn dark; None for a label map.
+    """
+
+    labels: NDArray[np.uint8]
+    outlines: NDArray[np.bool_] | None = None
+
 
 @dataclass(frozen=True)
 class SheetRow:
@@ -35,14 +50,14 @@ class SheetRow:
     Attributes:
         image_id: Written beside it.
         image: uint8, (H, W, 3), RGB.
-        truth: Class ids, uint8, (H, W); 255 = void.
-        predictions: (model, class ids of the same form or None), the same models in every row.
+        truth: In the form that is compared.
+        predictions: (model, tile of the same size or None), the same models in every row.
     """
 
     image_id: str
     image: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    predictions: Sequence[tuple[str, NDArray[np.uint8] | None]]
+    truth: Tile
+    predictions: Sequence[tuple[str, Tile | None]]
 
 
 def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[ClassSpec]) -> None:
@@ -80,7 +95,7 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
     for number, (row, tall) in enumerate(zip(rows, heights, strict=True)):
         top -= tall
         tiles: list[NDArray[np.uint8] | None] = [row.image, _painted(row.truth, classes)]
-        tiles += [None if labels is None else _painted(labels, classes) for _, labels in row.predictions]
+        tiles += [None if tile is None else _painted(tile, classes) for _, tile in row.predictions]
         for column, pixels in enumerate(tiles):
             left = MARGIN + SIDE + column * (tile + GAP)
             axes = figure.add_axes((left / width, top / height, tile / width, tall / height))
@@ -114,14 +129,17 @@ def _wrapped(label: str, longest: int) -> str:
     return "\n".join(one.strip() for one in lines if one.strip())
 
 
-def _painted(labels: NDArray[np.uint8], classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
+def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
     """The map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
+    labels = tile.labels
     palette = np.full((256, 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
     painted = palette[labels]
     stripe = max(2, max(labels.shape) // 24)
     rows, columns = np.indices(labels.shape)
     painted[((rows + columns) % stripe < stripe / 3) & (labels >= len(classes))] = 150
+    if tile.outlines is not None:
+        painted[tile.outlines] = OUTLINE
     return np.asarray(painted, dtype=np.uint8)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.report.summary import Row, RunSummary
+from bench.score.thresholds import ORACLE
 from bench.stats.latency import Timing
 
 
@@ -28,6 +29,8 @@ def _flat(row: Row) -> dict[str, object]:
     for cell in row.scores:
         name = cell.score.metric
         flat |= {name: cell.score.value, f"{name}_low": cell.score.low, f"{name}_high": cell.score.high}
+        flat |= {f"{name}.{part}": value for part, value in cell.score.parts.items()}
+        flat |= {f"{name}.{ORACLE}": value for dialect, value in cell.score.dialects.items() if dialect == ORACLE}
     if row.latency is not None:
         for timing in row.latency.end_to_end:
             flat |= _timing(f"end_to_end_p{timing.percentile:g}", timing)

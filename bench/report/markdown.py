@@ -42,6 +42,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *(f"![{_caption(name)}]({name})\n\n*{_caption(name)}.*" for name in pictures),
         *(f"Not drawn: {reason}" for reason in left_out),
         *_section("Scores", tables.scores_table(summary)),
+        _bullets(words.reductions(summary)),
+        *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
         *_section(
@@ -49,6 +51,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         ),
         _bullets(words.fused_stages(summary)),
         *_section("Training", tables.training_table(summary)),
+        *_self_reported(summary),
         *_section("Failures", tables.failures_table(summary), code="run it again"),
         *_unlike(summary),
         "## How it was measured",
@@ -83,6 +86,13 @@ def _bullets(lines: list[str]) -> str:
 
 def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
     return [f"## {heading}", _table(frame, code)] if len(frame) else []
+
+
+def _self_reported(summary: RunSummary) -> list[str]:
+    """A framework's own figures: other images, other sizes, other definitions."""
+    lines = words.self_reported(summary)
+    heading = "## What the frameworks report of their own training (not comparable with the scores above)"
+    return [heading, _bullets(lines)] if lines else []
 
 
 def _unlike(summary: RunSummary) -> list[str]:

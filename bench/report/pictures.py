@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets import Truth
 from bench.errors import BenchError, DatasetError
 from bench.plugins import open_dataset
-from bench.predictions import SemanticMap, load_prediction
+from bench.predictions import Instances, Panoptic, Prediction, SemanticMap, load_prediction
+from bench.records import TaskKind
 from bench.report import plots
+from bench.report.plots import Tile
 from bench.report.summary import Row, RunSummary
-from bench.score.reduce import semantic_from
+from bench.score.reduce import INSTANCE_SCORE, semantic_from
 from bench.store import layout
 from bench.store.results import CaseView, RunView
 
@@ -186,20 +189,23 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first so many images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
-    labels = {image_id: [_labels(view, image_id) for view in views] for image_id in candidates}
+    tiles = {image_id: [_predicted_tile(view, image_id) for view in views] for image_id in candidates}
 
     def told_apart(image_id: str) -> float:
         alone = len(views) == 1  # nobody to disagree with but the truth
-        return _disagreement(labels[image_id] + ([dataset.target(image_id).semantic.labels] if alone else []))
+        shown = tiles[image_id] + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
+        return _disagreement([tile.labels for tile in shown if tile is not None])
 
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
+    kinds = [view.case.model.task for view in views]
+    finest: TaskKind = "panoptic" if "panoptic" in kinds else "instance" if "instance" in kinds else "semantic"
     return [
         plots.SheetRow(
             image_id=image_id,
             image=dataset.image(image_id),
-            truth=dataset.target(image_id).semantic.labels,
+            truth=_truth_tile(dataset.target(image_id), finest),
             predictions=tuple(
-                (_sheet_label(view, views), predicted) for view, predicted in zip(views, labels[image_id], strict=True)
+                (_sheet_label(view, views), predicted) for view, predicted in zip(views, tiles[image_id], strict=True)
             ),
         )
         for image_id in chosen
@@ -211,22 +217,56 @@ def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
     return f"{view.case.model.label}\n{view.case.id.rpartition('@')[2]}" if several else view.case.model.label
 
 
-def _labels(view: CaseView, image_id: str) -> NDArray[np.uint8] | None:
+def _truth_tile(truth: Truth, kind: TaskKind) -> Tile:
+    """The truth in classes' colours, outlined as the finest form that is compared."""
+    form = truth.of(kind)
+    return Tile(truth.semantic.labels, None if form is None else outlines(form))
+
+
+def _predicted_tile(view: CaseView, image_id: str) -> Tile | None:
     assert view.predict is not None
     try:
         prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
     except (OSError, BenchError):
         # A picture may miss a tile; that the file is damaged is the scores' to say.
         return None
+    if isinstance(prediction, Instances):
+        prediction = _sure(prediction)
+    return Tile(semantic_from(prediction, view.task.classes).labels, outlines(prediction))
+
+
+def _sure(instances: Instances) -> Instances:
+    """Those that are painted; models list hundreds of unsure ones for the sake of AP."""
+    kept = instances.scores >= INSTANCE_SCORE
+    return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
+
+
+def outlines(prediction: Prediction) -> NDArray[np.bool_] | None:
+    """Rims, one pixel wide, of instances or segments, bool, (H, W); None for a label map."""
     if isinstance(prediction, SemanticMap):
-        return prediction.labels
-    return semantic_from(prediction, view.task.classes).labels
+        return None
+    if isinstance(prediction, Panoptic):
+        return _rim(prediction.segment_ids)
+    rims = np.zeros(prediction.size, dtype=np.bool_)
+    for mask in prediction.masks:
+        rims |= mask & _rim(mask)
+    return rims
 
 
-def _disagreement(labels: list[NDArray[np.uint8] | None]) -> float:
+def _rim(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels with one of four neighbours of another id."""
+    rim = np.zeros(ids.shape, dtype=np.bool_)
+    across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
+    rim[:, 1:] |= across
+    rim[:, :-1] |= across
+    rim[1:] |= down
+    rim[:-1] |= down
+    return rim
+
+
+def _disagreement(labels: list[NDArray[np.uint8]]) -> float:
     """Share of pixels on which not all agree."""
-    known = [one for one in labels if one is not None]
-    if len(known) < 2:
+    if len(labels) < 2:
         return 0.0
-    stack = np.stack(known)
+    stack = np.stack(labels)
     return float((stack != stack[0]).any(axis=0).mean())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report._accuracy_latency import AccuracyPoint, accuracy_latency
-from bench.report._contact_sheet import SheetRow, contact_sheet
+from bench.report._contact_sheet import SheetRow, Tile, contact_sheet
 from bench.report._figure import COLOURS, GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
 from bench.report.numbers import milliseconds
 
@@ -29,6 +29,7 @@ __all__ = [
     "Curve",
     "SheetRow",
     "StageBar",
+    "Tile",
     "accuracy_latency",
     "contact_sheet",
     "stage_times",

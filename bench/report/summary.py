@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
 from bench.records import JobFacts, Measurement, Recipe, Record, Score, Status
-from bench.score.scoring import Statistics, load_statistics
+from bench.score.statistics import Statistics, load_statistics
 from bench.stats.audit import AuditResult, audit_predictions
 from bench.stats.compare import latency_ratio, paired_difference
 from bench.stats.latency import LatencySummary, end_to_end_draws, end_to_end_ms, summarise_latency
@@ -293,10 +293,10 @@ def _front_probability(
 ) -> list[float | None]:
     metric = load_metric(run.plan.metrics[0])
     statistics = [_statistics(views[row.case_id]) for row in group]
-    if len(group) < 2 or any(s is None or metric.statistic not in s.stacks for s in statistics):
+    if len(group) < 2 or any(s is None or metric.statistic not in s.arrays for s in statistics):
         return [None] * len(group)
     scores = [
-        metric.bootstrap(s.stacks[metric.statistic], views[row.case_id].task.classes, seed=run.plan.seed)
+        metric.bootstrap(s.arrays[metric.statistic], views[row.case_id].task.classes, seed=run.plan.seed)
         for row, s in zip(group, statistics, strict=True)
         if s is not None
     ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from bench.records import Recipe, Score
 from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
-from bench.report.summary import Row, RunSummary
+from bench.report.summary import Row, RunSummary, ScoreCell
+from bench.score.thresholds import ORACLE, ORACLE_TAU
 from bench.stats.latency import LatencySummary, Timing
 
 if TYPE_CHECKING:
@@ -65,14 +66,15 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def scores_table(summary: RunSummary) -> pd.DataFrame:
-    """Every score of the suite, with intervals."""
+    """Every score of the suite, with intervals; instance models also at the threshold that is best for them."""
     import pandas as pd
 
+    oracles = {cell.label for row in summary.rows for cell in row.scores if ORACLE in cell.score.dialects}
     rows = []
     for row in summary.rows:
         if not row.scores:
             continue
-        cells = {cell.label: _score(cell.score) for cell in row.scores}
+        cells = {name: text for cell in row.scores for name, text in _cells(cell, oracles).items()}
         scored = row.headline.classes_scored if row.headline else None
         rows.append(
             {
@@ -83,6 +85,31 @@ def scores_table(summary: RunSummary) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
+    """A score, and beside it that of the best threshold where any row has one."""
+    shown = {cell.label: _score(cell.score)}
+    if cell.label not in oracles:
+        return shown
+    value, tau = cell.score.dialects.get(ORACLE), cell.score.parts.get(ORACLE_TAU)
+    oracle = MISSING if value is None or tau is None else f"{value:.3f} (τ = {tau:g})"
+    return {**shown, f"{cell.label} at best τ, an oracle": oracle}
+
+
+def parts_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
+    """Companion figures of each metric that has them (AP50 of an AP, SQ of a PQ): heading -> table."""
+    import pandas as pd
+
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in summary.rows:
+        for cell in row.scores:
+            parts = {name: value for name, value in cell.score.parts.items() if name != ORACLE_TAU}
+            if parts:
+                figures = {name: MISSING if value is None else f"{value:.3f}" for name, value in parts.items()}
+                entry = {**_names(summary, row), cell.label: _score(cell.score), **figures}
+                rows.setdefault(f"{cell.label} in detail (0–1)", []).append(entry)
+    return {heading: pd.DataFrame(entries) for heading, entries in rows.items()}
 
 
 def classes_table(summary: RunSummary) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from bench.records import Measurement
 from bench.report.numbers import digits_for, milliseconds, with_interval
 from bench.report.summary import Comparison, Row, RunSummary
+from bench.score.reduce import REDUCED_BY
 
 TOLD = 3
 """Up to so many models are told one by one; the table of differences tells the others."""
@@ -195,6 +196,26 @@ def fused_stages(summary: RunSummary) -> list[str]:
         "one, in the first of the two columns."
         for row in summary.rows
         if row.fused_stages
+    ]
+
+
+def reductions(summary: RunSummary) -> list[str]:
+    """How models of other tasks came to the scores of a column, once for each rule."""
+    rows_of: dict[str, list[str]] = {}
+    for row in summary.rows:
+        for cell in row.scores:
+            rule = cell.score.definition.partition(REDUCED_BY)[2]
+            if rule:
+                rows_of.setdefault(rule, []).append(_name(summary, row))
+    return [f"{', '.join(dict.fromkeys(names))}: scored after a reduction, {rule}." for rule, names in rows_of.items()]
+
+
+def self_reported(summary: RunSummary) -> list[str]:
+    """What each framework says of its own training; taken over as it is, comparable with nothing here."""
+    return [
+        f"{_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
+        for row in summary.rows
+        if row.self_reported
     ]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.plugins import load_metric, open_dataset
 from bench.records import CaseScores, read_record
-from bench.score.scoring import save_statistics, score_case
+from bench.score.scoring import score_case
+from bench.score.statistics import save_statistics
 from bench.store.files import write_record
 from bench.store.layout import RunFolder
 from bench.store.results import Plan, PlannedCase
@@ -36,7 +37,7 @@ def score_planned_case(
     scored = score_case(
         planned.case, planned.task, dataset, predictions, plan.metrics, predict_key=planned.predict_key, seed=plan.seed
     )
-    save_statistics(scored, run.statistics(planned.case.id))
+    save_statistics(scored.statistics, run.statistics(planned.case.id))
     write_record(file, scored.scores)
     return scored.scores
 

@@ -1,64 +1,37 @@
 """From stored predictions to scores: one code path for every framework.
 
-Images are read one at a time and turned into sufficient statistics at once; only those are kept, as
-int64 stacks with one row per image, and everything else is computed from them.
+Images are read one at a time and turned into sufficient statistics at once; only those are kept, and
+everything else is computed from them.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.datasets import Dataset
-from bench.errors import BenchError, ShapeError, StoreError
-from bench.metrics import Metric
+from bench.errors import BenchError, ShapeError
+from bench.metrics import Metric, Observed, Rows
+from bench.metrics._semantic import CONFUSION
 from bench.plugins import load_metric
-from bench.predictions import Prediction, load_prediction
+from bench.predictions import Instances, Prediction, load_prediction
 from bench.records import Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
-from bench.score.reduce import RULES, semantic_from
-from bench.store.files import write_atomically
+from bench.score.reduce import REDUCED_BY, RULES, reaches, reduced
+from bench.score.statistics import Collector, Statistics
+from bench.score.thresholds import ORACLE, ORACLE_TAU, ThresholdCounts
 
 Progress = Callable[[int, int], None]
 """Called after each image with the number of images done and their total."""
 
-IMAGE_IDS = "image_ids"
-"""Name of the array of ids in a statistics file; no statistic may be called so."""
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What the scores of a case are computed from.
-
-    Attributes:
-        image_ids: In the order of the rows.
-        stacks: Statistic name -> int64, shape (images, ...).
-    """
-
-    image_ids: tuple[str, ...]
-    stacks: dict[str, NDArray[np.int64]]
-
 
 @dataclass(frozen=True)
 class ScoredCase:
-    """The scores of a case and what they were computed from.
-
-    Attributes:
-        scores: What is stored and reported.
-        statistics: Statistic name -> int64, shape (images, ...).
-        image_ids: In the order of the rows.
-    """
+    """The scores of a case and what they were computed from."""
 
     scores: CaseScores
-    statistics: dict[str, NDArray[np.int64]]
-    image_ids: tuple[str, ...]
+    statistics: Statistics
 
 
 def score_case(
@@ -92,14 +65,14 @@ def score_case(
     image_ids = tuple(dataset.ids(case.dataset.test))[: case.dataset.max_images]
     _check_predictions(task.kind, predictions_folder, image_ids, case)
     metrics = [load_metric(name) for name in metric_names]
-    statistics = _observe_all(metrics, task, dataset, predictions_folder, image_ids, progress)
+    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, progress)
     scores = CaseScores(
         case_id=case.id,
         predict_key=predict_key,
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        scores=tuple(_score(metric, task, statistics, len(image_ids), seed) for metric in metrics),
+        scores=tuple(_score(metric, task, observed, len(image_ids), seed) for metric in metrics),
     )
-    return ScoredCase(scores=scores, statistics=statistics, image_ids=image_ids)
+    return ScoredCase(scores=scores, statistics=observed.statistics)
 
 
 def _check_label_space(task: TaskSpec, dataset: Dataset) -> None:
@@ -125,6 +98,14 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
         )
 
 
+@dataclass(frozen=True)
+class _ObservedCase:
+    """Statistics of all images; for an instance model with semantic scores also those of every threshold."""
+
+    statistics: Statistics
+    thresholds: ThresholdCounts | None
+
+
 def _observe_all(
     metrics: Sequence[Metric],
     task: TaskSpec,
@@ -132,11 +113,12 @@ def _observe_all(
     folder: Path,
     image_ids: Sequence[str],
     progress: Progress | None,
-) -> dict[str, NDArray[np.int64]]:
+) -> _ObservedCase:
     """One pass over the images; metrics with the same statistic share what the first observes."""
     observers = {m.statistic: m for m in reversed(metrics) if _scored_as(m, task.kind) is not None}
-    stacks: dict[str, NDArray[np.int64]] = {}
-    for row, image_id in enumerate(image_ids):
+    thresholds = ThresholdCounts(task.classes) if task.kind == "instance" and CONFUSION in observers else None
+    collector = Collector(len(image_ids))
+    for number, image_id in enumerate(image_ids):
         truth, native = dataset.target(image_id), load_prediction(task.kind, folder, image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
@@ -145,33 +127,32 @@ def _observe_all(
             if target is None:
                 raise BenchError(f"metric {metric.name!r} needs {kind} truths; image {image_id!r} has none")
             if kind not in forms:
-                forms[kind] = semantic_from(native, task.classes)
-            observed = _observe(metric, target, forms[kind], task.classes, image_id)
-            if row == 0:  # one allocation: a stack of 150 classes and 2000 images has 362 MB
-                stacks[statistic] = np.zeros((len(image_ids), *observed.shape), dtype=np.int64)
-            stacks[statistic][row] = observed
+                forms[kind] = reduced(native, kind, task.classes)
+            collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
+        if thresholds is not None and isinstance(native, Instances):
+            thresholds.add(truth.semantic, native)
         if progress is not None:
-            progress(row + 1, len(image_ids))
-    return stacks
+            progress(number + 1, len(image_ids))
+    return _ObservedCase(collector.statistics(image_ids), thresholds)
 
 
 def _observe(
     metric: Metric, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec], image_id: str
-) -> NDArray[np.int64]:
+) -> Observed | Rows:
     try:
         return metric.observe(target, predicted, classes)
     except ShapeError as error:
         raise ShapeError(f"image {image_id!r}: {error}") from error
 
 
-def _scored_as(metric: Metric, kind: TaskKind) -> TaskKind | None:
-    """The form a native prediction is scored in: its own, else its reduction to a semantic map."""
-    if kind in metric.tasks:
-        return kind
-    return "semantic" if "semantic" in metric.tasks else None
+def _scored_as(metric: Metric, native: TaskKind) -> TaskKind | None:
+    """The form a native prediction is scored in: its own, else the first of the metric's it can be reduced to."""
+    if native in metric.tasks:
+        return native
+    return next((kind for kind in metric.tasks if reaches(native, kind)), None)
 
 
-def _score(metric: Metric, task: TaskSpec, statistics: dict[str, NDArray[np.int64]], images: int, seed: int) -> Score:
+def _score(metric: Metric, task: TaskSpec, observed: _ObservedCase, images: int, seed: int) -> Score:
     kind = _scored_as(metric, task.kind)
     if kind is None:
         return Score(
@@ -182,30 +163,18 @@ def _score(metric: Metric, task: TaskSpec, statistics: dict[str, NDArray[np.int6
             images=images,
             definition=metric.definition,
         )
-    score = metric.score(statistics[metric.statistic], task.classes, seed=seed)
+    score = metric.score(observed.statistics.arrays[metric.statistic], task.classes, seed=seed)
     if kind == task.kind:
         return score
-    return score.model_copy(update={"definition": f"{score.definition}; {RULES[task.kind]}"})
-
-
-# --------------------------------------------------------------------------- statistics on disk
-
-
-def save_statistics(scored: ScoredCase, path: Path) -> None:
-    """Write statistics and image ids as one compressed `.npz`, atomically."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {IMAGE_IDS: np.array(scored.image_ids, dtype=np.str_), **scored.statistics}
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def load_statistics(path: Path) -> Statistics:
-    """Read back what `save_statistics` wrote; raises `StoreError` if the file is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            stacks = {name: archive[name] for name in archive.files if name != IMAGE_IDS}
-            return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), stacks)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise StoreError(
-            f"{path} is missing or damaged ({error}); score the run again with: bench score RUN"
-        ) from error
+    score = score.model_copy(update={"definition": f"{score.definition}{REDUCED_BY}{RULES[task.kind, kind]}"})
+    if observed.thresholds is None or metric.statistic != CONFUSION:
+        return score
+    best = observed.thresholds.best(metric)
+    if best is None:
+        return score
+    return score.model_copy(
+        update={
+            "dialects": {**score.dialects, ORACLE: best.value},
+            "parts": {**score.parts, ORACLE_TAU: best.tau},
+        }
+    )

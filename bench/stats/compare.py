@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics import Metric
+from bench.metrics import Metric, Observed
 from bench.records import ClassSpec
-from bench.score.scoring import Statistics
+from bench.score.statistics import Statistics
 from bench.stats.intervals import central_interval, resampled_percentiles
 from bench.stats.percentiles import as_fraction
 
@@ -75,41 +75,39 @@ def paired_difference(
     Raises:
         BenchError: If they were scored on different images or one lacks the metric's statistic.
     """
-    a = _stack(statistics_a, metric)
-    b = _stack(statistics_b, metric)[_matching_rows(statistics_a.image_ids, statistics_b.image_ids)]
-    scores = [metric.score(stack, classes, seed=seed).value for stack in (a, b)]
-    nothing = PairedDifference(None, None, None, None, len(a))
+    _check_same_images(statistics_a.image_ids, statistics_b.image_ids)
+    a, b = (_of_metric(s, metric, statistics_a.image_ids) for s in (statistics_a, statistics_b))
+    scores = [metric.score(array, classes, seed=seed).value for array in (a, b)]
+    images = len(statistics_a.image_ids)
+    nothing = PairedDifference(None, None, None, None, images)
     if scores[0] is None or scores[1] is None:
         return nothing
     draws = metric.bootstrap(a, classes, seed=seed) - metric.bootstrap(b, classes, seed=seed)
     draws = draws[~np.isnan(draws)]
     difference = scores[0] - scores[1]
-    if len(a) < 2 or not draws.size:
-        return PairedDifference(difference, None, None, None, len(a))
+    if images < 2 or not draws.size:
+        return PairedDifference(difference, None, None, None, images)
     interval = central_interval(draws)
     probability = float((draws > 0).mean() + (draws == 0).mean() / 2)
-    return PairedDifference(difference, interval.low, interval.high, probability, len(a))
+    return PairedDifference(difference, interval.low, interval.high, probability, images)
 
 
-def _stack(statistics: Statistics, metric: Metric) -> NDArray[np.int64]:
-    if metric.statistic not in statistics.stacks:
+def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:
+    if metric.statistic not in statistics.arrays:
         raise BenchError(
             f"the stored statistics have no {metric.statistic!r}, which {metric.name} is computed from; "
             "score the run again with: bench score RUN"
         )
-    return statistics.stacks[metric.statistic]
+    return statistics.in_order_of(image_ids, metric.statistic)
 
 
-def _matching_rows(ids_a: Sequence[str], ids_b: Sequence[str]) -> list[int]:
-    """Row of B for each image of A."""
+def _check_same_images(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
     only_one = sorted(set(ids_a) ^ set(ids_b))
     if only_one:
         raise BenchError(
             f"two models can only be compared on the same images; {len(only_one)} were scored for one of them only, "
             f"for example {only_one[0]!r}. Use one data set with the same max_images for both"
         )
-    row_of = {image_id: row for row, image_id in enumerate(ids_b)}
-    return [row_of[image_id] for image_id in ids_a]
 
 
 def latency_ratio(

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from bench.errors import PluginError, SuiteError, did_you_mean
 from bench.plugins import dataset_names, metric_names
-from bench.records import Case, DatasetSpec, ModelSpec, Recipe, Target, TaskKind, as_json_dict
+from bench.records import Case, DatasetSpec, ModelSpec, Recipe, Target, as_json_dict
+from bench.score.reduce import reaches
 from bench.suite.cards import resolve_model
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
@@ -110,17 +111,9 @@ def _dataset(entry: DatasetEntry) -> DatasetSpec:
     )
 
 
-REDUCES_TO: dict[TaskKind, tuple[TaskKind, ...]] = {
-    "semantic": ("semantic",),
-    "instance": ("instance", "semantic"),
-    "panoptic": ("panoptic", "instance", "semantic"),
-}
-"""Which forms a native prediction can be scored as, by the rules of `bench/score/reduce.py`."""
-
-
 def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path) -> None:
     for index, model in enumerate(models):
-        if suite.task not in REDUCES_TO[model.task]:
+        if not reaches(model.task, suite.task):
             raise SuiteError(
                 f"{source}: models[{index}]: {model.name} predicts {model.task} maps, which cannot be scored as "
                 f"{suite.task}. Change 'task' or leave the model out."

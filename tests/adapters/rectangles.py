@@ -7,25 +7,30 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.adapter import TrainingData
-from bench.predictions import SemanticMap
-from bench.records import Budget, ClassSpec, ModelSpec, Recipe, Size, TaskSpec
+from bench.predictions import Instances, Panoptic, Segment, SemanticMap
+from bench.records import Budget, ClassSpec, ModelSpec, Recipe, Size, TaskKind, TaskSpec
 
 SIZE = Size(24, 32)
 THREE_CLASSES = TaskSpec(
     kind="semantic",
     classes=(
         ClassSpec(name="ground", colour=(0, 0, 0)),
-        ClassSpec(name="red", colour=(255, 0, 0)),
-        ClassSpec(name="green", colour=(0, 255, 0)),
+        ClassSpec(name="red", is_thing=True, colour=(255, 0, 0)),
+        ClassSpec(name="green", is_thing=True, colour=(0, 255, 0)),
     ),
 )
 TWO_CLASSES = TaskSpec(kind="semantic", classes=THREE_CLASSES.classes[:2])
+INSTANCES = TaskSpec(kind="instance", classes=THREE_CLASSES.classes)
+PANOPTIC = TaskSpec(kind="panoptic", classes=THREE_CLASSES.classes)
 
 
 class Rectangles:
     """A `bench.adapter.Split`; ids above the task's last class are drawn as ground."""
 
-    def __init__(self, count: int, *, seed: int, size: Size = SIZE, classes: int = 3) -> None:
+    def __init__(
+        self, count: int, *, seed: int, size: Size = SIZE, classes: int = 3, kind: TaskKind = "semantic"
+    ) -> None:
+        self._kind = kind
         random = np.random.default_rng(seed)
         self.pairs = [_draw(random, size, classes) for _ in range(count)]
         self.decoded = 0
@@ -41,7 +46,27 @@ class Rectangles:
         return self.pairs[index][1]
 
     def truth(self, index):
-        return SemanticMap(self.pairs[index][1])
+        return TRUTHS[self._kind](self.pairs[index][1])
+
+
+def as_instances(labels) -> Instances:
+    """Each of red and green that is to be seen is one instance."""
+    ids = [class_id for class_id in (1, 2) if (labels == class_id).any()]
+    return Instances(
+        masks=np.array([labels == class_id for class_id in ids], dtype=bool).reshape(len(ids), *labels.shape),
+        class_ids=np.array(ids, dtype=np.int64),
+        scores=np.ones(len(ids)),
+        crowd=np.zeros(len(ids), dtype=bool),
+    )
+
+
+def as_panoptic(labels) -> Panoptic:
+    """Class plus one is the id of its segment; void is 0."""
+    ids = np.where(labels == 255, 0, labels.astype(np.int32) + 1).astype(np.int32)
+    return Panoptic(ids, tuple(Segment(int(i), int(i) - 1) for i in np.unique(ids) if i))
+
+
+TRUTHS = {"semantic": SemanticMap, "instance": as_instances, "panoptic": as_panoptic}
 
 
 def _draw(random, size, classes):
@@ -58,8 +83,8 @@ def _draw(random, size, classes):
 
 
 def rectangles(train: int = 12, val: int = 4, *, task: TaskSpec = THREE_CLASSES) -> TrainingData:
-    classes = len(task.classes)
-    return TrainingData(Rectangles(train, seed=1, classes=classes), Rectangles(val, seed=2, classes=classes), task)
+    drawn = {"classes": len(task.classes), "kind": task.kind}
+    return TrainingData(Rectangles(train, seed=1, **drawn), Rectangles(val, seed=2, **drawn), task)
 
 
 def small_unet(**options) -> ModelSpec:

@@ -11,13 +11,13 @@ import json
 import numpy as np
 import pytest
 
-from bench.adapter import TrainingData, TrainingResult, predict
+from bench.adapter import TrainingResult, predict
 from bench.errors import BenchError, Unsupported
 from bench.plugins import load_adapter
 from bench.predictions import check_prediction
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.suite.cards import card_files, resolve_model
-from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, Rectangles, short_recipe
+from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, rectangles, short_recipe
 
 SMALL_UNET = {"base_width": 4}
 BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
@@ -63,8 +63,7 @@ def trained(training, card, options, task):
 
 
 def scenes(task):
-    classes = len(task.classes)
-    return TrainingData(Rectangles(8, seed=1, classes=classes), Rectangles(2, seed=2, classes=classes), task)
+    return rectangles(8, 2, task=task)
 
 
 def images(sizes):

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from bench.predictions import SemanticMap, read_png, save_prediction
+from bench.predictions import Instances, Panoptic, Segment, SemanticMap, read_png, save_prediction
 from bench.records import DatasetSpec
 from bench.report import write_report
-from bench.report.pictures import accuracy_points, draw_pictures, read_curve, sheet_rows
+from bench.report.pictures import accuracy_points, draw_pictures, outlines, read_curve, sheet_rows
 from bench.report.summary import RunSummary, summarise
 from bench.store import layout
 from bench.store.runs import read_run
@@ -118,3 +118,20 @@ def test_a_line_cut_off_by_a_kill_is_left_out_of_a_curve(tmp_path):
     assert (curve.step_s, curve.step_loss, curve.val_s) == ((0.5,), (1.5,), ())
     log.write_text("")
     assert read_curve(log, "a") is None
+
+
+def test_the_rim_of_an_instance_lies_in_it_and_is_one_pixel_wide():
+    mask = np.zeros((7, 8), bool)
+    mask[1:6, 2:7] = True
+    one = Instances(mask[None], np.array([0]), np.array([0.9]), np.array([False]))
+    inner = np.zeros_like(mask)
+    inner[2:5, 3:6] = True
+    assert (outlines(one) == (mask & ~inner)).all()
+
+
+def test_segments_are_outlined_on_both_sides_of_their_border_and_label_maps_are_not():
+    ids = np.repeat(np.int32([[1, 1, 1, 2, 2, 2]]), 3, axis=0)
+    assert (
+        outlines(Panoptic(ids, (Segment(1, 0), Segment(2, 0)))).tolist() == [[False] * 2 + [True] * 2 + [False] * 2] * 3
+    )
+    assert outlines(SemanticMap(ids.astype(np.uint8))) is None

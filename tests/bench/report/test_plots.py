@@ -46,7 +46,8 @@ def sheet_row(image_id, height, width, models, name="model"):
     truth = ((rows // 9 + columns // 7) % 5).astype(np.uint8)
     truth[:4] = 255
     image = np.dstack([truth * 40, rows.astype(np.uint8), columns.astype(np.uint8)])
-    return plots.SheetRow(image_id, image, truth, [(f"{name}_{m}", np.roll(truth, m, 1)) for m in range(models)])
+    tiles = [(f"{name}_{m}", plots.Tile(np.roll(truth, m, 1))) for m in range(models)]
+    return plots.SheetRow(image_id, image, plots.Tile(truth), tiles)
 
 
 def sheet_rows(models, name="model"):
@@ -233,15 +234,23 @@ def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
     row = sheet_row("a", 64, 64, 1)
     painted = _contact_sheet._painted(row.truth, CLASSES)
     for label, spec in enumerate(CLASSES):
-        assert (painted[row.truth == label] == spec.colour).all()
-    void = {tuple(rgb) for rgb in painted[row.truth == 255].tolist()}
+        assert (painted[row.truth.labels == label] == spec.colour).all()
+    void = {tuple(rgb) for rgb in painted[row.truth.labels == 255].tolist()}
     assert void == {(255, 255, 255), (150, 150, 150)}
 
 
 def test_a_white_class_has_no_stripes():
     white = ClassSpec(name="white", colour=(255, 255, 255))
-    painted = _contact_sheet._painted(np.zeros((40, 40), np.uint8), [white])
+    painted = _contact_sheet._painted(plots.Tile(np.zeros((40, 40), np.uint8)), [white])
     assert (painted == 255).all()
+
+
+def test_outlines_are_drawn_dark_over_the_colours():
+    rim = np.zeros((40, 40), bool)
+    rim[5, 5:9] = True
+    painted = _contact_sheet._painted(plots.Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
+    assert (painted[rim] == _contact_sheet.OUTLINE).all()
+    assert (painted[~rim] == CLASSES[0].colour).all()
 
 
 def test_a_missing_prediction_is_told_in_its_tile():

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.predictions import Instances, Panoptic, Segment
+from bench.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records import ClassSpec
-from bench.score.reduce import background_class, semantic_from, semantic_from_instances, semantic_from_panoptic
+from bench.score.reduce import (
+    RULES,
+    background_class,
+    instances_from_panoptic,
+    reaches,
+    reduced,
+    semantic_from,
+    semantic_from_instances,
+    semantic_from_panoptic,
+)
 
 
 def instances(*painted: tuple[str, int, float]) -> Instances:
@@ -61,3 +70,46 @@ def test_instances_lie_on_the_class_called_background_or_on_none():
     assert background_class((sky, background)) == 1
     assert semantic_from(found, (sky, background)).labels.tolist() == [[0, 1, 1]]
     assert semantic_from(found, (sky, sky)).labels.tolist() == [[0, 255, 255]]
+
+
+THING_AND_STUFF = (ClassSpec(name="sky", colour=(0, 0, 0)), ClassSpec(name="disc", is_thing=True, colour=(9, 9, 9)))
+
+
+def test_thing_segments_become_instances_and_stuff_does_not():
+    segments = (Segment(3, 1, score=0.7), Segment(5, 0), Segment(9, 1, crowd=True))
+    panoptic = Panoptic(np.int32([[3, 3, 5], [9, 0, 5]]), segments)
+    found = instances_from_panoptic(panoptic, THING_AND_STUFF)
+    assert found.masks.astype(int).tolist() == [[[1, 1, 0], [0, 0, 0]], [[0, 0, 0], [1, 0, 0]]]
+    assert found.class_ids.tolist() == [1, 1]
+    assert found.scores.tolist() == [0.7, 1.0]
+    assert found.crowd.tolist() == [False, True]
+
+
+def test_a_panoptic_map_without_things_has_no_instances_of_its_size():
+    found = instances_from_panoptic(Panoptic(np.int32([[5, 5]]), (Segment(5, 0),)), THING_AND_STUFF)
+    assert found.masks.shape == (0, 1, 2)
+
+
+def test_every_rule_of_the_lattice_leads_to_the_form_it_names():
+    panoptic = Panoptic(np.int32([[5, 3]]), (Segment(5, 0), Segment(3, 1)))
+    natives = {"panoptic": panoptic, "instance": instances_from_panoptic(panoptic, THING_AND_STUFF)}
+    types = {"semantic": SemanticMap, "instance": Instances}
+    for native, kind in RULES:
+        assert isinstance(reduced(natives[native], kind, THING_AND_STUFF), types[kind])
+        assert reaches(native, kind)
+
+
+def test_nothing_is_made_up_on_the_way_back():
+    assert not reaches("semantic", "instance")
+    assert not reaches("instance", "panoptic")
+    with pytest.raises(BenchError, match="cannot be reduced to a panoptic"):
+        reduced(SemanticMap(np.zeros((1, 1), np.uint8)), "panoptic", THING_AND_STUFF)
+
+
+def test_both_ways_from_panoptic_to_semantic_agree_on_things():
+    random = np.random.default_rng(0)
+    ids = random.integers(1, 6, (9, 7)).astype(np.int32)
+    panoptic = Panoptic(ids, tuple(Segment(int(i), int(i) % 2) for i in np.unique(ids)))
+    direct = semantic_from_panoptic(panoptic).labels
+    detour = semantic_from(instances_from_panoptic(panoptic, THING_AND_STUFF), THING_AND_STUFF).labels
+    assert ((direct == 1) == (detour == 1)).all()

@@ -12,7 +12,8 @@ from bench.errors import BenchError, ShapeError, StoreError
 from bench.plugins import load_metric
 from bench.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records import Case, ClassSpec, DatasetSpec, Measurement, ModelSpec, Target, TaskSpec, Timeouts
-from bench.score.scoring import load_statistics, save_statistics, score_case
+from bench.score.scoring import score_case
+from bench.score.statistics import load_statistics, save_statistics
 
 CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("background", "disc", "ring"))
 
@@ -84,7 +85,7 @@ def test_scores_of_stored_predictions_equal_scores_of_the_arrays(tmp_path):
     with_mistakes(dataset, tmp_path)
     scored = score(dataset, tmp_path)
     assert [s.metric for s in scored.scores.scores] == ["mean_iou", "boundary_iou", "dice"]
-    assert scored.image_ids == tuple(dataset.truths)
+    assert scored.statistics.image_ids == tuple(dataset.truths)
     # the oracle: intersections and unions over all pixels of all images at once
     random = np.random.default_rng(1)
     true = np.stack([t.semantic.labels for t in dataset.truths.values()])
@@ -101,7 +102,7 @@ def test_metrics_with_the_same_statistic_share_one_stack(tmp_path):
     dataset = drawn(3)
     with_mistakes(dataset, tmp_path)
     scored = score(dataset, tmp_path, ("mean_iou", "dice", "recall", "boundary_iou"))
-    assert {name: (stack.shape, stack.dtype) for name, stack in scored.statistics.items()} == {
+    assert {name: (stack.shape, stack.dtype) for name, stack in scored.statistics.arrays.items()} == {
         "confusion": ((3, 3, 4), np.int64),
         "boundary": ((3, 3, 2), np.int64),
     }
@@ -112,7 +113,7 @@ def test_only_the_images_of_the_case_are_scored_and_their_progress_is_told(tmp_p
     with_mistakes(dataset, tmp_path)
     told = []
     scored = score(dataset, tmp_path, max_images=4, progress=lambda done, total: told.append((done, total)))
-    assert scored.image_ids == tuple(dataset.truths)[:4]
+    assert scored.statistics.image_ids == tuple(dataset.truths)[:4]
     assert scored.scores.scores[0].images == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
@@ -160,6 +161,20 @@ def test_instances_are_scored_as_a_semantic_map_and_the_score_says_so(tmp_path):
     assert "score of at least 0.5" in scored.scores.scores[0].definition
 
 
+def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for_it(tmp_path):
+    dataset = drawn(3)
+    for image_id, truth in dataset.truths.items():
+        labels = truth.semantic.labels
+        masks = np.stack([labels == 1, labels == 2, labels == 0])
+        # right, but unsure of class 2; the third is wrong and less sure still
+        guess = Instances(masks, np.array([1, 2, 1]), np.array([0.9, 0.3, 0.2]), np.zeros(3, bool))
+        save_prediction(guess, tmp_path, image_id)
+    found = score(dataset, tmp_path, ("mean_iou",), kind="instance").scores.scores[0]
+    assert found.value < 1
+    assert found.dialects["best_tau_oracle"] == 1.0
+    assert found.parts["tau_of_best_tau_oracle"] == 0.25  # the lowest of the grid above 0.2
+
+
 def test_panoptic_maps_are_scored_as_a_semantic_map(tmp_path):
     labels = np.uint8([[0, 0, 1], [2, 2, 1]])
     dataset = Drawn({"a": Truth(SemanticMap(labels))})
@@ -174,16 +189,16 @@ def test_statistics_come_back_from_disk_as_they_were(tmp_path):
     dataset = drawn(3)
     with_mistakes(dataset, tmp_path / "predictions")
     scored = score(dataset, tmp_path / "predictions")
-    save_statistics(scored, tmp_path / "new" / "case.npz")
+    save_statistics(scored.statistics, tmp_path / "new" / "case.npz")
     stored = load_statistics(tmp_path / "new" / "case.npz")
-    assert stored.image_ids == scored.image_ids
-    assert stored.stacks.keys() == scored.statistics.keys()
-    for name, stack in scored.statistics.items():
-        assert stored.stacks[name].dtype == np.int64
-        np.testing.assert_array_equal(stored.stacks[name], stack)
+    assert stored.image_ids == scored.statistics.image_ids
+    assert stored.arrays.keys() == scored.statistics.arrays.keys()
+    for name, stack in scored.statistics.arrays.items():
+        assert stored.arrays[name].dtype == np.int64
+        np.testing.assert_array_equal(stored.arrays[name], stack)
     # and give the same scores again
     metric = load_metric("mean_iou")
-    assert metric.score(stored.stacks["confusion"], CLASSES, seed=0) == scored.scores.scores[0]
+    assert metric.score(stored.arrays["confusion"], CLASSES, seed=0) == scored.scores.scores[0]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "not an archive"])
@@ -191,7 +206,7 @@ def test_a_damaged_statistics_file_says_how_to_mend_it(tmp_path, damage):
     dataset = drawn(3)
     with_mistakes(dataset, tmp_path)
     file = tmp_path / "case.npz"
-    save_statistics(score(dataset, tmp_path), file)
+    save_statistics(score(dataset, tmp_path).statistics, file)
     if damage == "missing":
         file.unlink()
     else:

@@ -8,7 +8,7 @@ import pytest
 from bench.errors import BenchError
 from bench.plugins import load_metric
 from bench.records import ClassSpec
-from bench.score.scoring import Statistics
+from bench.score.statistics import Statistics
 from bench.stats.compare import latency_ratio, paired_difference
 
 CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("a", "b"))
@@ -33,7 +33,7 @@ def test_a_small_steady_gain_is_significant_although_images_differ_widely():
     assert found.significant
     assert found.probability == 1.0
     # unpaired, the two intervals overlap almost entirely
-    alone = [ACCURACY.score(s.stacks["confusion"], CLASSES, seed=0) for s in (a, b)]
+    alone = [ACCURACY.score(s.arrays["confusion"], CLASSES, seed=0) for s in (a, b)]
     assert alone[0].low < alone[1].high
 
 
