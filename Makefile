@@ -3,6 +3,7 @@
 #   make run                      install, run suites/semantic.yaml, print the table
 #   make test                     lint, types and every test in the same environment
 #   make install                  only the environment
+#   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
 #   make clean                    remove the environment and caches; results stay
 #
 # TORCH_BACKEND picks another torch build, for example TORCH_BACKEND=cpu, cu126 or auto (needs uv).
@@ -14,9 +15,16 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,brain,dev]"
+PINNED := -c constraints.txt -e ".[torch,brain,detectron2,ultralytics,dev]"
 
-.PHONY: run test install lint types clean
+# Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
+# its compiled operators are for another Python and stay unused: what needs them is refused by name.
+DETECTRON2 := sal-detectron2==0.7.2
+DETECTRON2_DIR := $(VENV)/detectron2
+DETECTRON2_FLAGS := --no-deps --only-binary=:all: --python-version 3.10 --target $(DETECTRON2_DIR) $(DETECTRON2)
+DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02b5c4e
+
+.PHONY: run test install lint types clean detectron2-upstream
 
 run: install
 	$(BIN)/bench run $(SUITE)
@@ -47,7 +55,20 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "installing pinned packages with pip, since uv could not be installed"; \
 		$(BIN)/python -m pip install -q $(PINNED); \
 	fi
+	@$(MAKE) --no-print-directory $(DETECTRON2_DIR)
 	@touch $@
+
+$(DETECTRON2_DIR):
+	@echo "installing $(DETECTRON2)"
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	if test -x "$$uv"; then "$$uv" pip install -q --python $(BIN)/python $(DETECTRON2_FLAGS); \
+	else $(BIN)/python -m pip install -q $(DETECTRON2_FLAGS); fi \
+	|| { rm -rf $@; echo "Detectron2 has no build for this machine: its models will be listed as missing" >&2; exit 0; }
+	@test ! -d $@ || echo "../../../detectron2" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/detectron2.pth
+
+detectron2-upstream: install
+	rm -rf $(DETECTRON2_DIR) $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/detectron2.pth
+	$(BIN)/python -m pip install --no-build-isolation --no-deps "$(DETECTRON2_UPSTREAM)"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
