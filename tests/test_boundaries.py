@@ -26,6 +26,7 @@ WORKER_MAY = {"numpy", "cv2", "pydantic", "pydantic_core", "bench", "adapters"}
 OPTIONAL_INSIDE = {
     "bench/datasets/brain.py": {"nibabel"},
     "bench/metrics/_confusion.py": {"numba"},
+    "bench/metrics/_panoptic.py": {"numba"},
     "bench/measure/devices.py": {"pynvml"},
     "bench/measure/environment.py": {"pynvml", "psutil"},
     "bench/measure/telemetry.py": {"pynvml", "psutil"},

@@ -43,7 +43,7 @@ def image_weights(images: int, *, seed: int, draws: int = DRAWS) -> Iterator[NDA
         yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
 
 
-def resampled_sums(statistics: NDArray[np.int64], *, seed: int) -> NDArray[np.float64]:
+def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
     """Sum the statistics of each resample of the images.
 
     Args:

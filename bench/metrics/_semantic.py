@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -190,8 +191,9 @@ def build_score(
     per_class: NDArray[np.float64] | None,
     classes: Sequence[ClassSpec],
     images: int,
-    pixels: int,
-    dialects: dict[str, float | None],
+    pixels: int | None = None,
+    dialects: Mapping[str, float | None] = MappingProxyType({}),
+    parts: Mapping[str, float | None] = MappingProxyType({}),
 ) -> Score:
     """Assemble a record; a single image has no interval, for no other image could be drawn."""
     interval = percentile_interval(draws) if images > 1 and value is not None else Interval(None, None)
@@ -210,7 +212,8 @@ def build_score(
         classes_scored=None if per_class is None else int((~np.isnan(per_class)).sum()),
         images=images,
         pixels=pixels,
-        dialects=dialects,
+        dialects=dict(dialects),
+        parts=dict(parts),
         definition=metric.definition,
     )
 

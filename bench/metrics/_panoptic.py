@@ -1,0 +1,255 @@
+"""What the panoptic metrics share: matching of segments, and panoptic quality from the matches.
+
+Two segments match if they have one class and an IoU above one half; at most one pair can, so no
+assignment problem has to be solved. Everything is counted from the areas of the pairs (true
+segment, predicted segment), gathered in one pass over the two maps, run by run.
+
+Source: Kirillov et al., Panoptic Segmentation, CVPR 2019, §4; panopticapi at 7bb4655,
+`panopticapi/evaluation.py`, whose rules for void and crowds are followed to the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics import Metric
+from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._semantic import build_score, defined
+from bench.predictions import Panoptic, Prediction
+from bench.records import ClassSpec, Score
+
+UNLISTED, VOID, FIRST = 0, 1, 2
+"""Rows of the pair counts: ids that no segment has, void, and the first segment of the list."""
+
+IOU_SUM, TRUE_POSITIVES, FALSE_POSITIVES, FALSE_NEGATIVES = range(4)
+"""Columns of the statistics of a class."""
+
+
+def as_panoptic(target: Prediction, predicted: Prediction) -> tuple[Panoptic, Panoptic]:
+    """Return both as panoptic maps (truth first); raises `ShapeError` for another form or size."""
+    if not isinstance(target, Panoptic) or not isinstance(predicted, Panoptic):
+        raise ShapeError(
+            f"a panoptic metric compares two Panoptic maps, not {type(target).__name__} and {type(predicted).__name__}"
+        )
+    if target.size != predicted.size:
+        raise ShapeError(
+            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
+            "predictions must have the original image size. See adapters/README.md, rule 4."
+        )
+    return target, predicted
+
+
+def count_pairs(target: Panoptic, predicted: Panoptic) -> NDArray[np.int64]:
+    """Count the pixels that each true segment shares with each predicted one.
+
+    Returns:
+        int64, (2 + true segments, 2 + predicted segments): rows in the order of the target's list,
+        from `FIRST` on, columns in that of the prediction's; row and column `VOID` are void.
+
+    Raises:
+        ShapeError: If a map holds an id that its list does not, or a list one twice.
+    """
+    counts = np.zeros((len(target.segments) + FIRST, len(predicted.segments) + FIRST), dtype=np.int64)
+    listed = listed_ids(target, "target"), listed_ids(predicted, "prediction")
+    if target.segment_ids.size:
+        ids = (np.ascontiguousarray(one.segment_ids).ravel() for one in (target, predicted))
+        _kernel()(*ids, *listed[0], *listed[1], counts)
+    for one, name, unlisted in ((target, "target", counts[UNLISTED]), (predicted, "prediction", counts[:, UNLISTED])):
+        if unlisted.any():
+            known = [0, *(segment.id for segment in one.segments)]
+            extra = np.setdiff1d(one.segment_ids, known)[:5].tolist()
+            raise ShapeError(f"the {name} holds segment ids {extra} that are not in its list of segments")
+    return counts
+
+
+class ListedIds(NamedTuple):
+    """Segment ids with void among them, and where each is counted.
+
+    Attributes:
+        ids: int32, ascending; the first is 0.
+        places: Row or column of each in the counts, int64.
+    """
+
+    ids: NDArray[np.int32]
+    places: NDArray[np.int64]
+
+    def dense(self, segment_ids: NDArray[np.int32]) -> NDArray[np.uint16]:
+        """Return a map of these ids with places instead, uint16, of the same shape."""
+        return self.places.astype(np.uint16)[np.searchsorted(self.ids, segment_ids)]
+
+
+def listed_ids(panoptic: Panoptic, name: str) -> ListedIds:
+    """Return the ids of a list of segments; raises `ShapeError` if one is below 1 or occurs twice."""
+    ids = np.array([segment.id for segment in panoptic.segments], dtype=np.int32)
+    if ids.min(initial=1) < 1:
+        raise ShapeError(f"the {name} lists segment id {ids.min()}; ids begin at 1, 0 is void")
+    if len(set(ids.tolist())) < len(ids):
+        raise ShapeError(f"the {name} lists a segment id twice; every segment has an id of its own")
+    order = np.argsort(ids)
+    return ListedIds(np.concatenate([np.zeros(1, dtype=np.int32), ids[order]]), np.concatenate([[VOID], order + FIRST]))
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> Callable[..., None]:
+    """Compile `_count_runs`, or load it from numba's cache where that can be written."""
+    # Imported here because it takes a second that only scoring should pay.
+    import numba
+
+    ids = numba.types.Array(numba.int32, 1, "C", readonly=True)
+    listed = (numba.int32[::1], numba.int64[::1])
+    signature = numba.void(ids, ids, *listed, *listed, numba.int64[:, ::1])
+    try:
+        compiled: Callable[..., None] = numba.njit(signature, cache=True, nogil=True)(_count_runs)
+    except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
+        compiled = numba.njit(signature, cache=False, nogil=True)(_count_runs)
+    return compiled
+
+
+def _count_runs(
+    target: NDArray[np.int32],
+    predicted: NDArray[np.int32],
+    true_ids: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    predicted_ids: NDArray[np.int32],
+    columns: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Add the pixels of two flat id maps to `counts`, a run of equal pairs at a time; compiled."""
+    start = 0
+    for i in range(1, target.size + 1):
+        if i < target.size and target[i] == target[start] and predicted[i] == predicted[start]:
+            continue
+        row = np.searchsorted(true_ids, target[start])
+        column = np.searchsorted(predicted_ids, predicted[start])
+        row_known = row < true_ids.size and true_ids[row] == target[start]
+        column_known = column < predicted_ids.size and predicted_ids[column] == predicted[start]
+        counts[rows[row] if row_known else 0, columns[column] if column_known else 0] += i - start
+        start = i
+
+
+def pair_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """IoU of each true with each predicted segment, (true, predicted); what is predicted on void is no union."""
+    shared = counts[FIRST:, FIRST:]
+    true_area = counts[FIRST:].sum(axis=1)
+    judged_area = counts[:, FIRST:].sum(axis=0) - counts[VOID, FIRST:]
+    union = true_area[:, None] + judged_area[None] - shared
+    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Classes of both lists as arrays, and which truths are crowds."""
+
+    true_class: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    predicted_class: NDArray[np.int64]
+
+
+def match(
+    target: Panoptic, predicted: Panoptic, counts: NDArray[np.int64], ious: NDArray[np.float64], *, num_classes: int
+) -> NDArray[np.float64]:
+    """Match the segments of one image and count by class.
+
+    A crowd is never matched and never missed. A prediction without a match is left out if more
+    than half of it lies on void and on the crowd of its class; of several crowds of one class, the
+    one listed last counts, as in panopticapi.
+
+    Args:
+        target, predicted: Give the classes; the latter's ids must be below `num_classes`.
+        counts: Of `count_pairs`.
+        ious: By which pairs match, shape (true segments, predicted segments).
+        num_classes: K.
+
+    Returns:
+        float64, (K, 4): sum of the IoUs of the matches, matches, false positives, false negatives.
+    """
+    sides = _Sides(
+        true_class=np.array([s.class_id for s in target.segments], dtype=np.int64),
+        crowd=np.array([s.crowd for s in target.segments], dtype=np.bool_),
+        predicted_class=np.array([s.class_id for s in predicted.segments], dtype=np.int64),
+    )
+    same_class = sides.true_class[:, None] == sides.predicted_class[None]
+    matched = same_class & ~sides.crowd[:, None] & (ious > 0.5) & (counts[FIRST:, FIRST:] > 0)
+    missed = ~sides.crowd & ~matched.any(axis=1)
+    unmatched = ~matched.any(axis=0) & ~_excused(sides, counts)
+    table = np.zeros((num_classes, 4))
+    table[:, IOU_SUM] = np.bincount(sides.true_class, (ious * matched).sum(axis=1), minlength=num_classes)
+    table[:, TRUE_POSITIVES] = np.bincount(sides.true_class[matched.any(axis=1)], minlength=num_classes)
+    table[:, FALSE_POSITIVES] = np.bincount(sides.predicted_class[unmatched], minlength=num_classes)
+    table[:, FALSE_NEGATIVES] = np.bincount(sides.true_class[missed], minlength=num_classes)
+    return table
+
+
+def _excused(sides: _Sides, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Predictions of which more than half lies on void and on the crowd of their class, (predicted segments,)."""
+    area = counts[:, FIRST:].sum(axis=0)
+    crowd_of = {int(sides.true_class[row]): FIRST + int(row) for row in np.flatnonzero(sides.crowd)}
+    rows = np.array([crowd_of.get(int(c), UNLISTED) for c in sides.predicted_class], dtype=np.int64)
+    on_crowd = counts[rows, np.arange(FIRST, FIRST + len(rows))]  # no pixel is unlisted
+    return np.asarray((counts[VOID, FIRST:] + on_crowd) > 0.5 * area)
+
+
+# --------------------------------------------------------------------------- from matches to a score
+
+
+class Quality(NamedTuple):
+    """Panoptic quality and its two factors, nan where a class occurs nowhere; shape (..., K)."""
+
+    pq: NDArray[np.float64]
+    sq: NDArray[np.float64]
+    rq: NDArray[np.float64]
+
+
+def qualities(statistics: NDArray[np.float64]) -> Quality:
+    """Quality per class from pooled statistics, shape (..., K, 4)."""
+    iou_sum, tp, fp, fn = np.moveaxis(statistics, -1, 0)
+    halves = tp + (fp + fn) / 2
+    occurs = halves > 0
+    sq = np.where(occurs, np.nan_to_num(ratio(iou_sum, tp), nan=0.0), np.nan)
+    return Quality(pq=ratio(iou_sum, halves), sq=sq, rq=ratio(tp, halves))
+
+
+def bootstrap_quality(statistics: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
+    """Mean PQ for each resample of the images, shape (draws,); statistics of shape (N, K, 4)."""
+    if not len(statistics):
+        return np.empty(0)
+    return mean_of_defined(qualities(resampled_sums(statistics, seed=seed)).pq)
+
+
+def score_quality(metric: Metric, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+    """Score the statistics of all images, shape (N, K, 4): mean PQ, its factors, things and stuff apart."""
+    quality = qualities(statistics.sum(axis=0))
+    things = np.array([spec.is_thing for spec in classes], dtype=np.bool_)
+    groups = {"": np.ones_like(things), "_things": things, "_stuff": ~things}
+    parts = {
+        f"{name}{suffix}": defined(mean_of_defined(np.where(group, values, np.nan)))
+        for suffix, group in groups.items()
+        for name, values in zip(("PQ", "SQ", "RQ"), quality, strict=True)
+    }
+    value = parts.pop("PQ")
+    return build_score(
+        metric,
+        value=value,
+        undefined_because="no segment that counts is in any target or prediction",
+        draws=bootstrap_quality(statistics, seed=seed),
+        per_class=quality.pq,
+        classes=classes,
+        images=len(statistics),
+        parts=parts,
+    )
+
+
+def check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:
+    """Raise `ShapeError` if stored statistics are of another label space."""
+    if statistics.shape[1:] != (len(classes), 4):
+        raise ShapeError(
+            f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, {len(classes)}, "
+            "4). The label space has changed: score the run again with bench score RUN"
+        )

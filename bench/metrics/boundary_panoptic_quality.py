@@ -1,0 +1,110 @@
+"""Panoptic quality that also asks for the outline: segments match by the smaller of mask and boundary IoU.
+
+What it measures:
+    As `panoptic_quality`, but a large segment with a sloppy outline no longer passes for a good one.
+
+Definition:
+    As `panoptic_quality`, with min(IoU of the segments, IoU of their boundaries) in place of the
+    IoU, both for the match and in the sum. The boundary of a segment is the segment without its
+    erosion by a square of 2d + 1 pixels, what lies outside the image counting as not in it;
+    d = max(1, round(0.02 * diagonal of the image)). Boundary pixels of a prediction on void are
+    left out of the union of boundaries as its other pixels are.
+
+When undefined:
+    As `panoptic_quality`.
+
+Differs from:
+    boundary-iou-api erodes one mask per segment; here all segments of a map are eroded at once,
+    which gives the same pixels.
+
+Source:
+    Cheng et al., Boundary IoU, CVPR 2021, §5 (Boundary PQ); boundary-iou-api at 37d2558.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics._panoptic import (
+    FIRST,
+    VOID,
+    as_panoptic,
+    bootstrap_quality,
+    check_shape,
+    count_pairs,
+    listed_ids,
+    match,
+    pair_ious,
+    score_quality,
+)
+from bench.metrics.boundary_iou import boundary_width
+from bench.predictions import Panoptic, Prediction
+from bench.records import ClassSpec, Score, TaskKind
+
+
+def segment_boundaries(dense: NDArray[np.uint16], width: int) -> NDArray[np.bool_]:
+    """Return the boundaries of all segments of a map at once, bool, (H, W).
+
+    A pixel lies on the boundary of its segment exactly if the square around it holds another
+    segment's pixel or reaches beyond the image.
+    """
+    square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
+    boundaries = np.asarray(cv2.dilate(dense, square) != cv2.erode(dense, square))
+    for rows in (boundaries, boundaries.T):
+        rows[:width] = True
+        rows[-width:] = True
+    return boundaries
+
+
+def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
+    """IoU of the boundary of each true with that of each predicted segment, (true, predicted)."""
+    width = boundary_width(target.size)
+    true_map = listed_ids(target, "target").dense(target.segment_ids)
+    predicted_map = listed_ids(predicted, "prediction").dense(predicted.segment_ids)
+    true_rim, predicted_rim = (segment_boundaries(one, width) for one in (true_map, predicted_map))
+    rows, columns = len(target.segments) + FIRST, len(predicted.segments) + FIRST
+    both = true_rim & predicted_rim
+    flat = true_map[both].astype(np.int64) * columns + predicted_map[both]
+    shared = np.bincount(flat, minlength=rows * columns).reshape(rows, columns)[FIRST:, FIRST:]
+    true_area = np.bincount(true_map[true_rim], minlength=rows)[FIRST:]
+    judged_area = np.bincount(predicted_map[predicted_rim & (true_map != VOID)], minlength=columns)[FIRST:]
+    union = true_area[:, None] + judged_area[None] - shared
+    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
+
+
+class Metric:
+    """Mean boundary panoptic quality over classes that occur."""
+
+    name = "boundary_panoptic_quality"
+    version = 1
+    label = "Boundary PQ"
+    tasks: tuple[TaskKind, ...] = ("panoptic",)
+    higher_is_better = True
+    statistic = "segment_boundary_matches"
+    definition = (
+        "panoptic quality with min(IoU, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), void and crowds "
+        "as in panopticapi"
+    )
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Sum of IoU, matches, false positives and misses of one image by class, shape (K, 4)."""
+        true_map, predicted_map = as_panoptic(target, predicted)
+        counts = count_pairs(true_map, predicted_map)
+        ious = np.minimum(pair_ious(counts), boundary_ious(true_map, predicted_map))
+        return match(true_map, predicted_map, counts, ious, num_classes=len(classes))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the statistics of all images, shape (N, K, 4)."""
+        check_shape(statistics, classes)
+        return score_quality(self, statistics, classes, seed=seed)
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, shape (draws,)."""
+        check_shape(statistics, classes)
+        return bootstrap_quality(statistics, seed=seed)
