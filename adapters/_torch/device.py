@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, suppress
 
 import cv2
 import torch
+from pydantic import JsonValue
+from torch import nn
 
 from bench.errors import Unsupported
 from bench.records import Precision
@@ -105,6 +107,18 @@ def allowed_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def describe(module: nn.Module, device: torch.device) -> dict[str, JsonValue]:
+    """Facts of a network for `bench.adapter.Adapter.describe`."""
+    parameters = list(module.parameters())
+    return {
+        "parameters": sum(p.numel() for p in parameters),
+        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "weights_bytes": sum(t.numel() * t.element_size() for t in module.state_dict().values()),
+        "device_name": device_name(device),
+        "threads": {**threads_in_effect()},
+    }
 
 
 def synchronize(device: torch.device) -> None:

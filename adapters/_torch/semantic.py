@@ -161,15 +161,7 @@ class SemanticAdapter:
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        module = self._network.module
-        parameters = list(module.parameters())
-        return {
-            "parameters": sum(p.numel() for p in parameters),
-            "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-            "weights_bytes": sum(t.numel() * t.element_size() for t in module.state_dict().values()),
-            "device_name": devices.device_name(self._device),
-            "threads": {**devices.threads_in_effect()},
-        }
+        return devices.describe(self._network.module, self._device)
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, of what it computes with, and of the adapter's packages."""

@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from pydantic import JsonValue
+from torch import Tensor, nn
 
-from adapters._torch.network import SemanticNetwork
 from bench.errors import BenchError
 
 FORMAT = 1
+
+
+class Weighted(Protocol):
+    """A network whose weights can be stored: see `adapters._torch.network.SemanticNetwork`."""
+
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def architecture(self) -> dict[str, JsonValue]: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
 
 
 def save_atomically(content: dict[str, Any], path: Path) -> None:
@@ -27,7 +38,7 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
     unfinished.replace(path)
 
 
-def save_weights(network: SemanticNetwork, state: dict[str, Tensor], path: Path) -> None:
+def save_weights(network: Weighted, state: dict[str, Tensor], path: Path) -> None:
     """Write a network's weights with its architecture and classes."""
     content = {
         "format": FORMAT,
@@ -38,7 +49,7 @@ def save_weights(network: SemanticNetwork, state: dict[str, Tensor], path: Path)
     save_atomically(content, path)
 
 
-def load_weights(network: SemanticNetwork, path: Path, *, label: str) -> None:
+def load_weights(network: Weighted, path: Path, *, label: str) -> None:
     """Load weights that `save_weights` wrote, or a bare state dict of the same names and shapes.
 
     Args:

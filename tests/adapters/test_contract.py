@@ -7,14 +7,20 @@ task they are built for.
 from __future__ import annotations
 
 import json
+import os
+import random
+import warnings
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from bench.adapter import TrainingResult, predict
 from bench.errors import BenchError, Unsupported
 from bench.plugins import load_adapter
-from bench.predictions import check_prediction
+from bench.predictions import Panoptic, SemanticMap, check_prediction
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.suite.cards import card_files, resolve_model
 from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, rectangles, short_recipe
@@ -81,6 +87,36 @@ def checked(adapter, sizes, task):
     return [prediction.content_hash() for prediction in found]
 
 
+def agree(one, other):
+    """Equal but for what the order of floating-point sums can move: a pixel in a thousand, a score by 1e-4."""
+    if isinstance(one, SemanticMap):
+        return (one.labels == other.labels).mean() >= 0.999
+    if isinstance(one, Panoptic):
+        return (one.segment_ids == other.segment_ids).mean() >= 0.999
+    if one.masks.shape != other.masks.shape or (one.class_ids != other.class_ids).any():
+        return False
+    return np.allclose(one.scores, other.scores, atol=1e-4) and (one.masks == other.masks).mean() >= 0.999
+
+
+def process_state():
+    """What one framework could change for the next."""
+    return {
+        "torch threads": torch.get_num_threads(),
+        "OpenCV threads": cv2.getNumThreads(),
+        "environment": dict(os.environ),
+        "default dtype": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch generator": torch.get_rng_state().tolist(),
+        "NumPy generator": np.random.get_state()[1].tolist(),
+        "Python generator": random.getstate(),
+        "print options": {k: v for k, v in np.get_printoptions().items() if k != "formatter"},
+        "torch.save": torch.save,
+        "warning filters": list(warnings.filters),
+        "working folder": Path.cwd(),
+    }
+
+
 @EVERY_CARD
 def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(card, options, task):
     checked(built(card, options, task), MIXED, task)
@@ -103,6 +139,35 @@ def test_the_same_images_get_the_same_answer_again_and_from_another_build(card, 
     answer = checked(first, MIXED, task)
     assert checked(first, MIXED, task) == answer
     assert checked(second, MIXED, task) == answer
+
+
+@ONE_PER_ADAPTER
+def test_an_image_is_answered_alike_alone_and_in_a_batch(card, options, task, training):
+    adapter, data = trained(training, card, options, task), scenes(task)
+    pictures = [data.train.image(i) for i in range(4)]
+    together = predict(adapter, pictures)
+    for picture, in_batch in zip(pictures, together, strict=True):
+        assert agree(predict(adapter, [picture])[0], in_batch)
+
+
+@ONE_PER_ADAPTER
+def test_the_stages_one_by_one_give_what_predict_gives(card, options, task, training):
+    adapter = trained(training, card, options, task)
+    pictures = images(MIXED)
+    raw = adapter.infer(adapter.preprocess(pictures))
+    adapter.synchronize()
+    by_stage = adapter.postprocess(raw, [Size(*picture.shape[:2]) for picture in pictures])
+    assert [p.content_hash() for p in by_stage] == [p.content_hash() for p in predict(adapter, pictures)]
+
+
+@ONE_PER_ADAPTER
+def test_the_process_is_left_as_it_was(card, options, task, training):
+    trained(training, card, options, task)  # what only a first import does is not repeated below
+    before = process_state()
+    adapter = trained(training, card, options, task)
+    predict(adapter, images(MIXED))
+    assert process_state() == before
+    assert adapter.describe()["threads"]["torch"] == torch.get_num_threads() == 1
 
 
 @ONE_PER_ADAPTER

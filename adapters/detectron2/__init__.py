@@ -1,0 +1,1 @@
+"""Detectron2 behind the common contract; `import detectron2` in here is the framework."""

@@ -1,0 +1,207 @@
+"""From a card's options to a Detectron2 configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detectron2 import model_zoo
+from detectron2.config import CfgNode, get_cfg
+from detectron2.projects.deeplab import add_deeplab_config
+
+from adapters.detectron2.labels import LabelSpace
+from adapters.detectron2.options import Detectron2Options
+from bench.errors import BenchError, Unsupported, did_you_mean
+from bench.records import IGNORE_LABEL
+
+BGR_MEAN = [103.53, 116.28, 123.675]
+BGR_STD = [57.375, 57.12, 58.395]
+"""Of ImageNet, BGR, in 0-255; the scale at which weights from scratch train well."""
+
+PYRAMID = ["p2", "p3", "p4", "p5"]
+STAGES = ["res2", "res3", "res4", "res5"]
+
+
+def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, device: str, compiled: bool) -> CfgNode:
+    """Return the configuration of a card, frozen.
+
+    Args:
+        options: Of the card.
+        labels: Gives the number of classes of each head.
+        label: Of the model, for messages.
+        device: As torch names it.
+        compiled: Whether Detectron2's compiled operators can be used here.
+
+    Raises:
+        BenchError: If the zoo has no such file or an override is wrong.
+        Unsupported: If the model needs compiled operators that are not here.
+    """
+    cfg = get_cfg()
+    add_deeplab_config(cfg)
+    if options.config is not None:
+        _merge_zoo_file(cfg, options.config, label)
+    else:
+        _small(cfg, options)
+    _task(cfg, options, labels)
+    cfg.MODEL.DEVICE = device
+    cfg.MODEL.WEIGHTS = ""
+    _override(cfg, options.overrides, label)
+    if not compiled:
+        _refuse_compiled(cfg, label)
+    cfg.freeze()
+    return cfg
+
+
+def _merge_zoo_file(cfg: CfgNode, name: str, label: str) -> None:
+    try:
+        path = model_zoo.get_config_file(name)
+    except RuntimeError:
+        raise BenchError(
+            f"{label}: option 'config': Detectron2's model zoo has no file {name!r}; give one such as "
+            "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
+        ) from None
+    cfg.merge_from_file(path)
+
+
+def _small(cfg: CfgNode, options: Detectron2Options) -> None:
+    """A network from scratch: normalisation that learns, nothing frozen, input scaled to about one."""
+    model = cfg.MODEL
+    cfg.INPUT.FORMAT = "BGR"
+    model.PIXEL_MEAN, model.PIXEL_STD = BGR_MEAN, BGR_STD
+    model.BACKBONE.FREEZE_AT = 0
+    resnet = model.RESNETS
+    resnet.DEPTH, resnet.NORM = options.backbone_depth, options.norm
+    resnet.STRIDE_IN_1X1, resnet.STEM_TYPE = False, "basic"
+    if options.backbone_depth in (18, 34):
+        resnet.RES2_OUT_CHANNELS = 64
+    _ARCHITECTURES[options.architecture](cfg, options)
+
+
+def _fcn(cfg: CfgNode, options: Detectron2Options) -> None:
+    cfg.MODEL.META_ARCHITECTURE = "SemanticSegmentor"
+    cfg.MODEL.BACKBONE.NAME = "build_resnet_backbone"
+    finest = {32: 3, 16: 2, 8: 1}[options.stride]
+    cfg.MODEL.RESNETS.OUT_FEATURES = STAGES[finest:]
+    head = cfg.MODEL.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES = "FCNHead", STAGES[finest:]
+    head.CONVS_DIM, head.NORM, head.COMMON_STRIDE = options.head_channels, options.norm, options.stride
+
+
+def _semantic_fpn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _pyramid(cfg, options)
+    cfg.MODEL.META_ARCHITECTURE = "SemanticSegmentor"
+    _pyramid_head(cfg, options)
+
+
+def _deeplabv3plus(cfg: CfgNode, options: Detectron2Options) -> None:
+    """Atrous pooling at stride 16, as in the paper.
+
+    A ResNet-50 gets there by dilating its last stage. Detectron2 does not dilate basic blocks, so a
+    ResNet-18 or -34 ends with its fourth stage; at stride 32 the pooling of a small image would see
+    a map of four by four.
+    """
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "SemanticSegmentor"
+    model.BACKBONE.NAME = "build_resnet_backbone"
+    deepest = "res4" if options.backbone_depth in (18, 34) else "res5"
+    model.RESNETS.RES5_DILATION = 1 if deepest == "res4" else 2
+    model.RESNETS.OUT_FEATURES = ["res2", deepest]
+    head = model.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES, head.COMMON_STRIDE = "DeepLabV3PlusHead", ["res2", deepest], 4
+    head.PROJECT_CHANNELS, head.ASPP_CHANNELS, head.CONVS_DIM = [32], options.aspp_channels, options.head_channels
+    head.ASPP_DILATIONS, head.ASPP_DROPOUT, head.NORM = options.aspp_dilations, 0.1, options.norm
+    head.LOSS_TYPE = "cross_entropy"
+
+
+def _mask_rcnn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _pyramid(cfg, options)
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "GeneralizedRCNN"
+    model.MASK_ON = True
+    model.ANCHOR_GENERATOR.SIZES = [[size] for size in options.anchor_sizes]
+    model.ANCHOR_GENERATOR.ASPECT_RATIOS = [options.anchor_ratios]
+    rpn = model.RPN
+    rpn.IN_FEATURES, rpn.BATCH_SIZE_PER_IMAGE = [*PYRAMID, "p6"], options.rpn_batch
+    rpn.PRE_NMS_TOPK_TRAIN, rpn.PRE_NMS_TOPK_TEST = 2 * options.proposals_train, 2 * options.proposals_test
+    rpn.POST_NMS_TOPK_TRAIN, rpn.POST_NMS_TOPK_TEST = options.proposals_train, options.proposals_test
+    heads = model.ROI_HEADS
+    heads.NAME, heads.IN_FEATURES, heads.BATCH_SIZE_PER_IMAGE = "StandardROIHeads", PYRAMID, options.roi_batch
+    box = model.ROI_BOX_HEAD
+    box.NAME, box.NUM_FC, box.FC_DIM, box.POOLER_RESOLUTION = "FastRCNNConvFCHead", 2, options.box_head_channels, 7
+    mask = model.ROI_MASK_HEAD
+    mask.NAME, mask.NUM_CONV, mask.CONV_DIM = "MaskRCNNConvUpsampleHead", 2, options.mask_head_channels
+    mask.POOLER_RESOLUTION = 14
+
+
+def _panoptic_fpn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _mask_rcnn(cfg, options)
+    cfg.MODEL.META_ARCHITECTURE = "PanopticFPN"
+    _pyramid_head(cfg, options)
+
+
+def _pyramid(cfg: CfgNode, options: Detectron2Options) -> None:
+    cfg.MODEL.BACKBONE.NAME = "build_resnet_fpn_backbone"
+    cfg.MODEL.RESNETS.OUT_FEATURES = STAGES
+    fpn = cfg.MODEL.FPN
+    fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM = STAGES, options.fpn_channels, options.norm
+
+
+def _pyramid_head(cfg: CfgNode, options: Detectron2Options) -> None:
+    head = cfg.MODEL.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES = "SemSegFPNHead", PYRAMID
+    head.CONVS_DIM, head.NORM, head.COMMON_STRIDE, head.LOSS_WEIGHT = options.head_channels, options.norm, 4, 1.0
+
+
+_ARCHITECTURES = {
+    "fcn": _fcn,
+    "semantic_fpn": _semantic_fpn,
+    "deeplabv3plus": _deeplabv3plus,
+    "mask_rcnn": _mask_rcnn,
+    "panoptic_fpn": _panoptic_fpn,
+}
+
+
+def _task(cfg: CfgNode, options: Detectron2Options, labels: LabelSpace) -> None:
+    """What the task and the evaluation decide, whatever the configuration came from."""
+    model = cfg.MODEL
+    model.SEM_SEG_HEAD.NUM_CLASSES, model.SEM_SEG_HEAD.IGNORE_VALUE = len(labels.semantic), IGNORE_LABEL
+    model.ROI_HEADS.NUM_CLASSES, model.ROI_HEADS.SCORE_THRESH_TEST = len(labels.things), options.score_threshold
+    cfg.TEST.DETECTIONS_PER_IMAGE = options.detections
+    combine = model.PANOPTIC_FPN.COMBINE
+    combine.OVERLAP_THRESH, combine.STUFF_AREA_LIMIT = options.combine_overlap, options.combine_stuff_area
+    combine.INSTANCES_CONFIDENCE_THRESH = options.combine_score
+
+
+def _override(cfg: CfgNode, overrides: dict[str, Any], label: str) -> None:
+    for key, value in overrides.items():
+        try:
+            cfg.merge_from_list([key, value])
+        except (KeyError, AssertionError):
+            raise BenchError(
+                f"{label}: option 'overrides': Detectron2's configuration has no key {key!r}."
+                f"{did_you_mean(key, _keys(cfg))}"
+            ) from None
+        except ValueError as error:
+            raise BenchError(f"{label}: option 'overrides': {key}: {error}") from None
+
+
+def _keys(node: CfgNode, prefix: str = "") -> list[str]:
+    found = []
+    for name, value in node.items():
+        found += _keys(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else [f"{prefix}{name}"]
+    return found
+
+
+def _refuse_compiled(cfg: CfgNode, label: str) -> None:
+    """Deformable and rotated operators exist only in the compiled extension."""
+    needs = {
+        "deformable convolutions (MODEL.RESNETS.DEFORM_ON_PER_STAGE)": any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE),
+        "rotated boxes (MODEL.PROPOSAL_GENERATOR.NAME)": cfg.MODEL.PROPOSAL_GENERATOR.NAME.startswith("RR"),
+        "rotated boxes (MODEL.ROI_HEADS.NAME)": cfg.MODEL.ROI_HEADS.NAME.startswith("RR"),
+        "rotated anchors (MODEL.ANCHOR_GENERATOR.NAME)": cfg.MODEL.ANCHOR_GENERATOR.NAME.startswith("Rotated"),
+    }
+    for what, needed in needs.items():
+        if needed:
+            raise Unsupported(
+                f"{label} needs {what}, an operator of detectron2._C, which is not here; build Detectron2 from source "
+                "with: make detectron2-upstream"
+            )

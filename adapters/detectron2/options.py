@@ -1,0 +1,87 @@
+"""What a card or a suite may set about a Detectron2 model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from adapters._torch.options import Options
+from bench.records import TaskKind
+
+ARCHITECTURES: dict[str, TaskKind] = {
+    "fcn": "semantic",
+    "semantic_fpn": "semantic",
+    "deeplabv3plus": "semantic",
+    "mask_rcnn": "instance",
+    "panoptic_fpn": "panoptic",
+}
+"""Architecture -> the form of its native prediction."""
+
+
+class Detectron2Options(Options):
+    """Options of a card.
+
+    Attributes:
+        architecture: What is built.
+        config: A file of Detectron2's model zoo to start from, for example
+            `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`; without one a small network that
+            trains from scratch. Its classes become the task's.
+        overrides: Detectron2 configuration keys, applied last: `{MODEL.RPN.NMS_THRESH: 0.8}`.
+        backbone_depth: Layers of the ResNet.
+        norm: Of backbone, pyramid and heads; an empty string is none.
+        stride: `fcn`: of the finest score map: 32, 16 or 8 as in FCN-32s, -16s and -8s.
+        fpn_channels: Of the feature pyramid.
+        head_channels: Of the convolutions of the semantic head.
+        aspp_channels, aspp_dilations: `deeplabv3plus`.
+        anchor_sizes: Side of the anchors on each pyramid level, pixels of the network's input.
+        anchor_ratios: Height over width of the anchors.
+        rpn_batch, roi_batch: Sampled anchors and proposals per training image.
+        proposals_train, proposals_test: Kept after the proposals' NMS.
+        box_head_channels, mask_head_channels: Widths of the two heads.
+        score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of them.
+        detections: Largest number of instances per image.
+        combine_overlap, combine_stuff_area, combine_score: `panoptic_fpn`: an instance that lies by
+            more than this share on surer ones is dropped; stuff of fewer pixels of the original
+            image is; an instance below this score is. They decide the PQ: they stand in every record.
+        short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`.
+        clip_gradients: Largest norm of all gradients together; None does not clip.
+    """
+
+    architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn"]
+    config: str | None = None
+    overrides: dict[str, JsonValue] = {}
+    backbone_depth: Literal[18, 34, 50, 101] = 18
+    norm: Literal["BN", "GN", "SyncBN", "FrozenBN", ""] = "BN"
+    stride: Literal[8, 16, 32] = 8
+    fpn_channels: int = Field(default=64, ge=1)
+    head_channels: int = Field(default=64, ge=1)
+    aspp_channels: int = Field(default=128, ge=1)
+    aspp_dilations: list[int] = Field(default=[2, 4, 6], min_length=3, max_length=3)
+    anchor_sizes: list[int] = Field(default=[8, 16, 32, 64, 96], min_length=5, max_length=5)
+    anchor_ratios: list[float] = [1.0]
+    rpn_batch: int = Field(default=64, ge=1)
+    roi_batch: int = Field(default=32, ge=1)
+    proposals_train: int = Field(default=200, ge=1)
+    proposals_test: int = Field(default=60, ge=1)
+    box_head_channels: int = Field(default=256, ge=1)
+    mask_head_channels: int = Field(default=64, ge=1)
+    score_threshold: float = Field(default=0.001, ge=0, le=1)
+    detections: int = Field(default=100, ge=1)
+    combine_overlap: float = Field(default=0.5, ge=0, le=1)
+    combine_stuff_area: int = Field(default=64, ge=0)
+    combine_score: float = Field(default=0.3, ge=0, le=1)
+    short_edge: int | None = Field(default=None, ge=1)
+    max_size: int = Field(default=1333, ge=1)
+    clip_gradients: float | None = Field(default=5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _size_is_small_enough(self) -> Detectron2Options:
+        if self.short_edge is not None and self.short_edge > self.max_size:
+            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
+        return self
+
+    @property
+    def task(self) -> TaskKind:
+        """Form of the native prediction."""
+        return ARCHITECTURES[self.architecture]

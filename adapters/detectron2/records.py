@@ -1,0 +1,133 @@
+"""The harness's training records as Detectron2's networks take them; nothing is registered anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.structures import BitMasks, Boxes
+from detectron2.structures import Instances as TrueInstances
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adapters._torch.augment import epoch_flips, epoch_order
+from adapters._torch.images import resize_image, resize_labels
+from adapters.detectron2.labels import LabelSpace
+from bench.adapter import Split
+from bench.predictions import Instances, Panoptic, RgbImage
+from bench.records import Size, TaskKind
+
+Record = dict[str, Any]
+"""`image` uint8 (3, H, W) in the network's channel order; `sem_seg` int64 (H, W), 255 = void, and
+`instances` with boxes, classes and masks, where the network is trained on them."""
+
+
+class TrainingRecords:
+    """A split, decoded and resized once, so that the training clock does not pay for it.
+
+    Crowds are left out of the instances, as in Detectron2's own mapper: they outline no object.
+    """
+
+    def __init__(self, split: Split, kind: TaskKind, labels: LabelSpace, *, size: Size | None, bgr: bool) -> None:
+        self._kind, self._labels, self._size, self._bgr = kind, labels, size, bgr
+        self._records = [self._record(split, index) for index in range(len(split))]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        return self._records[index]
+
+    def _record(self, split: Split, index: int) -> Record:
+        record: Record = {"image": self._pixels(split.image(index))}
+        if self._kind != "instance":
+            numbers = self._labels.semantic_numbers(split.semantic(index))
+            record["sem_seg"] = torch.from_numpy(resize_labels(numbers, self._size).astype(np.int64))
+        if self._kind != "semantic":
+            record["instances"] = self._instances(split.truth(index))
+        return record
+
+    def _pixels(self, image: RgbImage) -> Tensor:
+        resized = resize_image(image, self._size)
+        return torch.from_numpy(np.array((resized[..., ::-1] if self._bgr else resized).transpose(2, 0, 1)))
+
+    def _instances(self, truth: object) -> TrueInstances:
+        if isinstance(truth, Panoptic):
+            things = [s for s in truth.segments if s.class_id in self._labels.things and not s.crowd]
+            masks = np.stack([truth.segment_ids == s.id for s in things]) if things else None
+            class_ids = np.array([s.class_id for s in things], dtype=np.int64)
+        elif isinstance(truth, Instances):
+            masks, class_ids = truth.masks[~truth.crowd], truth.class_ids[~truth.crowd]
+        else:
+            raise TypeError(f"instances cannot be taken from a {type(truth).__name__}")
+        size = self._size or (truth.size if isinstance(truth, Panoptic | Instances) else Size(1, 1))
+        return true_instances(masks, self._labels.thing_numbers(class_ids), size)
+
+
+def true_instances(masks: NDArray[np.bool_] | None, numbers: NDArray[np.int64], size: Size) -> TrueInstances:
+    """Return masks (N, H, W), resized to `size` by nearest pixel, as Detectron2's instances; empty ones are dropped."""
+    resized = [resize_labels(mask.astype(np.uint8), size) > 0 for mask in (() if masks is None else masks)]
+    kept = [i for i, mask in enumerate(resized) if mask.any()]
+    found = TrueInstances(tuple(size))
+    stack = np.stack([resized[i] for i in kept]) if kept else np.zeros((0, *size), dtype=np.bool_)
+    boxes = [_box(stack[i]) for i in range(len(kept))]
+    found.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    found.gt_classes = torch.from_numpy(numbers[kept].astype(np.int64))
+    found.gt_masks = BitMasks(torch.from_numpy(stack))
+    return found
+
+
+def _box(mask: NDArray[np.bool_]) -> list[float]:
+    """Corners (x0, y0, x1, y1) of a mask, the far ones just beyond its last pixels."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return [float(left), float(top), float(left + width), float(top + height)]
+
+
+class TrainingBatches:
+    """Endless batches; the batch of a step is a pure function of the seed and the step.
+
+    As `adapters._torch.data.TrainingBatches`: an epoch is a seeded permutation cut into whole
+    batches, and what is left over waits for the next.
+    """
+
+    def __init__(self, records: TrainingRecords, *, batch_size: int, seed: int, flip: bool) -> None:
+        self._records, self._seed, self._flip = records, seed, flip
+        self.batch_size = min(batch_size, len(records))
+        self.steps_per_epoch = len(records) // self.batch_size
+        self.first_step = 0
+
+    def __iter__(self) -> Iterator[list[Record]]:
+        step = self.first_step
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def batch(self, step: int) -> list[Record]:
+        """Records of a step, counted from 0."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        count = len(self._records)
+        order = epoch_order(seed=self._seed, epoch=epoch, count=count)
+        flips = epoch_flips(seed=self._seed, epoch=epoch, count=count)
+        chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
+        return [mirrored(self._records[i]) if self._flip and flips[i] else self._records[i] for i in chosen]
+
+
+def mirrored(record: Record) -> Record:
+    """Return a record mirrored left-right."""
+    flipped: Record = {"image": record["image"].flip(-1)}
+    if "sem_seg" in record:
+        flipped["sem_seg"] = record["sem_seg"].flip(-1)
+    if "instances" in record:
+        truth: TrueInstances = record["instances"]
+        width = truth.image_size[1]
+        x0, y0, x1, y1 = truth.gt_boxes.tensor.unbind(dim=1)
+        flipped["instances"] = TrueInstances(
+            truth.image_size,
+            gt_boxes=Boxes(torch.stack([width - x1, y0, width - x0, y1], dim=1)),
+            gt_classes=truth.gt_classes,
+            gt_masks=BitMasks(truth.gt_masks.tensor.flip(-1)),
+        )
+    return flipped

@@ -1,0 +1,300 @@
+"""The harness's recipe on Detectron2's own trainer.
+
+`SimpleTrainer` (`AMPTrainer` for fp16) owns the loop, the losses and the step; a hook counts, sets
+the learning rate, validates, saves and stops. Nothing is registered in the framework's catalogues.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from detectron2.engine import HookBase
+from detectron2.engine.train_loop import AMPTrainer, SimpleTrainer
+from torch import Tensor, nn
+
+from adapters._torch import device as devices
+from adapters._torch.clock import TrainingClock
+from adapters._torch.validation import mean_iou
+from adapters._torch.weights import save_atomically, save_weights
+from adapters.detectron2.labels import LabelSpace
+from adapters.detectron2.options import Detectron2Options
+from adapters.detectron2.records import TrainingBatches, TrainingRecords
+from adapters.detectron2.stages import SemanticStages, normalised
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.errors import BenchError
+from bench.predictions import SemanticMap
+from bench.records import IGNORE_LABEL, Recipe, Size, as_json_dict, digest
+
+if TYPE_CHECKING:
+    from adapters.detectron2.adapter import Detectron2Network
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+LAST = "last.pt"
+
+NEVER = 10**9
+"""Steps between the framework's own metrics: reading them waits for the device, and ours are reported."""
+
+
+class BudgetSpentError(BaseException):
+    """Ends the framework's loop, which would log any `Exception` as a failure."""
+
+
+def fit(
+    network: Detectron2Network,
+    options: Detectron2Options,
+    labels: LabelSpace,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+) -> TrainingResult:
+    """Train a network by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
+
+    Args:
+        network: Trained in place.
+        options: Of its card.
+        labels: Numbering of its heads.
+        data: Training and validation split.
+        recipe: The device may be `auto`.
+        out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
+        progress: Told of steps and validations.
+
+    Returns:
+        For label maps the weights with the highest `val_mean_iou`, else the last ones.
+
+    Raises:
+        Unsupported: If the device or precision cannot be had.
+        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
+            checkpoint of another training.
+    """
+    device = devices.open_device(recipe.device)
+    devices.check_precision(device, recipe.precision)
+    devices.set_threads(recipe.threads)
+    devices.apply_settings(recipe.precision, cudnn_benchmark=True, deterministic=False)
+    if len(data.train) == 0:
+        raise BenchError("the training split has no images; choose another 'train' split of the data set")
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network.module.to(device).to(memory_format=layout).train()
+    training = _Training(network, labels, data, recipe, out, progress, device)
+    training.run(options.clip_gradients)
+    return training.finish()
+
+
+class _Training:
+    """One training: the framework's trainer with the harness's hook."""
+
+    def __init__(
+        self,
+        network: Detectron2Network,
+        labels: LabelSpace,
+        data: TrainingData,
+        recipe: Recipe,
+        out: Path,
+        progress: Progress,
+        device: torch.device,
+    ) -> None:
+        self.network, self.recipe, self.device = network, recipe, device
+        self._data, self._labels, self._out = data, labels, out
+        bgr = getattr(network.module, "input_format", "BGR") != "RGB"
+        read = {"size": recipe.image_size, "bgr": bgr}
+        self.batches = TrainingBatches(
+            TrainingRecords(data.train, data.task.kind, labels, **read),
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            flip=recipe.flip,
+        )
+        semantic = data.task.kind == "semantic"
+        self._val = TrainingRecords(data.val, "semantic", labels, **read) if semantic else None
+        self.clock = TrainingClock(recipe, progress, self.batches.steps_per_epoch, device)
+        self.optimizer = _optimizer(network.module, recipe)
+        self._best: dict[str, Any] | None = None
+        self._validated: dict[str, float] = {}
+
+    def run(self, clip_gradients: float | None) -> None:
+        """Train until the budget is spent."""
+        if (self._out / CHECKPOINT).is_file():
+            self._read_checkpoint(self._out / CHECKPOINT)
+        self.clock.start()
+        if self.clock.spent:
+            return
+        trained = _Trained(self.network.module, self.device, self.recipe)
+        if self.recipe.precision == "fp16":
+            trainer: SimpleTrainer = _AMPTrainer(trained, self.batches, self.optimizer, gather_metric_period=NEVER)
+        else:
+            trainer = _SimpleTrainer(trained, self.batches, self.optimizer, gather_metric_period=NEVER)
+        trainer.clip_gradients = clip_gradients
+        trainer.register_hooks([_Hook(self, trained)])
+        with contextlib.suppress(BudgetSpentError):
+            trainer.train(self.clock.step, NEVER)
+
+    def after_step(self, loss: Tensor, rate: float) -> None:
+        """Count a step; validate, save and stop where it is time to."""
+        clock = self.clock
+        clock.step_done(loss, self.batches.batch_size, rate)
+        if self._val is not None and len(self._val) and clock.validation_is_due:
+            with clock.stopped():
+                self._validate(self._val)
+        if clock.checkpoint_is_due:
+            with clock.stopped():
+                self._save_checkpoint()
+        if clock.spent:
+            raise BudgetSpentError
+
+    def finish(self) -> TrainingResult:
+        """Write the weight files and say what the training came to."""
+        save_weights(self.network, self.network.module.state_dict(), self._out / LAST)
+        reported = {f"last_{name}": value for name, value in self._validated.items()}
+        if self._best is not None:
+            save_weights(self.network, self._best["weights"], self._out / BEST)
+            reported |= {**self._best["values"], "best_step": float(self._best["step"])}
+        return TrainingResult(
+            weights=self._out / (LAST if self._best is None else BEST),
+            steps=self.clock.step,
+            images=self.clock.images,
+            train_s=self.clock.train_s,
+            not_honoured=self._not_honoured(),
+            self_reported=reported,
+        )
+
+    def _not_honoured(self) -> dict[str, str]:
+        unlike = {}
+        if self.recipe.loss != "cross_entropy":
+            unlike["loss"] = "Detectron2's heads bring their own losses; semantic ones use cross-entropy"
+        if self._val is None and self.recipe.validate_every is not None:
+            unlike["validate_every"] = (
+                "its evaluators of instances want a registered data set; the last weights are kept"
+            )
+        return unlike
+
+    # ------------------------------------------------------------------ validation
+
+    def _validate(self, val: TrainingRecords) -> None:
+        values = {"val_mean_iou": score} if (score := self._mean_iou(val)) is not None else {}
+        self._validated = values
+        self.clock.validated(values)
+        if score is not None and (self._best is None or score > self._best["values"]["val_mean_iou"]):
+            state = self.network.module.state_dict()
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+            self._best = {"step": self.clock.step, "values": values, "weights": weights}
+
+    @torch.inference_mode()
+    def _mean_iou(self, val: TrainingRecords) -> float | None:
+        """Mean IoU over classes with union > 0 at the training size."""
+        module, classes = self.network.module.eval(), len(self._labels.semantic)
+        stages = SemanticStages(module, self._labels)
+        counts = np.zeros(classes**2, dtype=np.int64)
+        for record in (val[i] for i in range(len(val))):
+            images = normalised(module, [record["image"].to(self.device)])
+            with devices.autocast(self.device, self.recipe.precision):
+                raw = stages.infer(images)
+            target = record["sem_seg"].numpy()
+            (predicted,) = stages.predictions(raw, images, [Size(*target.shape)])
+            assert isinstance(predicted, SemanticMap)
+            known = target != IGNORE_LABEL
+            counts += np.bincount(target[known] * classes + predicted.labels[known], minlength=classes**2)
+        module.train()
+        return mean_iou(torch.from_numpy(counts.reshape(classes, classes)))
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _save_checkpoint(self) -> None:
+        content = {
+            "identity": self._identity(),
+            "weights": self.network.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "clock": [self.clock.step, self.clock.images, self.clock.train_s],
+            "random": torch.get_rng_state(),
+            "best": self._best,
+            "validated": self._validated,
+        }
+        save_atomically(content, self._out / CHECKPOINT)
+        self.clock.saved()
+
+    def _read_checkpoint(self, path: Path) -> None:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["identity"] != self._identity():
+            raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
+        self.network.module.load_state_dict(content["weights"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.clock.step, self.clock.images, self.clock.train_s = content["clock"]
+        self.batches.first_step = self.clock.step
+        self._best, self._validated = content["best"], content["validated"]
+        torch.set_rng_state(content["random"])
+
+    def _identity(self) -> str:
+        """What a training must share with a checkpoint to go on from it."""
+        network, data = self.network, self._data
+        sizes: list[Any] = [len(data.train), len(data.val)]
+        return digest([network.architecture, list(network.class_names), as_json_dict(self.recipe), sizes])
+
+
+class _Hook(HookBase):
+    """Where the framework's loop calls the harness."""
+
+    def __init__(self, training: _Training, trained: _Trained) -> None:
+        self._training, self._trained = training, trained
+        self._rate = 0.0
+
+    def before_step(self) -> None:
+        """Set the learning rate by the share of the budget that is spent."""
+        self._rate = self._training.clock.learning_rate
+        for group in self._training.optimizer.param_groups:
+            group["lr"] = self._rate
+
+    def after_step(self) -> None:
+        """Hand the loss on."""
+        self._training.after_step(self._trained.loss, self._rate)
+
+
+class _Trained(nn.Module):
+    """The network in the recipe's precision, remembering the sum of its losses."""
+
+    def __init__(self, module: nn.Module, device: torch.device, recipe: Recipe) -> None:
+        super().__init__()
+        self.module, self._device, self._precision = module, device, recipe.precision
+        self.loss = torch.zeros(())
+
+    def forward(self, batch: list[dict[str, Any]]) -> dict[str, Tensor]:
+        with devices.autocast(self._device, self._precision):
+            losses: dict[str, Tensor] = self.module(batch)
+        self.loss = torch.stack([loss.detach() for loss in losses.values()]).sum()
+        return losses
+
+
+class _Clips:
+    """Clips the norm of all gradients together, where the framework leaves room for it."""
+
+    clip_gradients: float | None = None
+
+    def after_backward(self) -> None:
+        if self.clip_gradients is None:
+            return
+        scaler = getattr(self, "grad_scaler", None)
+        if scaler is not None:
+            scaler.unscale_(self.optimizer)  # type: ignore[attr-defined]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_gradients)  # type: ignore[attr-defined]
+
+
+class _SimpleTrainer(_Clips, SimpleTrainer):
+    pass
+
+
+class _AMPTrainer(_Clips, AMPTrainer):
+    pass
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights = [p for p in module.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
