@@ -2,103 +2,203 @@
 
 from __future__ import annotations
 
+import platform
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from detectron2.structures import ImageList
+from pydantic import JsonValue
+from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.semantic import UNTRAINED_SEED, SemanticAdapter
+from adapters._torch.images import resize_image
+from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
-from adapters.detectron2 import COMPILED
-from adapters.detectron2.framework import framework_versions
-from adapters.detectron2.network import DetectronNetwork, make_network
-from adapters.detectron2.sizing import as_channels, sized_image
-from adapters.detectron2.stages import RawOutput, forward, predictions, to_device
-from adapters.detectron2.zoo_weights import load_zoo_weights
-from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.errors import BenchError
+from adapters.detectron2.labels import LabelSpace
+from adapters.detectron2.options import Detectron2Options
+from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.errors import BenchError, Unsupported
 from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
-OUR_SUFFIX = ".pt"
-"""Of weight files that a training here writes; those of Detectron2 end in `.pth` or `.pkl`."""
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a weight file."""
+
+MIN_SIDE = 1
 
 
-class Adapter(SemanticAdapter):
-    """Networks of Detectron2 for all three tasks; devices and facts as for other torch networks.
+@dataclass(frozen=True)
+class Detectron2Network:
+    """A network with what its weight files must share with it.
 
-    Stages are cut as `adapters.detectron2.stages` says: box NMS is part of `infer`, pasting masks
-    at the original size is part of `postprocess`.
+    Attributes:
+        module: The framework's model.
+        architecture: Stands in weight files; see `adapters._torch.weights`.
+        class_names: Of the task, by id.
     """
 
-    def __init__(self) -> None:
-        super().__init__(make_network, packages=["torchvision", "fvcore"])
+    module: nn.Module
+    architecture: dict[str, JsonValue]
+    class_names: tuple[str, ...]
+
+
+class Adapter:
+    """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
+
+    fused_stages: tuple[str, ...] = ()
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        self._options = read_options(Detectron2Options, model)
+        if task.kind != self._options.task:
+            raise Unsupported(f"{model.label} predicts {self._options.task} maps; it has no {task.kind} prediction")
+        self._labels = LabelSpace.of(task)
+        if task.kind != "semantic" and not len(self._labels.things):
+            raise Unsupported(f"{model.label} finds things; this label space has none")
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision)
+        self._check_precision(target.precision)
         devices.set_threads(target.threads)
         devices.apply_settings(
             target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
         )
         self._network = self._fresh_network(UNTRAINED_SEED)
         layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._network.module.to(memory_format=layout).eval()
+        from adapters.detectron2.stages import stages_of
 
-    def _fresh_network(self, seed: int) -> DetectronNetwork:
-        with torch.random.fork_rng(devices=[]):
+        self._stages = stages_of(task.kind, self._network.module, self._labels)
+
+    def _check_precision(self, precision: Any) -> None:
+        devices.check_precision(self._device, precision)
+        if self._device.type == "cpu" and precision != "fp32" and self._options.task != "semantic":
+            raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
+
+    def _fresh_network(self, seed: int) -> Detectron2Network:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             torch.manual_seed(seed)
-            network = make_network(self._model, self._task)
-        self._not_loaded: list[str] = []
-        source = self._weights if self._weights is not None else self._model.weights
-        if isinstance(source, Path) and source.suffix == OUR_SUFFIX:
-            load_weights(network, source, label=self._model.label)
-        elif source is not None:
-            self._not_loaded = load_zoo_weights(network.module, str(source), label=self._model.label)
+            network = self._configured_network()
+        if self._weights is not None and self._weights.suffix == ".pt":
+            load_weights(network, self._weights, label=self._model.label)
+        elif self._weights is not None or self._model.weights is not None:
+            self._load_zoo_weights(network.module, str(self._weights or self._model.weights))
         return network
 
+    def _configured_network(self) -> Detectron2Network:
+        # Imported here: the framework takes seconds to import, and only a build needs it.
+        from detectron2.modeling import build_model
+
+        import adapters.detectron2.fcn  # noqa: F401 - registers its head
+        from adapters.detectron2.config import make_config
+        from adapters.detectron2.framework import has_compiled_operators
+
+        self._config = make_config(
+            self._options,
+            self._labels,
+            label=self._model.label,
+            device=str(self._device),
+            compiled=has_compiled_operators(),
+        )
+        # Thresholds read what the network returns; weights trained with one serve any other.
+        reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients"}
+        reading |= {name for name in Detectron2Options.model_fields if name.startswith(("combine_", "proposals_"))}
+        return Detectron2Network(
+            module=build_model(self._config),
+            architecture=self._options.model_dump(exclude=reading),
+            class_names=tuple(spec.name for spec in self._task.classes),
+        )
+
+    def _load_zoo_weights(self, module: nn.Module, address: str) -> None:
+        from detectron2.checkpoint import DetectionCheckpointer
+
+        try:
+            DetectionCheckpointer(module).load(address)
+        except (AssertionError, OSError, ValueError) as error:
+            raise BenchError(
+                f"{self._model.label}: Detectron2 cannot load the weights {address!r} ({error}); give a local .pth or "
+                ".pkl file, an https address, or a detectron2:// one"
+            ) from None
+
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind, from the built weights if there were any.
+        """Train a fresh network of the built kind, from the built weights if there were any, by Detectron2's trainer.
 
         The built network stays as it is; build again with the result's weights to predict.
         """
-        # Imported here: Detectron2's engine takes seconds to import, and only a training needs it.
         from adapters.detectron2.training import fit
 
-        return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
+        return fit(self._fresh_network(recipe.seed), self._options, self._labels, data, recipe, out, progress)
 
     @torch.inference_mode()
-    def preprocess(self, images: Sequence[RgbImage]) -> ImageList:
-        """Resize, order channels, move as bytes, normalise and pad on the device."""
-        if self._not_loaded:
-            raise BenchError(
-                f"{self._model.label}: {self._weights or self._model.weights} has no weights that fit "
-                f"{', '.join(self._not_loaded[:3])}"
-                f"{' and others' if len(self._not_loaded) > 3 else ''}. "
-                "Train the model on this data set, or give weights with its classes."
-            )
-        network = self._network
-        sized = [sized_image(image, self._target.image_size, network.options) for image in images]
-        ordered = [as_channels(image, network.cfg.INPUT.FORMAT) for image in sized]
-        return to_device(network, ordered, self._device, channels_last=self._target.channels_last)
+    def preprocess(self, images: Sequence[RgbImage]) -> Any:
+        """Resize, move as bytes, reorder channels, normalise and pad on the device."""
+        from adapters.detectron2.stages import normalised
+
+        resized = [resize_image(image, self._input_size(Size(*image.shape[:2]))) for image in images]
+        return normalised(self._network.module, [self._on_device(image) for image in resized])
+
+    def _input_size(self, size: Size) -> Size | None:
+        if self._target.image_size is not None or self._options.short_edge is None:
+            return self._target.image_size
+        return short_edge_size(size, self._options.short_edge, self._options.max_size)
+
+    def _on_device(self, image: RgbImage) -> Tensor:
+        # A copy: images may be read-only, which torch does not take.
+        pixels = torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1)
+        return (pixels.flip(0) if self._config.INPUT.FORMAT == "BGR" else pixels).float()
 
     @torch.inference_mode()
-    def infer(self, batch: ImageList) -> RawOutput:
-        """Backbone and heads, with box NMS where there are boxes, in the target's precision."""
+    def infer(self, batch: Any) -> Any:
+        """Backbone and heads, the NMS of boxes included, in the target's precision."""
         with devices.autocast(self._device, self._target.precision):
-            return forward(self._network, batch)
+            return batch, self._stages.infer(batch)
 
     @torch.inference_mode()
-    def postprocess(self, raw: RawOutput, sizes: Sequence[Size]) -> list[Prediction]:
-        """Resize logits, paste masks, combine them, and move the result to the host."""
-        return predictions(self._network, raw, sizes)
+    def postprocess(self, raw: Any, sizes: Sequence[Size]) -> list[Prediction]:
+        """Resize logits, paste masks, or combine both, at the original size; move to the host."""
+        batch, found = raw
+        return self._stages.predictions(found, batch, sizes)
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        devices.synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        devices.reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return devices.peak_bytes(self._device)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return devices.describe(self._network.module, self._device)
 
     def versions(self) -> dict[str, str]:
-        """Versions of torch, of what it computes with, and which Detectron2 this is."""
-        found = super().versions()
-        del found["lightning"]  # Detectron2's own trainer trains these networks
-        return found | framework_versions(compiled=COMPILED)
+        """Versions of Detectron2, torch and what they compute with."""
+        from adapters.detectron2.framework import versions
+
+        packages = ("torch", "torchvision", "numpy", "fvcore")
+        return {"python": platform.python_version(), **{p: version(p) for p in packages}, **versions()}
+
+
+def short_edge_size(size: Size, short_edge: int, max_size: int) -> Size:
+    """Return the size Detectron2's `ResizeShortestEdge` gives an image of a size.
+
+    >>> short_edge_size(Size(480, 640), 800, 1333), short_edge_size(Size(100, 1000), 800, 1333)
+    (Size(height=800, width=1067), Size(height=133, width=1333))
+    """
+    scale = short_edge / min(size)
+    if max(size) * scale > max_size:
+        scale = max_size / max(size)
+    return Size(max(MIN_SIDE, int(size.height * scale + 0.5)), max(MIN_SIDE, int(size.width * scale + 0.5)))

@@ -2,189 +2,206 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import detectron2
+from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
-from adapters.detectron2 import COMPILED
-from adapters.detectron2.architectures import COMMON, defaults_of
-from adapters.detectron2.backbones import add_backbone_config
-from adapters.detectron2.fcn_head import add_fcn_config
-from adapters.detectron2.framework import HOW_TO_COMPILE, import_panoptic_deeplab
 from adapters.detectron2.labels import LabelSpace
-from adapters.detectron2.options import KEYS, DetectronOptions
+from adapters.detectron2.options import Detectron2Options
 from bench.errors import BenchError, Unsupported, did_you_mean
-from bench.records import TaskKind, TaskSpec
+from bench.records import IGNORE_LABEL
 
-ZOO = Path(detectron2.__file__).with_name("model_zoo") / "configs"
+BGR_MEAN = [103.53, 116.28, 123.675]
+BGR_STD = [57.375, 57.12, 58.395]
+"""Of ImageNet, BGR, in 0-255; the scale at which weights from scratch train well."""
 
-KIND_OF: dict[str, TaskKind] = {
-    "SemanticSegmentor": "semantic",
-    "GeneralizedRCNN": "instance",
-    "PanopticFPN": "panoptic",
-    "PanopticDeepLab": "panoptic",
-}
-"""Detectron2's meta-architectures that make predictions of ours."""
-
-FCN_FEATURES = {32: ("res5",), 16: ("res4", "res5"), 8: ("res3", "res4", "res5")}
-DILATIONS = {32: (1, 1), 16: (1, 2), 8: (2, 4)}  # of res4 and res5
+PYRAMID = ["p2", "p3", "p4", "p5"]
+STAGES = ["res2", "res3", "res4", "res5"]
 
 
-def make_config(options: DetectronOptions, task: TaskSpec, *, label: str) -> CfgNode:
-    """Return the configuration of a card for a task, on the CPU and without weights.
+def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, device: str, compiled: bool) -> CfgNode:
+    """Return the configuration of a card, frozen.
 
     Args:
         options: Of the card.
-        task: Decides the numbers of classes.
+        labels: Gives the number of classes of each head.
         label: Of the model, for messages.
+        device: As torch names it.
+        compiled: Whether Detectron2's compiled operators can be used here.
 
     Raises:
-        BenchError: If a configuration or a key does not exist, or a value does not fit its key.
-        Unsupported: If it predicts another kind of thing than the task asks for, or needs
-            operators that are not compiled here.
+        BenchError: If the zoo has no such file or an override is wrong.
+        Unsupported: If the model needs compiled operators that are not here.
     """
     cfg = get_cfg()
     add_deeplab_config(cfg)
-    add_backbone_config(cfg)
-    add_fcn_config(cfg)
-    if options.architecture == "panoptic_deeplab":
-        import_panoptic_deeplab().add_panoptic_deeplab_config(cfg)
     if options.config is not None:
-        cfg.merge_from_file(str(_zoo_file(options.config, label)))
+        _merge_zoo_file(cfg, options.config, label)
     else:
-        for key, value in {**COMMON, **defaults_of(options.architecture)}.items():
-            _set(cfg, key, value, label)
-    _apply(options, cfg, label)
-    for key, value in options.overrides.items():
-        _set(cfg, key, value, label)
-    cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE, cfg.VIS_PERIOD = "", "cpu", 0
-    _check(cfg, task, label)
-    _fit_to_task(cfg, task)
+        _small(cfg, options)
+    _task(cfg, options, labels)
+    cfg.MODEL.DEVICE = device
+    cfg.MODEL.WEIGHTS = ""
+    _override(cfg, options.overrides, label)
+    if not compiled:
+        _refuse_compiled(cfg, label)
+    cfg.freeze()
     return cfg
 
 
-def _zoo_file(name: str, label: str) -> Path:
-    known = {str(file.relative_to(ZOO)) for file in ZOO.rglob("*.yaml")}
-    if name not in known:
-        raise BenchError(
-            f"{label}: Detectron2's model zoo has no configuration {name!r}.{did_you_mean(name, known)} "
-            f"They lie in {ZOO}"
-        )
-    return ZOO / name
-
-
-def _apply(options: DetectronOptions, cfg: CfgNode, label: str) -> None:
-    for option, keys in KEYS.items():
-        value = getattr(options, option)
-        if value is not None:
-            for key in keys:
-                if _has(cfg, key):
-                    _set(cfg, key, value, label)
-    if options.anchor_ratios is not None:
-        cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS = [options.anchor_ratios]
-    if options.train_proposals is not None:
-        cfg.MODEL.RPN.PRE_NMS_TOPK_TRAIN = max(cfg.MODEL.RPN.PRE_NMS_TOPK_TRAIN, options.train_proposals)
-    if options.proposals is not None:
-        cfg.MODEL.RPN.PRE_NMS_TOPK_TEST = max(cfg.MODEL.RPN.PRE_NMS_TOPK_TEST, options.proposals)
-    if options.stride is not None:
-        cfg.MODEL.RESNETS.OUT_FEATURES = cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES = list(FCN_FEATURES[options.stride])
-    if options.output_stride is not None:
-        cfg.MODEL.RESNETS.OUTPUT_STRIDE = options.output_stride
-    if options.config is None:
-        resnets = cfg.MODEL.RESNETS
-        resnets.RES4_DILATION, resnets.RES5_DILATION = DILATIONS[resnets.OUTPUT_STRIDE]
-    _set_widths(options, cfg)
-
-
-def _set_widths(options: DetectronOptions, cfg: CfgNode) -> None:
-    """Widths of the ResNet; those of res2 and its bottlenecks follow from the stem's by its depth."""
-    resnets = cfg.MODEL.RESNETS
-    if options.width is not None:
-        resnets.STEM_OUT_CHANNELS = resnets.WIDTH_PER_GROUP = options.width
-    if options.width is not None or (options.depth is not None and resnets.NUM_GROUPS == 1):
-        resnets.RES2_OUT_CHANNELS = resnets.WIDTH_PER_GROUP * (1 if resnets.DEPTH < 50 else 4)
-
-
-def _has(cfg: CfgNode, key: str) -> bool:
-    node: Any = cfg
-    for part in key.split("."):
-        if not isinstance(node, CfgNode) or part not in node:
-            return False
-        node = node[part]
-    return True
-
-
-def _set(cfg: CfgNode, key: str, value: Any, label: str) -> None:
-    if not _has(cfg, key):
-        raise BenchError(
-            f"{label}: Detectron2's configuration has no key {key!r}.{did_you_mean(key, set(_keys(cfg)))} "
-            "Its keys are explained in detectron2/config/defaults.py"
-        )
-    *path, last = key.split(".")
-    node = cfg
-    for part in path:
-        node = node[part]
-    if isinstance(node[last], float) and isinstance(value, int):
-        value = float(value)
+def _merge_zoo_file(cfg: CfgNode, name: str, label: str) -> None:
     try:
-        cfg.merge_from_list([key, value])
-    except ValueError:
+        path = model_zoo.get_config_file(name)
+    except RuntimeError:
         raise BenchError(
-            f"{label}: {key} takes a value like {node[last]!r}, a {type(node[last]).__name__}, not {value!r}"
+            f"{label}: option 'config': Detectron2's model zoo has no file {name!r}; give one such as "
+            "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
         ) from None
+    cfg.merge_from_file(path)
 
 
-def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
+def _small(cfg: CfgNode, options: Detectron2Options) -> None:
+    """A network from scratch: normalisation that learns, nothing frozen, input scaled to about one."""
+    model = cfg.MODEL
+    cfg.INPUT.FORMAT = "BGR"
+    model.PIXEL_MEAN, model.PIXEL_STD = BGR_MEAN, BGR_STD
+    model.BACKBONE.FREEZE_AT = 0
+    resnet = model.RESNETS
+    resnet.DEPTH, resnet.NORM = options.backbone_depth, options.norm
+    resnet.STRIDE_IN_1X1, resnet.STEM_TYPE = False, "basic"
+    if options.backbone_depth in (18, 34):
+        resnet.RES2_OUT_CHANNELS = 64
+    _ARCHITECTURES[options.architecture](cfg, options)
+
+
+def _fcn(cfg: CfgNode, options: Detectron2Options) -> None:
+    cfg.MODEL.META_ARCHITECTURE = "SemanticSegmentor"
+    cfg.MODEL.BACKBONE.NAME = "build_resnet_backbone"
+    finest = {32: 3, 16: 2, 8: 1}[options.stride]
+    cfg.MODEL.RESNETS.OUT_FEATURES = STAGES[finest:]
+    head = cfg.MODEL.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES = "FCNHead", STAGES[finest:]
+    head.CONVS_DIM, head.NORM, head.COMMON_STRIDE = options.head_channels, options.norm, options.stride
+
+
+def _semantic_fpn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _pyramid(cfg, options)
+    cfg.MODEL.META_ARCHITECTURE = "SemanticSegmentor"
+    _pyramid_head(cfg, options)
+
+
+def _deeplabv3plus(cfg: CfgNode, options: Detectron2Options) -> None:
+    """Atrous pooling at stride 16, as in the paper.
+
+    A ResNet-50 gets there by dilating its last stage. Detectron2 does not dilate basic blocks, so a
+    ResNet-18 or -34 ends with its fourth stage; at stride 32 the pooling of a small image would see
+    a map of four by four.
+    """
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "SemanticSegmentor"
+    model.BACKBONE.NAME = "build_resnet_backbone"
+    deepest = "res4" if options.backbone_depth in (18, 34) else "res5"
+    model.RESNETS.RES5_DILATION = 1 if deepest == "res4" else 2
+    model.RESNETS.OUT_FEATURES = ["res2", deepest]
+    head = model.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES, head.COMMON_STRIDE = "DeepLabV3PlusHead", ["res2", deepest], 4
+    head.PROJECT_CHANNELS, head.ASPP_CHANNELS, head.CONVS_DIM = [32], options.aspp_channels, options.head_channels
+    head.ASPP_DILATIONS, head.ASPP_DROPOUT, head.NORM = options.aspp_dilations, 0.1, options.norm
+    head.LOSS_TYPE = "cross_entropy"
+
+
+def _mask_rcnn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _pyramid(cfg, options)
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "GeneralizedRCNN"
+    model.MASK_ON = True
+    model.ANCHOR_GENERATOR.SIZES = [[size] for size in options.anchor_sizes]
+    model.ANCHOR_GENERATOR.ASPECT_RATIOS = [options.anchor_ratios]
+    rpn = model.RPN
+    rpn.IN_FEATURES, rpn.BATCH_SIZE_PER_IMAGE = [*PYRAMID, "p6"], options.rpn_batch
+    rpn.PRE_NMS_TOPK_TRAIN, rpn.PRE_NMS_TOPK_TEST = 2 * options.proposals_train, 2 * options.proposals_test
+    rpn.POST_NMS_TOPK_TRAIN, rpn.POST_NMS_TOPK_TEST = options.proposals_train, options.proposals_test
+    heads = model.ROI_HEADS
+    heads.NAME, heads.IN_FEATURES, heads.BATCH_SIZE_PER_IMAGE = "StandardROIHeads", PYRAMID, options.roi_batch
+    box = model.ROI_BOX_HEAD
+    box.NAME, box.NUM_FC, box.FC_DIM, box.POOLER_RESOLUTION = "FastRCNNConvFCHead", 2, options.box_head_channels, 7
+    mask = model.ROI_MASK_HEAD
+    mask.NAME, mask.NUM_CONV, mask.CONV_DIM = "MaskRCNNConvUpsampleHead", 2, options.mask_head_channels
+    mask.POOLER_RESOLUTION = 14
+
+
+def _panoptic_fpn(cfg: CfgNode, options: Detectron2Options) -> None:
+    _mask_rcnn(cfg, options)
+    cfg.MODEL.META_ARCHITECTURE = "PanopticFPN"
+    _pyramid_head(cfg, options)
+
+
+def _pyramid(cfg: CfgNode, options: Detectron2Options) -> None:
+    cfg.MODEL.BACKBONE.NAME = "build_resnet_fpn_backbone"
+    cfg.MODEL.RESNETS.OUT_FEATURES = STAGES
+    fpn = cfg.MODEL.FPN
+    fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM = STAGES, options.fpn_channels, options.norm
+
+
+def _pyramid_head(cfg: CfgNode, options: Detectron2Options) -> None:
+    head = cfg.MODEL.SEM_SEG_HEAD
+    head.NAME, head.IN_FEATURES = "SemSegFPNHead", PYRAMID
+    head.CONVS_DIM, head.NORM, head.COMMON_STRIDE, head.LOSS_WEIGHT = options.head_channels, options.norm, 4, 1.0
+
+
+_ARCHITECTURES = {
+    "fcn": _fcn,
+    "semantic_fpn": _semantic_fpn,
+    "deeplabv3plus": _deeplabv3plus,
+    "mask_rcnn": _mask_rcnn,
+    "panoptic_fpn": _panoptic_fpn,
+}
+
+
+def _task(cfg: CfgNode, options: Detectron2Options, labels: LabelSpace) -> None:
+    """What the task and the evaluation decide, whatever the configuration came from."""
+    model = cfg.MODEL
+    model.SEM_SEG_HEAD.NUM_CLASSES, model.SEM_SEG_HEAD.IGNORE_VALUE = len(labels.semantic), IGNORE_LABEL
+    model.ROI_HEADS.NUM_CLASSES, model.ROI_HEADS.SCORE_THRESH_TEST = len(labels.things), options.score_threshold
+    cfg.TEST.DETECTIONS_PER_IMAGE = options.detections
+    combine = model.PANOPTIC_FPN.COMBINE
+    combine.OVERLAP_THRESH, combine.STUFF_AREA_LIMIT = options.combine_overlap, options.combine_stuff_area
+    combine.INSTANCES_CONFIDENCE_THRESH = options.combine_score
+
+
+def _override(cfg: CfgNode, overrides: dict[str, Any], label: str) -> None:
+    for key, value in overrides.items():
+        try:
+            cfg.merge_from_list([key, value])
+        except (KeyError, AssertionError):
+            raise BenchError(
+                f"{label}: option 'overrides': Detectron2's configuration has no key {key!r}."
+                f"{did_you_mean(key, _keys(cfg))}"
+            ) from None
+        except ValueError as error:
+            raise BenchError(f"{label}: option 'overrides': {key}: {error}") from None
+
+
+def _keys(node: CfgNode, prefix: str = "") -> list[str]:
+    found = []
     for name, value in node.items():
-        if isinstance(value, CfgNode):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
+        found += _keys(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else [f"{prefix}{name}"]
+    return found
 
 
-def _check(cfg: CfgNode, task: TaskSpec, label: str) -> None:
-    model = cfg.MODEL
-    kind = KIND_OF.get(model.META_ARCHITECTURE)
-    if kind is None or (kind != "semantic" and not model.MASK_ON) or model.KEYPOINT_ON or model.LOAD_PROPOSALS:
-        raise Unsupported(f"{label}: this configuration of {model.META_ARCHITECTURE} does not predict masks alone")
-    if kind != task.kind:
-        raise Unsupported(f"{label} makes {kind} predictions; it has no {task.kind} prediction")
-    if kind != "semantic" and not any(c.is_thing for c in task.classes):
-        raise Unsupported(f"{label} finds things, and the task has none among its classes")
-    needs = _needs_compiled(cfg)
-    if needs and not COMPILED:
-        raise Unsupported(f"{label}: {needs} needs detectron2._C, which is not compiled here; {HOW_TO_COMPILE}")
-
-
-def _needs_compiled(cfg: CfgNode) -> str | None:
-    """The key that asks for deformable or rotated operators, if one does."""
-    model = cfg.MODEL
-    if any(model.RESNETS.DEFORM_ON_PER_STAGE):
-        return "MODEL.RESNETS.DEFORM_ON_PER_STAGE"
-    names = {
-        "MODEL.ROI_HEADS.NAME": ("RROIHeads",),
-        "MODEL.PROPOSAL_GENERATOR.NAME": ("RRPN",),
-        "MODEL.ANCHOR_GENERATOR.NAME": ("RotatedAnchorGenerator",),
-        "MODEL.ROI_BOX_HEAD.POOLER_TYPE": ("ROIAlignRotated",),
-        "MODEL.ROI_MASK_HEAD.POOLER_TYPE": ("ROIAlignRotated",),
+def _refuse_compiled(cfg: CfgNode, label: str) -> None:
+    """Deformable and rotated operators exist only in the compiled extension."""
+    needs = {
+        "deformable convolutions (MODEL.RESNETS.DEFORM_ON_PER_STAGE)": any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE),
+        "rotated boxes (MODEL.PROPOSAL_GENERATOR.NAME)": cfg.MODEL.PROPOSAL_GENERATOR.NAME.startswith("RR"),
+        "rotated boxes (MODEL.ROI_HEADS.NAME)": cfg.MODEL.ROI_HEADS.NAME.startswith("RR"),
+        "rotated anchors (MODEL.ANCHOR_GENERATOR.NAME)": cfg.MODEL.ANCHOR_GENERATOR.NAME.startswith("Rotated"),
     }
-    for key, rotated in names.items():
-        node: Any = cfg
-        for part in key.split("."):
-            node = node[part]
-        if node in rotated:
-            return f"{key} {node}"
-    return None
-
-
-def _fit_to_task(cfg: CfgNode, task: TaskSpec) -> None:
-    labels = LabelSpace.of(task)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = max(1, len(labels.things))
-    on_stuff = cfg.MODEL.META_ARCHITECTURE == "PanopticFPN"
-    cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = 1 + len(labels.stuff) if on_stuff else labels.count
-    cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE = 255
-    cfg.DATASETS.TRAIN = ("segbench",)  # Panoptic-DeepLab asks for the name of one; nothing is registered
+    for what, needed in needs.items():
+        if needed:
+            raise Unsupported(
+                f"{label} needs {what}, an operator of detectron2._C, which is not here; build Detectron2 from source "
+                "with: make detectron2-upstream"
+            )

@@ -1,141 +1,155 @@
-"""The stages of a Detectron2 network, cut at its public pieces.
+"""A forward pass of each kind of Detectron2 network, cut where the harness's stages are.
 
-`to_device` ends with the normalised, padded `ImageList` on the device. `forward` is the backbone
-and all heads: for R-CNNs the proposal generator and the region heads too, whose inference includes
-both box NMS, for what a mask head computes depends on them. `predictions` resizes logits
-(`sem_seg_postprocess`), pastes masks at the original size (`detector_postprocess`), combines both
-(`combine_semantic_and_instance_outputs`), and ends on the host.
+Detectron2 normalises inside `forward` and pastes masks at its end. These classes do with its public
+pieces what `forward` does: `preprocess` ends with a padded `ImageList` on the device, `infer` with
+what the heads return, `postprocess` with maps at the original size. The NMS of boxes is part of
+the ROI heads and so of `infer`; in YOLO it is part of `postprocess`. Only end-to-end times compare
+across frameworks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from detectron2.modeling.meta_arch.panoptic_fpn import combine_semantic_and_instance_outputs
 from detectron2.modeling.postprocessing import detector_postprocess, sem_seg_postprocess
-from detectron2.structures import Boxes, ImageList
-from detectron2.structures import Instances as Detections
-from numpy.typing import NDArray
-from torch import Tensor
+from detectron2.structures import ImageList
+from detectron2.structures import Instances as DetectedInstances
+from torch import Tensor, nn
 
-from adapters.detectron2.network import DetectronNetwork
+from adapters.detectron2.labels import LabelSpace
 from bench.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
-from bench.records import Size
+from bench.records import Size, TaskKind
 
 
-@dataclass(frozen=True)
-class RawOutput:
-    """What the heads give, on the device.
+class Stages(Protocol):
+    """The part of a forward pass that differs between kinds of networks."""
 
-    Attributes:
-        content: Size of each image within the padded batch.
-        logits: Of the semantic head, (B, C, H, W) at the size of the batch; None without one.
-        detections: Per image boxes, scores, classes and box-sized mask probabilities; None where
-            there are no region heads.
-        centers, offsets: Of Panoptic-DeepLab, (B, 1, H, W) and (B, 2, H, W); else None.
-    """
+    def infer(self, images: ImageList) -> Any:
+        """From normalised, padded images to what the heads return."""
+        ...
 
-    content: tuple[Size, ...]
-    logits: Tensor | None = None
-    detections: tuple[Detections, ...] | None = None
-    centers: Tensor | None = None
-    offsets: Tensor | None = None
+    def predictions(self, raw: Any, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
+        """From what the heads return to host predictions at the original sizes."""
+        ...
 
 
-def to_device(
-    network: DetectronNetwork, images: Sequence[NDArray[np.uint8]], device: torch.device, *, channels_last: bool
-) -> ImageList:
-    """Move images, each uint8 (3, H, W), to the device, normalise, and pad to a common size.
-
-    Padding is 0, the mean colour, at the bottom and on the right, to a multiple of the stride.
-    """
-    module = network.module
-    on_gpu = device.type == "cuda"
-    moved = [torch.from_numpy(image) for image in images]
-    moved = [(image.pin_memory() if on_gpu else image).to(device, non_blocking=on_gpu) for image in moved]
-    normalised = [(image - module.pixel_mean) / module.pixel_std for image in moved]
-    backbone = module.backbone
-    padded = ImageList.from_tensors(
-        normalised, backbone.size_divisibility, padding_constraints=backbone.padding_constraints
-    )
-    if channels_last:
-        padded.tensor = padded.tensor.to(memory_format=torch.channels_last)
-    return padded
+def stages_of(kind: TaskKind, model: nn.Module, labels: LabelSpace) -> Stages:
+    """Return the stages of a network by the form of its prediction."""
+    kinds: dict[TaskKind, type[SemanticStages | InstanceStages | PanopticStages]] = {
+        "semantic": SemanticStages,
+        "instance": InstanceStages,
+        "panoptic": PanopticStages,
+    }
+    return kinds[kind](model, labels)
 
 
-def forward(network: DetectronNetwork, images: ImageList) -> RawOutput:
-    """Run the backbone and the heads of a network in evaluation mode."""
-    module = network.module
-    features = module.backbone(images.tensor)
-    logits = detections = centers = offsets = None
-    if hasattr(module, "sem_seg_head"):
-        logits, _ = module.sem_seg_head(features, None)
-    if hasattr(module, "roi_heads"):
-        proposals, _ = module.proposal_generator(images, features, None)
-        found, _ = module.roi_heads(images, features, proposals, None)
-        detections = tuple(found)
-    if hasattr(module, "ins_embed_head"):
-        centers, offsets, _, _ = module.ins_embed_head(features)
-    content = tuple(Size(*size) for size in images.image_sizes)
-    return RawOutput(content, logits, detections, centers, offsets)
+def normalised(model: nn.Module, images: Sequence[Tensor]) -> ImageList:
+    """Normalise images, each (3, H, W) in the network's channel order on its device, and pad them together."""
+    scaled = [(image - model.pixel_mean) / model.pixel_std for image in images]
+    backbone = model.backbone
+    return ImageList.from_tensors(scaled, backbone.size_divisibility, padding_constraints=backbone.padding_constraints)
 
 
-def predictions(network: DetectronNetwork, raw: RawOutput, sizes: Sequence[Size]) -> list[Prediction]:
-    """Return a host prediction per image, at its original size."""
-    read = {"semantic": _semantic, "instance": _instances, "panoptic": _panoptic}[network.kind]
-    return [read(network, raw, index, size) for index, size in enumerate(sizes)]
+class SemanticStages:
+    """A `SemanticSegmentor`."""
+
+    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+        self._model, self._labels = model, labels
+
+    def infer(self, images: ImageList) -> Tensor:
+        """Logits at the size of the padded input, (B, K, h, w)."""
+        logits: Tensor = self._model.sem_seg_head(self._model.backbone(images.tensor), None)[0]
+        return logits
+
+    def predictions(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
+        """Remove padding, resize logits bilinearly, take the highest."""
+        found: list[Prediction] = []
+        for logits, content, size in zip(raw, images.image_sizes, sizes, strict=True):
+            at_original = sem_seg_postprocess(logits.float(), content, size.height, size.width)
+            found.append(SemanticMap(_host(at_original.argmax(dim=0).to(torch.uint8))))
+        return found
 
 
-def _semantic(network: DetectronNetwork, raw: RawOutput, index: int, size: Size) -> SemanticMap:
-    logits = _resized(raw.logits, raw, index, size)
-    return SemanticMap(np.asarray(network.head.labels(logits[None])[0].cpu().numpy()))
+class InstanceStages:
+    """A `GeneralizedRCNN` with masks."""
+
+    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+        self._model, self._labels = model, labels
+
+    def infer(self, images: ImageList) -> list[DetectedInstances]:
+        """Boxes after NMS, with classes, scores and masks in their boxes, at the size of the input."""
+        return detections(self._model, images, self._model.backbone(images.tensor))
+
+    def predictions(self, raw: list[DetectedInstances], images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
+        """Paste the masks into the original image."""
+        return [self._instances(pasted(one, size)) for one, size in zip(raw, sizes, strict=True)]
+
+    def _instances(self, found: DetectedInstances) -> Instances:
+        return Instances(
+            masks=_host(found.pred_masks.bool()),
+            class_ids=self._labels.things[_host(found.pred_classes)],
+            scores=np.clip(_host(found.scores.double()), 0, 1),
+            crowd=np.zeros(len(found), dtype=np.bool_),
+        )
 
 
-def _resized(logits: Tensor, raw: RawOutput, index: int, size: Size) -> Tensor:
-    """Maps (B, C, H, W) of one image, without padding, at its original size: (C, h, w), float32."""
-    return sem_seg_postprocess(logits[index].float(), raw.content[index], *size)
+class PanopticStages:
+    """A `PanopticFPN`."""
+
+    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+        self._model, self._labels = model, labels
+
+    def infer(self, images: ImageList) -> tuple[list[DetectedInstances], Tensor]:
+        """What the ROI heads and the semantic head return."""
+        features = self._model.backbone(images.tensor)
+        logits = self._model.sem_seg_head(features, None)[0]
+        return detections(self._model, images, features), logits
+
+    def predictions(
+        self, raw: tuple[list[DetectedInstances], Tensor], images: ImageList, sizes: Sequence[Size]
+    ) -> list[Prediction]:
+        """Bring both to the original size, then let instances and stuff share out the pixels."""
+        found: list[Prediction] = []
+        for one, logits, content, size in zip(*raw, images.image_sizes, sizes, strict=True):
+            labels = sem_seg_postprocess(logits.float(), content, size.height, size.width).argmax(dim=0)
+            combined = combine_semantic_and_instance_outputs(
+                pasted(one, size),
+                labels,
+                self._model.combine_overlap_thresh,
+                self._model.combine_stuff_area_thresh,
+                self._model.combine_instances_score_thresh,
+            )
+            found.append(self._panoptic(*combined))
+        return found
+
+    def _panoptic(self, segment_ids: Tensor, table: list[dict[str, Any]]) -> Panoptic:
+        segments = tuple(
+            Segment(
+                id=row["id"],
+                class_id=int((self._labels.things if row["isthing"] else self._labels.semantic)[row["category_id"]]),
+                score=min(1.0, row["score"]) if row["isthing"] else None,
+            )
+            for row in table
+        )
+        return Panoptic(_host(segment_ids), segments)
 
 
-def _pasted(raw: RawOutput, index: int, size: Size) -> Detections:
-    found = raw.detections[index]
-    fields = found.get_fields()
-    # `detector_postprocess` scales the boxes it is given in place.
-    copy = Detections(found.image_size, **{**fields, "pred_boxes": Boxes(found.pred_boxes.tensor.float().clone())})
-    return detector_postprocess(copy, *size)
+def detections(model: nn.Module, images: ImageList, features: dict[str, Tensor]) -> list[DetectedInstances]:
+    """Proposals and ROI heads of a network with both."""
+    proposals, _ = model.proposal_generator(images, features, None)
+    found: list[DetectedInstances] = model.roi_heads(images, features, proposals, None)[0]
+    return found
 
 
-def _instances(network: DetectronNetwork, raw: RawOutput, index: int, size: Size) -> Instances:
-    found = _pasted(raw, index, size)
-    classes = found.pred_classes.cpu().numpy().astype(np.int64)
-    return Instances(
-        masks=found.pred_masks.cpu().numpy().astype(np.bool_, copy=False).reshape(len(classes), *size),
-        class_ids=network.labels.thing_class(classes),
-        scores=found.scores.cpu().numpy().astype(np.float64).clip(0, 1),
-        crowd=np.zeros(len(classes), dtype=np.bool_),
-    )
+def pasted(found: DetectedInstances, size: Size) -> DetectedInstances:
+    """Boxes and masks at the original size; `found` stays as it is."""
+    fields = {**found.get_fields(), "pred_boxes": found.pred_boxes.clone()}  # the framework scales boxes in place
+    return detector_postprocess(DetectedInstances(found.image_size, **fields), size.height, size.width)
 
 
-def _panoptic(network: DetectronNetwork, raw: RawOutput, index: int, size: Size) -> Panoptic:
-    module = network.module
-    logits = _resized(raw.logits, raw, index, size)
-    ids, listed = combine_semantic_and_instance_outputs(
-        _pasted(raw, index, size),
-        network.head.labels(logits[None])[0],
-        module.combine_overlap_thresh,
-        module.combine_stuff_area_thresh,
-        module.combine_instances_score_thresh,
-    )
-    segment_ids = ids.cpu().numpy().astype(np.int32, copy=False)
-    # With extreme thresholds a segment can be listed that others cover entirely.
-    present = set(np.unique(segment_ids).tolist())
-    return Panoptic(segment_ids, tuple(_segment(network, s) for s in listed if s["id"] in present))
-
-
-def _segment(network: DetectronNetwork, listed: dict[str, object]) -> Segment:
-    if listed["isthing"]:
-        thing = int(network.labels.things[int(listed["category_id"])])
-        return Segment(int(listed["id"]), thing, score=min(1.0, max(0.0, float(listed["score"]))))
-    return Segment(int(listed["id"]), network.labels.stuff_class(int(listed["category_id"])))
+def _host(tensor: Tensor) -> Any:
+    return tensor.cpu().numpy()
