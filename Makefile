@@ -15,7 +15,7 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,brain,detectron2,ultralytics,dev]"
+PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,dev]"
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.
@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "installing pinned packages with pip, since uv could not be installed"; \
 		$(BIN)/python -m pip install -q $(PINNED); \
 	fi
-	@$(MAKE) --no-print-directory $(DETECTRON2_DIR)
+	@$(MAKE) -s --no-print-directory $(DETECTRON2_DIR)
 	@touch $@
 
 $(DETECTRON2_DIR):

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -23,18 +24,53 @@ from bench.plugins import load_adapter
 from bench.predictions import Panoptic, SemanticMap, check_prediction
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.suite.cards import card_files, resolve_model
-from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, rectangles, short_recipe
+from tests.adapters.rectangles import (
+    INSTANCES,
+    PANOPTIC,
+    THREE_CLASSES,
+    TWO_CLASSES,
+    Recorder,
+    rectangles,
+    short_recipe,
+)
 
 SMALL_UNET = {"base_width": 4}
 BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
-CARDS = [
-    pytest.param(card, SMALL_UNET, TWO_CLASSES if card in BINARY else THREE_CLASSES, id=card)
-    for card in sorted(card_files())
-    if card.startswith("unet/")
-]
-EVERY_CARD = pytest.mark.parametrize(("card", "options", "task"), CARDS)
+TASKS = {"semantic": THREE_CLASSES, "instance": INSTANCES, "panoptic": PANOPTIC}
+REPRESENTATIVES = {
+    "unet/transposed": SMALL_UNET,
+    "smp/unet_mobilenet_v2": {},
+    "torchvision/lraspp_mobilenet_v3_large": {},
+    "transformers/segformer_b0": {},
+}
+"""A card of each kind of network, with options that make it small."""
+
+RECIPES = {
+    "smp/unet_mobilenet_v2": (24, 0.003),
+    "torchvision/lraspp_mobilenet_v3_large": (60, 0.003),
+    "transformers/segformer_b0": (24, 0.003),
+}
+"""Card -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
+
+UNET_RECIPE = (24, 0.03)
+
+NEEDS = {"smp": "segmentation_models_pytorch", "torchvision": "torchvision", "transformers": "transformers"}
+"""Adapter -> module without which its cards are skipped."""
+
+
+def card_parameters(card, options):
+    task = TWO_CLASSES if card in BINARY else TASKS[resolve_model(card).task]
+    module = NEEDS.get(card.split("/")[0], "torch")
+    missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
+    return pytest.param(card, options, task, id=card, marks=missing)
+
+
+UNETS = {card: SMALL_UNET for card in sorted(card_files()) if card.startswith("unet/")}
+EVERY_CARD = pytest.mark.parametrize(
+    ("card", "options", "task"), [card_parameters(*one) for one in {**UNETS, **REPRESENTATIVES}.items()]
+)
 ONE_PER_ADAPTER = pytest.mark.parametrize(
-    ("card", "options", "task"), [p for p in CARDS if p.values[0] in {"unet/transposed"}]
+    ("card", "options", "task"), [card_parameters(*one) for one in REPRESENTATIVES.items()]
 )
 
 MIXED = [Size(24, 32), Size(17, 19), Size(40, 21)]
@@ -54,7 +90,8 @@ def training(tmp_path_factory):
     def train(card, options, task):
         if card not in done:
             recorder, out = Recorder(), tmp_path_factory.mktemp("trained")
-            recipe = short_recipe(budget={"steps": 24}, learning_rate=0.03)
+            steps, rate = RECIPES.get(card, UNET_RECIPE)
+            recipe = short_recipe(budget={"steps": steps}, learning_rate=rate)
             result = built(card, options, task).train(scenes(task), recipe, out, recorder)
             done[card] = (result, recorder, out)
         return done[card]
@@ -236,10 +273,11 @@ def test_training_reports_and_leaves_weights_that_a_build_reads_back(card, optio
     result, recorder, out = training(card, options, task)
     assert isinstance(result, TrainingResult)
     assert out in result.weights.parents
-    assert (result.steps, result.images) == (24, 96)
+    steps, _ = RECIPES.get(card, UNET_RECIPE)
+    assert (result.steps, result.images) == (steps, 4 * steps)
     assert result.train_s > 0
     assert recorder.plans
-    assert recorder.steps[-1]["step"] == 24
+    assert recorder.steps[-1]["step"] == steps
     assert set(result.not_honoured) <= set(Recipe.model_fields)
     scene = [scenes(task).train.image(0)]
     both = (trained(training, card, options, task), built(card, options, task))

@@ -1,0 +1,31 @@
+"""Networks that take only multiples of some number of pixels, made to take any size."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PadsToMultiple(nn.Module):
+    """Pads the input at the bottom and on the right, and cuts the logits back.
+
+    Input is normalised, so the padding, zeros, has the mean colour. Logits of a coarser grid than
+    the input are cut in proportion, rounded up.
+
+    Args:
+        module: Maps (B, C, H, W) to logits (B, K, h, w).
+        multiple: Both sides of its input are multiples of this many pixels.
+    """
+
+    def __init__(self, module: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.module, self.multiple = module, multiple
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits for any (H, W)."""
+        height, width = pixels.shape[-2:]
+        down, right = -height % self.multiple, -width % self.multiple
+        logits: Tensor = self.module(F.pad(pixels, (0, right, 0, down)) if down or right else pixels)
+        rows = -(-logits.shape[-2] * height // (height + down))
+        columns = -(-logits.shape[-1] * width // (width + right))
+        return logits[..., :rows, :columns]

@@ -1,0 +1,142 @@
+"""segmentation-models-pytorch behind the common contract: every decoder with every encoder."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Literal
+
+import segmentation_models_pytorch as smp
+from pydantic import Field, JsonValue, model_validator
+from torch import nn
+
+from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.options import Options, read_options
+from adapters._torch.padding import PadsToMultiple
+from adapters._torch.semantic import SemanticAdapter
+from bench.errors import BenchError, did_you_mean
+from bench.records import ModelSpec, TaskSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""RGB, 0-1. Asking the library for an encoder's own numbers is a request over the network."""
+
+DECODERS = {
+    "unet": smp.Unet,
+    "unetplusplus": smp.UnetPlusPlus,
+    "manet": smp.MAnet,
+    "linknet": smp.Linknet,
+    "fpn": smp.FPN,
+    "pspnet": smp.PSPNet,
+    "pan": smp.PAN,
+    "deeplabv3": smp.DeepLabV3,
+    "deeplabv3plus": smp.DeepLabV3Plus,
+    "upernet": smp.UPerNet,
+    "segformer": smp.Segformer,
+    "dpt": smp.DPT,
+}
+
+
+class SmpOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        decoder: Which of the library's models.
+        encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
+            `tu-` with a name of timm's.
+        encoder_weights: `imagenet` downloads the encoder's weights; None starts from scratch.
+        arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
+        head, threshold: As of the U-Net.
+    """
+
+    decoder: Literal[
+        "unet",
+        "unetplusplus",
+        "manet",
+        "linknet",
+        "fpn",
+        "pspnet",
+        "pan",
+        "deeplabv3",
+        "deeplabv3plus",
+        "upernet",
+        "segformer",
+        "dpt",
+    ]
+    encoder: str = "resnet34"
+    encoder_weights: Literal["imagenet"] | None = None
+    arguments: dict[str, JsonValue] = {}
+    head: Literal["softmax", "sigmoid"] = "softmax"
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _threshold_needs_a_sigmoid(self) -> SmpOptions:
+        if self.threshold is not None and self.head != "sigmoid":
+            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
+        return self
+
+
+class Adapter(SemanticAdapter):
+    """All of the contract is shared with the other torch adapters; only the network is the library's."""
+
+    def __init__(self) -> None:
+        super().__init__(make_network, packages=["segmentation-models-pytorch", "timm"])
+
+
+def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
+    """Return the network of a card for a task, with fresh weights or its encoder's pretrained ones.
+
+    Raises:
+        BenchError: If an option is wrong or the encoder's weights cannot be had.
+        Unsupported: If the head cannot tell the task's classes apart.
+    """
+    options = read_options(SmpOptions, model)
+    head = head_of(options.head, options.threshold, task)
+    # A path in `weights` replaces all of them: nothing needs to be downloaded first.
+    encoder_weights = None if model.weights is not None else options.encoder_weights
+    module = _build(options, model.label, classes=head.channels, encoder_weights=encoder_weights)
+    return SemanticNetwork(
+        module=PadsToMultiple(module, _multiple(options)),
+        head=head,
+        architecture={"network": "smp", **options.model_dump(exclude={"threshold", "encoder_weights"})},
+        class_names=tuple(spec.name for spec in task.classes),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )
+
+
+def _build(options: SmpOptions, label: str, *, classes: int, encoder_weights: str | None) -> nn.Module:
+    known = smp.encoders.get_encoder_names()
+    if not options.encoder.startswith("tu-") and options.encoder not in known:
+        raise BenchError(
+            f"{label}: option 'encoder': no encoder named {options.encoder!r}.{did_you_mean(options.encoder, known)} "
+            "Those of timm begin with tu-, for example tu-convnext_tiny"
+        )
+    arguments: dict[str, Any] = dict(options.arguments)
+    taken = [name for name in inspect.signature(DECODERS[options.decoder]).parameters if name != "kwargs"]
+    for name in arguments:  # the library passes over names it does not know
+        if name not in taken:
+            raise BenchError(
+                f"{label}: option 'arguments': {options.decoder} has no {name!r}.{did_you_mean(name, taken)}"
+            )
+    try:
+        module: nn.Module = DECODERS[options.decoder](
+            options.encoder, encoder_weights=encoder_weights, in_channels=3, classes=classes, **arguments
+        )
+    except OSError as error:  # what the hub's client raises without a network
+        raise BenchError(
+            f"{label}: the weights {encoder_weights!r} of encoder {options.encoder} could not be downloaded "
+            f"({' '.join(str(error).split())[:120]}); connect to the network once, or set encoder_weights: null"
+        ) from None
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchError(f"{label}: {options.decoder} with encoder {options.encoder}: {reason}") from None
+    return module
+
+
+COARSEST_GRID = 32
+"""Pixels of a cell of the encoders' coarsest grid."""
+
+
+def _multiple(options: SmpOptions) -> int:
+    """Sides its input must be multiples of; PAN pools the coarsest grid twice more."""
+    return 4 * COARSEST_GRID if options.decoder == "pan" else COARSEST_GRID

@@ -1,0 +1,1 @@
+"""torchvision's segmentation networks; `import torchvision` in here is the framework."""

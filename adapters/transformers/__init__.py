@@ -1,0 +1,1 @@
+"""Hugging Face transformers behind the common contract; `import transformers` in here is the framework."""

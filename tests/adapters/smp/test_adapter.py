@@ -1,0 +1,62 @@
+"""Every decoder of the library, on any size, and what is said of wrong names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+smp = pytest.importorskip("segmentation_models_pytorch", reason="segmentation-models-pytorch is not installed")
+
+from adapters.smp.adapter import DECODERS, Adapter, make_network
+from bench.adapter import predict
+from bench.errors import BenchError
+from bench.records import ModelSpec, Target
+from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES
+
+
+def card(**options):
+    return ModelSpec(name="smp/test", label="smp/test", adapter="smp", task="semantic", description="", options=options)
+
+
+@pytest.mark.parametrize("decoder", sorted(set(DECODERS) - {"dpt"}))
+def test_every_decoder_labels_images_of_odd_and_tiny_sizes(decoder):
+    adapter = Adapter()
+    adapter.build(card(decoder=decoder, encoder="resnet18"), THREE_CLASSES, Target(threads=1), None)
+    pictures = [np.zeros((33, 47, 3), np.uint8), np.zeros((1, 9, 3), np.uint8)]
+    assert [p.labels.shape for p in predict(adapter, pictures)] == [(33, 47), (1, 9)]
+
+
+def test_an_image_of_a_fitting_size_is_given_to_the_network_as_it_is():
+    torch.manual_seed(0)
+    network = make_network(card(decoder="unet", encoder="resnet18"), THREE_CLASSES).module.eval()
+    pixels = torch.randn(1, 3, 64, 32)
+    with torch.inference_mode():
+        assert torch.equal(network(pixels), network.module(pixels))
+
+
+def test_a_sigmoid_head_has_one_channel():
+    network = make_network(card(decoder="fpn", encoder="resnet18", head="sigmoid", threshold=0.4), TWO_CLASSES)
+    assert network.head.channels == 1
+    assert network.head.threshold == 0.4
+
+
+def test_the_parameters_are_those_of_the_library():
+    adapter = Adapter()
+    adapter.build(card(decoder="unet", encoder="resnet34"), THREE_CLASSES, Target(threads=1), None)
+    own = smp.Unet("resnet34", encoder_weights=None, classes=3)
+    assert adapter.describe()["parameters"] == sum(p.numel() for p in own.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decoder": "unet", "encoder": "resnet35"}, "no encoder named 'resnet35'. Did you mean 'resnet"),
+        ({"decoder": "unet", "encoder": "tu-resnet35x"}, "encoder tu-resnet35x: Unknown model"),
+        ({"decoder": "unett"}, "option 'decoder'"),
+        ({"decoder": "unet", "encoder": "resnet18", "arguments": {"decoder_chanels": [1]}}, "decoder_chanels"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(BenchError, match=message):
+        make_network(card(**options), THREE_CLASSES)
