@@ -25,7 +25,10 @@ WORKER_SIDE = (
 WORKER_MAY = {"numpy", "cv2", "pydantic", "pydantic_core", "bench", "adapters"}
 OPTIONAL_INSIDE = {
     "bench/datasets/brain.py": {"nibabel"},
+    "bench/metrics/_compile.py": {"numba"},
     "bench/metrics/_confusion.py": {"numba"},
+    "bench/metrics/_instances.py": {"numba"},
+    "bench/metrics/_masks.py": {"numba"},
     "bench/metrics/_panoptic.py": {"numba"},
     "bench/measure/devices.py": {"pynvml"},
     "bench/measure/environment.py": {"pynvml", "psutil"},

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
+from bench.metrics._compile import compiled
 
 Counts: TypeAlias = NDArray[np.int64]
 """Pixel counts, shape (K, K + 1): row = true class, column = predicted class or none."""
@@ -136,11 +137,7 @@ def _kernel() -> Callable[..., None]:
 
     pixels = numba.types.Array(numba.uint8, 1, "C", readonly=True)
     signature = numba.void(pixels, pixels, numba.int64[::1], numba.int64[::1], numba.int64[::1])
-    try:
-        compiled: Callable[..., None] = numba.njit(signature, cache=True, nogil=True)(_count_runs)
-    except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
-        compiled = numba.njit(signature, cache=False, nogil=True)(_count_runs)
-    return compiled
+    return compiled(_count_runs, signature)
 
 
 def _count_runs(

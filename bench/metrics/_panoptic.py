@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metrics import Metric
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._compile import compiled
 from bench.metrics._semantic import build_score, defined
 from bench.predictions import Panoptic, Prediction
 from bench.records import ClassSpec, Score
@@ -105,11 +106,7 @@ def _kernel() -> Callable[..., None]:
     ids = numba.types.Array(numba.int32, 1, "C", readonly=True)
     listed = (numba.int32[::1], numba.int64[::1])
     signature = numba.void(ids, ids, *listed, *listed, numba.int64[:, ::1])
-    try:
-        compiled: Callable[..., None] = numba.njit(signature, cache=True, nogil=True)(_count_runs)
-    except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
-        compiled = numba.njit(signature, cache=False, nogil=True)(_count_runs)
-    return compiled
+    return compiled(_count_runs, signature)
 
 
 def _count_runs(

@@ -1,0 +1,381 @@
+"""What the metrics of instances share: COCO's matching, and average precision from the matches.
+
+The rules are pycocotools' to the letter (`cocoeval.py` at 8c9bcc3). Matching is done image by image
+and kept as rows, so that precision, its intervals and comparisons are computed without the masks.
+
+A row per image (so that images without objects count), per truth and per detection:
+
+    kind, class, score, rank, area, matched, ignored
+
+`rank` is the place of a detection by score within its image and class. `matched` and `ignored` hold
+a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
+truth, `ignored` says whether it is a crowd.
+
+Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics import Metric, Rows
+from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
+from bench.metrics._compile import compiled
+from bench.metrics._semantic import build_score, defined
+from bench.predictions import Instances, Prediction
+from bench.records import ClassSpec, Score
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
+"""Pixels of the original image, both ends included."""
+
+MAX_DETECTIONS = 100
+"""Per image and class; the surest ones."""
+
+IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
+COLUMNS = ("kind", "class", "score", "rank", "area", "matched", "ignored")
+NUMBER, KIND, CLASS, SCORE, RANK, AREA, MATCHED, IGNORED = range(1 + len(COLUMNS))
+"""Columns of stored rows; the first is the number of the image."""
+
+
+def as_instances(
+    target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]
+) -> tuple[Instances, Instances]:
+    """Return both as instances (truth first).
+
+    Raises:
+        ShapeError: For another form or size, or a prediction of a class that has no instances.
+    """
+    if not isinstance(target, Instances) or not isinstance(predicted, Instances):
+        raise ShapeError(
+            f"an instance metric compares two Instances, not {type(target).__name__} and {type(predicted).__name__}"
+        )
+    if target.size != predicted.size:
+        raise ShapeError(
+            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
+            "predictions must have the original image size. See adapters/README.md, rule 4."
+        )
+    stuff = [int(c) for c in np.unique(predicted.class_ids) if not classes[int(c)].is_thing]
+    if stuff:
+        raise ShapeError(
+            f"an instance of class {classes[stuff[0]].name!r} is predicted, which is stuff; only things have instances"
+        )
+    return target, predicted
+
+
+class Detections(NamedTuple):
+    """The detections of an image that count, by class and then by falling score.
+
+    Attributes:
+        kept: Their indices in the prediction, int64, (D,).
+        ranks: Place within their class, int64, (D,).
+    """
+
+    kept: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+
+
+def ranked(predicted: Instances) -> Detections:
+    """Order detections as pycocotools does, equal scores in the order they came in."""
+    order = np.lexsort((-predicted.scores, predicted.class_ids))  # stable
+    class_ids = predicted.class_ids[order]
+    starts = np.searchsorted(class_ids, class_ids, side="left")
+    ranks = np.arange(len(order)) - starts
+    kept = ranks < MAX_DETECTIONS
+    return Detections(order[kept], ranks[kept])
+
+
+def match_rows(
+    target: Instances,
+    predicted: Instances,
+    found: Detections,
+    ious: NDArray[np.float64],
+    areas: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> Rows:
+    """Match the detections of one image and return its rows.
+
+    Args:
+        target, predicted: Give classes, scores and crowds.
+        found: Of `ranked`.
+        ious: Shape (D, truths): of kept detections with truths of their class.
+        areas: Of the truths, (truths,), and of the kept detections, (D,).
+    """
+    true_area, area = (one.astype(np.float64) for one in areas)
+    class_ids = predicted.class_ids[found.kept]
+    matched, ignored = (np.zeros(len(class_ids), dtype=np.int64) for _ in range(2))
+    if len(class_ids):
+        ranges = np.array(list(AREA_RANGES.values()))
+        crowd = np.ascontiguousarray(target.crowd)
+        _match_kernel()(
+            np.ascontiguousarray(ious), class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
+            matched, ignored,
+        )  # fmt: skip
+    table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
+    truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
+    truths[:] = _columns(TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
+    detections[:] = _columns(DETECTION, class_ids, predicted.scores[found.kept], found.ranks, area, matched, ignored)
+    return Rows(table)
+
+
+def _columns(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
+    return np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.float64) for c in columns)), axis=-1)
+
+
+@lru_cache(maxsize=1)
+def _match_kernel() -> Callable[..., None]:
+    import numba
+
+    array = numba.types.Array
+    integers, floats = array(numba.int64, 1, "C", readonly=True), array(numba.float64, 1, "C", readonly=True)
+    flags, table = array(numba.boolean, 1, "C", readonly=True), array(numba.float64, 2, "C", readonly=True)
+    out = numba.int64[::1]
+    signature = numba.void(table, integers, floats, integers, floats, flags, table, floats, out, out)
+    return compiled(_match, signature)
+
+
+def _match(
+    ious: NDArray[np.float64],
+    class_ids: NDArray[np.int64],
+    area: NDArray[np.float64],
+    true_class: NDArray[np.int64],
+    true_area: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+    ranges: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+) -> None:
+    """Greedy matching by falling score, each threshold and range of areas for itself; compiled."""
+    truths = len(true_class)
+    for r in range(len(ranges)):
+        low, high = ranges[r, 0], ranges[r, 1]
+        for t in range(len(thresholds)):
+            bit = np.int64(1) << np.int64(10 * r + t)
+            taken = np.zeros(truths, dtype=np.bool_)
+            for d in range(len(class_ids)):
+                best = -1
+                best_iou = min(thresholds[t], 1 - 1e-10)
+                # Truths that are ignored come last: they are only tried where no other one fits.
+                for ignore in range(2):
+                    if best >= 0:
+                        break
+                    for g in range(truths):
+                        if true_class[g] != class_ids[d] or (taken[g] and not crowd[g]):
+                            continue
+                        out = crowd[g] or true_area[g] < low or true_area[g] > high
+                        if out != (ignore == 1) or ious[d, g] < best_iou:
+                            continue
+                        best, best_iou = g, ious[d, g]
+                if best >= 0:
+                    taken[best] = True
+                    matched[d] |= bit
+                    if crowd[best] or true_area[best] < low or true_area[best] > high:
+                        ignored[d] |= bit
+                elif area[d] < low or area[d] > high:
+                    ignored[d] |= bit
+
+
+# --------------------------------------------------------------------------- from rows to precision
+
+
+class Curves(NamedTuple):
+    """What one class comes to, for each IoU threshold, (T,); nan without a truth that counts.
+
+    Attributes:
+        precision: Mean of the interpolated precision over the recall points.
+        recall: Reached with all detections.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+class ClassRows(NamedTuple):
+    """The rows of one class, detections by falling score.
+
+    Attributes:
+        images: Number of the image of each detection, int64, (D,).
+        ranks, matched, ignored: As stored, int64, (D,).
+        true_images: Number of the image of each truth, int64, (G,).
+        true_areas: float64, (G,).
+        crowd: bool, (G,).
+    """
+
+    images: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    matched: NDArray[np.int64]
+    ignored: NDArray[np.int64]
+    true_images: NDArray[np.int64]
+    true_areas: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float64], class_id: int) -> ClassRows:
+        """Rows of a class among those of all images, shape (rows, 8)."""
+        own = rows[rows[:, CLASS] == class_id]
+        detections, truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == TRUTH]
+        ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
+        images, ranks, matched, ignored = (
+            np.ascontiguousarray(ordered[:, column].astype(np.int64)) for column in (NUMBER, RANK, MATCHED, IGNORED)
+        )
+        true_images = truths[:, NUMBER].astype(np.int64)
+        return cls(images, ranks, matched, ignored, true_images, truths[:, AREA], truths[:, IGNORED] > 0)
+
+    def counted_truths(self, area_range: str) -> NDArray[np.bool_]:
+        """Which truths count in a range of areas, (G,)."""
+        low, high = AREA_RANGES[area_range]
+        return np.asarray(~self.crowd & (self.true_areas >= low) & (self.true_areas <= high))
+
+    def bits(self, column: NDArray[np.int64], area_range: str) -> NDArray[np.int64]:
+        """The ten bits of a range of areas."""
+        return np.asarray((column >> (10 * list(AREA_RANGES).index(area_range))) & 0x3FF)
+
+    def curves(self, area_range: str = "all", most: int = MAX_DETECTIONS) -> Curves:
+        """Precision and recall in a range of areas with at most so many detections per image."""
+        positives = int(self.counted_truths(area_range).sum())
+        if not positives:
+            nothing = np.full(len(IOU_THRESHOLDS), np.nan)
+            return Curves(nothing, nothing)
+        kept = self.ranks < most
+        precision, recall = self._weighted(kept, area_range, np.ones(int(kept.sum()))[None], np.array([positives]))
+        return Curves(precision[0], recall[0])
+
+    def _weighted(
+        self,
+        kept: NDArray[np.bool_],
+        area_range: str,
+        weights: NDArray[np.float64],
+        positives: NDArray[np.float64] | NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Precision and recall by threshold, (draws, T), with detections counted as often as `weights` say."""
+        shape = (len(weights), len(IOU_THRESHOLDS))
+        precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
+        bits = (self.bits(column, area_range)[kept] for column in (self.matched, self.ignored))
+        _precision_kernel()(*bits, weights, positives.astype(np.float64), RECALL_POINTS, precision, recall)
+        return precision, recall
+
+    def resampled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """AP of the class for each draw of the images, (draws,), nan without a truth.
+
+        An image that is drawn twice counts twice at once, at each of its scores.
+        """
+        counted = np.bincount(self.true_images[self.counted_truths("all")], minlength=weights.shape[1])
+        every = np.ones(len(self.images), dtype=np.bool_)
+        precision, _ = self._weighted(every, "all", np.ascontiguousarray(weights[:, self.images]), weights @ counted)
+        return np.asarray(precision.mean(axis=1))
+
+
+@lru_cache(maxsize=1)
+def _precision_kernel() -> Callable[..., None]:
+    import numba
+
+    bits, weights, table = numba.int64[::1], numba.float64[:, ::1], numba.float64[:, ::1]
+    points = numba.types.Array(numba.float64, 1, "C", readonly=True)
+    return compiled(_precision, numba.void(bits, bits, weights, numba.float64[::1], points, table, table))
+
+
+def _precision(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    positives: NDArray[np.float64],
+    points: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    recall: NDArray[np.float64],
+) -> None:
+    """Interpolated precision and final recall by draw and threshold; rows without positives stay; compiled."""
+    count = len(matched)
+    envelope, reached = np.empty(count), np.empty(count)
+    for b in range(weights.shape[0]):
+        if positives[b] == 0:
+            continue
+        for t in range(precision.shape[1]):
+            right = wrong = 0.0
+            for d in range(count):
+                if not (ignored[d] >> t) & 1:
+                    if (matched[d] >> t) & 1:
+                        right += weights[b, d]
+                    else:
+                        wrong += weights[b, d]
+                reached[d] = right / positives[b]
+                envelope[d] = right / (right + wrong + 2.220446049250313e-16)
+            for d in range(count - 1, 0, -1):
+                envelope[d - 1] = max(envelope[d - 1], envelope[d])
+            total = 0.0
+            d = 0
+            for point in points:
+                while d < count and reached[d] < point:
+                    d += 1
+                if d == count:
+                    break
+                total += envelope[d]
+            precision[b, t] = total / len(points)
+            recall[b, t] = reached[count - 1] if count else 0.0
+
+
+def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
+    """Return mean AP for each resample of the images, (draws,), nan where no truth is drawn."""
+    check_columns(rows)
+    if not len(rows):
+        return np.empty(0)
+    by_class = _things(rows, classes)
+    images = int(rows[-1, NUMBER]) + 1
+    chunks = []
+    for weights in image_weights(images, seed=seed):
+        per_class = [one.resampled(weights) for one in by_class.values()]
+        chunks.append(mean_of_defined(np.stack(per_class, axis=1)) if per_class else np.full(len(weights), np.nan))
+    return np.concatenate(chunks)[:DRAWS]
+
+
+def score_precision(metric: Metric, rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+    """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
+    check_columns(rows)
+    by_class = _things(rows, classes)
+    every = {c: one.curves() for c, one in by_class.items()}
+    per_class = np.full(len(classes), np.nan)
+    for class_id, curves in every.items():
+        per_class[class_id] = curves.precision.mean()
+    return build_score(
+        metric,
+        value=defined(mean_of_defined(per_class)),
+        undefined_because="no target holds an instance that is not a crowd",
+        draws=bootstrap_precision(rows, classes, seed=seed),
+        per_class=per_class,
+        classes=classes,
+        images=int(rows[-1, NUMBER]) + 1 if len(rows) else 0,
+        parts=_parts(by_class, every),
+    )
+
+
+def _parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:
+    """COCO's other eleven figures under their names."""
+
+    def mean(values: list[float]) -> float | None:
+        return defined(mean_of_defined(np.array(values))) if values else None
+
+    parts = {f"AP{100 * IOU_THRESHOLDS[t]:.0f}": mean([c.precision[t] for c in every.values()]) for t in (0, 5)}
+    sized = {name: [one.curves(name) for one in by_class.values()] for name in ("small", "medium", "large")}
+    parts |= {f"AP_{name}": mean([c.precision.mean() for c in curves]) for name, curves in sized.items()}
+    for most in (1, 10, MAX_DETECTIONS):
+        parts[f"AR_{most}"] = mean([one.curves("all", most).recall.mean() for one in by_class.values()])
+    return parts | {f"AR_{name}": mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
+
+
+def _things(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
+    return {label: ClassRows.of(rows, label) for label, spec in enumerate(classes) if spec.is_thing}
+
+
+def check_columns(rows: NDArray[np.float64]) -> None:
+    """Raise `ShapeError` if stored rows are not those of this version."""
+    if rows.ndim != 2 or rows.shape[1] != 1 + len(COLUMNS):
+        raise ShapeError(
+            f"the stored matches have shape {rows.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the run again "
+            "with bench score RUN"
+        )

@@ -1,0 +1,148 @@
+"""Geometry of stacks of binary masks: areas, intersections, boundaries, eight pixels at a time.
+
+A mask is a row of 64-bit words, a byte per pixel. Adding up to 255 words adds eight pixels at once
+without a carry, and only the words between the first and the last pixel of both masks are read. No
+run lengths are made: encoding them costs more than everything that is done with them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics._compile import compiled
+
+_NO_CARRY = 255
+"""Words of zeros and ones that can be added before a byte overflows."""
+
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_SUM_OF_PAIRS = np.uint64(0x0001000100010001)
+
+
+class MaskStack(NamedTuple):
+    """Masks as words, with where their pixels lie.
+
+    Attributes:
+        words: uint64, (N, W); the pixels of a mask row by row, zeros at the end.
+        first, last: Range of words that hold its pixels, int64, (N,); empty where `last` < `first`.
+        areas: Pixels, int64, (N,).
+    """
+
+    words: NDArray[np.uint64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    areas: NDArray[np.int64]
+
+
+def mask_stack(masks: NDArray[np.bool_]) -> MaskStack:
+    """Measure masks, bool, (N, H, W)."""
+    count, pixels = len(masks), int(np.prod(masks.shape[1:]))
+    flat = np.ascontiguousarray(masks).reshape(count, pixels).view(np.uint8)
+    if pixels % 8:
+        flat = np.pad(flat, ((0, 0), (0, -pixels % 8)))
+    words = flat.view(np.uint64)
+    first, last, areas = (np.zeros(count, dtype=np.int64) for _ in range(3))
+    if words.size:
+        _measure_kernel()(words, first, last, areas)
+    else:
+        last -= 1
+    return MaskStack(words, first, last, areas)
+
+
+def intersections(a: MaskStack, b: MaskStack, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the pixels that masks of two stacks share, int64, (N, M); zero where not `wanted`, (N, M)."""
+    shared = np.zeros(wanted.shape, dtype=np.int64)
+    if shared.size and a.words.size:
+        _intersect_kernel()(*a[:3], *b[:3], wanted, shared)
+    return shared
+
+
+def boundaries(masks: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Return each mask without its erosion by a square of 2 * width + 1 pixels, bool, (N, H, W).
+
+    What lies outside the image is not in a mask. Only the box around a mask is eroded.
+    """
+    square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
+    rims = np.zeros_like(masks)
+    for mask, rim in zip(masks, rims, strict=True):
+        left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
+        box = np.s_[top : top + down, left : left + across]
+        if across:
+            crop = mask[box].astype(np.uint8)
+            inner = cv2.erode(crop, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+            rim[box] = crop > inner
+    return rims
+
+
+@lru_cache(maxsize=1)
+def _measure_kernel() -> Callable[..., None]:
+    import numba
+
+    words = numba.types.Array(numba.uint64, 2, "C", readonly=True)
+    out = numba.int64[::1]
+    return compiled(_measure, numba.void(words, out, out, out))
+
+
+@lru_cache(maxsize=1)
+def _intersect_kernel() -> Callable[..., None]:
+    import numba
+
+    words = numba.types.Array(numba.uint64, 2, "C", readonly=True)
+    stack = (words, numba.int64[::1], numba.int64[::1])
+    return compiled(_intersect, numba.void(*stack, *stack, numba.boolean[:, ::1], numba.int64[:, ::1]))
+
+
+def _measure(
+    words: NDArray[np.uint64], first: NDArray[np.int64], last: NDArray[np.int64], areas: NDArray[np.int64]
+) -> None:
+    """Range of words with pixels, and pixels, of each mask; compiled."""
+    for n in range(words.shape[0]):
+        row = words[n]
+        low, high = 0, words.shape[1] - 1
+        while low <= high and row[low] == 0:
+            low += 1
+        while high >= low and row[high] == 0:
+            high -= 1
+        first[n], last[n] = low, high
+        start = low
+        while start <= high:
+            stop = min(start + _NO_CARRY, high + 1)
+            total = np.uint64(0)
+            for i in range(start, stop):
+                total += row[i]
+            pairs = (total & _EVEN_BYTES) + ((total >> np.uint64(8)) & _EVEN_BYTES)
+            areas[n] += (pairs * _SUM_OF_PAIRS) >> np.uint64(48)
+            start = stop
+
+
+def _intersect(
+    words_a: NDArray[np.uint64],
+    first_a: NDArray[np.int64],
+    last_a: NDArray[np.int64],
+    words_b: NDArray[np.uint64],
+    first_b: NDArray[np.int64],
+    last_b: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+    shared: NDArray[np.int64],
+) -> None:
+    """Pixels that wanted pairs of masks share; compiled."""
+    for n in range(words_a.shape[0]):
+        for m in range(words_b.shape[0]):
+            if not wanted[n, m]:
+                continue
+            row_a, row_b = words_a[n], words_b[m]
+            start = max(first_a[n], first_b[m])
+            high = min(last_a[n], last_b[m])
+            while start <= high:
+                stop = min(start + _NO_CARRY, high + 1)
+                total = np.uint64(0)
+                for i in range(start, stop):
+                    total += row_a[i] & row_b[i]
+                pairs = (total & _EVEN_BYTES) + ((total >> np.uint64(8)) & _EVEN_BYTES)
+                shared[n, m] += (pairs * _SUM_OF_PAIRS) >> np.uint64(48)
+                start = stop

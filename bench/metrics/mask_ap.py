@@ -1,0 +1,86 @@
+"""COCO's mask AP: the headline of instance segmentation.
+
+What it measures:
+    How well objects are found, told apart, outlined and ranked by their scores.
+
+Definition:
+    pycocotools' `COCOeval` with `iouType='segm'`: for ten IoU thresholds 0.50:0.05:0.95 and each
+    thing class, detections are matched to truths greedily by falling score, at most 100 per image
+    and class; precision is made monotone from the right and averaged at 101 recall points; AP is
+    the mean over thresholds and classes with a truth. Crowds are not asked for: a detection on one
+    (intersection over its own area) counts neither for nor against, as does an unmatched one
+    outside the range of areas. Areas are those of the masks, in pixels of the original image.
+    Parts: AP50, AP75, AP_small (up to 32²), AP_medium, AP_large (from 96²), AR_1, AR_10, AR_100 and
+    the AR of each range.
+
+When undefined:
+    A class without a truth that is not a crowd has no value and leaves the mean; without any such
+    class there is no AP. COCO writes -1 for both.
+
+Differs from:
+    Ultralytics' own mAP: precision interpolated linearly and integrated by trapezoids (a perfect
+    detector gets 0.995), no crowds, up to 300 detections, masks compared at a quarter of the
+    network's size. torchmetrics takes recall points in 32-bit floats (off by 4e-4). COCO results
+    that hold a `bbox` are sorted into ranges by the area of that box instead of the mask's;
+    supervision's mask mAP compares boxes. Detectron2 uses a C++ version with small differences.
+
+Source:
+    Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi at 8c9bcc3, `pycocotools/cocoeval.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics import Rows
+from bench.metrics._instances import as_instances, bootstrap_precision, match_rows, ranked, score_precision
+from bench.metrics._masks import MaskStack, intersections, mask_stack
+from bench.predictions import Instances, Prediction
+from bench.records import ClassSpec, Score, TaskKind
+
+
+def mask_ious(
+    target: Instances, true_masks: MaskStack, predicted_ids: NDArray[np.int64], masks: MaskStack
+) -> NDArray[np.float64]:
+    """IoU of detections with truths of their class, (D, truths), else 0; with a crowd, the share that lies in it."""
+    same_class = predicted_ids[:, None] == target.class_ids[None]
+    shared = intersections(masks, true_masks, same_class)
+    union = masks.areas[:, None] + np.where(target.crowd, 0, true_masks.areas)[None]
+    union = union - np.where(target.crowd[None], 0, shared)
+    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
+
+
+class Metric:
+    """Mean average precision of masks over IoU thresholds and thing classes."""
+
+    name = "mask_ap"
+    version = 1
+    label = "mask AP"
+    tasks: tuple[TaskKind, ...] = ("instance",)
+    higher_is_better = True
+    statistic = "mask_matches"
+    definition = (
+        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a truth, 101 "
+        "recall points, 100 detections per image and class, crowds ignored"
+    )
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
+        """Truths and matched detections of one image."""
+        truth, guess = as_instances(target, predicted, classes)
+        found = ranked(guess)
+        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks[found.kept])
+        ious = mask_ious(truth, true_masks, guess.class_ids[found.kept], masks)
+        return match_rows(truth, guess, found, ious, (true_masks.areas, masks.areas))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the rows of all images, shape (rows, 8)."""
+        return score_precision(self, statistics, classes, seed=seed)
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, shape (draws,)."""
+        return bootstrap_precision(statistics, classes, seed=seed)

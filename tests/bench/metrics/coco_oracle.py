@@ -1,0 +1,78 @@
+"""pycocotools on the same instances: the oracle of the instance metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bench.predictions import Instances
+
+NAMES = (
+    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
+    "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
+)  # fmt: skip
+"""Of `COCOeval.stats`, in order."""
+
+
+def run_lengths(mask):
+    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
+
+
+def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool = False) -> COCOeval:
+    """Evaluate; `boxes` adds a `bbox` to each result, as some frameworks do."""
+    images, annotations, results = [], [], []
+    for image_id, (target, predicted) in enumerate(pairs, start=1):
+        height, width = target.size
+        images.append({"id": image_id, "height": height, "width": width})
+        for mask, class_id, crowd in zip(target.masks, target.class_ids, target.crowd, strict=True):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(class_id) + 1,
+                    "iscrowd": int(crowd),
+                    "area": float(mask.sum()),
+                    "bbox": [0, 0, 1, 1],
+                    "segmentation": run_lengths(mask),
+                }
+            )
+        for mask, class_id, score in zip(predicted.masks, predicted.class_ids, predicted.scores, strict=True):
+            result = {"image_id": image_id, "category_id": int(class_id) + 1, "score": float(score)}
+            result["segmentation"] = run_lengths(mask)
+            if boxes:
+                result["bbox"] = [float(v) for v in coco_mask.toBbox(result["segmentation"])]
+            results.append(result)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": int(c) + 1, "name": str(c)} for c in class_ids],
+        }
+        truth.createIndex()
+        found = truth.loadRes(results) if results else COCO()
+        if not results:
+            found.dataset = {**truth.dataset, "annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(truth, found, "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
+def figures(evaluation: COCOeval) -> dict[str, float | None]:
+    """Name -> value, None for COCO's -1."""
+    return {name: None if v == -1 else float(v) for name, v in zip(NAMES, evaluation.stats, strict=True)}
+
+
+def class_ap(evaluation: COCOeval, index: int) -> float | None:
+    """AP of one category over all areas with 100 detections."""
+    precision = evaluation.eval["precision"][:, :, index, 0, -1]
+    return None if (precision == -1).all() else float(precision.mean())
