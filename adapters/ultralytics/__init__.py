@@ -1,0 +1,1 @@
+"""YOLO instance and semantic segmentation by the Ultralytics package (AGPL-3.0)."""

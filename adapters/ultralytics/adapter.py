@@ -1,0 +1,146 @@
+"""Ultralytics' YOLO networks behind the common contract; see `adapters.ultralytics.stages` for where a pass is cut."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+
+from adapters._torch import device as devices
+from adapters.ultralytics.network import (
+    InstanceOptions,
+    YoloNetwork,
+    load_for_prediction,
+    load_for_training,
+    make_network,
+)
+from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.errors import BenchError, Unsupported
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a weight file."""
+
+PACKAGES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
+
+
+class Adapter:
+    """Networks of `adapters/ultralytics/models`, from the framework's YAML files."""
+
+    fused_stages: tuple[str, ...] = ()
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        if task.kind != model.task:
+            raise Unsupported(f"{model.label} predicts {model.task} masks; it has no {task.kind} prediction")
+        if weights is None and model.weights is not None:
+            raise BenchError(
+                f"{model.label}: nothing is fetched from {model.weights!r}; download the file yourself and set "
+                "'weights' to where it lies"
+            )
+        self._model, self._task, self._target, self._weights = model, task, target, weights
+        self._device = devices.open_device(target.device)
+        devices.check_precision(self._device, target.precision)
+        network = make_network(model, task, seed=UNTRAINED_SEED)
+        if weights is not None:
+            network = load_for_prediction(network, weights, model, task)
+        devices.set_threads(target.threads)
+        devices.apply_settings(
+            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
+        )
+        self._make_ready(network)
+
+    def _make_ready(self, network: YoloNetwork) -> None:
+        """Choose the head, fold normalisation into the convolutions, move to the device."""
+        # Imported here: it imports the framework, which takes seconds and must come in by `environment`.
+        from adapters.ultralytics import stages
+
+        self._cut = stages
+        module: Any = network.module.eval()
+        self._facts = devices.describe(module, self._device)
+        self._options = options = network.options
+        if isinstance(options, InstanceOptions):
+            module.end2end = not options.nms
+            module.set_head_attr(max_det=options.max_det)
+        module.fuse(verbose=False)
+        layout = torch.channels_last if self._target.channels_last else torch.contiguous_format
+        self._module = module.requires_grad_(False).to(self._device).to(memory_format=layout)
+        if isinstance(options, InstanceOptions):
+            self._stages: Any = stages.InstanceStages(network, end2end=not options.nms)
+        else:
+            self._stages = stages.SemanticStages(network)
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind by the framework's trainer, from the built weights if there were any.
+
+        The built network stays as it is; build again with the result's weights to predict.
+        """
+        # Imported here: the framework's trainers take seconds to import, and only a training needs them.
+        from adapters.ultralytics.training import fit
+
+        network = make_network(self._model, self._task, seed=recipe.seed)
+        if self._weights is not None:
+            load_for_training(network, self._weights, self._model)
+        return fit(network, data, recipe, out, progress)
+
+    @torch.inference_mode()
+    def preprocess(self, images: Sequence[RgbImage]) -> Any:
+        """Letterbox, stack, move as bytes, scale to 0-1 on the device."""
+        size, layout = self._target.image_size, self._target.channels_last
+        return self._cut.letterboxed(images, size, self._device, channels_last=layout)
+
+    @torch.inference_mode()
+    def infer(self, batch: Any) -> Any:
+        """Forward pass in the target's precision."""
+        with devices.autocast(self._device, self._target.precision):
+            output = self._stages.forward(self._module, batch.pixels)
+        return self._cut.DeviceOutput(output, Size(*batch.pixels.shape[-2:]), batch.content)
+
+    @torch.inference_mode()
+    def postprocess(self, raw: Any, sizes: Sequence[Size]) -> list[Prediction]:
+        """Suppress, resize to the original size, move to the host."""
+        predictions: list[Prediction] = self._stages.predictions(raw, sizes)
+        return predictions
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        devices.synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        devices.reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return devices.peak_bytes(self._device)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
+        facts: dict[str, JsonValue] = {**self._facts, "threads": {**devices.threads_in_effect()}}
+        facts["folded_parameters"] = sum(p.numel() for p in self._module.parameters())
+        if isinstance(self._options, InstanceOptions):
+            facts["confidence_floor"] = {"scored": self._options.conf, "user": self._options.user_conf}
+        return facts
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the framework, of torch and of what they compute with."""
+        found = {"python": platform.python_version()}
+        for package in PACKAGES:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue  # OpenCV comes under several names; the worker imported the one there is
+        if torch.version.cuda is not None:
+            found["cuda"] = torch.version.cuda
+            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return found

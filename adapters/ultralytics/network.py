@@ -1,0 +1,235 @@
+"""From a card to a YOLO network: options, fresh weights, weight files."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, JsonValue
+from torch import nn
+
+from adapters._torch.options import Options, read_options
+from adapters._torch.weights import load_weights
+from adapters.ultralytics import environment
+from bench.errors import BenchError, Unsupported, did_you_mean
+from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
+
+SIZES = "nsmlx"
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "instance": ("yolov8{}-seg", "yolo11{}-seg", "yolo12{}-seg", "yolo26{}-seg"),
+    "semantic": ("yolo26{}-sem",),
+}
+"""Names of the framework's own YAML files by the form of their prediction."""
+
+DOWNLOADS = "https://github.com/ultralytics/assets/releases"
+
+
+class NetworkOptions(Options):
+    """What every card may set.
+
+    Attributes:
+        network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
+        bn_momentum: Of batch normalisation in training. The framework's own 0.03 needs hundreds of
+            steps before the running statistics describe the weights; a training of seconds has fewer.
+    """
+
+    network: str
+    bn_momentum: float = Field(default=0.1, gt=0, le=1)
+
+
+class SemanticOptions(NetworkOptions):
+    """Options of a network that labels pixels."""
+
+
+class InstanceOptions(NetworkOptions):
+    """Options of a network that finds instances.
+
+    Attributes:
+        conf: Confidence below which nothing is returned. AP wants the whole curve, hence so low.
+        user_conf: The floor of somebody who looks at the answers; kept in the record, for reductions
+            to label maps and for pictures. The framework's default in prediction.
+        iou: Overlap of boxes above which the less confident one is suppressed.
+        max_det: Most detections per image. COCO's AP looks at 100; the framework's default is 300.
+        retina_masks: Prototypes are resized to the original image (True), or to the network's input
+            and cut there, whose masks are then resized (False, the framework's default in prediction).
+        nms: False takes the head that needs no suppression, where there is one (YOLO26); True is
+            the framework's default for all.
+        mask_ratio: Training masks are so many times smaller than the input.
+    """
+
+    conf: float = Field(default=0.001, ge=0, le=1)
+    user_conf: float = Field(default=0.25, ge=0, le=1)
+    iou: float = Field(default=0.7, ge=0, le=1)
+    max_det: int = Field(default=100, ge=1)
+    retina_masks: bool = True
+    nms: bool = True
+    mask_ratio: Literal[1, 2, 4] = 2
+
+
+@dataclass(frozen=True)
+class YoloNetwork:
+    """A network, and what its outputs mean.
+
+    Attributes:
+        module: The framework's model, on the CPU, not fused.
+        options: Of its card.
+        class_names: Of the network, by its own ids.
+        class_ids: Id in the task of each class of the network; `IGNORE_LABEL` where the task has none.
+    """
+
+    module: nn.Module
+    options: NetworkOptions
+    class_names: tuple[str, ...]
+    class_ids: tuple[int, ...]
+
+    @property
+    def architecture(self) -> dict[str, JsonValue]:
+        """What decides the shapes of the weights."""
+        return {"network": self.options.network}
+
+
+def options_of(model: ModelSpec) -> NetworkOptions:
+    """Return a card's options.
+
+    Raises:
+        BenchError: If one is wrong, or the framework has no such network for the card's task.
+    """
+    options = read_options(InstanceOptions if model.task == "instance" else SemanticOptions, model)
+    known = [family.format(size) for family in FAMILIES.get(model.task, ()) for size in SIZES]
+    if options.network not in known:
+        raise BenchError(
+            f"{model.label}: option 'network': no {model.task} network named {options.network!r}."
+            f"{did_you_mean(options.network, known)} There are: {', '.join(known)}"
+        )
+    return options
+
+
+def trained_classes(task: TaskSpec, label: str) -> tuple[int, ...]:
+    """Ids in the task of the classes that a network is trained on: things for instances, else all.
+
+    Raises:
+        Unsupported: If there are none, or too few to tell apart.
+    """
+    if task.kind == "instance":
+        things = tuple(i for i, spec in enumerate(task.classes) if spec.is_thing)
+        if not things:
+            raise Unsupported(f"{label} finds things, and no class of the task is one")
+        return things
+    if not 2 <= len(task.classes) <= IGNORE_LABEL:
+        raise Unsupported(f"{label} tells 2 to {IGNORE_LABEL} classes apart; the task has {len(task.classes)}")
+    return tuple(range(len(task.classes)))
+
+
+def make_network(model: ModelSpec, task: TaskSpec, *, seed: int) -> YoloNetwork:
+    """Return a card's network for a task with weights drawn from a seed; torch's generators are left alone."""
+    options, ids = options_of(model), trained_classes(task, model.label)
+    environment.import_framework()
+    from ultralytics.nn.tasks import SegmentationModel, SemanticSegmentationModel
+
+    kind: Callable[..., Any] = SegmentationModel if task.kind == "instance" else SemanticSegmentationModel
+    names = tuple(task.classes[i].name for i in ids)
+    with environment.contained():
+        torch.manual_seed(seed)
+        module = kind(f"{options.network}.yaml", nc=len(ids), verbose=False)
+    module.names = dict(enumerate(names))
+    if isinstance(options, InstanceOptions) and not options.nms and not _has_nms_free_head(module):
+        raise BenchError(f"{model.label}: option 'nms': {options.network} has no head without suppression; use true")
+    return YoloNetwork(module, options, names, ids)
+
+
+def _has_nms_free_head(module: Any) -> bool:
+    return getattr(module.model[-1], "one2one_cv2", None) is not None
+
+
+def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> None:
+    """Start a fresh network from a weight file: our own as it is, the framework's wherever shapes and names agree."""
+    official = _official(weights, network.options, model)
+    if official is None:
+        load_weights(network, weights, label=model.label)
+        return
+    module: Any = network.module
+    with environment.contained():
+        module.load(official, verbose=False)
+
+
+def load_for_prediction(network: YoloNetwork, weights: Path, model: ModelSpec, task: TaskSpec) -> YoloNetwork:
+    """Return the network of a weight file: ours, or one of the framework's with its classes matched by name."""
+    official = _official(weights, network.options, model)
+    if official is None:
+        load_weights(network, weights, label=model.label)
+        return network
+    names = tuple(str(official.names[i]) for i in range(len(official.names)))
+    return YoloNetwork(official, network.options, names, _matched(names, network.class_ids, task, model.label))
+
+
+def _matched(names: Sequence[str], wanted: Sequence[int], task: TaskSpec, label: str) -> tuple[int, ...]:
+    ids = {task.classes[i].name: i for i in wanted}
+    matched = tuple(ids.get(name, IGNORE_LABEL) for name in names)
+    if set(matched) == {IGNORE_LABEL}:
+        raise BenchError(
+            f"{label}: its weights know {', '.join(names[:5])}, … ({len(names)} classes), none of which is a class of "
+            f"this task: {', '.join(ids)}. Train on this data set, or rename the classes."
+        )
+    return matched
+
+
+def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> Any:
+    """The model in a checkpoint of the framework's; None for a file of plain tensors.
+
+    Only the framework's own and torch's classes are unpickled.
+    """
+    if not weights.is_file():
+        raise BenchError(
+            f"{model.label}: there is no weight file at {weights}. Download it yourself, for example "
+            f"{weights.name} from {DOWNLOADS}, and set 'weights' to where it lies; nothing is fetched here."
+        )
+    if _is_plain(weights):
+        return None
+    from ultralytics.nn.tasks import torch_safe_load
+
+    with environment.contained(), _told_as_bench_error(weights, model.label):
+        checkpoint, _ = torch_safe_load(str(weights), safe_only=True)
+        module = checkpoint.get("ema") or checkpoint["model"]
+        given = Path(str(module.yaml.get("yaml_file", options.network))).stem
+    if given != options.network:
+        raise BenchError(
+            f"{model.label}: {weights} holds a {given}; set option 'network' to that, or give other weights"
+        )
+    return module.float()
+
+
+@contextmanager
+def _told_as_bench_error(weights: Path, label: str) -> Iterator[None]:
+    try:
+        yield
+    except (
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        EOFError,
+        ModuleNotFoundError,
+        pickle.PickleError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(
+            f"{label}: {weights} is neither a file of plain tensors nor a checkpoint of Ultralytics ({reason}); "
+            "give what a training left, or a .pt file as the framework publishes them"
+        ) from None
+
+
+def _is_plain(weights: Path) -> bool:
+    """Whether the file holds no module; a damaged file is for its reader to refuse."""
+    try:
+        content = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        return False
+    except (RuntimeError, EOFError, ValueError):
+        return True
+    # A checkpoint that was read before has its classes allowed for the rest of the process.
+    return not (isinstance(content, dict) and any(isinstance(value, nn.Module) for value in content.values()))

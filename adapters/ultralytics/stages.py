@@ -1,0 +1,185 @@
+"""Where a pass is cut, with the framework's public pieces.
+
+* `preprocess`: `LetterBox` (resize with the aspect ratio kept, pad with grey 114, centred), bytes to
+  the device, channels first, / 255. RGB throughout: training reads BGR files and turns them into RGB,
+  prediction takes BGR arrays and does the same; here images are RGB from the start.
+* `infer`: the network with batch normalisation folded into its convolutions, as the framework's
+  predictor runs it; boxes are decoded within it, and the NMS-free head picks its best within it.
+* `postprocess`: suppression, masks from prototypes, boxes and masks at the original size, to the host;
+  for label maps, logits are resized to the input, cropped out of the padding, resized to the
+  original size, and then the highest wins.
+
+The letterbox is the target's `image_size`, or the image's own size, each rounded up to a multiple of
+32. The framework's `auto` letterbox, which pads less where all images of a batch have one shape, is
+not used: the answer to an image would depend on its neighbours. Images of different letterbox sizes
+in one batch are padded further at the bottom and on the right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from ultralytics.data.augment import LetterBox
+from ultralytics.utils import nms, ops
+
+from adapters._torch.images import stack_images
+from adapters.ultralytics.network import InstanceOptions, YoloNetwork
+from bench.predictions import Instances, Prediction, RgbImage, SemanticMap
+from bench.records import IGNORE_LABEL, Size
+
+STRIDE = 32
+"""Input sides are multiples of it: the coarsest feature map has one cell for so many pixels."""
+
+PROTOTYPE_STRIDE = 4
+"""Mask prototypes are so many times smaller than the input."""
+
+GREY = 114 / 255
+NO_TIME_LIMIT_S = 1e9
+"""The framework gives suppression up where it takes long, so that a slow machine would see fewer objects."""
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, H, W), RGB in 0-1, on the device.
+        content: Letterbox size of each image, from the top left; the rest is padding.
+    """
+
+    pixels: Tensor
+    content: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class DeviceOutput:
+    """What `infer` hands to `postprocess`.
+
+    Attributes:
+        output: The network's, on the device: logits (B, K, H/8, W/8); or boxes, scores and mask
+            coefficients (B, 4 + K + 32, anchors) with prototypes (B, 32, H/4, W/4).
+        input_size: Size of the batch.
+        content: As in `DeviceBatch`.
+    """
+
+    output: Any
+    input_size: Size
+    content: tuple[Size, ...]
+
+
+def letterbox_size(size: Size, image_size: Size | None) -> Size:
+    """Return the network input of an image: `image_size` or its own size, rounded up to multiples of 32."""
+    height, width = image_size or size
+    return Size(math.ceil(height / STRIDE) * STRIDE, math.ceil(width / STRIDE) * STRIDE)
+
+
+def letterboxed(
+    images: Sequence[RgbImage], image_size: Size | None, device: torch.device, *, channels_last: bool
+) -> DeviceBatch:
+    """Letterbox images, each uint8 (H, W, 3), and put them on the device."""
+    content = tuple(letterbox_size(Size(*image.shape[:2]), image_size) for image in images)
+    boxed = [LetterBox(tuple(size), stride=STRIDE)(image=image) for size, image in zip(content, images, strict=True)]
+    on_gpu = device.type == "cuda"
+    pixels = stack_images(boxed, (GREY,) * 3, pin=on_gpu).to(device, non_blocking=on_gpu)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    floats = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).div_(255)
+    return DeviceBatch(floats, content)
+
+
+class InstanceStages:
+    """Reads the output of a network that finds instances.
+
+    Args:
+        network: Its options and classes are used.
+        end2end: Whether the head needs no suppression.
+    """
+
+    def __init__(self, network: YoloNetwork, *, end2end: bool) -> None:
+        assert isinstance(network.options, InstanceOptions)
+        self._options, self._end2end = network.options, end2end
+        self._classes = len(network.class_names)
+        self._class_ids = np.array(network.class_ids, dtype=np.int64)
+
+    def forward(self, module: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (boxes with scores and mask coefficients, prototypes)."""
+        (detections, prototypes), _ = module(pixels)
+        return detections, prototypes
+
+    def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
+        """Return the instances of each image at its original size, by falling confidence."""
+        detections, prototypes = raw.output
+        kept = nms.non_max_suppression(
+            detections.float(),
+            self._options.conf,
+            self._options.iou,
+            max_det=self._options.max_det,
+            nc=self._classes,
+            end2end=self._end2end,
+            max_time_img=NO_TIME_LIMIT_S,
+        )
+        return [
+            self._instances(found, _cropped(prototype, content, PROTOTYPE_STRIDE), content, size)
+            for found, prototype, content, size in zip(kept, prototypes, raw.content, sizes, strict=True)
+        ]
+
+    def _instances(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Instances:
+        """Rows of `found` are x1, y1, x2, y2 in the letterbox, confidence, class, mask coefficients."""
+        masks = self._masks(found, prototypes, content, size)
+        class_ids = self._class_ids[found[:, 5].long().cpu().numpy()]
+        # As the framework's predictor, without instances that have no pixel; and without classes the task lacks.
+        seen = masks.flatten(1).any(1).cpu().numpy() & (class_ids != IGNORE_LABEL)
+        return Instances(
+            masks=masks.cpu().numpy()[seen],
+            class_ids=class_ids[seen],
+            scores=found[:, 4].double().cpu().numpy()[seen],
+            crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
+        )
+
+    def _masks(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Tensor:
+        """Return bool masks (N, H, W) at the original size."""
+        boxes, coefficients = found[:, :4].clone(), found[:, 6:]
+        if self._options.retina_masks:
+            boxes = ops.scale_boxes(tuple(content), boxes, tuple(size))
+            return ops.process_mask_native(prototypes, coefficients, boxes, tuple(size)).bool()
+        masks = ops.process_mask(prototypes, coefficients, boxes, tuple(content), upsample=True)
+        if not len(masks):
+            return masks.new_zeros((0, *size), dtype=torch.bool)
+        return ops.scale_masks(masks[None].float(), tuple(size))[0] > 0.5
+
+
+class SemanticStages:
+    """Reads the output of a network that labels pixels."""
+
+    def __init__(self, network: YoloNetwork) -> None:
+        self._class_ids = np.array(network.class_ids, dtype=np.uint8)
+
+    def forward(self, module: Any, pixels: Tensor) -> Tensor:
+        """Return logits (B, K, H/8, W/8)."""
+        logits: Tensor = module(pixels)
+        return logits
+
+    def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
+        """Return the label map of each image at its original size."""
+        return [
+            SemanticMap(self._labels(logits, raw.input_size, content, size))
+            for logits, content, size in zip(raw.output, raw.content, sizes, strict=True)
+        ]
+
+    def _labels(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> NDArray[np.uint8]:
+        at_input = F.interpolate(logits[None].float(), tuple(input_size), mode="bilinear", align_corners=False)
+        at_image = ops.scale_masks(_cropped(at_input, content, 1), tuple(size))[0]
+        # On a CPU the framework's predictor takes max(0), which streams over planes where argmax strides.
+        highest = at_image.max(0).indices if at_image.device.type == "cpu" else at_image.argmax(0)
+        return np.asarray(self._class_ids[highest.to(torch.uint8).cpu().numpy()], dtype=np.uint8)
+
+
+def _cropped(planes: Tensor, content: Size, stride: int) -> Tensor:
+    return planes[..., : content.height // stride, : content.width // stride].contiguous()
