@@ -26,6 +26,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 """Names of the framework's own YAML files by the form of their prediction."""
 
+STRIDE = 32
+"""Input sides are multiples of it: the coarsest feature map has one cell for so many pixels."""
+
 DOWNLOADS = "https://github.com/ultralytics/assets/releases"
 
 

@@ -31,12 +31,9 @@ from ultralytics.data.augment import LetterBox
 from ultralytics.utils import nms, ops
 
 from adapters._torch.images import stack_images
-from adapters.ultralytics.network import InstanceOptions, YoloNetwork
+from adapters.ultralytics.network import STRIDE, InstanceOptions, YoloNetwork
 from bench.predictions import Instances, Prediction, RgbImage, SemanticMap
 from bench.records import IGNORE_LABEL, Size
-
-STRIDE = 32
-"""Input sides are multiples of it: the coarsest feature map has one cell for so many pixels."""
 
 PROTOTYPE_STRIDE = 4
 """Mask prototypes are so many times smaller than the input."""

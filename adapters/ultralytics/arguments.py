@@ -1,0 +1,86 @@
+"""What the framework's trainers are called with for a recipe, and what of the recipe they cannot honour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from adapters.ultralytics.network import STRIDE, InstanceOptions, NetworkOptions
+from bench.records import Recipe, Size
+
+MIN_SIDE = 2 * STRIDE
+"""Below it the coarsest feature map has one cell, and a batch of one nothing to normalise over."""
+
+DECAY_STEPS = 1000
+"""The NMS-free head's share of the loss grows by epochs; here by thousandths of the budget."""
+
+ADAM_MOMENTUM = 0.9
+NO_AUGMENTATION: dict[str, Any] = {
+    **dict.fromkeys(("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "degrees", "translate", "scale"), 0.0),
+    **dict.fromkeys(("shear", "perspective", "hsv_h", "hsv_s", "hsv_v", "flipud", "bgr", "multi_scale"), 0.0),
+    "auto_augment": None,
+    "augmentations": [],  # None would be Albumentations' blur and CLAHE, wherever that is installed
+    "close_mosaic": 0,
+}
+
+
+def training_side(recipe: Recipe, sizes: Iterable[Size]) -> int:
+    """Return the side of the square that training images are letterboxed to: no smaller than any of the sizes."""
+    longest = max(max(size) for size in ([recipe.image_size] if recipe.image_size else sizes))
+    return max(MIN_SIDE, math.ceil(longest / STRIDE) * STRIDE)
+
+
+def trainer_arguments(
+    options: NetworkOptions, recipe: Recipe, *, side: int, batch_size: int, device: torch.device
+) -> dict[str, Any]:
+    """Return the framework's arguments, but for where its files lie."""
+    arguments = {
+        "model": f"{options.network}.yaml",
+        "epochs": DECAY_STEPS + 1,
+        "batch": batch_size,
+        "nbs": batch_size,
+        "imgsz": side,
+        "device": "cpu" if device.type == "cpu" else str(device.index),
+        "amp": "bf16" if recipe.precision == "bf16" else False,
+        "channels_last": recipe.channels_last and device.type == "cuda",
+        "optimizer": {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer],
+        "lr0": recipe.learning_rate,
+        "momentum": recipe.momentum if recipe.optimizer == "sgd" else ADAM_MOMENTUM,
+        "weight_decay": recipe.weight_decay,
+        "warmup_epochs": 0.0,
+        "fliplr": 0.5 if recipe.flip else 0.0,
+        "cache": "ram",
+        "workers": 0,
+        "patience": 0,
+        "deterministic": False,
+        "seed": recipe.seed,
+        **dict.fromkeys(("pretrained", "val", "plots", "save", "verbose"), False),
+        **NO_AUGMENTATION,
+    }
+    if isinstance(options, InstanceOptions):
+        arguments |= {"mask_ratio": options.mask_ratio, **({} if options.nms else {"nms": False})}
+    return arguments
+
+
+def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: Iterable[Size]) -> dict[str, str]:
+    """Return the fields of a recipe that these trainers treat otherwise, with how.
+
+    Args:
+        options: Of the card.
+        recipe: What was asked for.
+        side: See `training_side`.
+        sizes: Of the training images.
+    """
+    of_instances = isinstance(options, InstanceOptions)
+    losses = "boxes, classes and masks" if of_instances else "cross-entropy with Dice, and an auxiliary head's"
+    unlike = {"loss": f"the framework's own: {losses}"}
+    if recipe.image_size != (side, side) or any(size.height != size.width for size in sizes):
+        unlike["image_size"] = f"images are letterboxed to {side} x {side}, a square in multiples of {STRIDE}"
+    if recipe.weight_decay:
+        unlike["weight_decay"] = "not on biases and normalisation layers"
+    if recipe.optimizer == "sgd" and recipe.momentum:
+        unlike["momentum"] = "Nesterov's"
+    return unlike

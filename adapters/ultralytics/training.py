@@ -1,0 +1,336 @@
+"""The harness's recipe on Ultralytics' own trainers.
+
+`SegmentationTrainer` and `SemanticSegmentationTrainer` own the loop, the losses, the clipping of
+gradients (norm 10), the moving average of the weights (which is what is validated and kept) and the
+validation. Callbacks count, set the learning rate, choose the images, save and stop. The data set is
+exported to the framework's format below `out`, and removed once the training is done.
+
+Switched off: mosaic and every other augmentation but mirroring, its warm-up and schedule (the
+recipe's are used), plots, its own checkpoints, early stopping, and halving the batch when memory
+runs out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
+
+from adapters._torch import device as devices
+from adapters._torch.augment import epoch_order
+from adapters._torch.clock import TrainingClock
+from adapters._torch.weights import save_atomically, save_weights
+from adapters.ultralytics import environment
+from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_arguments, training_side
+from adapters.ultralytics.export import export
+from adapters.ultralytics.network import InstanceOptions, YoloNetwork
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.errors import BenchError, Unsupported
+from bench.records import Recipe, as_json_dict, digest
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+LAST = "last.pt"
+
+FRAMEWORK_FOLDER = "ultralytics"
+"""Below `out`: the arguments that the trainer ran with."""
+
+NEVER = 10**9
+REPORTED = {
+    "metrics/mAP50(M)": "mask_map50",
+    "metrics/mAP50-95(M)": "mask_map",
+    "metrics/mIoU": "mean_iou",
+    "metrics/pixel_acc": "pixel_accuracy",
+}
+"""The framework's names of its own figures -> ours."""
+
+DECISIVE = ("mask_map", "mean_iou")
+"""The figure by which the best weights are chosen."""
+
+
+class BudgetSpentError(BaseException):
+    """Ends the framework's loop, which takes some exceptions for errors it can mend."""
+
+
+def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+    """Train a network by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
+
+    Args:
+        network: Trained in place; its initial weights are the caller's.
+        data: Training and validation split.
+        recipe: The device may be `auto`.
+        out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
+        progress: Told of steps and validations.
+
+    Returns:
+        The averaged weights with the highest `mask_map` or `mean_iou` of the framework's own
+        validation; `self_reported` has its figures and the counts of what the export lost.
+
+    Raises:
+        Unsupported: If the device or precision cannot be had.
+        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
+            checkpoint of another training.
+    """
+    device = devices.open_device(recipe.device)
+    devices.check_precision(device, recipe.precision)
+    if device.type == "cpu" and recipe.precision != "fp32":
+        raise Unsupported(
+            f"{recipe.precision} training on a CPU: the framework mixes precisions on CUDA only; use fp32"
+        )
+    devices.set_threads(recipe.threads)
+    if len(data.train) == 0:
+        raise BenchError("the training split has no images; choose another 'train' split of the data set")
+    out.mkdir(parents=True, exist_ok=True)
+    with environment.contained():
+        devices.apply_settings(recipe.precision, cudnn_benchmark=True, deterministic=False)
+        training = _Training(network, data, recipe, out, progress, device)
+        training.run()
+        return training.finish()
+
+
+class _Training:
+    """One training: the framework's trainer with the harness's callbacks."""
+
+    def __init__(
+        self,
+        network: YoloNetwork,
+        data: TrainingData,
+        recipe: Recipe,
+        out: Path,
+        progress: Progress,
+        device: torch.device,
+    ) -> None:
+        self._network, self._data, self._recipe, self._out, self._device = network, data, recipe, out, device
+        for layer in network.module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = network.options.bn_momentum
+        self._order = EpochOrder(len(data.train), min(recipe.batch_size, len(data.train)), recipe.seed)
+        self._clock = TrainingClock(recipe, progress, self._order.steps_per_epoch, device)
+        self._validated: dict[str, float] = {}
+        self._best: dict[str, Any] | None = None
+        self._rate = 0.0
+
+    # ------------------------------------------------------------------ the whole training
+
+    def run(self) -> None:
+        """Train until the budget is spent."""
+        self._checkpoint = self._read_checkpoint()
+        names, ids = self._network.class_names, self._network.class_ids
+        self._exported = export(self._data, names, ids, self._out / FRAMEWORK_FOLDER / "data")
+        self._side = training_side(self._recipe, self._exported.sizes)
+        if self._data.task.kind == "instance":
+            print(f"exported {self._exported.counts}")
+        trainer = self._trainer()
+        # Its progress bars go to standard output whatever they are told; its warnings come through a logger.
+        with contextlib.suppress(BudgetSpentError), contextlib.redirect_stdout(io.StringIO()):
+            trainer.train()
+
+    def finish(self) -> TrainingResult:
+        """Write the weight files, remove the exported data, and say what the training came to."""
+        save_weights(self._network, self._averaged, self._out / LAST)
+        reported = {f"last_{name}": value for name, value in self._validated.items()}
+        if self._best is not None:
+            save_weights(self._network, self._best["weights"], self._out / BEST)
+            reported |= {**self._best["values"], "best_step": float(self._best["step"])}
+        if self._data.task.kind == "instance":
+            reported |= self._exported.counts.as_values()
+        shutil.rmtree(self._exported.yaml.parent)
+        (self._out / FRAMEWORK_FOLDER / "results.csv").unlink(missing_ok=True)  # its figures without a validation
+        return TrainingResult(
+            weights=self._out / (LAST if self._best is None else BEST),
+            steps=self._clock.step,
+            images=self._clock.images,
+            train_s=self._clock.train_s,
+            not_honoured=not_honoured(self._network.options, self._recipe, side=self._side, sizes=self._exported.sizes),
+            self_reported=reported,
+        )
+
+    # ------------------------------------------------------------------ the framework's trainer
+
+    def _trainer(self) -> Any:
+        """The framework's trainer around our network, with our callbacks."""
+        options, recipe, batch_size = self._network.options, self._recipe, self._order.batch_size
+        arguments = trainer_arguments(options, recipe, side=self._side, batch_size=batch_size, device=self._device)
+        arguments |= {"data": str(self._exported.yaml), "save_dir": str(self._out / FRAMEWORK_FOLDER)}
+        kind = SegmentationTrainer if isinstance(options, InstanceOptions) else SemanticSegmentationTrainer
+        threads = torch.get_num_threads()
+        environment.set_threads(threads)
+        trainer: Any = kind(overrides=arguments)
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        trainer.model = self._network.module.to(self._device).to(memory_format=layout)
+        devices.set_threads(threads)
+        for event in ("on_pretrain_routine_end", "on_train_start", "on_train_epoch_start", "on_train_batch_start"):
+            trainer.add_callback(event, getattr(self, event))
+        for event in ("on_train_batch_end", "on_train_epoch_end"):
+            trainer.add_callback(event, getattr(self, event))
+        return trainer
+
+    # ------------------------------------------------------------------ callbacks, named as the framework's events
+
+    def on_pretrain_routine_end(self, trainer: Any) -> None:
+        """Put our order of the images, the precision, and the state of a checkpoint in place."""
+        trainer.epochs = NEVER  # the arguments' number of epochs only times the NMS-free head's share
+        dataset: Dataset[Any] = trainer.train_loader.dataset
+        trainer.train_loader = DataLoader(
+            dataset,
+            batch_size=self._order.batch_size,
+            sampler=self._order,
+            drop_last=True,
+            collate_fn=dataset.collate_fn,  # type: ignore[attr-defined]
+            pin_memory=self._device.type == "cuda",
+            generator=torch.Generator(),
+        )
+        if self._recipe.precision == "fp16":
+            # Not by the argument, which would download a network to try mixed precision with.
+            trainer.amp, trainer.scaler = True, torch.amp.GradScaler("cuda")
+        torch.manual_seed(self._recipe.seed)
+        if self._checkpoint is not None:
+            self._take_up(trainer, self._checkpoint)
+
+    def on_train_start(self, trainer: Any) -> None:
+        """Start the clock; end at once where the checkpoint's budget is spent."""
+        self._clock.start()
+        self._averaged = trainer.ema.ema.state_dict()
+        if self._clock.spent:
+            raise BudgetSpentError
+
+    def on_train_epoch_start(self, trainer: Any) -> None:
+        """Choose the images of the epoch; have lack of memory raised instead of the batch halved."""
+        self._order.step = self._clock.step
+        trainer._oom_retries = NEVER
+        self._seed_flips()
+
+    def on_train_batch_start(self, trainer: Any) -> None:
+        """Set the learning rate by the share of the budget that is spent."""
+        self._rate = self._clock.learning_rate
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = self._rate
+
+    def on_train_batch_end(self, trainer: Any) -> None:
+        """Count the step; validate, save and stop where it is time to."""
+        clock = self._clock
+        clock.step_done(trainer.loss, self._order.batch_size, self._rate)
+        if len(self._data.val) and clock.validation_is_due:
+            with clock.stopped():
+                self._validate(trainer)
+        if clock.checkpoint_is_due:
+            with clock.stopped():
+                self._save_checkpoint(trainer)
+        if clock.spent:
+            raise BudgetSpentError
+        self._seed_flips()
+
+    def on_train_epoch_end(self, trainer: Any) -> None:
+        """Move the NMS-free head's share of the loss with the budget; stop where the loss is no number."""
+        if not bool(trainer.loss.isfinite()):
+            raise BenchError(
+                f"training diverged: the loss is {float(trainer.loss)} by step {self._clock.step}. "
+                "Lower 'learning_rate' or raise 'warmup_fraction' in the recipe."
+            )
+        self._share_loss(trainer)
+
+    def _share_loss(self, trainer: Any) -> None:
+        criterion = getattr(trainer.model, "criterion", None)
+        if hasattr(criterion, "update"):
+            course, clock = self._clock.course, self._clock
+            criterion.updates = round(DECAY_STEPS * course.fraction(step=clock.step, train_s=clock.train_s)) - 1
+            criterion.update()
+
+    def _seed_flips(self) -> None:
+        """Make the coins of the next batch depend on the seed and the step alone."""
+        random.seed(f"{self._recipe.seed} {self._clock.step}")
+
+    # ------------------------------------------------------------------ validation
+
+    def _validate(self, trainer: Any) -> None:
+        """The framework's own figures, at the training size and on the averaged weights."""
+        found = trainer.validator(trainer)
+        values = {name: found[theirs] for theirs, name in REPORTED.items() if theirs in found}
+        losses = [value for name, value in found.items() if name.startswith("val/")]
+        self._validated = values
+        self._clock.validated({"val_loss": sum(losses), **{f"val_{name}": value for name, value in values.items()}})
+        score = next(values[name] for name in DECISIVE if name in values)
+        if self._best is None or score >= self._best["score"]:  # of equals the one that was trained longer
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in self._averaged.items()}
+            self._best = {"step": self._clock.step, "score": score, "values": values, "weights": weights}
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _save_checkpoint(self, trainer: Any) -> None:
+        clock = self._clock
+        content = {
+            "identity": self._identity(),
+            "weights": trainer.model.state_dict(),
+            "averaged": self._averaged,
+            "updates": trainer.ema.updates,
+            "optimizer": trainer.optimizer.state_dict(),
+            "scaler": trainer.scaler.state_dict(),
+            "clock": [clock.step, clock.images, clock.train_s],
+            "random": torch.get_rng_state(),
+            "best": self._best,
+            "validated": self._validated,
+        }
+        save_atomically(content, self._out / CHECKPOINT)
+        clock.saved()
+
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        path = self._out / CHECKPOINT
+        if not path.is_file():
+            return None
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if content["identity"] != self._identity():
+            raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
+        self._clock.step, self._clock.images, self._clock.train_s = content["clock"]
+        self._best, self._validated = content["best"], content["validated"]
+        return content
+
+    def _take_up(self, trainer: Any, content: dict[str, Any]) -> None:
+        trainer.model.load_state_dict(content["weights"])
+        trainer.ema.ema.load_state_dict(content["averaged"])
+        trainer.ema.updates = content["updates"]
+        trainer.optimizer.load_state_dict(content["optimizer"])
+        trainer.scaler.load_state_dict(content["scaler"])
+        trainer.start_epoch = self._clock.step // self._order.steps_per_epoch
+        trainer.model.criterion = trainer.model.init_criterion()
+        self._share_loss(trainer)
+        torch.set_rng_state(content["random"])
+
+    def _identity(self) -> str:
+        """What a training must share with a checkpoint to go on from it."""
+        network, data = self._network, self._data
+        sizes: list[Any] = [len(data.train), len(data.val)]
+        options = network.options.model_dump(include={"network", "bn_momentum", "nms", "mask_ratio"})
+        return digest([options, list(network.class_names), as_json_dict(self._recipe), sizes])
+
+
+class EpochOrder(Sampler[int]):
+    """Indices of an epoch in the order that all torch adapters share, cut into whole batches.
+
+    Attributes:
+        batch_size, steps_per_epoch: Of the training.
+        step: Where the next iteration starts; a resumed epoch starts within.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self.batch_size = batch_size
+        self.steps_per_epoch = count // batch_size
+        self.step = 0
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        epoch, within = divmod(self.step, self.steps_per_epoch)
+        order = epoch_order(seed=self._seed, epoch=epoch, count=self._count)
+        return iter(order[within * self.batch_size : len(self)].tolist())
