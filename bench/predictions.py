@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -227,13 +227,28 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
     """Read back what `save_prediction` wrote; raises `ShapeError` if a file is damaged."""
     if kind == "semantic":
         return SemanticMap(read_png(folder / f"{stem}.png"))
-    document = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
-    if kind == "panoptic":
-        rgb = read_png(folder / f"{stem}.png").astype(np.int32)
-        return Panoptic(
-            segment_ids=rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2],
-            segments=tuple(Segment(**row) for row in document["segments"]),
-        )
+    file = folder / f"{stem}.json"
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if kind == "panoptic":
+            return _panoptic_of(document, read_png(folder / f"{stem}.png"))
+        return _instances_of(document)
+    except (ValueError, KeyError, TypeError) as error:  # json.JSONDecodeError is a ValueError
+        reason = f"{type(error).__name__}: {error}"
+        raise ShapeError(
+            f"{file} is not a readable {kind} prediction ({reason}); delete its job folder and run the suite again"
+        ) from None
+
+
+def _panoptic_of(document: dict[str, Any], pixels: NDArray[np.uint8]) -> Panoptic:
+    rgb = pixels.astype(np.int32)
+    return Panoptic(
+        segment_ids=rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2],
+        segments=tuple(Segment(**row) for row in document["segments"]),
+    )
+
+
+def _instances_of(document: dict[str, Any]) -> Instances:
     size, rows = Size(*document["size"]), document["instances"]
     masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
     return Instances(
@@ -247,20 +262,39 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     """Return COCO run lengths of a mask: column-major, the first run counts zeros.
 
+    Only the box around the mask is turned to columns; outside of it there are zeros to count.
+
     >>> run_lengths(np.array([[False, True], [True, True]]))
     [1, 3]
     """
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    lengths = np.diff(np.concatenate([[0], edges, [flat.size]]))
-    runs = [int(length) for length in lengths]
-    return [0, *runs] if flat.size and flat[0] else runs
+    height, width = mask.shape
+    left, top, across, down = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8)) if mask.size else (0,) * 4
+    if not across:
+        return [height * width] if mask.size else [0]
+    # A column of zeros on both sides: every run of ones has a beginning and an end, and none goes on in the next.
+    columns = np.zeros((across, down + 2), dtype=np.int8)
+    columns[:, 1:-1] = mask[top : top + down, left : left + across].T
+    steps = np.flatnonzero(columns.ravel()[1:] != columns.ravel()[:-1])
+    column, row = np.divmod(steps, down + 2)
+    edges = (left + column) * height + top + row  # where a run begins and where it ends, in turn
+    # A run that ends with its column and one that begins with the next are one run.
+    joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
+    edges = np.delete(edges, np.concatenate([joined, joined + 1])) if joined.size else edges
+    lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
+    runs: list[int] = (lengths if lengths[-1] else lengths[:-1]).tolist()
+    return runs
 
 
 def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
-    """Return the mask of COCO run lengths, bool, shape `size`."""
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(size, order="F")
+    """Return the mask of COCO run lengths, bool, shape `size`, C order; raises `ValueError` if they do not fill it."""
+    ends = np.cumsum(runs)
+    height, width = size
+    if not len(ends) or ends[-1] != height * width or min(runs) < 0:
+        raise ValueError(f"run lengths fill {int(ends[-1]) if len(ends) else 0} of {height * width} pixels")
+    flat = np.zeros(height * width, dtype=np.bool_)
+    for start, stop in zip(ends[0::2], ends[1::2], strict=False):
+        flat[start:stop] = True
+    return np.ascontiguousarray(flat.reshape((width, height)).T)
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -104,17 +104,17 @@ def match_rows(
     Args:
         target, predicted: Give classes, scores and crowds.
         found: Of `ranked`.
-        ious: Shape (D, truths): of kept detections with truths of their class.
-        areas: Of the truths, (truths,), and of the kept detections, (D,).
+        ious: Of all detections with truths of their class, (detections, truths).
+        areas: Of the truths and of all detections.
     """
-    true_area, area = (one.astype(np.float64) for one in areas)
+    true_area, area = areas[0].astype(np.float64), areas[1][found.kept].astype(np.float64)
     class_ids = predicted.class_ids[found.kept]
     matched, ignored = (np.zeros(len(class_ids), dtype=np.int64) for _ in range(2))
     if len(class_ids):
         ranges = np.array(list(AREA_RANGES.values()))
-        crowd = np.ascontiguousarray(target.crowd)
+        crowd, kept_ious = np.ascontiguousarray(target.crowd), np.ascontiguousarray(ious[found.kept])
         _match_kernel()(
-            np.ascontiguousarray(ious), class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
+            kept_ious, class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
             matched, ignored,
         )  # fmt: skip
     table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))

@@ -29,7 +29,7 @@ class MaskStack(NamedTuple):
 
     Attributes:
         words: uint64, (N, W); the pixels of a mask row by row, zeros at the end.
-        first, last: Range of words that hold its pixels, int64, (N,); empty where `last` < `first`.
+        first, last: Range of words that holds all of its pixels, int64, (N,); empty where `last` < `first`.
         areas: Pixels, int64, (N,).
     """
 
@@ -100,24 +100,23 @@ def _intersect_kernel() -> Callable[..., None]:
 def _measure(
     words: NDArray[np.uint64], first: NDArray[np.int64], last: NDArray[np.int64], areas: NDArray[np.int64]
 ) -> None:
-    """Range of words with pixels, and pixels, of each mask; compiled."""
+    """Range of words with pixels, to the block, and pixels of each mask; compiled."""
     for n in range(words.shape[0]):
         row = words[n]
-        low, high = 0, words.shape[1] - 1
-        while low <= high and row[low] == 0:
-            low += 1
-        while high >= low and row[high] == 0:
-            high -= 1
-        first[n], last[n] = low, high
-        start = low
-        while start <= high:
-            stop = min(start + _NO_CARRY, high + 1)
+        first[n], last[n] = 0, -1
+        for start in range(0, words.shape[1], _NO_CARRY):
+            stop = min(start + _NO_CARRY, words.shape[1])
+            block = row[start:stop]  # a loop from 0 needs no check for negative indices, and is vectorised
             total = np.uint64(0)
-            for i in range(start, stop):
-                total += row[i]
+            for i in range(len(block)):
+                total += block[i]
+            if total == 0:
+                continue
+            if last[n] < 0:
+                first[n] = start
+            last[n] = stop - 1
             pairs = (total & _EVEN_BYTES) + ((total >> np.uint64(8)) & _EVEN_BYTES)
             areas[n] += (pairs * _SUM_OF_PAIRS) >> np.uint64(48)
-            start = stop
 
 
 def _intersect(
@@ -140,9 +139,10 @@ def _intersect(
             high = min(last_a[n], last_b[m])
             while start <= high:
                 stop = min(start + _NO_CARRY, high + 1)
+                block_a, block_b = row_a[start:stop], row_b[start:stop]
                 total = np.uint64(0)
-                for i in range(start, stop):
-                    total += row_a[i] & row_b[i]
+                for i in range(len(block_a)):
+                    total += block_a[i] & block_b[i]
                 pairs = (total & _EVEN_BYTES) + ((total >> np.uint64(8)) & _EVEN_BYTES)
                 shared[n, m] += (pairs * _SUM_OF_PAIRS) >> np.uint64(48)
                 start = stop

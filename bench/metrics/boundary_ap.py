@@ -50,12 +50,11 @@ class Metric:
         """Truths and matched detections of one image."""
         truth, guess = as_instances(target, predicted, classes)
         found = ranked(guess)
-        kept, class_ids = guess.masks[found.kept], guess.class_ids[found.kept]
-        true_masks, masks = mask_stack(truth.masks), mask_stack(kept)
         width = boundary_width(truth.size)
-        true_rims, rims = mask_stack(boundaries(truth.masks, width)), mask_stack(boundaries(kept, width))
-        ious = mask_ious(truth, true_masks, class_ids, masks)
-        of_rims = mask_ious(truth, true_rims, class_ids, rims)
+        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
+        true_rims, rims = mask_stack(boundaries(truth.masks, width)), mask_stack(boundaries(guess.masks, width))
+        ious = mask_ious(truth, true_masks, guess.class_ids, masks)
+        of_rims = mask_ious(truth, true_rims, guess.class_ids, rims)
         smaller = np.where(truth.crowd[None], ious, np.minimum(ious, of_rims))
         return match_rows(truth, guess, found, smaller, (true_masks.areas, masks.areas))
 

@@ -71,8 +71,8 @@ class Metric:
         """Truths and matched detections of one image."""
         truth, guess = as_instances(target, predicted, classes)
         found = ranked(guess)
-        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks[found.kept])
-        ious = mask_ious(truth, true_masks, guess.class_ids[found.kept], masks)
+        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
+        ious = mask_ious(truth, true_masks, guess.class_ids, masks)
         return match_rows(truth, guess, found, ious, (true_masks.areas, masks.areas))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:

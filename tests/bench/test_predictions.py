@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
 
 from bench.errors import ShapeError
 from bench.predictions import (
@@ -102,3 +103,34 @@ def test_one_changed_pixel_is_another_hash():
     other = labels.copy()
     other[2, 2] = 1
     assert SemanticMap(labels).content_hash() != SemanticMap(other).content_hash()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_run_lengths_are_those_pycocotools_encodes(seed):
+    random = np.random.default_rng(seed)
+    height, width = (int(n) for n in random.integers(1, 25, 2))
+    mask = random.random((height, width)) < random.choice([0.0, 0.05, 0.5, 0.95, 1.0])
+    if seed % 3 == 0:  # whole columns, so that runs go on from one to the next
+        mask[:, random.random(width) < 0.5] = True
+    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    ours = coco_mask.frPyObjects({"size": [height, width], "counts": run_lengths(mask)}, height, width)
+    assert ours["counts"] == encoded["counts"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{",
+        "[]",
+        '{"size": [2, 3]}',
+        '{"size": [2, 3], "instances": [{"counts": [5]}]}',
+        '{"size": 4, "instances": 1}',
+    ],
+)
+@pytest.mark.parametrize("kind", ["instance", "panoptic"])
+def test_damaged_segments_and_instances_are_named_with_what_to_do(tmp_path, kind, damage):
+    save_prediction(SemanticMap(np.zeros((2, 3), np.uint8)), tmp_path, "a")
+    (tmp_path / "a.json").write_text(damage)
+    with pytest.raises(ShapeError, match=r"a\.json is not a readable .* prediction .*run the suite again"):
+        load_prediction(kind, tmp_path, "a")

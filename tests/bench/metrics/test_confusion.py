@@ -142,7 +142,7 @@ def test_counting_works_where_no_folder_for_compiled_code_can_be_written(tmp_pat
     # of each folder makes them unwritable even for root.
     source = tmp_path / "bench" / "metrics"
     source.mkdir(parents=True)
-    for name in ("bench/__init__.py", "bench/errors.py", "bench/metrics/_confusion.py"):
+    for name in ("bench/__init__.py", "bench/errors.py", "bench/metrics/_compile.py", "bench/metrics/_confusion.py"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (source / "__init__.py").touch()
     (source / "__pycache__").touch()
