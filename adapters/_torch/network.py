@@ -41,6 +41,18 @@ class Head:
             return torch.from_numpy(_highest(logits.float().contiguous().numpy()))
         return logits.argmax(dim=1).to(torch.uint8)
 
+    def probability(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return each pixel's probability of its class, float32, shape (B, H, W), on their device.
+
+        Args:
+            logits: (B, C, H, W).
+            labels: Class ids, uint8, (B, H, W).
+        """
+        if self.threshold is not None:
+            of_class_one = logits[:, 0].float().sigmoid()
+            return torch.where(labels == 1, of_class_one, 1 - of_class_one)
+        return logits.float().softmax(dim=1).gather(1, labels[:, None].long())[:, 0]
+
 
 def head_of(kind: str, threshold: float | None, task: TaskSpec) -> Head:
     """Return the head called `softmax` or `sigmoid` for a task.
@@ -90,6 +102,8 @@ class SemanticNetwork:
             weight files, and a file with another architecture is refused.
         class_names: Of the task, by id.
         mean, std: Of the RGB input, in 0-1 units: the module sees (rgb / 255 - mean) / std.
+        min_area: Pixels of the smallest segment or instance that is made of labels; a semantic
+            map is what it is.
     """
 
     module: nn.Module
@@ -98,3 +112,4 @@ class SemanticNetwork:
     class_names: tuple[str, ...]
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    min_area: int = 1

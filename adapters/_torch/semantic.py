@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
 from adapters._torch import device as devices
+from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.weights import load_weights
 from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.predictions import LabelMap, Prediction, RgbImage, SemanticMap
-from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
+from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""
@@ -60,7 +63,9 @@ class SemanticAdapter:
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
       its size; images of different sizes in one batch are padded at the bottom and on the right to
       the largest, which can change labels near those edges against a batch of one.
-    * `postprocess` resizes logits, not labels, to the original size, then names classes.
+    * `postprocess` resizes logits, not labels, to the original size, then names classes. For a
+      card whose task is panoptic or instance it makes segments or instances of them; see
+      `adapters._torch.components`.
 
     Args:
         make_network: Returns the network on the CPU in float32 with fresh weights, drawn from
@@ -79,8 +84,10 @@ class SemanticAdapter:
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
-        if task.kind != "semantic":
-            raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
+        if task.kind != model.task:
+            raise Unsupported(f"{model.label} makes {model.task} predictions; it has no {task.kind} prediction")
+        if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
+            raise Unsupported(f"{model.label} makes instances of things; this label space has none")
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
         devices.check_precision(self._device, target.precision)
@@ -132,16 +139,16 @@ class SemanticAdapter:
 
     @torch.inference_mode()
     def postprocess(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[Prediction]:
-        """Resize logits to the original size, name classes, move labels to the host."""
+        """Resize logits to the original size, name classes, move labels to the host, give them the task's form."""
         if len({*raw.content, raw.input_size}) == 1 and len(set(sizes)) == 1:
-            return [SemanticMap(labels) for labels in self._label_maps(raw.logits, sizes[0])]
+            return self._predictions(raw.logits, sizes[0])
         logits = resize_logits(raw.logits, raw.input_size)
         contents = [logits[i : i + 1, :, : c.height, : c.width] for i, c in enumerate(raw.content)]
-        return [SemanticMap(self._label_maps(content, size)[0]) for content, size in zip(contents, sizes, strict=True)]
+        return [self._predictions(content, size)[0] for content, size in zip(contents, sizes, strict=True)]
 
-    def _label_maps(self, logits: Tensor, size: Size) -> list[LabelMap]:
-        labels = self._network.head.labels(resize_logits(logits, size))
-        return list(np.asarray(labels.cpu().numpy()))
+    def _predictions(self, logits: Tensor, size: Size) -> list[Prediction]:
+        resized = resize_logits(logits, size)
+        return list(_FORMS[self._task.kind](self._network, resized, self._task.classes))
 
     def synchronize(self) -> None:
         """Wait until the device is idle."""
@@ -175,3 +182,36 @@ class SemanticAdapter:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
         return found
+
+
+# --------------------------------------------------------------------------- logits to predictions
+
+
+def _semantic(network: SemanticNetwork, logits: Tensor, _: Sequence[ClassSpec]) -> list[SemanticMap]:
+    return [SemanticMap(labels) for labels in _on_host(network.head.labels(logits))]
+
+
+def _panoptic(network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec]) -> list[Panoptic]:
+    return [panoptic_from_labels(*pair, classes, min_area=network.min_area) for pair in _labelled(network, logits)]
+
+
+def _instances(network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec]) -> list[Instances]:
+    return [instances_from_labels(*pair, classes, min_area=network.min_area) for pair in _labelled(network, logits)]
+
+
+def _labelled(network: SemanticNetwork, logits: Tensor) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Labels and their probabilities of each image, on the host."""
+    labels = network.head.labels(logits)
+    return zip(_on_host(labels), _on_host(network.head.probability(logits, labels)), strict=True)
+
+
+def _on_host(maps: Tensor) -> NDArray[Any]:
+    return np.asarray(maps.cpu().numpy())
+
+
+_FORMS: dict[TaskKind, Callable[[SemanticNetwork, Tensor, Sequence[ClassSpec]], Sequence[Prediction]]] = {
+    "semantic": _semantic,
+    "panoptic": _panoptic,
+    "instance": _instances,
+}
+"""Task kind -> the predictions of a batch, from logits (B, C, H, W) at the original size."""

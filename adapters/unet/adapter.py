@@ -12,6 +12,7 @@ from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import Options, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.unet.model import Down, Norm, UNet, Up
+from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
 
 
@@ -26,6 +27,8 @@ class UNetOptions(Options):
         head: `softmax` over one channel per class, or `sigmoid` over a single channel, for tasks
             with two classes.
         threshold: Of a sigmoid head; 0.5 if left out.
+        min_area: Of cards for instances and panoptic maps: pixels of the smallest segment that is
+            made of labels; 1 if left out.
     """
 
     depth: int = Field(default=4, ge=1, le=8)
@@ -37,6 +40,7 @@ class UNetOptions(Options):
     bias: bool = True
     head: Literal["softmax", "sigmoid"] = "softmax"
     threshold: float | None = Field(default=None, gt=0, lt=1)
+    min_area: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _threshold_needs_a_sigmoid(self) -> UNetOptions:
@@ -60,6 +64,8 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         Unsupported: If the head cannot tell the task's classes apart.
     """
     options = read_options(UNetOptions, model)
+    if options.min_area is not None and model.task == "semantic":
+        raise BenchError(f"{model.label}: option 'min_area' belongs to cards for instances and panoptic maps")
     head = head_of(options.head, options.threshold, task)
     unet = UNet(
         in_channels=options.in_channels,
@@ -71,13 +77,14 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         norm=options.norm,
         bias=options.bias,
     )
-    # The threshold reads the logits; weights trained with one serve any other.
-    architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold"})}
+    # These read the logits; weights trained with one serve any other.
+    architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold", "min_area"})}
     return SemanticNetwork(
         module=unet if options.in_channels == 3 else nn.Sequential(Luma(), unet),
         head=head,
         architecture=architecture,
         class_names=tuple(c.name for c in task.classes),
+        min_area=options.min_area or 1,
     )
 
 

@@ -45,3 +45,19 @@ def test_more_classes_than_a_label_map_holds_are_refused():
     task = THREE_CLASSES.model_copy(update={"classes": THREE_CLASSES.classes * 90})
     with pytest.raises(Unsupported, match="1 to 255 classes; the task has 270"):
         head_of("softmax", None, task)
+
+
+def test_the_probability_of_a_pixel_is_the_softmax_of_its_class():
+    logits = torch.tensor([1.0, 3.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0]).view(2, 4, 1, 1)
+    labels = torch.tensor([2, 3], dtype=torch.uint8).view(2, 1, 1)
+    expected = [math.exp(2) / (math.exp(1) + 2 * math.exp(3) + math.exp(2)), 1 / 4]
+    found = Head(4).probability(logits, labels)
+    assert found.dtype == torch.float32
+    assert found.flatten().tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_below_the_threshold_of_a_sigmoid_head_the_probability_is_that_of_class_zero():
+    head = Head(2, threshold=0.7)
+    logits = torch.tensor([math.log(0.6 / 0.4), math.log(0.8 / 0.2)]).view(1, 1, 1, 2)
+    found = head.probability(logits, head.labels(logits))
+    assert found.flatten().tolist() == pytest.approx([0.4, 0.8], abs=1e-6)

@@ -11,6 +11,8 @@ from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import Size, Target, TaskSpec
 from tests.adapters.rectangles import (
+    INSTANCES,
+    PANOPTIC,
     SIZE,
     THREE_CLASSES,
     TWO_CLASSES,
@@ -26,7 +28,7 @@ ONE_THREAD = Target(threads=1)
 
 def built(task=THREE_CLASSES, target=ONE_THREAD, weights: Path | None = None, **options):
     adapter = Adapter()
-    adapter.build(small_unet(**options), task, target, weights)
+    adapter.build(small_unet(**options).model_copy(update={"task": task.kind}), task, target, weights)
     return adapter
 
 
@@ -72,9 +74,57 @@ def test_a_sigmoid_head_refuses_a_task_of_three_classes():
         built(head="sigmoid")
 
 
-def test_an_instance_task_is_refused():
-    with pytest.raises(Unsupported, match="it has no instance prediction"):
-        built(task=TaskSpec(kind="instance", classes=THREE_CLASSES.classes))
+@pytest.mark.parametrize("task", [INSTANCES, PANOPTIC])
+def test_a_semantic_card_refuses_another_task(task):
+    with pytest.raises(Unsupported, match=f"it has no {task.kind} prediction"):
+        Adapter().build(small_unet(), task, ONE_THREAD, None)
+
+
+def test_instances_are_refused_where_no_class_is_a_thing():
+    with pytest.raises(Unsupported, match="this label space has none"):
+        built(task=TaskSpec(kind="instance", classes=THREE_CLASSES.classes[:1]))
+
+
+def test_a_minimal_area_belongs_to_cards_that_make_segments():
+    with pytest.raises(BenchError, match="option 'min_area' belongs to cards for instances and panoptic maps"):
+        built(min_area=4)
+
+
+@pytest.mark.parametrize("target", [ONE_THREAD, Target(threads=1, image_size=Size(20, 28))])
+def test_one_set_of_weights_gives_labels_segments_and_instances_that_agree(trained, target):
+    pictures = [*images(2), *images(1, Size(40, 21))]
+    semantic, panoptic, instance = (
+        predict(built(task, target, trained), pictures) for task in (THREE_CLASSES, PANOPTIC, INSTANCES)
+    )
+    for one, two, three in zip(semantic, panoptic, instance, strict=True):
+        assert {segment.class_id for segment in two.segments} == set(np.unique(one.labels))
+        class_of = np.array([255, *(segment.class_id for segment in two.segments)])
+        assert np.array_equal(class_of[two.segment_ids], one.labels)
+        things = {segment.id: segment.score for segment in two.segments if segment.class_id > 0}
+        assert sorted(things.values(), reverse=True) == three.scores.tolist()
+        assert all((two.segment_ids[mask] == two.segment_ids[mask][0]).all() for mask in three.masks)
+        assert np.array_equal(three.masks.any(axis=0), one.labels > 0)
+
+
+def test_a_minimal_area_leaves_small_segments_out(trained):
+    picture = images(1, Size(40, 56))
+    (every,) = predict(built(PANOPTIC, weights=trained), picture)
+    areas = np.bincount(every.segment_ids.ravel())[1:]
+    limit = int(np.sort(areas)[len(areas) // 2])
+    (large,) = predict(built(PANOPTIC, weights=trained, min_area=limit), picture)
+    assert areas.min() < limit
+    assert sorted(np.bincount(large.segment_ids.ravel())[1:]) == sorted(areas[areas >= limit])
+
+
+@pytest.mark.parametrize("task", [INSTANCES, PANOPTIC])
+def test_training_for_segments_is_training_on_labels(tmp_path, task):
+    recipe = short_recipe(budget={"steps": 4}, validate_every=None)
+    weights = [
+        built(one).train(rectangles(8, 2, task=one), recipe, tmp_path / one.kind, Recorder()).weights
+        for one in (THREE_CLASSES, task)
+    ]
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("threshold", [0.4, 0.5, 0.7])
