@@ -47,7 +47,7 @@ def trainer_arguments(
         "amp": "bf16" if recipe.precision == "bf16" else False,
         "channels_last": recipe.channels_last and device.type == "cuda",
         "optimizer": {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer],
-        "lr0": recipe.learning_rate,
+        "lr0": min(recipe.learning_rate, 1.0),  # its limit; the rate of each step is set by a callback
         "momentum": recipe.momentum if recipe.optimizer == "sgd" else ADAM_MOMENTUM,
         "weight_decay": recipe.weight_decay,
         "warmup_epochs": 0.0,

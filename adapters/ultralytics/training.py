@@ -234,7 +234,7 @@ class _Training:
         """Move the NMS-free head's share of the loss with the budget; stop where the loss is no number."""
         if not bool(trainer.loss.isfinite()):
             raise BenchError(
-                f"training diverged: the loss is {float(trainer.loss)} by step {self._clock.step}. "
+                f"training diverged: the loss is {trainer.loss.item()} by step {self._clock.step}. "
                 "Lower 'learning_rate' or raise 'warmup_fraction' in the recipe."
             )
         self._share_loss(trainer)
