@@ -42,6 +42,11 @@ REPRESENTATIVES = {
     "smp/unet_mobilenet_v2": {},
     "torchvision/lraspp_mobilenet_v3_large": {},
     "transformers/segformer_b0": {},
+    "detectron2/semantic_fpn": {"fpn_channels": 16, "head_channels": 16},
+    "detectron2/mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
+    "detectron2/panoptic_fpn": {"fpn_channels": 16, "head_channels": 16, "box_head_channels": 32},
+    "ultralytics/yolo11n_seg": {},
+    "ultralytics/yolo26n_sem": {},
 }
 """A card of each kind of network, with options that make it small."""
 
@@ -49,18 +54,24 @@ RECIPES = {
     "smp/unet_mobilenet_v2": (24, 0.003),
     "torchvision/lraspp_mobilenet_v3_large": (60, 0.003),
     "transformers/segformer_b0": (24, 0.003),
+    "detectron2/semantic_fpn": (24, 0.003),
+    "detectron2/mask_rcnn": (24, 0.003),
+    "detectron2/panoptic_fpn": (24, 0.003),
+    "ultralytics/yolo11n_seg": (24, 0.003),
+    "ultralytics/yolo26n_sem": (24, 0.003),
 }
 """Card -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
 
 UNET_RECIPE = (24, 0.03)
 
-NEEDS = {"smp": "segmentation_models_pytorch", "torchvision": "torchvision", "transformers": "transformers"}
-"""Adapter -> module without which its cards are skipped."""
+NEEDS = {"smp": "segmentation_models_pytorch"}
+"""Adapter -> the framework's module, where it has another name; without it the cards are skipped."""
 
 
 def card_parameters(card, options):
     task = TWO_CLASSES if card in BINARY else TASKS[resolve_model(card).task]
-    module = NEEDS.get(card.split("/")[0], "torch")
+    adapter = card.split("/")[0]
+    module = NEEDS.get(adapter, "torch" if adapter == "unet" else adapter)
     missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
     return pytest.param(card, options, task, id=card, marks=missing)
 
@@ -255,7 +266,7 @@ def test_what_cannot_be_had_is_refused_as_unsupported(card, options, task, targe
 @ONE_PER_ADAPTER
 def test_a_task_of_another_form_is_refused_as_unsupported(card, options, task):
     with pytest.raises(Unsupported):
-        built(card, options, TaskSpec(kind="panoptic", classes=task.classes))
+        built(card, options, TaskSpec(kind="semantic" if task.kind == "panoptic" else "panoptic", classes=task.classes))
 
 
 @ONE_PER_ADAPTER
