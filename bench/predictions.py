@@ -233,7 +233,7 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
         return _instances_of(document)
-    except (ValueError, KeyError, TypeError) as error:  # json.JSONDecodeError is a ValueError
+    except (ValueError, KeyError, TypeError, OverflowError) as error:  # json.JSONDecodeError is a ValueError
         reason = f"{type(error).__name__}: {error}"
         raise ShapeError(
             f"{file} is not a readable {kind} prediction ({reason}); delete its job folder and run the suite again"
@@ -241,6 +241,8 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
 
 
 def _panoptic_of(document: dict[str, Any], pixels: NDArray[np.uint8]) -> Panoptic:
+    if pixels.ndim != 3:
+        raise ValueError("the map of ids is a grey PNG")
     rgb = pixels.astype(np.int32)
     return Panoptic(
         segment_ids=rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2],
@@ -251,10 +253,13 @@ def _panoptic_of(document: dict[str, Any], pixels: NDArray[np.uint8]) -> Panopti
 def _instances_of(document: dict[str, Any]) -> Instances:
     size, rows = Size(*document["size"]), document["instances"]
     masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
+    scores = np.array([row["score"] for row in rows], dtype=np.float64)
+    if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
+        raise ValueError("a score lies outside 0-1")
     return Instances(
         masks=np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_),
         class_ids=np.array([row["class_id"] for row in rows], dtype=np.int64),
-        scores=np.array([row["score"] for row in rows], dtype=np.float64),
+        scores=scores,
         crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
     )
 
@@ -268,33 +273,43 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     [1, 3]
     """
     height, width = mask.shape
-    left, top, across, down = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8)) if mask.size else (0,) * 4
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    left, top, across, down = cv2.boundingRect(pixels) if mask.size else (0, 0, 0, 0)
     if not across:
-        return [height * width] if mask.size else [0]
-    # A column of zeros on both sides: every run of ones has a beginning and an end, and none goes on in the next.
-    columns = np.zeros((across, down + 2), dtype=np.int8)
-    columns[:, 1:-1] = mask[top : top + down, left : left + across].T
-    steps = np.flatnonzero(columns.ravel()[1:] != columns.ravel()[:-1])
-    column, row = np.divmod(steps, down + 2)
-    edges = (left + column) * height + top + row  # where a run begins and where it ends, in turn
-    # A run that ends with its column and one that begins with the next are one run.
-    joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
-    edges = np.delete(edges, np.concatenate([joined, joined + 1])) if joined.size else edges
-    lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
-    runs: list[int] = (lengths if lengths[-1] else lengths[:-1]).tolist()
-    return runs
+        return [height * width]
+    # A zero before and after every column: a run of ones has a beginning and an end, and none goes on in the next.
+    stride = down + 2
+    columns = np.zeros((across, stride), dtype=np.uint8)
+    columns[:, 1:-1] = cv2.transpose(pixels[top : top + down, left : left + across])
+    flat = columns.ravel()
+    steps = np.flatnonzero(flat[1:] != flat[:-1])  # where a run of ones begins and where it ends, in turn
+    edges = steps + steps // stride * (height - stride) + left * height + top  # the same in the whole mask
+    if down == height:  # a run that ends with its column and one that begins with the next are one run
+        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
+        edges = np.delete(edges, np.concatenate([joined, joined + 1]))
+    ends = np.concatenate([edges, [height * width]])
+    lengths: list[int] = [int(ends[0]), *(ends[1:] - ends[:-1]).tolist()]
+    return lengths if lengths[-1] else lengths[:-1]
 
 
 def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
     """Return the mask of COCO run lengths, bool, shape `size`, C order; raises `ValueError` if they do not fill it."""
-    ends = np.cumsum(runs)
     height, width = size
+    ends = np.cumsum(runs)
     if not len(ends) or ends[-1] != height * width or min(runs) < 0:
         raise ValueError(f"run lengths fill {int(ends[-1]) if len(ends) else 0} of {height * width} pixels")
-    flat = np.zeros(height * width, dtype=np.bool_)
-    for start, stop in zip(ends[0::2], ends[1::2], strict=False):
-        flat[start:stop] = True
-    return np.ascontiguousarray(flat.reshape((width, height)).T)
+    mask = np.zeros((height, width), dtype=np.bool_)
+    starts, stops = ends[0::2], ends[1::2]  # of the runs of ones; the last of `starts` may be the end of the mask
+    if not len(stops) or starts[0] == stops[-1]:
+        return mask
+    # Only the columns from the first run of ones to the last are made and turned to rows.
+    left, right = int(starts[0]) // height, -(-int(stops[-1]) // height)
+    columns = np.zeros((right - left, height), dtype=np.uint8)
+    flat, before = columns.ravel(), left * height
+    for start, stop in zip((starts - before).tolist(), (stops - before).tolist(), strict=False):
+        flat[start:stop] = 1
+    mask.view(np.uint8)[:, left:right] = cv2.transpose(columns)
+    return mask
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -62,11 +62,13 @@ def as_instances(
             f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
             "predictions must have the original image size. See adapters/README.md, rule 4."
         )
-    stuff = [int(c) for c in np.unique(predicted.class_ids) if not classes[int(c)].is_thing]
-    if stuff:
-        raise ShapeError(
-            f"an instance of class {classes[stuff[0]].name!r} is predicted, which is stuff; only things have instances"
-        )
+    for label in np.unique(predicted.class_ids).tolist():
+        if not 0 <= label < len(classes):
+            raise ShapeError(f"an instance of class id {label} is predicted; valid ids are 0..{len(classes) - 1}")
+        if not classes[label].is_thing:
+            raise ShapeError(
+                f"an instance of class {classes[label].name!r} is predicted, which is stuff; only things have instances"
+            )
     return target, predicted
 
 

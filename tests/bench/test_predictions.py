@@ -62,7 +62,7 @@ def test_a_pixel_may_name_no_class():
     assert check(SemanticMap(np.full((2, 3), 255, np.uint8)))
 
 
-@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+@given(arrays(bool, st.tuples(st.integers(0, 9), st.integers(0, 9))))
 def test_run_lengths_come_back_as_the_same_mask(mask):
     assert (mask_from_run_lengths(run_lengths(mask), Size(*mask.shape)) == mask).all()
 
@@ -70,6 +70,13 @@ def test_run_lengths_come_back_as_the_same_mask(mask):
 def test_run_lengths_are_column_major_and_start_with_zeros_as_cocos_are():
     # columns: 1 1 | 0 1 -> zeros 0, ones 2, zeros 1, ones 1
     assert run_lengths(np.array([[True, False], [True, True]])) == [0, 2, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+@pytest.mark.parametrize("runs", [[6], [6, 0], [2, 0, 4], [0, 2, 0, 1, 3], [0, 6], [1, 0, 0, 0, 0, 4, 1], [5, 1, 0]])
+def test_runs_of_no_pixels_are_read_as_pycocotools_reads_them(runs):
+    encoded = coco_mask.frPyObjects({"size": [2, 3], "counts": runs}, 2, 3)
+    assert mask_from_run_lengths(runs, Size(2, 3)).tolist() == coco_mask.decode(encoded).astype(bool).tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -126,6 +133,10 @@ def test_run_lengths_are_those_pycocotools_encodes(seed):
         '{"size": [2, 3]}',
         '{"size": [2, 3], "instances": [{"counts": [5]}]}',
         '{"size": 4, "instances": 1}',
+        '{"size": [2, 3], "instances": [{"class_id": 0, "score": 2, "crowd": false, "counts": [6]}]}',
+        '{"size": [2, 3], "instances": [{"class_id": 0, "score": null, "crowd": false, "counts": [6]}]}',
+        '{"size": [2, 3], "instances": [{"class_id": 1e99, "score": 1, "crowd": false, "counts": [6]}]}',
+        '{"segments": []}',
     ],
 )
 @pytest.mark.parametrize("kind", ["instance", "panoptic"])
