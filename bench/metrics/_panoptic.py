@@ -81,9 +81,9 @@ class ListedIds(NamedTuple):
     ids: NDArray[np.int32]
     places: NDArray[np.int64]
 
-    def dense(self, segment_ids: NDArray[np.int32]) -> NDArray[np.uint16]:
-        """Return a map of these ids with places instead, uint16, of the same shape."""
-        return self.places.astype(np.uint16)[np.searchsorted(self.ids, segment_ids)]
+    def dense(self, segment_ids: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return a map of these ids with places instead, int64, of the same shape."""
+        return self.places[np.searchsorted(self.ids, segment_ids)]
 
 
 def listed_ids(panoptic: Panoptic, name: str) -> ListedIds:

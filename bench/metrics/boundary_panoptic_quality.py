@@ -46,14 +46,17 @@ from bench.predictions import Panoptic, Prediction
 from bench.records import ClassSpec, Score, TaskKind
 
 
-def segment_boundaries(dense: NDArray[np.uint16], width: int) -> NDArray[np.bool_]:
+def segment_boundaries(dense: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
     """Return the boundaries of all segments of a map at once, bool, (H, W).
 
     A pixel lies on the boundary of its segment exactly if the square around it holds another
     segment's pixel or reaches beyond the image.
     """
     square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
-    boundaries = np.asarray(cv2.dilate(dense, square) != cv2.erode(dense, square))
+    # OpenCV's morphology knows no wider integers; float32 is exact up to 2^24, more than an image's segments.
+    narrow = dense.max(initial=0) < 2**16
+    places: NDArray[np.uint16 | np.float32] = dense.astype(np.uint16) if narrow else dense.astype(np.float32)
+    boundaries = np.asarray(cv2.dilate(places, square) != cv2.erode(places, square))
     for rows in (boundaries, boundaries.T):
         rows[:width] = True
         rows[-width:] = True
@@ -68,7 +71,7 @@ def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
     true_rim, predicted_rim = (segment_boundaries(one, width) for one in (true_map, predicted_map))
     rows, columns = len(target.segments) + FIRST, len(predicted.segments) + FIRST
     both = true_rim & predicted_rim
-    flat = true_map[both].astype(np.int64) * columns + predicted_map[both]
+    flat = true_map[both] * columns + predicted_map[both]
     shared = np.bincount(flat, minlength=rows * columns).reshape(rows, columns)[FIRST:, FIRST:]
     true_area = np.bincount(true_map[true_rim], minlength=rows)[FIRST:]
     judged_area = np.bincount(predicted_map[predicted_rim & (true_map != VOID)], minlength=columns)[FIRST:]

@@ -57,3 +57,10 @@ def test_a_sloppy_outline_passes_the_mask_and_fails_the_boundary():
     by_boundary = METRIC.observe(truth, guess, CLASSES)
     assert by_mask[2].tolist() == pytest.approx([(104 / 120) ** 2, 1, 0, 0])
     assert by_boundary[2].tolist() == [0, 0, 1, 1]
+
+
+def test_more_segments_than_sixteen_bits_count_are_told_apart():
+    ids = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
+    every = Panoptic(ids, tuple(Segment(int(i), 2) for i in ids.ravel()))
+    truth = Panoptic(np.int32(ids == 300 * 300), (Segment(1, 2),))  # all else is void, and excused
+    assert METRIC.observe(truth, every, CLASSES)[2].tolist() == [1, 1, 0, 0]
