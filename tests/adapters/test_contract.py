@@ -58,7 +58,7 @@ RECIPES = {
     "detectron2/mask_rcnn": (24, 0.003),
     "detectron2/panoptic_fpn": (24, 0.003),
     "ultralytics/yolo11n_seg": (24, 0.003),
-    "ultralytics/yolo26n_sem": (24, 0.003),
+    "ultralytics/yolo26n_sem": (60, 0.01),
 }
 """Card -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
 
