@@ -327,7 +327,7 @@ def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec],
     check_columns(rows)
     if not len(rows):
         return np.empty(0)
-    by_class = _things(rows, classes)
+    by_class = rows_by_class(rows, classes)
     images = int(rows[-1, NUMBER]) + 1
     chunks = []
     for weights in image_weights(images, seed=seed):
@@ -339,7 +339,7 @@ def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec],
 def score_precision(metric: Metric, rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
     """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
     check_columns(rows)
-    by_class = _things(rows, classes)
+    by_class = rows_by_class(rows, classes)
     every = {c: one.curves() for c, one in by_class.items()}
     per_class = np.full(len(classes), np.nan)
     for class_id, curves in every.items():
@@ -352,12 +352,12 @@ def score_precision(metric: Metric, rows: NDArray[np.float64], classes: Sequence
         per_class=per_class,
         classes=classes,
         images=int(rows[-1, NUMBER]) + 1 if len(rows) else 0,
-        parts=_parts(by_class, every),
+        parts=coco_parts(by_class, every),
     )
 
 
-def _parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:
-    """COCO's other eleven figures under their names."""
+def coco_parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:
+    """Return COCO's other eleven figures under their names; `every` holds the curves over all areas."""
 
     def mean(values: list[float]) -> float | None:
         return defined(mean_of_defined(np.array(values))) if values else None
@@ -370,7 +370,8 @@ def _parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str
     return parts | {f"AR_{name}": mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
 
 
-def _things(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
+def rows_by_class(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
+    """Split rows, shape (rows, 8), by thing class: class id -> its rows, also where there are none."""
     return {label: ClassRows.of(rows, label) for label, spec in enumerate(classes) if spec.is_thing}
 
 
