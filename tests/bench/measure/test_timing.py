@@ -121,12 +121,12 @@ def test_a_share_of_the_timed_predictions_is_kept(slow_5ms):
 
 
 def test_a_model_of_20_ms_is_timed_as_20_ms():
-    samples = time_fake("slow_20ms", changed(BRIEF, min_samples=10, pipelined_s=0.0)).samples
+    samples = time_fake("slow_20ms", changed(BRIEF, min_samples=10, max_s=20.0, pipelined_s=0.0)).samples
     assert low_ms(samples.total_ns[samples.clock == END_TO_END]) == pytest.approx(20.0, rel=0.03)
 
 
 def test_the_two_modes_of_a_bimodal_model_are_both_found():
-    samples = time_fake("bimodal", changed(BRIEF, min_samples=16, pipelined_s=0.0)).samples
+    samples = time_fake("bimodal", changed(BRIEF, min_samples=48, max_s=20.0, pipelined_s=0.0)).samples
     total = samples.total_ns[samples.clock == END_TO_END] / 1e6
     fast, slow = total[total < 15], total[total >= 15]
     assert min(len(fast), len(slow)) >= 3
