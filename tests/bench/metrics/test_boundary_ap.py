@@ -63,3 +63,11 @@ def test_a_sloppy_outline_passes_the_mask_and_fails_the_boundary():
     pairs = [(instances(true_mask, [1]), instances(mask, [1], [0.9]))]
     assert scored(pairs).parts["AP75"] == pytest.approx(1)
     assert scored(pairs, METRIC).value == 0.0
+
+
+def test_an_outline_without_the_inside_passes_the_boundary_and_fails_the_mask():
+    true_mask = np.zeros((1, 200, 200), bool)
+    true_mask[:, 40:160, 40:160] = True
+    ring = true_mask.copy()
+    ring[:, 46:154, 46:154] = False  # as wide as the boundary, d = round(0.02 * 283) = 6; IoU of the masks 0.19
+    assert scored([(instances(true_mask, [1]), instances(ring, [1], [0.9]))], METRIC).value == 0.0

@@ -91,6 +91,18 @@ def test_only_the_hundred_surest_detections_of_an_image_and_class_count():
     expected = coco_oracle.figures(coco_oracle.evaluate(pairs, THINGS))
     assert scored(pairs).value == pytest.approx(expected["AP"], abs=1e-12)
     assert scored(pairs).parts["AR_100"] < 1
+    assert set(METRIC.bootstrap(collected(pairs), CLASSES, seed=0)) == {scored(pairs).value}  # one image, drawn once
+
+
+def test_an_area_on_the_border_of_two_ranges_belongs_to_both():
+    masks = np.zeros((2, 100, 140), bool)
+    masks[0, :32, :32] = masks[1, 2:98, 42:138] = True
+    pairs = [(instances(masks, [1, 1]), instances(masks, [1, 1], [0.9, 0.8]))]
+    expected = coco_oracle.figures(coco_oracle.evaluate(pairs, THINGS))
+    found = scored(pairs)
+    assert {"AP": found.value, **found.parts} == {name: pytest.approx(v, abs=1e-12) for name, v in expected.items()}
+    # small: the 32²; medium: both; large: the 96²
+    assert [found.parts[f"AR_{size}"] for size in ("small", "medium", "large")] == [1, 1, 1]
 
 
 def ultralytics_ap(recall, precision):
