@@ -44,7 +44,7 @@ def trainer_arguments(
         "nbs": batch_size,
         "imgsz": side,
         "device": "cpu" if device.type == "cpu" else str(device.index),
-        "amp": "bf16" if recipe.precision == "bf16" else False,
+        "amp": "bf16" if recipe.precision == "bf16" and device.type == "cuda" else False,
         "channels_last": recipe.channels_last and device.type == "cuda",
         "optimizer": {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer],
         "lr0": min(recipe.learning_rate, 1.0),  # its limit; the rate of each step is set by a callback

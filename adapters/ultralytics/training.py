@@ -7,7 +7,7 @@ exported to the framework's format below `out`, and removed once the training is
 
 Switched off: mosaic and every other augmentation but mirroring, its warm-up and schedule (the
 recipe's are used), plots, its own checkpoints, early stopping, and halving the batch when memory
-runs out.
+runs out. Mixed precision is torch's autocast, bf16 on a CPU too; validation on a CPU is in fp32.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_ar
 from adapters.ultralytics.export import export
 from adapters.ultralytics.network import InstanceOptions, YoloNetwork
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.errors import BenchError, Unsupported
+from bench.errors import BenchError
 from bench.records import Recipe, as_json_dict, digest
 
 CHECKPOINT = "checkpoint.pt"
@@ -83,10 +83,6 @@ def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, pro
     """
     device = devices.open_device(recipe.device)
     devices.check_precision(device, recipe.precision)
-    if device.type == "cpu" and recipe.precision != "fp32":
-        raise Unsupported(
-            f"{recipe.precision} training on a CPU: the framework mixes precisions on CUDA only; use fp32"
-        )
     devices.set_threads(recipe.threads)
     if len(data.train) == 0:
         raise BenchError("the training split has no images; choose another 'train' split of the data set")
@@ -190,9 +186,11 @@ class _Training:
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),
         )
+        # Not by the argument, which would download a network to try mixed precision with, and knows bf16 on CUDA only.
         if self._recipe.precision == "fp16":
-            # Not by the argument, which would download a network to try mixed precision with.
             trainer.amp, trainer.scaler = True, torch.amp.GradScaler("cuda")
+        elif self._recipe.precision == "bf16" and self._device.type == "cpu":
+            trainer.amp = True  # torch's autocast on a CPU is bf16
         torch.manual_seed(self._recipe.seed)
         if self._checkpoint is not None:
             self._take_up(trainer, self._checkpoint)

@@ -6,13 +6,12 @@ import torch
 import yaml
 
 from adapters.ultralytics.arguments import training_side
-from adapters.ultralytics.training import CHECKPOINT, EpochOrder
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.predictions import SemanticMap
 from bench.records import Budget, Recipe, Size, Target
 from tests.adapters.rectangles import Recorder
-from tests.adapters.ultralytics.yolo import built, images, recipe, scenes
+from tests.adapters.ultralytics.yolo import CHECKPOINT, EpochOrder, built, images, recipe, scenes
 
 KINDS = pytest.mark.parametrize("kind", ["instance", "semantic"])
 STATE = "state_dict"
@@ -125,10 +124,20 @@ def test_a_diverging_training_is_told(tmp_path):
         built("semantic").train(scenes("semantic"), plan, tmp_path, Recorder())
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_on_a_cpu_is_refused(tmp_path, precision):
-    with pytest.raises(Unsupported, match="CUDA"):
-        built().train(scenes(), recipe(1, precision=precision), tmp_path, Recorder())
+def test_fp16_on_a_cpu_is_refused(tmp_path):
+    with pytest.raises(Unsupported, match="fp16 needs a CUDA device"):
+        built().train(scenes(), recipe(1, precision="fp16"), tmp_path, Recorder())
+
+
+@KINDS
+def test_bf16_on_a_cpu_trains_otherwise_than_fp32(tmp_path, kind):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        recorder = Recorder()
+        built(kind).train(scenes(kind, 4, 0), recipe(1, precision=precision), tmp_path / precision, recorder)
+        losses.append(recorder.steps[-1]["loss"])
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 def test_an_empty_training_split_is_told(tmp_path):

@@ -15,6 +15,9 @@ try:
 except Unsupported as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
+# These import the framework, so only now.
+from adapters.ultralytics.training import CHECKPOINT, EpochOrder  # noqa: F401
+
 NETWORKS = {"instance": "yolo11n-seg", "semantic": "yolo26n-sem"}
 TASKS = {"instance": INSTANCES, "semantic": THREE_CLASSES}
 SEEN_BY_A_USER = 0.25
