@@ -139,6 +139,30 @@ def test_the_padding_of_a_mixed_batch_keeps_an_image_on_its_own_grid(trained, ki
     assert [answer.size for answer in answers] == sizes
 
 
+@pytest.mark.parametrize(("setting", "tolerance"), [({"channels_last": True}, 1e-4), ({"precision": "bf16"}, 0.1)])
+def test_layout_and_precision_change_the_arithmetic_and_hardly_the_answer(trained, setting, tolerance):
+    (image,) = images(Size(24, 32))
+    kinds = {"instance": {"conf": SEEN_BY_A_USER}, "semantic": {}}
+    for kind, options in kinds.items():
+        plain, other = (
+            predict(
+                built(
+                    kind,
+                    weights=trained(kind).weights,
+                    target=Target(threads=1, image_size=INPUT, **changed),
+                    **options,
+                ),
+                [image],
+            )[0]
+            for changed in ({}, setting)
+        )
+        if kind == "semantic":
+            assert np.mean(plain.labels == other.labels) >= 0.98
+        else:
+            assert abs(plain.scores[0] - other.scores[0]) <= tolerance
+            assert np.mean(plain.masks[0] == other.masks[0]) >= 0.98
+
+
 def test_only_so_many_detections_above_the_floor_are_returned(trained):
     weights, (image,) = trained("instance").weights, images(Size(24, 32))
     target = Target(threads=1, image_size=INPUT)
