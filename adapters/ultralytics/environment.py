@@ -15,7 +15,7 @@ What Ultralytics (read: 8.4.190) reaches for, and what keeps it here:
 | train, val, predict | google-analytics.com, Sentry | offline, and the setting `sync` |
 | train | its Platform, if there is a key | the variable and the setting are empty |
 | train | ClearML, Comet, DVC, MLflow, Ray Tune, TensorBoard, W&B, where installed | the settings |
-| `yolo checks` | pypi.org for a newer version | never called, and offline |
+| `yolo checks` | the package index for a newer version | never called, and offline |
 
 It also changes what a process shares: environment variables, thread counts, random generators,
 print options, warning filters, deterministic kernels, `torch.save` and `PIL.Image.open`.
