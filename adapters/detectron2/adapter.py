@@ -94,7 +94,7 @@ class Adapter:
         # Imported here: the framework takes seconds to import, and only a build needs it.
         from detectron2.modeling import build_model
 
-        import adapters.detectron2.fcn  # noqa: F401 - registers its head
+        from adapters.detectron2 import deeplab, fcn  # noqa: F401 - they register their heads
         from adapters.detectron2.config import make_config
         from adapters.detectron2.framework import has_compiled_operators
 

@@ -106,7 +106,7 @@ def _deeplabv3plus(cfg: CfgNode, options: Detectron2Options) -> None:
     model.RESNETS.RES5_DILATION = 1 if deepest == "res4" else 2
     model.RESNETS.OUT_FEATURES = ["res2", deepest]
     head = model.SEM_SEG_HEAD
-    head.NAME, head.IN_FEATURES, head.COMMON_STRIDE = "DeepLabV3PlusHead", ["res2", deepest], 4
+    head.NAME, head.IN_FEATURES, head.COMMON_STRIDE = "AnySizeDeepLabV3PlusHead", ["res2", deepest], 4
     head.PROJECT_CHANNELS, head.ASPP_CHANNELS, head.CONVS_DIM = [32], options.aspp_channels, options.head_channels
     head.ASPP_DILATIONS, head.ASPP_DROPOUT, head.NORM = options.aspp_dilations, 0.1, options.norm
     head.LOSS_TYPE = "cross_entropy"

@@ -1,0 +1,27 @@
+"""DeepLabV3+'s head for images of any size.
+
+Detectron2's compares its logits, enlarged by the stride, with the targets as they are, which fails
+in training where a side is no multiple of the stride. Nothing else differs.
+"""
+
+from __future__ import annotations
+
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from detectron2.projects.deeplab import DeepLabV3PlusHead
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class AnySizeDeepLabV3PlusHead(DeepLabV3PlusHead):
+    """Detectron2's `DeepLabV3PlusHead`, whose logits are cut to the targets."""
+
+    def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The configured loss at input size, from logits (B, K, h, w) and targets (B, H, W)."""
+        # Features round odd sizes up, so the logits may reach beyond the targets.
+        logits = F.interpolate(predictions, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
+        loss = self.loss(logits[..., : targets.shape[-2], : targets.shape[-1]], targets)
+        return {"loss_sem_seg": loss * self.loss_weight}
+
+
+if "AnySizeDeepLabV3PlusHead" not in SEM_SEG_HEADS_REGISTRY:  # the process's, and refuses a second one
+    SEM_SEG_HEADS_REGISTRY.register(AnySizeDeepLabV3PlusHead)
