@@ -9,6 +9,7 @@ from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, a
 from bench.records.cases import (
     PROTOCOL_ID,
     QUICK,
+    Augmentation,
     Budget,
     Case,
     ClassSpec,
@@ -31,6 +32,7 @@ __all__ = [
     "PROTOCOL_ID",
     "QUICK",
     "RECORDS_VERSION",
+    "Augmentation",
     "Budget",
     "Case",
     "CaseScores",

@@ -129,6 +129,37 @@ class Budget(Record):
         return self
 
 
+class Augmentation(Record):
+    """Random changes of a training image, which its mask follows; each is off at its default.
+
+    Mirroring is the recipe's own `flip`. Pixels that a change brings in from outside the image
+    are void in the mask.
+
+    Attributes:
+        scale: Smallest and largest factor of a random enlargement or reduction, after which a
+            random part of the training size is cut out, padded where the image became smaller.
+        rotate_deg: Largest angle of a random rotation either way, degrees.
+        elastic_px: Largest typical displacement of a smooth random warp, pixels.
+        colour: Largest relative change of brightness, contrast and saturation; hue changes by a
+            tenth of it.
+        blur_px: Largest standard deviation of a Gaussian blur, pixels.
+        noise: Largest standard deviation of Gaussian noise, in units of the full range.
+    """
+
+    scale: tuple[float, float] | None = None
+    rotate_deg: float = Field(default=0.0, ge=0, le=180)
+    elastic_px: float = Field(default=0.0, ge=0)
+    colour: float = Field(default=0.0, ge=0, le=1)
+    blur_px: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> Augmentation:
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale needs two rising factors above 0, such as [0.5, 2.0], not {list(self.scale)}")
+        return self
+
+
 class Recipe(Record):
     """How a model is trained; mapped by each adapter to its framework's own trainer.
 
@@ -143,6 +174,20 @@ class Recipe(Record):
         warmup_fraction: Share of the budget with a linearly rising learning rate.
         loss: Named loss of `adapters/_torch/losses.py`.
         flip: Mirror images left-right at random, with their masks.
+        augmentation: Further random changes of images and masks.
+        class_balanced: Draw images so that rare classes come as often as frequent ones, instead of
+            every image once per epoch.
+        accumulate: Batches whose gradients make one optimiser step; the step then sees
+            `batch_size * accumulate` images.
+        clip_gradient_norm: Largest norm of all gradients together; None leaves them, or leaves
+            the choice to the model card.
+        ema_decay: Validate and keep an exponential moving average of the weights with this decay
+            per step; None keeps the weights themselves.
+        early_stopping: Stop after so many validations in a row without a better one; None trains
+            until the budget is spent.
+        deterministic: Ask the framework for deterministic kernels.
+        devices: Processes that share a step's batch, each with a device of its own, or each with
+            a share of the threads of a CPU.
         image_size: (height, width) that training images are resized to; None keeps their own.
         device, precision, threads, channels_last: As in `Target`, for training; a job's recipe has
             its device resolved.
@@ -161,6 +206,14 @@ class Recipe(Record):
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
     loss: str = "cross_entropy"
     flip: bool = True
+    augmentation: Augmentation = Augmentation()
+    class_balanced: bool = False
+    accumulate: int = Field(default=1, ge=1)
+    clip_gradient_norm: float | None = Field(default=None, gt=0)
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    early_stopping: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
+    devices: int = Field(default=1, ge=1)
     image_size: Size | None = None
     device: str = "auto"
     precision: Precision = "fp32"
