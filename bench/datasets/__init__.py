@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 from bench.records import ClassSpec, Size, TaskKind
 
 __all__ = ["Dataset", "Truth"]
@@ -39,7 +42,24 @@ class Truth:
 
     def of(self, kind: TaskKind) -> Prediction | None:
         """The truth in the form of a task, or None."""
+        if kind == "prompted":
+            return None if self.instances is None else objects_of(self.instances)
         return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
+
+
+def objects_of(instances: Instances) -> PromptedMasks:
+    """Return the masks that a prompted model is asked for: true instances in their order, without classes.
+
+    Crowds are left out, because a crowd is many objects, and so are instances of which nothing is
+    to be seen.
+    """
+    kept = asked_for(instances)
+    return PromptedMasks(instances.masks[kept], np.ones(int(kept.sum()), dtype=np.float64))
+
+
+def asked_for(instances: Instances) -> NDArray[np.bool_]:
+    """Return which true instances have a prompt, bool, (N,)."""
+    return np.asarray(~instances.crowd & instances.masks.any(axis=(1, 2)))
 
 
 class Dataset(Protocol):

@@ -1,0 +1,85 @@
+"""Splitting of images by seeded fractions, with near-duplicates kept together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from bench.errors import DatasetError
+
+
+def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list[str]:
+    """What each name has in common with its near-duplicates.
+
+    Args:
+        names: Paths of images below their folder.
+        pattern: Regular expression searched in each name; its first group, or else the whole match,
+            is the key. None makes every image a group of its own.
+        where: For messages.
+
+    Raises:
+        DatasetError: If the pattern is no regular expression, or a name does not match.
+
+    >>> group_keys(["cat_1.png", "cat_2.png"], r"^([a-z]+)_", where="folder")
+    ['cat', 'cat']
+    """
+    if pattern is None:
+        return list(names)
+    expression = compiled(pattern, where=where)
+    found = [expression.search(name) for name in names]
+    unmatched = [name for name, match in zip(names, found, strict=True) if match is None]
+    if unmatched:
+        raise DatasetError(
+            f"{where}: {len(unmatched)} of {len(names)} names do not match the option group {pattern!r}, for example "
+            f"{unmatched[0]!r}. Every image must belong to a group; widen the expression."
+        )
+    return [(match.group(1) if expression.groups else match.group()) or "" for match in found if match is not None]
+
+
+def compiled(pattern: str, *, where: str) -> re.Pattern[str]:
+    """The regular expression; raises `DatasetError` if it is none."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise DatasetError(f"{where}: {pattern!r} is not a regular expression: {error}.") from None
+
+
+def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: int, where: str) -> list[str]:
+    """Split of each image.
+
+    Groups are put in the order of the SHA-256 of seed and key, which no library's random numbers
+    and no other image can change, and dealt out until each split has its share of the images.
+
+    Args:
+        keys: Group of each image.
+        fractions: Split -> share of the images; sums to 1.
+        seed: Another seed gives other splits.
+        where: For messages.
+
+    Raises:
+        DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.
+    """
+    if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise DatasetError(f"{where}: the fractions {dict(fractions)} must be above 0 and sum to 1.")
+    sizes: dict[str, int] = {}
+    for key in keys:
+        sizes[key] = sizes.get(key, 0) + 1
+    order = sorted(sizes, key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode()).digest(), key))
+    names = list(fractions)
+    if len(order) < len(names):
+        raise DatasetError(
+            f"{where}: {len(keys)} images in {len(order)} groups are too few for the splits {', '.join(names)}. "
+            "Add images, or give fewer splits in the option fractions."
+        )
+    ends = [sum(list(fractions.values())[: i + 1]) * len(keys) for i in range(len(names))]
+    split_of: dict[str, str] = {}
+    current = dealt = 0
+    for left, key in zip(range(len(order), 0, -1), order, strict=True):
+        # A group goes where most of it belongs, but no split stays without any.
+        full = dealt + sizes[key] / 2 >= ends[current] or left < len(names) - current
+        if full and current < len(names) - 1 and names[current] in split_of.values():
+            current += 1
+        split_of[key] = names[current]
+        dealt += sizes[key]
+    return [split_of[key] for key in keys]

@@ -1,0 +1,213 @@
+"""Your own images and masks in two folders: the plainest form a data set can have.
+
+    root/images/a.jpg     jpg, png, tif, bmp, webp, gif; grey, 16 bit, alpha, CMYK; sub-folders allowed
+    root/masks/a.png      png, tif, bmp, gif, webp without loss: class values, palette indices or colours
+    root/classes.yaml     optional, see below
+
+A mask has the name of its image, plus `mask_suffix` if there is one (`a.jpg` and `a_mask.png`).
+
+classes.yaml is a list of names, whose positions are the values in the masks (255 = void), or
+
+    classes:
+      - {name: background, value: 0}
+      - {name: cell, value: 1, colour: [255, 0, 0], thing: true}
+    void: [255]
+
+Without values, the colours tell the classes apart, in RGB masks and in palettes. Without the file
+the classes are inferred: every mask is read once at opening, masks of 0 and 255 alone become
+background and foreground, otherwise each value is a class and 255 is void.
+
+Splits, by the option `split_by`:
+    folders    the first sub-folder of images/ is the split: images/train/a.jpg, masks/train/a.png
+    lists      root/<split>.txt, one image a line, with or without suffix
+    pattern    `patterns: {test: "^site_7/", train: "."}`: the first regular expression that is found
+    fraction   `fractions`, by `seed`; images whose `group` is the same stay in one split
+    auto       lists if there is a train.txt; folders if every image lies in one; otherwise fraction
+
+Source and terms: your own. Expected counts: none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from bench.datasets import Truth
+from bench.datasets._documents import read_lines
+from bench.datasets._files import IMAGE_SUFFIXES, MASK_SUFFIXES
+from bench.datasets._folder_classes import FolderTable, inferred_table, read_class_file
+from bench.datasets._on_disk import (
+    Description,
+    Entry,
+    OnDisk,
+    files_under,
+    id_of,
+    masks_by_stem,
+    missing,
+    require_folder,
+    root_of,
+)
+from bench.datasets._splits import by_fraction, compiled, group_keys
+from bench.errors import DatasetError
+from bench.predictions import SemanticMap
+from bench.records import Record
+
+USUAL_ORDER = ("train", "val", "valid", "validation", "test")
+SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with the two below.
+        images, masks: Their names.
+        mask_suffix: What follows the image's name in the name of its mask.
+        classes: Name of the file with the classes.
+        split_by: How images are split.
+        patterns: For `pattern`: split -> regular expression, searched in the path below images/.
+        fractions: For `fraction`: split -> share.
+        group: For `fraction`: regular expression whose first group names what must stay together,
+            for example the patient or the car.
+        seed: For `fraction`.
+    """
+
+    root: str = "data/folder"
+    images: str = "images"
+    masks: str = "masks"
+    mask_suffix: str = ""
+    classes: str = "classes.yaml"
+    split_by: SplitRule = "auto"
+    patterns: dict[str, str] = {}
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; lists the files, and reads the masks only if there is no classes.yaml.
+
+    Raises:
+        DatasetError: If folders, images or masks are missing, or the options do not split the images.
+    """
+    root = root_of(options.root)
+    expected = f"the folders {options.images}/ and {options.masks}/ with one mask for each image"
+    obtain = "Put your images and masks there."
+    images = require_folder("folder", root / options.images, expected, obtain)
+    masks = require_folder("folder", root / options.masks, expected, obtain)
+    files = files_under(images)
+    if not files:
+        raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", obtain)
+    pairs = _pairs(files, images, masks, options.mask_suffix)
+    class_file = root / options.classes
+    table = read_class_file(class_file) if class_file.is_file() else inferred_table(list(pairs.values()), masks)
+    splits = _splits([path.relative_to(images).as_posix() for path in files], root, options)
+
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for path, split in zip(files, splits, strict=True):
+        if split is not None:
+            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs[path],)))
+    description = Description(
+        name="folder",
+        classes=table.classes,
+        tasks=("semantic",),
+        source=f"images and masks in the folder {root.name}",
+        licence="your own",
+        splits=tuple(sorted(entries, key=_usual_order)),
+        decisive=[[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())],
+    )
+    return OnDisk(description, lambda split: entries[split], partial(_truth, table))
+
+
+def _truth(table: FolderTable, entry: Entry) -> Truth:
+    return Truth(SemanticMap(table.labels(entry.truths[0])))
+
+
+def _usual_order(split: str) -> tuple[int, str]:
+    return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
+
+
+def _pairs(files: Sequence[Path], images: Path, masks: Path, suffix: str) -> dict[Path, Path]:
+    """Image -> mask; raises `DatasetError` with the number of images that have none."""
+    found = masks_by_stem(masks, MASK_SUFFIXES)
+    names = {path: path.relative_to(images).with_suffix("").as_posix() + suffix for path in files}
+    alone = [path for path in files if names[path] not in found]
+    if alone:
+        lossy = files_under(masks, (".jpg", ".jpeg"))
+        hint = (
+            f" {masks} holds {len(lossy)} JPEG files: masks must be stored without loss, as PNG for example."
+            if lossy
+            else ""
+        )
+        raise DatasetError(
+            f"folder: {len(alone)} of {len(files)} images have no mask, for example {alone[0]}; expected "
+            f"{masks / (names[alone[0]] + '.png')} (or {', '.join(s[1:] for s in MASK_SUFFIXES[1:])}).{hint} Add the "
+            "masks, move the images away, or set the option mask_suffix."
+        )
+    return {path: found[names[path]] for path in files}
+
+
+def _splits(names: Sequence[str], root: Path, options: Options) -> list[str | None]:
+    """Split of each image; None = in no list."""
+    rule = options.split_by
+    if rule == "auto":
+        in_folders = all(name.split("/")[0] in USUAL_ORDER and "/" in name for name in names)
+        rule = "lists" if (root / "train.txt").is_file() else "folders" if in_folders else "fraction"
+    if rule == "folders":
+        top_level = [name for name in names if "/" not in name]
+        if top_level:
+            raise DatasetError(
+                f"folder: {len(top_level)} images lie in no sub-folder, for example {top_level[0]!r}; folders "
+                "expect images/<split>/name. Move them, or choose another split_by."
+            )
+        return [name.split("/")[0] for name in names]
+    if rule == "lists":
+        return _by_list(names, root, options.images)
+    if rule == "pattern":
+        return _by_pattern(names, options.patterns)
+    keys = group_keys(names, options.group, where="folder")
+    return list(by_fraction(keys, options.fractions, seed=options.seed, where="folder"))
+
+
+def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
+    position = {name: index for index, name in enumerate(names)}
+    position |= {Path(name).with_suffix("").as_posix(): index for index, name in enumerate(names)}
+    splits: list[str | None] = [None] * len(names)
+    lists = [root / f"{split}.txt" for split in USUAL_ORDER if (root / f"{split}.txt").is_file()]
+    if not lists:
+        raise missing("folder", root / "train.txt", "lists of images, <split>.txt", "Write one image a line.")
+    for file in lists:
+        for line in read_lines(file):
+            index = position.get(line.removeprefix(f"{images}/"))
+            if index is None:
+                raise DatasetError(f"{file} names {line!r}, but there is no such image below {root / images}.")
+            if splits[index] not in (None, file.stem):
+                raise DatasetError(
+                    f"{file} names {line!r}, which {splits[index]}.txt names too; an image has one split."
+                )
+            splits[index] = file.stem
+    return splits
+
+
+def _by_pattern(names: Sequence[str], patterns: dict[str, str]) -> list[str | None]:
+    if not patterns:
+        raise DatasetError(
+            'folder: split_by: pattern needs the option patterns, for example {test: "^site_7/", train: "."}'
+        )
+    expressions = {split: compiled(pattern, where="folder") for split, pattern in patterns.items()}
+    splits = [next((s for s, expression in expressions.items() if expression.search(name)), None) for name in names]
+    lost = [name for name, split in zip(names, splits, strict=True) if split is None]
+    empty = sorted(set(patterns) - set(splits) - {None})
+    if lost or empty:
+        what = (
+            f"{len(lost)} images match no pattern, for example {lost[0]!r}"
+            if lost
+            else f"no image falls to {empty[0]!r}"
+        )
+        raise DatasetError(f"folder: {what}. The first pattern that is found decides; they are {patterns}.")
+    return list(splits)
