@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import tables, words
+from bench.report import differences, tables, words
 from bench.report.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
-    "training_curves.png": "Loss and validation mIoU against training seconds",
+    "training_curves.png": "Loss and mean IoU of all models against training seconds and images seen",
+    "training_curve.png": "Loss and mean IoU, training and validation, against training seconds and images seen",
+    "accuracy_budget.png": "Score on the test split against training seconds and images seen",
     "contact_sheet.png": "Image, truth and each model's prediction, on images where the models disagree most",
 }
 """File name -> caption, in the order of the report."""
@@ -39,9 +41,9 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         _table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
         *_doubts(summary),
-        *(f"![{_caption(name)}]({name})\n\n*{_caption(name)}.*" for name in pictures),
+        *(_picture(name) for name in pictures if not _of_training(name)),
         *(f"Not drawn: {reason}" for reason in left_out),
-        *_section("Scores", tables.scores_table(summary)),
+        *_scores(summary),
         _bullets(words.reductions(summary)),
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
@@ -50,7 +52,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
             "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
         ),
         _bullets(words.fused_stages(summary)),
-        *_section("Training", tables.training_table(summary)),
+        *_training(summary, pictures),
         *_self_reported(summary),
         *_section("Failures", tables.failures_table(summary), code="run it again"),
         *_unlike(summary),
@@ -64,13 +66,54 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _scores(summary: RunSummary) -> list[str]:
+    """The conclusion in words, then the numbers, then how they vary with the seed."""
+    heading, *table = _section("Scores", tables.scores_table(summary)) or [""]
+    return [
+        heading,
+        *differences.significance(summary),
+        *table,
+        *_section("Across seeds", tables.seeds_table(summary)),
+        words.seeds_note(summary),
+    ]
+
+
+def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
+    """Curves and recipes, then what every training made of its budget."""
+    shown = [name for name in pictures if _of_training(name)]
+    alone = [name for name in shown if name.startswith("training_curve@")]
+    curves = [_picture(name) for name in shown if name == "training_curves.png"]
+    parts = [_bullets(words.untrained(summary)), *curves, *_folded(alone), _table(tables.training_table(summary))]
+    budget = _section("Under one budget", tables.budget_table(summary))
+    if budget:
+        plots = [_picture(name) for name in shown if name == "accuracy_budget.png"]
+        budget = [budget[0], *plots, *budget[1:], _bullets(words.budget_notes(summary))]
+    return (["## Training", *parts] if any(parts) else []) + budget
+
+
+def _folded(names: Sequence[str]) -> list[str]:
+    """Pictures behind a line to open them: there is one per model."""
+    if not names:
+        return []
+    opening = f"<details><summary>Curves of each model ({len(names)})</summary>"
+    return [opening, *(_picture(name) for name in names), "</details>"]
+
+
+def _of_training(name: str) -> bool:
+    return name.startswith("training_curve") or name == "accuracy_budget.png"
+
+
+def _picture(name: str) -> str:
+    return f"![{_caption(name)}]({name})\n\n*{_caption(name)}.*"
+
+
 def _constant(summary: RunSummary, field: str, name: str) -> str:
     values = {getattr(row, field) for row in summary.rows}
     return f" · {name} {values.pop()}" if len(values) == 1 else ""
 
 
 def _caption(picture: str) -> str:
-    """Caption of a picture; one drawn per data set has its name behind that of the first."""
+    """Caption of a picture; one drawn per data set or model has its name behind an @."""
     stem, _, dataset = picture.removesuffix(".png").partition("@")
     return PICTURES[f"{stem}.png"] + (f" ({dataset})" if dataset else "")
 

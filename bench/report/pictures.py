@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bench.records import TaskKind
 from bench.report import plots
 from bench.report.plots import Tile
 from bench.report.summary import Row, RunSummary
+from bench.report.training_pictures import draw_training, row_label
 from bench.score.reduce import INSTANCE_SCORE, semantic_from
 from bench.store import layout
 from bench.store.results import CaseView, RunView
@@ -43,8 +43,8 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
     made = [
         _accuracy_latency(summary, folder / "accuracy_latency.png"),
         _stage_times(summary, folder / "stage_times.png"),
-        _training_curves(run, folder / "training_curves.png"),
     ]
+    made += draw_training(run, summary, folder)
     left_out = []
     for number, views in enumerate(_sheets(run)):
         label = views[0].case.dataset.label
@@ -120,50 +120,8 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
 
 
 def _label(summary: RunSummary, row: Row) -> str:
-    parts = [row.model]
-    parts += [row.dataset] if len({r.dataset for r in summary.rows}) > 1 else []
-    parts += [row.target] if len({r.target for r in summary.rows}) > 1 else []
     invalid = row.verdict is not None and row.verdict.state == "invalid"
-    return " · ".join(parts) + (" (invalid)" if invalid else "")
-
-
-def _training_curves(run: RunView, path: Path) -> Path | None:
-    curves: dict[str, plots.Curve] = {}
-    for view in run.cases:
-        if view.train is None or view.train.job.key in curves:
-            continue
-        curve = read_curve(view.train.folder / layout.TRAINING_LOG, view.case.model.label)
-        if curve is not None:
-            curves[view.train.job.key] = curve
-    if not curves:
-        return None
-    plots.training_curves(list(curves.values()), path)
-    return path
-
-
-def read_curve(log: Path, label: str) -> plots.Curve | None:
-    """Read `training.jsonl`; None if it has no step yet. A line cut off by a kill is left out."""
-    if not log.is_file():
-        return None
-    steps, validations = [], []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if event["event"] == "step":
-            steps.append((event["train_s"], event["loss"]))
-        elif event["event"] == "validated" and "val_mean_iou" in event["values"]:
-            validations.append((event["train_s"], event["values"]["val_mean_iou"]))
-    if not steps:
-        return None
-    return plots.Curve(
-        label=label,
-        step_s=tuple(s for s, _ in steps),
-        step_loss=tuple(loss for _, loss in steps),
-        val_s=tuple(s for s, _ in validations),
-        val_mean_iou=tuple(value for _, value in validations),
-    )
+    return row_label(summary, row) + (" (invalid)" if invalid else "")
 
 
 def _sheets(run: RunView) -> list[list[CaseView]]:

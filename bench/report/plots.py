@@ -6,18 +6,18 @@ Colour is never alone: models differ by marker or line style as well, stages by 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.report._accuracy_latency import AccuracyPoint, accuracy_latency
+from bench.report._budget_plot import BudgetPoint, accuracy_budget
 from bench.report._contact_sheet import SheetRow, Tile, contact_sheet
-from bench.report._figure import COLOURS, GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report._figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report._training_curves import Curve, Series, training_curve, training_curves
 from bench.report.numbers import milliseconds
 
 if TYPE_CHECKING:
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccuracyPoint",
+    "BudgetPoint",
     "Curve",
+    "Series",
     "SheetRow",
     "StageBar",
     "Tile",
+    "accuracy_budget",
     "accuracy_latency",
     "contact_sheet",
     "stage_times",
+    "training_curve",
     "training_curves",
 ]
-
-SMOOTHED = 0.02
-"""Share of the steps over which the loss is averaged."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +50,6 @@ class StageBar:
     infer_ms: float | None
     postprocess_ms: float | None
     end_to_end_ms: float | None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One training.
-
-    Attributes:
-        label: Its name.
-        step_s: Training seconds at each logged step.
-        step_loss: Loss there; None or not finite where it was not.
-        val_s: Training seconds at each validation.
-        val_mean_iou: Mean IoU there, 0-1; None where undefined.
-    """
-
-    label: str
-    step_s: Sequence[float]
-    step_loss: Sequence[float | None]
-    val_s: Sequence[float]
-    val_mean_iou: Sequence[float | None]
 
 
 # --------------------------------------------------------------------------- stage times
@@ -134,68 +116,3 @@ def _values(axes: Axes, bars: Sequence[StageBar]) -> None:
         for column, value in enumerate(values):
             weight = "bold" if column == len(STAGES) else "normal"
             axes.text(ends[column], row, milliseconds(value), va="center", fontweight=weight, **look)
-
-
-# --------------------------------------------------------------------------- training curves
-
-
-def training_curves(curves: Sequence[Curve], path: Path) -> None:
-    """Write loss and validation mean IoU against training seconds, all models overlaid, as a PNG.
-
-    Args:
-        curves: One per training; values that are None or not finite are left out.
-        path: File to write.
-    """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save(_curves_figure(curves), path)
-
-
-def _curves_figure(curves: Sequence[Curve]) -> Figure:
-    from matplotlib.figure import Figure
-
-    labels = [shortened(curve.label, 48) for curve in curves]
-    columns = columns_that_fit(labels, 9.2)
-    figure = Figure(figsize=(9.6, 3.7 + 0.19 * -(-len(curves) // columns)), layout="constrained")
-    loss, iou = figure.subplots(1, 2)
-    lowest, highest = math.inf, 0.0
-    for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        look: dict[str, Any] = {"color": colour(position), "linestyle": line(position), "linewidth": 1.5}
-        seconds, values = _known(curve.step_s, curve.step_loss)
-        smooth = _smoothed(values)
-        loss.plot(seconds, smooth, **look)
-        positive = smooth[smooth > 0]
-        if positive.size:
-            lowest, highest = min(lowest, float(positive.min())), max(highest, float(positive.max()))
-        seconds, values = _known(curve.val_s, curve.val_mean_iou)
-        iou.plot(seconds, values, marker=marker(position), markersize=4.5, label=label, **look)
-    if highest > 30 * lowest:
-        loss.set_yscale("log")
-    else:
-        loss.set_ylim(bottom=0)
-    loss.set(xlabel="training time (s)", ylabel="training loss", xlim=(0, None))
-    loss.set_title(f"loss, moving average over {100 * SMOOTHED:g} % of the steps", color=GREY)
-    iou.set(xlabel="training time (s)", ylabel="validation mean IoU (0–1)", xlim=(0, None))
-    iou.set_title("validation, every point measured", color=GREY)
-    if curves:
-        figure.legend(loc="outside lower center", ncols=columns, handlelength=3.6)
-    return figure
-
-
-def _known(seconds: Sequence[float], values: Sequence[float | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The pairs whose value is a number, both of shape (n,)."""
-    y = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-    kept = np.isfinite(y)
-    return np.asarray(seconds, dtype=np.float64)[kept], y[kept]
-
-
-def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred moving average over `SMOOTHED` of the values, fewer at both ends; same length."""
-    half = int(len(values) * SMOOTHED / 2)
-    if half == 0:
-        return values
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    positions = np.arange(len(values))
-    first, last = np.maximum(0, positions - half), np.minimum(len(values), positions + half + 1)
-    return np.asarray((sums[last] - sums[first]) / (last - first), dtype=np.float64)

@@ -16,9 +16,12 @@ from pydantic import JsonValue
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
 from bench.records import JobFacts, Measurement, Recipe, Record, Score, Status
+from bench.report.courses import Course, course_of_case
+from bench.report.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
+from bench.report.significance import Pair, all_pairs
 from bench.score.statistics import Statistics, load_statistics
 from bench.stats.audit import AuditResult, audit_predictions
-from bench.stats.compare import latency_ratio, paired_difference
+from bench.stats.compare import latency_ratio
 from bench.stats.latency import LatencySummary, end_to_end_draws, end_to_end_ms, summarise_latency
 from bench.stats.pareto import Point, pareto_front, pareto_probability
 from bench.stats.verdict import Verdict, judge
@@ -46,6 +49,7 @@ class Row(Record):
         peak_device_bytes: Largest over its timing processes; None on a CPU.
         recipe: How it was trained by this run; None for models that bring their weights.
         trained_s, trained_steps, trained_images: What its training came to.
+        course: What its training log says so far; None without one.
         verdict: What its timing is worth; None until it is timed.
         on_front: Whether no other model of its data set and device is better and as fast; None without score and
             latency, and where the verdict is `invalid`.
@@ -71,6 +75,7 @@ class Row(Record):
     trained_s: float | None = None
     trained_steps: int | None = None
     trained_images: int | None = None
+    course: Course | None = None
     verdict: Verdict | None = None
     on_front: bool | None = None
     front_probability: float | None = None
@@ -112,7 +117,7 @@ class Comparison(Record):
         dataset: Of both.
         best, other: Rows, by case id.
         difference, low, high: Headline of the best minus the other's, 95 % interval.
-        significant: Whether that interval leaves out zero.
+        significant: Whether they differ after the correction for all pairs of the data set: `Pair.significant`.
         slower, slower_low, slower_high: End-to-end median of the other over the best's.
         slower_significant: Whether that interval leaves out one.
     """
@@ -144,6 +149,9 @@ class RunSummary(Record):
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
     comparisons: tuple[Comparison, ...]
+    pairs: tuple[Pair, ...] = ()
+    seed_groups: tuple[SeedGroup, ...] = ()
+    seed_pairs: tuple[SeedPair, ...] = ()
     environment: dict[str, JsonValue]
     versions: dict[str, str]
 
@@ -155,6 +163,10 @@ def summarise(run: RunView) -> RunSummary:
     timed = {view.case.id: _samples(view) for view in run.cases}
     rows = [_row(run, view, timed[view.case.id]) for view in run.cases]
     rows = _with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
+    pairs = all_pairs(run)
+    groups = summarise_seeds(
+        [view.case for view in run.cases], {view.case.id: view.scores for view in run.cases if view.scores}
+    )
     return RunSummary(
         suite=run.plan.suite,
         title=run.plan.title,
@@ -166,7 +178,10 @@ def summarise(run: RunView) -> RunSummary:
         measurement=run.cases[0].case.measurement,
         rows=tuple(rows),
         failures=tuple(_failure(run, view, job) for view in run.cases for job in view.failures),
-        comparisons=tuple(_comparisons(run, rows, timed)),
+        comparisons=tuple(_comparisons(run, rows, timed, pairs)),
+        pairs=pairs,
+        seed_groups=groups,
+        seed_pairs=seed_pairs(groups),
         environment=run.environment,
         versions=_versions(run),
     )
@@ -207,6 +222,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_s=trained.trained_s if trained else None,
         trained_steps=trained.trained_steps if trained else None,
         trained_images=trained.trained_images if trained else None,
+        course=course_of_case(view),
         verdict=judge(facts, latency.doubts, _audits(view)) if latency else None,
         self_reported=trained.self_reported if trained else {},
         not_honoured=trained.not_honoured if trained else {},
@@ -306,9 +322,12 @@ def _front_probability(
     return [float(p) for p in pareto_probability(sign * np.stack(scores), np.stack(latencies))]
 
 
-def _comparisons(run: RunView, rows: list[Row], timed: dict[str, list[Samples]]) -> list[Comparison]:
+def _comparisons(
+    run: RunView, rows: list[Row], timed: dict[str, list[Samples]], pairs: Sequence[Pair]
+) -> list[Comparison]:
     metric = load_metric(run.plan.metrics[0])
     views = {view.case.id: view for view in run.cases}
+    between = {frozenset((pair.a, pair.b)): pair for pair in pairs}
     found = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
         scored = [r for r in rows if r.dataset == dataset and r.headline is not None and r.headline.value is not None]
@@ -318,22 +337,23 @@ def _comparisons(run: RunView, rows: list[Row], timed: dict[str, list[Samples]])
         for other in scored:
             if other is not best:
                 latencies = timed if best.comparable_ms and other.comparable_ms else {}
-                found.append(_compared(run, views[best.case_id], views[other.case_id], latencies))
+                pair = between.get(frozenset((best.case_id, other.case_id)))
+                found.append(_compared(run, views[best.case_id], views[other.case_id], pair, latencies))
     return found
 
 
-def _compared(run: RunView, best: CaseView, other: CaseView, timed: dict[str, list[Samples]]) -> Comparison:
+def _compared(
+    run: RunView, best: CaseView, other: CaseView, pair: Pair | None, timed: dict[str, list[Samples]]
+) -> Comparison:
     comparison = Comparison(dataset=best.case.dataset.label, best=best.case.id, other=other.case.id)
-    a, b = _statistics(best), _statistics(other)
-    if a is not None and b is not None:
-        metric = load_metric(run.plan.metrics[0])
-        paired = paired_difference(a, b, metric, best.task.classes, seed=run.plan.seed)
+    if pair is not None:
+        seen = pair.seen_from(best.case.id)
         comparison = comparison.model_copy(
             update={
-                "difference": paired.difference,
-                "low": paired.low,
-                "high": paired.high,
-                "significant": paired.significant,
+                "difference": seen.difference,
+                "low": seen.low,
+                "high": seen.high,
+                "significant": seen.significant,
             }
         )
     if timed:

@@ -28,7 +28,17 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
-    return lines + _unfinished(summary)
+    return lines + _random_weights(summary) + _unfinished(summary)
+
+
+def _random_weights(summary: RunSummary) -> list[str]:
+    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
+    if not names:
+        return []
+    return [
+        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
+        "it. Give 'weights', a folder, in the suite."
+    ]
 
 
 def _unfinished(summary: RunSummary) -> list[str]:
@@ -36,9 +46,9 @@ def _unfinished(summary: RunSummary) -> list[str]:
     rows = {row.case_id: row for row in summary.rows}
     failed = dict.fromkeys(failure.case_id for failure in summary.failures)
     if failed:
-        told = ", ".join(f"{_name(summary, rows[case])} ({rows[case].status})" for case in failed)
+        told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
         lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
-    waiting = [_name(summary, row) for row in summary.rows if row.status == "unfinished"]
+    waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
     if waiting:
         lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet: {', '.join(waiting)}.")
     if summary.measurement.quick:
@@ -47,7 +57,7 @@ def _unfinished(summary: RunSummary) -> list[str]:
 
 
 def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
-    names = {row.case_id: _name(summary, row) for row in scored}
+    names = {row.case_id: row_name(summary, row) for row in scored}
     best = (max if summary.higher_is_better else min)(scored, key=lambda row: _value(row))
     score = best.headline
     assert score is not None
@@ -112,7 +122,8 @@ def _difference(comparison: Comparison) -> str:
     return with_interval(comparison.difference, low, high, default=3)
 
 
-def _name(summary: RunSummary, row: Row) -> str:
+def row_name(summary: RunSummary, row: Row) -> str:
+    """The model, with its target where rows differ in it."""
     several = len({r.target for r in summary.rows}) > 1
     return f"{row.model} ({row.target})" if several else row.model
 
@@ -174,8 +185,10 @@ def footnotes(summary: RunSummary) -> list[str]:
         "else what is missing.",
         "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
         "resamples of images and samples that is so.",
-        "significant: the 95 % interval of the paired difference leaves out 0 (both models are drawn on the same images), "
-        "that of the latency ratio leaves out 1. Intervals are not corrected for the number of models compared.",
+        "Δ significant: the p-value of the paired difference (both models are drawn on the same images; Student's t with the "
+        "spread of the draws) is below 5 % after Holm's correction for all pairs of models on the data set, and its 95 % interval "
+        "leaves out 0. The intervals themselves are not corrected. ratio significant: the interval of the latency ratio leaves "
+        "out 1, not corrected.",
         "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",
@@ -189,10 +202,42 @@ def footnotes(summary: RunSummary) -> list[str]:
     return notes
 
 
+def untrained(summary: RunSummary) -> list[str]:
+    """Models without curves, and why; nothing where none is trained."""
+    if all(row.recipe is None for row in summary.rows):
+        return []
+    without = dict.fromkeys(row.model for row in summary.rows if row.recipe is None)
+    waiting = dict.fromkeys(row.model for row in summary.rows if row.recipe is not None and row.course is None)
+    lines = ["Not trained in this run and so without curves: " + ", ".join(without) + "."] if without else []
+    return lines + (["No training step yet: " + ", ".join(waiting) + "."] if waiting else [])
+
+
+def budget_notes(summary: RunSummary) -> list[str]:
+    """How the table of budgets is to be read."""
+    if all(row.course is None for row in summary.rows):
+        return []
+    return [
+        "Validation mIoU at a share of the budget is that of the last validation by then, as the framework's trainer "
+        "reports it; `–`: none yet, or none at all. Nothing is interpolated: with few validations the columns are coarse.",
+        "To 90 % of final: training seconds at the first validation with at least 90 % of the last validation's mIoU. Best step: "
+        "the step whose weights are kept and scored. Training seconds leave validation out.",
+    ]
+
+
+def seeds_note(summary: RunSummary) -> str:
+    """How the table over seeds is to be read."""
+    if not summary.seed_groups:
+        return ""
+    return (
+        "mean (95 % interval by Student's t) and sample standard deviation over trainings that differ only in their seed, all "
+        "scored on the same images."
+    )
+
+
 def fused_stages(summary: RunSummary) -> list[str]:
     """Stages that a framework cannot separate: their columns are to be read as one."""
     return [
-        f"{_name(summary, row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
+        f"{row_name(summary, row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
         "one, in the first of the two columns."
         for row in summary.rows
         if row.fused_stages
@@ -206,14 +251,14 @@ def reductions(summary: RunSummary) -> list[str]:
         for cell in row.scores:
             rule = cell.score.definition.partition(REDUCED_BY)[2]
             if rule:
-                rows_of.setdefault(rule, []).append(_name(summary, row))
+                rows_of.setdefault(rule, []).append(row_name(summary, row))
     return [f"{', '.join(dict.fromkeys(names))}: scored after a reduction, {rule}." for rule, names in rows_of.items()]
 
 
 def self_reported(summary: RunSummary) -> list[str]:
     """What each framework says of its own training; taken over as it is, comparable with nothing here."""
     return [
-        f"{_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
+        f"{row_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
         for row in summary.rows
         if row.self_reported
     ]
@@ -225,7 +270,7 @@ def doubts(summary: RunSummary) -> list[str]:
     text_of: dict[str, str] = {}
     for row in summary.rows:
         for reason in row.verdict.reasons if row.verdict else ():
-            rows_of.setdefault(reason.name, []).append(_name(summary, row))
+            rows_of.setdefault(reason.name, []).append(row_name(summary, row))
             text_of.setdefault(reason.name, f"{reason.seen}; {reason.recommendation}".rstrip("; "))
     return [f"{name} ({', '.join(dict.fromkeys(rows_of[name]))}): {text}" for name, text in text_of.items()]
 

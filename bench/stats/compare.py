@@ -4,13 +4,14 @@ Two models are scored on the same images, and most of the spread of a score come
 Drawing the same images for both removes it from the difference, which is why two overlapping
 intervals can still be a clear difference.
 
-Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), §13.3 and §8.3.
+Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), §13.3, §12.5 and §8.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from bench.records import ClassSpec
 from bench.score.statistics import Statistics
 from bench.stats.intervals import central_interval, resampled_percentiles
 from bench.stats.percentiles import as_fraction
+from bench.stats.student import t_statistic, two_sided_p
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class PairedDifference:
         difference: None where a score is undefined.
         low, high: 95 % interval; None with it.
         probability: That A's score is the larger one, equal draws counting half.
+        p: Two-sided p-value of no difference: the difference over the standard deviation of its
+            draws, against Student's t with images - 1 degrees of freedom. Unlike a share of draws
+            it can be as small as a correction for many comparisons asks for.
         images: Number of images in the comparison.
     """
 
@@ -38,6 +43,7 @@ class PairedDifference:
     low: float | None
     high: float | None
     probability: float | None
+    p: float | None
     images: int
 
     @property
@@ -60,36 +66,59 @@ class LatencyRatio:
         return self.low > 1 or self.high < 1
 
 
-def paired_difference(
-    statistics_a: Statistics, statistics_b: Statistics, metric: Metric, classes: Sequence[ClassSpec], *, seed: int
-) -> PairedDifference:
-    """Compare two models on the images that both were scored on.
+def paired_differences(
+    statistics: Mapping[str, Statistics], metric: Metric, classes: Sequence[ClassSpec], *, seed: int
+) -> dict[tuple[str, str], PairedDifference]:
+    """Compare every two models on the images that all were scored on.
 
     Args:
-        statistics_a: Of model A.
-        statistics_b: Of model B, in any order of images.
+        statistics: Of each model, by name, each in any order of images.
         metric: What is compared.
-        classes: The label space of both.
-        seed: Of the resampling.
+        classes: The label space of all.
+        seed: Of the resampling; every model is drawn once, on the same images.
+
+    Returns:
+        (A, B) -> difference, A before B in the order given.
 
     Raises:
         BenchError: If they were scored on different images or one lacks the metric's statistic.
     """
-    _check_same_images(statistics_a.image_ids, statistics_b.image_ids)
-    a, b = (_of_metric(s, metric, statistics_a.image_ids) for s in (statistics_a, statistics_b))
-    scores = [metric.score(array, classes, seed=seed).value for array in (a, b)]
-    images = len(statistics_a.image_ids)
-    nothing = PairedDifference(None, None, None, None, images)
-    if scores[0] is None or scores[1] is None:
-        return nothing
-    draws = metric.bootstrap(a, classes, seed=seed) - metric.bootstrap(b, classes, seed=seed)
+    image_ids: Sequence[str] = next((s.image_ids for s in statistics.values()), ())
+    resampled = {}
+    for name, of_model in statistics.items():
+        _check_same_images(image_ids, of_model.image_ids)
+        resampled[name] = _resampled(_of_metric(of_model, metric, image_ids), metric, classes, seed=seed)
+    return {
+        (a, b): _difference(resampled[a], resampled[b], images=len(image_ids)) for a, b in combinations(resampled, 2)
+    }
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """A score, None where it is undefined, and its draws."""
+
+    score: float | None
+    draws: NDArray[np.float64]
+
+
+def _resampled(observed: Observed, metric: Metric, classes: Sequence[ClassSpec], *, seed: int) -> _Resampled:
+    value = metric.score(observed, classes, seed=seed).value
+    nothing = np.zeros(0)
+    return _Resampled(value, nothing if value is None else metric.bootstrap(observed, classes, seed=seed))
+
+
+def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifference:
+    if a.score is None or b.score is None:
+        return PairedDifference(None, None, None, None, None, images)
+    draws = a.draws - b.draws
     draws = draws[~np.isnan(draws)]
-    difference = scores[0] - scores[1]
+    difference = a.score - b.score
     if images < 2 or not draws.size:
-        return PairedDifference(difference, None, None, None, images)
+        return PairedDifference(difference, None, None, None, None, images)
     interval = central_interval(draws)
     probability = float((draws > 0).mean() + (draws == 0).mean() / 2)
-    return PairedDifference(difference, interval.low, interval.high, probability, images)
+    p = two_sided_p(t_statistic(difference, float(draws.std())), images - 1)
+    return PairedDifference(difference, interval.low, interval.high, probability, p, images)
 
 
 def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:

@@ -63,6 +63,8 @@ def samples(rng: np.random.Generator, ids: tuple[str, ...], infer_ms: float, cou
 class SyntheticRun:
     """Writes a run folder piece by piece, so that tests can stop half way."""
 
+    options = OPTIONS
+
     def __init__(self, results: Path) -> None:
         self.run = RunFolder(results / "synthetic" / "2026-01-01T00-00-00")
         self.run.path.mkdir(parents=True)
@@ -72,17 +74,18 @@ class SyntheticRun:
         self.planned: list[PlannedCase] = []
         write_atomically(self.run.path / layout.ENVIRONMENT, json.dumps(ENVIRONMENT))
 
-    def add(self, label: str) -> PlannedCase:
-        """Plan a trained case on the processor."""
+    def add(self, label: str, **changes) -> PlannedCase:
+        """Plan a trained case on the processor; any field of the case can be replaced."""
         number = len(self.planned)
-        case = make_case(
-            id=f"{label}@shapes@cpu fp32 b1",
-            model=make_model(name="unet/transposed", label=label, adapter="unet"),
-            dataset=DatasetSpec(name="shapes", label="shapes", options=OPTIONS),
-            target=Target(),
-            recipe=make_recipe(),
-            measurement=MEASUREMENT,
-        )
+        fields = {
+            "id": f"{label}@shapes@cpu fp32 b1",
+            "model": make_model(name="unet/transposed", label=label, adapter="unet"),
+            "dataset": DatasetSpec(name="shapes", label="shapes", options=OPTIONS),
+            "target": Target(),
+            "recipe": make_recipe(),
+            "measurement": MEASUREMENT,
+        }
+        case = make_case(**{**fields, **changes})
         planned = PlannedCase(
             case=case,
             task=self.task,
@@ -125,7 +128,8 @@ class SyntheticRun:
         write_record(folder / layout.OUTCOME, outcome)
         return folder
 
-    def train(self, planned) -> None:
+    def train(self, planned, validated=((200, 0.7),)) -> None:
+        """A finished training of 200 steps in 20 s, with (step, mean IoU) of its validations."""
         folder = self.write_job(
             planned,
             "train",
@@ -147,9 +151,11 @@ class SyntheticRun:
                     "learning_rate": 0.001,
                 }
             )
-        lines.append(
-            {"event": "validated", "step": 200, "images": 1600, "train_s": 20.0, "values": {"val_mean_iou": 0.7}}
-        )
+        for step, iou in validated:
+            values = {"val_loss": 1 - iou, "val_mean_iou": iou}
+            line = {"event": "validated", "step": step, "images": step * 8, "train_s": step / 10, "values": values}
+            lines.append(line)
+        lines.sort(key=lambda line: line.get("step", 0))
         (folder / layout.TRAINING_LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def predict(self, planned, wrong: float, seed: int) -> None:

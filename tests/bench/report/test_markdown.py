@@ -30,8 +30,8 @@ def text(finished):
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_heading(text):
     found = tables_of(text)
-    assert len(found) == 7  # results, scores, classes, against the best, stages, training, failures
-    assert [len({len(row) for row in table}) for table in found] == [1] * 7
+    assert len(found) == 8  # results, scores, classes, against the best, stages, training, budget, failures
+    assert [len({len(row) for row in table}) for table in found] == [1] * 8
 
 
 def test_a_reason_stays_in_its_cell_and_its_angle_brackets_stay_text(text):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from bench.predictions import Instances, Panoptic, Segment, SemanticMap, read_png, save_prediction
 from bench.records import DatasetSpec
 from bench.report import write_report
-from bench.report.pictures import accuracy_points, draw_pictures, outlines, read_curve, sheet_rows
+from bench.report.pictures import accuracy_points, draw_pictures, outlines, sheet_rows
 from bench.report.summary import RunSummary, summarise
 from bench.store import layout
 from bench.store.runs import read_run
 
-ALL = ["accuracy_latency.png", "stage_times.png", "training_curves.png", "contact_sheet.png"]
+TRAINING = ["training_curves.png", "training_curve@better.png", "training_curve@faster.png", "accuracy_budget.png"]
+ALL = ["accuracy_latency.png", "stage_times.png", *TRAINING, "contact_sheet.png"]
 
 
 def drawn(synthetic, folder):
@@ -43,7 +42,10 @@ def test_a_run_that_is_still_training_shows_its_curves(synthetic, tmp_path):
     planned = synthetic.add("training")
     synthetic.write_plan()
     synthetic.train(planned)
-    assert [path.name for path in drawn(synthetic, tmp_path).drawn] == ["training_curves.png"]
+    assert [path.name for path in drawn(synthetic, tmp_path).drawn] == [
+        "training_curves.png",
+        "training_curve@training.png",
+    ]
 
 
 def test_a_data_set_that_cannot_be_opened_costs_only_its_sheet(finished, tmp_path):
@@ -53,7 +55,7 @@ def test_a_data_set_that_cannot_be_opened_costs_only_its_sheet(finished, tmp_pat
     finished.planned = [planned.model_copy(update={"case": case}) for planned, case in pairs]
     finished.write_plan()
     found = drawn(finished, tmp_path)
-    assert [path.name for path in found.drawn] == ALL[:3]
+    assert [path.name for path in found.drawn] == ALL[:-1]
     (reason,) = found.left_out
     assert reason.startswith("the contact sheet of shapes: ")
     assert "4" in reason
@@ -108,16 +110,6 @@ def test_an_invalid_timing_is_shown_and_called_so(finished):
     finished.write_job(planned, "time", planned.time_keys[0], invalid=("forgotten_sync: seen; do",))
     points = accuracy_points(summarise(read_run(finished.run)))
     assert [(point.label, point.on_front) for point in points] == [("better", True), ("faster (invalid)", False)]
-
-
-def test_a_line_cut_off_by_a_kill_is_left_out_of_a_curve(tmp_path):
-    step = {"event": "step", "step": 1, "images": 8, "train_s": 0.5, "loss": 1.5, "learning_rate": 0.1}
-    log = tmp_path / "training.jsonl"
-    log.write_text(json.dumps(step) + "\n" + json.dumps(step)[:30])
-    curve = read_curve(log, "a")
-    assert (curve.step_s, curve.step_loss, curve.val_s) == ((0.5,), (1.5,), ())
-    log.write_text("")
-    assert read_curve(log, "a") is None
 
 
 def test_the_rim_of_an_instance_lies_in_it_and_is_one_pixel_wide():

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.predictions import read_png
 from bench.records import ClassSpec
-from bench.report import _accuracy_latency, _contact_sheet, plots
+from bench.report import _accuracy_latency, _budget_plot, _contact_sheet, _training_curves, plots
 from bench.report._figure import STYLE
 from bench.report._labels import Anchor, Box, place
 
@@ -38,7 +38,19 @@ def bar(label, *values):
 def curve(label, steps=200):
     seconds = np.linspace(0.1, 30, steps)
     loss = 2 * np.exp(-seconds / 9) + 0.2
-    return plots.Curve(label, seconds.tolist(), loss.tolist(), [10.0, 20.0, 30.0], [0.3, 0.5, 0.6])
+    validated = plots.Series([10.0, 20.0, 30.0], [800, 1600, 2400], [0.3, 0.5, 0.6])
+    return plots.Curve(
+        label,
+        plots.Series(seconds.tolist(), (80 * seconds).tolist(), loss.tolist()),
+        validated,
+        validated,
+        kept=(30.0, 2400),
+    )
+
+
+def budget_point(label, number):
+    way = plots.Series([10.0, 20.0], [800, 1600], [0.4, 0.5 + 0.01 * number])
+    return plots.BudgetPoint(label, 30.0 + number, 2400 + 100 * number, 0.6, 0.55, 0.64, way)
 
 
 def sheet_row(image_id, height, width, models, name="model"):
@@ -59,6 +71,10 @@ DRAW = {
     "accuracy_latency": lambda path, n: plots.accuracy_latency(near_identical(n), path, **AXES),
     "stage_times": lambda path, n: plots.stage_times([bar(f"m{i}", 1.0, 9.0 + i, 0.4, 11.0) for i in range(n)], path),
     "training_curves": lambda path, n: plots.training_curves([curve(f"m{i}") for i in range(n)], path),
+    "training_curve": lambda path, n: plots.training_curve(curve("m" * 8 * n), path),
+    "accuracy_budget": lambda path, n: plots.accuracy_budget(
+        [budget_point(f"m{i}", i) for i in range(n)], path, score_label="mIoU (0–1)"
+    ),
     "contact_sheet": lambda path, n: plots.contact_sheet(sheet_rows(n), path, classes=CLASSES),
 }  # fmt: skip
 
@@ -186,34 +202,82 @@ def test_the_numbers_and_headings_beside_the_bars_do_not_overlap():
     assert max(box.x1 for box in boxes) <= figure.bbox.x1
 
 
-def test_losses_that_are_missing_or_not_finite_are_left_out():
+def overlaid(curves):
     with mpl.rc_context(STYLE):
-        figure = plots._curves_figure(
-            [plots.Curve("a", [1.0, 2.0, 3.0, 4.0], [2.0, None, float("nan"), 1.0], [2.0, 4.0], [None, 0.5])]
-        )
-    loss, iou = figure.axes
-    assert loss.lines[0].get_xydata().tolist() == [[1.0, 2.0], [4.0, 1.0]]
-    assert iou.lines[0].get_xydata().tolist() == [[4.0, 0.5]]
+        return _training_curves._overlaid_figure(curves)
 
 
-def test_a_training_without_any_validation_is_drawn(tmp_path):
-    plots.training_curves([plots.Curve("a", [1.0], [0.5], [], [])], tmp_path / "a.png")
+def test_losses_that_are_missing_or_not_finite_are_left_out():
+    loss = plots.Series([1.0, 2.0, 3.0, 4.0], [8, 16, 24, 32], [2.0, None, float("nan"), 1.0])
+    figure = overlaid([plots.Curve("a", loss, val_mean_iou=plots.Series([2.0, 4.0], [16, 32], [None, 0.5]))])
+    loss_by_s, loss_by_images, iou_by_s, iou_by_images = figure.axes
+    assert loss_by_s.lines[0].get_xydata().tolist() == [[1.0, 2.0], [4.0, 1.0]]
+    assert loss_by_images.lines[0].get_xydata().tolist() == [[8.0, 2.0], [32.0, 1.0]]
+    assert iou_by_s.lines[0].get_xydata().tolist() == [[4.0, 0.5]]
+    assert iou_by_images.lines[0].get_xydata().tolist() == [[32.0, 0.5]]
+
+
+def test_a_training_without_any_validation_is_drawn_and_says_so(tmp_path):
+    one = plots.Curve("a", plots.Series([1.0], [8], [0.5]))
+    plots.training_curves([one], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
+    with mpl.rc_context(STYLE):
+        figure = _training_curves._single_figure(one)
+    assert [text.get_text() for text in figure.axes[2].texts] == ["no mean IoU was validated"]
 
 
 def test_the_loss_is_averaged_over_the_stated_share_of_steps():
     values = np.random.default_rng(0).random(500)
     # 2 % of 500 steps are 10: five before and five after
     expected = [values[max(0, i - 5) : i + 6].mean() for i in range(500)]
-    assert plots._smoothed(values) == pytest.approx(expected)
-    assert plots._smoothed(values[:50]).tolist() == values[:50].tolist()
+    assert _training_curves.smoothed(values) == pytest.approx(expected)
+    assert _training_curves.smoothed(values[:50]).tolist() == values[:50].tolist()
 
 
 def test_models_differ_by_more_than_colour():
-    with mpl.rc_context(STYLE):
-        iou = plots._curves_figure([curve(f"m{i}") for i in range(12)]).axes[1]
+    iou = overlaid([curve(f"m{i}") for i in range(12)]).axes[2]
     assert len({one.get_marker() for one in iou.lines}) == 12
     assert len({(one.get_color(), str(one._dash_pattern)) for one in iou.lines}) == 12
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(29.0, "linear"), (31.0, "log")])
+def test_losses_more_than_thirty_times_apart_get_a_logarithmic_axis(largest, scale):
+    figure = overlaid([plots.Curve("a", plots.Series([1.0, 2.0], [8, 16], [largest, 1.0]))])
+    assert [axes.get_yscale() for axes in figure.axes] == [scale, scale, "linear", "linear"]
+
+
+def test_a_model_alone_shows_training_and_validation_and_which_weights_are_kept():
+    with mpl.rc_context(STYLE):
+        figure = _training_curves._single_figure(curve("a"))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "training, averaged", "validation", "weights that are kept",
+    ]  # fmt: skip
+    kept = [[one.get_xdata()[0] for one in axes.lines if one.get_linestyle() == ":"] for axes in figure.axes]
+    assert kept == [[30.0], [2400], [30.0], [2400]]
+
+
+@pytest.mark.parametrize("models", [1, 12])
+def test_the_legend_of_curves_lies_outside_the_axes(models):
+    figure = overlaid([curve(f"detectron2/a_rather_long_name_{i}") for i in range(models)])
+    renderer = drawn(figure)
+    legend = figure.legends[0].get_window_extent(renderer)
+    assert not [axes for axes in figure.axes if axes.get_window_extent(renderer).overlaps(legend)]
+    assert legend.width < figure.bbox.width
+
+
+def test_every_model_stands_at_what_its_training_took():
+    with mpl.rc_context(STYLE):
+        figure = _budget_plot._budget_figure([budget_point("a", 0), budget_point("b", 3)], "mIoU")
+    found = [[float(bar.lines[0].get_xdata()[0]) for bar in axes.containers] for axes in figure.axes]
+    assert found == [[30.0, 33.0], [2400.0, 2700.0]]
+
+
+def test_a_score_without_interval_is_drawn_without_it(tmp_path):
+    alone = plots.BudgetPoint("a", 30.0, 2400, 0.6, None, None)
+    with mpl.rc_context(STYLE):
+        figure = _budget_plot._budget_figure([alone], "mIoU")
+    assert [bar.has_yerr for bar in figure.axes[0].containers] == [False]
+    assert "validation" not in figure.axes[0].get_title()
 
 
 @pytest.mark.parametrize("models", [2, 12])

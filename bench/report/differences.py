@@ -1,0 +1,177 @@
+"""The conclusion of the scores in plain words: what is best, what ties with it, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report.numbers import with_interval
+from bench.report.seeds import SeedGroup, SeedPair
+from bench.report.summary import Row, RunSummary
+from bench.report.words import TOLD, row_name
+
+
+def significance(summary: RunSummary) -> list[str]:
+    """Return a paragraph for every data set on which at least two models are scored.
+
+    Where at least two models were trained with several seeds, it is about their means over seeds;
+    else about the single trainings, with a warning that these may be luck.
+    """
+    several = len({row.dataset for row in summary.rows}) > 1
+    paragraphs = []
+    for dataset in dict.fromkeys(row.dataset for row in summary.rows):
+        sentences = _over_seeds(summary, dataset) or _over_images(summary, dataset)
+        if sentences:
+            paragraphs.append((f"On {dataset}: " if several else "") + " ".join(sentences))
+    return paragraphs
+
+
+# --------------------------------------------------------------------------- trained once
+
+
+def _over_images(summary: RunSummary, dataset: str) -> list[str]:
+    pairs = [pair for pair in summary.pairs if pair.dataset == dataset]
+    if not pairs:
+        return []
+    rows = {row.case_id: row for row in summary.rows}
+    ids = list(dict.fromkeys(case_id for pair in pairs for case_id in (pair.a, pair.b)))
+    names = {case_id: row_name(summary, rows[case_id]) for case_id in ids}
+    best = (max if summary.higher_is_better else min)(ids, key=lambda case_id: _value(rows[case_id]))
+    score = rows[best].headline
+    assert score is not None
+    value = with_interval(score.value, score.low, score.high, default=3)
+    images = pairs[0].images
+    opening = f"**{names[best]}** has the best {summary.headline}, {value}, on {images} test image{'s' * (images > 1)}."
+    if all(pair.significant is None for pair in pairs):
+        return [opening, f"{images} image{'s' * (images > 1)} cannot tell whether the others differ from it."]
+    told = [pair.seen_from(best) for pair in pairs if best in (pair.a, pair.b)]
+    ties = [names[pair.b] for pair in told if not pair.significant]
+    behind = [(names[pair.b], pair.difference or 0.0, pair.low, pair.high) for pair in told if pair.significant]
+    test = "Drawing the same images for both models of a pair"
+    return [
+        opening,
+        f"{test}{_corrected(len(pairs), len(ids))}, {_against_best(ties, behind)}.",
+        *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
+        *_luck(summary, [rows[case_id] for case_id in ids]),
+    ]
+
+
+def _corrected(pairs: int, models: int) -> str:
+    if pairs == 1:
+        return ", at the 5 % level"
+    return f", with Holm's correction for all {pairs} pairs of {models} models, at the 5 % level"
+
+
+def _against_best(ties: Sequence[str], behind: Sequence[tuple[str, float, float | None, float | None]]) -> str:
+    parts = []
+    if behind:
+        whom = "every other model" if not ties and len(behind) > 1 else ""
+        parts.append(f"it is significantly better than {_behind(behind, whom)}")
+    if ties:
+        parts.append(f"it is not distinguishable from {_listed(ties, 'and' if behind else 'or')}")
+    return "; ".join(parts)
+
+
+def _behind(behind: Sequence[tuple[str, float, float | None, float | None]], whom: str) -> str:
+    """Each with the size of its distance, or their number and the range of the distances."""
+    if len(behind) <= TOLD:
+        told = [f"{name} by {_size(difference, low, high)}" for name, difference, low, high in behind]
+        return f"{whom}: {'; '.join(told)}" if whom else _listed(told, "and")
+    sizes = sorted(abs(difference) for _, difference, _, _ in behind)
+    counted = whom or f"{len(behind)} models"
+    return f"{counted}, by {sizes[0]:.3f} to {sizes[-1]:.3f}"
+
+
+def _size(difference: float, low: float | None, high: float | None) -> str:
+    """A distance without its sign: where less is better, the best has the smaller number."""
+    if difference < 0 and low is not None and high is not None:
+        return with_interval(-difference, -high, -low, default=3)
+    return with_interval(difference, low, high, default=3)
+
+
+def _untold(untold: Sequence[tuple[str, str]], pairs: int) -> list[str]:
+    """How many of all pairs are told apart; nothing new where there is only one."""
+    if pairs == 1:
+        return []
+    if not untold:
+        return [f"All {pairs} pairs are told apart."]
+    named = f": {'; '.join(f'{a} and {b}' for a, b in untold)}" if len(untold) <= TOLD else ""
+    are = "is" if len(untold) == 1 else "are"
+    return [f"{pairs - len(untold)} of the {pairs} pairs are told apart, {len(untold)} {are} not{named}."]
+
+
+def _luck(summary: RunSummary, rows: Sequence[Row]) -> list[str]:
+    """What images alone cannot tell: how another training of the same network would have come out."""
+    if any(row.case_id in group.case_ids for row in rows for group in summary.seed_groups):
+        return ["Rows that differ only in their seed are one architecture: what tells them apart is training luck."]
+    trained = [row for row in rows if row.recipe is not None]
+    if len({row.model for row in trained}) < 2:
+        return []
+    seeds = sorted({row.recipe.seed for row in trained if row.recipe is not None})
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else "one seed each"
+    return [
+        f"Every model was trained only once ({which}): the intervals cover the choice of test images, not the luck of "
+        "a training, so a difference between architectures may be training luck. To tell, train each with several "
+        "seeds: `seeds: [0, 1, 2]`."
+    ]
+
+
+# --------------------------------------------------------------------------- trained several times
+
+
+def _over_seeds(summary: RunSummary, dataset: str) -> list[str]:
+    pairs = [pair for pair in summary.seed_pairs if summary.seed_groups[pair.a].dataset == dataset]
+    if not pairs:
+        return []
+    groups = summary.seed_groups
+    members = list(dict.fromkeys(i for pair in pairs for i in (pair.a, pair.b)))
+    names = {i: seed_group_name(summary, groups[i]) for i in members}
+    best = (max if summary.higher_is_better else min)(members, key=lambda i: groups[i].metrics[0].mean or 0.0)
+    headline = groups[best].metrics[0]
+    fewest, most = (limit(len(groups[i].metrics[0].values) for i in members) for limit in (min, max))
+    count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    value = with_interval(headline.mean, headline.low, headline.high, default=3)
+    told = [_from(pair, best) for pair in pairs if best in (pair.a, pair.b)]
+    ties = [names[pair.b] for pair in told if not pair.significant]
+    behind = [(names[pair.b], pair.difference, pair.low, pair.high) for pair in told if pair.significant]
+    return [
+        f"**{names[best]}** has the best mean {summary.headline} over its training seeds, {value}; "
+        f"every model was trained with {count} seeds.",
+        f"By Welch's t-test on the seeds{_corrected(len(pairs), len(members))}, {_against_best(ties, behind)}.",
+        *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
+        "These intervals cover the luck of a training on the same test images; "
+        + ("with so few seeds only large differences can be told." if fewest < 5 else "more images they do not cover."),
+        *_trained_once(summary, dataset, {case_id for group in groups for case_id in group.case_ids}),
+    ]
+
+
+def seed_group_name(summary: RunSummary, group: SeedGroup) -> str:
+    """The model, with its target where groups differ in it."""
+    return f"{group.model} ({group.target})" if len({g.target for g in summary.seed_groups}) > 1 else group.model
+
+
+def _from(pair: SeedPair, best: int) -> SeedPair:
+    if pair.a == best:
+        return pair
+    return pair.model_copy(
+        update={"a": pair.b, "b": pair.a, "difference": -pair.difference, "low": -pair.high, "high": -pair.low}
+    )
+
+
+def _trained_once(summary: RunSummary, dataset: str, grouped: set[str]) -> list[str]:
+    left = [
+        row_name(summary, row)
+        for row in summary.rows
+        if row.dataset == dataset and row.headline is not None and row.case_id not in grouped
+    ]
+    return [f"Without several seeds and so not compared here: {', '.join(left)}."] if left else []
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    """`a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def _value(row: Row) -> float:
+    assert row.headline is not None
+    assert row.headline.value is not None
+    return row.headline.value

@@ -1,0 +1,109 @@
+"""Read `training.jsonl` back: the course of a training, the same for every framework.
+
+A log may end anywhere, also within a line: the training still runs, or was killed. A training that
+went on from a checkpoint repeats the steps after it; of a step that was done twice the later one
+counts, because its weights are the ones that stayed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MEAN_IOU = "val_mean_iou"
+"""Name of the validated value that curves and budgets are told by."""
+
+
+@dataclass(frozen=True)
+class LoggedStep:
+    """An optimiser step.
+
+    Attributes:
+        step, images: So far.
+        train_s: Seconds spent training so far.
+        loss: Mean since the step logged before; None where it was not a number.
+        learning_rate: In this step; None where it was not logged.
+    """
+
+    step: int
+    images: int
+    train_s: float
+    loss: float | None
+    learning_rate: float | None
+
+
+@dataclass(frozen=True)
+class LoggedValidation:
+    """A validation: its values by name, for example `val_loss` and `val_mean_iou`."""
+
+    step: int
+    images: int
+    train_s: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The course of a training so far.
+
+    Attributes:
+        planned_steps, planned_s: Its budget, None where it has no such limit.
+        steps: In order, fewer than were done: a line is written every so often.
+        validations: In order.
+    """
+
+    planned_steps: int | None
+    planned_s: float | None
+    steps: tuple[LoggedStep, ...]
+    validations: tuple[LoggedValidation, ...]
+
+    @property
+    def last(self) -> LoggedStep | LoggedValidation | None:
+        """The furthest event; None before the first step."""
+        ends: list[LoggedStep | LoggedValidation] = [*self.steps[-1:], *self.validations[-1:]]
+        return max(ends, key=lambda event: event.step, default=None)
+
+
+def read_training_log(path: Path) -> TrainingLog | None:
+    """Read a log as far as it got; None if there is none or it has no step yet."""
+    if not path.is_file():
+        return None
+    planned: dict[str, Any] = {}
+    steps: list[LoggedStep] = []
+    validations: list[LoggedValidation] = []
+    for event in _events(path):
+        if event["event"] == "planned":
+            planned = event
+        elif event["event"] == "step":
+            _forget_from(steps, event["step"])
+            _forget_from(validations, event["step"] + 1)
+            steps.append(
+                LoggedStep(event["step"], event["images"], event["train_s"], event["loss"], event.get("learning_rate"))
+            )
+        elif event["event"] == "validated":
+            _forget_from(steps, event["step"] + 1)
+            _forget_from(validations, event["step"])
+            validations.append(LoggedValidation(event["step"], event["images"], event["train_s"], event["values"]))
+    if not steps:
+        return None
+    return TrainingLog(planned.get("steps"), planned.get("seconds"), tuple(steps), tuple(validations))
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    events = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
+    return events
+
+
+def _forget_from(events: list[Any], step: int) -> None:
+    """Drop events of this step and later ones from the end."""
+    while events and events[-1].step >= step:
+        events.pop()
