@@ -12,6 +12,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from bench.errors import BenchError
+from bench.loggers._export import check_loggers, export_case
 from bench.plugins import adapter_folders, dataset_names, load_metric, metric_names
 from bench.report import render, report_names, write_report
 from bench.report.summary import summarise
@@ -34,6 +35,7 @@ from bench.suite.schema import Suite
 def run_command(options: Namespace) -> int:
     """`bench run`: do what is not done, print the table, write the report."""
     prepared = prepare(Path(options.suite), parse_choices(options.python))
+    check_loggers(prepared.suite.loggers, prepared.source)
     _check_selection(prepared, options)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
@@ -52,6 +54,8 @@ def run_command(options: Namespace) -> int:
 
         def score(plan: CasePlan, predictions: Path) -> None:
             score_planned_case(run, prepared.plan, planned[plan.case.id], predictions)
+            for trouble in export_case(run, results, plan.case.id, prepared.suite.loggers):
+                console.print(f"warning: {trouble}", highlight=False, markup=False, soft_wrap=True)
 
         summary = runner.carry_out(score)
         console.print(
@@ -85,6 +89,7 @@ def _check_selection(prepared: Prepared, options: Namespace) -> None:
 def check_command(options: Namespace) -> int:
     """`bench check`: cases, jobs, and which are done, missing or stale and why."""
     prepared = prepare(Path(options.suite), parse_choices(options.python))
+    check_loggers(prepared.suite.loggers, prepared.source)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None

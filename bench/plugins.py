@@ -21,10 +21,12 @@ from types import ModuleType
 from pydantic import JsonValue
 
 import bench.datasets
+import bench.loggers
 import bench.metrics
 from bench.adapter import Adapter
 from bench.datasets import Dataset
 from bench.errors import PluginError, did_you_mean
+from bench.loggers import Logger
 from bench.metrics import Metric
 
 ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
@@ -104,6 +106,17 @@ def load_metric(name: str) -> Metric:
     """Load a metric by name; raises `PluginError` with the nearest name."""
     metric: Metric = _submodule(bench.metrics, name, "metric", "metrics").Metric()
     return metric
+
+
+def logger_names() -> list[str]:
+    """Names of all loggers."""
+    return _public_modules(bench.loggers)
+
+
+def load_logger(name: str) -> Logger:
+    """Load a logger by name; raises `PluginError` with the nearest name. Its package is imported when it writes."""
+    logger: Logger = _submodule(bench.loggers, name, "logger", "loggers").Logger()
+    return logger
 
 
 def _public_modules(package: ModuleType) -> list[str]:

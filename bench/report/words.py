@@ -28,17 +28,7 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
-    return lines + _random_weights(summary) + _unfinished(summary)
-
-
-def _random_weights(summary: RunSummary) -> list[str]:
-    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
-    if not names:
-        return []
-    return [
-        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
-        "it. Give 'weights', a folder, in the suite."
-    ]
+    return lines + _unfinished(summary)
 
 
 def _unfinished(summary: RunSummary) -> list[str]:

@@ -7,6 +7,7 @@ results/<suite>/<run>/
         job.json  outcome.json  worker.log
         predictions/  training.jsonl  weights/  samples.npz  audit/  telemetry.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
+    loggers/<name>/                                  copies for experiment trackers, if the suite wants any
     report.md  *.png  results.csv  results.json
 ```
 """
@@ -75,3 +76,7 @@ class RunFolder:
     def statistics(self, case_id: str) -> Path:
         """File with the per-image sufficient statistics of a case, for paired comparison."""
         return self.path / "statistics" / f"{slug(case_id)}.npz"
+
+    def logger(self, name: str) -> Path:
+        """Folder of what a logger wrote."""
+        return self.path / "loggers" / name

@@ -56,6 +56,12 @@ def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
     return value
 
 
+def _distinct(value: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(value)) < len(value):
+        raise ValueError(f"names a value twice: {list(value)}")
+    return value
+
+
 class _OneOrMany:
     """Tell editors that a list of one may be written without brackets."""
 
@@ -145,6 +151,9 @@ class Suite(Record):
     )
     recipe: Recipe | None = Field(default=None, description="How models without weights are trained; none = untrained.")
     metrics: Many[str] = Field(default=("mean_iou",), description="Metrics; the first is the headline.")
+    loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
+        default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."
+    )
     measurement: Annotated[Measurement, BeforeValidator(_measured)] = Measurement()
     timeouts: Timeouts = Timeouts()
     seed: int = Field(default=0, description="Of everything random that nothing else seeds.")
