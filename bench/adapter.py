@@ -21,6 +21,7 @@ from pydantic import JsonValue
 
 from bench.errors import Unsupported
 from bench.predictions import LabelMap, Prediction, RgbImage
+from bench.prompts import PromptedImage, Prompts
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "Batch",
     "DeviceTimer",
     "Progress",
+    "PromptedImage",
+    "Prompts",
     "Raw",
     "Split",
     "TrainingData",
@@ -141,7 +144,10 @@ class Adapter(Protocol):
         ...
 
     def preprocess(self, images: Sequence[RgbImage]) -> Batch:
-        """Turn host images, each uint8 (H, W, 3), into a batch that lies on the device."""
+        """Turn host images, each uint8 (H, W, 3), into a batch that lies on the device.
+
+        Under the task `prompted` each is a `PromptedImage`, whose `prompts` say what is asked of it.
+        """
         ...
 
     def infer(self, batch: Batch) -> Raw:

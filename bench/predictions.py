@@ -107,7 +107,37 @@ class Panoptic:
         return _hash(self.segment_ids, table)
 
 
-Prediction: TypeAlias = SemanticMap | Instances | Panoptic
+@dataclass(frozen=True)
+class PromptedMasks:
+    """A mask for each prompt of an image, in the order of the prompts; they have no classes.
+
+    Attributes:
+        masks: bool, shape (N, H, W); may overlap, and may be empty in a prediction.
+        scores: float64, shape (N,), 0-1: what the model makes of each mask; ones in a truth.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+    @property
+    def size(self) -> Size:
+        """Size of the masks."""
+        return Size(*self.masks.shape[1:])
+
+    def content_hash(self) -> str:
+        """SHA-256 over masks and scores rounded to 1e-6, in hex."""
+        return _hash(np.packbits(self.masks), np.round(self.scores, 6), np.array(self.masks.shape))
+
+
+Prediction: TypeAlias = SemanticMap | Instances | Panoptic | PromptedMasks
+
+_FORMS: dict[str, type[Prediction]] = {
+    "semantic": SemanticMap,
+    "instance": Instances,
+    "panoptic": Panoptic,
+    "prompted": PromptedMasks,
+}
+"""Task kind -> type of its predictions."""
 
 
 def _hash(*arrays: NDArray[np.generic]) -> str:
@@ -119,7 +149,14 @@ def _hash(*arrays: NDArray[np.generic]) -> str:
 
 
 def check_prediction(
-    prediction: object, *, kind: str, num_classes: int, size: Size, image_id: str, model: str
+    prediction: object,
+    *,
+    kind: str,
+    num_classes: int,
+    size: Size,
+    image_id: str,
+    model: str,
+    prompts: int | None = None,
 ) -> Prediction:
     """Return the prediction if it keeps the contract of `Adapter.postprocess`.
 
@@ -130,14 +167,14 @@ def check_prediction(
         size: Original size of the image.
         image_id: For the message.
         model: For the message.
+        prompts: How many the image had; None where it had none to begin with.
 
     Raises:
         ShapeError: Naming the model, the image, what came and what was expected.
     """
-    kinds: dict[str, type[Prediction]] = {"semantic": SemanticMap, "instance": Instances, "panoptic": Panoptic}
-    expected = kinds[kind]
+    expected = _FORMS[kind]
     where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
-    if not isinstance(prediction, SemanticMap | Instances | Panoptic) or not isinstance(prediction, expected):
+    if not isinstance(prediction, Prediction) or not isinstance(prediction, expected):
         raise ShapeError(
             f"{where} a {type(prediction).__name__}; a {kind} model must return {expected.__name__}. "
             "See adapters/README.md, rule 3."
@@ -154,10 +191,12 @@ def check_prediction(
         count = len(prediction.class_ids)
         _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
         _check_array(prediction.class_ids, np.int64, (count,), "class_ids", where)
-        _check_array(prediction.scores, np.float64, (count,), "scores", where)
+        _check_scores(prediction.scores, count, where)
         _check_ids(prediction.class_ids, num_classes, where)
-        if count and not ((prediction.scores >= 0) & (prediction.scores <= 1)).all():
-            raise ShapeError(f"{where} scores outside 0-1. See adapters/README.md, rule 5.")
+    elif isinstance(prediction, PromptedMasks):
+        count = len(prediction.masks) if prompts is None else prompts
+        _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
+        _check_scores(prediction.scores, count, where)
     else:
         _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
         _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
@@ -183,6 +222,12 @@ def _check_array(array: object, dtype: type[np.generic], shape: tuple[int, ...],
         )
 
 
+def _check_scores(scores: NDArray[np.float64], count: int, where: str) -> None:
+    _check_array(scores, np.float64, (count,), "scores", where)
+    if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
+        raise ShapeError(f"{where} scores outside 0-1. See adapters/README.md, rule 5.")
+
+
 def _check_ids(class_ids: NDArray[np.int64], num_classes: int, where: str) -> None:
     bad = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
     if bad.size:
@@ -198,8 +243,8 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
     """Write one prediction under `folder` as `stem.png` and, where needed, `stem.json`.
 
     Semantic maps become 8-bit PNG (pixel = class id). Panoptic maps become the COCO id-PNG
-    (id = R + 256 G + 65536 B) with their segments in JSON. Instances become JSON with run
-    lengths in COCO's order (column-major, starting with zeros).
+    (id = R + 256 G + 65536 B) with their segments in JSON. Instances and masks of prompts become
+    JSON with run lengths in COCO's order (column-major, starting with zeros).
     """
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, SemanticMap):
@@ -212,6 +257,13 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
             {"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments
         ]
         (folder / f"{stem}.json").write_text(json.dumps({"segments": segments}), encoding="utf-8")
+    elif isinstance(prediction, PromptedMasks):
+        entries = [
+            {"score": float(s), "counts": run_lengths(m)}
+            for m, s in zip(prediction.masks, prediction.scores, strict=True)
+        ]
+        text = json.dumps({"size": list(prediction.size), "masks": entries})
+        (folder / f"{stem}.json").write_text(text, encoding="utf-8")
     else:
         rows = [
             {"class_id": int(c), "score": float(s), "crowd": bool(k), "counts": run_lengths(m)}
@@ -232,7 +284,7 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         document = json.loads(file.read_text(encoding="utf-8"))
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
-        return _instances_of(document)
+        return _prompted_of(document) if kind == "prompted" else _instances_of(document)
     except (ValueError, KeyError, TypeError, OverflowError) as error:  # json.JSONDecodeError is a ValueError
         reason = f"{type(error).__name__}: {error}"
         raise ShapeError(
@@ -251,17 +303,26 @@ def _panoptic_of(document: dict[str, Any], pixels: NDArray[np.uint8]) -> Panopti
 
 
 def _instances_of(document: dict[str, Any]) -> Instances:
-    size, rows = Size(*document["size"]), document["instances"]
-    masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
-    scores = np.array([row["score"] for row in rows], dtype=np.float64)
-    if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
-        raise ValueError("a score lies outside 0-1")
+    rows = document["instances"]
+    masks, scores = _masks_and_scores(rows, Size(*document["size"]))
     return Instances(
-        masks=np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_),
+        masks=masks,
         class_ids=np.array([row["class_id"] for row in rows], dtype=np.int64),
         scores=scores,
         crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
     )
+
+
+def _prompted_of(document: dict[str, Any]) -> PromptedMasks:
+    return PromptedMasks(*_masks_and_scores(document["masks"], Size(*document["size"])))
+
+
+def _masks_and_scores(rows: list[dict[str, Any]], size: Size) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
+    scores = np.array([row["score"] for row in rows], dtype=np.float64)
+    if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
+        raise ValueError("a score lies outside 0-1")
+    return np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), scores
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:

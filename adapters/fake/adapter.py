@@ -4,7 +4,9 @@ A card's `behaviour` chooses one:
 
 * `perfect`, `noisy`: know the truth of the `shapes` images by their content, which no real adapter
   may; `noisy` spoils a share of the pixels, the same ones each time it sees an image; `perfect` also
-  knows instances and segments;
+  knows instances, segments and prompted objects;
+* `echoes_prompts`: answers a prompt with the prompt itself, its box filled or the pixel it names: what
+  a prompt is worth without a model;
 * `slow`, `bimodal`: have a known latency, and answer with class 0;
 * `crashes` (by exception, signal or exit), `hangs`, `eats_memory`, `oom_device`, `unsupported`,
   `missing_package`: end in every way a worker can end;
@@ -29,10 +31,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from bench.adapter import Progress, TrainingData, TrainingResult, Unsupported
+from bench.adapter import Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
 from bench.errors import BenchError
 from bench.plugins import open_dataset
-from bench.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap
+from bench.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
 SPIN_S = 0.0015
@@ -58,6 +60,7 @@ class Options(BaseModel):
     behaviour: Literal[
         "perfect",
         "noisy",
+        "echoes_prompts",
         "slow",
         "bimodal",
         "crashes",
@@ -120,8 +123,7 @@ class Adapter:
             importlib.import_module("a_package_that_nobody_has")
         if self._options.behaviour == "trains" and weights is not None and weights.read_text() != "trained":
             raise BenchError(f"{weights} holds no weights of this fake")
-        if task.kind != "semantic" and self._options.behaviour != "perfect":
-            raise Unsupported(f"the fake {self._options.behaviour!r} labels pixels; it has no {task.kind} prediction")
+        _check_task(self._options.behaviour, task)
         self._num_classes, self._kind = len(task.classes), task.kind
         if self._options.behaviour in ("perfect", "noisy"):
             self._learn_truths()
@@ -178,6 +180,8 @@ class Adapter:
     def _predicted(self, image: RgbImage) -> Prediction:
         known = self._known.get(_content(image))
         if self._options.behaviour == "perfect" and known is not None:
+        if self._options.behaviour == "echoes_prompts":
+            return _echo(image)
             return known
         return SemanticMap(self._labels(image, known))
 
@@ -240,6 +244,24 @@ def _nothing(image: RgbImage) -> LabelMap:
 
 def as_prediction(truth: Prediction) -> Prediction:
     """The truth as a model may state it: without crowds, which only a truth has."""
+def _check_task(behaviour: str, task: TaskSpec) -> None:
+    if behaviour == "echoes_prompts" and task.kind != "prompted":
+        raise Unsupported(f"the fake 'echoes_prompts' needs prompts; it has no {task.kind} prediction")
+    if behaviour not in ("perfect", "echoes_prompts") and task.kind != "semantic":
+        raise Unsupported(f"the fake {behaviour!r} labels pixels; it has no {task.kind} prediction")
+
+
+def _echo(image: RgbImage) -> PromptedMasks:
+    if not isinstance(image, PromptedImage):
+        raise BenchError("the fake 'echoes_prompts' was handed an image without prompts")
+    masks = np.zeros((len(image.prompts), *image.shape[:2]), dtype=np.bool_)
+    for mask, place in zip(masks, image.prompts.xy, strict=True):
+        left, top, *rest = np.floor(place + 0.5).astype(np.int64)  # a place between pixels goes to the later one
+        right, bottom = rest or (left, top)
+        mask[top : bottom + 1, left : right + 1] = True
+    return PromptedMasks(masks, np.ones(len(masks)))
+
+
     if isinstance(truth, Instances):
         return replace(truth, crowd=np.zeros_like(truth.crowd))
     if isinstance(truth, Panoptic):

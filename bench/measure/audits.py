@@ -16,6 +16,7 @@ import numpy as np
 from bench.adapter import Adapter
 from bench.measure.stages import Clock, end_to_end, staged
 from bench.predictions import RgbImage
+from bench.prompts import PromptedImage
 
 GAP_PAIRS = range(3, 9)
 """Fewest and most pairs of batches (with and without a gap) of one look, stop excluded."""
@@ -73,14 +74,14 @@ def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], cloc
 def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> str | None:
     """Return what is wrong if an image that was just seen is answered faster, or slower, than a new one.
 
-    New images are earlier ones of the same shape with one pixel changed, so the work is alike but
-    no cache can know them. MLPerf's TEST04 asks the same question. Neighbours on the machine only ever
-    add time, and to some batches more than to others; so the fastest batches must
+    New images are earlier ones of the same shape, and with as many prompts, with one pixel changed, so
+    the work is alike but no cache can know them. MLPerf's TEST04 asks the same question. Neighbours on
+    the machine only ever add time, and to some batches more than to others; so the fastest batches must
     differ as the medians do, and which of a pair comes first is drawn: a fixed order can fall in step
     with a neighbour's time slices.
     """
     first = images[0]
-    alike = [image for image in images if image.shape == first.shape]
+    alike = [image for image in images if _work(image) == _work(first)]
     pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
 
     rng = random.Random("cache audit")
@@ -106,6 +107,11 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
         f"cached_or_content_dependent: a repeated image takes {ratio:.2f} times as long as a new one; "
         "if the model caches answers, switch that off"
     )
+
+
+def _work(image: RgbImage) -> tuple[int, ...]:
+    """What the time for an image may depend on: its shape, and the number of prompts where it has some."""
+    return (*image.shape, len(image.prompts)) if isinstance(image, PromptedImage) else image.shape
 
 
 def _variant(image: RgbImage, salt: int) -> RgbImage:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.errors import ShapeError
 from bench.predictions import Prediction, RgbImage, check_prediction
+from bench.prompts import PromptedImage
 from bench.records import Job, Size
 
 
@@ -36,6 +37,7 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
             size=Size(*image.shape[:2]),
             image_id=image_id,
             model=job.model.label,
+            prompts=len(image.prompts) if isinstance(image, PromptedImage) else None,
         )
         for prediction, image, image_id in zip(predictions, images, image_ids, strict=True)
     ]

@@ -8,7 +8,13 @@ from pydantic import Field, JsonValue, model_validator
 
 from bench.records.base import Record, Size
 
-TaskKind = Literal["semantic", "instance", "panoptic"]
+TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
+"""Form of a prediction. `prompted` has no classes: a mask for each object that the model is pointed to."""
+
+PromptKind = Literal["point", "box", "centre"]
+"""What a prompted model is told of an object: the point farthest from its border, its box, the centre of its box.
+
+The rules are in `bench/prompts.py`."""
 
 
 class ClassSpec(Record):
@@ -50,6 +56,7 @@ class ModelSpec(Record):
         weights: Local path or address of pretrained weights; None builds from a seed.
         trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
     """
+        prompt: What a prompted model is told of each object; None for every other task.
 
     name: str
     label: str
@@ -60,6 +67,7 @@ class ModelSpec(Record):
     weights: str | None = None
     trainable: bool = True
 
+    prompt: PromptKind | None = None
 
 class DatasetSpec(Record):
     """A data set as a case uses it.

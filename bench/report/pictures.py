@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Truth
+from bench.datasets import Dataset, Truth, asked_for
 from bench.errors import BenchError, DatasetError
 from bench.plugins import open_dataset
-from bench.predictions import Instances, Panoptic, Prediction, SemanticMap, load_prediction
+from bench.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
 from bench.records import TaskKind
 from bench.report import plots
 from bench.report.plots import Tile
@@ -147,7 +147,7 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first so many images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
-    tiles = {image_id: [_predicted_tile(view, image_id) for view in views] for image_id in candidates}
+    tiles = {image_id: [_predicted_tile(view, image_id, dataset) for view in views] for image_id in candidates}
 
     def told_apart(image_id: str) -> float:
         alone = len(views) == 1  # nobody to disagree with but the truth
@@ -155,8 +155,9 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
         return _disagreement([tile.labels for tile in shown if tile is not None])
 
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
-    kinds = [view.case.model.task for view in views]
-    finest: TaskKind = "panoptic" if "panoptic" in kinds else "instance" if "instance" in kinds else "semantic"
+    kinds = {view.case.model.task for view in views}
+    by_detail: tuple[TaskKind, ...] = ("panoptic", "instance", "prompted", "semantic")
+    finest = next(kind for kind in by_detail if kind in kinds)
     return [
         plots.SheetRow(
             image_id=image_id,
@@ -181,7 +182,7 @@ def _truth_tile(truth: Truth, kind: TaskKind) -> Tile:
     return Tile(truth.semantic.labels, None if form is None else outlines(form))
 
 
-def _predicted_tile(view: CaseView, image_id: str) -> Tile | None:
+def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | None:
     assert view.predict is not None
     try:
         prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
@@ -190,6 +191,8 @@ def _predicted_tile(view: CaseView, image_id: str) -> Tile | None:
         return None
     if isinstance(prediction, Instances):
         prediction = _sure(prediction)
+    if isinstance(prediction, PromptedMasks):
+        prediction = _as_asked(prediction, dataset.target(image_id).instances)
     return Tile(semantic_from(prediction, view.task.classes).labels, outlines(prediction))
 
 
@@ -197,6 +200,13 @@ def _sure(instances: Instances) -> Instances:
     """Those that are painted; models list hundreds of unsure ones for the sake of AP."""
     kept = instances.scores >= INSTANCE_SCORE
     return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
+
+
+def _as_asked(predicted: PromptedMasks, truth: Instances | None) -> Instances:
+    """Masks in the classes of the objects that were asked for: in a picture only, the model names none."""
+    assert truth is not None  # the prompts were made from it
+    class_ids = truth.class_ids[asked_for(truth)]
+    return Instances(predicted.masks, class_ids, np.ones(len(class_ids)), np.zeros(len(class_ids), dtype=np.bool_))
 
 
 def outlines(prediction: Prediction) -> NDArray[np.bool_] | None:

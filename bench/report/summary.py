@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
-from bench.records import JobFacts, Measurement, Recipe, Record, Score, Status
+from bench.records import JobFacts, Measurement, PromptKind, Recipe, Record, Score, Status
 from bench.report.courses import Course, course_of_case
 from bench.report.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.significance import Pair, all_pairs
@@ -58,6 +58,8 @@ class Row(Record):
         not_honoured: Recipe fields the framework could not honour.
         fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
         threads: Library -> threads in effect while it was timed, read back.
+        prompt: What a prompted model was told of each object.
+        random_weights: Whether a prompted network had no weights but random ones.
     """
 
     case_id: str
@@ -83,6 +85,8 @@ class Row(Record):
     not_honoured: dict[str, str] = {}
     fused_stages: tuple[str, ...] = ()
     threads: dict[str, int] = {}
+    prompt: PromptKind | None = None
+    random_weights: bool = False
 
     @property
     def headline(self) -> Score | None:
@@ -228,6 +232,11 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         not_honoured=trained.not_honoured if trained else {},
         fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),
         threads=next((job.outcome.facts.threads for job in times if job.outcome), {}),
+        prompt=case.model.prompt,
+        # Prompted adapters take weights in no other way, and fakes have no parameters.
+        random_weights=case.model.prompt is not None
+        and case.model.weights is None
+        and bool(_first(facts, "parameters")),
     )
 
 

@@ -28,7 +28,17 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
-    return lines + _unfinished(summary)
+    return lines + _random_weights(summary) + _unfinished(summary)
+
+
+def _random_weights(summary: RunSummary) -> list[str]:
+    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
+    if not names:
+        return []
+    return [
+        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
+        "it. Give 'weights', a folder, in the suite."
+    ]
 
 
 def _unfinished(summary: RunSummary) -> list[str]:
@@ -149,6 +159,25 @@ def how_measured(summary: RunSummary) -> list[str]:
         "time, and the timed predictions of a share of the images against the scored ones.",
         "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
         "framework.",
+        *_prompted(summary),
+    ]
+
+
+def _prompted(summary: RunSummary) -> list[str]:
+    """Where prompts come from, which makes such a score an oracle's."""
+    kinds = dict.fromkeys(row.prompt for row in summary.rows if row.prompt is not None)
+    if not kinds:
+        return []
+    told = {
+        "point": "*point*: the object's pixel farthest from its border",
+        "box": "*box*: the smallest box around it",
+        "centre": "*centre*: the middle of that box, as a point",
+    }
+    rules = "; ".join(told[kind] for kind in kinds)
+    return [
+        f"Prompts are an oracle: the harness makes one for every object from its true mask ({rules}), and the model "
+        "answers each with a mask. It finds and names nothing, so these scores compare with no class-aware ones. A time "
+        "per image is that of the image with all its prompts."
     ]
 
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,8 +26,9 @@ from bench.measure.outputs import checked
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
 from bench.plugins import load_adapter, open_dataset
-from bench.predictions import LabelMap, Prediction, RgbImage, save_prediction
-from bench.records import Job, JobFacts
+from bench.predictions import LabelMap, Prediction, PromptedMasks, RgbImage, save_prediction
+from bench.prompts import PromptedImage, prompts_of
+from bench.records import Job, JobFacts, PromptKind
 from bench.run.environment_variables import in_effect
 from bench.store import layout
 from bench.store.files import write_atomically
@@ -45,10 +47,14 @@ def do_job(job: Job, folder: Path) -> JobFacts:
 
 
 class Images:
-    """The images of a split without their truths: all that a predicting or timing adapter can reach."""
+    """The images of a split without their truths: all that a predicting or timing adapter can reach.
 
-    def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
-        self._image = dataset.image
+    For a prompted model each image comes with its prompts, which are made from the truth; see
+    `bench.prompts`.
+    """
+
+    def __init__(self, dataset: Dataset, ids: Sequence[str], prompt: PromptKind | None = None) -> None:
+        self._image = dataset.image if prompt is None else partial(_prompted_image, dataset, prompt)
         self.ids = tuple(ids)
 
     def image(self, image_id: str) -> RgbImage:
@@ -57,6 +63,15 @@ class Images:
 
 
 class LabelledSplit:
+def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> PromptedImage:
+    objects = dataset.target(image_id).of("prompted")
+    if not isinstance(objects, PromptedMasks):
+        raise BenchError(
+            f"image {image_id!r} has no instance truth to make {prompt} prompts from; use a data set with instances"
+        )
+    return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
+
+
     """A split with its truths, for training."""
 
     def __init__(self, dataset: Dataset, split: str, job: Job) -> None:
@@ -230,7 +245,7 @@ def _batches(images: Images, size: int) -> Iterator[tuple[tuple[str, ...], list[
 def predict_job(job: Job, folder: Path) -> JobFacts:
     """Predict every image of the scored split and store the predictions with their hashes."""
     dataset = open_dataset(job.dataset.name, job.dataset.options)
-    images = Images(dataset, _test_ids(job, dataset))
+    images = Images(dataset, _test_ids(job, dataset), job.model.prompt)
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
@@ -292,7 +307,7 @@ def time_job(job: Job, folder: Path) -> JobFacts:
     if job.measurement is None:
         raise BenchError("a time job needs a measurement; its job.json has none")
     dataset = open_dataset(job.dataset.name, job.dataset.options)
-    images: ImageSource = Images(dataset, _test_ids(job, dataset))
+    images: ImageSource = Images(dataset, _test_ids(job, dataset), job.model.prompt)
     reset_peak_rss()
     with Telemetry(job.target.device) as telemetry:
         adapter, load_s = _built(job, folder)

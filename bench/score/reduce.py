@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.predictions import Instances, LabelMap, Panoptic, Prediction, SemanticMap
+from bench.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, TaskKind
 
 INSTANCE_SCORE = 0.5
@@ -74,6 +74,8 @@ def semantic_from(prediction: Prediction, classes: Sequence[ClassSpec]) -> Seman
         return prediction
     if isinstance(prediction, Panoptic):
         return semantic_from_panoptic(prediction)
+    if isinstance(prediction, PromptedMasks):
+        raise BenchError("masks of prompts have no classes; they cannot be reduced to a semantic map")
     return semantic_from_instances(prediction, tau=INSTANCE_SCORE, background=background_class(classes))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from bench.prompts import PROMPT_RULES
 from bench.records import (
     RECORDS_VERSION,
     Case,
@@ -130,6 +131,7 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
         "adapter source": ingredients.adapter_digest,
         "packages": " ".join(f"{name}={version}" for name, version in sorted(ingredients.versions.items())),
         "seed": str(seed),
+        **({} if model.prompt is None else {"prompt": f"{model.prompt}, rules {PROMPT_RULES}"}),
     }
 
 

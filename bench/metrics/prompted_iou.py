@@ -1,0 +1,130 @@
+"""Class-agnostic mean intersection over union: how well a model outlines the objects it is pointed to.
+
+What it measures:
+    Masks alone. The model is shown an object by a point or a box made from the truth and answers
+    with its mask; it neither finds nor names anything. Such a score is an oracle's and stands in a
+    table of its own: a model that must find its objects has no comparable number.
+
+Definition:
+    IoU of each true object with the mask that was made from its own prompt, over all pixels of the
+    image; the mean over all objects of all images. Classes play no part and no matching takes
+    place. Crowds and objects of which nothing is visible have no prompt and are left out; an empty
+    mask scores 0. The prompts are those of `bench/prompts.py`.
+
+When undefined:
+    Where no image has an object.
+
+Differs from:
+    A class-aware `mean_iou` pools pixels per class; here a small object weighs as much as a large
+    one. COCO's AP matches masks to objects and counts those above a threshold. Segment Anything's
+    "oracle" takes the best of three masks by the truth; here the model chooses its mask itself. Void
+    pixels of a semantic truth are not of any object and count as such. `per_image`: the mean over
+    the objects of each image, then over images. Parts: objects by area, with COCO's limits.
+
+Source:
+    Kirillov et al., Segment Anything, ICCV 2023, §7.1 (mIoU over masks of single-point prompts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics import Rows
+from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._semantic import build_score, defined
+from bench.predictions import Prediction, PromptedMasks
+from bench.records import ClassSpec, Score, TaskKind
+
+NUMBER, IOU, AREA = range(3)
+"""Columns of stored rows: number of the image, IoU of an object, its area in pixels.
+
+An image without objects has one row, whose IoU is nan."""
+
+AREA_RANGES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
+"""Pixels of the original image, from the first and below the second."""
+
+
+class Metric:
+    """Mean over objects of the IoU of the mask made from an object's own prompt."""
+
+    name = "prompted_iou"
+    version = 1
+    label = "class-agnostic mIoU"
+    tasks: tuple[TaskKind, ...] = ("prompted",)
+    higher_is_better = True
+    statistic = "prompted"
+    definition = (
+        "mean over the true objects of all images of the IoU with the mask made from the object's own prompt, which "
+        "comes from the truth; no classes, no matching, crowds left out"
+    )
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:  # noqa: ARG002
+        """IoU and area of each object of one image, float64, (objects, 2), or (1, 2) without objects.
+
+        Raises:
+            ShapeError: For another form, another size, or another number of masks than objects.
+        """
+        if not isinstance(target, PromptedMasks) or not isinstance(predicted, PromptedMasks):
+            raise ShapeError(
+                f"prompted_iou compares masks of prompts, not {type(target).__name__} and {type(predicted).__name__}"
+            )
+        if target.masks.shape != predicted.masks.shape:
+            raise ShapeError(
+                f"the target has masks of shape {target.masks.shape} and the prediction of {predicted.masks.shape}; a "
+                "model returns one mask per prompt, at the original image size. See adapters/README.md, rules 3 and 4."
+            )
+        if not len(target.masks):
+            return Rows(np.array([[np.nan, 0.0]]))
+        both = (target.masks & predicted.masks).sum(axis=(1, 2))
+        either = (target.masks | predicted.masks).sum(axis=(1, 2))
+        return Rows(np.stack([ratio(both, either), target.masks.sum(axis=(1, 2)).astype(np.float64)], axis=1))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the rows of all images, shape (rows, 3)."""
+        _check_columns(statistics)
+        ious, areas = statistics[:, IOU], statistics[:, AREA]
+        within = {name: (areas >= low) & (areas < high) for name, (low, high) in AREA_RANGES.items()}
+        sums = _per_image(statistics)
+        return build_score(
+            self,
+            value=defined(mean_of_defined(ious)),
+            undefined_because="no image has an object",
+            draws=self.bootstrap(statistics, classes, seed=seed),
+            per_class=None,
+            classes=classes,
+            images=len(sums),
+            dialects={"per_image": defined(mean_of_defined(ratio(sums[:, 0], sums[:, 1])))},
+            parts={f"IoU_{name}": defined(mean_of_defined(ious[chosen])) for name, chosen in within.items()},
+        )
+
+    def bootstrap(
+        self,
+        statistics: NDArray[np.float64],
+        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
+        *,
+        seed: int,
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, shape (draws,), nan where no object is drawn."""
+        _check_columns(statistics)
+        if not len(statistics):
+            return np.empty(0)
+        sums = resampled_sums(_per_image(statistics), seed=seed)
+        return ratio(sums[:, 0], sums[:, 1])
+
+
+def _per_image(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of IoUs and number of objects of each image, (images, 2)."""
+    numbers, seen = rows[:, NUMBER].astype(np.int64), ~np.isnan(rows[:, IOU])
+    sums = np.bincount(numbers, weights=np.where(seen, rows[:, IOU], 0.0))
+    return np.stack([sums, np.bincount(numbers, weights=seen.astype(np.float64))], axis=1)
+
+
+def _check_columns(rows: NDArray[np.float64]) -> None:
+    if rows.ndim != 2 or rows.shape[1] != 3:
+        raise ShapeError(
+            f"the stored rows have shape {rows.shape}; (rows, 3) are expected. Score the run again with bench score RUN"
+        )
