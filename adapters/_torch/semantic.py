@@ -19,6 +19,7 @@ from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import SemanticNetwork
+from adapters._torch.test_time import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
@@ -63,6 +64,8 @@ class SemanticAdapter:
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
       its size; images of different sizes in one batch are padded at the bottom and on the right to
       the largest, which can change labels near those edges against a batch of one.
+    * `infer` makes all passes that the target asks for: windows, scales, mirror images. With any of
+      these an image is passed without its padding, apart from images of another size.
     * `postprocess` resizes logits, not labels, to the original size, then names classes. For a
       card whose task is panoptic or instance it makes segments or instances of them; see
       `adapters._torch.components`.
@@ -99,6 +102,7 @@ class SemanticAdapter:
         layout = torch.channels_last if target.channels_last else torch.contiguous_format
         self._network.module.to(self._device).to(memory_format=layout).eval()
         self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
+        self._several_passes = target_forward(self._network.module, target)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
         with torch.random.fork_rng(devices=[]):
@@ -114,7 +118,7 @@ class SemanticAdapter:
         The built network stays as it is; build again with the result's weights to predict.
         """
         # Imported here: Lightning takes seconds to import, and only a training needs it.
-        from adapters._torch.training import fit
+        from adapters._torch.semantic_training import fit
 
         return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
 
@@ -132,9 +136,12 @@ class SemanticAdapter:
 
     @torch.inference_mode()
     def infer(self, batch: DeviceBatch) -> DeviceLogits:
-        """Forward pass in the target's precision."""
+        """Forward pass, or all that the target asks for, in its precision."""
         with devices.autocast(self._device, self._target.precision):
-            logits = self._network.module(batch.pixels)
+            if self._several_passes is None:
+                logits = self._network.module(batch.pixels)
+            else:
+                logits = by_content(self._several_passes, batch.pixels, batch.content)
         return DeviceLogits(logits, Size(*batch.pixels.shape[-2:]), batch.content)
 
     @torch.inference_mode()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import resize_image
 from adapters._torch.options import read_options
+from adapters._torch.test_time import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
@@ -57,9 +58,11 @@ class Adapter:
         self._options = read_options(Detectron2Options, model)
         if task.kind != self._options.task:
             raise Unsupported(f"{model.label} predicts {self._options.task} maps; it has no {task.kind} prediction")
-        self._labels = LabelSpace.of(task)
+        self._labels = LabelSpace.of(task, things_apart=self._options.architecture == "panoptic_deeplab")
         if task.kind != "semantic" and not len(self._labels.things):
             raise Unsupported(f"{model.label} finds things; this label space has none")
+        if task.kind != "semantic":
+            refuse_objects_in_several_passes(target, model.label)
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
         self._check_precision(target.precision)
@@ -72,7 +75,7 @@ class Adapter:
         self._network.module.to(memory_format=layout).eval()
         from adapters.detectron2.stages import stages_of
 
-        self._stages = stages_of(task.kind, self._network.module, self._labels)
+        self._stages = stages_of(task.kind, self._network.module, self._labels, target)
 
     def _check_precision(self, precision: Any) -> None:
         devices.check_precision(self._device, precision)
@@ -94,7 +97,7 @@ class Adapter:
         # Imported here: the framework takes seconds to import, and only a build needs it.
         from detectron2.modeling import build_model
 
-        from adapters.detectron2 import deeplab, fcn  # noqa: F401 - they register their heads
+        from adapters.detectron2 import deeplab, fcn, panoptic_deeplab  # noqa: F401 - they register their heads
         from adapters.detectron2.config import make_config
         from adapters.detectron2.framework import has_compiled_operators
 
@@ -107,7 +110,11 @@ class Adapter:
         )
         # Thresholds read what the network returns; weights trained with one serve any other.
         reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients"}
-        reading |= {name for name in Detectron2Options.model_fields if name.startswith(("combine_", "proposals_"))}
+        reading |= {
+            name
+            for name in Detectron2Options.model_fields
+            if name.startswith(("combine_", "proposals_", "center", "small_"))
+        }
         return Detectron2Network(
             module=build_model(self._config),
             architecture=self._options.model_dump(exclude=reading),
@@ -154,7 +161,7 @@ class Adapter:
 
     @torch.inference_mode()
     def infer(self, batch: Any) -> Any:
-        """Backbone and heads, the NMS of boxes included, in the target's precision."""
+        """Backbone and heads, the NMS of boxes included, in the target's precision; or all passes it asks for."""
         with devices.autocast(self._device, self._target.precision):
             return batch, self._stages.infer(batch)
 

@@ -20,9 +20,11 @@ from detectron2.structures import ImageList
 from detectron2.structures import Instances as DetectedInstances
 from torch import Tensor, nn
 
+from adapters._torch.test_time import by_content, target_forward
 from adapters.detectron2.labels import LabelSpace
+from adapters.detectron2.panoptic_deeplab import CentreStages, PanopticDeepLab
 from bench.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
-from bench.records import Size, TaskKind
+from bench.records import Size, Target, TaskKind
 
 
 class Stages(Protocol):
@@ -37,32 +39,46 @@ class Stages(Protocol):
         ...
 
 
-def stages_of(kind: TaskKind, model: nn.Module, labels: LabelSpace) -> Stages:
-    """Return the stages of a network by the form of its prediction."""
-    kinds: dict[TaskKind, type[SemanticStages | InstanceStages | PanopticStages]] = {
-        "semantic": SemanticStages,
-        "instance": InstanceStages,
-        "panoptic": PanopticStages,
-    }
-    return kinds[kind](model, labels)
+def stages_of(kind: TaskKind, model: nn.Module, labels: LabelSpace, target: Target) -> Stages:
+    """Return the stages of a network by the form of its prediction; of a target, its several passes are read."""
+    if kind == "semantic":
+        return SemanticStages(model, labels, target)
+    if isinstance(model, PanopticDeepLab):
+        return CentreStages(model, labels)
+    return InstanceStages(model, labels) if kind == "instance" else PanopticStages(model, labels)
 
 
 def normalised(model: nn.Module, images: Sequence[Tensor]) -> ImageList:
     """Normalise images, each (3, H, W) in the network's channel order on its device, and pad them together."""
-    scaled = [(image - model.pixel_mean) / model.pixel_std for image in images]
+    return padded(model, [(image - model.pixel_mean) / model.pixel_std for image in images])
+
+
+def padded(model: nn.Module, scaled: Sequence[Tensor]) -> ImageList:
+    """Pad normalised images to a common size that the backbone takes."""
     backbone = model.backbone
-    return ImageList.from_tensors(scaled, backbone.size_divisibility, padding_constraints=backbone.padding_constraints)
+    multiple = model.size_divisibility if isinstance(model, PanopticDeepLab) else backbone.size_divisibility
+    return ImageList.from_tensors(list(scaled), multiple, padding_constraints=backbone.padding_constraints)
 
 
 class SemanticStages:
-    """A `SemanticSegmentor`."""
+    """A `SemanticSegmentor`, passed as often as the target asks for."""
 
-    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+    def __init__(self, model: nn.Module, labels: LabelSpace, target: Target) -> None:
         self._model, self._labels = model, labels
+        self._several_passes = target_forward(self._unpadded, target)
 
     def infer(self, images: ImageList) -> Tensor:
-        """Logits at the size of the padded input, (B, K, h, w)."""
-        logits: Tensor = self._model.sem_seg_head(self._model.backbone(images.tensor), None)[0]
+        """Logits that cover the padded input from the top left, (B, K, h, w)."""
+        if self._several_passes is None:
+            return self._logits(images.tensor)
+        return by_content(self._several_passes, images.tensor, [Size(*size) for size in images.image_sizes])
+
+    def _unpadded(self, pixels: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of images of any (H, W)."""
+        return self._logits(padded(self._model, pixels.unbind()).tensor)[..., : pixels.shape[-2], : pixels.shape[-1]]
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self._model.sem_seg_head(self._model.backbone(pixels), None)[0]
         return logits
 
     def predictions(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:

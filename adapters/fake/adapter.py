@@ -117,6 +117,8 @@ class Adapter:
             raise BenchError(f"{model.name}: {' '.join(str(error).split())}") from None
         if target.device != "cpu":
             raise Unsupported(f"the fakes run on cpu only, not on {target.device}")
+        if target.window is not None or target.test_time is not None:
+            raise Unsupported("the fakes make no forward pass, so none over windows and none for test_time")
         if self._options.behaviour == "unsupported":
             raise Unsupported("this fake supports nothing, as its name says")
         if self._options.behaviour == "missing_package":
@@ -178,10 +180,10 @@ class Adapter:
         return self._options.infer_ms
 
     def _predicted(self, image: RgbImage) -> Prediction:
-        known = self._known.get(_content(image))
-        if self._options.behaviour == "perfect" and known is not None:
         if self._options.behaviour == "echoes_prompts":
             return _echo(image)
+        known = self._known.get(_content(image))
+        if self._options.behaviour == "perfect" and known is not None:
             return known
         return SemanticMap(self._labels(image, known))
 
@@ -242,8 +244,6 @@ def _nothing(image: RgbImage) -> LabelMap:
     return np.zeros(image.shape[:2], dtype=np.uint8)
 
 
-def as_prediction(truth: Prediction) -> Prediction:
-    """The truth as a model may state it: without crowds, which only a truth has."""
 def _check_task(behaviour: str, task: TaskSpec) -> None:
     if behaviour == "echoes_prompts" and task.kind != "prompted":
         raise Unsupported(f"the fake 'echoes_prompts' needs prompts; it has no {task.kind} prediction")
@@ -262,6 +262,8 @@ def _echo(image: RgbImage) -> PromptedMasks:
     return PromptedMasks(masks, np.ones(len(masks)))
 
 
+def as_prediction(truth: Prediction) -> Prediction:
+    """The truth as a model may state it: without crowds, which only a truth has."""
     if isinstance(truth, Instances):
         return replace(truth, crowd=np.zeros_like(truth.crowd))
     if isinstance(truth, Panoptic):

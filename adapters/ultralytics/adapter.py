@@ -12,6 +12,7 @@ import torch
 from pydantic import JsonValue
 
 from adapters._torch import device as devices
+from adapters._torch.test_time import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
     InstanceOptions,
     YoloNetwork,
@@ -39,6 +40,8 @@ class Adapter:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
         if task.kind != model.task:
             raise Unsupported(f"{model.label} predicts {model.task} masks; it has no {task.kind} prediction")
+        if task.kind != "semantic":
+            refuse_objects_in_several_passes(target, model.label)
         if weights is None and model.weights is not None:
             raise BenchError(
                 f"{model.label}: nothing is fetched from {model.weights!r}; download the file yourself and set "
@@ -74,7 +77,7 @@ class Adapter:
         if isinstance(options, InstanceOptions):
             self._stages: Any = stages.InstanceStages(network, end2end=not options.nms)
         else:
-            self._stages = stages.SemanticStages(network)
+            self._stages = stages.SemanticStages(network, self._target)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind by the framework's trainer, from the built weights if there were any.
@@ -97,9 +100,9 @@ class Adapter:
 
     @torch.inference_mode()
     def infer(self, batch: Any) -> Any:
-        """Forward pass in the target's precision."""
+        """Forward pass, or all that the target asks for, in its precision."""
         with devices.autocast(self._device, self._target.precision):
-            output = self._stages.forward(self._module, batch.pixels)
+            output = self._stages.forward(self._module, batch)
         return self._cut.DeviceOutput(output, Size(*batch.pixels.shape[-2:]), batch.content)
 
     @torch.inference_mode()

@@ -9,6 +9,9 @@
   for label maps, logits are resized to the input, cropped out of the padding, resized to the
   original size, and then the highest wins.
 
+Windows and scaled copies of a letterbox, which networks that label pixels can be passed over, are
+padded to multiples of 32 with the same grey; `infer` then ends with logits at the letterbox's size.
+
 The letterbox is the target's `image_size`, or the image's own size, each rounded up to a multiple of
 32. The framework's `auto` letterbox, which pads less where all images of a batch have one shape, is
 not used: the answer to an image would depend on its neighbours. Images of different letterbox sizes
@@ -30,10 +33,12 @@ from torch.nn import functional as F
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils import nms, ops
 
-from adapters._torch.images import stack_images
+from adapters._torch.images import resize_logits, stack_images
+from adapters._torch.test_time import by_content, target_forward
+from adapters._torch.windows import padded_to
 from adapters.ultralytics.network import STRIDE, InstanceOptions, YoloNetwork
 from bench.predictions import Instances, Prediction, RgbImage, SemanticMap
-from bench.records import IGNORE_LABEL, Size
+from bench.records import IGNORE_LABEL, Size, Target
 
 PROTOTYPE_STRIDE = 4
 """Mask prototypes are so many times smaller than the input."""
@@ -61,7 +66,7 @@ class DeviceOutput:
     """What `infer` hands to `postprocess`.
 
     Attributes:
-        output: The network's, on the device: logits (B, K, H/8, W/8); or boxes, scores and mask
+        output: On the device: logits (B, K, H/8, W/8), or (B, K, H, W) of several passes; or boxes, scores and mask
             coefficients (B, 4 + K + 32, anchors) with prototypes (B, 32, H/4, W/4).
         input_size: Size of the batch.
         content: As in `DeviceBatch`.
@@ -105,9 +110,9 @@ class InstanceStages:
         self._classes = len(network.class_names)
         self._class_ids = np.array(network.class_ids, dtype=np.int64)
 
-    def forward(self, module: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, module: Any, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """Return (boxes with scores and mask coefficients, prototypes)."""
-        (detections, prototypes), _ = module(pixels)
+        (detections, prototypes), _ = module(batch.pixels)
         return detections, prototypes
 
     def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
@@ -155,12 +160,23 @@ class InstanceStages:
 class SemanticStages:
     """Reads the output of a network that labels pixels."""
 
-    def __init__(self, network: YoloNetwork) -> None:
+    def __init__(self, network: YoloNetwork, target: Target) -> None:
         self._class_ids = np.array(network.class_ids, dtype=np.uint8)
+        self._target = target
 
-    def forward(self, module: Any, pixels: Tensor) -> Tensor:
-        """Return logits (B, K, H/8, W/8)."""
-        logits: Tensor = module(pixels)
+    def forward(self, module: Any, batch: DeviceBatch) -> Tensor:
+        """Return logits (B, K, H/8, W/8), or (B, K, H, W) of the several passes that the target asks for."""
+
+        def unpadded(pixels: Tensor) -> Tensor:
+            size = Size(*pixels.shape[-2:])
+            grown = padded_to(pixels, letterbox_size(size, None), GREY)
+            logits = resize_logits(module(grown), Size(*grown.shape[-2:]))
+            return logits[..., : size.height, : size.width]
+
+        several_passes = target_forward(unpadded, self._target, fill=GREY)
+        if several_passes is not None:
+            return by_content(several_passes, batch.pixels, batch.content)
+        logits: Tensor = module(batch.pixels)
         return logits
 
     def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from bench.records.base import Record, Size
 
@@ -55,8 +56,8 @@ class ModelSpec(Record):
         options: The card's options with the suite's overrides applied; the adapter checks them.
         weights: Local path or address of pretrained weights; None builds from a seed.
         trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
-    """
         prompt: What a prompted model is told of each object; None for every other task.
+    """
 
     name: str
     label: str
@@ -66,8 +67,8 @@ class ModelSpec(Record):
     options: dict[str, JsonValue] = {}
     weights: str | None = None
     trainable: bool = True
-
     prompt: PromptKind | None = None
+
 
 class DatasetSpec(Record):
     """A data set as a case uses it.
@@ -92,6 +93,56 @@ class DatasetSpec(Record):
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 
 
+class SlidingWindow(Record):
+    """Forward passes over windows that cover the network input, instead of one over all of it.
+
+    Logits are averaged where windows overlap. The last window of a row or column is shifted
+    inside the image; an image smaller than the window is padded to it.
+
+    Attributes:
+        size: (height, width) of a window, pixels of the network input.
+        overlap: Share of a window's height and width that the next one covers again; the step is
+            rounded to whole pixels.
+    """
+
+    size: Size
+    overlap: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size_is_a_pair(cls, value: Any) -> Size:
+        pair = isinstance(value, list | tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
+        if not pair:
+            raise ValueError(f"expected [height, width] in pixels, each at least 1, not {value!r}")
+        return Size(*value)
+
+
+class InferenceAugmentation(Record):
+    """Test-time augmentation: passes over changed copies of the network input, with probabilities averaged.
+
+    Every scale is passed as it is and, with `flip`, mirrored; with a window, over windows.
+
+    Attributes:
+        flip: Pass the left-right mirror image too.
+        scales: Rising factors of the network input's height and width.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _list_is_a_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _scales_rise(self) -> InferenceAugmentation:
+        positive = bool(self.scales) and self.scales[0] > 0
+        if not positive or any(b <= a for a, b in pairwise(self.scales)):
+            raise ValueError(f"scales needs rising factors above 0, such as [0.5, 1.0, 1.5], not {list(self.scales)}")
+        return self
+
+
 class Target(Record):
     """Where and how a model runs.
 
@@ -102,6 +153,8 @@ class Target(Record):
         threads: CPU threads of the worker for every library; None means all allowed cores.
         image_size: Network input size the images are resized to, (height, width); None keeps
             each image's own size.
+        window: Cover the network input with windows; None passes it whole.
+        test_time: Average over changed copies of the network input; None passes it as it is.
         channels_last: Memory layout of the network and its input.
         cudnn_benchmark: Let cuDNN search for its fastest algorithm per shape.
         deterministic: Ask the framework for deterministic kernels.
@@ -112,6 +165,8 @@ class Target(Record):
     batch_size: int = Field(default=1, ge=1)
     threads: int | None = Field(default=None, ge=1)
     image_size: Size | None = None
+    window: SlidingWindow | None = None
+    test_time: InferenceAugmentation | None = None
     channels_last: bool = False
     cudnn_benchmark: bool = True
     deterministic: bool = False

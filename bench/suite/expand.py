@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 
 from bench.errors import PluginError, SuiteError, did_you_mean
 from bench.plugins import dataset_names, metric_names
-from bench.records import Case, DatasetSpec, ModelSpec, Recipe, Target, as_json_dict
+from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
 from bench.suite.cards import resolve_model
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
@@ -37,16 +38,17 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
     models = [(entry, _model(entry, i, source)) for i, entry in enumerate(suite.models)]
     datasets = [_dataset(entry) for entry in suite.datasets]
     _check_tasks(suite, [model for _, model in models], source)
+    _check_prompts(suite, source)
     _refuse_twins([m.label for _, m in models], "models", source)
     _refuse_twins([d.label for d in datasets], "datasets", source)
     targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
     cases = tuple(
         Case(
-            id=f"{model.label}@{dataset.label}@{target_label(target)}",
-            model=model,
+            id=f"{seeded.label}@{dataset.label}@{target_label(target)}",
+            model=seeded,
             dataset=dataset,
             target=target,
-            recipe=_recipe(suite, entry, model, auto_device, index, source),
+            recipe=recipe,
             measurement=suite.measurement,
             timeouts=suite.timeouts,
         )
@@ -54,6 +56,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
         for target in targets
         for index, (entry, model) in enumerate(models)
         if _wanted(suite, entry, model, dataset, target)
+        for prompted in _prompted(suite, model)
+        for seeded, recipe in _seeded(suite, prompted, _recipe(suite, entry, model, auto_device, index, source))
     )
     if not cases:
         raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
@@ -69,10 +73,28 @@ def target_label(target: Target) -> str:
     parts = [target.device, target.precision, f"b{target.batch_size}"]
     parts += [f"t{target.threads}"] if target.threads is not None else []
     parts += [f"{target.image_size.height}x{target.image_size.width}"] if target.image_size is not None else []
+    parts += _passes(target)
     parts += ["nhwc"] if target.channels_last else []
     parts += ["nosearch"] if not target.cudnn_benchmark else []
     parts += ["deterministic"] if target.deterministic else []
     return " ".join(parts)
+
+
+def _passes(target: Target) -> list[str]:
+    """Short names of what makes more than one forward pass; numbers in full, so that no two are called the same."""
+    parts = []
+    if (window := target.window) is not None:
+        overlap = f"+{_short(100 * window.overlap)}%" if window.overlap else ""
+        parts.append(f"w{window.size.height}x{window.size.width}{overlap}")
+    if (test_time := target.test_time) is not None:
+        if test_time.scales != (1.0,) or not test_time.flip:
+            parts.append("x" + ",".join(_short(scale) for scale in test_time.scales))
+        parts += ["flip"] if test_time.flip else []
+    return parts
+
+
+def _short(number: float) -> str:
+    return f"{number:.12g}"
 
 
 def _check_names(suite: Suite, source: Path) -> None:
@@ -120,6 +142,19 @@ def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path) -> None:
             )
 
 
+def _check_prompts(suite: Suite, source: Path) -> None:
+    if suite.task == "prompted" and not suite.prompts:
+        raise SuiteError(
+            f"{source}: task prompted needs 'prompts', what a model is told of each object: one or more of "
+            f"{', '.join(get_args(PromptKind))}, for example prompts: [point, box]."
+        )
+    if suite.prompts and suite.task != "prompted":
+        raise SuiteError(
+            f"{source}: 'prompts' are made from the truth, for task: prompted only, not for task: {suite.task}. "
+            "Remove them, or change 'task'."
+        )
+
+
 def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
     twins = sorted(label for label, count in Counter(labels).items() if count > 1)
     if twins:
@@ -130,8 +165,15 @@ def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
 
 
 def _targets(entry: TargetEntry) -> Iterator[Target]:
-    for device, precision, batch_size, threads, image_size, channels_last in itertools.product(
-        entry.device, entry.precision, entry.batch_size, entry.threads, entry.image_size, entry.channels_last
+    for device, precision, batch_size, threads, image_size, window, test_time, channels_last in itertools.product(
+        entry.device,
+        entry.precision,
+        entry.batch_size,
+        entry.threads,
+        entry.image_size,
+        entry.window,
+        entry.test_time,
+        entry.channels_last,
     ):
         yield Target(
             device=device,
@@ -139,6 +181,8 @@ def _targets(entry: TargetEntry) -> Iterator[Target]:
             batch_size=batch_size,
             threads=threads,
             image_size=image_size,
+            window=window,
+            test_time=test_time,
             channels_last=channels_last,
             cudnn_benchmark=entry.cudnn_benchmark,
             deterministic=entry.deterministic,
@@ -169,6 +213,23 @@ def _recipe(
         key = str(first["loc"][0])
         hint = did_you_mean(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
         raise SuiteError(f"{source}: models[{index}].recipe.{key}: {first['msg']}.{hint}") from None
+
+
+def _prompted(suite: Suite, model: ModelSpec) -> list[ModelSpec]:
+    """A model once per kind of prompt of the suite, told apart by their labels."""
+    if not suite.prompts:
+        return [model]
+    return [model.model_copy(update={"label": f"{model.label} {kind}", "prompt": kind}) for kind in suite.prompts]
+
+
+def _seeded(suite: Suite, model: ModelSpec, recipe: Recipe | None) -> list[tuple[ModelSpec, Recipe | None]]:
+    """A model and its recipe once per seed of the suite, told apart by their labels."""
+    if recipe is None or not suite.seeds:
+        return [(model, recipe)]
+    return [
+        (model.model_copy(update={"label": f"{model.label} seed {seed}"}), recipe.model_copy(update={"seed": seed}))
+        for seed in suite.seeds
+    ]
 
 
 def _wanted(suite: Suite, entry: ModelEntry, model: ModelSpec, dataset: DatasetSpec, target: Target) -> bool:

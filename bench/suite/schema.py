@@ -12,7 +12,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from bench.records import QUICK, Measurement, Precision, Recipe, Record, Size, TaskKind, Timeouts
+from bench.records import (
+    QUICK,
+    InferenceAugmentation,
+    Measurement,
+    Precision,
+    PromptKind,
+    Recipe,
+    Record,
+    Size,
+    SlidingWindow,
+    TaskKind,
+    Timeouts,
+)
 
 T = TypeVar("T")
 
@@ -127,6 +139,10 @@ class TargetEntry(Record):
         AfterValidator(_not_empty),
         _OneOrMany(),
     ] = (None,)
+    window: Many[SlidingWindow | None] = Field(default=(None,), description="Pass the input in windows; null = whole.")
+    test_time: Many[InferenceAugmentation | None] = Field(
+        default=(None,), description="Average over scaled and mirrored copies of the input; null = as it is."
+    )
     channels_last: Many[bool] = (False,)
     cudnn_benchmark: bool = True
     deterministic: bool = False
@@ -150,6 +166,15 @@ class Suite(Record):
         default=(), description="Cases to leave out."
     )
     recipe: Recipe | None = Field(default=None, description="How models without weights are trained; none = untrained.")
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
+        default=(), description="Train every model once per seed; none = once, with the recipe's own."
+    )
+    prompts: Annotated[tuple[PromptKind, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = (
+        Field(
+            default=(),
+            description="Task prompted: what a model is told of each object; a list makes a case of each.",
+        )
+    )
     metrics: Many[str] = Field(default=("mean_iou",), description="Metrics; the first is the headline.")
     loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."

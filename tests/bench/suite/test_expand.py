@@ -102,3 +102,75 @@ def test_what_cannot_be_run_is_refused_with_the_path_and_the_nearest_name(tmp_pa
     with pytest.raises(SuiteError) as caught:
         cases(tmp_path, text)
     assert expected in str(caught.value)
+
+
+SEEDED = """
+models: [unet/transposed, {name: unet/bilinear, weights: x.pt}]
+datasets: [shapes]
+recipe: {budget: {steps: 1}, seed: 7}
+"""
+
+
+def test_several_seeds_train_a_model_once_each_and_leave_models_with_weights_alone(tmp_path):
+    found = cases(tmp_path, SEEDED + "seeds: [0, 3]\n")
+    assert [(c.model.label, c.recipe and c.recipe.seed) for c in found] == [
+        ("unet/transposed seed 0", 0),
+        ("unet/transposed seed 3", 3),
+        ("unet/bilinear", None),
+    ]
+    assert len({case.id for case in found}) == 3
+
+
+def test_without_seeds_the_recipes_own_counts(tmp_path):
+    found = cases(tmp_path, SEEDED)
+    assert [(c.model.label, c.recipe and c.recipe.seed) for c in found] == [
+        ("unet/transposed", 7),
+        ("unet/bilinear", None),
+    ]
+
+
+def test_a_seed_named_twice_is_refused(tmp_path):
+    with pytest.raises(SuiteError, match=r"seeds .*names a value twice: \[1, 1\]"):
+        cases(tmp_path, SEEDED + "seeds: [1, 1]\n")
+
+
+def named(tmp_path, target):
+    text = f"models: [unet/transposed]\ndatasets: [shapes]\ntargets: {target}\n"
+    return [case.id.removeprefix("unet/transposed@shapes@cpu fp32 b1").strip() for case in cases(tmp_path, text)]
+
+
+def test_windows_and_test_time_augmentation_multiply_the_cases_and_stand_in_their_names(tmp_path):
+    target = "{window: [null, {size: [512, 256], overlap: 0.25}], test_time: [null, {flip: true}]}"
+    assert named(tmp_path, target) == ["", "flip", "w512x256+25%", "w512x256+25% flip"]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("{window: {size: [32, 32]}}", "w32x32"),
+        ("{window: null, test_time: {scales: [0.5, 1, 1.5]}}", "x0.5,1,1.5"),
+        ("{test_time: {flip: true, scales: [0.5, 1]}}", "x0.5,1 flip"),
+        ("{test_time: {scales: [1]}}", "x1"),
+        ("{image_size: [64, 64], window: {size: [32, 32]}, channels_last: true}", "64x64 w32x32 nhwc"),
+        ("{window: {size: [32, 32], overlap: 0.3333}}", "w32x32+33.33%"),
+    ],
+)
+def test_a_target_of_several_passes_has_a_short_name(tmp_path, target, name):
+    assert named(tmp_path, target) == [name]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("{window: {size: 512}}", "targets.window.size (line 3): expected [height, width] in pixels"),
+        ("{window: {size: [8, 8], overlap: 1}}", "targets.window.overlap (line 3): input should be less than 1"),
+        ("{window: {overlap: 0.5}}", "targets.window.size: is missing"),
+        ("{window: {size: [8, 8], overlaps: 0.5}}", "unknown key. Did you mean 'overlap'?"),
+        ("{test_time: {scales: [1, 0.5]}}", "targets.test_time (line 3): scales needs rising factors above 0"),
+        ("{test_time: {flips: true}}", "unknown key. Did you mean 'flip'?"),
+    ],
+)
+def test_a_wrong_window_or_augmentation_is_named_with_what_was_expected(tmp_path, target, expected):
+    with pytest.raises(SuiteError) as caught:
+        named(tmp_path, target)
+    assert expected in str(caught.value)
