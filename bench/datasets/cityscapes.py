@@ -1,0 +1,190 @@
+"""Cityscapes, the fine annotations: street scenes with semantic, instance and panoptic truth.
+
+    root/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
+    root/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png, …_gtFine_instanceIds.png
+
+Label spaces, by the option `labels`:
+    train_ids               the 19 classes of the benchmark; all else is void
+    ids                     all 34 labels from `unlabeled` to `bicycle`; nothing is void
+    categories              the 8 categories; `void` is a class (0)
+    categories_without_void the 7 others; what belongs to `void` is void
+
+In instanceIds.png a value of 1000 or more is `label * 1000 + number`, an object. A smaller value is
+a label: of stuff, or, where the label has objects, of a group that was not taken apart: a crowd.
+Objects of `caravan` and `trailer` count only in the label spaces that have them. Panoptic segments
+follow `createPanopticImgs.py` of cityscapesScripts: segment id = value in instanceIds.png; where a
+label space merges labels of stuff, they are one segment with the smallest of the values.
+
+Expected: 2,975 train, 500 val, 1,525 test. The truth of test is not public: its files hold void.
+Source: https://www.cityscapes-dataset.com (Cordts et al., CVPR 2016).
+Terms: registration; non-commercial research and teaching; no redistribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets import Truth
+from bench.datasets._files import read_mask
+from bench.datasets._on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
+from bench.datasets._rasters import stacked
+from bench.datasets._tables import map_values, read_table, rgb_of
+from bench.errors import DatasetError
+from bench.predictions import Instances, Panoptic, Segment, SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size
+
+EXPECTED = {"train": 2975, "val": 500, "test": 1525}
+SPLITS = tuple(EXPECTED)
+IMAGE_ENDING, TRUTH_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
+PER_LABEL = 1000
+UNLABELED_SEGMENT = 999
+"""Segment id of label 0 where it is a class: 0 is void in a panoptic map, and no label is 999."""
+OBTAIN = (
+    "Register at https://www.cityscapes-dataset.com and fetch leftImg8bit_trainvaltest.zip and "
+    "gtFine_trainvaltest.zip, for example with csDownload from the package cityscapesscripts; unpack both into "
+    "one folder."
+)
+LabelSpace = Literal["train_ids", "ids", "categories", "categories_without_void"]
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with leftImg8bit and gtFine.
+        labels: Label space, see the module's docstring.
+    """
+
+    root: str = "data/cityscapes"
+    labels: LabelSpace = "train_ids"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label space: its classes, and class id or void of every one of the 34 labels."""
+
+    classes: tuple[ClassSpec, ...]
+    class_of: Mapping[int, int]
+    has_instances: frozenset[int]
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; raises `DatasetError` if leftImg8bit or gtFine is not there."""
+    root = root_of(options.root)
+    images = require_folder("cityscapes", root / "leftImg8bit", "leftImg8bit/<split>/<city>/*.png", OBTAIN)
+    require_folder("cityscapes", root / "gtFine", "gtFine/<split>/<city>/*_gtFine_labelIds.png", OBTAIN)
+    splits = tuple(split for split in SPLITS if (images / split).is_dir())
+    if not splits:
+        raise missing("cityscapes", images / "train", "leftImg8bit/{train,val,test}", OBTAIN)
+    labels = label_space(options.labels)
+    description = Description(
+        name="cityscapes",
+        classes=labels.classes,
+        tasks=("semantic", "instance", "panoptic"),
+        source="Cityscapes, fine annotations, https://www.cityscapes-dataset.com",
+        licence="non-commercial research and teaching, registration, no redistribution",
+        splits=splits,
+        decisive=options.labels,
+    )
+    return OnDisk(description, partial(_entries, root), partial(_truth, labels))
+
+
+def label_space(name: LabelSpace) -> Labels:
+    """Classes of a label space and the way there from the 34 labels."""
+    rows = read_table("cityscapes")
+    if name in ("train_ids", "ids"):
+        kept = [row for row in rows if name == "ids" or row["train_id"] != str(IGNORE_LABEL)]
+        kept.sort(key=lambda row: int(row["id" if name == "ids" else "train_id"]))
+        key = "name"
+    else:
+        first = {row["category"]: row for row in reversed(rows)}
+        kept = sorted(first.values(), key=lambda row: int(row["category_id"]))[name == "categories_without_void" :]
+        key = "category"
+    names = [row[key] for row in kept]
+    of_thing = {row[key] for row in rows if row["has_instances"] == "1"}
+    classes = tuple(
+        ClassSpec(name=row[key], is_thing=row[key] in of_thing, colour=_category_colour(row, key)) for row in kept
+    )
+    class_of = {int(row["id"]): names.index(row[key]) if row[key] in names else IGNORE_LABEL for row in rows}
+    return Labels(classes, class_of, frozenset(int(row["id"]) for row in rows if row["has_instances"] == "1"))
+
+
+def _category_colour(row: Mapping[str, str], key: str) -> tuple[int, int, int]:
+    """A category has the colour of its first label."""
+    return (0, 0, 0) if key == "category" and row["category"] == "void" else rgb_of(row)
+
+
+def _entries(root: Path, split: str) -> list[Entry]:
+    folder = root / "leftImg8bit" / split
+    files = [path for path in files_under(folder, (".png",)) if path.name.endswith(IMAGE_ENDING)]
+    if not files:
+        raise missing("cityscapes", folder, f"<city>/*{IMAGE_ENDING}", OBTAIN)
+    entries = []
+    for path in files:
+        stem = path.name.removesuffix(IMAGE_ENDING)
+        city = root / "gtFine" / split / path.parent.relative_to(folder)
+        truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in ("labelIds", "instanceIds"))
+        entries.append(Entry(stem, path, truths))
+    absent = [path for entry in entries for path in entry.truths if not path.is_file()]
+    if absent:
+        raise missing(
+            "cityscapes",
+            absent[0],
+            f"two truths for each of the {len(files)} images of {split}; {len(absent)} files are missing",
+            OBTAIN,
+        )
+    return entries
+
+
+def _truth(labels: Labels, entry: Entry) -> Truth:
+    semantic, values = (_pixels(path) for path in entry.truths)
+    known = f"Cityscapes has the labels 0 to {max(labels.class_of)}. Restore the file from gtFine_trainvaltest.zip."
+    instances, panoptic = _objects(values, labels, entry.truths[1], known)
+    return Truth(
+        semantic=SemanticMap(map_values(semantic, labels.class_of, file=entry.truths[0], known=known)),
+        instances=instances,
+        panoptic=panoptic,
+    )
+
+
+def _pixels(path: Path) -> NDArray[Any]:
+    mask = read_mask(path)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(
+            f"{path} holds colours where labels are expected; it was probably converted, or is the _color.png under "
+            "another name. Restore it from gtFine_trainvaltest.zip."
+        )
+    return mask.pixels
+
+
+def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tuple[Instances, Panoptic]:
+    """Instances and segments of a map of `label * 1000 + number` or `label`."""
+    found, position = np.unique(values, return_inverse=True)
+    label_of = np.where(found >= PER_LABEL, found // PER_LABEL, found)
+    class_of = map_values(label_of, labels.class_of, file=file, known=known)
+    segment_of = np.zeros(len(found), dtype=np.int32)
+    segments: dict[tuple[object, ...], Segment] = {}
+    for index, (value, label, class_id) in enumerate(
+        zip(found.tolist(), label_of.tolist(), class_of.tolist(), strict=True)
+    ):
+        if class_id == IGNORE_LABEL:
+            continue
+        crowd = label in labels.has_instances and value < PER_LABEL
+        key = (class_id, value) if value >= PER_LABEL else (class_id, crowd)
+        segment = segments.setdefault(key, Segment(value or UNLABELED_SEGMENT, class_id, crowd))
+        segment_of[index] = segment.id
+    ids = segment_of[position].reshape(values.shape)
+    things = [segment for segment in segments.values() if labels.classes[segment.class_id].is_thing]
+    masks = [ids == segment.id for segment in things]
+    size = Size(*values.shape)
+    return (
+        stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size),
+        Panoptic(ids, tuple(segments.values())),
+    )

@@ -1,0 +1,145 @@
+"""Pascal VOC 2012 segmentation: 20 kinds of objects and background, with instances.
+
+    root/JPEGImages/<id>.jpg
+    root/SegmentationClass/<id>.png     palette PNG: index = class, 255 = border or difficult (void)
+    root/SegmentationObject/<id>.png    palette PNG: index = number of the object, 255 as above
+    root/ImageSets/Segmentation/train.txt, val.txt
+
+With `augmented: true` train is the 10,582 images of `trainaug.txt`, their classes are in
+SegmentationClassAug (VOC and the Semantic Boundaries Dataset of Hariharan et al., 2011, minus the
+images of val), and there are no instances.
+
+An object has the class of most of its pixels. Objects do not overlap, there are no crowds.
+
+Expected: 1,464 train, 1,449 val; augmented 10,582 train. The truth of test is not public.
+Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012 (Everingham et al., IJCV 2015).
+Terms: images from Flickr, under Flickr's terms of use; annotations free for research.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets import Truth
+from bench.datasets._documents import read_lines
+from bench.datasets._files import read_mask
+from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.datasets._rasters import stacked
+from bench.datasets._tables import map_values, named_classes, read_table
+from bench.errors import DatasetError
+from bench.predictions import Instances, LabelMap, SemanticMap
+from bench.records import IGNORE_LABEL, Record, Size
+
+EXPECTED = {"train": 1464, "val": 1449}
+EXPECTED_AUGMENTED = {"train": 10582, "val": 1449}
+BORDER = 255
+OBTAIN = (
+    "Fetch VOCtrainval_11-May-2012.tar from http://host.robots.ox.ac.uk/pascal/VOC/voc2012 and unpack it into data/; "
+    "root is the folder VOC2012 in it."
+)
+OBTAIN_AUGMENTED = (
+    "Add SegmentationClassAug (made from the Semantic Boundaries Dataset) and ImageSets/Segmentation/trainaug.txt."
+)
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: The folder VOC2012.
+        augmented: Train on the 10,582 images of trainaug.
+    """
+
+    root: str = "data/VOCdevkit/VOC2012"
+    augmented: bool = False
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; raises `DatasetError` if a folder or list is not there."""
+    root = root_of(options.root)
+    masks = "SegmentationClassAug" if options.augmented else "SegmentationClass"
+    for folder in ("JPEGImages", "ImageSets/Segmentation", "SegmentationClass"):
+        require_folder("voc", root / folder, "JPEGImages, SegmentationClass and ImageSets/Segmentation", OBTAIN)
+    require_folder("voc", root / masks, "the masks of the images in trainaug.txt", OBTAIN_AUGMENTED)
+    lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val", "test")}
+    if options.augmented:
+        lists["train"] = lists["train"].with_name("trainaug.txt")
+    for split in ("train", "val"):
+        if not lists[split].is_file():
+            raise missing("voc", lists[split], "a list of image names", OBTAIN)
+    with_objects = not options.augmented and (root / "SegmentationObject").is_dir()
+    names = [row["name"] for row in read_table("voc")]
+    description = Description(
+        name="voc",
+        classes=named_classes(names, things=names[1:]),
+        tasks=("semantic", "instance") if with_objects else ("semantic",),
+        source="Pascal VOC 2012 segmentation, http://host.robots.ox.ac.uk/pascal/VOC/voc2012",
+        licence="images under Flickr's terms of use; annotations free for research",
+        splits=tuple(split for split in lists if split != "test" or _has_masks(lists["test"], root / masks)),
+        decisive=[options.augmented, with_objects],
+    )
+    folders = [masks, "SegmentationObject"] if with_objects else [masks]
+    return OnDisk(description, lambda split: _entries(root, lists[split], folders), partial(_truth, len(names)))
+
+
+def _has_masks(file: Path, masks: Path) -> bool:
+    """Whether a list of test images comes with truths; the official one does not."""
+    return file.is_file() and any((masks / f"{name}.png").is_file() for name in read_lines(file)[:1])
+
+
+def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
+    # trainaug.txt of some sources has two columns, image and mask; the image's name is the stem of the first.
+    names = [Path(line.split()[0]).stem for line in read_lines(file)]
+    entries = [
+        Entry(name, root / "JPEGImages" / f"{name}.jpg", tuple(root / folder / f"{name}.png" for folder in folders))
+        for name in names
+    ]
+    absent = [path for entry in entries for path in (entry.image, *entry.truths) if not path.is_file()]
+    if absent or not entries:
+        what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
+        raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", OBTAIN)
+    return entries
+
+
+def _truth(num_classes: int, entry: Entry) -> Truth:
+    class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
+    known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
+    labels = map_values(_indices(entry.truths[0]), class_of, file=entry.truths[0], known=known)
+    instances = _objects(labels, entry.truths[1]) if len(entry.truths) > 1 else None
+    return Truth(semantic=SemanticMap(labels), instances=instances)
+
+
+def _indices(path: Path) -> NDArray[np.uint8]:
+    mask = read_mask(path)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(
+            f"{path} holds colours, not palette indices; it was probably converted to RGB (OpenCV and "
+            ".convert('RGB') do that). Restore the original, a PNG of mode P."
+        )
+    return mask.pixels
+
+
+def _objects(labels: LabelMap, file: Path) -> Instances:
+    numbers = _indices(file)
+    if numbers.shape != labels.shape:
+        raise DatasetError(
+            f"{file} has {numbers.shape[0]} × {numbers.shape[1]} pixels, the mask of classes {labels.shape[0]} × "
+            f"{labels.shape[1]} (height × width). Restore both from their source."
+        )
+    masks, class_ids = [], []
+    for number in np.unique(numbers[(numbers != 0) & (numbers != BORDER)]).tolist():
+        mask = numbers == number
+        counts = np.bincount(labels[mask & (labels != IGNORE_LABEL)], minlength=1)
+        class_id = int(counts.argmax())
+        if class_id == 0:
+            raise DatasetError(
+                f"{file}: object {number} lies on background or border in SegmentationClass. "
+                "Restore both from their source."
+            )
+        masks.append(mask)
+        class_ids.append(class_id)
+    return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))
