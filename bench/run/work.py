@@ -62,7 +62,6 @@ class Images:
         return self._image(image_id)
 
 
-class LabelledSplit:
 def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> PromptedImage:
     objects = dataset.target(image_id).of("prompted")
     if not isinstance(objects, PromptedMasks):
@@ -72,6 +71,7 @@ def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> Prom
     return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
 
 
+class LabelledSplit:
     """A split with its truths, for training."""
 
     def __init__(self, dataset: Dataset, split: str, job: Job) -> None:
