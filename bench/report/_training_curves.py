@@ -27,6 +27,9 @@ SMOOTHED = 0.02
 WIDE = 30.0
 """Ratio of the largest to the smallest loss above which losses get a logarithmic axis."""
 
+NARROWEST = 0.05
+"""Smallest height of an axis of mean IoU."""
+
 SECONDS, IMAGES = "training time (s)", "images seen"
 TRAIN_COLOUR, VALIDATION_COLOUR, KEPT_COLOUR = COLOURS[0], COLOURS[1], COLOURS[2]
 
@@ -121,6 +124,7 @@ def _overlaid_figure(curves: Sequence[Curve]) -> Figure:
             _points(iou, curve.val_mean_iou, axis, marker=marker(position), linewidth=1.5, label=label, **look)
         iou.set(xlabel=axis, xlim=(0, None))
     _name_rows(panels[:, 0])
+    _set_height(panels[1, 0], [curve.val_mean_iou for curve in curves])
     _scale_losses(panels[0, 0], [series for curve in curves for series in (curve.loss, curve.val_loss)])
     panels[0, 0].set_title("lines: training, averaged; markers: validation, where reported", color=GREY)
     panels[1, 0].set_title("validation, every point measured", color=GREY)
@@ -150,6 +154,17 @@ def _scale_losses(axes: Axes, losses: Sequence[Series]) -> None:
         axes.set_yscale("log")
     elif positive.size == values.size:
         axes.set_ylim(bottom=0)
+
+
+def _set_height(axes: Axes, validated: Sequence[Series]) -> None:
+    """At least `NARROWEST` of mean IoU, so that a thousandth does not look like a slump; 0-1 without any."""
+    if not any(series.known(SECONDS)[1].size for series in validated):
+        axes.set_ylim(0, 1)
+        return
+    low, high = axes.get_ylim()
+    missing = NARROWEST - (high - low)
+    if missing > 0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
 
 
 def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -185,6 +200,7 @@ def _single_figure(curve: Curve) -> Figure:
                 panel.axvline(at, color=KEPT_COLOUR, linestyle=":", linewidth=1.5, label="weights that are kept")
         iou.set(xlabel=axis, xlim=(0, None))
     _name_rows(panels[:, 0])
+    _set_height(panels[1, 0], [curve.val_mean_iou, curve.train_mean_iou])
     _scale_losses(panels[0, 0], [curve.loss, curve.val_loss])
     figure.suptitle(shortened(curve.label, 90), fontsize=10)
     if not curve.val_mean_iou.known(SECONDS)[1].size:

@@ -175,23 +175,26 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
     import pandas as pd
 
     cheap = _cheap_and_good(summary)
+    told = any(row.course is not None and row.course.final is not None for row in summary.rows)
     rows = []
     for row in summary.rows:
         course = row.course
         if course is None:
             continue
-        shares = zip(SHARES, course.at_shares, strict=True)
+        shares = list(zip(SHARES, course.at_shares, strict=True)) if told else []
         entry = {
             **_names(summary, row),
             "training s": f"{course.train_s:.1f}",
             "steps": count(course.steps),
             "images seen": count(course.images),
-            "images/s": MISSING if course.images_per_s is None else f"{course.images_per_s:.3g}",
+            "images/s": MISSING if course.images_per_s is None else f"{course.images_per_s:.1f}",
             **{
                 f"val mIoU at {100 * share:g} % (0–1)": MISSING if iou is None else f"{iou:.3f}"
                 for share, iou in shares
             },
-            "s to 90 % of final": MISSING if course.nearly_s is None else f"{course.nearly_s:.1f}",
+            **(
+                {"s to 90 % of final": MISSING if course.nearly_s is None else f"{course.nearly_s:.1f}"} if told else {}
+            ),
             "best step": count(course.best_step),
             f"test {summary.headline} (0–1)": _headline(row),
         }

@@ -233,7 +233,7 @@ def untrained(summary: RunSummary) -> list[str]:
 
 def budget_notes(summary: RunSummary) -> list[str]:
     """How the table of budgets is to be read."""
-    if all(row.course is None for row in summary.rows):
+    if all(row.course is None or row.course.final is None for row in summary.rows):
         return []
     return [
         "Validation mIoU at a share of the budget is that of the last validation by then, as the framework's trainer "

@@ -88,7 +88,7 @@ def test_the_table_says_how_far_how_fast_and_how_good(finished):
         "training s": "20.0",
         "steps": "200",
         "images seen": "1,600",
-        "images/s": "80",
+        "images/s": "80.0",
         "val mIoU at 25 % (0–1)": "0.500",
         "val mIoU at 50 % (0–1)": "0.700",
         "val mIoU at 75 % (0–1)": "0.700",

@@ -337,3 +337,11 @@ def test_importing_the_plots_does_not_import_matplotlib():
     program = "import sys, bench.report.plots; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_difference_of_a_thousandth_does_not_fill_the_axis():
+    flat = plots.Series([1.0, 2.0], [8, 16], [0.876, 0.877])
+    figure = overlaid([plots.Curve("a", plots.Series([1.0], [8], [1.0]), val_mean_iou=flat)])
+    low, high = figure.axes[2].get_ylim()
+    assert high - low == pytest.approx(0.05)
+    assert (low + high) / 2 == pytest.approx(0.8765)
