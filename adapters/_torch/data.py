@@ -1,18 +1,28 @@
-"""Training batches from a `bench.adapter.Split`: decoded once, kept as bytes, drawn by step."""
+"""Training batches from a `bench.adapter.Split`: decoded once, kept as bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset
 
-from adapters._torch.augment import epoch_flips, epoch_order, mirror
+from adapters._torch.augment import mirror
 from adapters._torch.images import resize_image, resize_labels, stack_images, stack_labels
+from adapters._torch.order import Chosen
 from bench.adapter import Split
 from bench.predictions import LabelMap, RgbImage
-from bench.records import Size
+from bench.records import IGNORE_LABEL, Size
+
+
+class Augment(Protocol):
+    """Changes an image and its mask together; a pure function of them and the seed."""
+
+    def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
+
 
 CACHE_BYTES = 2 * 1024**3
 """Host memory that the decoded images of one split may take; what does not fit is decoded again."""
@@ -44,45 +54,19 @@ class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
         return image, resize_labels(self._split.semantic(index), self._size)
 
 
-class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless batches; the batch of a step is a pure function of the seed and the step.
+def load_batch(split: DecodedSplit, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, LabelMap]]:
+    """Return the images of a batch with their class ids, mirrored and changed as the batch says."""
+    pairs = []
+    for index, mirrored, seed in zip(chosen.images, chosen.mirrored, chosen.seeds, strict=True):
+        image, labels = mirror(*split[index]) if mirrored else split[index]
+        pairs.append((image, labels) if augment is None else augment(image, labels, seed=seed))
+    return pairs
 
-    An epoch is a seeded permutation cut into whole batches; the images that are left over wait for
-    the next epoch's permutation, for a batch of one or two would upset batch normalisation. A split
-    smaller than a batch is one batch.
-    """
 
-    def __init__(
-        self,
-        split: DecodedSplit,
-        *,
-        batch_size: int,
-        seed: int,
-        flip: bool,
-        fill: tuple[float, float, float],
-        first_step: int = 0,
-        pin: bool = False,
-    ) -> None:
-        self._split, self._seed, self._flip = split, seed, flip
-        self._fill, self.first_step, self._pin = fill, first_step, pin
-        self._batch_size = min(batch_size, len(split))
-        self.steps_per_epoch = len(split) // self._batch_size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        step = self.first_step
-        while True:
-            yield self.batch(step)
-            step += 1
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W) of a step, counted from 0."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        count = len(self._split)
-        start = position * self._batch_size
-        chosen = epoch_order(seed=self._seed, epoch=epoch, count=count)[start : start + self._batch_size]
-        mirrored = epoch_flips(seed=self._seed, epoch=epoch, count=count) if self._flip else np.zeros(count, np.bool_)
-        pairs = [mirror(*self._split[int(i)]) if mirrored[i] else self._split[int(i)] for i in chosen]
-        return as_batch(pairs, self._fill, pin=self._pin)
+def class_pixels(masks: Iterable[LabelMap], classes: int) -> NDArray[np.int64]:
+    """Count the labelled pixels of each class: one row of K counts per mask."""
+    rows = [np.bincount(labels[labels != IGNORE_LABEL], minlength=classes)[:classes] for labels in masks]
+    return np.array(rows, dtype=np.int64).reshape(-1, classes)
 
 
 def as_batch(

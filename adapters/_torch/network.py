@@ -61,8 +61,13 @@ def head_of(kind: str, threshold: float | None, task: TaskSpec) -> Head:
         Unsupported: If the head cannot tell the task's classes apart.
     """
     classes = len(task.classes)
-    if not 1 <= classes <= 255:
-        raise Unsupported(f"label maps hold 1 to 255 classes; the task has {classes}")
+    if classes == 1:
+        raise Unsupported(
+            f"the label space has one class, {task.classes[0].name}, so that every pixel is of it; give the data set "
+            "a second one for the rest, such as background"
+        )
+    if not 2 <= classes <= 255:
+        raise Unsupported(f"label maps hold 2 to 255 classes; the task has {classes}")
     if kind == "softmax":
         return Head(classes)
     if classes != 2:

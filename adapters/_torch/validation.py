@@ -26,18 +26,16 @@ def validate(
     """Return `val_loss`, the mean over images, and `val_mean_iou`, with counts pooled over them all.
 
     `val_mean_iou` is the mean over classes with union > 0 and is left out where there are none.
-    Training mode is put back.
 
     Args:
-        network: Its module is put in evaluation mode meanwhile.
+        network: Gives the head and the colour of padding.
         split: Every image is used.
         loss: As in training.
         batch_size: Images per forward pass.
-        forward: From pixels uint8 (B, H, W, 3) on the device to logits, in training's precision.
+        forward: From pixels uint8 (B, H, W, 3) on the device to logits, in training's precision; its
+            module is in evaluation mode.
         device: Where the module is.
     """
-    was_training = network.module.training
-    network.module.eval()
     counts = torch.zeros((network.head.classes,) * 2, dtype=torch.int64, device=device)
     total_loss = torch.zeros((), device=device)
     with torch.inference_mode():
@@ -46,7 +44,6 @@ def validate(
             logits = resize_logits(forward(pixels), Size(*labels.shape[-2:]))
             total_loss += loss(logits, labels, network.head) * len(labels)
             counts += confusion(labels, network.head.labels(logits), network.head)
-    network.module.train(was_training)
     values = {"val_loss": total_loss.item() / len(split)}
     score = mean_iou(counts)
     return values if score is None else {**values, "val_mean_iou": score}

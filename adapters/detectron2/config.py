@@ -6,10 +6,10 @@ from typing import Any
 
 from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
-from detectron2.projects.deeplab import add_deeplab_config
 
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
+from adapters.detectron2.panoptic_deeplab import add_panoptic_deeplab_config
 from bench.errors import BenchError, Unsupported, did_you_mean
 from bench.records import IGNORE_LABEL
 
@@ -36,7 +36,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
         Unsupported: If the model needs compiled operators that are not here.
     """
     cfg = get_cfg()
-    add_deeplab_config(cfg)
+    add_panoptic_deeplab_config(cfg)  # includes that of DeepLab
     if options.config is not None:
         _merge_zoo_file(cfg, options.config, label)
     else:
@@ -112,6 +112,25 @@ def _deeplabv3plus(cfg: CfgNode, options: Detectron2Options) -> None:
     head.LOSS_TYPE = "cross_entropy"
 
 
+def _panoptic_deeplab(cfg: CfgNode, options: Detectron2Options) -> None:
+    """Three maps from two decoders, both on the features of DeepLabV3+ and those of stride 8."""
+    _deeplabv3plus(cfg, options)
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "PanopticDeepLab"
+    deepest = model.RESNETS.OUT_FEATURES[-1]
+    model.RESNETS.OUT_FEATURES = ["res2", "res3", deepest]
+    embed, head = model.INS_EMBED_HEAD, model.SEM_SEG_HEAD
+    embed.NAME, head.NAME = "EagerInstanceHead", "EagerSemanticHead"
+    for branch in (embed, head):
+        branch.IN_FEATURES, branch.PROJECT_FEATURES = ["res2", "res3", deepest], ["res2", "res3"]
+        branch.PROJECT_CHANNELS, branch.NORM, branch.COMMON_STRIDE = [32, 64], options.norm, 4
+        branch.ASPP_CHANNELS, branch.ASPP_DILATIONS = options.aspp_channels, options.aspp_dilations
+        branch.ASPP_DROPOUT, branch.CONVS_DIM, branch.HEAD_CHANNELS = 0.1, options.head_channels, options.head_channels
+    head.LOSS_TYPE, head.LOSS_TOP_K = "hard_pixel_mining", 1.0  # weighted by pixel, none left out
+    model.PANOPTIC_DEEPLAB.SIZE_DIVISIBILITY = 16
+    cfg.DATASETS.TRAIN = ("unregistered",)  # the network asks the catalogue for a name, and uses nothing of it here
+
+
 def _mask_rcnn(cfg: CfgNode, options: Detectron2Options) -> None:
     _pyramid(cfg, options)
     model = cfg.MODEL
@@ -157,6 +176,7 @@ _ARCHITECTURES = {
     "deeplabv3plus": _deeplabv3plus,
     "mask_rcnn": _mask_rcnn,
     "panoptic_fpn": _panoptic_fpn,
+    "panoptic_deeplab": _panoptic_deeplab,
 }
 
 
@@ -169,6 +189,9 @@ def _task(cfg: CfgNode, options: Detectron2Options, labels: LabelSpace) -> None:
     combine = model.PANOPTIC_FPN.COMBINE
     combine.OVERLAP_THRESH, combine.STUFF_AREA_LIMIT = options.combine_overlap, options.combine_stuff_area
     combine.INSTANCES_CONFIDENCE_THRESH = options.combine_score
+    centres = model.PANOPTIC_DEEPLAB
+    centres.STUFF_AREA, centres.CENTER_THRESHOLD = options.combine_stuff_area, options.center_score
+    centres.NMS_KERNEL, centres.TOP_K_INSTANCE = options.center_nms, options.centers
 
 
 def _override(cfg: CfgNode, overrides: dict[str, Any], label: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec, module_from_spec
 
 import detectron2
+
+from bench.errors import Unsupported
 
 REDISTRIBUTION = "sal-detectron2"
 
@@ -29,3 +33,19 @@ def versions() -> dict[str, str]:
     with suppress(PackageNotFoundError):  # where it was built from upstream's source
         found[REDISTRIBUTION] = version(REDISTRIBUTION)
     return found
+
+
+def open_panoptic_deeplab() -> None:
+    """Make `detectron2.projects.panoptic_deeplab.*` importable where panopticapi is missing.
+
+    That package's `__init__` imports a reader of data set files, which is not needed here and wants
+    panopticapi, which is not on the package index. Its other modules do without: the package is put
+    in place unexecuted.
+    """
+    name = "detectron2.projects.panoptic_deeplab"
+    if name in sys.modules or find_spec("panopticapi") is not None:
+        return
+    spec = find_spec(name)
+    if spec is None:
+        raise Unsupported(f"this build of Detectron2 lacks {name}; make install brings one that has it")
+    sys.modules[name] = module_from_spec(spec)

@@ -28,11 +28,17 @@ class LabelSpace:
     semantic: NDArray[np.int64]
 
     @classmethod
-    def of(cls, task: TaskSpec) -> LabelSpace:
-        """The numbering of a task."""
+    def of(cls, task: TaskSpec, *, things_apart: bool = False) -> LabelSpace:
+        """The numbering of a task.
+
+        Args:
+            task: Gives the classes.
+            things_apart: Whether a panoptic network's semantic head tells things apart too.
+        """
         things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
         stuff = [i for i, spec in enumerate(task.classes) if not spec.is_thing]
-        semantic = [-1, *stuff] if task.kind == "panoptic" else range(len(task.classes))
+        merged = task.kind == "panoptic" and not things_apart
+        semantic = [-1, *stuff] if merged else range(len(task.classes))
         return cls(things, np.array(semantic, dtype=np.int64))
 
     def thing_numbers(self, class_ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from adapters._torch.options import Options
 from bench.records import TaskKind
@@ -15,6 +15,7 @@ ARCHITECTURES: dict[str, TaskKind] = {
     "deeplabv3plus": "semantic",
     "mask_rcnn": "instance",
     "panoptic_fpn": "panoptic",
+    "panoptic_deeplab": "panoptic",
 }
 """Architecture -> the form of its native prediction."""
 
@@ -33,7 +34,7 @@ class Detectron2Options(Options):
         stride: `fcn`: of the finest score map: 32, 16 or 8 as in FCN-32s, -16s and -8s.
         fpn_channels: Of the feature pyramid.
         head_channels: Of the convolutions of the semantic head.
-        aspp_channels, aspp_dilations: `deeplabv3plus`.
+        aspp_channels, aspp_dilations: `deeplabv3plus` and `panoptic_deeplab`.
         anchor_sizes: Side of the anchors on each pyramid level, pixels of the network's input.
         anchor_ratios: Height over width of the anchors.
         rpn_batch, roi_batch: Sampled anchors and proposals per training image.
@@ -43,12 +44,19 @@ class Detectron2Options(Options):
         detections: Largest number of instances per image.
         combine_overlap, combine_stuff_area, combine_score: `panoptic_fpn`: an instance that lies by
             more than this share on surer ones is dropped; stuff of fewer pixels of the original
-            image is; an instance below this score is. They decide the PQ: they stand in every record.
+            image is; an instance below this score is. They decide the PQ: they stand in every
+            record. `panoptic_deeplab` has the second alone.
+        center_sigma: `panoptic_deeplab`: standard deviation of the bump that stands for a centre in
+            training, pixels of the training image.
+        center_score, center_nms, centers: `panoptic_deeplab`: lowest score of a centre, side of the
+            window in which it is the highest (odd, pixels of the original image), largest number.
+        small_area, small_weight: `panoptic_deeplab`: instances of fewer pixels weigh so much more
+            in the semantic loss.
         short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`.
         clip_gradients: Largest norm of all gradients together; None does not clip.
     """
 
-    architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn"]
+    architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn", "panoptic_deeplab"]
     config: str | None = None
     overrides: dict[str, JsonValue] = {}
     backbone_depth: Literal[18, 34, 50, 101] = 18
@@ -71,6 +79,12 @@ class Detectron2Options(Options):
     combine_overlap: float = Field(default=0.5, ge=0, le=1)
     combine_stuff_area: int = Field(default=64, ge=0)
     combine_score: float = Field(default=0.3, ge=0, le=1)
+    center_sigma: int = Field(default=3, ge=1)
+    center_score: float = Field(default=0.1, ge=0, le=1)
+    center_nms: int = Field(default=7, ge=1)
+    centers: int = Field(default=200, ge=1)
+    small_area: int = Field(default=256, ge=0)
+    small_weight: int = Field(default=3, ge=1)
     short_edge: int | None = Field(default=None, ge=1)
     max_size: int = Field(default=1333, ge=1)
     clip_gradients: float | None = Field(default=5.0, gt=0)
@@ -80,6 +94,13 @@ class Detectron2Options(Options):
         if self.short_edge is not None and self.short_edge > self.max_size:
             raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
         return self
+
+    @field_validator("center_nms")
+    @classmethod
+    def _window_has_a_middle(cls, side: int) -> int:
+        if side % 2 == 0:
+            raise ValueError("must be odd, such as 7")
+        return side
 
     @property
     def task(self) -> TaskKind:

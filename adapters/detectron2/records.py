@@ -13,16 +13,18 @@ from detectron2.structures import Instances as TrueInstances
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters._torch.augment import epoch_flips, epoch_order
 from adapters._torch.images import resize_image, resize_labels
+from adapters._torch.order import ImageOrder
 from adapters.detectron2.labels import LabelSpace
+from adapters.detectron2.panoptic_deeplab import CentreTargets, mirrored_targets
 from bench.adapter import Split
 from bench.predictions import Instances, Panoptic, RgbImage
 from bench.records import Size, TaskKind
 
 Record = dict[str, Any]
 """`image` uint8 (3, H, W) in the network's channel order; `sem_seg` int64 (H, W), 255 = void, and
-`instances` with boxes, classes and masks, where the network is trained on them."""
+`instances` with boxes, classes and masks, where the network is trained on them; for Panoptic-DeepLab
+what `CentreTargets` makes."""
 
 
 class TrainingRecords:
@@ -31,8 +33,17 @@ class TrainingRecords:
     Crowds are left out of the instances, as in Detectron2's own mapper: they outline no object.
     """
 
-    def __init__(self, split: Split, kind: TaskKind, labels: LabelSpace, *, size: Size | None, bgr: bool) -> None:
-        self._kind, self._labels, self._size, self._bgr = kind, labels, size, bgr
+    def __init__(
+        self,
+        split: Split,
+        kind: TaskKind,
+        labels: LabelSpace,
+        *,
+        size: Size | None,
+        bgr: bool,
+        centres: CentreTargets | None = None,
+    ) -> None:
+        self._kind, self._labels, self._size, self._bgr, self._centres = kind, labels, size, bgr, centres
         self._records = [self._record(split, index) for index in range(len(split))]
 
     def __len__(self) -> int:
@@ -43,6 +54,10 @@ class TrainingRecords:
 
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}
+        if self._centres is not None:
+            truth = split.truth(index)
+            assert isinstance(truth, Panoptic)
+            return {**record, **self._centres(truth, self._size)}
         if self._kind != "instance":
             numbers = self._labels.semantic_numbers(split.semantic(index))
             record["sem_seg"] = torch.from_numpy(resize_labels(numbers, self._size).astype(np.int64))
@@ -87,16 +102,10 @@ def _box(mask: NDArray[np.bool_]) -> list[float]:
 
 
 class TrainingBatches:
-    """Endless batches; the batch of a step is a pure function of the seed and the step.
+    """Endless batches in the harness's order, from a step on."""
 
-    As `adapters._torch.data.TrainingBatches`: an epoch is a seeded permutation cut into whole
-    batches, and what is left over waits for the next.
-    """
-
-    def __init__(self, records: TrainingRecords, *, batch_size: int, seed: int, flip: bool) -> None:
-        self._records, self._seed, self._flip = records, seed, flip
-        self.batch_size = min(batch_size, len(records))
-        self.steps_per_epoch = len(records) // self.batch_size
+    def __init__(self, records: TrainingRecords, order: ImageOrder) -> None:
+        self._records, self.order = records, order
         self.first_step = 0
 
     def __iter__(self) -> Iterator[list[Record]]:
@@ -107,16 +116,15 @@ class TrainingBatches:
 
     def batch(self, step: int) -> list[Record]:
         """Records of a step, counted from 0."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        count = len(self._records)
-        order = epoch_order(seed=self._seed, epoch=epoch, count=count)
-        flips = epoch_flips(seed=self._seed, epoch=epoch, count=count)
-        chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
-        return [mirrored(self._records[i]) if self._flip and flips[i] else self._records[i] for i in chosen]
+        chosen = self.order.batch(step)
+        pairs = zip(chosen.images, chosen.mirrored, strict=True)
+        return [mirrored(self._records[i]) if flip else self._records[i] for i, flip in pairs]
 
 
 def mirrored(record: Record) -> Record:
     """Return a record mirrored left-right."""
+    if "offset" in record:
+        return mirrored_targets(record)
     flipped: Record = {"image": record["image"].flip(-1)}
     if "sem_seg" in record:
         flipped["sem_seg"] = record["sem_seg"].flip(-1)

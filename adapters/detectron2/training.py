@@ -18,23 +18,25 @@ from torch import Tensor, nn
 
 from adapters._torch import device as devices
 from adapters._torch.clock import TrainingClock
+from adapters._torch.kept import CHECKPOINT, Kept
+from adapters._torch.recipes import identity, image_order, make_optimizer, not_offered, open_training
 from adapters._torch.validation import mean_iou
-from adapters._torch.weights import save_atomically, save_weights
+from adapters._torch.weights import save_atomically
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
+from adapters.detectron2.panoptic_deeplab import CentreTargets
 from adapters.detectron2.records import TrainingBatches, TrainingRecords
 from adapters.detectron2.stages import SemanticStages, normalised
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError
 from bench.predictions import SemanticMap
-from bench.records import IGNORE_LABEL, Recipe, Size, as_json_dict, digest
+from bench.records import IGNORE_LABEL, Recipe, Size, Target
 
 if TYPE_CHECKING:
     from adapters.detectron2.adapter import Detectron2Network
 
-CHECKPOINT = "checkpoint.pt"
-BEST = "best.pt"
-LAST = "last.pt"
+NOT_OFFERED = ("augmentation", "accumulate", "ema_decay", "devices")
+"""Fields of a recipe that its trainer, as it is used here, does not know."""
 
 NEVER = 10**9
 """Steps between the framework's own metrics: reading them waits for the device, and ours are reported."""
@@ -72,18 +74,16 @@ def fit(
         BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
             checkpoint of another training.
     """
-    device = devices.open_device(recipe.device)
-    devices.check_precision(device, recipe.precision)
-    devices.set_threads(recipe.threads)
-    devices.apply_settings(recipe.precision, cudnn_benchmark=True, deterministic=False)
-    if len(data.train) == 0:
-        raise BenchError("the training split has no images; choose another 'train' split of the data set")
-    out.mkdir(parents=True, exist_ok=True)
+    device = open_training(data, recipe, out)
     torch.manual_seed(recipe.seed)
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.module.to(device).to(memory_format=layout).train()
-    training = _Training(network, labels, data, recipe, out, progress, device)
-    training.run(options.clip_gradients)
+    centres = None
+    if options.architecture == "panoptic_deeplab":
+        small = {"small_area": options.small_area, "small_weight": options.small_weight}
+        centres = CentreTargets(labels, sigma=options.center_sigma, **small)
+    training = _Training(network, labels, centres, data, recipe, out, progress, device)
+    training.run(options.clip_gradients if recipe.clip_gradient_norm is None else recipe.clip_gradient_norm)
     return training.finish()
 
 
@@ -94,6 +94,7 @@ class _Training:
         self,
         network: Detectron2Network,
         labels: LabelSpace,
+        centres: CentreTargets | None,
         data: TrainingData,
         recipe: Recipe,
         out: Path,
@@ -101,28 +102,25 @@ class _Training:
         device: torch.device,
     ) -> None:
         self.network, self.recipe, self.device = network, recipe, device
-        self._data, self._labels, self._out = data, labels, out
+        self._labels, self._out = labels, out
+        self._identity = identity(network, data, recipe)
         bgr = getattr(network.module, "input_format", "BGR") != "RGB"
         read = {"size": recipe.image_size, "bgr": bgr}
-        self.batches = TrainingBatches(
-            TrainingRecords(data.train, data.task.kind, labels, **read),
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            flip=recipe.flip,
-        )
+        self.order = image_order(data, recipe)
+        train = TrainingRecords(data.train, data.task.kind, labels, **read, centres=centres)
+        self.batches = TrainingBatches(train, self.order)
         semantic = data.task.kind == "semantic"
         self._val = TrainingRecords(data.val, "semantic", labels, **read) if semantic else None
-        self.clock = TrainingClock(recipe, progress, self.batches.steps_per_epoch, device)
-        self.optimizer = _optimizer(network.module, recipe)
-        self._best: dict[str, Any] | None = None
-        self._validated: dict[str, float] = {}
+        self.clock = TrainingClock(recipe, progress, self.order.steps_per_epoch, device, images_of=self.order.of_step)
+        self.optimizer = make_optimizer(recipe, [p for p in network.module.parameters() if p.requires_grad])
+        self._kept = Kept(("val_mean_iou",), recipe.early_stopping)
 
     def run(self, clip_gradients: float | None) -> None:
         """Train until the budget is spent."""
         if (self._out / CHECKPOINT).is_file():
             self._read_checkpoint(self._out / CHECKPOINT)
         self.clock.start()
-        if self.clock.spent:
+        if self.clock.spent or self._kept.exhausted:
             return
         trained = _Trained(self.network.module, self.device, self.recipe)
         if self.recipe.precision == "fp16":
@@ -137,10 +135,12 @@ class _Training:
     def after_step(self, loss: Tensor, rate: float) -> None:
         """Count a step; validate, save and stop where it is time to."""
         clock = self.clock
-        clock.step_done(loss, self.batches.batch_size, rate)
+        clock.step_done(loss, self.order.batch_size, rate)
         if self._val is not None and len(self._val) and clock.validation_is_due:
             with clock.stopped():
                 self._validate(self._val)
+            if self._kept.exhausted:
+                clock.stop()
         if clock.checkpoint_is_due:
             with clock.stopped():
                 self._save_checkpoint()
@@ -149,22 +149,11 @@ class _Training:
 
     def finish(self) -> TrainingResult:
         """Write the weight files and say what the training came to."""
-        save_weights(self.network, self.network.module.state_dict(), self._out / LAST)
-        reported = {f"last_{name}": value for name, value in self._validated.items()}
-        if self._best is not None:
-            save_weights(self.network, self._best["weights"], self._out / BEST)
-            reported |= {**self._best["values"], "best_step": float(self._best["step"])}
-        return TrainingResult(
-            weights=self._out / (LAST if self._best is None else BEST),
-            steps=self.clock.step,
-            images=self.clock.images,
-            train_s=self.clock.train_s,
-            not_honoured=self._not_honoured(),
-            self_reported=reported,
-        )
+        weights = self.network.module.state_dict()
+        return self._kept.finish(self.network, weights, self._out, self.clock, not_honoured=self._not_honoured())
 
     def _not_honoured(self) -> dict[str, str]:
-        unlike = {}
+        unlike = not_offered(self.recipe, NOT_OFFERED, "Detectron2's trainer")
         if self.recipe.loss != "cross_entropy":
             unlike["loss"] = "Detectron2's heads bring their own losses; semantic ones use cross-entropy"
         if self._val is None and self.recipe.validate_every is not None:
@@ -177,18 +166,14 @@ class _Training:
 
     def _validate(self, val: TrainingRecords) -> None:
         values = {"val_mean_iou": score} if (score := self._mean_iou(val)) is not None else {}
-        self._validated = values
+        self._kept.take(self.clock.step, values, self.network.module.state_dict())
         self.clock.validated(values)
-        if score is not None and (self._best is None or score > self._best["values"]["val_mean_iou"]):
-            state = self.network.module.state_dict()
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-            self._best = {"step": self.clock.step, "values": values, "weights": weights}
 
     @torch.inference_mode()
     def _mean_iou(self, val: TrainingRecords) -> float | None:
         """Mean IoU over classes with union > 0 at the training size."""
         module, classes = self.network.module.eval(), len(self._labels.semantic)
-        stages = SemanticStages(module, self._labels)
+        stages = SemanticStages(module, self._labels, Target())
         counts = np.zeros(classes**2, dtype=np.int64)
         for record in (val[i] for i in range(len(val))):
             images = normalised(module, [record["image"].to(self.device)])
@@ -206,33 +191,26 @@ class _Training:
 
     def _save_checkpoint(self) -> None:
         content = {
-            "identity": self._identity(),
+            "identity": self._identity,
             "weights": self.network.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "clock": [self.clock.step, self.clock.images, self.clock.train_s],
             "random": torch.get_rng_state(),
-            "best": self._best,
-            "validated": self._validated,
+            "kept": self._kept.state(),
         }
         save_atomically(content, self._out / CHECKPOINT)
         self.clock.saved()
 
     def _read_checkpoint(self, path: Path) -> None:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["identity"] != self._identity():
+        if content["identity"] != self._identity:
             raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
         self.network.module.load_state_dict(content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.clock.step, self.clock.images, self.clock.train_s = content["clock"]
         self.batches.first_step = self.clock.step
-        self._best, self._validated = content["best"], content["validated"]
+        self._kept.take_up(content["kept"])
         torch.set_rng_state(content["random"])
-
-    def _identity(self) -> str:
-        """What a training must share with a checkpoint to go on from it."""
-        network, data = self.network, self._data
-        sizes: list[Any] = [len(data.train), len(data.val)]
-        return digest([network.architecture, list(network.class_names), as_json_dict(self.recipe), sizes])
 
 
 class _Hook(HookBase):
@@ -288,13 +266,3 @@ class _SimpleTrainer(_Clips, SimpleTrainer):
 
 class _AMPTrainer(_Clips, AMPTrainer):
     pass
-
-
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    weights = [p for p in module.parameters() if p.requires_grad]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)

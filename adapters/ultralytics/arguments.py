@@ -8,8 +8,12 @@ from typing import Any
 
 import torch
 
+from adapters._torch.recipes import not_offered
 from adapters.ultralytics.network import STRIDE, InstanceOptions, NetworkOptions
 from bench.records import Recipe, Size
+
+NOT_OFFERED = ("augmentation", "accumulate", "devices")
+"""Fields of a recipe that its trainers, as they are used here, do not know."""
 
 MIN_SIDE = 2 * STRIDE
 """Below it the coarsest feature map has one cell, and a batch of one nothing to normalise over."""
@@ -76,7 +80,11 @@ def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: I
     """
     of_instances = isinstance(options, InstanceOptions)
     losses = "boxes, classes and masks" if of_instances else "cross-entropy with Dice, and an auxiliary head's"
-    unlike = {"loss": f"the framework's own: {losses}"}
+    unlike = {"loss": f"the framework's own: {losses}", **not_offered(recipe, NOT_OFFERED, "Ultralytics' trainer")}
+    if recipe.ema_decay is not None:
+        unlike["ema_decay"] = "the framework's own moving average is always on, with a decay of 0.9999"
+    if recipe.clip_gradient_norm is not None:
+        unlike["clip_gradient_norm"] = "the framework always clips at 10"
     if recipe.image_size != (side, side) or any(size.height != size.width for size in sizes):
         unlike["image_size"] = f"images are letterboxed to {side} x {side}, a square in multiples of {STRIDE}"
     if recipe.weight_decay:

@@ -27,9 +27,11 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
 from adapters._torch import device as devices
-from adapters._torch.augment import epoch_order
 from adapters._torch.clock import TrainingClock
-from adapters._torch.weights import save_atomically, save_weights
+from adapters._torch.kept import CHECKPOINT, Kept
+from adapters._torch.order import ImageOrder
+from adapters._torch.recipes import image_order, open_training
+from adapters._torch.weights import save_atomically
 from adapters.ultralytics import environment
 from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_arguments, training_side
 from adapters.ultralytics.export import export
@@ -37,10 +39,6 @@ from adapters.ultralytics.network import InstanceOptions, YoloNetwork
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError
 from bench.records import Recipe, as_json_dict, digest
-
-CHECKPOINT = "checkpoint.pt"
-BEST = "best.pt"
-LAST = "last.pt"
 
 FRAMEWORK_FOLDER = "ultralytics"
 """Below `out`: the arguments that the trainer ran with."""
@@ -81,14 +79,8 @@ def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, pro
         BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
             checkpoint of another training.
     """
-    device = devices.open_device(recipe.device)
-    devices.check_precision(device, recipe.precision)
-    devices.set_threads(recipe.threads)
-    if len(data.train) == 0:
-        raise BenchError("the training split has no images; choose another 'train' split of the data set")
-    out.mkdir(parents=True, exist_ok=True)
     with environment.contained():
-        devices.apply_settings(recipe.precision, cudnn_benchmark=True, deterministic=False)
+        device = open_training(data, recipe, out)
         training = _Training(network, data, recipe, out, progress, device)
         training.run()
         return training.finish()
@@ -110,10 +102,12 @@ class _Training:
         for layer in network.module.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = network.options.bn_momentum
-        self._order = EpochOrder(len(data.train), min(recipe.batch_size, len(data.train)), recipe.seed)
-        self._clock = TrainingClock(recipe, progress, self._order.steps_per_epoch, device)
-        self._validated: dict[str, float] = {}
-        self._best: dict[str, Any] | None = None
+        self._order = image_order(data, recipe)
+        self._sampler = EpochOrder(self._order)
+        self._clock = TrainingClock(
+            recipe, progress, self._order.steps_per_epoch, device, images_of=self._order.of_step
+        )
+        self._kept = Kept(DECISIVE, recipe.early_stopping)
         self._rate = 0.0
 
     # ------------------------------------------------------------------ the whole training
@@ -133,22 +127,15 @@ class _Training:
 
     def finish(self) -> TrainingResult:
         """Write the weight files, remove the exported data, and say what the training came to."""
-        save_weights(self._network, self._averaged, self._out / LAST)
-        reported = {f"last_{name}": value for name, value in self._validated.items()}
-        if self._best is not None:
-            save_weights(self._network, self._best["weights"], self._out / BEST)
-            reported |= {**self._best["values"], "best_step": float(self._best["step"])}
-        if self._data.task.kind == "instance":
-            reported |= self._exported.counts.as_values()
         shutil.rmtree(self._exported.yaml.parent)
         (self._out / FRAMEWORK_FOLDER / "results.csv").unlink(missing_ok=True)  # its figures without a validation
-        return TrainingResult(
-            weights=self._out / (LAST if self._best is None else BEST),
-            steps=self._clock.step,
-            images=self._clock.images,
-            train_s=self._clock.train_s,
+        return self._kept.finish(
+            self._network,
+            self._averaged,
+            self._out,
+            self._clock,
             not_honoured=not_honoured(self._network.options, self._recipe, side=self._side, sizes=self._exported.sizes),
-            self_reported=reported,
+            more=self._exported.counts.as_values() if self._data.task.kind == "instance" else None,
         )
 
     # ------------------------------------------------------------------ the framework's trainer
@@ -180,7 +167,7 @@ class _Training:
         trainer.train_loader = DataLoader(
             dataset,
             batch_size=self._order.batch_size,
-            sampler=self._order,
+            sampler=self._sampler,
             drop_last=True,
             collate_fn=dataset.collate_fn,  # type: ignore[attr-defined]
             pin_memory=self._device.type == "cuda",
@@ -199,12 +186,12 @@ class _Training:
         """Start the clock; end at once where the checkpoint's budget is spent."""
         self._clock.start()
         self._averaged = trainer.ema.ema.state_dict()
-        if self._clock.spent:
+        if self._clock.spent or self._kept.exhausted:
             raise BudgetSpentError
 
     def on_train_epoch_start(self, trainer: Any) -> None:
         """Choose the images of the epoch; have lack of memory raised instead of the batch halved."""
-        self._order.step = self._clock.step
+        self._sampler.step = self._clock.step
         trainer._oom_retries = NEVER
         self._seed_flips()
 
@@ -221,6 +208,8 @@ class _Training:
         if len(self._data.val) and clock.validation_is_due:
             with clock.stopped():
                 self._validate(trainer)
+            if self._kept.exhausted:
+                clock.stop()
         if clock.checkpoint_is_due:
             with clock.stopped():
                 self._save_checkpoint(trainer)
@@ -255,12 +244,8 @@ class _Training:
         found = trainer.validator(trainer)
         values = {name: found[theirs] for theirs, name in REPORTED.items() if theirs in found}
         losses = [value for name, value in found.items() if name.startswith("val/")]
-        self._validated = values
         self._clock.validated({"val_loss": sum(losses), **{f"val_{name}": value for name, value in values.items()}})
-        score = next(values[name] for name in DECISIVE if name in values)
-        if self._best is None or score >= self._best["score"]:  # of equals the one that was trained longer
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in self._averaged.items()}
-            self._best = {"step": self._clock.step, "score": score, "values": values, "weights": weights}
+        self._kept.take(self._clock.step, values, self._averaged)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -275,8 +260,7 @@ class _Training:
             "scaler": trainer.scaler.state_dict(),
             "clock": [clock.step, clock.images, clock.train_s],
             "random": torch.get_rng_state(),
-            "best": self._best,
-            "validated": self._validated,
+            "kept": self._kept.state(),
         }
         save_atomically(content, self._out / CHECKPOINT)
         clock.saved()
@@ -289,7 +273,7 @@ class _Training:
         if content["identity"] != self._identity():
             raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
         self._clock.step, self._clock.images, self._clock.train_s = content["clock"]
-        self._best, self._validated = content["best"], content["validated"]
+        self._kept.take_up(content["kept"])
         return content
 
     def _take_up(self, trainer: Any, content: dict[str, Any]) -> None:
@@ -315,20 +299,17 @@ class EpochOrder(Sampler[int]):
     """Indices of an epoch in the order that all torch adapters share, cut into whole batches.
 
     Attributes:
-        batch_size, steps_per_epoch: Of the training.
         step: Where the next iteration starts; a resumed epoch starts within.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
-        self._count, self._seed = count, seed
-        self.batch_size = batch_size
-        self.steps_per_epoch = count // batch_size
+    def __init__(self, order: ImageOrder) -> None:
+        self._order = order
         self.step = 0
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self.batch_size
+        return self._order.steps_per_epoch * self._order.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        epoch, within = divmod(self.step, self.steps_per_epoch)
-        order = epoch_order(seed=self._seed, epoch=epoch, count=self._count)
-        return iter(order[within * self.batch_size : len(self)].tolist())
+        every = self._order.steps_per_epoch
+        ends = (self.step // every + 1) * every
+        return (image for step in range(self.step, ends) for image in self._order.batch(step).images)

@@ -30,6 +30,7 @@ from bench.predictions import LabelMap, Prediction, PromptedMasks, RgbImage, sav
 from bench.prompts import PromptedImage, prompts_of
 from bench.records import Job, JobFacts, PromptKind
 from bench.run.environment_variables import in_effect
+from bench.run.worker import is_further_process
 from bench.store import layout
 from bench.store.files import write_atomically
 
@@ -203,7 +204,8 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     adapter, load_s = _built(job, folder)
     out = folder / layout.WEIGHTS
     out.mkdir(exist_ok=True)
-    with (folder / layout.TRAINING_LOG).open("a", encoding="utf-8") as file:
+    log_path = Path(os.devnull) if is_further_process() else folder / layout.TRAINING_LOG
+    with log_path.open("a", encoding="utf-8") as file:
         log = TrainingLog(file)
         result = adapter.train(data, job.recipe, out, log)
         log.flush()

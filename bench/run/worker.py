@@ -38,7 +38,11 @@ class WrongTree(Exception):
 
 
 def main() -> int:
-    """Do the job in the folder named on the command line; 0 whenever an outcome was written."""
+    """Do the job in the folder named on the command line; 0 whenever an outcome was written.
+
+    A distributed training starts this command again for each further process, with `LOCAL_RANK`
+    above 0 as the field's launchers set it: these work along and leave no outcome.
+    """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     _die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -50,8 +54,15 @@ def main() -> int:
         ending = _attempt(_load_work(), folder)
     except (WrongTree, ImportError) as error:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
+    if is_further_process():
+        return int(ending["status"] != "ok")
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
+
+
+def is_further_process() -> bool:
+    """Whether another worker started this one to train along."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def check_tree(job: dict[str, Any]) -> None:

@@ -45,6 +45,7 @@ REPRESENTATIVES = {
     "detectron2/semantic_fpn": {"fpn_channels": 16, "head_channels": 16},
     "detectron2/mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
     "detectron2/panoptic_fpn": {"fpn_channels": 16, "head_channels": 16, "box_head_channels": 32},
+    "detectron2/panoptic_deeplab": {"aspp_channels": 16, "head_channels": 16},
     "ultralytics/yolo11n_seg": {},
     "ultralytics/yolo26n_sem": {},
 }
@@ -57,6 +58,7 @@ RECIPES = {
     "detectron2/semantic_fpn": (24, 0.003),
     "detectron2/mask_rcnn": (24, 0.003),
     "detectron2/panoptic_fpn": (24, 0.003),
+    "detectron2/panoptic_deeplab": (120, 0.005),
     "ultralytics/yolo11n_seg": (24, 0.003),
     "ultralytics/yolo26n_sem": (60, 0.01),
 }

@@ -43,7 +43,15 @@ def test_a_head_has_as_many_channels_as_it_needs():
 
 def test_more_classes_than_a_label_map_holds_are_refused():
     task = THREE_CLASSES.model_copy(update={"classes": THREE_CLASSES.classes * 90})
-    with pytest.raises(Unsupported, match="1 to 255 classes; the task has 270"):
+    with pytest.raises(Unsupported, match="2 to 255 classes; the task has 270"):
+        head_of("softmax", None, task)
+
+
+def test_a_label_space_of_one_class_is_refused_with_what_is_missing():
+    task = THREE_CLASSES.model_copy(update={"classes": THREE_CLASSES.classes[:1]})
+    with pytest.raises(
+        Unsupported, match=r"one class, ground, so that every pixel is of it; give the data set a second"
+    ):
         head_of("softmax", None, task)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
-from adapters._torch.training import fit
+from adapters._torch.semantic_training import fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.errors import BenchError, Unsupported
@@ -252,7 +252,7 @@ def test_a_training_that_diverges_says_so(tmp_path):
     network = fresh_network()
     with torch.no_grad():
         network.module.classify.weight.fill_(float("nan"))
-    with pytest.raises(BenchError, match=r"training diverged: the loss is nan by step 1\. Lower 'learning_rate'"):
+    with pytest.raises(BenchError, match=r"diverged: the loss is nan in step 1, on the images .*Lower 'learning_rate'"):
         fit(network, rectangles(), short_recipe(), tmp_path, Recorder())
 
 

@@ -14,6 +14,7 @@ NARROW = {
     "semantic_fpn": {"fpn_channels": 16, "head_channels": 16, "norm": "BN"},
     "deeplabv3plus": {"aspp_channels": 8, "head_channels": 8},
     "mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 8},
+    "panoptic_deeplab": {"aspp_channels": 8, "head_channels": 8},
     "panoptic_fpn": {"fpn_channels": 16, "head_channels": 16, "box_head_channels": 32, "mask_head_channels": 8},
 }
 

@@ -135,6 +135,32 @@ def test_what_a_training_cannot_honour_is_named(architecture, loss, every, named
     assert all(result.not_honoured.values())
 
 
+def test_what_its_trainer_does_not_offer_is_named(tmp_path):
+    asked = {"accumulate": 2, "ema_decay": 0.9, "augmentation": {"rotate_deg": 5.0}, "early_stopping": 9}
+    one_step = recipe(budget={"steps": 1}, validate_every=None, **asked)
+    result = built("semantic_fpn").train(data_for("semantic_fpn"), one_step, tmp_path, Recorder())
+    assert set(result.not_honoured) == {"accumulate", "ema_decay", "augmentation"}
+
+
+def test_a_recipe_may_clip_more_than_the_card_does(tmp_path):
+    start = built("semantic_fpn")._fresh_network(0).module.state_dict()
+    plain = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "warmup_fraction": 0.0}
+    one_step = recipe(budget={"steps": 1}, learning_rate=1.0, clip_gradient_norm=1e-4, seed=0, **plain)
+    result = built("semantic_fpn").train(data_for("semantic_fpn"), one_step, tmp_path, Recorder())
+    ends = torch.load(result.weights, weights_only=True)["state_dict"]
+    learnt = [name for name in start if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    moved = torch.cat([(ends[name] - start[name]).flatten() for name in learnt])
+    assert moved.norm().item() == pytest.approx(1e-4, rel=2e-2)
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path):
+    recorder = Recorder()
+    idle = recipe(budget={"epochs": 20}, learning_rate=1e-12, early_stopping=2, validate_every=1)
+    result = built("semantic_fpn").train(data_for("semantic_fpn"), idle, tmp_path, recorder)
+    assert len(recorder.validations) < 8
+    assert result.steps == recorder.validations[-1]["step"] == recorder.steps[-1]["step"]
+
+
 def test_a_label_map_network_learns_the_scenes_and_reports_what_it_scores(tmp_path):
     data = rectangles(16, 4)
     long = recipe(budget={"steps": 60}, learning_rate=0.003, checkpoint_every_s=60)

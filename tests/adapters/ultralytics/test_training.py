@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from adapters._torch.order import ImageOrder
 from adapters.ultralytics.arguments import training_side
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
@@ -158,8 +159,16 @@ def test_training_images_are_squares_in_multiples_of_32_that_hold_the_size_asked
     assert training_side(Recipe(budget=Budget(steps=1), image_size=image_size), sizes) == side
 
 
+def test_what_the_trainer_does_otherwise_or_not_at_all_is_named(tmp_path):
+    asked = {"accumulate": 2, "ema_decay": 0.9, "augmentation": {"rotate_deg": 5.0}, "clip_gradient_norm": 1.0}
+    plan = recipe(1, validate_every=None, early_stopping=9, class_balanced=True, **asked)
+    result = built("semantic").train(scenes("semantic"), plan, tmp_path, Recorder())
+    assert set(asked) <= set(result.not_honoured)
+    assert not {"early_stopping", "class_balanced"} & set(result.not_honoured)
+
+
 def test_an_epoch_shows_every_image_once_but_for_what_fills_no_batch():
-    order = EpochOrder(10, 4, seed=3)
+    order = EpochOrder(ImageOrder(10, batch_size=4, seed=3, flip=False))
     first = list(order)
     assert len(set(first)) == len(first) == 8
     order.step = 1

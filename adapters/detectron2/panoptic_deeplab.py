@@ -1,0 +1,173 @@
+"""Panoptic-DeepLab: centres of things and, for every pixel, the way to its centre, beside a label map.
+
+Network, losses, targets and grouping are Detectron2's (`detectron2.projects.panoptic_deeplab`).
+Ours are the first weights of the predictors, see `adapters.detectron2.deeplab`, and the scale of the
+offsets: upstream resizes their map to the original size but leaves its values in pixels of the
+network's input, which is right only where both sizes are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from detectron2.modeling.postprocessing import sem_seg_postprocess
+from detectron2.structures import ImageList
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adapters._torch.images import resize_labels
+from adapters.detectron2.deeplab import PREDICTOR_STD
+from adapters.detectron2.framework import open_panoptic_deeplab
+from adapters.detectron2.labels import LabelSpace
+from bench.predictions import Panoptic, Prediction, Segment
+from bench.records import IGNORE_LABEL, Size
+
+open_panoptic_deeplab()
+
+from detectron2.projects.panoptic_deeplab.config import add_panoptic_deeplab_config  # noqa: E402
+from detectron2.projects.panoptic_deeplab.panoptic_seg import (  # noqa: E402
+    INS_EMBED_BRANCHES_REGISTRY,
+    PanopticDeepLab,
+    PanopticDeepLabInsEmbedHead,
+    PanopticDeepLabSemSegHead,
+)
+from detectron2.projects.panoptic_deeplab.post_processing import get_panoptic_segmentation  # noqa: E402
+from detectron2.projects.panoptic_deeplab.target_generator import PanopticDeepLabTargetGenerator  # noqa: E402
+
+__all__ = ["CentreStages", "CentreTargets", "PanopticDeepLab", "add_panoptic_deeplab_config", "mirrored_targets"]
+
+LABEL_DIVISOR = 100_000
+"""The framework numbers segments class * divisor + instance; more than pixels' worth of instances fit."""
+
+TARGETS = ("sem_seg", "sem_seg_weights", "center", "center_weights", "offset", "offset_weights")
+
+
+class EagerSemanticHead(PanopticDeepLabSemSegHead):
+    """The framework's semantic head, whose scores begin larger."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        nn.init.normal_(self.predictor.weight, std=PREDICTOR_STD)
+
+
+class EagerInstanceHead(PanopticDeepLabInsEmbedHead):
+    """The framework's head of centres and offsets, whose maps begin larger."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for predictor in (self.center_predictor, self.offset_predictor):
+            nn.init.normal_(predictor.weight, std=PREDICTOR_STD)
+
+
+if "EagerSemanticHead" not in SEM_SEG_HEADS_REGISTRY:  # the process's, and refuses a second one
+    SEM_SEG_HEADS_REGISTRY.register(EagerSemanticHead)
+    INS_EMBED_BRANCHES_REGISTRY.register(EagerInstanceHead)
+
+
+class CentreTargets:
+    """What the network learns from a panoptic truth.
+
+    Args:
+        labels: Numbering of the semantic head, with a class of its own for every thing.
+        sigma: Standard deviation of the bump at a centre, pixels of the training image.
+        small_area, small_weight: Instances of fewer pixels weigh more in the semantic loss.
+    """
+
+    def __init__(self, labels: LabelSpace, *, sigma: int, small_area: int, small_weight: int) -> None:
+        self._generate = PanopticDeepLabTargetGenerator(
+            ignore_label=IGNORE_LABEL,
+            thing_ids=set(labels.things.tolist()),
+            sigma=sigma,
+            ignore_stuff_in_offset=True,
+            small_instance_area=small_area,
+            small_instance_weight=small_weight,
+        )
+
+    def __call__(self, truth: Panoptic, size: Size | None) -> dict[str, Tensor]:
+        """Return the targets (H, W), offsets (2, H, W), of a truth resized to `size` by nearest pixel."""
+        ids = _resized(truth.segment_ids, size)
+        rows = [{"id": s.id, "category_id": s.class_id, "iscrowd": s.crowd} for s in truth.segments]
+        found = self._generate(ids, rows)
+        return {name: found[name] for name in TARGETS}
+
+
+def _resized(segment_ids: Any, size: Size | None) -> Any:
+    """Ids may be large; what is resized is each id's place among those there are."""
+    values, places = np.unique(segment_ids, return_inverse=True)
+    if len(values) > IGNORE_LABEL:
+        raise ValueError(f"{len(values)} segments in one image; Panoptic-DeepLab's targets are made for up to 255")
+    return values[resize_labels(places.reshape(segment_ids.shape).astype(np.uint8), size)]
+
+
+def mirrored_targets(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a training record mirrored left-right: offsets to the left become offsets to the right."""
+    flipped = {name: tensor.flip(-1) for name, tensor in record.items()}
+    flipped["offset"] = flipped["offset"] * torch.tensor([1.0, -1.0]).view(2, 1, 1)
+    return flipped
+
+
+class CentreStages:
+    """A `PanopticDeepLab`; see `adapters.detectron2.stages.Stages`."""
+
+    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+        self._model, self._labels = model, labels
+
+    def infer(self, images: ImageList) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (B, K, h, w), centres (B, 1, h, w) and offsets (B, 2, h, w) at the size of the padded input."""
+        features = self._model.backbone(images.tensor)
+        logits = self._model.sem_seg_head(features)[0]
+        centres, offsets, _, _ = self._model.ins_embed_head(features)
+        return logits, centres, offsets
+
+    def predictions(
+        self, raw: tuple[Tensor, Tensor, Tensor], images: ImageList, sizes: Sequence[Size]
+    ) -> list[Prediction]:
+        """Bring all maps to the original size, then group the pixels of things around their centres."""
+        found: list[Prediction] = []
+        for logits, centres, offsets, content, size in zip(*raw, images.image_sizes, sizes, strict=True):
+            maps = [
+                sem_seg_postprocess(m.float(), content, size.height, size.width) for m in (logits, centres, offsets)
+            ]
+            scale = torch.tensor([size.height / content[0], size.width / content[1]], device=offsets.device)
+            maps[2] = maps[2] * scale.view(2, 1, 1)
+            found.append(self._panoptic(*maps))
+        return found
+
+    def _panoptic(self, logits: Tensor, centres: Tensor, offsets: Tensor) -> Panoptic:
+        model, (height, width) = self._model, logits.shape[-2:]
+        # The framework takes a side of one pixel for a dimension too many.
+        grow = (0, int(width == 1), 0, int(height == 1))
+        ids, _ = get_panoptic_segmentation(
+            F.pad(logits.argmax(dim=0, keepdim=True), grow),
+            F.pad(centres, grow, value=-1.0).clone(),  # it suppresses what is no maximum in place
+            F.pad(offsets, grow),
+            thing_ids=set(self._labels.things.tolist()),
+            label_divisor=LABEL_DIVISOR,
+            stuff_area=model.stuff_area,
+            void_label=-1,
+            threshold=model.threshold,
+            nms_kernel=model.nms_kernel,
+            top_k=min(model.top_k, centres.numel()),
+        )
+        probabilities = logits.softmax(dim=0)
+        values, places = torch.unique(ids[0, :height, :width], return_inverse=True)
+        first = 0 if int(values[0]) == -1 else 1  # void is segment 0
+        segments = [
+            self._segment(int(value), number, places == place, probabilities, centres)
+            for place, value in enumerate(values.tolist())
+            if (number := place + first) > 0
+        ]
+        return Panoptic((places + first).to(torch.int32).cpu().numpy(), tuple(segments))
+
+    def _segment(self, value: int, number: int, mask: Tensor, probabilities: Tensor, centres: Tensor) -> Segment:
+        """A segment with the framework's score of an instance: mean probability of its class times the centre."""
+        class_id = value // LABEL_DIVISOR
+        if class_id not in self._labels.things:
+            return Segment(id=number, class_id=class_id, score=None)
+        row, column = torch.nonzero(mask).float().mean(dim=0).long().tolist()
+        score = probabilities[class_id][mask].mean() * centres[0, row, column]
+        return Segment(id=number, class_id=class_id, score=float(score.clamp(0, 1)))
