@@ -75,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", parents=[common], help="list what a suite can name")
     listing.add_argument("what", choices=LISTINGS)
+    listing.add_argument(
+        "--as", dest="form", default="text", choices=("text", "markdown"), help="form of the table (default: text)"
+    )
 
     commands.add_parser("schema", parents=[common], help="print the JSON Schema of a suite, for editors")
     doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")

@@ -159,23 +159,31 @@ def score_command(options: Namespace) -> int:
 
 def list_command(options: Namespace) -> int:
     """`bench list`: names a suite can use, one line each."""
-    if options.what == "models":
-        cards = [(name, read_card(name)) for name in card_files()]
-        rows = [[name, card.task, card.description] for name, card in cards]
-        print(
-            tabulate(rows, headers=["model", "task", "description"], tablefmt="simple", maxcolwidths=[None, None, 90])
-        )
-    elif options.what == "metrics":
-        metrics = [load_metric(name) for name in metric_names()]
-        rows = [[m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics]
-        print(tabulate(rows, headers=["metric", "label", "tasks", "definition"], tablefmt="simple"))
-    elif options.what == "datasets":
-        print(tabulate([[name, _first_line(name)] for name in dataset_names()], headers=["data set", "description"]))
-    elif options.what == "adapters":
-        print(tabulate([[n, str(f)] for n, f in adapter_folders().items()], headers=["adapter", "folder"]))
+    headers, rows = _listing(options.what)
+    if options.form == "markdown":
+        cells = [[f"`{row[0]}`", *(cell.replace("|", "\\|") for cell in row[1:])] for row in rows]
+        print(tabulate(cells, headers=headers, tablefmt="github"))
     else:
-        print("\n".join(report_names()))
+        width = [90 if header in ("description", "definition") else None for header in headers]
+        print(tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=width))
     return 0
+
+
+def _listing(what: str) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of what a suite can name, names first."""
+    if what == "models":
+        cards = [(name, read_card(name)) for name in card_files()]
+        return ["model", "task", "description"], [[name, card.task, card.description] for name, card in cards]
+    if what == "metrics":
+        metrics = [load_metric(name) for name in metric_names()]
+        return ["metric", "label", "tasks", "definition"], [
+            [m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics
+        ]
+    if what == "datasets":
+        return ["data set", "description"], [[name, _first_line(name)] for name in dataset_names()]
+    if what == "adapters":
+        return ["adapter", "folder"], [[name, str(folder)] for name, folder in adapter_folders().items()]
+    return ["report"], [[name] for name in report_names()]
 
 
 def _first_line(dataset: str) -> str:

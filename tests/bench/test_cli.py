@@ -13,6 +13,7 @@ from bench import __version__
 from bench.cli import main
 from bench.plugins import harness_root
 from bench.store.runs import newest_run, read_run, runs
+from bench.suite.cards import card_files
 from tests.bench.suites import BRIEF, SHAPES, perfect, write_suite
 
 ROOT = harness_root()
@@ -119,6 +120,22 @@ def test_each_list_names_what_a_suite_can_use(capsys, what, named):
     code, out, err = bench(capsys, "list", what)
     assert (code, err) == (0, "")
     assert named in out.split()
+
+
+def test_models_can_be_listed_as_a_table_for_a_page(capsys):
+    code, out, _ = bench(capsys, "list", "models", "--as", "markdown")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["|", "model", "|", "task", "|", "description", "|"]
+    assert any(line.startswith("| `unet/transposed`") for line in lines)
+    assert len(lines) == 2 + len(card_files())
+
+
+def test_the_readme_has_the_table_of_all_models_but_the_fakes(capsys):
+    """Regenerate it with: bench list models --as markdown | grep -v '`fake/'"""
+    _, out, _ = bench(capsys, "list", "models", "--as", "markdown")
+    table = "\n".join(line for line in out.splitlines() if not line.startswith("| `fake/"))
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_models_of_further_adapters_are_listed(capsys, tmp_path, monkeypatch):
