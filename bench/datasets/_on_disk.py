@@ -34,16 +34,14 @@ class Entry:
     Attributes:
         image_id: Unique over all splits, without path separators.
         image: Its file.
-        truths: Files that hold its truth; the format knows which is which.
+        truths: Files that hold its truth, a shared annotation file too; the format knows which is which.
         key: What the format calls it in an annotation file.
-        origin: Hash of what an annotation file, shared by many images, says of this one.
     """
 
     image_id: str
     image: Path
     truths: tuple[Path, ...] = ()
     key: str = ""
-    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ class OnDisk:
     def fingerprint(self, split: str) -> str:
         """Hash of ids and content of all files of the split and of the options that decide the truths."""
         rows: list[JsonValue] = [
-            [entry.image_id, entry.origin, *(content_hash(path) for path in (entry.image, *entry.truths))]
+            [entry.image_id, *(content_hash(path) for path in (entry.image, *entry.truths))]
             for entry in self._split(split).values()
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]

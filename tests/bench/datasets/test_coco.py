@@ -1,0 +1,238 @@
+"""COCO as exported reads back as the truth, and as pycocotools reads it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from bench.datasets._rasters import polygon_mask
+from bench.datasets.coco import Options, open_dataset
+from bench.errors import DatasetError
+from bench.exports._outlines import one_line, outlines
+from bench.exports.coco import export
+from bench.records import Size
+from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
+
+
+@pytest.fixture(scope="module")
+def source():
+    return scenes()
+
+
+@pytest.fixture(scope="module")
+def exported(source, tmp_path_factory):
+    return export(source, tmp_path_factory.mktemp("coco") / "coco")
+
+
+def opened(root, **options):
+    return open_dataset(Options(root=str(root), **options))
+
+
+def rewritten(exported, tmp_path, change, name="instances_val2017.json"):
+    """A copy of the export in which one annotation file was changed."""
+    copy = shutil.copytree(exported.folder, tmp_path / "copy")
+    file = copy / "annotations" / name
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+    return copy
+
+
+# ------------------------------------------------------------------ round trip
+
+
+def test_panoptic_files_read_back_as_all_three_truths(source, exported):
+    loaded = reopened(exported)
+    assert loaded.classes == source.classes
+    for image_id in all_ids(source):
+        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(truth)
+        assert segments(read.panoptic) == segments(truth.panoptic)
+        assert objects(read.instances) == objects(truth.instances)
+        assert np.array_equal(read.panoptic.segment_ids, truth.panoptic.segment_ids)
+
+
+def test_instance_files_read_back_as_the_same_objects_and_crowds(source, exported):
+    loaded = opened(exported.folder)
+    assert loaded.tasks == ("instance",)
+    assert [c.name for c in loaded.classes] == [c.name for c in source.classes if c.is_thing]
+    things = [None, None, None, *range(7)]
+    for image_id in all_ids(source):
+        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert objects(read.instances) == objects(truth.instances, things)
+        assert labels(read) == labels(truth, [255, 255, 255, *range(7)])
+
+
+def test_pycocotools_reads_the_same_masks_from_the_export(exported):
+    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed (extra: dev)")
+    loaded = opened(exported.folder)
+    for split in loaded.splits():
+        api = coco.COCO(str(exported.folder / "annotations" / f"instances_{split}2017.json"))
+        names = [row["name"] for row in api.loadCats(api.getCatIds())]
+        assert names == [c.name for c in loaded.classes]
+        for image_id in loaded.ids(split):
+            rows = api.loadAnns(api.getAnnIds(imgIds=[int(image_id)]))
+            instances = loaded.target(image_id).instances
+            assert [row["category_id"] - 4 for row in rows] == instances.class_ids.tolist()
+            assert [bool(row["iscrowd"]) for row in rows] == instances.crowd.tolist()
+            for row, mask in zip(rows, instances.masks, strict=True):
+                assert np.array_equal(api.annToMask(row), mask)
+                assert row["area"] == mask.sum()
+
+
+def test_objects_are_polygons_and_crowds_and_objects_with_holes_are_run_lengths(exported):
+    document = json.loads((exported.folder / "annotations" / "instances_train2017.json").read_text())
+    forms = {(row["iscrowd"], type(row["segmentation"]).__name__) for row in document["annotations"]}
+    assert forms == {(0, "list"), (0, "dict"), (1, "dict")}
+    with_holes = {row["category_id"] for row in document["annotations"] if isinstance(row["segmentation"], dict)}
+    assert 7 in with_holes  # the ring
+
+
+# ------------------------------------------------------------------ outlines
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_outlines_of_any_mask_fill_to_the_mask(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random(tuple(rng.integers(1, 12, 2))) < rng.choice([0.1, 0.5, 0.9])
+    size, traced = Size(*mask.shape), outlines(mask)
+    # One line with all parts and holes, by the even-odd rule.
+    line = one_line(traced)
+    filled = polygon_mask([float(c) for corner in line for c in corner], size) if line else np.zeros(size, bool)
+    assert np.array_equal(filled, mask)
+    # Parts are 4-connected, holes are 8-connected areas that do not touch the border.
+    assert len(traced.parts) == cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] - 1
+    outside = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
+    assert len(traced.holes) == cv2.connectedComponents(outside, connectivity=8)[0] - 2
+
+
+# ------------------------------------------------------------------ options
+
+
+def test_a_subset_by_class_keeps_the_order_asked_for_and_images_with_one_of_them(source, exported):
+    loaded = opened(exported.folder, classes=("ring", "disc"))
+    assert [c.name for c in loaded.classes] == ["ring", "disc"]
+    wanted = {3: 1, 6: 0}
+    expected = [
+        exported.ids[i] for i in source.ids("train") if set(wanted) & set(source.target(i).instances.class_ids.tolist())
+    ]
+    assert 0 < len(expected) < 20
+    assert list(loaded.ids("train")) == expected
+    back = {new: old for old, new in exported.ids.items()}
+    for image_id in expected:
+        kept = loaded.target(image_id).instances
+        truth = source.target(back[image_id]).instances
+        assert objects(kept) == {
+            k: n for k, n in objects(truth, [None] * 3 + [1, None, None, 0] + [None] * 3).items() if k[0] is not None
+        }
+
+
+def test_a_subset_of_panoptic_classes_makes_the_others_void(source, exported):
+    loaded = opened(exported.folder, truth="panoptic", classes=("water", "disc"))
+    for image_id in source.ids("train"):
+        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(truth, [255, 255, 0, 1, 255, 255, 255, 255, 255, 255])
+        assert set(np.unique(read.panoptic.segment_ids)) - {0} == {s.id for s in read.panoptic.segments}
+
+
+def test_a_count_takes_the_first_images_by_id(exported):
+    assert opened(exported.folder, images_per_split=3).ids("val") == ("000000000021", "000000000022", "000000000023")
+
+
+def test_a_background_makes_instances_a_semantic_data_set(source, exported):
+    loaded = opened(exported.folder, background="background")
+    assert loaded.tasks == ("semantic", "instance")
+    assert loaded.classes[-1].name == "background"
+    for image_id in source.ids("val"):
+        read = loaded.target(exported.ids[image_id])
+        covered = source.target(image_id).instances.masks.any(axis=0)
+        assert np.array_equal(read.semantic.labels == 7, ~covered)
+
+
+def test_other_projects_set_where_images_and_annotations_lie(exported, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(exported.folder / f"{split}2017", tmp_path / split)
+        shutil.copy(exported.folder / "annotations" / f"instances_{split}2017.json", tmp_path / split / "_a.coco.json")
+    loaded = opened(tmp_path, images="{split}", annotations="{split}/_a.coco.json")
+    assert loaded.splits() == ("train", "val")
+    assert len(loaded.ids("train")) == 20
+
+
+# ------------------------------------------------------------------ mistakes
+
+
+def test_missing_annotations_and_images_say_how_to_get_them(exported, tmp_path):
+    with pytest.raises(
+        DatasetError, match=r"^coco: nothing at .*instances_train2017\.json\. Expected: annotations .* Fetch"
+    ):
+        opened(tmp_path)
+    copy = shutil.copytree(exported.folder, tmp_path / "copy")
+    shutil.rmtree(copy / "val2017")
+    with pytest.raises(
+        DatasetError, match=r"val2017/000000000021\.jpg\. Expected: the 6 images that instances_val2017\.json"
+    ):
+        opened(copy).ids("val")
+
+
+def test_an_unknown_class_is_told_with_the_nearest_and_all_others(exported):
+    with pytest.raises(
+        DatasetError, match=r"^coco: no class named 'rimg'\. Did you mean 'ring'\? .* has: disc, square, "
+    ):
+        opened(exported.folder, classes=("rimg",))
+
+
+def test_a_category_outside_the_table_is_named(exported, tmp_path):
+    copy = rewritten(exported, tmp_path, lambda d: d["annotations"][0].update(category_id=99))
+    dataset = opened(copy)
+    with pytest.raises(DatasetError, match=r"instances_val2017\.json: category_id 99 is not among its categories"):
+        [dataset.target(i) for i in dataset.ids("val")]
+
+
+@pytest.mark.parametrize(
+    "wrong", [[[1, 2, 3, 4]], {"size": [48, 64], "counts": [7]}, {"size": [1, 1], "counts": [1]}, None]
+)
+def test_a_segmentation_that_cannot_be_drawn_is_named(exported, tmp_path, wrong):
+    copy = rewritten(exported, tmp_path, lambda d: d["annotations"][0].update(segmentation=wrong))
+    dataset = opened(copy)
+    with pytest.raises(
+        DatasetError, match=r"annotation 1 of image 0+21\.jpg cannot be drawn: .*\. Mend or remove it\."
+    ):
+        dataset.target("000000000021")
+
+
+def test_an_image_of_another_size_than_its_annotation_is_named(exported, tmp_path):
+    copy = rewritten(exported, tmp_path, lambda d: None)
+    cv2.imwrite(str(copy / "val2017" / "000000000021.jpg"), np.zeros((9, 8, 3), np.uint8))
+    with pytest.raises(
+        DatasetError, match=r"instances_val2017\.json: the mask has 48 × 64 pixels, its image .* has 9 × 8 "
+    ):
+        opened(copy).target("000000000021")
+
+
+def test_segments_in_only_one_of_png_and_json_are_named(exported, tmp_path):
+    name = "panoptic_val2017.json"
+    copy = rewritten(exported, tmp_path, lambda d: d["annotations"][0]["segments_info"].pop(), name)
+    with pytest.raises(
+        DatasetError, match=r"\.png: segments \d+ are in the PNG or in panoptic_val2017\.json but not in both"
+    ):
+        opened(copy, truth="panoptic").target("000000000021")
+
+
+def test_splits_with_other_categories_are_refused(exported, tmp_path):
+    copy = rewritten(exported, tmp_path, lambda d: d["categories"][0].update(name="disk"), "instances_train2017.json")
+    with pytest.raises(DatasetError, match=r"instances_train2017\.json has other categories than the other splits"):
+        opened(copy).ids("train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("[]", "holds a list where"), ("{", "cannot be read as JSON"), ("{}", "needs the lists")]
+)
+def test_a_file_of_another_form_is_refused(tmp_path, text, message):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        opened(tmp_path)
