@@ -135,7 +135,7 @@ def _over_seeds(summary: RunSummary, dataset: str) -> list[str]:
     behind = [(names[pair.b], pair.difference, pair.low, pair.high) for pair in told if pair.significant]
     return [
         f"**{names[best]}** has the best mean {summary.headline} over its training seeds, {value}; "
-        f"every model was trained with {count} seeds.",
+        f"compared are the models with several seeds, {count} each.",
         f"By Welch's t-test on the seeds{_corrected(len(pairs), len(members))}, {_against_best(ties, behind)}.",
         *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
         "These intervals cover the luck of a training on the same test images; "

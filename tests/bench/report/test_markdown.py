@@ -79,3 +79,19 @@ def test_the_tail_in_the_first_table_is_the_highest_percentile_of_the_protocol(s
     (column,) = [number for number, heading in enumerate(headings) if heading.strip() == "p90 ms/image"]
     # 0.2 + 5 + 0.5 ms and noise of 3 %
     assert float(row[column].split()[0]) == pytest.approx(5.9, abs=0.15)
+
+
+def test_curves_stand_in_the_section_on_training_those_of_single_models_folded_away(finished):
+    names = ["stage_times.png", "training_curves.png", "training_curve@better.png", "accuracy_budget.png"]
+    text = markdown.render(summarise(read_run(finished.run)), names)
+    places = [text.index(part) for part in (
+        "(stage_times.png)", "## Scores", "## Training", "(training_curves.png)", "<details>",
+        "(better)](training_curve@better.png)", "</details>", "## Under one budget", "(accuracy_budget.png)",
+    )]  # fmt: skip
+    assert places == sorted(places)
+    assert text.count("![") == 4
+
+
+def test_the_conclusion_stands_at_the_top_of_the_scores(text):
+    after = text.split("## Scores\n\n")[1]
+    assert after.startswith("**better** has the best mIoU")

@@ -120,7 +120,7 @@ def test_the_table_over_seeds_has_a_row_per_model_and_every_metric(trained_thric
 def test_with_several_seeds_the_conclusion_is_about_means_over_seeds(trained_thrice):
     (text,) = significance(trained_thrice)
     assert text.startswith("**good** has the best mean mIoU over its training seeds, 0.9")
-    assert "every model was trained with 3 seeds" in text
+    assert "compared are the models with several seeds, 3 each" in text
     assert "significantly better than bad by 0." in text
     assert "only large differences can be told" in text
     assert "trained only once" not in text
