@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
-    "training_curves.png": "Loss and mean IoU of all models, by training seconds and by images seen; losses differ in kind",
+    "training_curves.png": "Loss and mean IoU of all models, by training seconds and images; losses differ in kind",
     "training_curve.png": "Loss and mean IoU, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
     "contact_sheet.png": "Image, truth and each model's prediction, on images where the models disagree most",
