@@ -229,3 +229,12 @@ def root_of(root: str) -> Path:
 def with_colours(names: Mapping[str, tuple[int, int, int]], things: Sequence[str] = ()) -> tuple[ClassSpec, ...]:
     """Classes with stated colours."""
     return tuple(ClassSpec(name=n, is_thing=n in things, colour=c) for n, c in names.items())
+
+
+def require_files(name: str, entries: Sequence[Entry], expected: str, obtain: str) -> list[Entry]:
+    """Return the entries; raises `DatasetError` with the number of missing files and the first of them."""
+    absent = [path for entry in entries for path in (entry.image, *entry.truths) if not path.is_file()]
+    if absent:
+        counted = f"{expected} for {len(entries)} images, of whose files {len(absent)} are missing"
+        raise missing(name, absent[0], counted, obtain)
+    return list(entries)

@@ -1,0 +1,93 @@
+"""ADE20K SceneParse150: indoor and outdoor scenes with 150 classes of pixels.
+
+    root/images/{training,validation}/ADE_{train,val}_<number>.jpg
+    root/annotations/{training,validation}/ADE_{train,val}_<number>.png     grey: 0 = void, 1-150 = class
+
+Class ids are the stored values minus one; what is none of the 150 is void. Names are the first of
+those in the data set's objectInfo150.txt. Not to be confused with the full ADE20K, whose PNGs are
+RGB; its masks are refused.
+
+Expected: 20,210 train, 2,000 val.
+Source: http://sceneparsing.csail.mit.edu (Zhou et al., CVPR 2017).
+Terms: annotations BSD 3-clause; images for non-commercial research and education.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bench.datasets import Truth
+from bench.datasets._files import read_mask
+from bench.datasets._on_disk import (
+    Description,
+    Entry,
+    OnDisk,
+    files_under,
+    missing,
+    require_files,
+    require_folder,
+    root_of,
+)
+from bench.datasets._tables import map_values, named_classes, read_table
+from bench.errors import DatasetError
+from bench.predictions import SemanticMap
+from bench.records import IGNORE_LABEL, Record
+
+EXPECTED = {"train": 20210, "val": 2000}
+FOLDERS = {"train": "training", "val": "validation"}
+OBTAIN = (
+    "Fetch http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip and unpack it into data/; root is "
+    "the folder ADEChallengeData2016 in it."
+)
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: The folder ADEChallengeData2016.
+    """
+
+    root: str = "data/ADEChallengeData2016"
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; raises `DatasetError` if images or annotations are not there."""
+    root = root_of(options.root)
+    for folder in ("images", "annotations"):
+        require_folder("ade20k", root / folder, "images and annotations", OBTAIN)
+    splits = tuple(split for split, folder in FOLDERS.items() if (root / "images" / folder).is_dir())
+    if not splits:
+        raise missing("ade20k", root / "images" / "training", "images/training and images/validation", OBTAIN)
+    names = [row["name"] for row in read_table("ade20k")]
+    description = Description(
+        name="ade20k",
+        classes=named_classes(names),
+        tasks=("semantic",),
+        source="ADE20K SceneParse150, http://sceneparsing.csail.mit.edu",
+        licence="annotations BSD 3-clause; images for non-commercial research and education",
+        splits=splits,
+    )
+
+    def entries(split: str) -> list[Entry]:
+        masks = root / "annotations" / FOLDERS[split]
+        files = files_under(root / "images" / FOLDERS[split], (".jpg",))
+        found = [Entry(path.stem, path, (masks / f"{path.stem}.png",)) for path in files]
+        if not found:
+            raise missing("ade20k", root / "images" / FOLDERS[split], "JPEG images", OBTAIN)
+        return require_files("ade20k", found, f"a mask in {masks}", OBTAIN)
+
+    return OnDisk(description, entries, partial(_truth, len(names)))
+
+
+def _truth(num_classes: int, entry: Entry) -> Truth:
+    file = entry.truths[0]
+    mask = read_mask(file)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(
+            f"{file} holds colours; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which "
+            "has other classes. Restore it from ADEChallengeData2016.zip."
+        )
+    class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
+    known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."
+    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))

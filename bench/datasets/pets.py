@@ -1,0 +1,99 @@
+"""Oxford-IIIT Pet: photographs of cats and dogs of 37 breeds, each with a trimap.
+
+    root/images/<Name>_<number>.jpg
+    root/annotations/trimaps/<Name>_<number>.png     1 = pet, 2 = background, 3 = border or unclear
+    root/annotations/trainval.txt, test.txt          name, breed 1-37, species (1 cat, 2 dog), number
+
+The border is void, or part of the pet with `border: pet`; publications do either, so compare only
+equals. Every tenth image of trainval, from the first on, is val. Some images are PNG or GIF under the
+name of a JPEG; they are read as what they are.
+
+Expected: 3,312 train, 368 val (3,680 together), 3,669 test.
+Source: https://www.robots.ox.ac.uk/~vgg/data/pets (Parkhi et al., CVPR 2012).
+Terms: CC BY-SA 4.0; the photographs belong to their owners.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from bench.datasets import Truth
+from bench.datasets._documents import read_lines
+from bench.datasets._files import read_mask
+from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.datasets._tables import map_values, named_classes
+from bench.errors import DatasetError
+from bench.predictions import SemanticMap
+from bench.records import IGNORE_LABEL, Record
+
+EXPECTED = {"train": 3312, "val": 368, "test": 3669}
+PET, BACKGROUND, BORDER = 1, 2, 3
+VAL_EVERY = 10
+SPECIES = {"1": "cat", "2": "dog"}
+OBTAIN = (
+    "Fetch images.tar.gz and annotations.tar.gz from https://www.robots.ox.ac.uk/~vgg/data/pets/data and unpack both "
+    "into one folder."
+)
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with images and annotations.
+        labels: One class for all pets, or cat and dog.
+        border: What the border of the trimap is.
+    """
+
+    root: str = "data/pets"
+    labels: Literal["pet", "species"] = "pet"
+    border: Literal["void", "pet"] = "void"
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; raises `DatasetError` if folders or lists are not there."""
+    root = root_of(options.root)
+    for folder in ("images", "annotations/trimaps"):
+        require_folder("pets", root / folder, "images and annotations/trimaps", OBTAIN)
+    lists = {name: root / "annotations" / f"{name}.txt" for name in ("trainval", "test")}
+    for file in lists.values():
+        if not file.is_file():
+            raise missing("pets", file, "lines of name, breed, species and number", OBTAIN)
+    names = ["background", "pet"] if options.labels == "pet" else ["background", "cat", "dog"]
+    description = Description(
+        name="pets",
+        classes=named_classes(names, things=names[1:]),
+        tasks=("semantic",),
+        source="Oxford-IIIT Pet, https://www.robots.ox.ac.uk/~vgg/data/pets",
+        licence="CC BY-SA 4.0; the photographs belong to their owners",
+        splits=("train", "val", "test"),
+        decisive=[options.labels, options.border],
+    )
+
+    def entries(split: str) -> list[Entry]:
+        file = lists["test" if split == "test" else "trainval"]
+        found = []
+        for index, line in enumerate(read_lines(file)):
+            name, *rest = line.split()
+            if len(rest) != 3 or rest[1] not in SPECIES:
+                raise DatasetError(
+                    f"{file}: {line!r} is not name, breed, species (1 or 2) and number. Restore the file."
+                )
+            if split == "test" or (index % VAL_EVERY == 0) == (split == "val"):
+                trimap = root / "annotations" / "trimaps" / f"{name}.png"
+                found.append(Entry(name, root / "images" / f"{name}.jpg", (trimap,), SPECIES[rest[1]]))
+        return require_files("pets", found, "an image and a trimap", OBTAIN)
+
+    return OnDisk(description, entries, partial(_truth, names, options.border))
+
+
+def _truth(names: list[str], border: str, entry: Entry) -> Truth:
+    file = entry.truths[0]
+    mask = read_mask(file)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(f"{file} holds colours; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.")
+    pet = 1 if names[1] == "pet" else names.index(entry.key)
+    class_of = {PET: pet, BACKGROUND: 0, BORDER: pet if border == "pet" else IGNORE_LABEL}
+    known = "A trimap has 1 (pet), 2 (background) and 3 (border). Restore the file from annotations.tar.gz."
+    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
