@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
+from importlib.metadata import PackageNotFoundError, version
 
 import cv2
 import torch
 from pydantic import JsonValue
 from torch import nn
 
+from bench.adapter import DeviceTimer
 from bench.errors import Unsupported
 from bench.records import Precision
 
@@ -163,3 +167,37 @@ class CudaTimer:
         """Device time between the two events, in milliseconds; waits for the second."""
         self._end.synchronize()
         return float(self._begin.elapsed_time(self._end))
+
+
+class OnTorchDevice:
+    """The part of `bench.adapter.Adapter` that is the same for every network on a torch device.
+
+    An adapter that inherits from it sets `_device` in `build`.
+    """
+
+    _device: torch.device
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return peak_bytes(self._device)
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those of the packages that are installed; some go by several names."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

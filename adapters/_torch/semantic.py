@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from adapters._torch.images import Normalisation, resize_image, resize_logits, s
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.test_time import by_content, target_forward
 from adapters._torch.weights import load_weights
-from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
@@ -58,7 +56,7 @@ class DeviceLogits:
     content: tuple[Size, ...]
 
 
-class SemanticAdapter:
+class SemanticAdapter(devices.OnTorchDevice):
     """An adapter around a function that makes a network from a card and a task.
 
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
@@ -157,34 +155,13 @@ class SemanticAdapter:
         resized = resize_logits(logits, size)
         return list(_FORMS[self._task.kind](self._network, resized, self._task.classes))
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        devices.synchronize(self._device)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None on a CPU."""
-        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        devices.reset_peak_bytes(self._device)
-
-    def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
-        return devices.peak_bytes(self._device)
-
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, of what it computes with, and of the adapter's packages."""
-        found = {"python": platform.python_version()}
-        for package in self._packages:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue  # OpenCV comes under several names; the worker imported the one there is
+        found = devices.package_versions(self._packages)
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]

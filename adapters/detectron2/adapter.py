@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from adapters._torch.test_time import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
-from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -48,7 +46,7 @@ class Detectron2Network:
     class_names: tuple[str, ...]
 
 
-class Adapter:
+class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
 
     fused_stages: tuple[str, ...] = ()
@@ -171,22 +169,6 @@ class Adapter:
         batch, found = raw
         return self._stages.predictions(found, batch, sizes)
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        devices.synchronize(self._device)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None on a CPU."""
-        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        devices.reset_peak_bytes(self._device)
-
-    def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
-        return devices.peak_bytes(self._device)
-
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
@@ -195,8 +177,7 @@ class Adapter:
         """Versions of Detectron2, torch and what they compute with."""
         from adapters.detectron2.framework import versions
 
-        packages = ("torch", "torchvision", "numpy", "fvcore")
-        return {"python": platform.python_version(), **{p: version(p) for p in packages}, **versions()}
+        return {**devices.package_versions(("torch", "torchvision", "numpy", "fvcore")), **versions()}
 
 
 def short_edge_size(size: Size, short_edge: int, max_size: int) -> Size:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from adapters.ultralytics.network import (
     load_for_training,
     make_network,
 )
-from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -31,7 +29,7 @@ UNTRAINED_SEED = 0
 PACKAGES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
 
 
-class Adapter:
+class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/ultralytics/models`, from the framework's YAML files."""
 
     fused_stages: tuple[str, ...] = ()
@@ -111,22 +109,6 @@ class Adapter:
         predictions: list[Prediction] = self._stages.predictions(raw, sizes)
         return predictions
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        devices.synchronize(self._device)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None on a CPU."""
-        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        devices.reset_peak_bytes(self._device)
-
-    def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
-        return devices.peak_bytes(self._device)
-
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
         facts: dict[str, JsonValue] = {**self._facts, "threads": {**devices.threads_in_effect()}}
@@ -137,12 +119,7 @@ class Adapter:
 
     def versions(self) -> dict[str, str]:
         """Versions of the framework, of torch and of what they compute with."""
-        found = {"python": platform.python_version()}
-        for package in PACKAGES:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue  # OpenCV comes under several names; the worker imported the one there is
+        found = devices.package_versions(PACKAGES)
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
