@@ -235,7 +235,7 @@ class Recipe(Record):
         momentum: Of SGD; ignored by the others.
         schedule: Learning-rate curve over the budget.
         warmup_fraction: Share of the budget with a linearly rising learning rate.
-        loss: Named loss of `adapters/_torch/losses.py`.
+        loss: Weighted sum of the losses in `adapters/_torch/losses/`, such as `0.5*cross_entropy + dice`.
         flip: Mirror images left-right at random, with their masks.
         augmentation: Further random changes of images and masks.
         class_balanced: Draw images so that rare classes come as often as frequent ones, instead of
