@@ -1,0 +1,257 @@
+"""SAM and SAM 2 of transformers: a mask for each prompt, without classes.
+
+* `preprocess` resizes and normalises as the models' own processors do. SAM: the longer side becomes
+  the input size, the rest is zeros after normalisation. SAM 2: the image becomes the square.
+* `infer` encodes the images of the batch at once, and decodes the prompts of one image after the other.
+* `postprocess` chooses the mask, resizes its logits to the original size and cuts them at 0.
+
+Boxes and points are handed on in pixels of the network's input; see `bench.prompts`.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from adapters._torch import device as devices
+from adapters._torch.images import Normalisation, resize_image, resize_logits
+from adapters.sam.networks import make_network, sam_options
+from bench.adapter import DeviceTimer, Progress, PromptedImage, Prompts, TrainingData, TrainingResult
+from bench.errors import BenchError, Unsupported
+from bench.predictions import Prediction, PromptedMasks, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a folder of weights."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+PROMPTS_AT_ONCE = 32
+"""Prompts that are decoded, and masks that are resized, in one call: bounds the memory of crowded images."""
+
+PACKAGES = ("torch", "transformers", "safetensors", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class DevicePrompts:
+    """The prompts of one image.
+
+    Attributes:
+        points, boxes: float32, (1, N, 1, 2) or (1, N, 4), in pixels of the network's input; the other
+            is None.
+    """
+
+    points: Tensor | None
+    boxes: Tensor | None
+
+    def chunks(self) -> list[DevicePrompts]:
+        """In groups of at most `PROMPTS_AT_ONCE`; none where there are no prompts."""
+        given = self.points if self.points is not None else self.boxes
+        assert given is not None
+        groups = given.split(PROMPTS_AT_ONCE, dim=1) if given.shape[1] else ()
+        return [DevicePrompts(g, None) if self.points is not None else DevicePrompts(None, g) for g in groups]
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, S, S), on the device.
+        content: Size of each image within it, from the top left.
+        prompts: Of each image.
+    """
+
+    pixels: Tensor
+    content: tuple[Size, ...]
+    prompts: tuple[DevicePrompts, ...]
+
+
+@dataclass(frozen=True)
+class DeviceMasks:
+    """What `infer` hands to `postprocess`.
+
+    Attributes:
+        logits: Of each image, groups of (N, M, h, w): M masks for each of N prompts.
+        quality: Of each image, groups of (N, M): the network's own estimate of their IoU.
+        content: As in `DeviceBatch`.
+    """
+
+    logits: tuple[tuple[Tensor, ...], ...]
+    quality: tuple[tuple[Tensor, ...], ...]
+    content: tuple[Size, ...]
+
+
+class Adapter:
+    """Networks of `adapters/sam/models`."""
+
+    fused_stages: tuple[str, ...] = ()
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        if task.kind != "prompted":
+            raise Unsupported(
+                f"{model.label} outlines what it is pointed to; it names no classes and has no {task.kind} prediction"
+            )
+        options = sam_options(model)
+        side = options.input_size
+        if target.image_size not in (None, Size(side, side)):
+            raise Unsupported(
+                f"{model.label} sees every image at {side} x {side}, not at {tuple(target.image_size or ())}; leave "
+                "image_size out of the target, or set the option input_size"
+            )
+        if target.window is not None or target.test_time is not None:
+            raise Unsupported(f"{model.label} makes one forward pass; it has none over windows and none for test_time")
+        self._model, self._target = model, target
+        self._device = devices.open_device(target.device)
+        devices.check_precision(self._device, target.precision)
+        devices.set_threads(target.threads)
+        devices.apply_settings(
+            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(UNTRAINED_SEED)
+            self._network = make_network(model, weights)
+        layout = torch.channels_last if target.channels_last else torch.contiguous_format
+        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
+        point = model.prompt != "box"
+        self._several = options.masks == "best_of_three" or (options.masks == "by_prompt" and point)
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Refuse: these networks are used as they are."""
+        raise Unsupported(
+            f"{self._model.label} is not trained here: it took its authors millions of images and a data engine; give "
+            "'weights', a folder with config.json and model.safetensors"
+        )
+
+    @torch.inference_mode()
+    def preprocess(self, images: Sequence[RgbImage]) -> DeviceBatch:
+        """Resize, move as bytes, normalise on the device; prompts to pixels of the network's input."""
+        side = self._network.input_size
+        content = tuple(self._content(Size(*image.shape[:2])) for image in images)
+        on_gpu = self._device.type == "cuda"
+        stacked = torch.zeros((len(images), side, side, 3), dtype=torch.uint8, pin_memory=on_gpu)
+        for row, image, size in zip(stacked.numpy(), images, content, strict=True):
+            row[: size.height, : size.width] = resize_image(image, size)
+        pixels = self._normalise(
+            stacked.to(self._device, non_blocking=on_gpu), channels_last=self._target.channels_last
+        )
+        for plane, size in zip(pixels, content, strict=True):
+            plane[:, size.height :] = 0
+            plane[:, :, size.width :] = 0
+        prompts = tuple(self._prompts(image, size) for image, size in zip(images, content, strict=True))
+        return DeviceBatch(pixels, content, prompts)
+
+    def _content(self, size: Size) -> Size:
+        """Size of an image within the network's input."""
+        side = self._network.input_size
+        if self._network.family == "sam2":
+            return Size(side, side)
+        scale = side / max(size)
+        return Size(*(max(1, int(edge * scale + 0.5)) for edge in size))
+
+    def _prompts(self, image: RgbImage, content: Size) -> DevicePrompts:
+        if not isinstance(image, PromptedImage):
+            raise BenchError(f"{self._model.label} was handed an image without prompts; its suite needs task: prompted")
+        scaled = torch.from_numpy(_scaled(image.prompts, Size(*image.shape[:2]), content)).to(self._device)[None]
+        if image.prompts.kind == "box":
+            return DevicePrompts(None, scaled)
+        return DevicePrompts(scaled[:, :, None], None)
+
+    @torch.inference_mode()
+    def infer(self, batch: DeviceBatch) -> DeviceMasks:
+        """Encode the images, decode their prompts, in the target's precision."""
+        logits, quality = [], []
+        with devices.autocast(self._device, self._target.precision):
+            embeddings = self._network.module.get_image_embeddings(batch.pixels)  # type: ignore[operator]
+            for index, prompts in enumerate(batch.prompts):
+                found = [self._decoded(_of_image(embeddings, index), chunk) for chunk in prompts.chunks()]
+                logits.append(tuple(output.pred_masks[0] for output in found))
+                quality.append(tuple(output.iou_scores[0] for output in found))
+        return DeviceMasks(tuple(logits), tuple(quality), batch.content)
+
+    def _decoded(self, embeddings: Any, prompts: DevicePrompts) -> Any:
+        labels = None if prompts.points is None else torch.ones_like(prompts.points[..., 0], dtype=torch.int64)
+        return self._network.module(
+            image_embeddings=embeddings,
+            input_points=prompts.points,
+            input_labels=labels,
+            input_boxes=prompts.boxes,
+            multimask_output=self._several,
+        )
+
+    @torch.inference_mode()
+    def postprocess(self, raw: DeviceMasks, sizes: Sequence[Size]) -> list[Prediction]:
+        """Choose the surest mask of each prompt, resize its logits to the original size, cut at 0."""
+        return [self._masks(*each) for each in zip(raw.logits, raw.quality, raw.content, sizes, strict=True)]
+
+    def _masks(self, logits: Sequence[Tensor], quality: Sequence[Tensor], content: Size, size: Size) -> PromptedMasks:
+        masks, scores = [np.zeros((0, *size), dtype=np.bool_)], [np.zeros(0)]
+        for group, estimates in zip(logits, quality, strict=True):
+            surest = estimates.argmax(dim=1)
+            rows = torch.arange(len(surest), device=surest.device)
+            # In two steps, as the models' own processors: to the network's input, then without its padding.
+            side = self._network.input_size
+            whole = group[rows, surest][None]
+            if content != (side, side):
+                whole = resize_logits(whole, Size(side, side))[..., : content.height, : content.width]
+            masks.append((resize_logits(whole, size)[0] > 0).cpu().numpy())
+            scores.append(estimates[rows, surest].double().clamp(0, 1).cpu().numpy())
+        return PromptedMasks(np.concatenate(masks), np.concatenate(scores))
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        devices.synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        devices.reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return devices.peak_bytes(self._device)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return devices.describe(self._network.module, self._device)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of everything that can change a result."""
+        found = {"python": platform.python_version()}
+        for package in PACKAGES:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue  # OpenCV comes under several names; the worker imported the one there is
+        if torch.version.cuda is not None:
+            found["cuda"] = torch.version.cuda
+            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return found
+
+
+def _scaled(prompts: Prompts, size: Size, content: Size) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Prompts in pixels of the network's input, (N, 2) or (N, 4), as the models' own processors scale them."""
+    factors = np.array([content.width / size.width, content.height / size.height])
+    return (prompts.xy * np.tile(factors, prompts.xy.shape[1] // 2)).astype(np.float32)
+
+
+def _of_image(embeddings: Any, index: int) -> Any:
+    """The embeddings of one image: SAM has one tensor, SAM 2 a list of levels."""
+    if isinstance(embeddings, Tensor):
+        return embeddings[index : index + 1]
+    return [level[index : index + 1] for level in embeddings]
