@@ -115,6 +115,7 @@ def test_34_ids_and_8_categories_follow_from_the_same_files(source, exported):
         assert labels(scored.target(name)) == labels(truth, [4, 0, 3, 5, 5, 6, 6, 6, 6, 6])
         for dataset in (ids, categories, scored):  # the three forms agree in every pixel
             panoptic = dataset.target(name).panoptic
+            assert 0 not in {s.id for s in panoptic.segments}
             class_of = {0: 255, **{s.id: s.class_id for s in panoptic.segments}}
             assert [[class_of[i] for i in row] for row in panoptic.segment_ids.tolist()] == labels(dataset.target(name))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.datasets._splits import by_fraction
 from bench.datasets.folder import Options, open_dataset
 from bench.errors import DatasetError
 
@@ -167,6 +168,12 @@ def test_fractions_share_out_whole_groups_by_the_seed(tmp_path):
     assert not groups["train"] & (groups["val"] | groups["test"])
     assert opened(tmp_path, **options).ids("val") == dataset.ids("val")
     assert opened(tmp_path, seed=1, **options).ids("val") != dataset.ids("val")
+
+
+def test_a_group_goes_where_most_of_it_belongs():
+    # Five groups of ten fill 50 of 54; the middle of the sixth, 55, lies beyond.
+    splits = by_fraction([f"g{k}" for k in range(10)] * 10, {"train": 0.54, "val": 0.46}, seed=0, where="folder")
+    assert splits.count("train") == 50
 
 
 def test_no_split_is_empty_where_there_are_as_many_groups_as_splits(tmp_path):
