@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import __version__
 
-LISTINGS = ("models", "datasets", "metrics", "adapters", "reports")
+LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers")
 EXIT_FAILED_CASE, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from argparse import Namespace
@@ -13,7 +14,7 @@ from tabulate import tabulate
 
 from bench.errors import BenchError
 from bench.loggers._export import check_loggers, export_case
-from bench.plugins import adapter_folders, dataset_names, load_metric, metric_names
+from bench.plugins import adapter_folders, dataset_names, load_metric, logger_names, metric_names
 from bench.report import render, report_names, write_report
 from bench.report.summary import summarise
 from bench.run.doctor import examine
@@ -180,16 +181,16 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
             [m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics
         ]
     if what == "datasets":
-        return ["data set", "description"], [[name, _first_line(name)] for name in dataset_names()]
+        return ["data set", "description"], [[name, _first_line(f"bench.datasets.{name}")] for name in dataset_names()]
     if what == "adapters":
         return ["adapter", "folder"], [[name, str(folder)] for name, folder in adapter_folders().items()]
+    if what == "loggers":
+        return ["logger", "description"], [[name, _first_line(f"bench.loggers.{name}")] for name in logger_names()]
     return ["report"], [[name] for name in report_names()]
 
 
-def _first_line(dataset: str) -> str:
-    import importlib
-
-    return (importlib.import_module(f"bench.datasets.{dataset}").__doc__ or "").strip().splitlines()[0]
+def _first_line(module: str) -> str:
+    return (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
 
 
 def schema_command(options: Namespace) -> int:

@@ -24,6 +24,8 @@ WORKER_SIDE = (
 )
 WORKER_MAY = {"numpy", "cv2", "pydantic", "pydantic_core", "bench", "adapters"}
 OPTIONAL_INSIDE = {
+    "bench/datasets/_documents.py": {"yaml"},
+    "bench/datasets/_files.py": {"PIL"},
     "bench/datasets/brain.py": {"nibabel"},
     "bench/metrics/_compile.py": {"numba"},
     "bench/metrics/_confusion.py": {"numba"},

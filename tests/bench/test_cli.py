@@ -114,6 +114,7 @@ def test_a_command_that_is_not_there_is_a_mistake(capsys, words):
         ("metrics", "mean_iou"),
         ("adapters", "fake"),
         ("reports", "markdown"),
+        ("loggers", "tensorboard"),
     ],
 )
 def test_each_list_names_what_a_suite_can_use(capsys, what, named):
