@@ -1,124 +1,94 @@
-"""SegFormer of transformers behind the common contract, built from its configuration: nothing is downloaded."""
+"""Hugging Face transformers behind the common contract: SegFormer, and the networks that classify masks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, JsonValue
-from torch import Tensor, nn
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
+from pydantic import JsonValue
 
-from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
-from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
-from bench.errors import BenchError
-from bench.records import ModelSpec, TaskSpec
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-COARSEST_GRID = 32
-"""Pixels of a cell of its last stage; the attention of the first is reduced by the same factor."""
+from bench.adapter import Adapter as AnyAdapter
+from bench.adapter import Batch, DeviceTimer, Progress, Raw, TrainingData, TrainingResult
+from bench.errors import BenchError, did_you_mean
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Depths and widths of a SegFormer (Xie et al., SegFormer, NeurIPS 2021, table 6)."""
+def _segformer() -> AnyAdapter:
+    from adapters.transformers.segformer import make_network
 
-    depths: tuple[int, int, int, int]
-    widths: tuple[int, int, int, int]
-    decoder_width: int
+    return SemanticAdapter(make_network, packages=["transformers"])
 
 
-VARIANTS = {
-    "b0": Variant((2, 2, 2, 2), (32, 64, 160, 256), 256),
-    "b1": Variant((2, 2, 2, 2), (64, 128, 320, 512), 256),
-    "b2": Variant((3, 4, 6, 3), (64, 128, 320, 512), 768),
-    "b3": Variant((3, 4, 18, 3), (64, 128, 320, 512), 768),
-    "b4": Variant((3, 8, 27, 3), (64, 128, 320, 512), 768),
-    "b5": Variant((3, 6, 40, 3), (64, 128, 320, 512), 768),
+def _universal() -> AnyAdapter:
+    from adapters.transformers.universal import UniversalAdapter
+
+    return UniversalAdapter()
+
+
+ARCHITECTURES: dict[str, Callable[[], AnyAdapter]] = {
+    "segformer": _segformer,
+    "mask2former": _universal,
+    "maskformer": _universal,
+    "oneformer": _universal,
+    "eomt": _universal,
 }
+"""A card's option `architecture`, `segformer` where it has none -> what follows the contract for it."""
 
 
-class SegFormerOptions(Options):
-    """What a card or a suite may set.
+class Adapter:
+    """Hands everything to the adapter of the card's architecture, which `build` chooses."""
 
-    Attributes:
-        variant: b0 to b5.
-        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
-            the classifier's only where it has as many classes. None starts from scratch.
-        dropout: Of the classifier.
-    """
+    fused_stages: tuple[str, ...] = ()
 
-    variant: Literal["b0", "b1", "b2", "b3", "b4", "b5"]
-    pretrained: str | None = None
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        name = model.options.get("architecture", "segformer")
+        if not isinstance(name, str) or name not in ARCHITECTURES:
+            raise BenchError(
+                f"{model.label}: option 'architecture': there is no {name!r}.{did_you_mean(str(name), ARCHITECTURES)} "
+                f"Choose one of {', '.join(sorted(ARCHITECTURES))}"
+            )
+        self._chosen = ARCHITECTURES[name]()
+        self._chosen.build(model, task, target, weights)
 
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind."""
+        return self._chosen.train(data, recipe, out, progress)
 
-class Adapter(SemanticAdapter):
-    """All of the contract is shared with the other torch adapters; only the network is transformers'."""
+    def preprocess(self, images: Sequence[RgbImage]) -> Batch:
+        """Resize, pad, move as bytes, normalise on the device."""
+        return self._chosen.preprocess(images)
 
-    def __init__(self) -> None:
-        super().__init__(make_network, packages=["transformers"])
+    def infer(self, batch: Batch) -> Raw:
+        """Forward pass."""
+        return self._chosen.infer(batch)
 
+    def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
+        """Predictions at the original sizes, on the host."""
+        return self._chosen.postprocess(raw, sizes)
 
-class Logits(nn.Module):
-    """The network without its output class: logits (B, K, H/4, W/4)."""
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        self._chosen.synchronize()
 
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return self._chosen.device_timer()
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return the logits at a quarter of the input's size."""
-        logits: Tensor = self.module(pixel_values=pixels).logits
-        return logits
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        self._chosen.reset_peak_device_bytes()
 
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return self._chosen.peak_device_bytes()
 
-def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the SegFormer of a card for a task.
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return self._chosen.describe()
 
-    Raises:
-        BenchError: If an option is wrong or the pretrained weights cannot be had.
-    """
-    options = read_options(SegFormerOptions, model)
-    head = head_of("softmax", None, task)
-    variant = VARIANTS[options.variant]
-    config = SegformerConfig(
-        num_labels=head.channels,
-        depths=list(variant.depths),
-        hidden_sizes=list(variant.widths),
-        decoder_hidden_size=variant.decoder_width,
-        classifier_dropout_prob=options.dropout,
-    )
-    if options.pretrained is None or model.weights is not None:
-        module = SegformerForSemanticSegmentation(config)
-    else:
-        module = _pretrained(options.pretrained, config, model.label)
-    architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}"}
-    return SemanticNetwork(
-        module=PadsToMultiple(Logits(module), COARSEST_GRID),
-        head=head,
-        architecture=architecture,
-        class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    )
-
-
-def _pretrained(source: str, config: SegformerConfig, label: str) -> nn.Module:
-    where = str(Path(source)) if Path(source).is_dir() else source
-    try:
-        module: nn.Module = SegformerForSemanticSegmentation.from_pretrained(
-            where, config=config, ignore_mismatched_sizes=True, use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise BenchError(
-            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
-            "and model.safetensors, or connect to the network once"
-        ) from None
-    return module
+    def versions(self) -> dict[str, str]:
+        """Versions of transformers, torch and what they compute with."""
+        return self._chosen.versions()

@@ -1,0 +1,207 @@
+"""A network of transformers that classifies masks, with all that is needed to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoTokenizer, PretrainedConfig
+
+from adapters.transformers.classes import Classes
+from adapters.transformers.configs import MODELS, make_config
+from adapters.transformers.masks import ClassifiedMasks
+from adapters.transformers.options import UniversalOptions
+from bench.errors import BenchError, Unsupported
+from bench.records import Size, TaskKind
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+COARSEST_GRID = 32
+"""Pixels of a cell of the coarsest features; inputs are padded to multiples of it."""
+
+
+class MaskClassifier(nn.Module):
+    """The network of transformers under one signature.
+
+    Args:
+        module: Of transformers.
+        task_tokens: What OneFormer is told of its task, (1, length); None for the others.
+    """
+
+    def __init__(self, module: nn.Module, task_tokens: Tensor | None) -> None:
+        super().__init__()
+        module.criterion = InFloat32(module.criterion)
+        self.module = module
+        self.register_buffer("task_tokens", task_tokens, persistent=False)
+
+    def forward(self, pixels: Tensor) -> ClassifiedMasks:
+        """Return what is found in normalised, padded pixels (B, 3, H, W)."""
+        found = self._forward(pixels)
+        return ClassifiedMasks(found.class_queries_logits, found.masks_queries_logits)
+
+    def loss(self, pixels: Tensor, masks: Sequence[Tensor], numbers: Sequence[Tensor]) -> Tensor:
+        """Return the network's own loss.
+
+        Args:
+            pixels: As in `forward`.
+            masks: Of each image, float (N, H, W), at the size of the pixels.
+            numbers: Their classes, int64 (N,).
+        """
+        loss: Tensor = self._forward(pixels, mask_labels=list(masks), class_labels=list(numbers)).loss
+        return loss.reshape(())
+
+    def _forward(self, pixels: Tensor, **labels: Any) -> Any:
+        if self.task_tokens is not None:
+            labels["task_inputs"] = self.task_tokens.expand(len(pixels), -1)
+        if self.module.config.model_type == "maskformer":
+            labels["output_hidden_states"] = True  # it predicts from each layer, and fails without
+        return self.module(pixel_values=pixels, **labels)
+
+
+class InFloat32(nn.Module):
+    """A criterion outside of mixed precision: its matching goes through NumPy, which has no bf16."""
+
+    def __init__(self, criterion: nn.Module) -> None:
+        super().__init__()
+        self.criterion = criterion
+
+    def forward(self, *logits: Any, **named: Any) -> Any:
+        """Return the losses of logits of any precision."""
+        device = "cuda" if next(self.criterion.buffers()).is_cuda else "cpu"
+        with torch.autocast(device, enabled=False):
+            return self.criterion(*_as_float32(logits), **_as_float32(named))
+
+
+def _as_float32(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return {name: _as_float32(one) for name, one in value.items()}
+    return type(value)(_as_float32(one) for one in value) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True)
+class UniversalNetwork:
+    """A network and how to use it; see `adapters._torch.weights.Weighted`.
+
+    Attributes:
+        module: From normalised, padded pixels to classified masks.
+        architecture, class_names: Stand in weight files.
+        classes: Numbering of its classes.
+        canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
+    """
+
+    module: MaskClassifier
+    architecture: dict[str, JsonValue]
+    class_names: tuple[str, ...]
+    classes: Classes
+    canvas: int | None
+
+    def padded_size(self, size: Size) -> Size:
+        """The size that an input of a size is padded to."""
+        if self.canvas is not None:
+            return Size(self.canvas, self.canvas)
+        return Size(*(side + -side % COARSEST_GRID for side in size))
+
+    def padded(self, pixels: Tensor) -> Tensor:
+        """Pad normalised pixels (B, 3, H, W), or masks (N, H, W), at the bottom and on the right by zeros."""
+        height, width = pixels.shape[-2:]
+        size = self.padded_size(Size(height, width))
+        down, right = size.height - height, size.width - width
+        return F.pad(pixels, (0, right, 0, down)) if down or right else pixels
+
+    def check_fits(self, size: Size, what: str, label: str) -> None:
+        """Refuse an input that is larger than the canvas.
+
+        Raises:
+            Unsupported: Naming the model, and `what` is too large.
+        """
+        if self.canvas is not None and max(size) > self.canvas:
+            raise Unsupported(
+                f"{label} sees {self.canvas} x {self.canvas} pixels and {what} has {size.height} x {size.width}; make "
+                "it smaller, or set the model's option 'canvas'"
+            )
+
+
+def make_network(
+    options: UniversalOptions, classes: Classes, kind: TaskKind, *, load: bool, label: str
+) -> UniversalNetwork:
+    """Return the network of a card on the CPU.
+
+    Args:
+        options: Of the card.
+        classes: It tells apart.
+        kind: Form of the prediction it is built for.
+        load: Whether the weights of `pretrained` are wanted; its configuration is read in any case.
+        label: Of the model, for messages.
+
+    Raises:
+        BenchError: If the pretrained network cannot be had or is of another architecture.
+    """
+    if options.pretrained is None:
+        config = make_config(options, labels=len(classes))
+        module = MODELS[options.architecture](config)
+    else:
+        module = _pretrained(options, len(classes), load=load, label=label)
+        config = module.config
+    tokens = _task_tokens(options, kind, config.task_seq_len, label) if options.architecture == "oneformer" else None
+    return UniversalNetwork(
+        module=MaskClassifier(module, tokens),
+        architecture={**options.shape(), "task": kind},
+        class_names=classes.names,
+        classes=classes,
+        canvas=config.image_size if options.architecture == "eomt" else None,
+    )
+
+
+def _pretrained(options: UniversalOptions, labels: int, *, load: bool, label: str) -> nn.Module:
+    cls, source = MODELS[options.architecture], str(options.pretrained)
+    where = str(Path(source)) if Path(source).is_dir() else source
+    try:
+        config: PretrainedConfig = cls.config_class.from_pretrained(where)
+        _check_architecture(config, options, label)
+        config.num_labels = labels
+        if not load:
+            module: nn.Module = cls(config)
+        else:
+            module = cls.from_pretrained(where, config=config, ignore_mismatched_sizes=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(
+            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
+            "and model.safetensors, or connect to the network once"
+        ) from None
+    return module
+
+
+def _check_architecture(config: PretrainedConfig, options: UniversalOptions, label: str) -> None:
+    if config.model_type != options.architecture:
+        raise BenchError(
+            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the card's architecture "
+            f"is {options.architecture}. Give the one that fits the other"
+        )
+
+
+def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: str) -> Tensor:
+    """What OneFormer is told, (1, length), float32: by its own tokenizer, or from scratch as bytes."""
+    text = f"the task is {kind}"
+    if options.pretrained is None:
+        tokens = list(text.encode())[:length]
+        return torch.tensor([tokens + [0] * (length - len(tokens))], dtype=torch.float32)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.pretrained)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(
+            f"{label}: option 'pretrained': no tokenizer at {options.pretrained!r} ({reason}); OneFormer's weights "
+            "were trained with the one of their folder: put its files there too"
+        ) from None
+    read = tokenizer([text], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return read["input_ids"].float()  # type: ignore[no-any-return]

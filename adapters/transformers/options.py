@@ -1,0 +1,98 @@
+"""What a card or a suite may set about a network that classifies masks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from adapters._torch.options import Options
+
+READING = frozenset(
+    {
+        "pretrained",
+        "score_threshold",
+        "detections",
+        "object_score",
+        "mask_threshold",
+        "overlap",
+        "short_edge",
+        "max_size",
+        "train_points",
+        "clip_gradients",
+    }
+)
+"""Options that feed, train or read a network; weights that were trained with one value serve any other."""
+
+
+class UniversalOptions(Options):
+    """Options of a card; the defaults are a small network that learns from scratch on a CPU.
+
+    Attributes:
+        architecture: What is built.
+        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration,
+            and its weights, those of the classifier only where it has as many classes. The options
+            from `backbone` to `blocks` are then not read. None starts from scratch.
+        backbone: All but `eomt`, which has none.
+        width: Channels of the pixel decoder, the mask features and the queries; of `eomt`'s tokens.
+        queries: Masks per image; at least as many as an image has objects.
+        heads: Of attention.
+        feedforward: Width of the feed-forward layers; `eomt`'s is four times its `width`.
+        encoder_layers: Of the pixel decoder (`mask2former`, `oneformer`), or of `eomt` in front of the
+            queries; `maskformer`'s pixel decoder has none.
+        decoder_layers: Layers that see the queries.
+        canvas: `eomt`: side of the square it sees, pixels; smaller images are padded to it.
+        patch: `eomt`: side of a token, pixels.
+        upscale_blocks: `eomt`: how often the tokens' grid is doubled before masks are made.
+        train_points: Points of a mask that the loss of all but `maskformer` looks at.
+        clip_gradients: Largest norm of all gradients together where the recipe sets none; None leaves them.
+        score_threshold, detections: Instances: lowest score, and largest number per image. COCO's AP
+            wants nearly all of them.
+        object_score: Panoptic: a query below this probability of its class is left out.
+        mask_threshold: Panoptic: a pixel below this probability of its query's mask stays void.
+        overlap: Panoptic: a query that keeps less than this share of its mask is left out.
+        short_edge, max_size: Without a target's `image_size`, images are scaled until the short
+            side has `short_edge` pixels, or the long one `max_size`; None keeps their own size.
+    """
+
+    architecture: Literal["mask2former", "maskformer", "oneformer", "eomt"]
+    pretrained: str | None = None
+    backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base", "swin_large"] = (
+        "resnet18"
+    )
+    width: int = Field(default=64, ge=32)
+    queries: int = Field(default=20, ge=1)
+    heads: int = Field(default=4, ge=1)
+    feedforward: int = Field(default=256, ge=1)
+    encoder_layers: int = Field(default=2, ge=1)
+    decoder_layers: int = Field(default=3, ge=1)
+    canvas: int = Field(default=96, ge=16)
+    patch: int = Field(default=8, ge=1)
+    upscale_blocks: int = Field(default=1, ge=0)
+    train_points: int = Field(default=1024, ge=1)
+    clip_gradients: float | None = Field(default=0.01, gt=0)
+    score_threshold: float = Field(default=0.0, ge=0, le=1)
+    detections: int = Field(default=100, ge=1)
+    object_score: float = Field(default=0.8, ge=0, le=1)
+    mask_threshold: float = Field(default=0.5, ge=0, le=1)
+    overlap: float = Field(default=0.8, ge=0, le=1)
+    short_edge: int | None = Field(default=None, ge=1)
+    max_size: int = Field(default=1333, ge=1)
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> UniversalOptions:
+        if self.width % 32 or self.width % self.heads:
+            raise ValueError(
+                f"option 'width' ({self.width}) must be a multiple of 32 and of 'heads' ({self.heads}), such as 64"
+            )
+        if self.canvas % self.patch:
+            raise ValueError(f"option 'canvas' ({self.canvas}) must be a multiple of 'patch' ({self.patch})")
+        if self.short_edge is not None and self.short_edge > self.max_size:
+            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
+        return self
+
+    def shape(self) -> dict[str, JsonValue]:
+        """What decides the shapes and the meaning of the weights; stands in weight files."""
+        if self.pretrained is not None:
+            return {"architecture": self.architecture, "from": "pretrained"}
+        return self.model_dump(exclude=set(READING))

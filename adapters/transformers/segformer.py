@@ -1,0 +1,118 @@
+"""SegFormer of transformers, built from its configuration: nothing is downloaded unless a card asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue
+from torch import Tensor, nn
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
+
+from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.options import Options, read_options
+from adapters._torch.padding import PadsToMultiple
+from bench.errors import BenchError
+from bench.records import ModelSpec, TaskSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+COARSEST_GRID = 32
+"""Pixels of a cell of its last stage; the attention of the first is reduced by the same factor."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Depths and widths of a SegFormer (Xie et al., SegFormer, NeurIPS 2021, table 6)."""
+
+    depths: tuple[int, int, int, int]
+    widths: tuple[int, int, int, int]
+    decoder_width: int
+
+
+VARIANTS = {
+    "b0": Variant((2, 2, 2, 2), (32, 64, 160, 256), 256),
+    "b1": Variant((2, 2, 2, 2), (64, 128, 320, 512), 256),
+    "b2": Variant((3, 4, 6, 3), (64, 128, 320, 512), 768),
+    "b3": Variant((3, 4, 18, 3), (64, 128, 320, 512), 768),
+    "b4": Variant((3, 8, 27, 3), (64, 128, 320, 512), 768),
+    "b5": Variant((3, 6, 40, 3), (64, 128, 320, 512), 768),
+}
+
+
+class SegFormerOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        architecture: What is built; see `adapters.transformers.adapter`.
+        variant: b0 to b5.
+        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
+            the classifier's only where it has as many classes. None starts from scratch.
+        dropout: Of the classifier.
+    """
+
+    architecture: Literal["segformer"] = "segformer"
+    variant: Literal["b0", "b1", "b2", "b3", "b4", "b5"]
+    pretrained: str | None = None
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class Logits(nn.Module):
+    """The network without its output class: logits (B, K, H/4, W/4)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the logits at a quarter of the input's size."""
+        logits: Tensor = self.module(pixel_values=pixels).logits
+        return logits
+
+
+def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
+    """Return the SegFormer of a card for a task.
+
+    Raises:
+        BenchError: If an option is wrong or the pretrained weights cannot be had.
+    """
+    options = read_options(SegFormerOptions, model)
+    head = head_of("softmax", None, task)
+    variant = VARIANTS[options.variant]
+    config = SegformerConfig(
+        num_labels=head.channels,
+        depths=list(variant.depths),
+        hidden_sizes=list(variant.widths),
+        decoder_hidden_size=variant.decoder_width,
+        classifier_dropout_prob=options.dropout,
+    )
+    if options.pretrained is None or model.weights is not None:
+        module = SegformerForSemanticSegmentation(config)
+    else:
+        module = _pretrained(options.pretrained, config, model.label)
+    architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}"}
+    return SemanticNetwork(
+        module=PadsToMultiple(Logits(module), COARSEST_GRID),
+        head=head,
+        architecture=architecture,
+        class_names=tuple(spec.name for spec in task.classes),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )
+
+
+def _pretrained(source: str, config: SegformerConfig, label: str) -> nn.Module:
+    where = str(Path(source)) if Path(source).is_dir() else source
+    try:
+        module: nn.Module = SegformerForSemanticSegmentation.from_pretrained(
+            where, config=config, ignore_mismatched_sizes=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(
+            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
+            "and model.safetensors, or connect to the network once"
+        ) from None
+    return module

@@ -1,0 +1,152 @@
+"""The truths of a split as masks with classes, from which a network that classifies masks learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adapters._torch.augment import mirror
+from adapters._torch.data import CACHE_BYTES, Augment
+from adapters._torch.images import resize_image, resize_labels
+from adapters._torch.order import Chosen
+from adapters.transformers.classes import Classes
+from bench.adapter import Split
+from bench.predictions import Instances, LabelMap, Panoptic, RgbImage, SemanticMap
+from bench.records import IGNORE_LABEL, Size
+
+SizeOf: TypeAlias = Callable[[Size], Size | None]
+
+MASKS_PER_LAYER = IGNORE_LABEL
+"""Ids that a layer has for masks; the next one says that no mask is there."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Masks with classes, as label maps in which they do not overlap.
+
+    As label maps they are resized, mirrored and warped by what does it for semantic training.
+
+    Attributes:
+        maps: Position of a mask within its layer, uint8, (H, W); 255 = none.
+        numbers: Of each layer the classes of its masks, as the network numbers them.
+    """
+
+    maps: tuple[LabelMap, ...]
+    numbers: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, masks: NDArray[np.bool_], numbers: list[int], size: Size) -> Layers:
+        """Lay each mask of (N, H, W) into the first layer where its pixels are free."""
+        maps: list[LabelMap] = []
+        classes: list[list[int]] = []
+        for mask, number in zip(masks, numbers, strict=True):
+            free = (
+                i
+                for i, layer in enumerate(maps)
+                if len(classes[i]) < MASKS_PER_LAYER and not (mask & (layer != IGNORE_LABEL)).any()
+            )
+            place = next(free, len(maps))
+            if place == len(maps):
+                maps.append(np.full(size, IGNORE_LABEL, dtype=np.uint8))
+                classes.append([])
+            maps[place][mask] = len(classes[place])
+            classes[place].append(number)
+        return cls(tuple(maps), tuple(map(tuple, classes)))
+
+    @property
+    def nbytes(self) -> int:
+        """Of the maps."""
+        return sum(layer.nbytes for layer in self.maps)
+
+    def masks(self, size: Size) -> tuple[Tensor, Tensor]:
+        """Return the masks that have pixels, bool (N, H, W), and their classes, int64 (N,), padded to a size."""
+        found, classes = [], []
+        for layer, numbers in zip(self.maps, self.numbers, strict=True):
+            for position, number in enumerate(numbers):
+                mask = layer == position
+                if mask.any():
+                    found.append(mask)
+                    classes.append(number)
+        padded = torch.zeros((len(found), *size), dtype=torch.bool)
+        for row, mask in zip(padded, found, strict=True):
+            row[: mask.shape[0], : mask.shape[1]] = torch.from_numpy(np.ascontiguousarray(mask))
+        return padded, torch.tensor(classes, dtype=torch.int64)
+
+
+def layers_of(truth: SemanticMap | Instances | Panoptic, classes: Classes) -> Layers:
+    """Return a truth's masks: one per class, instance or segment that the network knows; crowds are left out."""
+    number_of = classes.numbers()
+    if isinstance(truth, SemanticMap):
+        present = [c for c in np.unique(truth.labels).tolist() if c in number_of]
+        pairs = [(truth.labels == c, number_of[c]) for c in present]
+    elif isinstance(truth, Panoptic):
+        known = [s for s in truth.segments if not s.crowd and s.class_id in number_of]
+        pairs = [(truth.segment_ids == s.id, number_of[s.class_id]) for s in known]
+    else:
+        ids = truth.class_ids.tolist()
+        kept = [i for i, crowd in enumerate(truth.crowd) if not crowd and ids[i] in number_of]
+        pairs = [(truth.masks[i], number_of[ids[i]]) for i in kept]
+    masks = np.array([mask for mask, _ in pairs], dtype=np.bool_).reshape(-1, *truth.size)
+    return Layers.of(masks, [number for _, number in pairs], truth.size)
+
+
+class DecodedMasks:
+    """A split as images, uint8 (H, W, 3), and layers of masks at the training size.
+
+    The first images that fit `cache_bytes` are decoded here and now, so that the training clock
+    does not pay for them; the others are decoded whenever they are asked for.
+
+    Args:
+        split: With truths in the form of the task.
+        classes: That the network knows.
+        size_of: The training size of an image of a size; None keeps it.
+        cache_bytes: Host memory for what is kept.
+    """
+
+    def __init__(self, split: Split, classes: Classes, size_of: SizeOf, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._split, self._classes, self._size_of = split, classes, size_of
+        self._kept: list[tuple[RgbImage, Layers]] = []
+        while len(self._kept) < len(split) and cache_bytes > 0:
+            image, layers = self._decode(len(self._kept))
+            self._kept.append((np.ascontiguousarray(image), layers))
+            cache_bytes -= image.nbytes + layers.nbytes
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> tuple[RgbImage, Layers]:
+        return self._kept[index] if index < len(self._kept) else self._decode(index)
+
+    def _decode(self, index: int) -> tuple[RgbImage, Layers]:
+        image, truth = self._split.image(index), self._split.truth(index)
+        if not isinstance(truth, SemanticMap | Instances | Panoptic):
+            raise TypeError(f"masks with classes cannot be taken from a {type(truth).__name__}")
+        size = self._size_of(Size(*image.shape[:2]))
+        layers = layers_of(truth, self._classes)
+        resized = tuple(resize_labels(layer, size) for layer in layers.maps)
+        return resize_image(image, size), Layers(resized, layers.numbers)
+
+    def batch(self, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, Layers]]:
+        """Return the images of a batch with their masks, mirrored and changed as the batch says."""
+        triples = zip(chosen.images, chosen.mirrored, chosen.seeds, strict=True)
+        return [changed(*self[i], mirrored=mirrored, augment=augment, seed=seed) for i, mirrored, seed in triples]
+
+
+def changed(
+    image: RgbImage, layers: Layers, *, mirrored: bool, augment: Augment | None, seed: tuple[int, ...]
+) -> tuple[RgbImage, Layers]:
+    """Return an image with its masks, mirrored and augmented; every layer follows the image."""
+    nowhere = np.full(image.shape[:2], IGNORE_LABEL, dtype=np.uint8)
+    result, maps = image, []
+    for layer in layers.maps or (nowhere,):
+        result, labels = mirror(image, layer) if mirrored else (image, layer)
+        if augment is not None:
+            result, labels = augment(result, labels, seed=seed)
+        maps.append(labels)
+    return result, Layers(tuple(maps[: len(layers.maps)]), layers.numbers)

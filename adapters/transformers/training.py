@@ -1,0 +1,149 @@
+"""What a network that classifies masks learns from, for `adapters._torch.training`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adapters._torch import device as devices
+from adapters._torch.data import Augment
+from adapters._torch.images import Normalisation, common_size, stack_images
+from adapters._torch.order import Chosen
+from adapters._torch.recipes import identity, image_order, open_training
+from adapters._torch.training import train
+from adapters._torch.validation import mean_iou
+from adapters.transformers.masks import ClassifiedMasks, at_original_size, class_scores, label_map
+from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, MaskClassifier, UniversalNetwork
+from adapters.transformers.options import UniversalOptions
+from adapters.transformers.targets import DecodedMasks, SizeOf
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.errors import Unsupported
+from bench.records import IGNORE_LABEL, Augmentation, Recipe, Size
+
+MaskBatch = tuple[Tensor, list[Tensor], list[Tensor]]
+"""Pixels uint8 (B, H, W, 3); of each image masks bool (N, H, W) and their classes int64 (N,)."""
+
+
+def fit(
+    network: UniversalNetwork,
+    options: UniversalOptions,
+    size_of: SizeOf,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+) -> TrainingResult:
+    """Train a network that classifies masks; see `adapters._torch.training.train`.
+
+    Args:
+        network: Trained in place; its initial weights are the caller's.
+        options: Of its card.
+        size_of: The training size of an image of a size; None keeps it.
+        data: Training and validation split.
+        recipe: The device may be `auto`.
+        out: Gets the checkpoint and the weight files.
+        progress: Told of steps and validations.
+
+    Raises:
+        Unsupported: If the device or precision cannot be had, or several devices are asked for.
+        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
+            checkpoint of another training.
+    """
+    if recipe.devices > 1:
+        raise Unsupported("networks that classify masks train on one device here; leave 'devices' out of the recipe")
+    device = open_training(data, recipe, out)
+    if recipe.clip_gradient_norm is None:
+        recipe = recipe.model_copy(update={"clip_gradient_norm": options.clip_gradients})
+    trainee = MaskTrainee(network, data, recipe, device, size_of)
+    return train(trainee, recipe, out, progress, device, not_honoured=_not_honoured(data, recipe, options))
+
+
+def _not_honoured(data: TrainingData, recipe: Recipe, options: UniversalOptions) -> dict[str, str]:
+    unlike: dict[str, str] = {}
+    if recipe.loss != "cross_entropy":
+        unlike["loss"] = f"{options.architecture} brings its own: of matched classes and masks"
+    if data.task.kind != "semantic":
+        for name in ("validate_every", "early_stopping"):
+            if getattr(recipe, name) is not None:
+                unlike[name] = "only label maps are validated while it trains; the last weights are kept"
+    return unlike
+
+
+class MaskTrainee:
+    """A `Trainee` of masks with classes.
+
+    Void pixels are in no mask, as in the official code. Of label maps the weights with the highest
+    `val_mean_iou` are the best; of instances and segments the last ones are kept.
+    """
+
+    better_by = ("val_mean_iou",)
+
+    def __init__(
+        self, network: UniversalNetwork, data: TrainingData, recipe: Recipe, device: torch.device, size_of: SizeOf
+    ) -> None:
+        self.network, self.identity = network, identity(network, data, recipe)
+        self._recipe, self._device = recipe, device
+        self._train = DecodedMasks(data.train, network.classes, size_of)
+        self._val = data.val if data.task.kind == "semantic" else None
+        self._decoded_val = DecodedMasks(data.val, network.classes, size_of) if self._val is not None else None
+        self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, device)
+        self._augment = _augmenter(recipe.augmentation)
+        self.order = image_order(data, recipe)
+
+    def load(self, chosen: Chosen) -> MaskBatch:
+        """Images stacked at their common size, and their masks padded to it."""
+        pairs = self._train.batch(chosen, self._augment)
+        images = [image for image, _ in pairs]
+        size = common_size(images)
+        masks, numbers = zip(*(layers.masks(size) for _, layers in pairs), strict=True)
+        return stack_images(images, IMAGENET_MEAN, pin=self._device.type == "cuda"), list(masks), list(numbers)
+
+    def loss(self, module: nn.Module, batch: MaskBatch) -> Tensor:
+        """The network's own loss, at the size of the padded input."""
+        pixels, masks, numbers = batch
+        assert isinstance(module, MaskClassifier)
+        return module.loss(self._input(pixels), [self.network.padded(mask.float()) for mask in masks], numbers)
+
+    def _input(self, pixels: Tensor) -> Tensor:
+        return self.network.padded(self._normalise(pixels, channels_last=self._recipe.channels_last))
+
+    @torch.inference_mode()
+    def validate(self, module: nn.Module) -> dict[str, float] | None:
+        """`val_mean_iou` of label maps at the training size: mean over classes with union > 0."""
+        split = self._decoded_val
+        if split is None or not len(split):
+            return None
+        classes = len(self.network.classes)
+        counts = np.zeros(classes**2, dtype=np.int64)
+        for index in range(len(split)):
+            image, layers = split[index]
+            target = np.full(image.shape[:2], IGNORE_LABEL, dtype=np.int64)
+            for layer, numbers in zip(layers.maps, layers.numbers, strict=True):
+                known = layer != IGNORE_LABEL
+                target[known] = np.array(numbers, dtype=np.int64)[layer[known]]
+            labels = self._label_map(module, image)
+            known = target != IGNORE_LABEL
+            counts += np.bincount(target[known] * classes + labels[known], minlength=classes**2)
+        score = mean_iou(torch.from_numpy(counts.reshape(classes, classes)))
+        return {} if score is None else {"val_mean_iou": score}
+
+    def _label_map(self, module: nn.Module, image: np.ndarray) -> np.ndarray:
+        size = Size(*image.shape[:2])
+        pixels = self._input(stack_images([image], IMAGENET_MEAN).to(self._device))
+        with devices.autocast(self._device, self._recipe.precision):
+            found: ClassifiedMasks = module(pixels)
+        padded = Size(*pixels.shape[-2:])
+        masks = at_original_size(found.masks[0], padded=padded, content=size, size=size)
+        return label_map(class_scores(ClassifiedMasks(found.classes[0], masks))).labels
+
+
+def _augmenter(augmentation: Augmentation) -> Augment | None:
+    if augmentation == Augmentation():
+        return None
+    # Imported here: it needs torchvision, which training without augmentation does without.
+    from adapters._torch.augment import Augmenter
+
+    return Augmenter(augmentation, fill=IMAGENET_MEAN)

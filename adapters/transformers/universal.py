@@ -1,0 +1,252 @@
+"""The contract of `bench.adapter` for networks of transformers that classify masks."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from adapters._torch import device as devices
+from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
+from adapters._torch.network import head_of
+from adapters._torch.options import read_options
+from adapters._torch.test_time import augmented, by_content, refuse_objects_in_several_passes
+from adapters._torch.weights import load_weights
+from adapters._torch.windows import Forward, windowed
+from adapters.transformers.classes import Classes
+from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size, class_scores, label_map
+from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, UniversalNetwork, make_network
+from adapters.transformers.options import UniversalOptions
+from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.errors import Unsupported
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a weight file."""
+
+PACKAGES = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, H, W), on the device.
+        content: Size of each image within it, from the top left; the rest is padding.
+    """
+
+    pixels: Tensor
+    content: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `infer` hands to `postprocess`.
+
+    Attributes:
+        masks: Of the batch; None where a target asks for several passes.
+        scores: Of the classes, (B, K, H, W) at the size of the padded input; None after one pass.
+        padded: Size of the batch's pixels.
+        content: As in `PaddedBatch`.
+    """
+
+    masks: ClassifiedMasks | None
+    scores: Tensor | None
+    padded: Size
+    content: tuple[Size, ...]
+
+
+class UniversalAdapter:
+    """Mask2Former, MaskFormer, OneFormer and EoMT."""
+
+    fused_stages: tuple[str, ...] = ()
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        self._options = read_options(UniversalOptions, model)
+        if task.kind != model.task:
+            raise Unsupported(f"{model.label} makes {model.task} predictions; it has no {task.kind} prediction")
+        if task.kind == "semantic":
+            head_of("softmax", None, task)  # refuses label spaces that a label map cannot hold
+        else:
+            refuse_objects_in_several_passes(target, model.label)
+        self._classes = Classes.of(task, model.label)
+        self._model, self._task, self._target, self._weights = model, task, target, weights
+        self._device = devices.open_device(target.device)
+        devices.check_precision(self._device, target.precision)
+        devices.set_threads(target.threads)
+        devices.apply_settings(
+            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
+        )
+        self._network = self._fresh_network(UNTRAINED_SEED)
+        self._check_sizes()
+        layout = torch.channels_last if target.channels_last else torch.contiguous_format
+        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
+        self._several_passes = self._target_passes()
+
+    def _fresh_network(self, seed: int) -> UniversalNetwork:
+        load = self._weights is None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = make_network(self._options, self._classes, self._task.kind, load=load, label=self._model.label)
+        if self._weights is not None:
+            load_weights(network, self._weights, label=self._model.label)
+        return network
+
+    def _check_sizes(self) -> None:
+        target, label = self._target, self._model.label
+        if target.image_size is not None and target.window is None:
+            self._network.check_fits(target.image_size, "the target's 'image_size'", label)
+        if target.window is not None:
+            self._network.check_fits(target.window.size, "the target's 'window'", label)
+        scaled = target.test_time is not None and max(target.test_time.scales) > 1
+        if self._network.canvas is not None and scaled and target.window is None:
+            raise Unsupported(
+                f"{label} sees {self._network.canvas} x {self._network.canvas} pixels, which enlarged copies would not "
+                "fit; leave scales above 1 out of the target's 'test_time', or give it a 'window'"
+            )
+
+    def _target_passes(self) -> Forward | None:
+        """Scores of classes (B, K, H, W) from several passes, or None where the target wants one.
+
+        Scores of windows are averaged as the official code of semantic segmentation does; those of
+        changed copies as probabilities, which is why they are passed as logarithms.
+        """
+        target = self._target
+        if target.window is None and target.test_time is None:
+            return None
+        forward: Forward = self._class_scores
+        if target.window is not None:
+            forward = windowed(forward, target.window)
+        if target.test_time is None:
+            return forward
+        scores, tiny = forward, torch.finfo(torch.float32).tiny
+        return augmented(lambda pixels: scores(pixels).clamp(min=tiny).log(), target.test_time)
+
+    def _class_scores(self, pixels: Tensor) -> Tensor:
+        padded = self._network.padded(pixels)
+        found: ClassifiedMasks = self._network.module(padded)
+        masks = resize_logits(found.masks.float(), Size(*padded.shape[-2:]))
+        return class_scores(ClassifiedMasks(found.classes, masks[..., : pixels.shape[-2], : pixels.shape[-1]]))
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind, from the built weights if there were any.
+
+        The built network stays as it is; build again with the result's weights to predict.
+        """
+        # Imported here: Lightning takes seconds to import, and only a training needs it.
+        from adapters.transformers.training import fit
+
+        network = self._fresh_network(recipe.seed)
+        if recipe.image_size is not None:
+            network.check_fits(recipe.image_size, "the recipe's 'image_size'", self._model.label)
+
+        def size_of(size: Size) -> Size | None:
+            return recipe.image_size or self._own_size(size)
+
+        return fit(network, self._options, size_of, data, recipe, out, progress)
+
+    def _own_size(self, size: Size) -> Size | None:
+        """The network's size of an image where none is asked for; None keeps the image's."""
+        if self._network.canvas is not None:
+            return scaled_size(size, None, self._network.canvas)
+        if self._options.short_edge is None:
+            return None
+        return scaled_size(size, self._options.short_edge, self._options.max_size)
+
+    def _input_size(self, size: Size) -> Size | None:
+        if self._target.image_size is not None or (self._target.window is not None and self._network.canvas):
+            return self._target.image_size
+        return self._own_size(size)
+
+    @torch.inference_mode()
+    def preprocess(self, images: Sequence[RgbImage]) -> PaddedBatch:
+        """Resize, stack, move as bytes, normalise and pad on the device.
+
+        Images of different sizes in one batch are padded to the largest, which can change
+        predictions against a batch of one.
+        """
+        resized = [resize_image(image, self._input_size(Size(*image.shape[:2]))) for image in images]
+        on_gpu = self._device.type == "cuda"
+        stacked = stack_images(resized, IMAGENET_MEAN, pin=on_gpu).to(self._device, non_blocking=on_gpu)
+        pixels = self._normalise(stacked, channels_last=self._target.channels_last)
+        if self._several_passes is None:
+            pixels = self._network.padded(pixels)
+        return PaddedBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
+
+    @torch.inference_mode()
+    def infer(self, batch: PaddedBatch) -> Found:
+        """Forward pass, or all that the target asks for, in its precision."""
+        masks = scores = None
+        with devices.autocast(self._device, self._target.precision):
+            if self._several_passes is None:
+                masks = self._network.module(batch.pixels)
+            else:
+                scores = by_content(self._several_passes, batch.pixels, batch.content)
+        return Found(masks, scores, Size(*batch.pixels.shape[-2:]), batch.content)
+
+    @torch.inference_mode()
+    def postprocess(self, raw: Found, sizes: Sequence[Size]) -> list[Prediction]:
+        """Bring masks to the original size, then make the task's predictions of them; move to the host."""
+        return [self._prediction(raw, index, size) for index, size in enumerate(sizes)]
+
+    def _prediction(self, raw: Found, index: int, size: Size) -> Prediction:
+        content = raw.content[index]
+        if raw.scores is not None:
+            own = raw.scores[index : index + 1, :, : content.height, : content.width]
+            return label_map(resize_logits(own.float(), size)[0])
+        assert raw.masks is not None  # one of the two is there
+        masks = at_original_size(raw.masks.masks[index], padded=raw.padded, content=content, size=size)
+        found = ClassifiedMasks(raw.masks.classes[index], masks)
+        return INFERENCES[self._task.kind](found, self._classes, self._options)
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        devices.synchronize(self._device)
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        devices.reset_peak_bytes(self._device)
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return devices.peak_bytes(self._device)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return devices.describe(self._network.module, self._device)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of transformers, torch and what they compute with."""
+        found = {"python": platform.python_version()}
+        for package in PACKAGES:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue  # OpenCV comes under several names
+        return found
+
+
+def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:
+    """Return a size scaled to a short side, but no longer than a long one; None scales to the long one.
+
+    >>> scaled_size(Size(480, 640), 800, 1333), scaled_size(Size(480, 640), None, 96), scaled_size(Size(9, 1), None, 96)
+    (Size(height=800, width=1067), Size(height=72, width=96), Size(height=96, width=11))
+    """
+    scale = long_edge / max(size)
+    if short_edge is not None:
+        scale = min(scale, short_edge / min(size))
+    return Size(*(max(1, int(side * scale + 0.5)) for side in size))
