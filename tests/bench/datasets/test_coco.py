@@ -14,8 +14,15 @@ from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
 from bench.exports._outlines import one_line, outlines
 from bench.exports.coco import export
+from bench.plugins import load_metric
+from bench.predictions import Instances
 from bench.records import Size
+from bench.score.statistics import Collector
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
+
+mask_codes = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra: dev)")
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +75,9 @@ def test_instance_files_read_back_as_the_same_objects_and_crowds(source, exporte
 
 
 def test_pycocotools_reads_the_same_masks_from_the_export(exported):
-    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed (extra: dev)")
     loaded = opened(exported.folder)
     for split in loaded.splits():
-        api = coco.COCO(str(exported.folder / "annotations" / f"instances_{split}2017.json"))
+        api = COCO(str(exported.folder / "annotations" / f"instances_{split}2017.json"))
         names = [row["name"] for row in api.loadCats(api.getCatIds())]
         assert names == [c.name for c in loaded.classes]
         for image_id in loaded.ids(split):
@@ -82,6 +88,32 @@ def test_pycocotools_reads_the_same_masks_from_the_export(exported):
             for row, mask in zip(rows, instances.masks, strict=True):
                 assert np.array_equal(api.annToMask(row), mask)
                 assert row["area"] == mask.sum()
+
+
+def test_the_official_evaluator_on_the_files_and_mask_ap_on_the_truths_agree(exported):
+    loaded, metric = opened(exported.folder), load_metric("mask_ap")
+    ids, results = loaded.ids("train"), []
+    collector = Collector(len(ids))
+    for number, image_id in enumerate(ids):
+        truth = loaded.target(image_id).instances
+        # Everything is found, shifted by as many pixels as its place in the image, one class is wrong.
+        masks = np.stack([np.roll(m, k, axis=1) for k, m in enumerate(truth.masks)])
+        classes = np.where(np.arange(len(masks)) == 3, 0, truth.class_ids)
+        scores = np.linspace(0.9, 0.1, len(masks)) - number / 1000
+        found = Instances(masks, classes, scores, np.zeros(len(masks), bool))
+        collector.add("rows", number, metric.observe(truth, found, loaded.classes))
+        for mask, class_id, score in zip(masks, classes.tolist(), scores.tolist(), strict=True):
+            counts = mask_codes.encode(np.asfortranarray(mask.astype(np.uint8)))
+            row = {"image_id": int(image_id), "category_id": class_id + 4, "segmentation": counts, "score": score}
+            results.append(row)
+    api = COCO(str(exported.folder / "annotations" / "instances_train2017.json"))
+    evaluation = COCOeval(api, api.loadRes(results), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    ours = metric.score(collector.statistics(list(ids)).arrays["rows"], loaded.classes, seed=0)
+    assert 0.1 < ours.value < 0.9
+    assert ours.value == pytest.approx(evaluation.stats[0], abs=1e-12)
 
 
 def test_objects_are_polygons_and_crowds_and_objects_with_holes_are_run_lengths(exported):
