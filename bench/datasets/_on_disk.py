@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -224,11 +224,6 @@ def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:
 def root_of(root: str) -> Path:
     """The folder of an option `root`: `~` is the home folder, a relative path starts where the command is run."""
     return Path(root).expanduser()
-
-
-def with_colours(names: Mapping[str, tuple[int, int, int]], things: Sequence[str] = ()) -> tuple[ClassSpec, ...]:
-    """Classes with stated colours."""
-    return tuple(ClassSpec(name=n, is_thing=n in things, colour=c) for n, c in names.items())
 
 
 def require_files(name: str, entries: Sequence[Entry], expected: str, obtain: str) -> list[Entry]:
