@@ -16,6 +16,7 @@ WORKER_SIDE = (
     "adapter.py",
     "records",
     "predictions.py",
+    "prompts.py",
     "plugins.py",
     "errors.py",
     "measure",

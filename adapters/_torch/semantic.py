@@ -87,6 +87,8 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
         if task.kind != model.task:
             raise Unsupported(f"{model.label} makes {model.task} predictions; it has no {task.kind} prediction")
+        if task.kind not in _FORMS:
+            raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
         if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
         self._model, self._task, self._target, self._weights = model, task, target, weights

@@ -1,0 +1,46 @@
+"""Models that find things themselves have no prompted prediction: a row of the table, not a crash."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from bench.errors import Unsupported
+from bench.plugins import load_adapter
+from bench.records import Target, TaskSpec
+from bench.suite.cards import resolve_model
+from tests.adapters.rectangles import THREE_CLASSES
+
+PROMPTED = TaskSpec(kind="prompted", classes=THREE_CLASSES.classes)
+CARDS = {
+    "fake/noisy": "numpy",
+    "unet/transposed": "torch",
+    "unet/components_instances": "torch",
+    "smp/unet_mobilenet_v2": "segmentation_models_pytorch",
+    "torchvision/lraspp_mobilenet_v3_large": "torchvision",
+    "transformers/segformer_b0": "transformers",
+    "detectron2/mask_rcnn": "detectron2",
+    "detectron2/panoptic_fpn": "detectron2",
+    "ultralytics/yolo11n_seg": "ultralytics",
+}
+"""Card -> the module it needs; without it the card is skipped."""
+
+
+def refused(model):
+    with pytest.raises(Unsupported, match="no prompted prediction"):
+        load_adapter(model.adapter).build(model, PROMPTED, Target(threads=1), None)
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_an_adapter_without_prompts_refuses_the_task_by_name(card):
+    if find_spec(CARDS[card]) is None:
+        pytest.skip(f"{CARDS[card]} is not installed; make install")
+    refused(resolve_model(card))
+
+
+@pytest.mark.parametrize("card", ["unet/transposed", "detectron2/mask_rcnn"])
+def test_a_card_that_claims_the_task_changes_nothing(card):
+    if find_spec(CARDS[card]) is None:
+        pytest.skip(f"{CARDS[card]} is not installed; make install")
+    refused(resolve_model(card).model_copy(update={"task": "prompted"}))
