@@ -1,4 +1,4 @@
-"""The contact sheet: image, truth and every model's prediction, one image a row.
+"""Contact sheets: image, truth and every model's prediction, or copies of an image, one image a row.
 
 Tiles are placed by the inch, not by a layout engine: images of any shape keep theirs, and columns
 stay aligned.
@@ -60,6 +60,19 @@ class SheetRow:
     predictions: Sequence[tuple[str, Tile | None]]
 
 
+@dataclass(frozen=True)
+class PictureRow:
+    """One row of any sheet.
+
+    Attributes:
+        name: Written beside it.
+        pictures: uint8, (H, W, 3), RGB, all of one size; None where there is no prediction.
+    """
+
+    name: str
+    pictures: Sequence[NDArray[np.uint8] | None]
+
+
 def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[ClassSpec]) -> None:
     """Write a grid of image, truth and predictions with the classes' colours below as a PNG.
 
@@ -77,16 +90,52 @@ def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[Cla
         save(_sheet_figure(rows, classes), path)
 
 
+def picture_sheet(
+    rows: Sequence[PictureRow], path: Path, *, titles: Sequence[str], classes: Sequence[ClassSpec], void: str
+) -> None:
+    """Write a grid of pictures with the classes' colours below as a PNG.
+
+    Args:
+        rows: From top to bottom.
+        path: File to write.
+        titles: One per column.
+        classes: The label space.
+        void: What striped pixels are called.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        save(_grid_figure(rows, titles, classes, smooth=len(titles), void=void), path)
+
+
 def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Figure:
+    models = [label for label, _ in rows[0].predictions] if rows else []
+    painted = [
+        PictureRow(
+            row.image_id,
+            [
+                row.image,
+                _painted(row.truth, classes),
+                *(None if tile is None else _painted(tile, classes) for _, tile in row.predictions),
+            ],
+        )
+        for row in rows
+    ]
+    return _grid_figure(painted, ["image", "truth", *models], classes, smooth=1, void="void, no class")
+
+
+def _grid_figure(
+    rows: Sequence[PictureRow], titles: Sequence[str], classes: Sequence[ClassSpec], *, smooth: int, void: str
+) -> Figure:
+    """The figure of a sheet; the first `smooth` columns are scaled smoothly, the others by nearest neighbour."""
     from matplotlib.figure import Figure
 
-    models = [label for label, _ in rows[0].predictions] if rows else []
-    tile = 1.75 if len(models) <= 4 else 1.35
-    wrapped = [_wrapped(label, int(tile / 0.083)) for label in ("image", "truth", *models)]
-    heights = [tile * min(TALLEST, row.image.shape[0] / row.image.shape[1]) for row in rows]
+    tile = 1.75 if len(titles) <= 6 else 1.35
+    wrapped = [_wrapped(label, int(tile / 0.083)) for label in titles]
+    heights = [tile * min(TALLEST, _tallness(row)) for row in rows]
     width = MARGIN + SIDE + len(wrapped) * (tile + GAP) + MARGIN
     head = MARGIN + LINE * max(label.count("\n") + 1 for label in wrapped) + 0.05
-    columns = columns_that_fit([*(spec.name for spec in classes), "void, no class"], width - 2 * MARGIN)
+    columns = columns_that_fit([*(spec.name for spec in classes), void], width - 2 * MARGIN)
     foot = 0.16 + ENTRY * -(-(len(classes) + 1) // columns)
     height = head + sum(heights) + GAP * len(rows) + foot
     figure = Figure(figsize=(width, height))
@@ -94,23 +143,26 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
     top = height - head
     for number, (row, tall) in enumerate(zip(rows, heights, strict=True)):
         top -= tall
-        tiles: list[NDArray[np.uint8] | None] = [row.image, _painted(row.truth, classes)]
-        tiles += [None if tile is None else _painted(tile, classes) for _, tile in row.predictions]
-        for column, pixels in enumerate(tiles):
+        for column, pixels in enumerate(row.pictures):
             left = MARGIN + SIDE + column * (tile + GAP)
             axes = figure.add_axes((left / width, top / height, tile / width, tall / height))
-            _show(axes, pixels, smooth=column == 0)
+            _show(axes, pixels, smooth=column < smooth)
             if number == 0:
                 axes.annotate(
                     wrapped[column], (0.5, 1), xytext=(0, 4), xycoords="axes fraction",
                     textcoords="offset points", ha="center", va="bottom", fontsize=8,
                 )  # fmt: skip
         y = (top + tall / 2) / height
-        name = shortened(row.image_id, max(6, int(tall / 0.072)))
+        name = shortened(row.name, max(6, int(tall / 0.072)))
         figure.text((MARGIN + SIDE / 2) / width, y, name, rotation=90, ha="center", va="center", fontsize=7.5)
         top -= GAP
-    _class_legend(figure, classes, columns)
+    _class_legend(figure, classes, columns, void)
     return figure
+
+
+def _tallness(row: PictureRow) -> float:
+    height, width = next(pixels.shape[:2] for pixels in row.pictures if pixels is not None)
+    return float(height / width)
 
 
 def _wrapped(label: str, longest: int) -> str:
@@ -134,13 +186,19 @@ def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
     labels = tile.labels
     palette = np.full((256, 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
-    painted = palette[labels]
-    stripe = max(2, max(labels.shape) // 24)
-    rows, columns = np.indices(labels.shape)
-    painted[((rows + columns) % stripe < stripe / 3) & (labels >= len(classes))] = 150
+    painted = striped(palette[labels], labels >= len(classes))
     if tile.outlines is not None:
         painted[tile.outlines] = OUTLINE
-    return np.asarray(painted, dtype=np.uint8)
+    return painted
+
+
+def striped(picture: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A copy of a picture, (H, W, 3), with grey diagonal stripes in a region, (H, W)."""
+    stripe = max(2, max(where.shape) // 24)
+    rows, columns = np.indices(where.shape)
+    copy = np.array(picture, dtype=np.uint8)
+    copy[((rows + columns) % stripe < stripe / 3) & where] = 150
+    return copy
 
 
 def _show(axes: Axes, pixels: NDArray[np.uint8] | None, *, smooth: bool) -> None:
@@ -157,12 +215,12 @@ def _show(axes: Axes, pixels: NDArray[np.uint8] | None, *, smooth: bool) -> None
         axes.grid(visible=False)
 
 
-def _class_legend(figure: Figure, classes: Sequence[ClassSpec], columns: int) -> None:
+def _class_legend(figure: Figure, classes: Sequence[ClassSpec], columns: int, void_name: str) -> None:
     from matplotlib.patches import Patch
 
     patches = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*spec.colour), edgecolor="#888888", linewidth=0.5, label=spec.name)
         for spec in classes
     ]
-    void = Patch(facecolor="white", edgecolor="#888888", hatch="////", linewidth=0.5, label="void, no class")
+    void = Patch(facecolor="white", edgecolor="#888888", hatch="////", linewidth=0.5, label=void_name)
     figure.legend(handles=[*patches, void], loc="lower center", ncols=columns, borderaxespad=0.3, handleheight=1.1)
