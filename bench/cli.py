@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("suite", metavar="SUITE.yaml")
     _add_interpreters(check)
 
+    preview = commands.add_parser("preview", parents=[common], help="draw what a suite's recipes make of its images")
+    preview.add_argument("suite", metavar="SUITE.yaml")
+    preview.add_argument("--out", required=True, metavar="DIR", help="folder for the contact sheets")
+    preview.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")
+    _add_interpreters(preview)
+
     report = commands.add_parser("report", parents=[common], help="print the report of a run, the newest by default")
     _add_run_choice(report)
     report.add_argument("--as", dest="form", default="markdown", metavar="FORM", help="see: bench list reports")

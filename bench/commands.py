@@ -21,6 +21,7 @@ from bench.run.doctor import examine
 from bench.run.interpreters import parse_choices
 from bench.run.narrator import Narrator
 from bench.run.prepare import Prepared, prepare
+from bench.run.preview import preview
 from bench.run.runner import Runner, wanted_jobs
 from bench.run.state import job_state
 from bench.score.runs import score_planned_case
@@ -111,6 +112,17 @@ def check_command(options: Namespace) -> int:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
+    return 0
+
+
+def preview_command(options: Namespace) -> int:
+    """`bench preview`: what the suite's recipes make of its training images, as pictures."""
+    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    for sheet in preview(prepared, Path(options.out), images=options.images):
+        if not sheet.changes:
+            print(f"{sheet.path}: 'flip' is off and 'augmentation' is empty: all copies are alike", file=sys.stderr)
+        print(f"{sheet.path.name} is how these are trained: {', '.join(sheet.models)}", file=sys.stderr)
+        print(sheet.path)
     return 0
 
 
