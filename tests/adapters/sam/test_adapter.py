@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -191,6 +193,22 @@ def test_weights_of_a_local_folder_are_taken(card, tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
     untrained = predict(built(card), images)
     assert [p.content_hash() for p in found] != [p.content_hash() for p in untrained]
+
+
+def test_a_folder_of_the_video_model_as_published_serves_images(tmp_path):
+    # the folders of facebook/sam2.1-hiera-* hold Sam2VideoModel, whose memory single images do not use
+    from safetensors.torch import load_file, save_file
+
+    module = make_network(spec("sam/sam2_hiera_tiny"), None).module
+    module.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    video = {**config, "model_type": "sam2_video", "architectures": ["Sam2VideoModel"], "num_maskmem": 7}
+    (tmp_path / "config.json").write_text(json.dumps(video))
+    tensors = load_file(tmp_path / "model.safetensors")
+    memory = {"memory_temporal_positional_encoding": torch.zeros(7, 1, 1, 8)}
+    save_file({**tensors, **memory}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    loaded = make_network(spec("sam/sam2_hiera_tiny"), tmp_path).module.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in module.state_dict().items())
 
 
 @CARDS

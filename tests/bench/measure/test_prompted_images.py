@@ -32,11 +32,11 @@ class RemembersImages(TakesTimePerPrompt):
 
 
 def images():
-    """Images of one shape with 1, 9, 9 and 2 prompts."""
-    return [PromptedImage(blank(), Prompts("point", np.zeros((count, 2)))) for count in (1, 9, 9, 2)]
+    """Images of one shape, the first with many prompts and the others with one."""
+    return [PromptedImage(blank(), Prompts("point", np.zeros((count, 2)))) for count in (9, 1, 1, 1, 1, 1, 1, 1)]
 
 
-def test_images_with_more_prompts_are_not_taken_for_new_ones_of_a_cache():
+def test_the_time_that_more_prompts_take_is_not_taken_for_a_cache():
     adapter = TakesTimePerPrompt(ScriptedClock())
     assert cached_answers(adapter, images(), 1, adapter.clock) is None
 
