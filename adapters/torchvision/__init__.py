@@ -1,1 +1,1 @@
-"""torchvision's segmentation networks; `import torchvision` in here is the framework."""
+"""torchvision's segmentation networks and its Mask R-CNN; `import torchvision` in here is the framework."""

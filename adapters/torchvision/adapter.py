@@ -1,102 +1,98 @@
-"""torchvision's semantic networks behind the common contract."""
+"""torchvision behind the common contract: networks that label pixels, and Mask R-CNN."""
 
 from __future__ import annotations
 
-from typing import Literal
-from urllib.error import URLError
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from pydantic import Field, JsonValue
-from torch import Tensor, nn
-from torchvision.models import segmentation
+from pydantic import JsonValue
 
-from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
 from adapters._torch.semantic import SemanticAdapter
-from bench.errors import BenchError
-from bench.records import ModelSpec, TaskSpec
+from bench.adapter import Adapter as AnyAdapter
+from bench.adapter import Batch, DeviceTimer, Progress, Raw, TrainingData, TrainingResult
+from bench.errors import BenchError, did_you_mean
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
-NETWORKS = {
-    "fcn_resnet50": segmentation.fcn_resnet50,
-    "fcn_resnet101": segmentation.fcn_resnet101,
-    "deeplabv3_resnet50": segmentation.deeplabv3_resnet50,
-    "deeplabv3_resnet101": segmentation.deeplabv3_resnet101,
-    "deeplabv3_mobilenet_v3_large": segmentation.deeplabv3_mobilenet_v3_large,
-    "lraspp_mobilenet_v3_large": segmentation.lraspp_mobilenet_v3_large,
+def _semantic() -> AnyAdapter:
+    from adapters.torchvision.semantic import make_network
+
+    return SemanticAdapter(make_network, packages=["torchvision"])
+
+
+def _mask_rcnn() -> AnyAdapter:
+    from adapters.torchvision.detection import DetectionAdapter
+
+    return DetectionAdapter()
+
+
+NETWORKS: dict[str, Callable[[], AnyAdapter]] = {
+    "fcn_resnet50": _semantic,
+    "fcn_resnet101": _semantic,
+    "deeplabv3_resnet50": _semantic,
+    "deeplabv3_resnet101": _semantic,
+    "deeplabv3_mobilenet_v3_large": _semantic,
+    "lraspp_mobilenet_v3_large": _semantic,
+    "maskrcnn_resnet50_fpn": _mask_rcnn,
+    "maskrcnn_resnet50_fpn_v2": _mask_rcnn,
+    "maskrcnn_small": _mask_rcnn,
 }
+"""A card's option `network` -> what follows the contract for it."""
 
 
-class TorchvisionOptions(Options):
-    """What a card or a suite may set.
+class Adapter:
+    """Hands everything to the adapter of the card's network, which `build` chooses."""
 
-    Attributes:
-        network: torchvision's name.
-        backbone_weights: `default` downloads those of the backbone; None starts from scratch.
-        bn_momentum: Of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for
-            hundreds of epochs: after a short training its running statistics are still those of
-            the start (a measured 0.05 instead of 0.45 mIoU). None keeps the network's own.
-    """
+    fused_stages: tuple[str, ...] = ()
 
-    network: Literal[
-        "fcn_resnet50",
-        "fcn_resnet101",
-        "deeplabv3_resnet50",
-        "deeplabv3_resnet101",
-        "deeplabv3_mobilenet_v3_large",
-        "lraspp_mobilenet_v3_large",
-    ]
-    backbone_weights: Literal["default"] | None = None
-    bn_momentum: float | None = Field(default=0.1, gt=0, le=1)
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        name = model.options.get("network")
+        if not isinstance(name, str) or name not in NETWORKS:
+            raise BenchError(
+                f"{model.label}: option 'network': there is no {name!r}.{did_you_mean(str(name), NETWORKS)} "
+                f"Choose one of {', '.join(sorted(NETWORKS))}"
+            )
+        self._chosen = NETWORKS[name]()
+        self._chosen.build(model, task, target, weights)
 
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind."""
+        return self._chosen.train(data, recipe, out, progress)
 
-class Adapter(SemanticAdapter):
-    """All of the contract is shared with the other torch adapters; only the network is torchvision's."""
+    def preprocess(self, images: Sequence[RgbImage]) -> Batch:
+        """Resize, stack, move as bytes, normalise on the device."""
+        return self._chosen.preprocess(images)
 
-    def __init__(self) -> None:
-        super().__init__(make_network, packages=["torchvision"])
+    def infer(self, batch: Batch) -> Raw:
+        """Forward pass."""
+        return self._chosen.infer(batch)
 
+    def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
+        """Predictions at the original sizes, on the host."""
+        return self._chosen.postprocess(raw, sizes)
 
-class MainOutput(nn.Module):
-    """The network without its dictionary: logits (B, K, H, W), brought to input size by the network itself."""
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        self._chosen.synchronize()
 
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None on a CPU."""
+        return self._chosen.device_timer()
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return the output called `out`."""
-        logits: Tensor = self.module(pixels)["out"]
-        return logits
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        self._chosen.reset_peak_device_bytes()
 
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        return self._chosen.peak_device_bytes()
 
-def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the network of a card for a task.
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return self._chosen.describe()
 
-    Raises:
-        BenchError: If an option is wrong or the backbone's weights cannot be had.
-    """
-    options = read_options(TorchvisionOptions, model)
-    head = head_of("softmax", None, task)
-    backbone = "DEFAULT" if options.backbone_weights is not None and model.weights is None else None
-    try:
-        module = NETWORKS[options.network](weights=None, weights_backbone=backbone, num_classes=head.channels)
-    except (URLError, OSError) as error:
-        raise BenchError(
-            f"{model.label}: the weights of the backbone could not be downloaded ({error}); connect to the network "
-            "once, or set backbone_weights: null"
-        ) from None
-    if options.bn_momentum is not None:
-        for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = options.bn_momentum
-    architecture: dict[str, JsonValue] = {"network": f"torchvision {options.network}"}
-    return SemanticNetwork(
-        module=MainOutput(module),
-        head=head,
-        architecture=architecture,
-        class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    )
+    def versions(self) -> dict[str, str]:
+        """Versions of torchvision, torch and what they compute with."""
+        return self._chosen.versions()

@@ -7,7 +7,7 @@ from torch import nn
 
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
-from adapters.torchvision.adapter import make_network
+from adapters.torchvision.semantic import make_network
 from bench.records import ClassSpec, TaskSpec
 from bench.suite.cards import resolve_model
 

@@ -1,0 +1,90 @@
+"""A training's own look at its instances: AP of masks at IoU 0.5.
+
+It chooses among the weights of one training and is reported as the framework's own figure; the
+scores of a run come from the harness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.predictions import Instances
+
+IOU = 0.5
+RECALLS = np.linspace(0, 1, 101)
+"""Where COCO reads the precision."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The predictions of one class in one image, against its truths.
+
+    Attributes:
+        scores: float64, (N,).
+        right: Whether each has a truth of its own, bool, (N,).
+        truths: Number of truths.
+    """
+
+    scores: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    truths: int
+
+
+def mask_ap50(truths: Sequence[Instances], found: Sequence[Instances]) -> float | None:
+    """Return COCO's average precision of masks at IoU 0.5, 0-1; None if nothing is to be found.
+
+    The mean over classes with a truth of the precision, made monotone and read at 101 recalls.
+    Unlike COCO's own evaluation, truths that are crowds are left out rather than ignored.
+
+    Args:
+        truths: Of each image.
+        found: Of each image, at the same size.
+    """
+    classes = {int(c) for truth in truths for c in truth.class_ids[~truth.crowd]}
+    if not classes:
+        return None
+    precisions = [
+        _average_precision([_match(t, f, class_id) for t, f in zip(truths, found, strict=True)])
+        for class_id in sorted(classes)
+    ]
+    return float(np.mean(precisions))
+
+
+def _match(truth: Instances, found: Instances, class_id: int) -> Matched:
+    """Give each prediction, surest first, the free truth it overlaps most, if that is by at least `IOU`."""
+    ours = found.class_ids == class_id
+    order = np.argsort(-found.scores[ours], kind="stable")
+    masks = found.masks[ours][order]
+    targets = truth.masks[(truth.class_ids == class_id) & ~truth.crowd]
+    overlaps = _ious(masks, targets)
+    free, right = np.ones(len(targets), dtype=np.bool_), np.zeros(len(masks), dtype=np.bool_)
+    for index, row in enumerate(overlaps):
+        candidates = np.where(free, row, -1.0)
+        if len(candidates) and candidates.max() >= IOU:
+            free[candidates.argmax()] = False
+            right[index] = True
+    return Matched(found.scores[ours][order], right, len(targets))
+
+
+def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """IoU of every mask with every target, (N, M)."""
+    pixels = targets.shape[1] * targets.shape[2]
+    rows = masks.reshape(len(masks), pixels).astype(np.float32)
+    columns = targets.reshape(len(targets), pixels).astype(np.float32)
+    inter = (rows @ columns.T).astype(np.float64)
+    union = rows.sum(axis=1)[:, None] + columns.sum(axis=1)[None, :] - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+def _average_precision(matched: Sequence[Matched]) -> float:
+    order = np.argsort(-np.concatenate([m.scores for m in matched]), kind="stable")
+    right = np.concatenate([m.right for m in matched])[order].cumsum()
+    recall = right / sum(m.truths for m in matched)
+    precision = right / np.arange(1, len(right) + 1)
+    # The best precision at this recall or any higher one; 0 beyond the highest recall.
+    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(best[np.searchsorted(recall, RECALLS, side="left")].mean())

@@ -1,0 +1,117 @@
+"""The contract of `bench.adapter` for torchvision's Mask R-CNN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
+
+from adapters._torch import device as devices
+from adapters._torch.images import resize_image
+from adapters._torch.options import read_options
+from adapters._torch.test_time import refuse_objects_in_several_passes
+from adapters._torch.weights import load_weights
+from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions, make_mask_rcnn
+from adapters.torchvision.stages import Fields, detections, instances, network_input
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.errors import Unsupported
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Precision, Recipe, Size, Target, TaskSpec
+
+UNTRAINED_SEED = 0
+"""Of the weights of a network that is built without a weight file."""
+
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
+
+
+class DetectionAdapter(devices.OnTorchDevice):
+    """Mask R-CNN; see `adapters.torchvision.stages` for where a pass is cut."""
+
+    fused_stages: tuple[str, ...] = ()
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        self._options = read_options(MaskRCNNOptions, model)
+        if task.kind != "instance" or model.task != "instance":
+            raise Unsupported(f"{model.label} finds instances; it has no {task.kind} prediction")
+        if not any(spec.is_thing for spec in task.classes):
+            raise Unsupported(f"{model.label} finds things; this label space has none")
+        refuse_objects_in_several_passes(target, model.label)
+        self._model, self._task, self._target, self._weights = model, task, target, weights
+        self._device = devices.open_device(target.device)
+        self._check_precision(self._device, target.precision)
+        devices.set_threads(target.threads)
+        devices.apply_settings(
+            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
+        )
+        self._network = self._fresh_network(UNTRAINED_SEED)
+        layout = torch.channels_last if target.channels_last else torch.contiguous_format
+        self._network.module.to(self._device).to(memory_format=layout).eval()
+
+    def _check_precision(self, device: torch.device, precision: Precision) -> None:
+        devices.check_precision(device, precision)
+        if device.type == "cpu" and precision != "fp32":
+            raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
+
+    def _fresh_network(self, seed: int) -> MaskRCNNNetwork:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = make_mask_rcnn(self._model, self._task)
+        if self._weights is not None:
+            load_weights(network, self._weights, label=self._model.label)
+        return network
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind, from the built weights if there were any.
+
+        The built network stays as it is; build again with the result's weights to predict.
+        """
+        # Imported here: Lightning takes seconds to import, and only a training needs it.
+        from adapters.torchvision.training import fit
+
+        self._check_precision(devices.open_device(recipe.device), recipe.precision)
+        return fit(self._fresh_network(recipe.seed), self._options, data, recipe, out, progress)
+
+    @torch.inference_mode()
+    def preprocess(self, images: Sequence[RgbImage]) -> ImageList:
+        """Move as bytes, then scale, normalise, resize and pad on the device.
+
+        With an `image_size` in the target images are resized as for every other network; without
+        one as torchvision does it, by `short_edge`. Images of different sizes in one batch are
+        padded at the bottom and on the right, which can change predictions against a batch of one.
+        """
+        size = self._target.image_size
+        on_device = [self._on_device(resize_image(image, size)) for image in images]
+        resize = size is None and self._options.short_edge is not None
+        batch, _ = network_input(self._network.module, on_device, resize=resize)
+        layout = torch.channels_last if self._target.channels_last else torch.contiguous_format
+        return ImageList(batch.tensors.contiguous(memory_format=layout), batch.image_sizes)
+
+    def _on_device(self, image: RgbImage) -> Tensor:
+        # A copy: images may be read-only, which torch does not take.
+        return torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1).float().div_(255)
+
+    @torch.inference_mode()
+    def infer(self, batch: ImageList) -> tuple[list[Fields], list[tuple[int, int]]]:
+        """Backbone, proposals and heads, the NMS of boxes included, in the target's precision."""
+        with devices.autocast(self._device, self._target.precision):
+            return detections(self._network.module, batch), batch.image_sizes
+
+    @torch.inference_mode()
+    def postprocess(self, raw: tuple[list[Fields], list[tuple[int, int]]], sizes: Sequence[Size]) -> list[Prediction]:
+        """Paste masks at the original size and move them to the host."""
+        found, input_sizes = raw
+        return list(instances(self._network.module, found, input_sizes, sizes, self._network.things))
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return devices.describe(self._network.module, self._device)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of torchvision, torch and what they compute with."""
+        return devices.package_versions(PACKAGES)

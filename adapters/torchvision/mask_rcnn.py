@@ -1,0 +1,203 @@
+"""torchvision's Mask R-CNN from a card: its options, and how they become a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.error import URLError
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue, model_validator
+from torch import nn
+from torchvision.models import detection, resnet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
+
+from adapters._torch.options import Options, read_options
+from bench.errors import BenchError
+from bench.records import ModelSpec, TaskSpec
+
+PUBLISHED = {
+    "maskrcnn_resnet50_fpn": detection.maskrcnn_resnet50_fpn,
+    "maskrcnn_resnet50_fpn_v2": detection.maskrcnn_resnet50_fpn_v2,
+}
+
+SMALL = "maskrcnn_small"
+SMALL_ONLY = (
+    "backbone",
+    "fpn_channels",
+    "box_head_channels",
+    "mask_head_channels",
+    "anchor_sizes",
+    "anchor_ratios",
+)
+"""Options that the published networks fix."""
+
+
+class MaskRCNNOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        network: torchvision's name, or `maskrcnn_small`: its pieces on a narrow pyramid, with batch
+            normalisation and nothing frozen, which trains from scratch.
+        backbone_weights: `default` downloads those of the backbone, most of which the first network
+            then freezes; None starts from scratch.
+        backbone: `maskrcnn_small`: the ResNet.
+        fpn_channels, box_head_channels, mask_head_channels: `maskrcnn_small`: widths.
+        anchor_sizes: `maskrcnn_small`: side of the anchors on each pyramid level, pixels of the
+            network's input.
+        anchor_ratios: `maskrcnn_small`: height over width of the anchors.
+        rpn_batch, roi_batch: Sampled anchors and proposals per training image.
+        proposals_train, proposals_test: Kept after the proposals' NMS.
+        score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of
+            them; torchvision's own default is 0.05.
+        nms_threshold: IoU of boxes above which the less sure one of a class is left out.
+        detections: Largest number of instances per image.
+        short_edge, max_size: torchvision's sizing, used where the target has no `image_size`; None
+            keeps each image's size.
+        bn_momentum: Of every batch normalisation.
+        clip_gradients: Largest norm of all gradients together, where a recipe has none; None does
+            not clip.
+    """
+
+    network: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_small"]
+    backbone_weights: Literal["default"] | None = None
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    fpn_channels: int = Field(default=64, ge=1)
+    box_head_channels: int = Field(default=256, ge=1)
+    mask_head_channels: int = Field(default=64, ge=1)
+    anchor_sizes: list[int] = Field(default=[8, 16, 32, 64, 96], min_length=5, max_length=5)
+    anchor_ratios: list[float] = Field(default=[1.0], min_length=1)
+    rpn_batch: int = Field(default=256, ge=1)
+    roi_batch: int = Field(default=512, ge=1)
+    proposals_train: int = Field(default=2000, ge=1)
+    proposals_test: int = Field(default=1000, ge=1)
+    score_threshold: float = Field(default=0.001, ge=0, le=1)
+    nms_threshold: float = Field(default=0.5, gt=0, le=1)
+    detections: int = Field(default=100, ge=1)
+    short_edge: int | None = Field(default=None, ge=1)
+    max_size: int = Field(default=1333, ge=1)
+    bn_momentum: float = Field(default=0.1, gt=0, le=1)
+    clip_gradients: float | None = Field(default=5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _fits_the_network(self) -> MaskRCNNOptions:
+        fixed = sorted(self.model_fields_set & set(SMALL_ONLY))
+        if self.network != SMALL and fixed:
+            raise ValueError(f"option '{fixed[0]}' belongs to 'network: {SMALL}'; {self.network} fixes it")
+        if self.short_edge is not None and self.short_edge > self.max_size:
+            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
+        return self
+
+
+READING = {
+    "score_threshold",
+    "nms_threshold",
+    "detections",
+    "proposals_test",
+    "short_edge",
+    "max_size",
+    "backbone_weights",
+    "bn_momentum",
+    "rpn_batch",
+    "roi_batch",
+    "proposals_train",
+    "clip_gradients",
+}
+"""Options that decide how weights are trained or read; weights trained with one serve any other."""
+
+
+@dataclass(frozen=True)
+class MaskRCNNNetwork:
+    """A network with what its weight files must share with it.
+
+    Attributes:
+        module: Numbers the things from 1; 0 is its background.
+        things: Class id of the task by number of the network, less one, int64.
+        architecture: Stands in weight files; see `adapters._torch.weights`.
+        class_names: Of the task, by id.
+    """
+
+    module: MaskRCNN
+    things: NDArray[np.int64]
+    architecture: dict[str, JsonValue]
+    class_names: tuple[str, ...]
+
+
+def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:
+    """Return the network of a card for a task with at least one thing, with fresh weights.
+
+    Raises:
+        BenchError: If an option is wrong or the backbone's weights cannot be had.
+    """
+    options = read_options(MaskRCNNOptions, model)
+    things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
+    load = options.backbone_weights is not None and model.weights is None
+    try:
+        module = _module(options, classes=1 + len(things), backbone_weights="DEFAULT" if load else None)
+    except (URLError, OSError) as error:
+        raise BenchError(
+            f"{model.label}: the weights of the backbone could not be downloaded ({error}); connect to the network "
+            "once, or set backbone_weights: null"
+        ) from None
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = options.bn_momentum
+    unread = READING if options.network == SMALL else READING | set(SMALL_ONLY)
+    return MaskRCNNNetwork(
+        module=module,
+        things=things,
+        architecture=options.model_dump(exclude=unread),
+        class_names=tuple(spec.name for spec in task.classes),
+    )
+
+
+def _module(options: MaskRCNNOptions, *, classes: int, backbone_weights: str | None) -> MaskRCNN:
+    common: dict[str, Any] = {
+        # The transform is always called with a size to resize to; whether it is called is the adapter's choice.
+        "min_size": options.short_edge or options.max_size,
+        "max_size": options.max_size,
+        "rpn_batch_size_per_image": options.rpn_batch,
+        "box_batch_size_per_image": options.roi_batch,
+        "rpn_post_nms_top_n_train": options.proposals_train,
+        "rpn_post_nms_top_n_test": options.proposals_test,
+        "box_score_thresh": options.score_threshold,
+        "box_nms_thresh": options.nms_threshold,
+        "box_detections_per_img": options.detections,
+    }
+    if options.network != SMALL:
+        build = PUBLISHED[options.network]
+        return build(weights=None, weights_backbone=backbone_weights, num_classes=classes, **common)
+    backbone = _pyramid(options, backbone_weights)
+    return MaskRCNN(
+        backbone,
+        rpn_anchor_generator=AnchorGenerator(
+            sizes=tuple((size,) for size in options.anchor_sizes),
+            aspect_ratios=(tuple(options.anchor_ratios),) * len(options.anchor_sizes),
+        ),
+        box_head=TwoMLPHead(options.fpn_channels * ROI_BOX_SIDE**2, options.box_head_channels),
+        box_predictor=FastRCNNPredictor(options.box_head_channels, classes),
+        mask_head=MaskRCNNHeads(options.fpn_channels, [options.mask_head_channels] * 4, 1, nn.BatchNorm2d),
+        mask_predictor=MaskRCNNPredictor(options.mask_head_channels, options.mask_head_channels, classes),
+        **common,
+    )
+
+
+ROI_BOX_SIDE = 7
+"""Cells a side of the features that torchvision pools for the box head."""
+
+
+def _pyramid(options: MaskRCNNOptions, weights: str | None) -> BackboneWithFPN:
+    """A feature pyramid of four levels and a pooled one; torchvision's own is always 256 wide and has no norm."""
+    body = getattr(resnet, options.backbone)(weights=weights)
+    stages = ("layer1", "layer2", "layer3", "layer4")
+    return BackboneWithFPN(
+        body,
+        return_layers={name: str(level) for level, name in enumerate(stages)},
+        in_channels_list=[body.inplanes // 2 ** (3 - level) for level in range(4)],
+        out_channels=options.fpn_channels,
+        norm_layer=nn.BatchNorm2d,
+    )

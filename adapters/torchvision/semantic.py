@@ -1,0 +1,94 @@
+"""torchvision's networks that label pixels."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.error import URLError
+
+from pydantic import Field, JsonValue
+from torch import Tensor, nn
+from torchvision.models import segmentation
+
+from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.options import Options, read_options
+from bench.errors import BenchError
+from bench.records import ModelSpec, TaskSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+NETWORKS = {
+    "fcn_resnet50": segmentation.fcn_resnet50,
+    "fcn_resnet101": segmentation.fcn_resnet101,
+    "deeplabv3_resnet50": segmentation.deeplabv3_resnet50,
+    "deeplabv3_resnet101": segmentation.deeplabv3_resnet101,
+    "deeplabv3_mobilenet_v3_large": segmentation.deeplabv3_mobilenet_v3_large,
+    "lraspp_mobilenet_v3_large": segmentation.lraspp_mobilenet_v3_large,
+}
+
+
+class SemanticOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        network: torchvision's name.
+        backbone_weights: `default` downloads those of the backbone; None starts from scratch.
+        bn_momentum: Of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for
+            hundreds of epochs: after a short training its running statistics are still those of
+            the start (a measured 0.05 instead of 0.45 mIoU). None keeps the network's own.
+    """
+
+    network: Literal[
+        "fcn_resnet50",
+        "fcn_resnet101",
+        "deeplabv3_resnet50",
+        "deeplabv3_resnet101",
+        "deeplabv3_mobilenet_v3_large",
+        "lraspp_mobilenet_v3_large",
+    ]
+    backbone_weights: Literal["default"] | None = None
+    bn_momentum: float | None = Field(default=0.1, gt=0, le=1)
+
+
+class MainOutput(nn.Module):
+    """The network without its dictionary: logits (B, K, H, W), brought to input size by the network itself."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the output called `out`."""
+        logits: Tensor = self.module(pixels)["out"]
+        return logits
+
+
+def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
+    """Return the network of a card for a task.
+
+    Raises:
+        BenchError: If an option is wrong or the backbone's weights cannot be had.
+    """
+    options = read_options(SemanticOptions, model)
+    head = head_of("softmax", None, task)
+    backbone = "DEFAULT" if options.backbone_weights is not None and model.weights is None else None
+    try:
+        module = NETWORKS[options.network](weights=None, weights_backbone=backbone, num_classes=head.channels)
+    except (URLError, OSError) as error:
+        raise BenchError(
+            f"{model.label}: the weights of the backbone could not be downloaded ({error}); connect to the network "
+            "once, or set backbone_weights: null"
+        ) from None
+    if options.bn_momentum is not None:
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = options.bn_momentum
+    architecture: dict[str, JsonValue] = {"network": f"torchvision {options.network}"}
+    return SemanticNetwork(
+        module=MainOutput(module),
+        head=head,
+        architecture=architecture,
+        class_names=tuple(spec.name for spec in task.classes),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )

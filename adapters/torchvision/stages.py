@@ -1,0 +1,102 @@
+"""A forward pass of torchvision's Mask R-CNN, cut where the harness's stages are.
+
+`MaskRCNN.forward` resizes, normalises and pads at its beginning and pastes masks at its end. These
+functions call its own pieces, `transform`, `backbone`, `rpn` and `roi_heads`, in its order. The NMS
+of boxes is part of the ROI heads and so of `infer`, as in Detectron2; in YOLO it is part of
+`postprocess`. Only end-to-end times compare across frameworks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNN
+
+from bench.predictions import Instances
+from bench.records import Size
+
+Fields: TypeAlias = dict[str, Tensor]
+"""Of the instances of an image: `boxes` (N, 4) as x1 y1 x2 y2, `labels` (N,) from 1, `scores` (N,),
+and `masks`: as the network finds them (N, 1, 28, 28) within their boxes, in a truth (N, H, W)."""
+
+MASK_THRESHOLD = 0.5
+"""Probability from which a pixel belongs to an instance."""
+
+
+def network_input(
+    model: MaskRCNN, images: Sequence[Tensor], truths: Sequence[Fields] | None = None, *, resize: bool
+) -> tuple[ImageList, list[Fields] | None]:
+    """Normalise images, resize them as torchvision does if asked to, and pad them together.
+
+    Args:
+        model: Gives the transform.
+        images: Each float32, (3, H, W), RGB in 0-1, on the device.
+        truths: Of each image; they are resized with it.
+        resize: Whether to bring the short edge to the transform's size.
+    """
+    transform = model.transform
+    scaled = [transform.normalize(image) for image in images]
+    followed = None if truths is None else [dict(truth) for truth in truths]
+    if resize:
+        both = [transform.resize(image, followed and followed[i]) for i, image in enumerate(scaled)]
+        scaled = [image for image, _ in both]
+    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in scaled]
+    return ImageList(transform.batch_images(scaled, transform.size_divisible), sizes), followed
+
+
+def detections(model: MaskRCNN, images: ImageList) -> list[Fields]:
+    """Boxes after NMS, with labels, scores and masks within their boxes, at the size of the input."""
+    features = model.backbone(images.tensors)
+    proposals, _ = model.rpn(images, features, None)
+    found: list[Fields] = model.roi_heads(features, proposals, images.image_sizes, None)[0]
+    return found
+
+
+def losses(model: MaskRCNN, images: ImageList, truths: list[Fields]) -> dict[str, Tensor]:
+    """The network's own five losses, in training mode."""
+    features = model.backbone(images.tensors)
+    proposals, of_proposals = model.rpn(images, features, truths)
+    _, of_heads = model.roi_heads(features, proposals, images.image_sizes, truths)
+    return {**of_heads, **of_proposals}
+
+
+def instances(
+    model: MaskRCNN,
+    found: Sequence[Fields],
+    input_sizes: Sequence[tuple[int, int]],
+    sizes: Sequence[Size],
+    things: NDArray[np.int64],
+) -> list[Instances]:
+    """Paste masks at the original size and move them to the host.
+
+    Args:
+        model: Gives the transform.
+        found: Of each image; stays as it is.
+        input_sizes: Size of each image in the network's input.
+        sizes: Original size of each image.
+        things: Class id by label, less one.
+    """
+    return [
+        _instances(model, one, input_size, size, things)
+        for one, input_size, size in zip(found, input_sizes, sizes, strict=True)
+    ]
+
+
+def _instances(
+    model: MaskRCNN, found: Fields, input_size: tuple[int, int], size: Size, things: NDArray[np.int64]
+) -> Instances:
+    # One image at a time: pasted probabilities are floats, and only their threshold is kept.
+    (pasted,) = model.transform.postprocess([dict(found)], [input_size], [tuple(size)])
+    labels = pasted["labels"].cpu().numpy()
+    return Instances(
+        masks=(pasted["masks"][:, 0] >= MASK_THRESHOLD).cpu().numpy().astype(np.bool_, copy=False),
+        class_ids=things[labels - 1],
+        scores=np.clip(pasted["scores"].to(torch.float64).cpu().numpy(), 0, 1),
+        crowd=np.zeros(len(labels), dtype=np.bool_),
+    )

@@ -1,0 +1,134 @@
+"""What Mask R-CNN learns from, for `adapters._torch.training`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.mask_rcnn import MaskRCNN
+
+from adapters._torch import device as devices
+from adapters._torch.data import Augment
+from adapters._torch.order import Chosen
+from adapters._torch.recipes import identity, image_order, open_training
+from adapters._torch.training import train
+from adapters.torchvision.average_precision import mask_ap50
+from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions
+from adapters.torchvision.stages import Fields, detections, instances, losses, network_input
+from adapters.torchvision.truths import DecodedInstances, Example
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.errors import Unsupported
+from bench.predictions import Instances
+from bench.records import Augmentation, Recipe, Size
+
+InstanceBatch = tuple[list[Tensor], list[Fields]]
+"""Images, each uint8 (3, H, W), and their truths."""
+
+
+def fit(
+    network: MaskRCNNNetwork,
+    options: MaskRCNNOptions,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+) -> TrainingResult:
+    """Train Mask R-CNN by the sum of its own losses; see `adapters._torch.training.train`.
+
+    Args:
+        network: Trained in place; its initial weights are the caller's.
+        options: Of its card.
+        data: Training and validation split.
+        recipe: The device may be `auto`.
+        out: Gets the checkpoint and the weight files.
+        progress: Told of steps and validations.
+
+    Raises:
+        Unsupported: If the device or precision cannot be had, or several devices are asked for.
+        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
+            checkpoint of another training.
+    """
+    if recipe.devices > 1:
+        raise Unsupported("Mask R-CNN trains on one device here; leave 'devices' out of the recipe")
+    device = open_training(data, recipe, out)
+    not_honoured = {}
+    if recipe.loss != "cross_entropy":
+        not_honoured["loss"] = "Mask R-CNN brings its own: of proposals, boxes, classes and masks"
+    if recipe.clip_gradient_norm is None:
+        recipe = recipe.model_copy(update={"clip_gradient_norm": options.clip_gradients})
+    trainee = InstanceTrainee(network, options, data, recipe, device)
+    return train(trainee, recipe, out, progress, device, not_honoured=not_honoured)
+
+
+class InstanceTrainee:
+    """A `Trainee` of instances: the weights with the highest `val_mask_ap50` are the best."""
+
+    better_by: tuple[str, ...] = ("val_mask_ap50",)
+
+    def __init__(
+        self,
+        network: MaskRCNNNetwork,
+        options: MaskRCNNOptions,
+        data: TrainingData,
+        recipe: Recipe,
+        device: torch.device,
+    ) -> None:
+        self.network, self.identity = network, identity(network, data, recipe)
+        self._recipe, self._device = recipe, device
+        self._resize = recipe.image_size is None and options.short_edge is not None
+        self._train = DecodedInstances(data.train, network.things, recipe.image_size)
+        self._val = DecodedInstances(data.val, network.things, recipe.image_size)
+        self._augment = _augmenter(recipe.augmentation, network.module)
+        self.order = image_order(data, recipe)
+
+    def load(self, chosen: Chosen) -> InstanceBatch:
+        """Images of their own sizes, with their truths."""
+        examples = self._train.batch(chosen, self._augment)
+        return [example.pixels for example in examples], [example.fields for example in examples]
+
+    def loss(self, module: nn.Module, batch: InstanceBatch) -> Tensor:
+        """The sum of the network's losses at the training size."""
+        assert isinstance(module, MaskRCNN)
+        pixels, fields = batch
+        images, truths = network_input(module, [image.float() / 255 for image in pixels], fields, resize=self._resize)
+        assert truths is not None  # as many as were given
+        return torch.stack(list(losses(module, images, truths).values())).sum()
+
+    @torch.inference_mode()
+    def validate(self, module: nn.Module) -> dict[str, float] | None:
+        """`val_mask_ap50` at the training size."""
+        if not len(self._val):
+            return None
+        examples = [self._val[index] for index in range(len(self._val))]
+        ap = mask_ap50([self._truth(one) for one in examples], [self._found(module, one) for one in examples])
+        return {} if ap is None else {"val_mask_ap50": ap}
+
+    def _found(self, module: nn.Module, example: Example) -> Instances:
+        assert isinstance(module, MaskRCNN)
+        pixels = example.pixels.to(self._device).float() / 255
+        with devices.autocast(self._device, self._recipe.precision):
+            images, _ = network_input(module, [pixels], resize=self._resize)
+            found = detections(module, images)
+        size = Size(*example.image.shape[:2])
+        return instances(module, found, images.image_sizes, [size], self.network.things)[0]
+
+    def _truth(self, example: Example) -> Instances:
+        count = len(example.labels)
+        return Instances(
+            masks=example.masks.astype(np.bool_),
+            class_ids=self.network.things[example.labels - 1],
+            scores=np.ones(count),
+            crowd=np.zeros(count, dtype=np.bool_),
+        )
+
+
+def _augmenter(augmentation: Augmentation, module: MaskRCNN) -> Augment | None:
+    if augmentation == Augmentation():
+        return None
+    # Imported here: its transforms are needed by recipes with an augmentation alone.
+    from adapters._torch.augment import Augmenter
+
+    red, green, blue = module.transform.image_mean
+    return Augmenter(augmentation, fill=(red, green, blue))
