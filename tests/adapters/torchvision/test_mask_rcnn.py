@@ -45,7 +45,7 @@ def images(*sizes):
 
 CHANNELS = [64, *3 * [64, 64, 256], 256, *4 * [128, 128, 512], 512, *6 * [256, 256, 1024], 1024]
 NORMS_OF_RESNET50 = 2 * (sum(CHANNELS) + 3 * (512 + 512 + 2048) + 2048)
-"""A weight and a bias per channel; the documented first network has frozen them, which a training from scratch cannot."""
+"""A weight and a bias per channel; the documented first network has frozen them, a training from scratch cannot."""
 
 
 @pytest.mark.parametrize(
