@@ -39,8 +39,10 @@ BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_hu
 TASKS = {"semantic": THREE_CLASSES, "instance": INSTANCES, "panoptic": PANOPTIC}
 REPRESENTATIVES = {
     "unet/transposed": SMALL_UNET,
+    "deeplab/small": {"base_width": 8, "aspp_width": 16, "decoder_width": 16, "output_stride": 8},
     "smp/unet_mobilenet_v2": {},
     "torchvision/lraspp_mobilenet_v3_large": {},
+    "torchvision/maskrcnn_small": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
     "transformers/segformer_b0": {},
     "detectron2/semantic_fpn": {"fpn_channels": 16, "head_channels": 16},
     "detectron2/mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
@@ -52,8 +54,10 @@ REPRESENTATIVES = {
 """A card of each kind of network, with options that make it small."""
 
 RECIPES = {
+    "deeplab/small": (40, 0.01),
     "smp/unet_mobilenet_v2": (24, 0.003),
     "torchvision/lraspp_mobilenet_v3_large": (60, 0.003),
+    "torchvision/maskrcnn_small": (24, 0.003),
     "transformers/segformer_b0": (24, 0.003),
     "detectron2/semantic_fpn": (24, 0.003),
     "detectron2/mask_rcnn": (24, 0.003),
@@ -66,7 +70,7 @@ RECIPES = {
 
 UNET_RECIPE = (24, 0.03)
 
-NEEDS = {"smp": "segmentation_models_pytorch"}
+NEEDS = {"deeplab": "torch", "smp": "segmentation_models_pytorch"}
 """Adapter -> the framework's module, where it has another name; without it the cards are skipped."""
 
 
