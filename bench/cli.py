@@ -10,8 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from bench import __version__
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers")
 EXIT_FAILED_CASE, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
@@ -85,10 +88,63 @@ def _parser() -> argparse.ArgumentParser:
         "--as", dest="form", default="text", choices=("text", "markdown"), help="form of the table (default: text)"
     )
 
+    _add_data(commands, common)
     commands.add_parser("schema", parents=[common], help="print the JSON Schema of a suite, for editors")
     doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")
     _add_interpreters(doctor)
     return parser
+
+
+def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
+    data = commands.add_parser("data", help="look at a data set: what it is, whether it is sound, what is in it")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", parents=[common], help="list the data sets, with forms of truth and terms")
+
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("name", nargs="?", metavar="NAME", help="see: bench data list")
+    chosen.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
+    )
+    chosen.add_argument("--suite", metavar="FILE", help="take the data set and its options from this suite")
+    chosen.add_argument("--dataset", metavar="LABEL", help="which data set of the suite")
+    splits = argparse.ArgumentParser(add_help=False)
+    splits.add_argument(
+        "--split", action="append", default=[], metavar="SPLIT", help="only this split; repeatable (default: all)"
+    )
+    passes = argparse.ArgumentParser(add_help=False)
+    passes.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
+    passes.add_argument("--cache", metavar="DIR", help="folder that remembers what was seen (default: RESULTS/data)")
+
+    actions.add_parser("info", parents=[common, chosen], help="show source, terms, how to get it, splits and classes")
+    check = actions.add_parser(
+        "check", parents=[common, chosen, splits, passes], help="read every image and mask, and list what is wrong"
+    )
+    check.add_argument(
+        "--show", type=int, default=10, metavar="N", help="files listed per finding; 0 = all (default: 10)"
+    )
+    check.add_argument("--strict", action="store_true", help="exit with 1 for a note, too")
+    check.add_argument("--out", metavar="FILE", help="write all findings there as JSON")
+    stats = actions.add_parser(
+        "stats", parents=[common, chosen, splits, passes], help="count classes, objects and sizes, and draw them"
+    )
+    stats.add_argument(
+        "--out", metavar="FILE.png", help="where the picture goes (default: RESULTS/data/NAME-stats.png)"
+    )
+    preview = actions.add_parser("preview", parents=[common, chosen, splits], help="draw images with their truth")
+    preview.add_argument("--images", type=int, default=6, metavar="N", help="images on the sheet (default: 6)")
+    preview.add_argument(
+        "--out", metavar="FILE.png", help="where the sheet goes (default: RESULTS/data/NAME-preview.png)"
+    )
+    export = actions.add_parser("export", parents=[common, chosen], help="write it in another format")
+    export.add_argument("--as", dest="form", required=True, metavar="FORMAT", help="name of the data set that reads it")
+    export.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
+    export.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="class of the data set = class there; repeatable",
+    )
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:

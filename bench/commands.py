@@ -205,6 +205,13 @@ def _first_line(module: str) -> str:
     return (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
 
 
+def data_command(options: Namespace) -> int:
+    """`bench data …`: see `data_commands.py`."""
+    from bench import data_commands
+
+    return data_commands.data_command(options)
+
+
 def schema_command(options: Namespace) -> int:
     """`bench schema`: JSON Schema of a suite."""
     print(suite_schema(), end="")

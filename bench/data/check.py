@@ -1,0 +1,253 @@
+"""`bench data check`: what is wrong with a data set, file by file.
+
+Wrong is what makes an evaluation fail or lie; worth a note is what may be meant. Images and masks
+are read in full, each once; see `_passes.py` for how an interrupted check goes on and
+`_signatures.py` for which images count as the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from bench.data._inspection import INSPECTION_VERSION, inspect, mask_files
+from bench.data._passes import Listed, Pass, Row, look_at_all
+from bench.data._signatures import BITS, GRID, nearest_pairs
+from bench.data.info import published_counts
+from bench.data.opening import Choice
+from bench.datasets import Dataset
+from bench.datasets._on_disk import OnDisk
+from bench.errors import DatasetError
+
+WRONG = {
+    "listing": "splits that cannot be listed",
+    "duplicate": "ids that occur twice",
+    "image": "images that cannot be read",
+    "mask": "masks that cannot be read",
+    "size": "masks of another size than their image",
+    "labels": "labels outside the table, or that contradict each other",
+    "colours": "colours outside the table, or in place of indices",
+    "truth": "annotations that cannot be used",
+    "leak": "identical images in different splits",
+    "near": "nearly identical images in different splits",
+}
+"""Kind of finding -> what it is called, in the order of the report."""
+
+NOTES = {
+    "empty": "images without an object or a labelled pixel",
+    "unseen": "images with objects that cover no pixel",
+    "repeated": "identical images within a split",
+    "stored": "masks stored otherwise than the others",
+    "count": "splits with fewer images than published",
+}
+"""As `WRONG`, for what may be meant."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    Attributes:
+        kind: Key of `WRONG` or `NOTES`.
+        split: Where.
+        image_id: Which image; '' for a split as a whole.
+        message: What was found, naming the file where there is one.
+    """
+
+    kind: str
+    split: str
+    image_id: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The outcome of a check.
+
+    Attributes:
+        label: Name of the data set.
+        counts: Split -> images looked at.
+        findings: In the order of `WRONG` and `NOTES`, then of splits and images.
+        remembered: Images known from an earlier check.
+    """
+
+    label: str
+    counts: dict[str, int]
+    findings: tuple[Finding, ...]
+    remembered: int
+
+    @property
+    def wrong(self) -> int:
+        """How many findings are not mere notes."""
+        return sum(finding.kind in WRONG for finding in self.findings)
+
+
+def check(
+    choice: Choice, dataset: Dataset, splits: Sequence[str], *, cache: Path, jobs: int | None, console: Console
+) -> Checked:
+    """Look at every image and truth of the splits; raises `DatasetError` only if a process dies.
+
+    Args:
+        choice, dataset: What is checked.
+        splits: Which of its splits.
+        cache: Folder for what was seen.
+        jobs: Processes; None = one for each core.
+        console: For the bar.
+    """
+    findings: list[Finding] = []
+    images: list[Listed] = []
+    for split in splits:
+        try:
+            images += [Listed(split, image_id) for image_id in dataset.ids(split)]
+        except DatasetError as error:
+            findings.append(Finding("listing", split, "", str(error)))
+    counts = dict(Counter(image.split for image in images))
+    findings += _duplicates(images) + _fewer(choice, counts)
+    task = Pass("check", choice, dataset, inspect, INSPECTION_VERSION, cache, jobs)
+    seen = look_at_all(task, images, console)
+    for image in images:
+        for kind, message in seen.rows[image.image_id]["found"]:
+            findings.append(Finding(kind, image.split, image.image_id, message))
+    names = _Names(dataset)
+    findings += [*_same(images, seen.rows, names), *_near(images, seen.rows, names)]
+    findings += _stored_otherwise(images, seen.rows, dataset)
+    order = [*WRONG, *NOTES]
+    findings.sort(key=lambda finding: order.index(finding.kind))
+    return Checked(choice.label, counts, tuple(findings), seen.remembered)
+
+
+class _Names:
+    """What an image is called in a message: its file, or its id where there is none."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, image: Listed) -> str:
+        dataset = self._dataset
+        name = dataset.entry(image.image_id).image if isinstance(dataset, OnDisk) else image.image_id
+        return f"{name} ({image.split})"
+
+
+def _duplicates(images: Sequence[Listed]) -> list[Finding]:
+    splits: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        splits[image.image_id].append(image.split)
+    return [
+        Finding("duplicate", found[-1], image_id, f"{image_id} is listed {len(found)} times: {', '.join(found)}")
+        for image_id, found in splits.items()
+        if len(found) > 1
+    ]
+
+
+def _fewer(choice: Choice, counts: dict[str, int]) -> list[Finding]:
+    return [
+        Finding("count", split, "", f"{split}: {counts[split]} found, {published} published")
+        for split, published in published_counts(choice).items()
+        if split in counts and counts[split] < published
+    ]
+
+
+def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
+    """Images of equal pixels, a finding for each group."""
+    groups: dict[str, list[Listed]] = defaultdict(list)
+    for image in images:
+        if "pixels" in rows[image.image_id]:
+            groups[rows[image.image_id]["pixels"]].append(image)
+    for group in groups.values():
+        if len(group) > 1:
+            kind = "leak" if len({image.split for image in group}) > 1 else "repeated"
+            yield Finding(kind, group[-1].split, group[-1].image_id, " = ".join(names[image] for image in group))
+
+
+def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
+    """Images that are nearly one of an earlier split."""
+    readable = [image for image in images if "pixels" in rows[image.image_id]]
+    thumbnails = [
+        np.frombuffer(bytes.fromhex(rows[image.image_id]["thumbnail"]), dtype=np.uint8).reshape(GRID, GRID)
+        for image in readable
+    ]
+    splits = [image.split for image in readable]
+    for start in (position for position in range(1, len(splits)) if splits[position] != splits[position - 1]):
+        end = next((at for at in range(start, len(splits)) if splits[at] != splits[start]), len(splits))
+        for pair in nearest_pairs(thumbnails[start:end], thumbnails[:start]):
+            one, other = readable[start + pair.one], readable[pair.other]
+            if rows[one.image_id]["pixels"] != rows[other.image_id]["pixels"]:
+                text = f"{names[other]} ~ {names[one]}: {pair.bits} of {BITS} bits of their hashes differ"
+                yield Finding("near", one.split, one.image_id, text)
+
+
+def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
+    """Masks whose mode or palette is not that of most others of their kind."""
+    kinds = max((len(row["stored"]) for row in rows.values()), default=0)
+    for position in range(kinds):
+        stored = {
+            image: tuple(rows[image.image_id]["stored"][position])
+            for image in images
+            if len(rows[image.image_id]["stored"]) > position and rows[image.image_id]["stored"][position][0]
+        }
+        if not stored:
+            continue
+        (usual_mode, usual_palette), _ = Counter(stored.values()).most_common(1)[0]
+        for image, (mode, palette) in stored.items():
+            shared = min(len(palette), len(usual_palette))
+            if mode == usual_mode and palette[:shared] == usual_palette[:shared]:
+                continue
+            what = (
+                f"is stored as {mode}, most others as {usual_mode}"
+                if mode != usual_mode
+                else f"has another palette than most others, from index {_first_difference(palette, usual_palette)} on"
+            )
+            yield Finding("stored", image.split, image.image_id, f"{_mask(dataset, image, position)} {what}")
+
+
+def _first_difference(palette: str, usual: str) -> int:
+    """First index at which two palettes, six hex digits a colour, differ."""
+    return next(i // 6 for i, (a, b) in enumerate(zip(palette, usual, strict=False)) if a != b)
+
+
+def _mask(dataset: Dataset, image: Listed, position: int) -> str:
+    assert isinstance(dataset, OnDisk)
+    return str(mask_files(dataset.entry(image.image_id))[position])
+
+
+def report(checked: Checked, *, show: int) -> str:
+    """The findings as text, at most `show` of a kind (0 = all), the verdict last."""
+    lines = []
+    for kind, title in {**WRONG, **NOTES}.items():
+        found = [finding for finding in checked.findings if finding.kind == kind]
+        if not found:
+            continue
+        lines.append(f"{'wrong' if kind in WRONG else 'note'}: {title}: {len(found)}")
+        shown = found[:show] if show else found
+        lines += [f"  {_located(finding)}" for finding in shown]
+        if len(found) > len(shown):
+            lines.append(f"  … and {len(found) - len(shown)} more; --show 0 lists all")
+        lines.append("")
+    return "\n".join([*lines, verdict(checked)])
+
+
+def _located(finding: Finding) -> str:
+    """The finding with its split and image, where the message does not name them."""
+    if finding.kind in ("empty", "unseen", "size", "labels") and finding.image_id not in finding.message:
+        return f"{finding.split}/{finding.image_id}: {finding.message}"
+    return finding.message
+
+
+def verdict(checked: Checked) -> str:
+    """One line: how much was looked at and how much is wrong.
+
+    >>> verdict(Checked("mine", {"train": 8, "val": 2}, (), 0))
+    'mine: nothing wrong in 10 images (train 8, val 2)'
+    """
+    total = sum(checked.counts.values())
+    where = f"{total} images ({', '.join(f'{split} {count}' for split, count in checked.counts.items())})"
+    notes = len(checked.findings) - checked.wrong
+    noted = f"; {notes} note{'s' if notes != 1 else ''}" if notes else ""
+    if not checked.wrong:
+        return f"{checked.label}: nothing wrong in {where}{noted}"
+    return f"{checked.label}: {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong in {where}{noted}"

@@ -1,0 +1,139 @@
+"""`bench data export`: a data set in another format, with what that format cannot hold."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import bench.exports
+from bench.data.opening import Choice
+from bench.datasets import Dataset, Truth
+from bench.errors import BenchError, PluginError, did_you_mean
+from bench.exports import Exported
+from bench.predictions import RgbImage
+from bench.records import Size
+
+
+def export_names() -> list[str]:
+    """Formats that a data set can be written in."""
+    return sorted(m.name for m in pkgutil.iter_modules(bench.exports.__path__) if not m.name.startswith("_"))
+
+
+def parsed_names(settings: Sequence[str], dataset: Dataset) -> dict[str, str] | None:
+    """Source class -> class of the format, from `OLD=NEW`; None if there are none.
+
+    Raises:
+        BenchError: If one is not of that form, or the data set has no such class.
+    """
+    names: dict[str, str] = {}
+    known = [spec.name for spec in dataset.classes]
+    for setting in settings:
+        old, equals, new = setting.partition("=")
+        if not equals or not old or not new:
+            raise BenchError(f"--rename {setting!r} is not of the form OLD=NEW, for example --rename disc=car")
+        if old not in known:
+            raise BenchError(
+                f"--rename {setting!r}: the data set has no class {old!r}.{did_you_mean(old, known)} "
+                f"It has: {', '.join(known)}"
+            )
+        names[old] = new
+    return names or None
+
+
+def export(
+    choice: Choice, dataset: Dataset, form: str, folder: Path, *, rename: Sequence[str], console: Console
+) -> Exported:
+    """Write all splits of a data set.
+
+    Raises:
+        PluginError: If there is no such format.
+        DatasetError: If the folder holds anything, a truth cannot be read, or the format has no
+            class for one of the source's.
+    """
+    if form not in export_names():
+        raise PluginError(
+            f"no export format {form!r}.{did_you_mean(form, export_names())} Formats: {', '.join(export_names())}"
+        )
+    names = parsed_names(rename, dataset)
+    module = importlib.import_module(f"bench.exports.{form}")
+    with _watched(dataset, f"export {choice.label} as {form}", console) as source:
+        written: Exported = module.export(source, folder, names=names)
+    return written
+
+
+def report(written: Exported, label: str) -> str:
+    """What was written, what it could not hold, and how to open it."""
+    lost = "\n".join(f"  - {loss}" for loss in written.loss) or "  nothing"
+    settings = " ".join(f"--set {_quoted(key, value)}" for key, value in written.options.items())
+    return (
+        f"{label}: {len(written.ids)} images written to {written.folder} as {written.dataset}\n\n"
+        f"What the format does not hold:\n{lost}\n\n"
+        f"Open it with: bench data check {written.dataset} {settings}"
+    )
+
+
+def _quoted(key: str, value: object) -> str:
+    """`key=value` as a shell takes it; lists and text become YAML."""
+    if isinstance(value, list):
+        text = f"{key}=[{', '.join(map(str, value))}]"
+    else:
+        text = f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+    return text if all(sign.isalnum() or sign in "_=-./" for sign in text) else f"'{text}'"
+
+
+class _Watched:
+    """A data set that tells how many of its images were asked for."""
+
+    def __init__(self, dataset: Dataset, progress: Progress) -> None:
+        self._dataset, self._progress = dataset, progress
+        self.classes, self.tasks = dataset.classes, dataset.tasks
+        self.source, self.licence = dataset.source, dataset.licence
+        self._bar = progress.add_task("export", total=None)
+        self._seen: set[str] = set()
+
+    def splits(self) -> tuple[str, ...]:
+        return self._dataset.splits()
+
+    def ids(self, split: str) -> Sequence[str]:
+        return self._dataset.ids(split)
+
+    def image(self, image_id: str) -> RgbImage:
+        self._seen.add(image_id)
+        self._progress.update(self._bar, completed=len(self._seen))
+        return self._dataset.image(image_id)
+
+    def target(self, image_id: str) -> Truth:
+        return self._dataset.target(image_id)
+
+    def size(self, image_id: str) -> Size:
+        return self._dataset.size(image_id)
+
+    def fingerprint(self, split: str) -> str:
+        return self._dataset.fingerprint(split)
+
+    def expect_all(self) -> None:
+        """Set the length of the bar; lists every split."""
+        total = sum(len(self.ids(split)) for split in self.splits())
+        self._progress.update(self._bar, total=total)
+
+
+@contextmanager
+def _watched(dataset: Dataset, text: str, console: Console) -> Iterator[Dataset]:
+    """The data set behind a bar on a terminal; elsewhere as it is."""
+    if not console.is_terminal:
+        yield dataset
+        return
+    columns = (
+        TextColumn(text), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+        watched = _Watched(dataset, progress)
+        watched.expect_all()
+        yield watched

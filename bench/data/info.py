@@ -1,0 +1,157 @@
+"""`bench data info` and `bench data list`: what a data set is, what of it is here, and how to get the rest."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import get_args
+
+from pydantic import ValidationError
+from tabulate import tabulate
+
+from bench.data.opening import Choice, module_of, opened
+from bench.datasets import Dataset
+from bench.errors import DatasetError
+from bench.plugins import dataset_names
+from bench.records import TaskKind
+
+
+def listing() -> str:
+    """Every data set with its forms of truth, its terms and its one line."""
+    rows = []
+    for name in dataset_names():
+        module = module_of(name)
+        rows.append([name, ", ".join(forms_of_truth(module)), terms(module), _document(module).splitlines()[0]])
+    headers = ["data set", "forms of truth", "terms", "description"]
+    return tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[None, 18, 40, 50])
+
+
+def forms_of_truth(module: ModuleType) -> tuple[str, ...]:
+    """The forms that a module gives under some of its options.
+
+    They are read off the tuples of task names in its source, because a data set that is not here
+    cannot be opened and asked.
+    """
+    kinds = [kind for kind in get_args(TaskKind) if kind != "prompted"]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Tuple) and node.elts:
+            values = [element.value if isinstance(element, ast.Constant) else None for element in node.elts]
+            if all(value in kinds for value in values):
+                found |= {str(value) for value in values}
+    return tuple(kind for kind in kinds if kind in found)
+
+
+def terms(module: ModuleType) -> str:
+    """What its docstring says after `Terms:`, to the end of that paragraph, as one line."""
+    found = re.search(
+        r"(?:^|[\s])(?:Source and terms|Terms): (.*?)(?=\n\n|\n[A-Z]\w+: |\Z)", _document(module), re.DOTALL
+    )
+    if found is None:
+        return ""
+    text = " ".join(found.group(1).split())
+    return re.sub(r"\.? (Expected counts: none|Of another project: .*)\.?$", "", text).rstrip(".")
+
+
+def published_counts(choice: Choice) -> dict[str, int]:
+    """Split -> images that the source publishes, as far as it can be compared with what is here.
+
+    A module says them as `EXPECTED`, by split, or by the value of an option and then by split
+    (CamVid's variants), or as `EXPECTED_<OPTION>` where that option is true (VOC's `augmented`).
+    With any other option but `root` the data set is a part or another project: nothing is expected.
+    """
+    module = module_of(choice.name)
+    table: Mapping[str, object] = getattr(module, "EXPECTED", {})
+    set_options = {key: value for key, value in choice.options.items() if key != "root"}
+    by_value = bool(table) and all(isinstance(value, dict) for value in table.values())
+    if by_value:
+        selector = next(f for f, field in module.Options.model_fields.items() if field.default in table)
+        chosen = table.get(str(set_options.pop(selector, module.Options.model_fields[selector].default)))
+        table = chosen if isinstance(chosen, dict) else {}
+    for key in [key for key, value in set_options.items() if value is True]:
+        if hasattr(module, f"EXPECTED_{key.upper()}"):
+            table = getattr(module, f"EXPECTED_{key.upper()}")
+            set_options.pop(key)
+    defaults = {key: field.default for key, field in module.Options.model_fields.items()}
+    if any(value != defaults.get(key) for key, value in set_options.items()):
+        return {}
+    return {split: count for split, count in table.items() if isinstance(count, int)}
+
+
+def info(choice: Choice) -> str:
+    """All that is known about a data set, whether it is here or not.
+
+    Raises:
+        PluginError: If there is no such data set.
+        DatasetError: If an option is wrong.
+    """
+    module = module_of(choice.name)
+    parts = [f"{choice.label}\n{'=' * len(choice.label)}\n{_document(module)}", _options(module)]
+    try:
+        module.Options.model_validate(choice.options, strict=False)
+    except ValidationError:
+        opened(choice)  # tells which option is wrong
+    try:
+        dataset = opened(choice)
+    except DatasetError as error:
+        return "\n\n".join([*parts, f"Here: not found.\n{textwrap.fill(str(error), 110)}"])
+    return "\n\n".join([*parts, *_here(choice, dataset)])
+
+
+def _document(module: ModuleType) -> str:
+    return inspect.cleandoc(module.__doc__ or "").strip()
+
+
+def _options(module: ModuleType) -> str:
+    """The options with their defaults, for `--set`."""
+    defaults = module.Options().model_dump(mode="json")
+    width = max(map(len, defaults), default=0)
+    lines = [f"  {key:<{width}}  {_as_yaml(value)}" for key, value in defaults.items()]
+    return "\n".join(["Options and their defaults (change them with --set key=value)", *lines])
+
+
+def _as_yaml(value: object) -> str:
+    """A value as `--set` takes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_as_yaml(entry)}" for key, entry in value.items()) + "}"
+    return "''" if value == "" else str(value)
+
+
+def _here(choice: Choice, dataset: Dataset) -> list[str]:
+    """What was found: origin, splits and classes."""
+    published = published_counts(choice)
+    rows: list[Sequence[object]] = []
+    troubles = []
+    for split in dict.fromkeys([*dataset.splits(), *published]):
+        found: object = "none"
+        if split in dataset.splits():
+            try:
+                found = len(dataset.ids(split))
+            except DatasetError as error:
+                found = "cannot be listed"
+                troubles.append(textwrap.fill(f"{split}: {error}", 110))
+        rows.append([split, found, *([published.get(split, "")] if published else [])])
+    headers = ["split", "images found", *(["published"] if published else [])]
+    alignment = ["left", *["right"] * (len(headers) - 1)]
+    splits = tabulate(rows, headers=headers, tablefmt="simple", colalign=alignment)
+    facts = f"Here\n  source: {dataset.source}\n  terms:  {dataset.licence}\n  truth:  {', '.join(dataset.tasks)}"
+    classes = tabulate(
+        [[i, c.name, "thing" if c.is_thing else "stuff", _hex(c.colour)] for i, c in enumerate(dataset.classes)],
+        headers=["id", "class", "kind", "colour"],
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["right", "left", "left", "left"],
+    )
+    return [facts, splits, *troubles, classes]
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,0 +1,152 @@
+"""Which data set a command is about: a name with options, or an entry of a suite."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from pydantic import JsonValue, ValidationError
+
+from bench.datasets import Dataset
+from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
+from bench.plugins import dataset_names, open_dataset
+from bench.suite.load import load_suite
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A data set and how it is opened.
+
+    Attributes:
+        name: Module under `bench/datasets/`.
+        label: Name in messages and of files.
+        options: Its options.
+        asked_in: Where the options were set, for messages.
+    """
+
+    name: str
+    label: str
+    options: dict[str, JsonValue] = field(default_factory=dict)
+    asked_in: str = "--set"
+
+
+def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: str | None) -> Choice:
+    """What a command line asks for.
+
+    Args:
+        name: Data set, or None where a suite says it.
+        settings: `key=value`, the value in YAML; over the options of the suite.
+        suite: Suite file with the data set, or None.
+        label: Which of the suite's data sets; None where it has one.
+
+    Raises:
+        BenchError: If it is said twice or not at all, or names nothing.
+    """
+    given = parsed_settings(settings)
+    if suite is not None:
+        if name is not None:
+            raise BenchError(f"the data set is named twice, as {name!r} and by --suite {suite}; give one of them.")
+        found = _of_suite(Path(suite), label)
+        return Choice(found.name, found.label, {**found.options, **given}, found.asked_in)
+    if label is not None:
+        raise BenchError(f"--dataset {label!r} names a data set of a suite; give the suite with --suite FILE.")
+    if name is None:
+        raise BenchError("no data set given. Name one of bench data list, or give --suite FILE --dataset LABEL.")
+    return Choice(name, name, given)
+
+
+def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
+    """Options from `key=value`, the value in YAML.
+
+    Raises:
+        BenchError: If there is no `=`, a key comes twice, or a value is not YAML.
+
+    >>> parsed_settings(["root=data/my images", "fractions={train: 0.8, test: 0.2}", "group=null"])
+    {'root': 'data/my images', 'fractions': {'train': 0.8, 'test': 0.2}, 'group': None}
+    """
+    options: dict[str, JsonValue] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise BenchError(f"--set {setting!r} is not of the form key=value, for example --set root=data/mine")
+        if key in options:
+            raise BenchError(f"--set {key} is given twice; an option has one value.")
+        try:
+            value = yaml.safe_load(text)
+            json.dumps(value, allow_nan=False)
+        except (yaml.YAMLError, TypeError, ValueError):
+            raise BenchError(
+                f"--set {setting!r}: {text!r} is no value in YAML; put text with signs such as : or {{ in quotes."
+            ) from None
+        options[key] = value
+    return options
+
+
+def _of_suite(file: Path, label: str | None) -> Choice:
+    suite = load_suite(file)
+    entries = {entry.label or entry.name: entry for entry in suite.datasets}
+    if label is None and len(entries) > 1:
+        raise BenchError(f"{file} has {len(entries)} data sets; choose one with --dataset: {', '.join(entries)}")
+    wanted = next(iter(entries)) if label is None else label
+    if wanted not in entries:
+        raise BenchError(
+            f"{file} has no data set labelled {wanted!r}.{did_you_mean(wanted, entries)} It has: {', '.join(entries)}"
+        )
+    return Choice(entries[wanted].name, wanted, dict(entries[wanted].options), str(file))
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a data set; raises `PluginError` with the nearest name."""
+    if name not in dataset_names():
+        raise PluginError(
+            f"no data set named {name!r}.{did_you_mean(name, dataset_names())} List them with: bench data list"
+        )
+    return importlib.import_module(f"bench.datasets.{name}")
+
+
+def opened(choice: Choice) -> Dataset:
+    """Open it.
+
+    Raises:
+        PluginError: If there is no such data set.
+        DatasetError: If an option is wrong, or the files are missing.
+    """
+    module = module_of(choice.name)
+    try:
+        return open_dataset(choice.name, choice.options)
+    except ValidationError as error:
+        raise DatasetError(_explained(error, choice, list(module.Options.model_fields))) from None
+
+
+def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> str:
+    """One paragraph for the first complaint about the options."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return (
+            f"{choice.asked_in}: {choice.name} has no option {where!r}.{did_you_mean(where, known)} "
+            f"Its options: {', '.join(known)}"
+        )
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    given: Any = first.get("input")
+    return (
+        f"{choice.asked_in}: option {where} of {choice.name}: {message[:1].lower()}{message[1:]}; given: {given!r}. "
+        f"What it means: bench data info {choice.name}"
+    )
+
+
+def wanted_splits(dataset: Dataset, choice: Choice, asked: Sequence[str]) -> tuple[str, ...]:
+    """The splits asked for, or all; raises `DatasetError` for one that is not there."""
+    for split in asked:
+        if split not in dataset.splits():
+            raise DatasetError(
+                f"{choice.label} has no split {split!r}.{did_you_mean(split, dataset.splits())} "
+                f"It has: {', '.join(dataset.splits())}"
+            )
+    return tuple(dict.fromkeys(asked)) or dataset.splits()

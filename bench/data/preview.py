@@ -1,0 +1,107 @@
+"""`bench data preview`: images, their truth laid over them, and the truth alone, on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data._passes import Listed
+from bench.datasets import Dataset, Truth
+from bench.errors import DatasetError
+from bench.loggers._view import overlay
+from bench.predictions import LabelMap, RgbImage
+from bench.records import IGNORE_LABEL, ClassSpec
+from bench.report._contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
+from bench.report.pictures import outlines
+
+LONGEST = 640
+"""Longer sides are shortened before drawing: a tile has fewer pixels, and rims stay visible."""
+
+
+def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int) -> Path:
+    """Draw a contact sheet and return its path.
+
+    Images are taken at even distances from the splits in turn, the same ones every time. Void is
+    striped; rims part objects. The legend has the classes that occur.
+
+    Args:
+        dataset: What to draw.
+        splits: Which of its splits.
+        path: PNG to write.
+        images: Rows of the sheet, at most.
+
+    Raises:
+        DatasetError: If the splits have no images, or one of those drawn cannot be read.
+    """
+    chosen = spread({split: dataset.ids(split) for split in splits}, images)
+    if not chosen:
+        raise DatasetError(f"there are no images in {', '.join(splits)}, so there is nothing to draw")
+    rows, present = [], np.zeros(256, dtype=np.bool_)
+    for listed in chosen:
+        image, truth = dataset.image(listed.image_id), dataset.target(listed.image_id)
+        present |= np.bincount(truth.semantic.labels.ravel(), minlength=256) > 0
+        rows.append(PictureRow(f"{listed.split}/{listed.image_id}", _pictures(image, truth, dataset)))
+    classes = [spec for index, spec in enumerate(dataset.classes) if present[index]]
+    titles = ["image", "truth over image", "truth"]
+    picture_sheet(rows, path, titles=titles, classes=classes, void="void")
+    return path
+
+
+def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
+    """Up to `count` images, as many of each split as of the others, at even distances within it.
+
+    >>> [image.image_id for image in spread({"train": list("abcdef"), "val": ["x"]}, 4)]
+    ['a', 'c', 'e', 'x']
+    """
+    quotas = dict.fromkeys(ids, 0)
+    for _ in range(count):
+        open_splits = [split for split in ids if quotas[split] < len(ids[split])]
+        if open_splits:
+            quotas[min(open_splits, key=lambda split: quotas[split])] += 1
+    return [
+        Listed(split, ids[split][number * len(ids[split]) // quota])
+        for split, quota in quotas.items()
+        for number in range(quota)
+    ]
+
+
+def _pictures(image: RgbImage, truth: Truth, dataset: Dataset) -> list[NDArray[np.uint8]]:
+    """The image, tinted with its truth, and the truth in the classes' colours; all of one size."""
+    form = truth.instances or truth.panoptic
+    rims = None if form is None else outlines(form)
+    labels = truth.semantic.labels
+    factor = min(1.0, LONGEST / max(labels.shape))
+    if factor < 1:
+        size = (max(1, round(labels.shape[1] * factor)), max(1, round(labels.shape[0] * factor)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST))
+        rims = None if rims is None else _shrunk(rims, size)
+    return [image, _tinted(image, labels, rims, dataset.classes), _painted(labels, rims, dataset.classes)]
+
+
+def _shrunk(rims: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Rims at a smaller size, (width, height), still seen: one pixel of them is enough of a pixel there."""
+    shares = cv2.resize(rims.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shares >= min(0.5, size[0] / rims.shape[1]))
+
+
+def _tinted(
+    image: RgbImage, labels: LabelMap, rims: NDArray[np.bool_] | None, classes: tuple[ClassSpec, ...]
+) -> NDArray[np.uint8]:
+    white = ClassSpec(name="void", colour=(255, 255, 255))
+    void = labels >= len(classes)
+    named = np.where(void, len(classes), labels).astype(np.uint8)
+    return striped(overlay(image, Tile(named, rims), (*classes, white)), void)
+
+
+def _painted(labels: LabelMap, rims: NDArray[np.bool_] | None, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
+    palette = np.full((IGNORE_LABEL + 1, 3), 255, dtype=np.uint8)
+    palette[: len(classes)] = [spec.colour for spec in classes]
+    painted = striped(palette[labels], labels >= len(classes))
+    if rims is not None:
+        painted[rims] = OUTLINE
+    return painted

@@ -1,0 +1,240 @@
+"""`bench data stats`: which classes there are and how often, how large objects and images are.
+
+Only truths are read, not images. Shares of pixels are of labelled ones: void is told apart. An
+object's area is its visible pixels; crowds are not counted. Small is below 32² pixels and large
+from 96² upwards, as in the COCO evaluation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from rich.console import Console
+from tabulate import tabulate
+
+from bench.data._passes import Listed, Pass, Row, look_at_all
+from bench.data._stats_figure import draw
+from bench.data.opening import Choice
+from bench.datasets import Dataset, Truth
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL, ClassSpec, Size
+
+COUNT_VERSION = 1
+"""Raised when `count` gives other rows for the same files."""
+
+SMALL, LARGE = 32**2, 96**2
+
+
+@dataclass
+class ClassCount:
+    """What there is of one class.
+
+    Attributes:
+        pixels: Labelled with it.
+        images: With at least one such pixel or object.
+        areas: Pixels of each object, crowds left out.
+    """
+
+    pixels: int = 0
+    images: int = 0
+    areas: list[int] = field(default_factory=list)
+
+
+@dataclass
+class SplitCount:
+    """What there is in one split.
+
+    Attributes:
+        images: That could be counted.
+        sizes: Size -> images.
+        labelled, void: Pixels.
+        objects: Crowds left out.
+        unreadable: Images whose truth could not be read.
+    """
+
+    images: int = 0
+    sizes: Counter[Size] = field(default_factory=Counter)
+    labelled: int = 0
+    void: int = 0
+    objects: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is in a data set.
+
+    Attributes:
+        label: Its name.
+        classes: The label space.
+        by_class: One for each class, in its order.
+        by_split: One for each split that was counted.
+        has_objects: Whether its truth has instances or segments.
+    """
+
+    label: str
+    classes: tuple[ClassSpec, ...]
+    by_class: tuple[ClassCount, ...]
+    by_split: dict[str, SplitCount]
+    has_objects: bool
+
+
+def measure(
+    choice: Choice, dataset: Dataset, splits: Sequence[str], *, cache: Path, jobs: int | None, console: Console
+) -> Counted:
+    """Count classes, objects and sizes over some splits; see `check` for the arguments.
+
+    Raises:
+        DatasetError: If a split cannot be listed, or no truth can be read.
+    """
+    images = [Listed(split, image_id) for split in splits for image_id in dataset.ids(split)]
+    seen = look_at_all(Pass("stats", choice, dataset, count, COUNT_VERSION, cache, jobs), images, console)
+    by_class = tuple(ClassCount() for _ in dataset.classes)
+    by_split = {split: SplitCount() for split in splits}
+    for image in images:
+        _add(seen.rows[image.image_id], by_class, by_split[image.split])
+    if not any(split.images for split in by_split.values()):
+        raise DatasetError(
+            f"{choice.label}: none of {len(images)} truths can be read. See why with: bench data check {choice.name}"
+        )
+    has_objects = bool({"instance", "panoptic"} & set(dataset.tasks))
+    return Counted(choice.label, dataset.classes, by_class, by_split, has_objects)
+
+
+def count(dataset: Dataset, image_id: str) -> Row:
+    """Count one image.
+
+    Returns:
+        `size`: height, width; `pixels`: class id or 255 -> pixels; `areas`: class id -> areas of its
+        objects (keys are text, as JSON has them). Or `error`, if its truth cannot be read.
+    """
+    try:
+        truth = dataset.target(image_id)
+    except DatasetError as error:
+        return {"error": str(error)}
+    occurring = np.bincount(truth.semantic.labels.ravel(), minlength=256)
+    areas: dict[str, list[int]] = defaultdict(list)
+    for class_id, area in _objects(truth, dataset.classes):
+        areas[str(class_id)].append(area)
+    return {
+        "size": list(truth.semantic.size),
+        "pixels": {str(value): int(occurring[value]) for value in np.flatnonzero(occurring)},
+        "areas": areas,
+    }
+
+
+def _objects(truth: Truth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
+    """Class and visible pixels of every object that is no crowd."""
+    if truth.instances is not None:
+        instances = truth.instances
+        areas = instances.masks.sum(axis=(1, 2)).tolist()
+        rows = zip(instances.class_ids.tolist(), areas, instances.crowd.tolist(), strict=True)
+        return [(class_id, area) for class_id, area, crowd in rows if not crowd]
+    if truth.panoptic is None:
+        return []
+    ids = truth.panoptic.segment_ids
+    things = [s for s in truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
+    return [(s.class_id, int((ids == s.id).sum())) for s in things]
+
+
+def _add(row: Row, by_class: Sequence[ClassCount], split: SplitCount) -> None:
+    if "error" in row:
+        split.unreadable += 1
+        return
+    split.images += 1
+    split.sizes[Size(*row["size"])] += 1
+    for text, pixels in row["pixels"].items():
+        if int(text) == IGNORE_LABEL:
+            split.void += pixels
+        else:
+            split.labelled += pixels
+            by_class[int(text)].pixels += pixels
+    for text in {*row["pixels"], *row["areas"]} - {str(IGNORE_LABEL)}:
+        by_class[int(text)].images += 1
+    for text, areas in row["areas"].items():
+        split.objects += len(areas)
+        by_class[int(text)].areas += areas
+
+
+def table(counted: Counted) -> str:
+    """The counts as text: a row for each split, a row for each class, and what the columns mean."""
+    parts = [_split_table(counted), _class_table(counted)]
+    notes = ["pixels %: share of labelled pixels. images %: share of images with the class."]
+    if counted.has_objects:
+        notes.append("Objects are without crowds; small: below 32² pixels, large: 96² and more.")
+    absent = [spec.name for spec, found in zip(counted.classes, counted.by_class, strict=True) if not found.images]
+    if absent:
+        notes.append(f"In no image: {', '.join(absent)}.")
+    unreadable = sum(split.unreadable for split in counted.by_split.values())
+    if unreadable:
+        notes.append(f"Left out: {unreadable} images whose truth cannot be read; see bench data check.")
+    return "\n\n".join([*parts, "\n".join(notes)])
+
+
+def _split_table(counted: Counted) -> str:
+    rows = []
+    for name, split in counted.by_split.items():
+        sizes = sorted(split.sizes, key=lambda size: (size.height * size.width, size))
+        extent = [f"{s.height} × {s.width}" for s in (sizes[0], _usual(split.sizes), sizes[-1])] if sizes else [""] * 3
+        row = [name, str(split.images), str(len(sizes)), *extent, _percent(split.void, split.void + split.labelled)]
+        rows.append([*row, *([str(split.objects), _ratio(split.objects, split.images)] if counted.has_objects else [])])
+    headers = ["split", "images", "sizes", "smallest", "most frequent", "largest", "void\npixels %"]
+    headers += ["objects", "objects\nper image"] if counted.has_objects else []
+    return _aligned(rows, headers, words=1)
+
+
+def _usual(sizes: Counter[Size]) -> Size:
+    return max(sizes, key=lambda size: (sizes[size], size))
+
+
+def _class_table(counted: Counted) -> str:
+    images = sum(split.images for split in counted.by_split.values())
+    labelled = sum(split.labelled for split in counted.by_split.values())
+    rows = []
+    for spec, found in zip(counted.classes, counted.by_class, strict=True):
+        kind = "thing" if spec.is_thing else "stuff"
+        row = [spec.name, kind, _percent(found.pixels, labelled), str(found.images), _percent(found.images, images)]
+        rows.append([*row, *(_object_cells(found.areas) if counted.has_objects else [])])
+    headers = ["class", "kind", "pixels %", "images", "images %"]
+    headers += ["objects", "area px\nmedian", "small\n%", "medium\n%", "large\n%"] if counted.has_objects else []
+    return _aligned(rows, headers, words=2)
+
+
+def _object_cells(areas: Sequence[int]) -> list[str]:
+    if not areas:
+        return ["0", "", "", "", ""]
+    small, large = sum(a < SMALL for a in areas), sum(a >= LARGE for a in areas)
+    shares = [_percent(part, len(areas)) for part in (small, len(areas) - small - large, large)]
+    return [str(len(areas)), f"{median(areas):.0f}", *shares]
+
+
+def _aligned(rows: Sequence[Sequence[str]], headers: Sequence[str], *, words: int) -> str:
+    """A table whose first columns are words and the others numbers, as they are written."""
+    alignment = ["left"] * words + ["right"] * (len(headers) - words)
+    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=alignment)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}" if whole else ""
+
+
+def _ratio(part: int, whole: int) -> str:
+    return f"{part / whole:.1f}" if whole else ""
+
+
+def plot(counted: Counted, path: Path) -> Path:
+    """Draw the counts as a PNG and return its path."""
+    draw(
+        path,
+        classes=counted.classes,
+        pixels=[found.pixels for found in counted.by_class],
+        images=[found.images for found in counted.by_class],
+        areas=[area for found in counted.by_class for area in found.areas] if counted.has_objects else None,
+        sizes=sum((split.sizes for split in counted.by_split.values()), Counter[Size]()),
+    )
+    return path
