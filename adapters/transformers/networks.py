@@ -96,6 +96,7 @@ class UniversalNetwork:
         architecture, class_names: Stand in weight files.
         classes: Numbering of its classes.
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
+        smallest: Side of the smallest input, pixels.
     """
 
     module: MaskClassifier
@@ -103,12 +104,13 @@ class UniversalNetwork:
     class_names: tuple[str, ...]
     classes: Classes
     canvas: int | None
+    smallest: int = COARSEST_GRID
 
     def padded_size(self, size: Size) -> Size:
         """The size that an input of a size is padded to."""
         if self.canvas is not None:
             return Size(self.canvas, self.canvas)
-        return Size(*(side + -side % COARSEST_GRID for side in size))
+        return Size(*(max(self.smallest, side + -side % COARSEST_GRID) for side in size))
 
     def padded(self, pixels: Tensor) -> Tensor:
         """Pad normalised pixels (B, 3, H, W), or masks (N, H, W), at the bottom and on the right by zeros."""
@@ -148,6 +150,8 @@ def make_network(
     if options.pretrained is None:
         config = make_config(options, labels=len(classes))
         module = MODELS[options.architecture](config)
+        if options.architecture in ("maskformer", "oneformer"):
+            _initialise_as_published(module, options.architecture)
     else:
         module = _pretrained(options, len(classes), load=load, label=label)
         config = module.config
@@ -158,7 +162,26 @@ def make_network(
         class_names=classes.names,
         classes=classes,
         canvas=config.image_size if options.architecture == "eomt" else None,
+        # MaskFormer's queries begin alike and look at the coarsest grid alone: one cell would leave them alike.
+        smallest=2 * COARSEST_GRID if options.architecture == "maskformer" else COARSEST_GRID,
     )
+
+
+def _initialise_as_published(module: nn.Module, architecture: str) -> None:
+    """Draw the queries of MaskFormer and OneFormer, and MaskFormer's decoder, as their authors do.
+
+    transformers draws them with a deviation of 0.02, from which the queries hardly differ and stay
+    alike for as long as a short training lasts. The official codes have unit deviation for the
+    queries (`query_embed` of the transformer decoders) and Xavier's rule for the decoder
+    (`Transformer._reset_parameters`): https://github.com/facebookresearch/MaskFormer,
+    https://github.com/SHI-Labs/OneFormer.
+    """
+    transformer = module.model.transformer_module
+    if architecture == "maskformer":
+        for weight in transformer.decoder.parameters():
+            if weight.dim() > 1:
+                nn.init.xavier_uniform_(weight)
+    nn.init.normal_(transformer.queries_embedder.weight)
 
 
 def _pretrained(options: UniversalOptions, labels: int, *, load: bool, label: str) -> nn.Module:

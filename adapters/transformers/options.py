@@ -60,7 +60,7 @@ class UniversalOptions(Options):
     backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base", "swin_large"] = (
         "resnet18"
     )
-    width: int = Field(default=64, ge=32)
+    width: int = Field(default=64, ge=64)
     queries: int = Field(default=20, ge=1)
     heads: int = Field(default=4, ge=1)
     feedforward: int = Field(default=256, ge=1)
@@ -81,9 +81,10 @@ class UniversalOptions(Options):
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> UniversalOptions:
-        if self.width % 32 or self.width % self.heads:
+        # Normalisation has 32 groups: with a channel each it would have one value for a cell of 32 pixels.
+        if self.width % 64 or self.width % self.heads:
             raise ValueError(
-                f"option 'width' ({self.width}) must be a multiple of 32 and of 'heads' ({self.heads}), such as 64"
+                f"option 'width' ({self.width}) must be a multiple of 64 and of 'heads' ({self.heads}), such as 64"
             )
         if self.canvas % self.patch:
             raise ValueError(f"option 'canvas' ({self.canvas}) must be a multiple of 'patch' ({self.patch})")
