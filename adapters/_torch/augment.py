@@ -67,7 +67,7 @@ class Augmenter:
         self._augmentation, self._fill = augmentation, fill
         self._changes = changes(augmentation)
         if self._changes:
-            _import_torchvision()
+            _import_transforms()
 
     def __call__(self, image: RgbImage, labels: LabelMap, *, seed: int | Sequence[int]) -> tuple[RgbImage, LabelMap]:
         """Return a changed copy at the same size, a pure function of the arguments.
@@ -88,9 +88,12 @@ class Augmenter:
         return apply(Draw.of(self._augmentation, labels.shape, random), image, labels, fill=self._fill)
 
 
-def _import_torchvision() -> None:
+def _import_transforms() -> None:
+    """Import what the first call needs now: it takes seconds, which no training clock should see."""
     try:
         import torchvision  # noqa: F401
+
+        import adapters._torch.transforms  # noqa: F401
     except ModuleNotFoundError as error:
         raise Unsupported(
             f"a recipe with 'augmentation' needs the package {error.name}, which is not installed. "
