@@ -35,6 +35,8 @@ from tests.adapters.rectangles import (
 )
 
 SMALL_UNET = {"base_width": 4}
+SMALL_MASKS = {"queries": 5, "encoder_layers": 1, "decoder_layers": 1, "train_points": 64, "object_score": 0.1}
+SMALL_EOMT = {**SMALL_MASKS, "canvas": 48}
 BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
 TASKS = {"semantic": THREE_CLASSES, "instance": INSTANCES, "panoptic": PANOPTIC}
 REPRESENTATIVES = {
@@ -44,6 +46,18 @@ REPRESENTATIVES = {
     "torchvision/lraspp_mobilenet_v3_large": {},
     "torchvision/maskrcnn_small": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
     "transformers/segformer_b0": {},
+    "transformers/mask2former_semantic": SMALL_MASKS,
+    "transformers/mask2former_instance": SMALL_MASKS,
+    "transformers/mask2former_panoptic": SMALL_MASKS,
+    "transformers/maskformer_semantic": SMALL_MASKS,
+    "transformers/maskformer_instance": SMALL_MASKS,
+    "transformers/maskformer_panoptic": SMALL_MASKS,
+    "transformers/oneformer_semantic": SMALL_MASKS,
+    "transformers/oneformer_instance": SMALL_MASKS,
+    "transformers/oneformer_panoptic": SMALL_MASKS,
+    "transformers/eomt_semantic": SMALL_EOMT,
+    "transformers/eomt_instance": SMALL_EOMT,
+    "transformers/eomt_panoptic": SMALL_EOMT,
     "detectron2/semantic_fpn": {"fpn_channels": 16, "head_channels": 16},
     "detectron2/mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
     "detectron2/panoptic_fpn": {"fpn_channels": 16, "head_channels": 16, "box_head_channels": 32},
@@ -59,6 +73,18 @@ RECIPES = {
     "torchvision/lraspp_mobilenet_v3_large": (60, 0.003),
     "torchvision/maskrcnn_small": (24, 0.003),
     "transformers/segformer_b0": (24, 0.003),
+    "transformers/mask2former_semantic": (24, 0.003),
+    "transformers/mask2former_instance": (24, 0.003),
+    "transformers/mask2former_panoptic": (24, 0.003),
+    "transformers/maskformer_semantic": (60, 0.001),
+    "transformers/maskformer_instance": (24, 0.003),
+    "transformers/maskformer_panoptic": (24, 0.003),
+    "transformers/oneformer_semantic": (24, 0.003),
+    "transformers/oneformer_instance": (24, 0.003),
+    "transformers/oneformer_panoptic": (24, 0.003),
+    "transformers/eomt_semantic": (24, 0.003),
+    "transformers/eomt_instance": (24, 0.003),
+    "transformers/eomt_panoptic": (24, 0.003),
     "detectron2/semantic_fpn": (24, 0.003),
     "detectron2/mask_rcnn": (24, 0.003),
     "detectron2/panoptic_fpn": (24, 0.003),
