@@ -220,11 +220,14 @@ def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: 
         return torch.tensor([tokens + [0] * (length - len(tokens))], dtype=torch.float32)
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.pretrained)
+        read = tokenizer([text], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        # Without its files transformers makes a tokenizer that knows no words.
+        if tokenizer.decode(read["input_ids"][0], skip_special_tokens=True).strip() != text:
+            raise ValueError(f"it cannot read {text!r}")
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise BenchError(
             f"{label}: option 'pretrained': no tokenizer at {options.pretrained!r} ({reason}); OneFormer's weights "
             "were trained with the one of their folder: put its files there too"
         ) from None
-    read = tokenizer([text], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return read["input_ids"].float()  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ import torch
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed; make install")
 
-from adapters.transformers.adapter import make_network
+from adapters.transformers.segformer import make_network
 from bench.errors import BenchError
 from bench.suite.cards import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES
