@@ -17,6 +17,7 @@ from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import SemanticNetwork
+from adapters._torch.runtimes import open_runtime
 from adapters._torch.test_time import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import Progress, TrainingData, TrainingResult
@@ -62,6 +63,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
       its size; images of different sizes in one batch are padded at the bottom and on the right to
       the largest, which can change labels near those edges against a batch of one.
+    * `infer` makes the forward pass by the target's `runtime`; see `adapters._torch.runtimes`.
     * `infer` makes all passes that the target asks for: windows, scales, mirror images. With any of
       these an image is passed without its padding, apart from images of another size.
     * `postprocess` resizes logits, not labels, to the original size, then names classes. For a
@@ -76,6 +78,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     """
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager", "compile", "onnxruntime", "openvino")
 
     def __init__(
         self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
@@ -102,7 +105,8 @@ class SemanticAdapter(devices.OnTorchDevice):
         layout = torch.channels_last if target.channels_last else torch.contiguous_format
         self._network.module.to(self._device).to(memory_format=layout).eval()
         self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
-        self._several_passes = target_forward(self._network.module, target)
+        self._runtime = open_runtime(self._network, target, self._device)
+        self._several_passes = target_forward(self._runtime, target)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
         with torch.random.fork_rng(devices=[]):
@@ -139,7 +143,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Forward pass, or all that the target asks for, in its precision."""
         with devices.autocast(self._device, self._target.precision):
             if self._several_passes is None:
-                logits = self._network.module(batch.pixels)
+                logits = self._runtime(batch.pixels)
             else:
                 logits = by_content(self._several_passes, batch.pixels, batch.content)
         return DeviceLogits(logits, Size(*batch.pixels.shape[-2:]), batch.content)
@@ -159,11 +163,12 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        return devices.describe(self._network.module, self._device)
+        facts = devices.describe(self._network.module, self._device)
+        return {**facts, "threads": {**devices.threads_in_effect(), **self._runtime.threads()}}
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, of what it computes with, and of the adapter's packages."""
-        found = devices.package_versions(self._packages)
+        found = devices.package_versions([*self._packages, *self._runtime.packages])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]

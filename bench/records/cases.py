@@ -92,6 +92,8 @@ class DatasetSpec(Record):
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 
+Runtime = Literal["eager", "compile", "onnxruntime", "openvino"]
+
 
 class SlidingWindow(Record):
     """Forward passes over windows that cover the network input, instead of one over all of it.
@@ -149,6 +151,8 @@ class Target(Record):
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, … ; `auto` in a suite is resolved before a case exists.
         precision: Arithmetic of the forward pass.
+        runtime: What makes the forward pass: `eager`, the model's own framework as it is; `compile`,
+            torch.compile; `onnxruntime` or `openvino`, the model exported to ONNX.
         batch_size: Images per `infer` call.
         threads: CPU threads of the worker for every library; None means all allowed cores.
         image_size: Network input size the images are resized to, (height, width); None keeps
@@ -162,6 +166,7 @@ class Target(Record):
 
     device: str = "cpu"
     precision: Precision = "fp32"
+    runtime: Runtime = "eager"
     batch_size: int = Field(default=1, ge=1)
     threads: int | None = Field(default=None, ge=1)
     image_size: Size | None = None

@@ -71,6 +71,7 @@ def target_label(target: Target) -> str:
     'cpu fp32 b1'
     """
     parts = [target.device, target.precision, f"b{target.batch_size}"]
+    parts += [target.runtime] if target.runtime != "eager" else []
     parts += [f"t{target.threads}"] if target.threads is not None else []
     parts += [f"{target.image_size.height}x{target.image_size.width}"] if target.image_size is not None else []
     parts += _passes(target)
@@ -165,9 +166,20 @@ def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
 
 
 def _targets(entry: TargetEntry) -> Iterator[Target]:
-    for device, precision, batch_size, threads, image_size, window, test_time, channels_last in itertools.product(
+    for (
+        device,
+        precision,
+        runtime,
+        batch_size,
+        threads,
+        image_size,
+        window,
+        test_time,
+        channels_last,
+    ) in itertools.product(
         entry.device,
         entry.precision,
+        entry.runtime,
         entry.batch_size,
         entry.threads,
         entry.image_size,
@@ -178,6 +190,7 @@ def _targets(entry: TargetEntry) -> Iterator[Target]:
         yield Target(
             device=device,
             precision=precision,
+            runtime=runtime,
             batch_size=batch_size,
             threads=threads,
             image_size=image_size,
@@ -244,6 +257,7 @@ def _matches(match: Match, model: ModelSpec, dataset: DatasetSpec, target: Targe
         and _any_name(match.dataset, dataset.name, dataset.label)
         and _any_name(match.device, target.device)
         and (match.precision is None or target.precision in match.precision)
+        and (match.runtime is None or target.runtime in match.runtime)
         and (match.batch_size is None or target.batch_size in match.batch_size)
         and (match.threads is None or target.threads in match.threads)
     )

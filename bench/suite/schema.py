@@ -20,6 +20,7 @@ from bench.records import (
     PromptKind,
     Recipe,
     Record,
+    Runtime,
     Size,
     SlidingWindow,
     TaskKind,
@@ -99,6 +100,7 @@ class Match(Record):
     dataset: Many[str] | None = Field(default=None, description="Data set names or labels, with * and ?.")
     device: Many[str] | None = Field(default=None, description="Devices, with * and ?.")
     precision: Many[Precision] | None = None
+    runtime: Many[Runtime] | None = None
     batch_size: Many[int] | None = None
     threads: Many[int | None] | None = None
 
@@ -131,6 +133,9 @@ class TargetEntry(Record):
 
     device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …; auto = cuda if there is one.")
     precision: Many[Precision] = ("fp32",)
+    runtime: Many[Runtime] = Field(
+        default=("eager",), description="What runs the network: its framework, torch.compile, or an exported model."
+    )
     batch_size: Many[Annotated[int, Field(ge=1)]] = (1,)
     threads: Many[Annotated[int, Field(ge=1)] | None] = (None,)
     image_size: Annotated[

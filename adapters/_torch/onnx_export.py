@@ -1,0 +1,172 @@
+"""A torch network as an ONNX file, exported once and kept.
+
+Files lie under `$XDG_CACHE_HOME/segbench/exports` (`~/.cache` where that is not set), in a folder
+named by everything that decides their content: the weights, the architecture, the source of every
+layer, the input size and the exporter's version. Delete them at any time. The arithmetic is the
+runtime's choice, so one float32 file serves all precisions and both runtimes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import nn
+
+from bench.errors import Unsupported
+from bench.records import Size
+
+INPUT, OUTPUT = "pixels", "logits"
+"""Names of the ports of an exported network."""
+
+LARGEST_SINGLE_FILE = 1 << 30
+"""Bytes of weights above which they lie beside the model: its format ends at 2 GiB."""
+
+TRIAL = Size(96, 160)
+"""Sides of the trial input of a network for any size, rounded up to its multiple."""
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What is exported.
+
+    Attributes:
+        module: Maps (B, 3, H, W) to (B, C, h, w); on the CPU in float32, in evaluation mode.
+        architecture: What the weights mean.
+        size: (H, W) that every input will have; None for any.
+        multiple: Sides of the input are multiples of it.
+    """
+
+    module: nn.Module
+    architecture: dict[str, JsonValue]
+    size: Size | None = None
+    multiple: int = 1
+
+
+def exported(request: ExportRequest, cache: Path | None = None) -> Path:
+    """Return the ONNX file of a network: from the cache, or exported into it.
+
+    Args:
+        request: What is wanted.
+        cache: Folder of exports; the user's cache if left out.
+
+    Raises:
+        Unsupported: If the exporter is not installed or cannot express the network.
+    """
+    folder = (cache or cache_folder()) / content_key(request)[:32]
+    file = folder / "model.onnx"
+    if file.is_file():
+        return file
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Exported beside its place and moved there in one step: a killed export leaves nothing that looks whole.
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+    try:
+        _export(request, unfinished / file.name)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not file.is_file():  # else another process was first, with the same content
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return file
+
+
+def cache_folder() -> Path:
+    """Folder of exports in the user's cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "segbench" / "exports"
+
+
+def content_key(request: ExportRequest) -> str:
+    """SHA-256, hexadecimal, of everything that decides the content of an export."""
+    digest = hashlib.sha256()
+    size = list(request.size) if request.size is not None else None
+    versions = {name: _version(name) for name in ("torch", "onnx", "onnxscript")}
+    facts = {"architecture": request.architecture, "size": size, "multiple": request.multiple, **versions}
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(request.module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for source in _sources(request.module):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(module: nn.Module) -> list[Path]:
+    """Files that define the layers: a network may change without its weights."""
+    files = {inspect.getsourcefile(type(layer)) for layer in module.modules()}
+    return sorted(Path(file) for file in files if file is not None)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _export(request: ExportRequest, file: Path) -> None:
+    if _version("onnxscript") is None:
+        raise Unsupported(
+            "exporting to ONNX needs the package onnxscript, which is not installed; install it with: "
+            "pip install onnx onnxscript"
+        )
+    size = request.size or Size(*(-(-side // request.multiple) * request.multiple for side in TRIAL))
+    trial = torch.zeros(2, 3, *size)  # a batch of one would be taken for a constant
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in request.module.state_dict().values())
+    level = logging.getLogger("torch.onnx").level
+    try:
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                request.module,
+                (trial,),
+                str(file),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamo=True,
+                dynamic_shapes=(_free_axes(request),),
+                external_data=weights > LARGEST_SINGLE_FILE,
+                verbose=False,
+            )
+    except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        raise Unsupported(_why_not(request, error)) from None
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)
+
+
+def _free_axes(request: ExportRequest) -> dict[int, Any]:
+    """Axes of the input whose length may change."""
+    free: dict[int, Any] = {0: torch.export.Dim.DYNAMIC}
+    if request.size is None:
+        for axis, name in ((2, "height"), (3, "width")):
+            cells = torch.export.Dim(f"{name}_cells", min=1)
+            free[axis] = torch.export.Dim.DYNAMIC if request.multiple == 1 else request.multiple * cells
+    return free
+
+
+def _why_not(request: ExportRequest, error: Exception) -> str:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    reason = " ".join(str(cause).split())[:300]
+    if request.size is None:
+        return (
+            f"the network cannot be exported to ONNX for inputs of any size ({reason}); give the target an image_size, "
+            "or use runtime eager"
+        )
+    return f"the network cannot be exported to ONNX ({reason}); use runtime eager"
