@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import pickle
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from adapters._torch.weight_files import WRAPPERS, read_weight_file, without_wrappers
 from bench.errors import BenchError
 
 FORMAT = 1
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""Of tensors, by name."""
 
 
 class Weighted(Protocol):
@@ -50,7 +54,11 @@ def save_weights(network: Weighted, state: dict[str, Tensor], path: Path) -> Non
 
 
 def load_weights(network: Weighted, path: Path, *, label: str) -> None:
-    """Load weights that `save_weights` wrote, or a bare state dict of the same names and shapes.
+    """Load weights that `save_weights` wrote, or anybody's of the same names and shapes.
+
+    Names may have the prefixes of DDP, `torch.compile` or a LightningModule, or lack those that the
+    module has; see `adapters._torch.weight_files`. What the file says of its architecture and its
+    classes must agree with the network; where it says nothing, the tensors decide.
 
     Args:
         network: Its module takes the weights.
@@ -59,46 +67,47 @@ def load_weights(network: Weighted, path: Path, *, label: str) -> None:
 
     Raises:
         BenchError: If the file is not there, is not a weight file, or belongs to another
-            architecture or to other classes; says which.
+            architecture or to other classes; says which. The module is then of no use.
+        Unsupported: If the package that reads the file is not installed.
     """
-    content = _read(path, label)
-    if "state_dict" in content:
-        _check_architecture(content.get("architecture", {}), network.architecture, path, label)
-        names = tuple(content.get("class_names", network.class_names))
-        if names != network.class_names:
-            raise BenchError(
-                f"{label}: {path} was trained for the classes {', '.join(names)}; this task has "
-                f"{', '.join(network.class_names)}. Train on this data set, or give weights with its classes."
-            )
-        content = content["state_dict"]
+    file = read_weight_file(path, label)
+    where = f"{label}: {path}"
+    if file.architecture is not None:
+        _check_architecture(file.architecture, network.architecture, where)
+    if file.class_names is not None:
+        _check_classes(file.class_names, network.class_names, where)
     own = {name: tuple(tensor.shape) for name, tensor in network.module.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in content.items() if isinstance(tensor, Tensor)}
-    if own != given:
-        name = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))[0]
-        raise BenchError(
-            f"{label}: {path} holds weights of another network: {name} is {given.get(name, 'missing')} in the file and "
-            f"{own.get(name, 'missing')} in the model. Set the model's options to those the weights were trained with."
-        )
-    network.module.load_state_dict(content)
-
-
-def _read(path: Path, label: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise BenchError(f"{label}: there is no weight file at {path}; correct 'weights', or leave it out to train")
+    given = _named_alike(file.tensors, own)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        network.module.load_state_dict(given)
+    except RuntimeError:  # torch's list of tensors can be hundreds of lines long
+        shapes = {name: tuple(tensor.shape) for name, tensor in given.items()}
+        told = _other_classes(shapes, own, network.class_names) or _other_network(shapes, own)
+        raise BenchError(f"{where} {told}") from None
+
+
+def _named_alike(tensors: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
+    """The tensors under the names that a module has for them; those it does not know keep theirs."""
+    short_own = without_wrappers(own)
+    short = without_wrappers(tensors)
+    for wrapper in WRAPPERS:
+        inside = without_wrappers(name for name in short if name.startswith(wrapper))
+        if not short_own.keys() <= short.keys() and short_own.keys() <= inside.keys():
+            # A checkpoint of a whole training: beside the network there is its loss or its average.
+            return {short_own[name]: tensors[short[inside[name]]] for name in short_own}
+    return {short_own.get(name, name): tensors[whole] for name, whole in short.items()}
+
+
+# --------------------------------------------------------------------------- what does not fit, in a paragraph
+
+
+def _check_architecture(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
+    kinds = given.get("network"), own.get("network")
+    if kinds[0] != kinds[1] and None not in kinds:
         raise BenchError(
-            f"{label}: {path} is not a weight file of plain tensors ({reason}); "
-            "save it with torch.save(module.state_dict(), path)"
-        ) from None
-    if not isinstance(content, dict):
-        raise BenchError(f"{label}: {path} holds a {type(content).__name__}; a state dict is expected")
-    return content
-
-
-def _check_architecture(given: dict[str, Any], own: dict[str, Any], path: Path, label: str) -> None:
+            f"{where} was trained as another network: {kinds[0]} in the file, {kinds[1]} in the model. "
+            "Choose a card of the network in the file, or train this one."
+        )
     differences = [
         f"{name} is {given.get(name)!r} in the file and {own.get(name)!r} in the model"
         for name in sorted(given.keys() | own.keys())
@@ -106,6 +115,67 @@ def _check_architecture(given: dict[str, Any], own: dict[str, Any], path: Path, 
     ]
     if differences:
         raise BenchError(
-            f"{label}: {path} was trained with other options: {'; '.join(differences)}. "
+            f"{where} was trained with other options: {'; '.join(differences)}. "
             "Give the model the options of the file, or train it again."
         )
+
+
+def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> None:
+    if given == own:
+        return
+    if sorted(given) == sorted(own):
+        how = "They are the same in another order, so that each id would name another class"
+    elif len(given) == len(own):
+        how = f"Both are {len(own)}, but ids would name other classes"
+    else:
+        how = f"That is {len(given)} in the file and {len(own)} in the task"
+    raise BenchError(
+        f"{where} was trained for the classes {', '.join(given)}; this task has {', '.join(own)}. {how}. "
+        "Train on this data set, or give weights with its classes."
+    )
+
+
+def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> str | None:
+    """The explanation where all that differs is the number of outputs of some layers; else None."""
+    unlike = {name: (given[name], own[name]) for name in own.keys() & given.keys() if given[name] != own[name]}
+    only_outputs = all(len(g) == len(o) > 0 and g[1:] == o[1:] for g, o in unlike.values())
+    if not unlike or not only_outputs or _needed(own) - given.keys():
+        return None
+    # The layer of the fewest outputs: others have several for each class, such as the sides of a box.
+    name = min(unlike, key=lambda n: (unlike[n][1][0], n.endswith(".bias"), n))
+    (in_file, *_), (in_model, *_) = unlike[name]
+    layer, classes = name.rpartition(".")[0] or name, len(class_names)
+    if in_model == classes:
+        counts = f"{layer} tells {in_file} classes apart in the file, and the task has {classes}"
+    else:
+        counts = f"{layer} has {in_file} outputs in the file, and {in_model} in the model for the task's {classes}"
+    return (
+        f"was trained for another number of classes: {counts} ({_listed(class_names)}). "
+        "Train on this data set, or give weights that were trained for its classes."
+    )
+
+
+def _other_network(given: Shapes, own: Shapes) -> str:
+    fitting = sum(given.get(name) == shape for name, shape in own.items())
+    name = sorted(name for name in _needed(own) | given.keys() if own.get(name) != given.get(name))[0]
+    return (
+        f"holds weights of another network: {fitting} of its {len(given)} tensors fit the {len(own)} of the model; "
+        f"{name} is {given.get(name, 'missing')} in the file and {own.get(name, 'missing')} in the model. "
+        "Choose the card, and set the options, that the weights were trained with."
+    )
+
+
+def _needed(own: Shapes) -> set[str]:
+    """The tensors without which torch does not load: older files have no counts of batches."""
+    return {name for name in own if not name.endswith("num_batches_tracked")}
+
+
+def _listed(names: tuple[str, ...], most: int = 6) -> str:
+    """The names, or the first and how many there are besides.
+
+    >>> _listed(("a", "b")), _listed(tuple("abcdefgh"))
+    ('a, b', 'a, b, c, d, e, f and 2 more')
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
