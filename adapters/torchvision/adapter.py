@@ -42,9 +42,13 @@ NETWORKS: dict[str, Callable[[], AnyAdapter]] = {
 
 
 class Adapter:
-    """Hands everything to the adapter of the card's network, which `build` chooses."""
+    """Hands everything to the adapter of the card's network, which `build` chooses.
+
+    The `runtimes` are those of the networks that label pixels; Mask R-CNN refuses all but the first.
+    """
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = SemanticAdapter.runtimes
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

@@ -33,6 +33,7 @@ class DetectionAdapter(devices.OnTorchDevice):
     """Mask R-CNN; see `adapters.torchvision.stages` for where a pass is cut."""
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager",)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -42,6 +43,8 @@ class DetectionAdapter(devices.OnTorchDevice):
         if not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} finds things; this label space has none")
         refuse_objects_in_several_passes(target, model.label)
+        if target.runtime != "eager":
+            raise Unsupported(f"{model.label} runs in torch alone; leave 'runtime: {target.runtime}' out of its target")
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
         self._check_precision(self._device, target.precision)
