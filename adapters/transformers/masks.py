@@ -2,7 +2,7 @@
 
 Mask logits go to the size of the padded network input, lose the padding, go to the original size,
 and only then are classes, instances or segments made of them: `MaskFormer.forward` of
-https://github.com/facebookresearch/Mask2Former (mask2former/maskformer_model.py, commit 9b0651c) with
+https://github.com/facebookresearch/Mask2Former (mask2former/maskformer_model.py) with
 `SEM_SEG_POSTPROCESSING_BEFORE_INFERENCE`. The image processors of transformers differ: those of
 Mask2Former, MaskFormer and OneFormer make maps of 384 x 384 pixels, whatever the image, padding
 included, and let a segment have pixels that its own mask denies.
