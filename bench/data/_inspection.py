@@ -7,7 +7,6 @@ the files once more, which only faulty ones cost.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data._passes import Row
-from bench.data._signatures import pixel_hash, thumbnail
+from bench.data._signatures import content_key, thumbnail
 from bench.datasets import Dataset, Truth
-from bench.datasets._files import MASK_SUFFIXES, image_size, read_header, read_mask
+from bench.datasets._files import MASK_SUFFIXES, image_size, read_mask
 from bench.datasets._on_disk import Entry, OnDisk
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, Size
@@ -35,7 +34,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     """Look at one image and its truth.
 
     Returns:
-        `found`: list of [kind of finding, message]; `pixels` and `thumbnail`: see `_signatures`,
+        `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
         missing if the image cannot be read; `stored`: how each mask file is stored.
     """
     entry = dataset.entry(image_id) if isinstance(dataset, OnDisk) else None
@@ -44,7 +43,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     try:
         image = dataset.image(image_id)
         size = Size(*image.shape[:2])
-        row["pixels"] = pixel_hash(image)
+        row["content"] = content_key(image, None if entry is None else entry.image)
         row["thumbnail"] = thumbnail(image).tobytes().hex()
     except DatasetError as error:
         row["found"].append(["image", str(error)])
@@ -117,13 +116,11 @@ def mask_files(entry: Entry) -> list[Path]:
     return [path for path in entry.truths if path.suffix.lower() in (*MASK_SUFFIXES, *JPEG_SUFFIXES)]
 
 
-def _stored(path: Path) -> list[Any]:
+def _stored(path: Path) -> list[str]:
     """Mode of a mask, and the first colours of its palette in hex; an empty mode if it cannot be read."""
     try:
-        mode = read_header(path).mode
-        if mode != "P":
-            return [mode, ""]
-        with Image.open(path) as image:
-            return [mode, bytes((image.getpalette("RGB") or [])[: 3 * PALETTE_ENTRIES]).hex()]
-    except (DatasetError, OSError, ValueError):
+        with Image.open(path) as image:  # reads the header, which has the palette, and no pixels
+            palette = b"" if image.palette is None else bytes(image.palette.palette)
+            return [image.mode, palette[: 3 * PALETTE_ENTRIES].hex()]
+    except (OSError, ValueError, SyntaxError):
         return ["", ""]

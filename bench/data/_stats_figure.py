@@ -100,7 +100,7 @@ def _short(share: float) -> str:
 
 def _object_sizes(axes: Axes, areas: NDArray[np.int64]) -> None:
     sides = np.sqrt(np.maximum(areas, 1))
-    edges = np.geomspace(1, max(128.0, float(sides.max()) * 1.01), 41)
+    edges = np.geomspace(1, max(300.0, float(sides.max()) * 1.01), 41)
     axes.hist(sides, bins=list(edges), color=COLOURS[0], edgecolor="white", linewidth=0.4)
     axes.set_xscale("log")
     axes.set_xticks([1, 3, 10, 32, 96, 300, 1000], ["1", "3", "10", "32", "96", "300", "1000"])
@@ -114,7 +114,7 @@ def _object_sizes(axes: Axes, areas: NDArray[np.int64]) -> None:
         axes.text(
             centre, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=7, color=GREY
         )
-    axes.set(xlabel="side of a square of the object's area (pixels)", ylabel="objects")
+    axes.set(xlabel="root of an object's area (pixels)", ylabel="objects")
 
 
 def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
@@ -124,15 +124,18 @@ def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
     axes.scatter(
         widths, heights, s=np.maximum(4, 260 * counts / counts.max()), color=COLOURS[1], alpha=0.55, linewidths=0
     )
-    if len(sizes) == 1:
-        size, count = next(iter(sizes.items()))
-        axes.annotate(
-            f"all {count} images: {size.height} × {size.width}", (size.width, size.height), xytext=(0, 14),
-            textcoords="offset points", ha="center", fontsize=8,
-        )  # fmt: skip
+    axes.text(0.03, 0.97, _told(sizes), transform=axes.transAxes, ha="left", va="top", fontsize=7, color=GREY)
     axes.set(
-        xlabel="width of an image (pixels); the disc's area is the number of images",
+        xlabel="width of an image (pixels)",
         ylabel="height (pixels)",
         xlim=(0, 1.15 * max(widths)),
-        ylim=(0, 1.25 * max(heights)),
+        ylim=(0, 1.35 * max(heights)),
     )
+
+
+def _told(sizes: Mapping[Size, int]) -> str:
+    """What the discs mean."""
+    if len(sizes) > 1:
+        return f"{len(sizes)} sizes; area of a disc: number of images"
+    (size,) = sizes
+    return f"all {sizes[size]} images: {size.height} × {size.width} (height × width)"

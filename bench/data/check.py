@@ -153,11 +153,11 @@ def _fewer(choice: Choice, counts: dict[str, int]) -> list[Finding]:
 
 
 def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Images of equal pixels, a finding for each group."""
+    """Images of equal content, a finding for each group."""
     groups: dict[str, list[Listed]] = defaultdict(list)
     for image in images:
-        if "pixels" in rows[image.image_id]:
-            groups[rows[image.image_id]["pixels"]].append(image)
+        if "content" in rows[image.image_id]:
+            groups[rows[image.image_id]["content"]].append(image)
     for group in groups.values():
         if len(group) > 1:
             kind = "leak" if len({image.split for image in group}) > 1 else "repeated"
@@ -166,7 +166,7 @@ def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
 
 def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
     """Images that are nearly one of an earlier split."""
-    readable = [image for image in images if "pixels" in rows[image.image_id]]
+    readable = [image for image in images if "content" in rows[image.image_id]]
     thumbnails = [
         np.frombuffer(bytes.fromhex(rows[image.image_id]["thumbnail"]), dtype=np.uint8).reshape(GRID, GRID)
         for image in readable
@@ -176,7 +176,7 @@ def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
         end = next((at for at in range(start, len(splits)) if splits[at] != splits[start]), len(splits))
         for pair in nearest_pairs(thumbnails[start:end], thumbnails[:start]):
             one, other = readable[start + pair.one], readable[pair.other]
-            if rows[one.image_id]["pixels"] != rows[other.image_id]["pixels"]:
+            if rows[one.image_id]["content"] != rows[other.image_id]["content"]:
                 text = f"{names[other]} ~ {names[one]}: {pair.bits} of {BITS} bits of their hashes differ"
                 yield Finding("near", one.split, one.image_id, text)
 

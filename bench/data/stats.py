@@ -199,15 +199,15 @@ def _class_table(counted: Counted) -> str:
     for spec, found in zip(counted.classes, counted.by_class, strict=True):
         kind = "thing" if spec.is_thing else "stuff"
         row = [spec.name, kind, _percent(found.pixels, labelled), str(found.images), _percent(found.images, images)]
-        rows.append([*row, *(_object_cells(found.areas) if counted.has_objects else [])])
+        rows.append([*row, *(_object_cells(found.areas, spec) if counted.has_objects else [])])
     headers = ["class", "kind", "pixels %", "images", "images %"]
     headers += ["objects", "area px\nmedian", "small\n%", "medium\n%", "large\n%"] if counted.has_objects else []
     return _aligned(rows, headers, words=2)
 
 
-def _object_cells(areas: Sequence[int]) -> list[str]:
+def _object_cells(areas: Sequence[int], spec: ClassSpec) -> list[str]:
     if not areas:
-        return ["0", "", "", "", ""]
+        return ["0" if spec.is_thing else "", "", "", "", ""]
     small, large = sum(a < SMALL for a in areas), sum(a >= LARGE for a in areas)
     shares = [_percent(part, len(areas)) for part in (small, len(areas) - small - large, large)]
     return [str(len(areas)), f"{median(areas):.0f}", *shares]

@@ -1,0 +1,107 @@
+"""Naming a data set on the command line: by name and --set, or by a suite."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.data.miniatures import bench_data, refused
+from tests.bench.suites import SHAPES, perfect, write_suite
+
+TINY = {"size": [32, 32], "train": 2, "val": 1, "test": 1}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def suite(tmp_path):
+    datasets = [
+        {**SHAPES, "label": "tiny", "options": TINY},
+        {**SHAPES, "label": "small", "options": {**TINY, "train": 5}},
+    ]
+    return write_suite(tmp_path, [perfect()], datasets=datasets)
+
+
+def test_a_suites_data_set_is_checked_under_its_label(capsys, suite):
+    code, out, _ = bench_data(capsys, "check", "--suite", suite, "--dataset", "small")
+    assert (code, out) == (0, "small: nothing wrong in 7 images (train 5, val 1, test 1)\n")
+
+
+def test_settings_go_over_the_options_of_the_suite(capsys, suite):
+    _, out, _ = bench_data(capsys, "check", "--suite", suite, "--dataset", "small", "--set", "val=3")
+    assert out == "small: nothing wrong in 9 images (train 5, val 3, test 1)\n"
+
+
+def test_the_only_data_set_of_a_suite_needs_no_label(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()])
+    assert bench_data(capsys, "check", "--suite", suite)[0] == 0
+
+
+def test_several_data_sets_need_a_label(capsys, suite):
+    message = refused(capsys, "check", "--suite", suite)
+    assert message == f"{suite} has 2 data sets; choose one with --dataset: tiny, small"
+
+
+def test_an_unknown_label_is_refused_with_the_nearest(capsys, suite):
+    message = refused(capsys, "stats", "--suite", suite, "--dataset", "smal")
+    assert message == f"{suite} has no data set labelled 'smal'. Did you mean 'small'? It has: tiny, small"
+
+
+def test_a_data_set_is_named_once(capsys, suite):
+    message = refused(capsys, "check", "shapes", "--suite", suite)
+    assert message == f"the data set is named twice, as 'shapes' and by --suite {suite}; give one of them."
+
+
+def test_no_data_set_is_refused(capsys):
+    message = refused(capsys, "check")
+    assert message == "no data set given. Name one of bench data list, or give --suite FILE --dataset LABEL."
+
+
+def test_a_label_without_a_suite_is_refused(capsys):
+    message = refused(capsys, "check", "--dataset", "tiny")
+    assert message == "--dataset 'tiny' names a data set of a suite; give the suite with --suite FILE."
+
+
+@pytest.mark.parametrize("action", ["info", "check", "stats", "preview"])
+def test_an_unknown_name_is_refused_with_the_nearest(capsys, action):
+    message = refused(capsys, action, "cityscape")
+    assert message == "no data set named 'cityscape'. Did you mean 'cityscapes'? List them with: bench data list"
+
+
+@pytest.mark.parametrize("action", ["info", "check"])
+def test_an_unknown_option_is_refused_with_the_nearest(capsys, action):
+    message = refused(capsys, action, "voc", "--set", "rot=x")
+    assert message == "--set: voc has no option 'rot'. Did you mean 'root'? Its options: root, augmented"
+
+
+def test_a_value_of_the_wrong_kind_is_refused(capsys):
+    message = refused(capsys, "check", "shapes", "--set", "train=many")
+    assert message == (
+        "--set: option train of shapes: input should be a valid integer, unable to parse string as an integer; "
+        "given: 'many'. What it means: bench data info shapes"
+    )
+
+
+def test_a_setting_without_a_value_is_refused(capsys):
+    message = refused(capsys, "check", "voc", "--set", "root")
+    assert message == "--set 'root' is not of the form key=value, for example --set root=data/mine"
+
+
+def test_a_setting_given_twice_is_refused(capsys):
+    message = refused(capsys, "check", "voc", "--set", "root=a", "--set", "root=b")
+    assert message == "--set root is given twice; an option has one value."
+
+
+def test_a_value_that_is_no_yaml_is_refused(capsys):
+    message = refused(capsys, "check", "folder", "--set", "patterns={a: [")
+    assert message == (
+        "--set 'patterns={a: [': '{a: [' is no value in YAML; put text with signs such as : or { in quotes."
+    )
+
+
+def test_missing_files_are_told_with_the_way_to_get_them(capsys, tmp_path):
+    message = refused(capsys, "check", "pets", "--set", "root=here")
+    assert message.startswith(f"pets: nothing at {tmp_path / 'here'}")
+    assert "set the data set's option root" in message
