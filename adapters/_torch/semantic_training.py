@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
+from adapters._torch.augment import Augmenter, changes
 from adapters._torch.data import Augment, DecodedSplit, as_batch, class_pixels, load_batch
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.losses import read_loss
@@ -91,9 +92,6 @@ class SemanticTrainee:
 
 
 def _augmenter(augmentation: Augmentation, fill: tuple[float, float, float]) -> Augment | None:
-    if augmentation == Augmentation():
+    if not changes(augmentation):
         return None
-    # Imported here: it needs torchvision, which a plain U-Net does without.
-    from adapters._torch.augment import Augmenter
-
     return Augmenter(augmentation, fill=fill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Literal
 
 import segmentation_models_pytorch as smp
@@ -13,12 +14,19 @@ from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import Options, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
+from adapters._torch.weight_files import read_weight_file, without_wrappers
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """RGB, 0-1. Asking the library for an encoder's own numbers is a request over the network."""
+
+DOWNLOADED = ("imagenet",)
+"""Names of encoder weights that are not paths."""
+
+CLASSIFIERS = ("fc", "_fc", "classifier", "head", "last_linear")
+"""First parts of the names of what classifies whole images, in torchvision's and timm's files."""
 
 DECODERS = {
     "unet": smp.Unet,
@@ -43,7 +51,8 @@ class SmpOptions(Options):
         decoder: Which of the library's models.
         encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
             `tu-` with a name of timm's.
-        encoder_weights: `imagenet` downloads the encoder's weights; None starts from scratch.
+        encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of
+            the encoder or of a whole classifier with it; None starts from scratch.
         arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
         head, threshold: As of the U-Net.
     """
@@ -63,7 +72,7 @@ class SmpOptions(Options):
         "dpt",
     ]
     encoder: str = "resnet34"
-    encoder_weights: Literal["imagenet"] | None = None
+    encoder_weights: str | None = None
     arguments: dict[str, JsonValue] = {}
     head: Literal["softmax", "sigmoid"] = "softmax"
     threshold: float | None = Field(default=None, gt=0, lt=1)
@@ -93,7 +102,10 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = head_of(options.head, options.threshold, task)
     # A path in `weights` replaces all of them: nothing needs to be downloaded first.
     encoder_weights = None if model.weights is not None else options.encoder_weights
-    module = _build(options, model.label, classes=head.channels, encoder_weights=encoder_weights)
+    downloaded = encoder_weights if encoder_weights in DOWNLOADED else None
+    module = _build(options, model.label, classes=head.channels, encoder_weights=downloaded)
+    if encoder_weights is not None and downloaded is None:
+        _load_encoder(module, Path(encoder_weights), model.label)
     return SemanticNetwork(
         module=PadsToMultiple(module, _multiple(options)),
         head=head,
@@ -131,6 +143,29 @@ def _build(options: SmpOptions, label: str, *, classes: int, encoder_weights: st
         reason = " ".join(str(error).split())
         raise BenchError(f"{label}: {options.decoder} with encoder {options.encoder}: {reason}") from None
     return module
+
+
+def _load_encoder(module: nn.Module, path: Path, label: str) -> None:
+    """Take the weights of an encoder from a file; what classifies behind it is left out."""
+    if not path.is_file():
+        raise BenchError(
+            f"{label}: option 'encoder_weights': there is no file at {path}; give one, 'imagenet' to download, or null"
+        )
+    tensors = read_weight_file(path, label).tensors
+    given = {short: tensors[name] for short, name in without_wrappers(tensors).items()}
+    inside = {name.removeprefix("encoder."): tensor for name, tensor in given.items() if name.startswith("encoder.")}
+    given = {name: t for name, t in (inside or given).items() if name.partition(".")[0] not in CLASSIFIERS}
+    encoder: Any = module.encoder
+    own = {name: tuple(tensor.shape) for name, tensor in encoder.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in given.items()}
+    wrong = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+    if wrong:
+        raise BenchError(
+            f"{label}: option 'encoder_weights': {path} is not of this encoder: {wrong[0]} is "
+            f"{found.get(wrong[0], 'missing')} in the file and {own.get(wrong[0], 'missing')} in the encoder, and "
+            f"{len(wrong) - 1} more differ; set 'encoder' to the one the file belongs to"
+        )
+    nn.Module.load_state_dict(encoder, given)
 
 
 COARSEST_GRID = 32

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from bench.errors import PluginError, SuiteError, did_you_mean
 from bench.plugins import dataset_names, metric_names
@@ -36,7 +36,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
     """
     _check_names(suite, source)
     models = [(entry, _model(entry, i, source)) for i, entry in enumerate(suite.models)]
-    datasets = [_dataset(entry) for entry in suite.datasets]
+    datasets = [_dataset(entry, source) for entry in suite.datasets]
     _check_tasks(suite, [model for _, model in models], source)
     _check_prompts(suite, source)
     _refuse_twins([m.label for _, m in models], "models", source)
@@ -117,16 +117,32 @@ def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
     if weights is not None and "://" not in weights:
         weights = str((source.parent / weights).resolve())
     try:
-        return resolve_model(entry.name, label=entry.label, options=entry.options, weights=weights)
+        options = _found_from(source.parent, entry.options)
+        return resolve_model(entry.name, label=entry.label, options=options, weights=weights)
     except PluginError as error:
         raise SuiteError(f"{source}: models[{index}]: {error}") from None
 
 
-def _dataset(entry: DatasetEntry) -> DatasetSpec:
+def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Options whose relative paths are made absolute, as seen from the suite's folder: workers run in another.
+
+    A path is what is called `root`, or has a slash and leads somewhere.
+    """
+
+    def found(name: str, value: JsonValue) -> JsonValue:
+        if not isinstance(value, str) or "://" in value:
+            return value
+        path = (folder / Path(value).expanduser()).resolve()
+        return str(path) if name == "root" or ("/" in value and path.exists()) else value
+
+    return {name: found(name, value) for name, value in options.items()}
+
+
+def _dataset(entry: DatasetEntry, source: Path) -> DatasetSpec:
     return DatasetSpec(
         name=entry.name,
         label=entry.label or entry.name,
-        options=entry.options,
+        options=_found_from(source.parent, entry.options),
         train=entry.train,
         val=entry.val,
         test=entry.test,

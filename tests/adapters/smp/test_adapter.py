@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="segmentation-models-pytorch is not installed")
 
@@ -58,5 +59,39 @@ def test_the_parameters_are_those_of_the_library():
     ],
 )
 def test_wrong_options_are_named(options, message):
+    with pytest.raises(BenchError, match=message):
+        make_network(card(**options), THREE_CLASSES)
+
+
+def test_an_encoder_starts_from_a_file_of_a_classifier_with_it(tmp_path):
+    torch.manual_seed(1)
+    classifier = torchvision.models.resnet18(weights=None)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in classifier.state_dict().items()}}, tmp_path / "r18.pt")
+    options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / "r18.pt")}
+    network = make_network(card(**options), THREE_CLASSES)
+    encoder = network.module.module.encoder.state_dict()
+    assert all(torch.equal(tensor, classifier.state_dict()[name]) for name, tensor in encoder.items())
+    assert "encoder_weights" not in network.architecture
+
+
+def test_an_encoder_starts_from_a_file_of_a_whole_network_of_the_library(tmp_path):
+    torch.manual_seed(1)
+    whole = smp.FPN("resnet18", encoder_weights=None, classes=7)
+    torch.save(whole.state_dict(), tmp_path / "fpn.pt")
+    options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / "fpn.pt")}
+    encoder = make_network(card(**options), THREE_CLASSES).module.module.encoder.state_dict()
+    assert all(torch.equal(tensor, whole.encoder.state_dict()[name]) for name, tensor in encoder.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.pt", r"option 'encoder_weights': there is no file at .*none\.pt; give one, 'imagenet' to download"),
+        ("r34.pt", r"r34\.pt is not of this encoder: layer1\.2\.\S+ is \(64,.*set 'encoder' to the one"),
+    ],
+)
+def test_encoder_weights_that_do_not_fit_are_explained(tmp_path, name, message):
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), tmp_path / "r34.pt")
+    options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / name)}
     with pytest.raises(BenchError, match=message):
         make_network(card(**options), THREE_CLASSES)

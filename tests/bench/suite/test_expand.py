@@ -174,3 +174,18 @@ def test_a_wrong_window_or_augmentation_is_named_with_what_was_expected(tmp_path
     with pytest.raises(SuiteError) as caught:
         named(tmp_path, target)
     assert expected in str(caught.value)
+
+
+def test_relative_paths_in_options_are_seen_from_the_suites_folder(tmp_path):
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "encoder.pt").touch()
+    (found,) = cases(
+        tmp_path,
+        """
+models: [{name: smp/unet_resnet18, options: {encoder_weights: my/encoder.pt, encoder: a/b}}]
+datasets: [{name: folder, options: {root: data/mine}}]
+""",
+    )
+    assert found.model.options["encoder_weights"] == str(tmp_path / "my" / "encoder.pt")
+    assert found.model.options["encoder"] == "a/b"  # leads nowhere: a name with a slash
+    assert found.dataset.options["root"] == str(tmp_path / "data" / "mine")
