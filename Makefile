@@ -15,7 +15,7 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,dev]"
+PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,dev]"
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.
