@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import bench.exports
-from bench.data.opening import Choice
+from bench.data.opening import Choice, as_yaml
 from bench.datasets import Dataset, Truth
 from bench.errors import BenchError, PluginError, did_you_mean
 from bench.exports import Exported
@@ -78,13 +80,9 @@ def report(written: Exported, label: str) -> str:
     )
 
 
-def _quoted(key: str, value: object) -> str:
-    """`key=value` as a shell takes it; lists and text become YAML."""
-    if isinstance(value, list):
-        text = f"{key}=[{', '.join(map(str, value))}]"
-    else:
-        text = f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-    return text if all(sign.isalnum() or sign in "_=-./" for sign in text) else f"'{text}'"
+def _quoted(key: str, value: JsonValue) -> str:
+    """`key=value` as a shell takes it."""
+    return shlex.quote(f"{key}={as_yaml(value)}")
 
 
 class _Watched:

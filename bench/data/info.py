@@ -13,11 +13,14 @@ from typing import get_args
 from pydantic import ValidationError
 from tabulate import tabulate
 
-from bench.data.opening import Choice, module_of, opened
+from bench.data.opening import Choice, as_yaml, module_of, opened
 from bench.datasets import Dataset
 from bench.errors import DatasetError
 from bench.plugins import dataset_names
 from bench.records import TaskKind
+
+LONGEST_TERMS = 110
+"""Characters of the terms in a list; `info` has all of them."""
 
 
 def listing() -> str:
@@ -25,7 +28,8 @@ def listing() -> str:
     rows = []
     for name in dataset_names():
         module = module_of(name)
-        rows.append([name, ", ".join(forms_of_truth(module)), terms(module), _document(module).splitlines()[0]])
+        short = textwrap.shorten(terms(module), LONGEST_TERMS, placeholder=" …")
+        rows.append([name, ", ".join(forms_of_truth(module)), short, _document(module).splitlines()[0]])
     headers = ["data set", "forms of truth", "terms", "description"]
     return tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[None, 18, 40, 50])
 
@@ -98,7 +102,7 @@ def info(choice: Choice) -> str:
     try:
         dataset = opened(choice)
     except DatasetError as error:
-        return "\n\n".join([*parts, f"Here: not found.\n{textwrap.fill(str(error), 110)}"])
+        return "\n\n".join([*parts, f"Here: not found\n{_wrapped(str(error))}"])
     return "\n\n".join([*parts, *_here(choice, dataset)])
 
 
@@ -110,19 +114,8 @@ def _options(module: ModuleType) -> str:
     """The options with their defaults, for `--set`."""
     defaults = module.Options().model_dump(mode="json")
     width = max(map(len, defaults), default=0)
-    lines = [f"  {key:<{width}}  {_as_yaml(value)}" for key, value in defaults.items()]
+    lines = [f"  {key:<{width}}  {as_yaml(value)}" for key, value in defaults.items()]
     return "\n".join(["Options and their defaults (change them with --set key=value)", *lines])
-
-
-def _as_yaml(value: object) -> str:
-    """A value as `--set` takes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return f"[{', '.join(map(_as_yaml, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_as_yaml(entry)}" for key, entry in value.items()) + "}"
-    return "''" if value == "" else str(value)
 
 
 def _here(choice: Choice, dataset: Dataset) -> list[str]:
@@ -137,7 +130,7 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
                 found = len(dataset.ids(split))
             except DatasetError as error:
                 found = "cannot be listed"
-                troubles.append(textwrap.fill(f"{split}: {error}", 110))
+                troubles.append(_wrapped(f"{split}: {error}"))
         rows.append([split, found, *([published.get(split, "")] if published else [])])
     headers = ["split", "images found", *(["published"] if published else [])]
     alignment = ["left", *["right"] * (len(headers) - 1)]
@@ -151,6 +144,11 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
         colalign=["right", "left", "left", "left"],
     )
     return [facts, splits, *troubles, classes]
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph in lines; paths are left whole, so that they can be copied."""
+    return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

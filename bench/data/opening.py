@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from bench.datasets import Dataset
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
 from bench.plugins import dataset_names, open_dataset
 from bench.suite.load import load_suite
+
+PLAIN = re.compile(r"[\w./~][\w./~ +=()-]*")
+"""Text that YAML may take without quotes, unless it then is a number, a date or a word such as null."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,20 @@ def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
             ) from None
         options[key] = value
     return options
+
+
+def as_yaml(value: JsonValue) -> str:
+    """Return a value as `--set` takes it: in YAML, on one line, text without quotes where it can be.
+
+    >>> as_yaml(["train", "a, b", None, True]), as_yaml({"test": 0.5}), as_yaml("")
+    ('[train, "a, b", null, true]', '{test: 0.5}', '""')
+    """
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{as_yaml(key)}: {as_yaml(entry)}" for key, entry in value.items()) + "}"
+    plain = isinstance(value, str) and PLAIN.fullmatch(value) and yaml.safe_load(value) == value
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _of_suite(file: Path, label: str | None) -> Choice:

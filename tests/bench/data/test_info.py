@@ -1,0 +1,87 @@
+"""`bench data list` and `bench data info`: what is said of data sets that are here and that are not."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from bench.data.export import export_names
+from bench.data.info import forms_of_truth, published_counts, terms
+from bench.data.opening import Choice, module_of, opened
+from bench.plugins import dataset_names
+from tests.bench.data.miniatures import bench_data, words_for, written
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_list_names_every_data_set_with_forms_and_terms(capsys):
+    code, out, _ = bench_data(capsys, "list")
+    assert code == 0
+    assert out.splitlines()[0].split("  ")[0] == "data set"
+    for name in dataset_names():
+        assert f"\n{name} " in out
+        assert terms(module_of(name))
+        assert forms_of_truth(module_of(name))
+
+
+@pytest.mark.parametrize("form", export_names())
+def test_an_open_data_set_has_no_form_that_the_list_does_not_name(form, tmp_path):
+    exported = written(form, tmp_path / form)
+    assert set(opened(Choice(form, form, dict(exported.options))).tasks) <= set(forms_of_truth(module_of(form)))
+
+
+def test_terms_are_those_of_the_module_and_nothing_after_them():
+    assert terms(module_of("coco")) == "annotations CC BY 4.0; images under Flickr's terms of use"
+    assert terms(module_of("shapes")) == "the images are free of rights, as is anything made with them"
+    assert terms(module_of("folder")) == "your own"
+
+
+def test_a_data_set_that_is_not_here_is_told_with_the_way_to_get_it(capsys, tmp_path):
+    code, out, _ = bench_data(capsys, "info", "voc")
+    told = " ".join(out.split())
+    assert code == 0
+    assert f"Here: not found voc: nothing at {tmp_path}/data/VOCdevkit/VOC2012/JPEGImages." in told
+    assert importlib.import_module("bench.datasets.voc").OBTAIN in told
+    assert "Expected: 1,464 train, 1,449 val" in told
+
+
+def test_a_data_set_that_is_here_is_counted_against_what_is_published(capsys, tmp_path):
+    exported = written("voc", tmp_path / "voc")
+    _, out, _ = bench_data(capsys, "info", *words_for(Choice("voc", "voc", dict(exported.options))))
+    rows = [line.split() for line in out.splitlines()]
+    assert ["train", "20", "1464"] in rows
+    assert ["val", "6", "1449"] in rows
+    assert ["0", "background", "stuff", "#000000"] in rows
+    assert ["1", "aeroplane", "thing", "#800000"] in rows
+
+
+def test_a_split_that_cannot_be_listed_is_told_beside_the_others(capsys, tmp_path):
+    exported = written("voc", tmp_path / "voc")
+    file = exported.folder / "ImageSets" / "Segmentation" / "train.txt"
+    file.write_text(file.read_text() * 2)
+    code, out, _ = bench_data(capsys, "info", *words_for(Choice("voc", "voc", dict(exported.options))))
+    assert code == 0
+    assert "cannot be listed" in out
+    assert "train: voc: 20 ids of split 'train' are not unique" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("voc", {"root": "x"}, {"train": 1464, "val": 1449}),
+        ("voc", {"augmented": True}, {"train": 10582, "val": 1449}),
+        ("voc", {"augmented": False}, {"train": 1464, "val": 1449}),
+        ("camvid", {}, {"all": 701}),
+        ("camvid", {"variant": "segnet"}, {"train": 367, "val": 101, "test": 233}),
+        ("coco", {}, {"train": 118287, "val": 5000}),
+        ("coco", {"truth": "instances"}, {"train": 118287, "val": 5000}),
+        ("coco", {"images": "{split}"}, {}),
+        ("folder", {}, {}),
+    ],
+)
+def test_published_counts_are_those_of_the_variant_and_none_of_another_project(name, options, expected):
+    assert published_counts(Choice(name, name, options)) == expected
