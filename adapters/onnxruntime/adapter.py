@@ -1,0 +1,251 @@
+"""Any ONNX file that labels pixels, behind the common contract: NumPy, OpenCV and a runtime, no torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from adapters._torch.options import read_options
+from adapters._torch.sessions import Port, SessionSettings, open_session
+from adapters.onnxruntime.options import FileOptions
+from adapters.onnxruntime.reading import OutputReader
+from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.errors import BenchError, Unsupported
+from bench.predictions import Prediction, RgbImage, SemanticMap
+from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What `preprocess` hands to `infer`: what is passed at once, in the order of the images.
+
+    Attributes:
+        arrays: Each with a batch axis, in the model's layout and dtype.
+        contents: Size of the images within each array, from the top left; the rest is padding.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    contents: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `infer` hands to `postprocess`.
+
+    Attributes:
+        arrays: An output for each array of the input.
+        inputs: Height and width of those.
+        contents: As in `Inputs`.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    inputs: tuple[Size, ...]
+    contents: tuple[Size, ...]
+
+
+class Adapter:
+    """An ONNX file run by ONNX Runtime, or with `runtime: openvino` by OpenVINO.
+
+    * `preprocess` resizes every image to the target's `image_size`, or to the size the file is made
+      for, normalises as the card says and pads to the multiple. Images of one size are one array;
+      where sizes differ, or the file takes one image at a time, each is passed apart, without padding
+      to the largest.
+    * `infer` runs the file.
+    * `postprocess` cuts padding away, resizes what is not yet labels to the original size, names
+      classes and gives them the ids of the task.
+    """
+
+    fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager", "onnxruntime", "openvino")
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Load the file; see `bench.adapter.Adapter.build`."""
+        if task.kind != "semantic" or model.task != "semantic":
+            raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
+        _check_target(target, model.label)
+        self._options, self._target = read_options(FileOptions, model), target
+        self._reader = OutputReader(self._options, task, model.label)
+        if weights is None:
+            raise BenchError(
+                f"{model.label} needs the ONNX file that it runs; give the model 'weights' in the suite, for example "
+                f"{{name: {model.name}, weights: model.onnx}}"
+            )
+        self._file = weights
+        threads = target.threads or _allowed_cores()
+        cv2.setNumThreads(threads)
+        settings = SessionSettings(
+            threads, target.precision, target.deterministic, static=target.image_size is not None
+        )
+        kind = "openvino" if target.runtime == "openvino" else "onnxruntime"
+        self._session = open_session(kind, weights, settings)
+        self._input = _only_input(self._session.inputs, self._options, model.label)
+        self._output = _chosen_output(self._session.outputs, self._options, model.label)
+        self._size = _network_size(self._input, self._options, target, model.label)
+        order = slice(None) if self._options.channels == "rgb" else slice(None, None, -1)
+        scale = 255 / self._options.range_max
+        self._shift = np.array(self._options.mean, dtype=np.float32)[order] * np.float32(scale)
+        self._divisor = np.array(self._options.std, dtype=np.float32)[order] * np.float32(scale)
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Refuse: a file is what it is."""
+        raise Unsupported("an ONNX file is not trained; train its network where it comes from and export it again")
+
+    def preprocess(self, images: Sequence[RgbImage]) -> Inputs:
+        """Resize, normalise, pad, stack."""
+        resized = [_resized(image, self._size) for image in images]
+        contents = [Size(*image.shape[:2]) for image in resized]
+        arrays = [self._array(image) for image in resized]
+        if len(set(contents)) == 1 and self._input.shape[0] in (None, len(arrays)):
+            return Inputs((np.concatenate(arrays),), (contents[0],))
+        return Inputs(tuple(arrays), tuple(contents))
+
+    def _array(self, image: RgbImage) -> NDArray[Any]:
+        """One image as the model takes it, with a batch axis."""
+        ordered = image if self._options.channels == "rgb" else image[..., ::-1]
+        floats = (ordered.astype(np.float32) - self._shift) / self._divisor
+        multiple = self._options.multiple_of
+        down, right = (-side % multiple for side in image.shape[:2])
+        padded = np.pad(floats, ((0, down), (0, right), (0, 0)))  # zero is the mean colour
+        axes = padded if self._options.layout == "NHWC" else padded.transpose(2, 0, 1)
+        if np.issubdtype(self._input.dtype, np.integer):
+            axes = np.rint(axes)
+        return np.ascontiguousarray(axes[None], dtype=self._input.dtype)
+
+    def infer(self, batch: Inputs) -> Outputs:
+        """Run the file on every array."""
+        answers = tuple(self._session.run(array, self._output.name) for array in batch.arrays)
+        rows = 1 if self._options.layout == "NHWC" else 2
+        sizes = tuple(Size(*array.shape[rows : rows + 2]) for array in batch.arrays)
+        return Outputs(answers, sizes, batch.contents)
+
+    def postprocess(self, raw: Outputs, sizes: Sequence[Size]) -> list[Prediction]:
+        """Label maps at the original sizes."""
+        images = [
+            (one, size, content)
+            for answer, size, content in zip(raw.arrays, raw.inputs, raw.contents, strict=True)
+            for one in answer
+        ]
+        return [
+            SemanticMap(self._reader.labels(one, network=network, content=content, size=size))
+            for (one, network, content), size in zip(images, sizes, strict=True)
+        ]
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: a run returns when it is done."""
+
+    def device_timer(self) -> DeviceTimer | None:
+        """None: it runs on the CPU."""
+        return None
+
+    def reset_peak_device_bytes(self) -> None:
+        """Nothing to reset on a CPU."""
+
+    def peak_device_bytes(self) -> int | None:
+        """None: it runs on the CPU."""
+        return None
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Size of the file and the threads in effect; how many parameters it has is not counted."""
+        return {
+            "weights_bytes": self._file.stat().st_size,
+            "device_name": "cpu",
+            "threads": {"opencv": cv2.getNumThreads(), **self._session.threads()},
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Versions of Python, NumPy, OpenCV and the runtime."""
+        found = {"python": platform.python_version()}
+        for package in ("numpy", "opencv-python-headless", *self._session.packages):
+            with suppress(PackageNotFoundError):
+                found[package] = version(package)
+        return found
+
+
+def _check_target(target: Target, label: str) -> None:
+    """Refuse what a file cannot be run with."""
+    if target.runtime == "compile":
+        raise Unsupported(f"{label} is an ONNX file, which torch.compile does not take; use runtime onnxruntime")
+    if target.device != "cpu":
+        raise Unsupported(f"{label} runs on the CPU; device {target.device!r} is not one that this adapter drives")
+    if target.precision != "fp32" and target.runtime != "openvino":
+        raise Unsupported(f"{label} computes as its file says; {target.precision} needs runtime openvino, or use fp32")
+    refused = {
+        "window": target.window is not None,
+        "test_time": target.test_time is not None,
+        "channels_last": target.channels_last,
+    }
+    if any(refused.values()):
+        names = " and ".join(name for name, asked in refused.items() if asked)
+        raise Unsupported(
+            f"{label} is passed whole, once, in the layout its card says; leave {names} out of its target"
+        )
+
+
+def _only_input(ports: Sequence[Port], options: FileOptions, label: str) -> Port:
+    names = ", ".join(port.name for port in ports)
+    if len(ports) != 1:
+        raise BenchError(f"{label}: the file has the inputs {names}; expected a single one, the image")
+    if options.input not in (None, ports[0].name):
+        raise BenchError(f"{label}: option 'input': the file's input is called {names}, not {options.input!r}")
+    shape = ports[0].shape
+    channels, elsewhere = (1, 3) if options.layout == "NCHW" else (3, 1)
+    # A free axis may be three long, but not where the file has three on the other one.
+    if shape and (
+        len(shape) != 4 or shape[channels] not in (3, None) or (shape[channels], shape[elsewhere]) == (None, 3)
+    ):
+        expected = "(B, 3, H, W)" if options.layout == "NCHW" else "(B, H, W, 3)"
+        raise BenchError(
+            f"{label}: the file's input has the shape {_told(shape)}; layout {options.layout} is {expected}"
+        )
+    return ports[0] if shape else Port(ports[0].name, (None,) * 4, ports[0].dtype)
+
+
+def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str) -> Port:
+    chosen = [port for port in ports if options.output in (None, port.name)]
+    if not chosen:
+        names = ", ".join(port.name for port in ports)
+        raise BenchError(f"{label}: option 'output': no output named {options.output!r}; the file has {names}")
+    return chosen[0]
+
+
+def _network_size(port: Port, options: FileOptions, target: Target, label: str) -> Size | None:
+    """The size every image is resized to: the file's own, where it has one, else the target's."""
+    height, width = port.shape[2:4] if options.layout == "NCHW" else port.shape[1:3]
+    if height is None or width is None:
+        return target.image_size
+    if target.image_size not in (None, Size(height, width)):
+        raise Unsupported(
+            f"{label}: the file takes images of {height} x {width} alone; set image_size: [{height}, {width}], or "
+            "leave it out"
+        )
+    return Size(height, width)
+
+
+def _told(shape: Sequence[int | None]) -> str:
+    return "(" + ", ".join("?" if length is None else str(length) for length in shape) + ")"
+
+
+def _resized(image: RgbImage, size: Size | None) -> RgbImage:
+    """The image at a size: area-averaged when both sides shrink, else bilinear; None keeps it."""
+    if size is None or image.shape[:2] == tuple(size):
+        return image
+    shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
+
+
+def _allowed_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
