@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from bench.report import differences, tables, words
+from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
+        *_section("Runtimes", runtimes_table(summary)),
+        runtimes_note(summary),
         *_section(
             "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
         ),

@@ -17,6 +17,7 @@ from bench.measure.samples import Samples
 from bench.plugins import load_metric
 from bench.records import JobFacts, Measurement, PromptKind, Recipe, Record, Score, Status
 from bench.report.courses import Course, course_of_case
+from bench.report.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.significance import Pair, all_pairs
 from bench.score.statistics import Statistics, load_statistics
@@ -156,6 +157,7 @@ class RunSummary(Record):
     pairs: tuple[Pair, ...] = ()
     seed_groups: tuple[SeedGroup, ...] = ()
     seed_pairs: tuple[SeedPair, ...] = ()
+    runtimes: tuple[RuntimeComparison, ...] = ()
     environment: dict[str, JsonValue]
     versions: dict[str, str]
 
@@ -186,6 +188,7 @@ def summarise(run: RunView) -> RunSummary:
         pairs=pairs,
         seed_groups=groups,
         seed_pairs=seed_pairs(groups),
+        runtimes=compare_runtimes(run, timed),
         environment=run.environment,
         versions=_versions(run),
     )

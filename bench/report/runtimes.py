@@ -1,0 +1,178 @@
+"""What a deployment runtime costs in answers and buys in time: each against the eager case it equals otherwise.
+
+Two exports of one network differ by rounding, which can only move pixels whose two highest logits
+nearly tie. More changed pixels than that mean that another network runs: a layer exported in another
+way, other arithmetic, other pre-processing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.measure.samples import Samples
+from bench.predictions import SemanticMap, load_prediction
+from bench.records import Case, Record, TaskKind
+from bench.report.numbers import MISSING, with_interval
+from bench.score.reduce import reaches, reduced
+from bench.stats.compare import latency_ratio
+from bench.stats.latency import end_to_end_ms
+from bench.store import layout
+from bench.store.results import CaseView, RunView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.summary import RunSummary
+
+TOLERANCE = 0.001
+"""Share of changed pixels up to which an export counts as the same network, in fp32."""
+
+
+class RuntimeComparison(Record):
+    """A case against the one that differs from it in the runtime alone, which is eager.
+
+    Attributes:
+        case_id, eager_id: The two.
+        runtime: Of the first.
+        pixels: Pixels compared, over all images; 0 where predictions of either are missing.
+        changed: Share of them with another class; None without pixels.
+        worst_image, worst_changed: The image with the largest share, if any pixel differs.
+        parity: Whether `changed` is within `TOLERANCE`; None where nothing could be compared and in
+            other arithmetic than fp32, for which no tolerance is set.
+        score_change: Headline score minus that of the eager case; None without either.
+        latency_ratio, latency_low, latency_high: End-to-end median over the eager one's, with a 95 %
+            interval; None until both are timed.
+    """
+
+    case_id: str
+    eager_id: str
+    runtime: str
+    pixels: int = 0
+    changed: float | None = None
+    worst_image: str | None = None
+    worst_changed: float | None = None
+    parity: bool | None = None
+    score_change: float | None = None
+    latency_ratio: float | None = None
+    latency_low: float | None = None
+    latency_high: float | None = None
+
+
+def compare_runtimes(run: RunView, timed: Mapping[str, Sequence[Samples]]) -> tuple[RuntimeComparison, ...]:
+    """Compare every case with its eager twin, in the order of the run.
+
+    Args:
+        run: With the scores that are current.
+        timed: Samples of each case's timing processes, by case id; may be empty.
+    """
+    eager = {_but_for_runtime(view.case): view for view in run.cases if view.case.target.runtime == "eager"}
+    found = []
+    for view in run.cases:
+        twin = eager.get(_but_for_runtime(view.case))
+        if view.case.target.runtime != "eager" and twin is not None:
+            found.append(_compared(run, view, twin, timed))
+    return tuple(found)
+
+
+def _but_for_runtime(case: Case) -> str:
+    """A text that is equal for twins."""
+    return case.model_copy(update={"id": "", "target": case.target.model_copy(update={"runtime": "eager"})}).to_json()
+
+
+def _compared(
+    run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str, Sequence[Samples]]
+) -> RuntimeComparison:
+    comparison = RuntimeComparison(case_id=view.case.id, eager_id=eager.case.id, runtime=view.case.target.runtime)
+    changes = _changed_pixels(view, eager)
+    update: dict[str, object] = {"score_change": _score_change(view, eager)}
+    if changes:
+        pixels, changed = (sum(counts[i] for counts in changes.values()) for i in (0, 1))
+        worst = max(changes, key=lambda image_id: changes[image_id][1] / changes[image_id][0])
+        share = changed / pixels
+        update |= {"pixels": pixels, "changed": share}
+        if view.case.target.precision == "fp32":
+            update["parity"] = share <= TOLERANCE
+        if changed:
+            update |= {"worst_image": worst, "worst_changed": changes[worst][1] / changes[worst][0]}
+    if timed.get(view.case.id) and timed.get(eager.case.id):
+        ratio = latency_ratio(
+            end_to_end_ms(timed[view.case.id]), end_to_end_ms(timed[eager.case.id]), seed=run.plan.seed
+        )
+        update |= {"latency_ratio": ratio.ratio, "latency_low": ratio.low, "latency_high": ratio.high}
+    return comparison.model_copy(update=update)
+
+
+def _changed_pixels(view: CaseView, eager: CaseView) -> dict[str, tuple[int, int]]:
+    """Image -> (pixels, pixels of another class), over the label maps that both predictions come to."""
+    kind: TaskKind = "semantic"
+    jobs = (view.predict, eager.predict)
+    if any(job is None or not job.ok for job in jobs) or not reaches(view.task.kind, kind):
+        return {}
+    folders = [job.folder / layout.PREDICTIONS for job in jobs if job is not None]
+    hashes = [json.loads((folder / layout.PREDICTION_INDEX).read_text(encoding="utf-8")) for folder in folders]
+    counted = {}
+    for image_id in sorted({*hashes[0]} & {*hashes[1]}):
+        maps = [
+            reduced(load_prediction(view.task.kind, folder, image_id), kind, view.task.classes) for folder in folders
+        ]
+        one, other = (found.labels for found in maps if isinstance(found, SemanticMap))
+        counted[image_id] = (one.size, int(np.count_nonzero(one != other)))
+    return counted
+
+
+def _score_change(view: CaseView, eager: CaseView) -> float | None:
+    if view.scores is None or eager.scores is None or not view.scores.scores or not eager.scores.scores:
+        return None
+    own, twin = view.scores.scores[0].value, eager.scores.scores[0].value
+    return None if own is None or twin is None else own - twin
+
+
+def runtimes_table(summary: RunSummary) -> pd.DataFrame:
+    """A row per case that does not run eagerly, against the eager case it equals otherwise."""
+    import pandas as pd
+
+    rows = {row.case_id: row for row in summary.rows}
+    entries = []
+    for one in summary.runtimes:
+        row = rows[one.case_id]
+        entries.append(
+            {
+                "model": row.model,
+                "data set": row.dataset,
+                "target": row.target,
+                "changed pixels %": MISSING if one.changed is None else f"{100 * one.changed:.4f}",
+                "worst image %": MISSING if one.worst_changed is None else f"{100 * one.worst_changed:.4f}",
+                f"Δ {summary.headline}": MISSING if one.score_change is None else f"{one.score_change:+.5f}",
+                "latency ratio (this / eager)": with_interval(
+                    one.latency_ratio, one.latency_low, one.latency_high, default=2
+                ),
+                "parity": _parity(one),
+            }
+        )
+    return pd.DataFrame(entries)
+
+
+def runtimes_note(summary: RunSummary) -> str:
+    """How to read the table, and which rows are another network than the eager one; empty without rows."""
+    if not summary.runtimes:
+        return ""
+    note = (
+        f"Each against the eager case that is equal otherwise, on the same images. In fp32 at most "
+        f"{100 * TOLERANCE:g} % of the pixels may get another class; what changes more is flagged: its latency is that "
+        "of another network."
+    )
+    flagged = [one for one in summary.runtimes if one.parity is False]
+    worst = [f"**{one.case_id}** (most in image {one.worst_image!r})" for one in flagged]
+    return note + (f" Flagged: {', '.join(worst)}." if worst else "")
+
+
+def _parity(one: RuntimeComparison) -> str:
+    if one.changed is None:
+        return MISSING
+    if one.parity is None:
+        return "no tolerance set"
+    return "yes" if one.parity else f"NO: above {100 * TOLERANCE:g} %"
