@@ -176,6 +176,28 @@ def test_a_wrong_window_or_augmentation_is_named_with_what_was_expected(tmp_path
     assert expected in str(caught.value)
 
 
+def test_runtimes_multiply_the_cases_and_stand_in_their_names(tmp_path):
+    target = "{runtime: [eager, compile, onnxruntime, openvino]}"
+    assert named(tmp_path, target) == ["", "compile", "onnxruntime", "openvino"]
+
+
+def test_cases_are_left_out_by_their_runtime(tmp_path):
+    target = "{runtime: [eager, onnxruntime]}\nexclude: {runtime: onnxruntime}"
+    assert named(tmp_path, target) == [""]
+
+
+def test_all_runtimes_share_one_training(tmp_path):
+    text = """
+models: [unet/transposed]
+datasets: [shapes]
+targets: {runtime: [eager, openvino]}
+recipe: {budget: {steps: 1}}
+"""
+    eager, openvino = cases(tmp_path, text)
+    assert eager.recipe == openvino.recipe
+    assert (eager.target.runtime, openvino.target.runtime) == ("eager", "openvino")
+
+
 def test_relative_paths_in_options_are_seen_from_the_suites_folder(tmp_path):
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "encoder.pt").touch()
