@@ -21,7 +21,7 @@ from adapters._torch.weights import load_weights
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.errors import BenchError, Unsupported
+from bench.errors import Unsupported
 from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 
@@ -85,10 +85,12 @@ class Adapter(devices.OnTorchDevice):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             torch.manual_seed(seed)
             network = self._configured_network()
-        if self._weights is not None and self._weights.suffix == ".pt":
+        if self._weights is not None and self._weights.suffix in (".pt", ".safetensors"):
             load_weights(network, self._weights, label=self._model.label)
         elif self._weights is not None or self._model.weights is not None:
-            self._load_zoo_weights(network.module, str(self._weights or self._model.weights))
+            from adapters.detectron2.zoo_weights import load_zoo_weights
+
+            load_zoo_weights(network.module, str(self._weights or self._model.weights), label=self._model.label)
         return network
 
     def _configured_network(self) -> Detectron2Network:
@@ -118,17 +120,6 @@ class Adapter(devices.OnTorchDevice):
             architecture=self._options.model_dump(exclude=reading),
             class_names=tuple(spec.name for spec in self._task.classes),
         )
-
-    def _load_zoo_weights(self, module: nn.Module, address: str) -> None:
-        from detectron2.checkpoint import DetectionCheckpointer
-
-        try:
-            DetectionCheckpointer(module).load(address)
-        except (AssertionError, OSError, ValueError) as error:
-            raise BenchError(
-                f"{self._model.label}: Detectron2 cannot load the weights {address!r} ({error}); give a local .pth or "
-                ".pkl file, an https address, or a detectron2:// one"
-            ) from None
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind, from the built weights if there were any, by Detectron2's trainer.
