@@ -88,7 +88,11 @@ def preview_command(options: Namespace) -> int:
     dataset = opened(choice)
     splits = wanted_splits(dataset, choice, options.split)
     count = _positive(options.images, "--images") or 1
-    print(preview(dataset, splits, _picture(options, choice, "preview"), images=count))
+    path = _picture(options, choice, "preview")
+    drawn = preview(dataset, splits, path, images=count)
+    # Beside the rows there is not always room for the whole id.
+    print(f"from the top: {', '.join(f'{one.split}/{one.image_id}' for one in drawn)}", file=sys.stderr)
+    print(path)
     return 0
 
 

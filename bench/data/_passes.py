@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -219,11 +221,20 @@ def _processes(task: Pass, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepared(choice: Choice | None, look: Look) -> None:
-    """In a new process: leave Ctrl-C to the parent, and open the data set unless it is shared."""
+    """In a new process: leave Ctrl-C to the parent, end when it does, and open the data set unless it is shared."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if choice is not None:
         cv2.setNumThreads(1)
         _shared.update(dataset=opened(choice), look=look)
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone, killed perhaps, and end this process, which would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _look_at_chunk(images: Sequence[Listed]) -> list[tuple[str, Row]]:

@@ -22,8 +22,8 @@ LONGEST = 640
 """Longer sides are shortened before drawing: a tile has fewer pixels, and rims stay visible."""
 
 
-def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int) -> Path:
-    """Draw a contact sheet and return its path.
+def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int) -> list[Listed]:
+    """Draw a contact sheet and return the images on it, from top to bottom.
 
     Images are taken at even distances from the splits in turn, the same ones every time. Void is
     striped; rims part objects. The legend has the classes that occur.
@@ -48,7 +48,7 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
     classes = [spec for index, spec in enumerate(dataset.classes) if present[index]]
     titles = ["image", "truth over image", "truth"]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void")
-    return path
+    return chosen
 
 
 def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:

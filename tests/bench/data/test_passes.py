@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 from rich.console import Console
 
 from bench.data._passes import FEW, Listed, Pass, look_at_all
 from bench.data.opening import Choice, opened
 from bench.errors import DatasetError
+from bench.plugins import harness_root
 from tests.bench.data.miniatures import copied, written
 
 CONSOLE = Console(file=io.StringIO())
@@ -113,3 +119,22 @@ def test_a_terminal_gets_a_bar_and_anything_else_nothing(tmp_path):
     look_at_all(Pass("test", choice, dataset, area, 1, tmp_path / "two"), images, Console(file=file))
     assert "test shapes" in terminal.getvalue()
     assert file.getvalue() == ""
+
+
+def test_a_killed_command_leaves_no_process_behind(tmp_path):
+    words = ["data", "check", "shapes", "--set", "train=100000", "--set", "size=[64, 64]", "--jobs", "2"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", *words], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(harness_root())}
+    )
+    try:
+        deadline = time.monotonic() + 60
+        children: list[psutil.Process] = []
+        while len(children) < 2 and time.monotonic() < deadline:
+            children = psutil.Process(command.pid).children()
+            time.sleep(0.05)
+        assert len(children) == 2
+    finally:
+        command.kill()
+        command.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []

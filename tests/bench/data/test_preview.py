@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.data._passes import Listed
-from bench.data.opening import Choice
+from bench.data.opening import Choice, opened
 from bench.data.preview import preview, spread
 from bench.plugins import open_dataset
 from tests.bench.data.miniatures import bench_data, entries, refused, words_for, written
@@ -41,7 +41,8 @@ def test_no_image_is_drawn_twice_where_there_are_fewer_than_asked_for():
 
 def test_every_class_that_occurs_is_seen_in_its_own_colour(tmp_path):
     dataset = open_dataset("shapes", {"size": [64, 96], "train": 12, "val": 1, "test": 1})
-    path = preview(dataset, ("train",), tmp_path / "sheet.png", images=12)
+    path = tmp_path / "sheet.png"
+    preview(dataset, ("train",), path, images=12)
     present = {v for i in dataset.ids("train") for v in np.unique(dataset.target(i).semantic.labels)} - {255}
     assert {dataset.classes[v].colour for v in present} <= colours(path)
     assert dataset.classes[9].name == "hexagon"
@@ -50,7 +51,8 @@ def test_every_class_that_occurs_is_seen_in_its_own_colour(tmp_path):
 
 def test_large_images_are_shortened_and_keep_their_classes(tmp_path):
     dataset = open_dataset("shapes", {"size": [300, 1500], "train": 1, "val": 1, "test": 1})
-    path = preview(dataset, ("train",), tmp_path / "sheet.png", images=1)
+    path = tmp_path / "sheet.png"
+    preview(dataset, ("train",), path, images=1)
     assert dataset.classes[0].colour in colours(path)
 
 
@@ -58,8 +60,10 @@ def test_large_images_are_shortened_and_keep_their_classes(tmp_path):
 def test_the_sheet_is_written_for_every_form_of_truth(form, tmp_path, capsys):
     exported = written(form, tmp_path / form)
     choice = Choice(form, form, dict(exported.options))
-    code, out, _ = bench_data(capsys, "preview", *words_for(choice), "--images", 2)
+    code, out, err = bench_data(capsys, "preview", *words_for(choice), "--images", 2)
     assert (code, out) == (0, f"results/data/{form}-preview.png\n")
+    first = {split: opened(choice).ids(split)[0] for split in ("train", "val")}
+    assert err == f"from the top: train/{first['train']}, val/{first['val']}\n"
     assert len(colours(out.strip())) > 50
 
 
