@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")
     _add_interpreters(preview)
 
+    _add_predict(commands, common)
     report = commands.add_parser("report", parents=[common], help="print the report of a run, the newest by default")
     _add_run_choice(report)
     report.add_argument("--as", dest="form", default="markdown", metavar="FORM", help="see: bench list reports")
@@ -93,6 +94,36 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")
     _add_interpreters(doctor)
     return parser
+
+
+def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
+    predict = commands.add_parser("predict", parents=[common], help="write masks and overlays of your own images")
+    predict.add_argument(
+        "words",
+        nargs="+",
+        metavar="MODEL IMAGE",
+        help="a model (see: bench list models) and images: folders, files, 'globs', .txt lists, videos; no MODEL "
+        "with --run or --case",
+    )
+    predict.add_argument("--out", required=True, metavar="DIR", help="folder for masks, overlays and predictions.json")
+    predict.add_argument("--run", metavar="RUN", help="take the model from this run (default with --case: the newest)")
+    predict.add_argument("--case", metavar="CASE", help="id or model label of the case of the run")
+    predict.add_argument("--weights", metavar="PATH", help="weight file; one trained here names its classes")
+    predict.add_argument("--classes", metavar="FILE.yaml", help="classes of other weights, by name, in their order")
+    predict.add_argument("--threshold", type=float, metavar="T", help="of a model with a sigmoid head, 0 to 1")
+    predict.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the card, in YAML; repeatable"
+    )
+    predict.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
+    predict.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="(default: fp32, or the case's)")
+    predict.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 1, or the case's)")
+    predict.add_argument(
+        "--image-size", metavar="H,W", help="size of the network's input (default: each image's own, or the case's)"
+    )
+    predict.add_argument("--every", type=int, default=1, metavar="N", help="of a video, every Nth frame (default: 1)")
+    predict.add_argument("--overlay", choices=("jpg", "png"), default="jpg", help="form of overlays (default: jpg)")
+    predict.add_argument("--overwrite", action="store_true", help="predict again what is there")
+    _add_interpreters(predict)
 
 
 def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -212,6 +212,13 @@ def data_command(options: Namespace) -> int:
     return data_commands.data_command(options)
 
 
+def predict_command(options: Namespace) -> int:
+    """`bench predict`: see `predict_command.py`."""
+    from bench import predict_command as command
+
+    return command.predict_command(options)
+
+
 def schema_command(options: Namespace) -> int:
     """`bench schema`: JSON Schema of a suite."""
     print(suite_schema(), end="")

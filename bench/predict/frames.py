@@ -1,0 +1,135 @@
+"""Images and frames of videos in batches, decoded ahead of the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.datasets._files import read_image
+from bench.errors import DatasetError
+from bench.predict.request import FilesRequest, Item
+from bench.predictions import RgbImage
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image, or one frame of a video.
+
+    Attributes:
+        item: What it belongs to.
+        image: uint8, (H, W, 3), RGB.
+        decode_s: Seconds from the file's bytes on disk to it.
+        number: Of a frame, counted from 0 in the video; None for an image.
+        fps: Frames a second of the video, 0 where it does not say.
+    """
+
+    item: Item
+    image: RgbImage
+    decode_s: float
+    number: int | None = None
+    fps: float = 0.0
+
+
+@dataclass(frozen=True)
+class End:
+    """An item that is through: a video after its last frame, or anything that cannot be read, with the reason."""
+
+    item: Item
+    reason: str | None = None
+
+
+@dataclass
+class Batch:
+    """Frames for one call of the model, and items that ended before them or among them."""
+
+    frames: list[Frame] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+
+
+def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+    """Yield everything in batches, the next one decoding while the last one is predicted.
+
+    Args:
+        request: What to read.
+        size: Frames a batch.
+        mixed: Whether images of different sizes may share a batch; where the model would pad them,
+            the labels of one could depend on the others.
+    """
+    made = _grouped(request, size, mixed=mixed)
+    with ThreadPoolExecutor(1) as loader:
+        ahead = loader.submit(next, made, None)
+        while (batch := ahead.result()) is not None:
+            ahead = loader.submit(next, made, None)
+            yield batch
+
+
+def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+    batch = Batch()
+    for event in (event for item in request.items for event in _events(item, request.every)):
+        if isinstance(event, End):
+            batch.ends.append(event)
+            # The end of a video is told after its last frames and before those of the next.
+            if batch.frames and event.item.kind == "video":
+                yield batch
+                batch = Batch()
+            continue
+        other = bool(batch.frames) and not mixed and event.image.shape != batch.frames[0].image.shape
+        if len(batch.frames) == size or other:
+            yield batch
+            batch = Batch()
+        batch.frames.append(event)
+    if batch.frames or batch.ends:
+        yield batch
+
+
+def _events(item: Item, every: int) -> Iterator[Frame | End]:
+    if item.kind == "video":
+        yield from _video(item, every)
+        return
+    started = time.perf_counter()
+    try:
+        image = read_image(Path(item.source))
+    except DatasetError as error:
+        yield End(item, str(error))
+        return
+    except MemoryError:
+        yield End(item, f"{item.source} does not fit into memory; cut it into tiles.")
+        return
+    yield Frame(item, image, time.perf_counter() - started)
+
+
+def _video(item: Item, every: int) -> Iterator[Frame | End]:
+    video = cv2.VideoCapture(item.source)
+    try:
+        fps, number, found, started = video.get(cv2.CAP_PROP_FPS), 0, 0, time.perf_counter()
+        while video.isOpened() and video.grab():
+            if number % every == 0:
+                done, bgr = video.retrieve()
+                if not done:
+                    break
+                rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+                yield Frame(item, rgb, time.perf_counter() - started, number, fps)
+                found, started = found + 1, time.perf_counter()
+            number += 1
+    finally:
+        video.release()
+    yield End(item, None if found else f"{item.source} cannot be read: OpenCV finds no frame in it.")
+
+
+def expected(request: FilesRequest) -> int:
+    """Images and frames to come, as far as videos say; for a progress bar."""
+    total = 0
+    for item in request.items:
+        frames = 1
+        if item.kind == "video":
+            video = cv2.VideoCapture(item.source)
+            frames = -(-max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))) // request.every)
+            video.release()
+        total += frames
+    return total

@@ -1,0 +1,43 @@
+"""What the worker of `bench predict` is told beside its job, and the names of the files between the two."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.records import Record
+
+REQUEST = "files.json"
+JOURNAL = "journal.jsonl"
+"""A line per image or frame whose files are on disk, and per image that cannot be read."""
+
+OverlayForm = Literal["jpg", "png"]
+
+
+class Item(Record):
+    """An image or a video to predict.
+
+    Attributes:
+        source: Absolute path.
+        name: Path of its outputs below the output folder, without suffix, with `/`.
+        kind: Whether it has frames.
+    """
+
+    source: str
+    name: str
+    kind: Literal["image", "video"] = "image"
+
+
+class FilesRequest(Record):
+    """What to predict and where the outputs go.
+
+    Attributes:
+        out: Absolute path of the output folder.
+        items: In order.
+        overlay: Form of the overlays of images and frames.
+        every: Of a video, every so manieth frame from the first.
+    """
+
+    out: str
+    items: tuple[Item, ...]
+    overlay: OverlayForm = "jpg"
+    every: int = 1
