@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_data_check.py [--images 1000] [--form folder|coco] [--rounds 3]
 
-Synthetic photographs as in COCO, 480 × 640, JPEG of quality 92 (about 150 kB), with about 7 objects
+Synthetic photographs as in COCO, 480 × 640, JPEG of quality 92 (about 140 kB), with about 7 objects
 each: as palette PNGs (`folder`) or as polygons (`coco`). Decoding is OpenCV's, in as many forks as the
 check uses, each with one thread and a chunk of images at a time. Both start with the files in the
 page cache, and take turns. The check starts without a cache of its own and includes its comparison

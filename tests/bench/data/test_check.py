@@ -298,3 +298,16 @@ def test_an_unknown_split_is_refused_with_the_nearest(damaged, capsys):
 def test_no_process_is_no_number_of_processes(damaged, capsys):
     message = refused(capsys, "check", *words_for(damaged), "--jobs", 0)
     assert message == "--jobs 0: expected a whole number from 1 upwards"
+
+
+def test_objects_that_cover_no_pixel_are_a_note(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exported = written("coco", tmp_path / "coco")
+    file = exported.folder / "annotations" / "instances_val2017.json"
+    document = json.loads(file.read_text())
+    document["annotations"][0]["segmentation"] = [[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]]  # between the centres of pixels
+    file.write_text(json.dumps(document))
+    objects = sum(row["image_id"] == document["annotations"][0]["image_id"] for row in document["annotations"])
+    choice = Choice("coco", "coco", {"root": str(exported.folder), "truth": "instances"})
+    code, found = findings(capsys, choice)
+    assert (code, found) == (0, {"unseen": [f"1 of {objects} objects cover no pixel"]})
