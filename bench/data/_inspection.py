@@ -88,7 +88,7 @@ def _of_truth(dataset: Dataset, truth: Truth, size: Size | None) -> list[list[st
     if len(outside):
         found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
     if truth.instances is not None and len(truth.instances.masks):
-        unseen = sum(not mask.any() for mask in truth.instances.masks)
+        unseen = int((~truth.instances.masks.any(axis=(1, 2))).sum())
         if unseen:
             found.append(["unseen", f"{unseen} of {len(truth.instances.masks)} objects cover no pixel"])
     empty = _emptiness(dataset, truth, present)
