@@ -134,7 +134,7 @@ def compressed(counts: list[int]) -> str:
     Source: `rleToString` of `common/maskApi.c`, cocodataset/cocoapi.
 
     >>> compressed([1, 3]), compressed([0, 40, 2, 7])
-    ('13', '0X127o0')
+    ('13', '0X12oN')
     """
     text = []
     for index, count in enumerate(counts):
