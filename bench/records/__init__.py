@@ -29,6 +29,7 @@ from bench.records.cases import (
     Timeouts,
 )
 from bench.records.jobs import Job, JobFacts, Outcome, Status
+from bench.records.labels import Labels, Unmapped
 from bench.records.scores import CaseScores, Score
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Job",
     "JobFacts",
     "JobKind",
+    "Labels",
     "Measurement",
     "ModelSpec",
     "Outcome",
@@ -63,6 +65,7 @@ __all__ = [
     "TaskKind",
     "TaskSpec",
     "Timeouts",
+    "Unmapped",
     "as_json_dict",
     "digest",
     "read_record",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from bench.records.base import Record, Size
+from bench.records.labels import Labels, Unmapped
 
 TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
 """Form of a prediction. `prompted` has no classes: a mask for each object that the model is pointed to."""
@@ -57,6 +58,10 @@ class ModelSpec(Record):
         weights: Local path or address of pretrained weights; None builds from a seed.
         trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
         prompt: What a prompted model is told of each object; None for every other task.
+        trained_on: Label space that its weights predict: the name of a published one or its
+            classes in order; None = the data set's own. See `bench/labels/`.
+        synonyms: Class of that label space -> class of the suite, beside the built-in ones.
+        unmapped: What becomes of classes that only one side has.
     """
 
     name: str
@@ -68,6 +73,9 @@ class ModelSpec(Record):
     weights: str | None = None
     trainable: bool = True
     prompt: PromptKind | None = None
+    trained_on: str | tuple[str, ...] | None = None
+    synonyms: dict[str, str] = {}
+    unmapped: Unmapped = "error"
 
 
 class DatasetSpec(Record):
@@ -79,6 +87,7 @@ class DatasetSpec(Record):
         options: The data set's own options; its module checks them.
         train, val, test: Split names to train on, to validate on while training, and to score.
         max_images: Use only the first so many images of the scored split; None means all.
+        labels: What is made of its classes; None leaves them.
     """
 
     name: str
@@ -88,6 +97,7 @@ class DatasetSpec(Record):
     val: str = "val"
     test: str = "test"
     max_images: int | None = Field(default=None, ge=1)
+    labels: Labels | None = None
 
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]

@@ -39,10 +39,15 @@ class Score(Record):
 
 
 class CaseScores(Record):
-    """All scores of one case; `scores/<case>.json`."""
+    """All scores of one case; `scores/<case>.json`.
+
+    `mapping` is the digest of the table by which predictions became the suite's classes, empty where
+    the model predicts these.
+    """
 
     records_version: int = RECORDS_VERSION
     case_id: str
     predict_key: str
     scored_at: str
     scores: tuple[Score, ...]
+    mapping: str = ""

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from bench.datasets import Dataset, Truth, asked_for
 from bench.errors import BenchError, DatasetError
-from bench.plugins import open_dataset
+from bench.labels.dataset import open_labelled
+from bench.labels.mapping import map_prediction
+from bench.labels.predictions import table_for
 from bench.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
 from bench.records import TaskKind
 from bench.report import plots
@@ -143,7 +145,7 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
         DatasetError: If the data set cannot be opened.
     """
     first = views[0]
-    dataset = open_dataset(first.case.dataset.name, first.case.dataset.options)
+    dataset = open_labelled(first.case.dataset)
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first so many images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
@@ -189,6 +191,8 @@ def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | N
     except (OSError, BenchError):
         # A picture may miss a tile; that the file is damaged is the scores' to say.
         return None
+    table = table_for(view.case.model, dataset)
+    prediction = prediction if table is None else map_prediction(prediction, table)
     if isinstance(prediction, Instances):
         prediction = _sure(prediction)
     if isinstance(prediction, PromptedMasks):

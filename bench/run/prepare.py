@@ -11,10 +11,14 @@ from pydantic import ValidationError
 
 from bench.datasets import Dataset
 from bench.errors import BenchError, DatasetError, SuiteError
+from bench.labels.dataset import open_labelled
+from bench.labels.predictions import check_mapping, classes_predicted
 from bench.measure.devices import allowed_cores, auto_device, machine_identity
-from bench.plugins import adapter_folder, harness_root, open_dataset
-from bench.records import Case, TaskSpec, Timeouts, digest
+from bench.plugins import adapter_folder, harness_root
+from bench.records import Case, ClassSpec, TaskSpec, Timeouts, digest
+from bench.run.content_hashes import ContentHashes
 from bench.run.environment_variables import worker_environment
+from bench.run.fingerprints import Fingerprints
 from bench.run.interpreters import Interpreters, source_digest
 from bench.store.results import Plan, PlannedCase
 from bench.store.runs import utc_now
@@ -33,12 +37,14 @@ class Prepared:
         suite: As loaded.
         cases: Plans in the order of the suite.
         interpreters: Which Python runs which adapter.
+        classes: Label space that is scored, by label of the data set.
     """
 
     source: Path
     suite: Suite
     cases: tuple[CasePlan, ...]
     interpreters: Interpreters
+    classes: dict[str, tuple[ClassSpec, ...]]
 
     @cached_property
     def plan(self) -> Plan:
@@ -49,7 +55,7 @@ class Prepared:
             source=str(self.source),
             task=self.suite.task,
             metrics=self.suite.metrics,
-            cases=tuple(_planned(case) for case in self.cases),
+            cases=tuple(_planned(case, self.classes[case.case.dataset.label]) for case in self.cases),
             planned_at=utc_now(),
             seed=self.suite.seed,
         )
@@ -64,9 +70,11 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
     suite = load_suite(source)
     cases = expand(suite, auto_device=auto_device(), source=source)
     opened = _open_datasets(cases, source)
+    _check_mappings(cases, opened, suite, source)
     machine = machine_identity()
-    plans = tuple(_plan(case, opened[case.dataset.label], interpreters, suite, machine) for case in cases)
-    return Prepared(source, suite, plans, interpreters)
+    fingerprints = Fingerprints(ContentHashes.of_user())
+    plans = tuple(_plan(case, opened[case.dataset.label], interpreters, suite, machine, fingerprints) for case in cases)
+    return Prepared(source, suite, plans, interpreters, {label: data.classes for label, data in opened.items()})
 
 
 def timeout_of(kind: str, timeouts: Timeouts) -> float:
@@ -89,12 +97,12 @@ def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[str, Dataset]:
     opened: dict[str, Dataset] = {}
     for spec in {case.dataset.label: case.dataset for case in cases}.values():
         try:
-            dataset = open_dataset(spec.name, spec.options)
+            dataset = open_labelled(spec)
         except ValidationError as error:
             first = error.errors()[0]
             at = ".".join(str(part) for part in first["loc"])
             raise SuiteError(f"{source}: options of data set {spec.label!r}: {at}: {first['msg']}.") from None
-        except DatasetError as error:
+        except BenchError as error:
             raise DatasetError(f"{source}: data set {spec.label!r}: {error}") from None
         missing = [split for split in (spec.train, spec.val, spec.test) if split not in dataset.splits()]
         if missing:
@@ -105,13 +113,29 @@ def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[str, Dataset]:
     return opened
 
 
-def _plan(case: Case, dataset: Dataset, interpreters: Interpreters, suite: Suite, machine: str) -> CasePlan:
+def _check_mappings(cases: tuple[Case, ...], opened: dict[str, Dataset], suite: Suite, source: Path) -> None:
+    """Refuse models whose classes do not map to those of their data set."""
+    for case in {(case.model.label, case.dataset.label): case for case in cases}.values():
+        try:
+            check_mapping(case.model, opened[case.dataset.label], suite.task)
+        except BenchError as error:
+            raise SuiteError(f"{source}: data set {case.dataset.label!r}: {error}") from None
+
+
+def _plan(
+    case: Case,
+    dataset: Dataset,
+    interpreters: Interpreters,
+    suite: Suite,
+    machine: str,
+    fingerprints: Fingerprints,
+) -> CasePlan:
     adapter = case.model.adapter
     spec = case.dataset
     ingredients = Ingredients(
-        task=TaskSpec(kind=case.model.task, classes=dataset.classes),
-        train_fingerprint=digest([dataset.fingerprint(spec.train), dataset.fingerprint(spec.val)]),
-        test_fingerprint=dataset.fingerprint(spec.test),
+        task=TaskSpec(kind=case.model.task, classes=classes_predicted(case.model, dataset)),
+        train_fingerprint=_train_fingerprint(case, dataset, fingerprints),
+        test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
         adapter_digest=source_digest(adapter),
         versions=interpreters.versions(adapter),
         weights_digest=_weights_digest(case),
@@ -125,6 +149,14 @@ def _plan(case: Case, dataset: Dataset, interpreters: Interpreters, suite: Suite
         harness_root=str(harness_root()),
         adapters_root=str(_adapters_root(adapter)),
     )
+
+
+def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:
+    """Of the training and the validation split; empty if nothing is trained, so that they need not be read."""
+    if case.recipe is None:
+        return ""
+    spec = case.dataset
+    return digest([fingerprints.of(dataset, spec.label, split, None) for split in (spec.train, spec.val)])
 
 
 def _adapters_root(adapter: str) -> Path:
@@ -148,10 +180,10 @@ def _weights_digest(case: Case) -> str | None:
     return sha.hexdigest()
 
 
-def _planned(plan: CasePlan) -> PlannedCase:
+def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:
     return PlannedCase(
         case=plan.case,
-        task=plan.predict.task,
+        task=TaskSpec(kind=plan.case.model.task, classes=classes),
         train_key=plan.train.key if plan.train else None,
         predict_key=plan.predict.key,
         time_keys=tuple(job.key for job in plan.times),

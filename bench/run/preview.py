@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from bench.datasets import Dataset
 from bench.errors import BenchError, DatasetError
+from bench.labels.dataset import open_labelled
 from bench.loggers._view import overlay
-from bench.plugins import harness_root, open_dataset
+from bench.plugins import harness_root
 from bench.predictions import LabelMap, RgbImage
 from bench.records import Augmentation, Case, ClassSpec, Recipe, Target
 from bench.records.preview import PreviewRequest
@@ -138,7 +139,7 @@ def _file_names(groups: Sequence[Sequence[Case]]) -> list[str]:
 def _ask(cases: Sequence[Case], folder: Path, images: int) -> _Asked:
     """Write the request for a sheet, with its images."""
     spec, recipe = cases[0].dataset, _recipe(cases)
-    dataset = open_dataset(spec.name, spec.options)
+    dataset = open_labelled(spec)
     ids = list(dataset.ids(spec.train))
     if not ids:
         raise DatasetError(f"data set {spec.label!r}: split {spec.train!r} has no images; set 'train' to one that has")

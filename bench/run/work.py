@@ -21,11 +21,12 @@ import numpy as np
 from bench.adapter import Adapter, TrainingData, predict
 from bench.datasets import Dataset
 from bench.errors import BenchError
+from bench.labels.dataset import open_labelled
 from bench.measure.memory import peak_rss_bytes, reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
-from bench.plugins import load_adapter, open_dataset
+from bench.plugins import load_adapter
 from bench.predictions import LabelMap, Prediction, PromptedMasks, RgbImage, save_prediction
 from bench.prompts import PromptedImage, prompts_of
 from bench.records import Job, JobFacts, PromptKind
@@ -195,7 +196,7 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     """Train and leave weights; goes on from a checkpoint that an interrupted worker left."""
     if job.recipe is None:
         raise BenchError("a train job needs a recipe; its job.json has none")
-    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    dataset = open_labelled(job.dataset)
     data = TrainingData(
         train=LabelledSplit(dataset, job.dataset.train, job),
         val=LabelledSplit(dataset, job.dataset.val, job),
@@ -246,7 +247,7 @@ def _batches(images: Images, size: int) -> Iterator[tuple[tuple[str, ...], list[
 
 def predict_job(job: Job, folder: Path) -> JobFacts:
     """Predict every image of the scored split and store the predictions with their hashes."""
-    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    dataset = open_labelled(job.dataset)
     images = Images(dataset, _test_ids(job, dataset), job.model.prompt)
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
@@ -308,7 +309,7 @@ def time_job(job: Job, folder: Path) -> JobFacts:
     """Time the model by the protocol; leaves raw samples, audited predictions and telemetry."""
     if job.measurement is None:
         raise BenchError("a time job needs a measurement; its job.json has none")
-    dataset = open_dataset(job.dataset.name, job.dataset.options)
+    dataset = open_labelled(job.dataset)
     images: ImageSource = Images(dataset, _test_ids(job, dataset), job.model.prompt)
     reset_peak_rss()
     with Telemetry(job.target.device) as telemetry:

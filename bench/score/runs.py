@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.plugins import load_metric, open_dataset
+from bench.datasets import Dataset
+from bench.labels.dataset import open_labelled
+from bench.labels.predictions import table_digest, table_for
+from bench.plugins import load_metric
 from bench.records import CaseScores, read_record
 from bench.score.scoring import score_case
 from bench.score.statistics import save_statistics
@@ -29,11 +32,17 @@ def score_planned_case(
         BenchError: If predictions are missing or damaged.
     """
     file = run.scores(planned.case.id)
+    dataset: Dataset | None = None
+    mapping = ""
+    if planned.case.model.trained_on is not None:
+        dataset = open_labelled(planned.case.dataset)
+        mapping = table_digest(table_for(planned.case.model, dataset))
     if not again and file.is_file():
         stored = read_record(CaseScores, file)
-        if stored.predict_key == planned.predict_key and _versions(stored) == _wanted_versions(plan):
+        fresh = stored.predict_key == planned.predict_key and stored.mapping == mapping
+        if fresh and _versions(stored) == _wanted_versions(plan):
             return stored
-    dataset = open_dataset(planned.case.dataset.name, planned.case.dataset.options)
+    dataset = dataset or open_labelled(planned.case.dataset)
     scored = score_case(
         planned.case, planned.task, dataset, predictions, plan.metrics, predict_key=planned.predict_key, seed=plan.seed
     )

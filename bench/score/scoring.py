@@ -13,6 +13,8 @@ from pathlib import Path
 
 from bench.datasets import Dataset
 from bench.errors import BenchError, ShapeError
+from bench.labels.mapping import ClassTable, map_prediction
+from bench.labels.predictions import table_digest, table_for
 from bench.metrics import Metric, Observed, Rows
 from bench.metrics._semantic import CONFUSION
 from bench.plugins import load_metric
@@ -49,7 +51,8 @@ def score_case(
 
     Args:
         case: Says which split and how many of its images.
-        task: Form of the stored predictions and their label space.
+        task: Form of the stored predictions, and the suite's classes. Predictions of a model with
+            `trained_on` are mapped to these by name before anything else is done with them.
         dataset: Of the case, opened.
         predictions_folder: What `save_prediction` wrote, one stem per image id.
         metric_names: In the order of the scores.
@@ -65,12 +68,14 @@ def score_case(
     image_ids = tuple(dataset.ids(case.dataset.test))[: case.dataset.max_images]
     _check_predictions(task.kind, predictions_folder, image_ids, case)
     metrics = [load_metric(name) for name in metric_names]
-    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, progress)
+    table = table_for(case.model, dataset)
+    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, progress, table)
     scores = CaseScores(
         case_id=case.id,
         predict_key=predict_key,
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         scores=tuple(_score(metric, task, observed, len(image_ids), seed) for metric in metrics),
+        mapping=table_digest(table),
     )
     return ScoredCase(scores=scores, statistics=observed.statistics)
 
@@ -113,6 +118,7 @@ def _observe_all(
     folder: Path,
     image_ids: Sequence[str],
     progress: Progress | None,
+    table: ClassTable | None,
 ) -> _ObservedCase:
     """One pass over the images; metrics with the same statistic share what the first observes."""
     observers = {m.statistic: m for m in reversed(metrics) if _scored_as(m, task.kind) is not None}
@@ -120,6 +126,7 @@ def _observe_all(
     collector = Collector(len(image_ids))
     for number, image_id in enumerate(image_ids):
         truth, native = dataset.target(image_id), load_prediction(task.kind, folder, image_id)
+        native = native if table is None else map_prediction(native, table)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
             kind = _scored_as(metric, task.kind) or task.kind

@@ -20,6 +20,7 @@ class Card(Record):
     options: dict[str, JsonValue] = {}
     weights: str | None = None
     trainable: bool = True
+    trained_on: str | None = None
 
 
 def card_files() -> dict[str, Path]:
@@ -64,4 +65,6 @@ def resolve_model(
         options={**card.options, **(options or {})},
         weights=weights or card.weights,
         trainable=card.trainable,
+        # Weights of the user's own need not be in the label space of the card's.
+        trained_on=card.trained_on if weights is None else None,
     )

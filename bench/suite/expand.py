@@ -118,9 +118,23 @@ def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
         weights = str((source.parent / weights).resolve())
     try:
         options = _found_from(source.parent, entry.options)
-        return resolve_model(entry.name, label=entry.label, options=options, weights=weights)
+        model = resolve_model(entry.name, label=entry.label, options=options, weights=weights)
     except PluginError as error:
         raise SuiteError(f"{source}: models[{index}]: {error}") from None
+    return _with_label_space(entry, model, f"{source}: models[{index}]")
+
+
+def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelSpec:
+    """The model with what the suite says of the classes of its weights."""
+    trained_on = entry.trained_on if entry.trained_on is not None else model.trained_on
+    if trained_on is None and (entry.synonyms or entry.unmapped is not None):
+        raise SuiteError(
+            f"{where}: 'synonyms' and 'unmapped' are for a model with 'trained_on', the label space of its weights, "
+            "for example trained_on: coco_things. Add it, or remove them."
+        )
+    return model.model_copy(
+        update={"trained_on": trained_on, "synonyms": entry.synonyms, "unmapped": entry.unmapped or "error"}
+    )
 
 
 def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -147,6 +161,7 @@ def _dataset(entry: DatasetEntry, source: Path) -> DatasetSpec:
         val=entry.val,
         test=entry.test,
         max_images=entry.max_images,
+        labels=entry.labels,
     )
 
 
@@ -230,7 +245,7 @@ def _recipe(
     suite: Suite, entry: ModelEntry, model: ModelSpec, auto_device: str, index: int, source: Path
 ) -> Recipe | None:
     """The suite's recipe with the model's changes; None for models that bring their weights."""
-    if suite.recipe is None or not model.trainable or model.weights is not None:
+    if suite.recipe is None or not model.trainable or model.weights is not None or model.trained_on is not None:
         return None
     fields = {**as_json_dict(suite.recipe), **entry.recipe}
     if fields["device"] == "auto":

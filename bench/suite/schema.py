@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 from bench.records import (
     QUICK,
     InferenceAugmentation,
+    Labels,
     Measurement,
     Precision,
     PromptKind,
@@ -25,6 +26,7 @@ from bench.records import (
     SlidingWindow,
     TaskKind,
     Timeouts,
+    Unmapped,
 )
 
 T = TypeVar("T")
@@ -61,6 +63,14 @@ def _measured(value: Any) -> Any:
         return value
     fields = {**QUICK, **value} if value.get("quick") is True else value
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def _label_space(value: Any) -> Any:
+    """A name, or a list of names as a tuple."""
+    names = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
+    if not names and not isinstance(value, str | None):
+        raise ValueError(f"expected a label space, such as coco_things, or a list of class names, not {value!r}")
+    return tuple(value) if names else value
 
 
 def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
@@ -112,6 +122,15 @@ class ModelEntry(Record):
     label: str | None = Field(default=None, description="Name in tables; the card's name if left out.")
     options: dict[str, JsonValue] = Field(default={}, description="Options that replace the card's.")
     weights: str | None = Field(default=None, description="Local path of weights, instead of training.")
+    trained_on: Annotated[str | tuple[str, ...] | None, BeforeValidator(_label_space)] = Field(
+        default=None,
+        description="Label space of the weights: coco_things, coco_91, coco_panoptic, voc, ade20k, cityscapes, or a "
+        "list of the model's classes in the order of its outputs.",
+    )
+    synonyms: dict[str, str] = Field(default={}, description="With trained_on: model's class: suite's class.")
+    unmapped: Unmapped | None = Field(
+        default=None, description="With trained_on: classes that one side lacks are an error, no class, or background."
+    )
     recipe: dict[str, JsonValue] = Field(default={}, description="Recipe fields that replace the suite's.")
     when: Match | None = Field(default=None, description="Use this model only in matching cases.")
 
@@ -126,6 +145,7 @@ class DatasetEntry(Record):
     val: str = Field(default="val", description="Split to validate on while training.")
     test: str = Field(default="test", description="Split to score and to time.")
     max_images: int | None = Field(default=None, ge=1, description="Score only the first so many images.")
+    labels: Labels | None = Field(default=None, description="Select, merge and drop classes, by name.")
 
 
 class TargetEntry(Record):
