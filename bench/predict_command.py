@@ -195,6 +195,7 @@ def _told(items: list[Item], skipped: int, ledger: Ledger, outcome: Outcome | No
         kept = f" {written} of {len(items)} are done; the same command goes on from there." if written else ""
         mistake = outcome.status in MENDABLE or (outcome.status is Status.CRASHED and _said_by_us(outcome))
         if mistake:
+            ledger.withdraw()
             raise BenchError(f"{outcome.reason}{kept}")
         print(f"bench predict: {outcome.status.value}: {outcome.reason}{kept}", file=sys.stderr)
         print(f"bench predict: more in {out / WORK / layout.WORKER_LOG}", file=sys.stderr)

@@ -6,7 +6,9 @@ however it did. So a second call knows what is done, and which files are ours to
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,8 +51,9 @@ class Ledger:
         document = _read(self._file)
         self.rows: dict[str, dict[str, Any]] = {row["source"]: row for row in document.get("images", [])}
         theirs = document.get("made_by")
+        self._merge(out / WORK / JOURNAL)
         if theirs is not None and theirs != identity:
-            if not overwrite:
+            if self.own_files() and not overwrite:
                 different = sorted(
                     key for key in {*theirs, *identity} if theirs.get(key) != identity.get(key) and key != "origin"
                 )
@@ -63,11 +66,19 @@ class Ledger:
                 )
             for row in self.rows.values():
                 row["status"] = "pending"
-        self._merge(out / WORK / JOURNAL)
 
     def own_files(self) -> set[Path]:
         """Absolute paths of what earlier calls wrote."""
         return {self._out / name for row in self.rows.values() for name in _files(row)}
+
+    def withdraw(self) -> None:
+        """Leave no trace of a call that wrote no prediction."""
+        if self.own_files():
+            return
+        shutil.rmtree(self._out / WORK, ignore_errors=True)
+        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the user's own files lie in it
+            self._out.rmdir()
 
     def items(self) -> dict[str, Item]:
         """Items of earlier calls, by source."""

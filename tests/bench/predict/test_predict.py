@@ -319,6 +319,17 @@ def test_a_card_that_is_not_supported_here_is_a_mistake_with_its_reason(capsys, 
         capsys, "fake/unsupported", photos, "--classes", classes, "--device", "cpu", "--out", tmp_path / "out"
     )
     assert "this fake supports nothing, as its name says" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_call_that_was_refused_by_the_model_does_not_stand_in_the_way_of_the_next(capsys, tmp_path, photos, classes):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    words = ["fake/slow_5ms", photos, "--classes", classes, "--device", "cpu", "--out", out]
+    assert "infer_msec" in refused(capsys, *words, "--set", "infer_msec=1")
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    assert predict(capsys, *words)[0] == 0
 
 
 def test_lists_and_globs_name_files_and_each_is_taken_once(tmp_path, photos):
