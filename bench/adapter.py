@@ -123,6 +123,8 @@ class Adapter(Protocol):
 
     Attributes:
         fused_stages: Stages this adapter cannot separate, for example `("preprocess+infer",)`.
+            An adapter may also have `runtimes`, the values of `Target.runtime` that it offers; without
+            it that is `eager` alone.
     """
 
     fused_stages: tuple[str, ...]

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.adapter import Adapter, TrainingData, predict
 from bench.datasets import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, Unsupported
 from bench.labels.dataset import open_labelled
 from bench.measure.memory import peak_rss_bytes, reset_peak_rss
 from bench.measure.outputs import checked
@@ -146,6 +146,9 @@ def _built(job: Job, folder: Path) -> tuple[Adapter, float]:
     cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
     start = time.perf_counter()
     adapter = load_adapter(job.model.adapter)
+    offered = getattr(adapter, "runtimes", ("eager",))
+    if job.target.runtime not in offered:
+        raise Unsupported(f"{job.model.label} has no runtime {job.target.runtime}; it has {', '.join(offered)}")
     adapter.build(job.model, job.task, job.target, _weights(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start

@@ -304,3 +304,9 @@ def test_the_worker_module_itself_needs_the_standard_library_only():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=harness_root()
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_runtime_that_an_adapter_does_not_offer_is_refused_instead_of_ignored(tmp_path):
+    outcome = run(tmp_path, job_for("perfect", target=Target(threads=1, runtime="onnxruntime")))
+    assert outcome.status == "unsupported"
+    assert "has no runtime onnxruntime; it has eager" in outcome.reason
