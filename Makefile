@@ -31,6 +31,7 @@ run: install
 
 test: lint types
 	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m openvino tests/adapters
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -17,6 +17,8 @@ from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from tests.adapters.rectangles import THREE_CLASSES
 from tests.adapters.test_contract import MIXED, agree, built, checked, images, process_state
 
+pytestmark = pytest.mark.openvino
+
 CPU = torch.device("cpu")
 EXPORTED = ("onnxruntime", "openvino")
 SMALL = {"base_width": 2, "depth": 2}

@@ -109,7 +109,7 @@ fit(fresh_network(), rectangles(), short_recipe(budget=Budget(epochs=4)), Path(s
 
 
 def test_a_training_that_is_told_to_terminate_saves_its_last_step_first(tmp_path):
-    # In a process of its own: libraries that other tests load (OpenVINO) crash on the signal.
+    # In a process of its own, which dies of the signal as a worker would.
     ended = subprocess.run([sys.executable, "-c", TERMINATED, tmp_path / "killed"], cwd=harness_root())
     assert ended.returncode == -signal.SIGTERM
     recipe, recorder = short_recipe(budget=Budget(epochs=4)), Recorder()

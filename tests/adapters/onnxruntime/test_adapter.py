@@ -19,6 +19,8 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed; make install")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
 from onnx import TensorProto, helper
 
+pytestmark = pytest.mark.openvino
+
 COLOURS = ("red", "green", "blue")
 TASK = TaskSpec(
     kind="semantic", classes=tuple(ClassSpec(name=name, colour=(i, i, i)) for i, name in enumerate(COLOURS))
