@@ -10,10 +10,8 @@ Boxes and points are handed on in pixels of the network's input; see `bench.prom
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from torch import Tensor
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_image, resize_logits
 from adapters.sam.networks import make_network, sam_options
-from bench.adapter import DeviceTimer, Progress, PromptedImage, Prompts, TrainingData, TrainingResult
+from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.predictions import Prediction, PromptedMasks, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -92,7 +90,7 @@ class DeviceMasks:
     content: tuple[Size, ...]
 
 
-class Adapter:
+class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/sam/models`."""
 
     fused_stages: tuple[str, ...] = ()
@@ -210,34 +208,13 @@ class Adapter:
             scores.append(estimates[rows, surest].double().clamp(0, 1).cpu().numpy())
         return PromptedMasks(np.concatenate(masks), np.concatenate(scores))
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        devices.synchronize(self._device)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None on a CPU."""
-        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        devices.reset_peak_bytes(self._device)
-
-    def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
-        return devices.peak_bytes(self._device)
-
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
 
     def versions(self) -> dict[str, str]:
         """Versions of everything that can change a result."""
-        found = {"python": platform.python_version()}
-        for package in PACKAGES:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue  # OpenCV comes under several names; the worker imported the one there is
+        found = devices.package_versions(PACKAGES)
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -23,7 +21,7 @@ from adapters.transformers.classes import Classes
 from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, UniversalNetwork, make_network
 from adapters.transformers.options import UniversalOptions
-from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -64,7 +62,7 @@ class Found:
     content: tuple[Size, ...]
 
 
-class UniversalAdapter:
+class UniversalAdapter(devices.OnTorchDevice):
     """Mask2Former, MaskFormer, OneFormer and EoMT."""
 
     fused_stages: tuple[str, ...] = ()
@@ -209,35 +207,13 @@ class UniversalAdapter:
         found = ClassifiedMasks(raw.masks.classes[index], masks)
         return INFERENCES[self._task.kind](found, self._classes, self._options)
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        devices.synchronize(self._device)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None on a CPU."""
-        return devices.CudaTimer(self._device) if self._device.type == "cuda" else None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        devices.reset_peak_bytes(self._device)
-
-    def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
-        return devices.peak_bytes(self._device)
-
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
 
     def versions(self) -> dict[str, str]:
         """Versions of transformers, torch and what they compute with."""
-        found = {"python": platform.python_version()}
-        for package in PACKAGES:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue  # OpenCV comes under several names
-        return found
+        return devices.package_versions(PACKAGES)
 
 
 def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:
