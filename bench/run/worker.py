@@ -43,6 +43,15 @@ def main() -> int:
     A distributed training starts this command again for each further process, with `LOCAL_RANK`
     above 0 as the field's launchers set it: these work along and leave no outcome.
     """
+    return serve(_load_work)
+
+
+def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
+    """Do some work in the folder named on the command line, and say how it ended; 0 whenever that was written.
+
+    Args:
+        load_work: Imports the work, once the tree was checked.
+    """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     _die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -51,7 +60,7 @@ def main() -> int:
     try:
         check_tree(job)
         _pin(job["cpu_affinity"])
-        ending = _attempt(_load_work(), folder)
+        ending = _attempt(load_work(), folder)
     except (WrongTree, ImportError) as error:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
     if is_further_process():
