@@ -72,6 +72,7 @@ def open_dataset(options: Options) -> OnDisk:
     )
 
     def entries(split: str) -> list[Entry]:
+        """Images of a split with their trimaps, as its list names them."""
         file = lists["test" if split == "test" else "trainval"]
         found = []
         for index, line in enumerate(read_lines(file)):
