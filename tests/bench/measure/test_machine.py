@@ -6,6 +6,8 @@ import json
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -80,12 +82,20 @@ def test_the_work_of_another_process_is_seen():
     assert block.foreign_share > 0.5 / len(cores) / 2
 
 
+PEAK_OF_A_FRESH_PROCESS = """
+from bench.measure.memory import peak_rss_bytes, reset_peak_rss
+reset_peak_rss()
+before = peak_rss_bytes()
+block = bytearray(b"x") * (200 << 20)
+del block
+print(peak_rss_bytes() - before)
+"""
+
+
 def test_a_peak_of_memory_covers_what_was_allocated_and_freed():
-    reset_peak_rss()
-    before = peak_rss_bytes()
-    block = bytearray(os.urandom(1)) * (200 << 20)
-    del block
-    assert peak_rss_bytes() >= before + (150 << 20)
+    # In a process of its own: where the kernel forbids a new peak, what ran before would hide the block.
+    grown = subprocess.run([sys.executable, "-c", PEAK_OF_A_FRESH_PROCESS], capture_output=True, text=True, check=True)
+    assert int(grown.stdout) >= 150 << 20
 
 
 def test_the_machine_is_named_alike_every_time_it_is_asked():
