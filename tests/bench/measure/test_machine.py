@@ -15,7 +15,6 @@ import pytest
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, machine_identity, nvidia_gpus
 from bench.measure.environment import capture
-from bench.measure.memory import peak_rss_bytes, reset_peak_rss
 from bench.plugins import harness_root
 
 START = Edge(wall_s=10.0, user_s=1.0, system_s=0.5, involuntary_switches=3, busy_s=100.0, steal_s=2.0)
