@@ -1,0 +1,194 @@
+"""Reading of JSON files of any size, one value at a time, with the place of each in the file.
+
+Python's own decoder takes one value from a window on the text; the window moves on, so that the
+file is never held as a whole, and a long list not as Python objects. The window is decoded as
+Latin-1, in which a byte is a character: a place in the text is a place in the file, from where
+`FileState.rows` reads a value again at the cost of that value alone. Values that are not ASCII are
+decoded a second time, as the UTF-8 they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DatasetError
+
+BLOCK = 1 << 22
+"""Bytes that are read at once."""
+BYTE_ORDER_MARK = "\xef\xbb\xbf"
+SPACE = re.compile(r"[ \t\n\r]*")
+DECODER = json.JSONDecoder()
+
+
+class Placed(NamedTuple):
+    """A value and where it lies: its first byte and its length in bytes."""
+
+    value: Any
+    offset: int
+    length: int
+
+
+class JsonStream:
+    """The values of a JSON file, in its order; a context manager.
+
+    `members` and `elements` walk an object and a list; between two steps the caller takes the value
+    that was reached by `value`, `elements` or `members`.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Open the file; raises `DatasetError` naming it if it cannot be."""
+        self.file = file
+        try:
+            self._stream = file.open("rb")
+        except OSError as error:
+            raise _unreadable(file, error.strerror or str(error)) from None
+        self._text, self._start, self._at = "", 0, 0
+        self._more()
+        if self._text.startswith(BYTE_ORDER_MARK):
+            self._at = len(BYTE_ORDER_MARK)
+
+    def __enter__(self) -> JsonStream:
+        """The stream itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def peek(self) -> str:
+        """First character of the next value or mark; '' at the end of the file."""
+        while True:
+            space = SPACE.match(self._text, self._at)
+            self._at = self._at if space is None else space.end()
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def value(self) -> Placed:
+        """The next value as a whole; raises `DatasetError` if there is none."""
+        self.peek()
+        while True:
+            try:
+                found, end = DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if self._more():  # perhaps the window ends within the value
+                    continue
+                raise _unreadable(self.file, f"{error.msg} at byte {self._start + error.pos}") from None
+            if end == len(self._text) and self._more():  # a number may go on
+                continue
+            text, offset = self._text[self._at : end], self._start + self._at
+            self._at = end
+            return Placed(found if text.isascii() else self._as_utf8(text, offset), offset, len(text))
+
+    def members(self) -> Iterator[str]:
+        """Names of the members of the object that comes next; raises `DatasetError` if none does."""
+        self._take("{")
+        if self.peek() == "}":
+            self._take("}")
+            return
+        while True:
+            if self.peek() != '"':
+                self._take('"')  # tells what is there instead
+            name = str(self.value().value)
+            self._take(":")
+            yield name
+            if self._take(",}") == "}":
+                return
+
+    def elements(self) -> Iterator[Placed]:
+        """Elements of the list that comes next; raises `DatasetError` if none does."""
+        self._take("[")
+        if self.peek() == "]":
+            self._take("]")
+            return
+        while True:
+            yield self.value()
+            if self._take(",]") == "]":
+                return
+
+    def skip(self) -> None:
+        """Leave out the next value; a list is never held as a whole."""
+        if self.peek() != "[":
+            self.value()
+            return
+        for _ in self.elements():
+            pass
+
+    def _take(self, expected: str) -> str:
+        found = self.peek()
+        if not found or found not in expected:
+            what = f"{found!r}" if found else "the end of the file"
+            raise _unreadable(
+                self.file, f"{what} at byte {self._start + self._at}, where {' or '.join(expected)} is expected"
+            )
+        self._at += 1
+        return found
+
+    def _more(self) -> bool:
+        """Move the window to the current place and make it longer; False at the end of the file."""
+        block = self._stream.read(max(BLOCK, len(self._text) - self._at))
+        if not block:
+            return False
+        self._text = self._text[self._at :] + block.decode("latin-1")
+        self._start += self._at
+        self._at = 0
+        return True
+
+    def _as_utf8(self, text: str, offset: int) -> Any:
+        try:
+            return json.loads(text.encode("latin-1").decode("utf-8"))
+        except UnicodeDecodeError:
+            raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was when places in it were noted.
+
+    Attributes:
+        file: The file.
+        size: Its bytes.
+        changed_ns: Its time of change.
+    """
+
+    file: Path
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, file: Path) -> FileState:
+        """The state of a file now; raises `DatasetError` if it is not there."""
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise _unreadable(file, error.strerror or str(error)) from None
+        return cls(file, status.st_size, status.st_mtime_ns)
+
+    def rows(self, offsets: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]]) -> list[Any]:
+        """The values at these places, each array of shape (N,); raises `DatasetError` if the file has changed since."""
+        if FileState.of(self.file) != self:
+            raise DatasetError(
+                f"{self.file} has changed since it was opened. Let it be while it is in use, and run the command again."
+            )
+        found = []
+        with self.file.open("rb", buffering=0) as stream:
+            for offset, length in zip(offsets.tolist(), lengths.tolist(), strict=True):
+                stream.seek(offset)
+                found.append(json.loads(stream.read(length)))
+        return found
+
+
+def _unreadable(file: Path, reason: str) -> DatasetError:
+    return DatasetError(f"{file} cannot be read as JSON: {reason}. Restore the file from its source.")
