@@ -176,6 +176,13 @@ def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="OLD=NEW",
         help="class of the data set = class there; repeatable",
     )
+    prepare = actions.add_parser("prepare", parents=[common], help="fetch and unpack one whose address is public")
+    prepare.add_argument("name", metavar="NAME", help="see: bench data list")
+    prepare.add_argument("--out", required=True, metavar="DIR", help="new or empty folder, or one to go on with")
+    prepare.add_argument(
+        "--part", action="append", default=[], metavar="PART", help="what to fetch; repeatable (see: bench data info)"
+    )
+    prepare.add_argument("--keep-archives", action="store_true", help="keep what was fetched once it is unpacked")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.data._download import Patience
 from bench.data.check import check, report
 from bench.data.export import export
 from bench.data.export import report as export_report
 from bench.data.info import info, listing
 from bench.data.opening import Choice, chosen, opened, wanted_splits
+from bench.data.prepare import carry_out, counted, introduction, planned
+from bench.data.prepare import report as prepare_report
 from bench.data.preview import preview
 from bench.data.stats import measure, table
 from bench.data.stats import plot as plot_stats
@@ -35,6 +38,7 @@ def data_command(options: Namespace) -> int:
         "stats": stats_command,
         "preview": preview_command,
         "export": export_command,
+        "prepare": prepare_command,
     }
     return actions[options.action](options)
 
@@ -102,6 +106,16 @@ def export_command(options: Namespace) -> int:
     written = export(choice, opened(choice), options.form, Path(options.out), rename=options.rename, console=_console())
     print(export_report(written, choice.label))
     return 0
+
+
+def prepare_command(options: Namespace) -> int:
+    """`bench data prepare`: fetch and unpack it; 1 if it has not as many images as published."""
+    plan = planned(options.name, Path(options.out), options.part)
+    print(f"{introduction(plan)}\n", flush=True)
+    plan = carry_out(plan, keep_archives=options.keep_archives, console=_console(), patience=Patience())
+    results = counted(plan)
+    print(prepare_report(plan, results))
+    return 1 if any(result.wrong for result in results) else 0
 
 
 def _choice(options: Namespace) -> Choice:

@@ -8,7 +8,12 @@ the harness and prints a traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+FaultKind = Literal["image", "mask", "size", "labels", "colours"]
+"""What is wrong with the files of one image."""
 
 
 class BenchError(Exception):
@@ -24,7 +29,16 @@ class PluginError(BenchError):
 
 
 class DatasetError(BenchError):
-    """A data set that is missing, incomplete or not what it claims to be."""
+    """A data set that is missing, incomplete or not what it claims to be.
+
+    Attributes:
+        kind: Where the files of one image are to blame, how: its `image` or `mask` cannot be read, their
+            `size` differs, its `labels` or `colours` are not those of the table. None for all else.
+    """
+
+    def __init__(self, message: str, *, kind: FaultKind | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ShapeError(BenchError):
@@ -52,3 +66,31 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
+
+
+class Mistakes:
+    """Mistakes that do not hide each other: noted one after another, told together, a paragraph each."""
+
+    def __init__(self) -> None:
+        self._paragraphs: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._paragraphs)
+
+    def note(self, paragraph: str) -> None:
+        """Keep a mistake; one that was noted before is kept once."""
+        if paragraph not in self._paragraphs:
+            self._paragraphs.append(paragraph)
+
+    @contextmanager
+    def noted(self, where: str = "") -> Iterator[None]:
+        """Note the mistake that ends the body, if one does, behind the words that say where; then go on."""
+        try:
+            yield
+        except BenchError as error:
+            self.note(f"{where}{error}")
+
+    def tell(self) -> None:
+        """Raise `SuiteError` with all that was noted; nothing where that is nothing."""
+        if self._paragraphs:
+            raise SuiteError("\n\n".join(self._paragraphs))

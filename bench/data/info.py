@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import get_args
 
 from pydantic import ValidationError
 from tabulate import tabulate
@@ -17,7 +14,6 @@ from bench.data.opening import Choice, as_yaml, module_of, opened
 from bench.datasets import Dataset
 from bench.errors import DatasetError
 from bench.plugins import dataset_names
-from bench.records import TaskKind
 
 LONGEST_TERMS = 110
 """Characters of the terms in a list; `info` has all of them."""
@@ -28,37 +24,10 @@ def listing() -> str:
     rows = []
     for name in dataset_names():
         module = module_of(name)
-        short = textwrap.shorten(terms(module), LONGEST_TERMS, placeholder=" …")
-        rows.append([name, ", ".join(forms_of_truth(module)), short, _document(module).splitlines()[0]])
+        short = textwrap.shorten(module.LICENCE, LONGEST_TERMS, placeholder=" …")
+        rows.append([name, ", ".join(module.TASKS), short, _document(module).splitlines()[0]])
     headers = ["data set", "forms of truth", "terms", "description"]
     return tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[None, 18, 40, 50])
-
-
-def forms_of_truth(module: ModuleType) -> tuple[str, ...]:
-    """The forms that a module gives under some of its options.
-
-    They are read off the tuples of task names in its source, because a data set that is not here
-    cannot be opened and asked.
-    """
-    kinds = [kind for kind in get_args(TaskKind) if kind != "prompted"]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.Tuple) and node.elts:
-            values = [element.value if isinstance(element, ast.Constant) else None for element in node.elts]
-            if all(value in kinds for value in values):
-                found |= {str(value) for value in values}
-    return tuple(kind for kind in kinds if kind in found)
-
-
-def terms(module: ModuleType) -> str:
-    """What its docstring says after `Terms:`, to the end of that paragraph, as one line."""
-    found = re.search(
-        r"(?:^|[\s])(?:Source and terms|Terms): (.*?)(?=\n\n|\n[A-Z]\w+: |\Z)", _document(module), re.DOTALL
-    )
-    if found is None:
-        return ""
-    text = " ".join(found.group(1).split())
-    return re.sub(r"\.? (Expected counts: none|Of another project: .*)\.?$", "", text).rstrip(".")
 
 
 def published_counts(choice: Choice) -> dict[str, int]:
@@ -94,7 +63,9 @@ def info(choice: Choice) -> str:
         DatasetError: If an option is wrong.
     """
     module = module_of(choice.name)
-    parts = [f"{choice.label}\n{'=' * len(choice.label)}\n{_document(module)}", _options(module)]
+    title = f"{choice.label}\n{'=' * len(choice.label)}"
+    facts = f"Source: {module.SOURCE}\nTerms: {module.LICENCE}"
+    parts = [f"{title}\n{_document(module)}", facts, _options(module), *_fetchable(choice.name, module)]
     try:
         module.Options.model_validate(choice.options, strict=False)
     except ValidationError:
@@ -116,6 +87,15 @@ def _options(module: ModuleType) -> str:
     width = max(map(len, defaults), default=0)
     lines = [f"  {key:<{width}}  {as_yaml(value)}" for key, value in defaults.items()]
     return "\n".join(["Options and their defaults (change them with --set key=value)", *lines])
+
+
+def _fetchable(name: str, module: ModuleType) -> list[str]:
+    """What can be fetched by a command, if anything can."""
+    if not hasattr(module, "PREPARE"):
+        return []
+    width = max(len(part.name) for part in module.PREPARE.parts)
+    rows = [f"  {part.name:<{width}}  {part.what}" for part in module.PREPARE.parts]
+    return ["\n".join([f"Fetch it with: bench data prepare {name} --out DIR; --part chooses", *rows])]
 
 
 def _here(choice: Choice, dataset: Dataset) -> list[str]:

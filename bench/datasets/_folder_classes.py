@@ -93,7 +93,8 @@ class FolderTable:
                 raise DatasetError(
                     f"{file} holds colours, but {self.origin} tells classes by value. A palette image was probably "
                     "read and written as RGB (OpenCV and .convert('RGB') do that). Write the indices themselves, or "
-                    "give every class its colour in classes.yaml."
+                    "give every class its colour in classes.yaml.",
+                    kind="colours",
                 )
             return map_colours(pixels, self.by_colour, file=file, known=self._known(colours=True))
         if not self.by_value:

@@ -113,7 +113,8 @@ class OnDisk:
             raise DatasetError(
                 f"{masks}: the mask has {found.height} × {found.width} pixels, its image {entry.image} has "
                 f"{expected.height} × {expected.width} (height × width). Make the mask again from the image as shown "
-                "(EXIF orientation applied), or remove the pair."
+                "(EXIF orientation applied), or remove the pair.",
+                kind="size",
             )
         return truth
 

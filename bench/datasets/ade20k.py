@@ -8,8 +8,6 @@ those in the data set's objectInfo150.txt. Not to be confused with the full ADE2
 RGB; its masks are refused.
 
 Expected: 20,210 train, 2,000 val.
-Source: http://sceneparsing.csail.mit.edu (Zhou et al., CVPR 2017).
-Terms: annotations BSD 3-clause; images for non-commercial research and education.
 """
 
 from __future__ import annotations
@@ -28,16 +26,31 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
+from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import map_values, named_classes, read_table
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import IGNORE_LABEL, Record
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
+SOURCE = "ADE20K SceneParse150 (Zhou et al., CVPR 2017), http://sceneparsing.csail.mit.edu"
+LICENCE = "annotations BSD 3-clause; images for non-commercial research and education"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"train": 20210, "val": 2000}
 FOLDERS = {"train": "training", "val": "validation"}
+ADDRESS = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
+PREPARE = Preparation(
+    parts=(
+        Part(
+            name="ade20k",
+            what="images and masks of SceneParse150",
+            archives=(Archive(ADDRESS, "md5:7328b3957e407ddae1d3cbf487f149ef"),),
+        ),
+    ),
+    root="ADEChallengeData2016",
+)
 OBTAIN = (
-    "Fetch http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip and unpack it into data/; root is "
-    "the folder ADEChallengeData2016 in it."
+    "Fetch it with: bench data prepare ade20k --out data/ade20k, which tells the option root. By hand: unpack "
+    f"{ADDRESS} into data/; root is the folder ADEChallengeData2016 in it."
 )
 
 
@@ -59,13 +72,13 @@ def open_dataset(options: Options) -> OnDisk:
     splits = tuple(split for split, folder in FOLDERS.items() if (root / "images" / folder).is_dir())
     if not splits:
         raise missing("ade20k", root / "images" / "training", "images/training and images/validation", OBTAIN)
-    names = [row["name"] for row in read_table("ade20k")]
+    classes = classes_without_files(options)
     description = Description(
         name="ade20k",
-        classes=named_classes(names),
-        tasks=("semantic",),
-        source="ADE20K SceneParse150, http://sceneparsing.csail.mit.edu",
-        licence="annotations BSD 3-clause; images for non-commercial research and education",
+        classes=classes,
+        tasks=TASKS,
+        source=SOURCE,
+        licence=LICENCE,
         splits=splits,
     )
 
@@ -77,7 +90,12 @@ def open_dataset(options: Options) -> OnDisk:
             raise missing("ade20k", root / "images" / FOLDERS[split], "JPEG images", OBTAIN)
         return require_files("ade20k", found, f"a mask in {masks}", OBTAIN)
 
-    return OnDisk(description, entries, partial(_truth, len(names)))
+    return OnDisk(description, entries, partial(_truth, len(classes)))
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
+    """The label space; no file decides it."""
+    return named_classes([row["name"] for row in read_table("ade20k")])
 
 
 def _truth(num_classes: int, entry: Entry) -> Truth:
@@ -86,7 +104,8 @@ def _truth(num_classes: int, entry: Entry) -> Truth:
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{file} holds colours; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which "
-            "has other classes. Restore it from ADEChallengeData2016.zip."
+            "has other classes. Restore it from ADEChallengeData2016.zip.",
+            kind="colours",
         )
     class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
     known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."

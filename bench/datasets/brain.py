@@ -11,9 +11,9 @@ white matter cover at least 2 % are used: 140 of 189.
 Splits: neighbouring slices are near-duplicates, so splits are contiguous blocks with three slices
 dropped between them. Going up the brain, twice: 40 train, 9 val, 12 test.
 
-Source: nilearn's `datasets/data/mni_icbm152_{t1,gm,wm}_tal_nlin_sym_09a_converted.nii.gz`
+Files: nilearn's `datasets/data/mni_icbm152_{t1,gm,wm}_tal_nlin_sym_09a_converted.nii.gz`
 (Fonov et al., NeuroImage 54, 2011; Collins et al., 1999).
-Terms: copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
+Notice: copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
 Institute, McGill University; its notice permits use, copying, modification and distribution for any
 purpose without fee if the notice is kept. nilearn's description of the atlas says "unknown".
 """
@@ -34,6 +34,11 @@ from bench.errors import DatasetError
 from bench.predictions import RgbImage, SemanticMap
 from bench.records import ClassSpec, Record, Size, TaskKind, digest
 
+SOURCE = "MNI152 (ICBM 2009a nonlinear symmetric) T1 template and tissue maps, as shipped with nilearn"
+LICENCE = "McConnell Brain Imaging Centre: any purpose, without fee, with its notice; nilearn says unknown"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
+MEND = 'pip install -c constraints.txt ".[brain]"'
+OBTAIN = f"It comes with nilearn: {MEND}"
 RULE_VERSION = 1
 MAPS = ("t1", "gm", "wm")
 FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -58,17 +63,16 @@ def open_dataset(options: Options) -> Brain:
     Raises:
         DatasetError: If nilearn or nibabel is not installed, with the command that installs them.
     """
-    mend = 'pip install -c constraints.txt ".[brain]"'
     if importlib.util.find_spec("nibabel") is None:
-        raise DatasetError(f"brain: needs nibabel to read NIfTI files. Install it with: {mend}")
+        raise DatasetError(f"brain: needs nibabel to read NIfTI files. Install it with: {MEND}")
     found = importlib.util.find_spec("nilearn")
     if found is None or not found.submodule_search_locations:
-        raise DatasetError(f"brain: needs the template that ships with nilearn. Install it with: {mend}")
+        raise DatasetError(f"brain: needs the template that ships with nilearn. Install it with: {MEND}")
     # Only the folder is wanted: importing nilearn takes seconds and pulls in scikit-learn.
     folder = Path(next(iter(found.submodule_search_locations))) / "datasets" / "data"
     missing = [FILE.format(name) for name in MAPS if not (folder / FILE.format(name)).is_file()]
     if missing:
-        raise DatasetError(f"brain: this nilearn ships no {missing[0]}. Install the pinned one with: {mend}")
+        raise DatasetError(f"brain: this nilearn ships no {missing[0]}. Install the pinned one with: {MEND}")
     return Brain(folder, options)
 
 
@@ -81,9 +85,9 @@ class Brain:
         ClassSpec(name="grey matter", colour=(120, 170, 120)),
         ClassSpec(name="white matter", colour=(240, 235, 200)),
     )
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    source = "MNI152 (ICBM 2009a nonlinear symmetric) T1 template and tissue maps, as shipped with nilearn"
-    licence = "McConnell Brain Imaging Centre: any purpose, without fee, with its notice; nilearn says unknown"
+    tasks = TASKS
+    source = SOURCE
+    licence = LICENCE
 
     def __init__(self, folder: Path, options: Options) -> None:
         """Remember where the files are."""

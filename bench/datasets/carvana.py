@@ -8,8 +8,6 @@ official test images have no masks and are not used. The masks of train_masks.cs
 run lengths counted from 1 along rows; they are not read.
 
 Expected: 5,088 images of 318 cars, 1,918 × 1,280 pixels.
-Source: https://www.kaggle.com/c/carvana-image-masking-challenge.
-Terms: rules of the competition: for it, and for non-commercial research and education.
 """
 
 from __future__ import annotations
@@ -35,8 +33,11 @@ from bench.datasets._splits import by_fraction, group_keys
 from bench.datasets._tables import map_values, named_classes
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import Record
+from bench.records import ClassSpec, Record, TaskKind
 
+SOURCE = "Carvana Image Masking Challenge, https://www.kaggle.com/c/carvana-image-masking-challenge"
+LICENCE = "rules of the competition: for it, and for non-commercial research and education"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"all": 5088}
 CAR = r"^([0-9a-f]{12})_\d\d\.jpg$"
 ENDING = "_mask"
@@ -77,19 +78,26 @@ def open_dataset(options: Options) -> OnDisk:
         entries[split].append(Entry(path.stem, path, (masks.get(f"{path.stem}{ENDING}", default),)))
     description = Description(
         name="carvana",
-        classes=named_classes(["background", "car"], things=["car"]),
-        tasks=("semantic",),
-        source="Carvana Image Masking Challenge, https://www.kaggle.com/c/carvana-image-masking-challenge",
-        licence="rules of the competition: for it, and for non-commercial research and education",
+        classes=classes_without_files(options),
+        tasks=TASKS,
+        source=SOURCE,
+        licence=LICENCE,
         splits=tuple(options.fractions),
     )
     return OnDisk(description, lambda split: require_files("carvana", entries[split], "a mask", OBTAIN), _truth)
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
+    """The label space; no file decides it."""
+    return named_classes(["background", "car"], things=["car"])
 
 
 def _truth(entry: Entry) -> Truth:
     file = entry.truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
-        raise DatasetError(f"{file} holds colours; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.")
+        raise DatasetError(
+            f"{file} holds colours; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.", kind="colours"
+        )
     known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
     return Truth(SemanticMap(map_values(mask.pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))

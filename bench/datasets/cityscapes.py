@@ -16,8 +16,6 @@ follow `createPanopticImgs.py` of cityscapesScripts: segment id = value in insta
 label space merges labels of stuff, they are one segment with the smallest of the values.
 
 Expected: 2,975 train, 500 val, 1,525 test. The truth of test is not public: its files hold void.
-Source: https://www.cityscapes-dataset.com (Cordts et al., CVPR 2016).
-Terms: registration; non-commercial research and teaching; no redistribution.
 """
 
 from __future__ import annotations
@@ -38,8 +36,11 @@ from bench.datasets._rasters import stacked
 from bench.datasets._tables import map_values, read_table, rgb_of
 from bench.errors import DatasetError
 from bench.predictions import Instances, Panoptic, Segment, SemanticMap
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 
+SOURCE = "Cityscapes, fine annotations (Cordts et al., CVPR 2016), https://www.cityscapes-dataset.com"
+LICENCE = "registration; non-commercial research and teaching; no redistribution"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 2975, "val": 500, "test": 1525}
 SPLITS = tuple(EXPECTED)
 IMAGE_ENDING, TRUTH_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
@@ -87,13 +88,18 @@ def open_dataset(options: Options) -> OnDisk:
     description = Description(
         name="cityscapes",
         classes=labels.classes,
-        tasks=("semantic", "instance", "panoptic"),
-        source="Cityscapes, fine annotations, https://www.cityscapes-dataset.com",
-        licence="non-commercial research and teaching, registration, no redistribution",
+        tasks=TASKS,
+        source=SOURCE,
+        licence=LICENCE,
         splits=splits,
         decisive=options.labels,
     )
     return OnDisk(description, partial(_entries, root), partial(_truth, labels))
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
+    """The label space; no file decides it."""
+    return label_space(options.labels).classes
 
 
 def label_space(name: LabelSpace) -> Labels:
@@ -159,7 +165,8 @@ def _pixels(path: Path) -> NDArray[Any]:
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{path} holds colours where labels are expected; it was probably converted, or is the _color.png under "
-            "another name. Restore it from gtFine_trainvaltest.zip."
+            "another name. Restore it from gtFine_trainvaltest.zip.",
+            kind="colours",
         )
     return mask.pixels
 

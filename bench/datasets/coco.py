@@ -14,8 +14,7 @@ instances, the semantic form has the smaller object on top and is void where no 
 the class `background` if that option names one; only then can the data set be scored as semantic.
 
 Expected: 118,287 train, 5,000 val (48 without an object).
-Source: https://cocodataset.org (Lin et al., ECCV 2014; Kirillov et al., CVPR 2019).
-Terms: annotations CC BY 4.0; images under Flickr's terms of use. Of another project: its own.
+Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019.
 """
 
 from __future__ import annotations
@@ -36,15 +35,77 @@ from bench.datasets._documents import read_json_object
 from bench.datasets._files import read_mask
 from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.datasets._rasters import painted, segmentation_mask, stacked
+from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import palette_colour
 from bench.errors import DatasetError, did_you_mean
 from bench.predictions import Panoptic, Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 
+SOURCE = "COCO or a project in its format, https://cocodataset.org"
+LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other projects: their own"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 118287, "val": 5000}
+ADDRESS = "http://images.cocodataset.org"
+PREPARE = Preparation(
+    parts=(
+        Part(
+            name="val",
+            what="5,000 images",
+            archives=(Archive(f"{ADDRESS}/zips/val2017.zip", "md5:442b8da7639aecaf257c1dceb8ba8c80"),),
+            options=None,
+            splits=("val",),
+        ),
+        Part(
+            name="train",
+            what="118,287 images",
+            archives=(Archive(f"{ADDRESS}/zips/train2017.zip", "md5:cced6f7f71b7629ddf16f17bbcfab6b2"),),
+            options=None,
+            splits=("train",),
+            by_default=False,
+        ),
+        Part(
+            name="instances",
+            what="objects of both splits, for truth: instances",
+            archives=(
+                Archive(
+                    f"{ADDRESS}/annotations/annotations_trainval2017.zip",
+                    "md5:f4bbac642086de4f52a3fdda2de5fa2c",
+                    only=("annotations/instances_*2017.json",),
+                ),
+            ),
+        ),
+        Part(
+            name="panoptic",
+            what="segments of both splits, for truth: panoptic",
+            archives=(
+                Archive(
+                    f"{ADDRESS}/annotations/panoptic_annotations_trainval2017.zip",
+                    "sha256:c05f76d2129b6b561eb70efe16e7006df62f73fb92889132d373b9d90e31a370",
+                    inner=("annotations/panoptic_*2017.zip",),
+                ),
+            ),
+            options={"truth": "panoptic"},
+            by_default=False,
+        ),
+        Part(
+            name="stuff",
+            what="stuff of both splits, for truth: stuff",
+            archives=(
+                Archive(
+                    f"{ADDRESS}/annotations/stuff_annotations_trainval2017.zip",
+                    "md5:2a27c15a2dfcbd2e1c9276dc23cac101",
+                    only=("annotations/stuff_*2017.json",),
+                ),
+            ),
+            options={"truth": "stuff"},
+            by_default=False,
+        ),
+    )
+)
 OBTAIN = (
-    "Fetch train2017.zip, val2017.zip, annotations_trainval2017.zip and panoptic_annotations_trainval2017.zip from "
-    "http://images.cocodataset.org and unpack them into one folder; the panoptic PNGs are in archives within the last."
+    "Fetch it with: bench data prepare coco --out data/coco. By hand: unpack train2017.zip, val2017.zip, "
+    "annotations_trainval2017.zip, panoptic_annotations_trainval2017.zip and stuff_annotations_trainval2017.zip from "
+    f"{ADDRESS} into one folder; the panoptic PNGs are in archives within the last but one."
 )
 
 
@@ -94,15 +155,15 @@ def open_dataset(options: Options) -> OnDisk:
         first = next(iter(files.values()), root_of(options.root))
         raise missing("coco", first, f"annotations for a split of {', '.join(options.splits)}", OBTAIN)
     reader = _Reader(options, found)
-    tasks: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
+    tasks = TASKS
     if options.truth == "instances":
         tasks = ("instance",) if options.background is None else ("semantic", "instance")
     description = Description(
         name="coco",
         classes=reader.classes,
         tasks=tasks,
-        source="COCO or a project in its format, https://cocodataset.org",
-        licence="COCO: annotations CC BY 4.0, images under Flickr's terms of use; other projects: their own",
+        source=SOURCE,
+        licence=LICENCE,
         splits=tuple(found),
         decisive=[options.truth, options.background],
     )

@@ -17,14 +17,18 @@ Without values, the colours tell the classes apart, in RGB masks and in palettes
 the classes are inferred: every mask is read once at opening, masks of 0 and 255 alone become
 background and foreground, otherwise each value is a class and 255 is void.
 
+Sets for segmenting people come in this form, with masks of black and white. Name the classes by
+
+    classes: [{name: background, value: 0}, {name: person, value: 255}]
+
+and keep photographs of one person in one split by `group`.
+
 Splits, by the option `split_by`:
     folders    the first sub-folder of images/ is the split: images/train/a.jpg, masks/train/a.png
     lists      root/<split>.txt, one image a line, with or without suffix
     pattern    `patterns: {test: "^site_7/", train: "."}`: the first regular expression that is found
     fraction   `fractions`, by `seed`; images whose `group` is the same stay in one split
     auto       lists if there is a train.txt; folders if every image lies in one; otherwise fraction
-
-Source and terms: your own. Expected counts: none.
 """
 
 from __future__ import annotations
@@ -55,8 +59,12 @@ from bench.datasets._on_disk import (
 from bench.datasets._splits import by_fraction, compiled, group_keys
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import Record
+from bench.records import Record, TaskKind
 
+SOURCE = "images and masks in two folders"
+LICENCE = "your own"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
+OBTAIN = "Put your images and masks there."
 USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 
@@ -97,12 +105,11 @@ def open_dataset(options: Options) -> OnDisk:
     """
     root = root_of(options.root)
     expected = f"the folders {options.images}/ and {options.masks}/ with one mask for each image"
-    obtain = "Put your images and masks there."
-    images = require_folder("folder", root / options.images, expected, obtain)
-    masks = require_folder("folder", root / options.masks, expected, obtain)
+    images = require_folder("folder", root / options.images, expected, OBTAIN)
+    masks = require_folder("folder", root / options.masks, expected, OBTAIN)
     files = files_under(images)
     if not files:
-        raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", obtain)
+        raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", OBTAIN)
     pairs = _pairs(files, images, masks, options.mask_suffix)
     class_file = root / options.classes
     table = read_class_file(class_file) if class_file.is_file() else inferred_table(list(pairs.values()), masks)
@@ -115,9 +122,9 @@ def open_dataset(options: Options) -> OnDisk:
     description = Description(
         name="folder",
         classes=table.classes,
-        tasks=("semantic",),
+        tasks=TASKS,
         source=f"images and masks in the folder {root.name}",
-        licence="your own",
+        licence=LICENCE,
         splits=tuple(sorted(entries, key=_usual_order)),
         decisive=[[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())],
     )

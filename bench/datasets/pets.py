@@ -9,8 +9,6 @@ equals. Every tenth image of trainval, from the first on, is val. Some images ar
 name of a JPEG; they are read as what they are.
 
 Expected: 3,312 train, 368 val (3,680 together), 3,669 test.
-Source: https://www.robots.ox.ac.uk/~vgg/data/pets (Parkhi et al., CVPR 2012).
-Terms: CC BY-SA 4.0; the photographs belong to their owners.
 """
 
 from __future__ import annotations
@@ -22,18 +20,35 @@ from bench.datasets import Truth
 from bench.datasets._documents import read_lines
 from bench.datasets._files import read_mask
 from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import map_values, named_classes
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import IGNORE_LABEL, Record
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
+SOURCE = "Oxford-IIIT Pet (Parkhi et al., CVPR 2012), https://www.robots.ox.ac.uk/~vgg/data/pets"
+LICENCE = "CC BY-SA 4.0; the photographs belong to their owners"
+TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"train": 3312, "val": 368, "test": 3669}
 PET, BACKGROUND, BORDER = 1, 2, 3
 VAL_EVERY = 10
 SPECIES = {"1": "cat", "2": "dog"}
+ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
+PREPARE = Preparation(
+    parts=(
+        Part(
+            name="pets",
+            what="images and trimaps",
+            archives=(
+                Archive(f"{ADDRESS}/images.tar.gz", "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+                Archive(f"{ADDRESS}/annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
+            ),
+        ),
+    )
+)
 OBTAIN = (
-    "Fetch images.tar.gz and annotations.tar.gz from https://www.robots.ox.ac.uk/~vgg/data/pets/data and unpack both "
-    "into one folder."
+    "Fetch it with: bench data prepare pets --out data/pets. By hand: unpack images.tar.gz and annotations.tar.gz from "
+    f"{ADDRESS} into one folder."
 )
 
 
@@ -60,13 +75,14 @@ def open_dataset(options: Options) -> OnDisk:
     for file in lists.values():
         if not file.is_file():
             raise missing("pets", file, "lines of name, breed, species and number", OBTAIN)
-    names = ["background", "pet"] if options.labels == "pet" else ["background", "cat", "dog"]
+    classes = classes_without_files(options)
+    names = [spec.name for spec in classes]
     description = Description(
         name="pets",
-        classes=named_classes(names, things=names[1:]),
-        tasks=("semantic",),
-        source="Oxford-IIIT Pet, https://www.robots.ox.ac.uk/~vgg/data/pets",
-        licence="CC BY-SA 4.0; the photographs belong to their owners",
+        classes=classes,
+        tasks=TASKS,
+        source=SOURCE,
+        licence=LICENCE,
         splits=("train", "val", "test"),
         decisive=[options.labels, options.border],
     )
@@ -89,11 +105,19 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(description, entries, partial(_truth, names, options.border))
 
 
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
+    """The label space; no file decides it."""
+    names = ["background", "pet"] if options.labels == "pet" else ["background", "cat", "dog"]
+    return named_classes(names, things=names[1:])
+
+
 def _truth(names: list[str], border: str, entry: Entry) -> Truth:
     file = entry.truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
-        raise DatasetError(f"{file} holds colours; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.")
+        raise DatasetError(
+            f"{file} holds colours; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.", kind="colours"
+        )
     pet = 1 if names[1] == "pet" else names.index(entry.key)
     class_of = {PET: pet, BACKGROUND: 0, BORDER: pet if border == "pet" else IGNORE_LABEL}
     known = "A trimap has 1 (pet), 2 (background) and 3 (border). Restore the file from annotations.tar.gz."

@@ -9,7 +9,6 @@ Presets: in `easy` colour nearly tells the class and objects are large, so that 
 learns it in seconds; in `standard` colour is a weak hint; in `hard` it tells nothing, objects are
 small and many, and noise is strong.
 
-Source: drawn by this module. Terms: the images are free of rights, as is anything made with them.
 Splits: each split draws from a stream of its own; no scene is in two.
 """
 
@@ -27,6 +26,10 @@ from bench.errors import DatasetError
 from bench.predictions import Instances, Panoptic, RgbImage, SemanticMap
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
 
+SOURCE = "drawn from a seed by bench/datasets/shapes.py"
+LICENCE = "the images are free of rights, as is anything made with them"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
+OBTAIN = "It is drawn when it is used: there is nothing to fetch."
 MIN_SIDE = 16
 SPLITS = ("train", "val", "test")
 NAMES = ("sky", "ground", "water", "disc", "square", "triangle", "ring", "cross", "dumbbell", "hexagon")
@@ -65,9 +68,9 @@ class Shapes:
     classes = tuple(
         ClassSpec(name=name, is_thing=label not in STUFF, colour=COLOURS[label]) for label, name in enumerate(NAMES)
     )
-    tasks: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
-    source = "drawn from a seed by bench/datasets/shapes.py"
-    licence = "free of rights"
+    tasks = TASKS
+    source = SOURCE
+    licence = LICENCE
 
     def __init__(self, options: Options) -> None:
         """Keep the options; scenes are drawn when asked for."""

@@ -12,8 +12,6 @@ images of val), and there are no instances.
 An object has the class of most of its pixels. Objects do not overlap, there are no crowds.
 
 Expected: 1,464 train, 1,449 val; augmented 10,582 train. The truth of test is not public.
-Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012 (Everingham et al., IJCV 2015).
-Terms: images from Flickr, under Flickr's terms of use; annotations free for research.
 """
 
 from __future__ import annotations
@@ -29,20 +27,57 @@ from bench.datasets._documents import read_lines
 from bench.datasets._files import read_mask
 from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.datasets._rasters import stacked
+from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import map_values, named_classes, read_table
 from bench.errors import DatasetError
 from bench.predictions import Instances, LabelMap, SemanticMap
-from bench.records import IGNORE_LABEL, Record, Size
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 
+SOURCE = "Pascal VOC 2012 segmentation (Everingham et al., IJCV 2015), http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
+LICENCE = "images from Flickr, under Flickr's terms of use; annotations free for research"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 EXPECTED = {"train": 1464, "val": 1449}
 EXPECTED_AUGMENTED = {"train": 10582, "val": 1449}
 BORDER = 255
+SBD = "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours"
+PREPARE = Preparation(
+    parts=(
+        Part(
+            name="voc",
+            what="images and masks of VOC 2012",
+            archives=(
+                Archive(
+                    "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                    "md5:6cd6e144f989b92b3379bac3b3de84fd",
+                ),
+            ),
+        ),
+        Part(
+            name="augmented",
+            what="masks of the Semantic Boundaries Dataset, for augmented: true",
+            archives=(
+                Archive(
+                    f"{SBD}/benchmark.tgz",
+                    "md5:82b4d87ceb2ed10f6038a1cba92111cb",
+                    only=("benchmark_RELEASE/dataset/cls/*.mat", "benchmark_RELEASE/dataset/*.txt"),
+                ),
+            ),
+            options={"augmented": True},
+            by_default=False,
+            needs=("voc",),
+            conversion="sbd",
+        ),
+    ),
+    root="VOCdevkit/VOC2012",
+)
 OBTAIN = (
-    "Fetch VOCtrainval_11-May-2012.tar from http://host.robots.ox.ac.uk/pascal/VOC/voc2012 and unpack it into data/; "
-    "root is the folder VOC2012 in it."
+    "Fetch it with: bench data prepare voc --out data/voc, which tells the option root. By hand: unpack "
+    "VOCtrainval_11-May-2012.tar from http://host.robots.ox.ac.uk/pascal/VOC/voc2012 into data/; root is the folder "
+    "VOC2012 in it."
 )
 OBTAIN_AUGMENTED = (
-    "Add SegmentationClassAug (made from the Semantic Boundaries Dataset) and ImageSets/Segmentation/trainaug.txt."
+    "Add SegmentationClassAug, made from the Semantic Boundaries Dataset, and ImageSets/Segmentation/trainaug.txt "
+    "with: bench data prepare voc --part augmented --out data/voc."
 )
 
 
@@ -72,18 +107,24 @@ def open_dataset(options: Options) -> OnDisk:
         if not lists[split].is_file():
             raise missing("voc", lists[split], "a list of image names", OBTAIN)
     with_objects = not options.augmented and (root / "SegmentationObject").is_dir()
-    names = [row["name"] for row in read_table("voc")]
+    classes = classes_without_files(options)
     description = Description(
         name="voc",
-        classes=named_classes(names, things=names[1:]),
-        tasks=("semantic", "instance") if with_objects else ("semantic",),
-        source="Pascal VOC 2012 segmentation, http://host.robots.ox.ac.uk/pascal/VOC/voc2012",
-        licence="images under Flickr's terms of use; annotations free for research",
+        classes=classes,
+        tasks=TASKS if with_objects else ("semantic",),
+        source=SOURCE,
+        licence=LICENCE,
         splits=tuple(split for split in lists if split != "test" or _has_masks(lists["test"], root / masks)),
         decisive=[options.augmented, with_objects],
     )
     folders = [masks, "SegmentationObject"] if with_objects else [masks]
-    return OnDisk(description, lambda split: _entries(root, lists[split], folders), partial(_truth, len(names)))
+    return OnDisk(description, lambda split: _entries(root, lists[split], folders), partial(_truth, len(classes)))
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
+    """The label space; no file decides it."""
+    names = [row["name"] for row in read_table("voc")]
+    return named_classes(names, things=names[1:])
 
 
 def _has_masks(file: Path, masks: Path) -> bool:
@@ -118,7 +159,8 @@ def _indices(path: Path) -> NDArray[np.uint8]:
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{path} holds colours, not palette indices; it was probably converted to RGB (OpenCV and "
-            ".convert('RGB') do that). Restore the original, a PNG of mode P."
+            ".convert('RGB') do that). Restore the original, a PNG of mode P.",
+            kind="colours",
         )
     return mask.pixels
 
@@ -128,7 +170,8 @@ def _objects(labels: LabelMap, file: Path) -> Instances:
     if numbers.shape != labels.shape:
         raise DatasetError(
             f"{file} has {numbers.shape[0]} × {numbers.shape[1]} pixels, the mask of classes {labels.shape[0]} × "
-            f"{labels.shape[1]} (height × width). Restore both from their source."
+            f"{labels.shape[1]} (height × width). Restore both from their source.",
+            kind="size",
         )
     masks, class_ids = [], []
     for number in np.unique(numbers[(numbers != 0) & (numbers != BORDER)]).tolist():
@@ -138,7 +181,8 @@ def _objects(labels: LabelMap, file: Path) -> Instances:
         if class_id == 0:
             raise DatasetError(
                 f"{file}: object {number} lies on background or border in SegmentationClass. "
-                "Restore both from their source."
+                "Restore both from their source.",
+                kind="labels",
             )
         masks.append(mask)
         class_ids.append(class_id)

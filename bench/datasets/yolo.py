@@ -9,8 +9,6 @@ A missing or empty label file is an image without objects, as Ultralytics has it
 masks by the rule of pycocotools (pixel centres, even-odd); Ultralytics paints their outlines too,
 half a pixel wider. There are no crowds. The semantic form has the smaller object on top and is void
 where no object is, or the class `background` if that option names one.
-
-Source and terms: your own. Expected counts: none.
 """
 
 from __future__ import annotations
@@ -32,8 +30,11 @@ from bench.datasets._rasters import painted, polygon_mask, stacked
 from bench.datasets._tables import MAX_CLASSES, named_classes
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
-from bench.records import IGNORE_LABEL, ClassSpec, Record
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
+SOURCE = "polygons in the format of YOLO"
+LICENCE = "your own"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 SPLITS = ("train", "val", "test")
 TOLERANCE = 0.01
 """How far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
@@ -77,9 +78,9 @@ def open_dataset(options: Options) -> OnDisk:
     description = Description(
         name="yolo",
         classes=classes,
-        tasks=("instance",) if options.background is None else ("semantic", "instance"),
+        tasks=("instance",) if options.background is None else TASKS,
         source=f"polygons in YOLO's format, {file.name} of {file.parent.name}",
-        licence="your own",
+        licence=LICENCE,
         splits=tuple(splits),
         decisive=options.background,
     )
@@ -157,7 +158,8 @@ def _row(line: str, num_classes: int, where: str) -> tuple[int, NDArray[np.float
     if class_id != values[0] or not 0 <= class_id < num_classes:
         raise DatasetError(
             f"{where} has labels outside the table: class {values[0]:g}; data.yaml names 0 to {num_classes - 1}. "
-            "Add its name, or mend the line."
+            "Add its name, or mend the line.",
+            kind="labels",
         )
     if not ((values[1:] >= -TOLERANCE) & (values[1:] <= 1 + TOLERANCE)).all():
         raise DatasetError(f"{where} has coordinates outside 0-1. They are shares of width and height, not pixels.")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from typing import get_args
 
 import pytest
 
 from bench.data.export import export_names
-from bench.data.info import forms_of_truth, published_counts, terms
+from bench.data.info import published_counts
 from bench.data.opening import Choice, module_of, opened
 from bench.plugins import dataset_names
+from bench.records import TaskKind
 from tests.bench.data.miniatures import bench_data, words_for, written
 
 
@@ -24,20 +26,31 @@ def test_the_list_names_every_data_set_with_forms_and_terms(capsys):
     assert out.splitlines()[0].split("  ")[0] == "data set"
     for name in dataset_names():
         assert f"\n{name} " in out
-        assert terms(module_of(name))
-        assert forms_of_truth(module_of(name))
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_every_data_set_says_in_a_line_where_it_is_from_on_which_terms_and_what_it_has(name):
+    module = module_of(name)
+    for line in (module.SOURCE, module.LICENCE):
+        assert line
+        assert "\n" not in line
+    assert module.OBTAIN
+    assert module.TASKS
+    assert set(module.TASKS) < set(get_args(TaskKind))
 
 
 @pytest.mark.parametrize("form", export_names())
 def test_an_open_data_set_has_no_form_that_the_list_does_not_name(form, tmp_path):
     exported = written(form, tmp_path / form)
-    assert set(opened(Choice(form, form, dict(exported.options))).tasks) <= set(forms_of_truth(module_of(form)))
+    dataset = opened(Choice(form, form, dict(exported.options)))
+    assert set(dataset.tasks) <= set(module_of(form).TASKS)
+    assert dataset.licence == module_of(form).LICENCE
 
 
-def test_terms_are_those_of_the_module_and_nothing_after_them():
-    assert terms(module_of("coco")) == "annotations CC BY 4.0; images under Flickr's terms of use"
-    assert terms(module_of("shapes")) == "the images are free of rights, as is anything made with them"
-    assert terms(module_of("folder")) == "your own"
+def test_what_can_be_fetched_is_told_with_its_parts(capsys):
+    _, out, _ = bench_data(capsys, "info", "coco")
+    assert "Fetch it with: bench data prepare coco --out DIR; --part chooses\n  val        5,000 images\n" in out
+    assert "bench data prepare" not in bench_data(capsys, "info", "carvana")[1]
 
 
 def test_a_data_set_that_is_not_here_is_told_with_the_way_to_get_it(capsys, tmp_path):

@@ -112,7 +112,7 @@ def test_a_label_outside_the_table_is_named(exported, tmp_path):
 
 def test_missing_folders_lists_and_files_are_told_with_the_way_to_get_them(exported, tmp_path):
     with pytest.raises(
-        DatasetError, match=r"^voc: nothing at .*/JPEGImages\. Expected: .* Fetch VOCtrainval_11-May-2012"
+        DatasetError, match=r"^voc: nothing at .*/JPEGImages\. Expected: .* unpack VOCtrainval_11-May-2012"
     ):
         open_dataset(Options(root=str(tmp_path)))
     copy = shutil.copytree(exported.folder, tmp_path / "VOC2012")
