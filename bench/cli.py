@@ -14,6 +14,9 @@ from typing import TypeAlias
 
 from bench import __version__
 
+JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
+"""As in `bench.records`, which takes too long to import for `bench --help`."""
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers")
@@ -90,8 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     _add_data(commands, common)
+    _add_env(commands, common)
+    _add_repro(commands, common)
     commands.add_parser("schema", parents=[common], help="print the JSON Schema of a suite, for editors")
     doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")
+    doctor.add_argument(
+        "--strict", action="store_true", help="exit with 1 if the machine or an adapter lacks something"
+    )
     _add_interpreters(doctor)
     return parser
 
@@ -180,16 +188,18 @@ def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
     prepare.add_argument("name", metavar="NAME", help="see: bench data list")
     prepare.add_argument("--out", required=True, metavar="DIR", help="new or empty folder, or one to go on with")
     prepare.add_argument(
-        "--part", action="append", default=[], metavar="PART", help="what to fetch; repeatable (see: bench data info)"
+        "--part",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="what to fetch; repeatable (see: bench data info NAME)",
     )
     prepare.add_argument("--keep-archives", action="store_true", help="keep what was fetched once it is unpacked")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="CASE", help="only cases with this id or model label; * and ? allowed")
-    parser.add_argument(
-        "--kind", action="append", choices=("train", "predict", "time"), help="only jobs of this kind; repeatable"
-    )
+    parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
 
 
 def _add_interpreters(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +210,87 @@ def _add_interpreters(parser: argparse.ArgumentParser) -> None:
         metavar="ADAPTER=PATH",
         help="interpreter that runs an adapter; repeatable (default: the one that runs bench)",
     )
+
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="ADAPTER",
+        help="run an adapter in the environment that bench env create made for it; repeatable",
+    )
+    _add_envs(parser)
+
+
+def _add_envs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--envs",
+        metavar="DIR",
+        help="folder of environments (default: .venvs beside the adapters, or your data folder)",
+    )
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--find-links", action="append", default=[], metavar="DIR", help="folder with files of packages; repeatable"
+    )
+    parser.add_argument("--no-index", action="store_true", help="ask no package index")
+
+
+def _add_env(commands: Commands, common: argparse.ArgumentParser) -> None:
+    env = commands.add_parser("env", help="make, list, lock and remove environments of adapters")
+    actions = env.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", parents=[common], help="make the environment of an adapter")
+    create.add_argument("adapter", metavar="ADAPTER", help="see: bench list adapters")
+    create.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
+    create.add_argument("--python", metavar="PYTHON", help="interpreter, or with uv a version (default: that of bench)")
+    create.add_argument(
+        "--share", action="store_true", help="take NumPy, OpenCV and the like from the interpreter that runs bench"
+    )
+    create.add_argument("--again", action="store_true", help="make it anew even if it is ready")
+    listing = actions.add_parser("list", parents=[common], help="list the environments and whether they can be used")
+    lock = actions.add_parser("lock", parents=[common], help="write down what is installed, with hashes")
+    lock.add_argument("adapter", metavar="ADAPTER")
+    for parser in (create, lock):
+        _add_sources(parser)
+        parser.add_argument(
+            "--torch-backend", metavar="NAME", help="build of torch: cpu, cu130, auto, … (default: that of the index)"
+        )
+    remove = actions.add_parser("remove", parents=[common], help="remove an environment; its lock stays")
+    remove.add_argument("adapter", metavar="NAME", help="see: bench env list")
+    sbom = actions.add_parser(
+        "sbom", parents=[common], help="print the packages with versions and licences (CycloneDX)"
+    )
+    sbom.add_argument("adapter", nargs="?", metavar="ADAPTER", help="(default: the interpreter that runs bench)")
+    for parser in (create, listing, lock, remove, sbom):
+        _add_envs(parser)
+
+
+def _add_repro(commands: Commands, common: argparse.ArgumentParser) -> None:
+    repro = commands.add_parser("repro", parents=[common], help="run cases of a finished run again, and compare")
+    repro.add_argument("run", metavar="RUN", help="folder or name of a run")
+    repro.add_argument("case", nargs="?", metavar="CASE", help="id or model label; * and ? allowed (default: all)")
+    repro.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
+    repro.add_argument("--retrain", action="store_true", help="train again, instead of taking the weights of the run")
+    repro.add_argument("--no-timing", action="store_true", help="do not time again")
+    repro.add_argument(
+        "--rebuild", action="store_true", help="make environments that are gone from the locks of the run"
+    )
+    repro.add_argument(
+        "--pixels",
+        type=float,
+        default=0.001,
+        metavar="SHARE",
+        help="of pixels that may change on a GPU (default: 0.001)",
+    )
+    repro.add_argument(
+        "--score",
+        type=float,
+        default=0.001,
+        metavar="CHANGE",
+        help="of a score that is allowed on a GPU (default: 0.001)",
+    )
+    _add_sources(repro)
+    _add_interpreters(repro)
 
 
 def _add_run_choice(parser: argparse.ArgumentParser) -> None:

@@ -17,13 +17,15 @@ from bench.loggers._export import check_loggers, export_case
 from bench.plugins import adapter_folders, dataset_names, load_metric, logger_names, metric_names
 from bench.report import render, report_names, write_report
 from bench.report.summary import summarise
-from bench.run.doctor import examine
-from bench.run.interpreters import parse_choices
+from bench.run.doctor import examine, is_fit
+from bench.run.environments import choose_interpreters
+from bench.run.interpreters import Interpreters
 from bench.run.narrator import Narrator
 from bench.run.prepare import Prepared, prepare
 from bench.run.preview import preview
 from bench.run.runner import Runner, wanted_jobs
 from bench.run.state import job_state
+from bench.run.surroundings import write_surroundings
 from bench.score.runs import score_planned_case
 from bench.store import layout
 from bench.store.files import write_atomically, write_record
@@ -36,7 +38,7 @@ from bench.suite.schema import Suite
 
 def run_command(options: Namespace) -> int:
     """`bench run`: do what is not done, print the table, write the report."""
-    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    prepared = prepare(Path(options.suite), _interpreters(options))
     check_loggers(prepared.suite.loggers, prepared.source)
     _check_selection(prepared, options)
     results = Path(options.results)
@@ -73,12 +75,9 @@ def run_command(options: Namespace) -> int:
 
 
 def _write_plan(prepared: Prepared, run: RunFolder) -> None:
-    from bench.measure.environment import capture
-
     write_record(run.path / layout.PLAN, prepared.plan)
     write_atomically(run.path / layout.SUITE, prepared.source.read_text(encoding="utf-8"))
-    environment = capture(tree=Path(__file__).resolve().parent.parent)
-    write_atomically(run.path / layout.ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    write_surroundings(run, prepared.interpreters, {plan.case.model.adapter for plan in prepared.cases})
 
 
 def _check_selection(prepared: Prepared, options: Namespace) -> None:
@@ -88,9 +87,13 @@ def _check_selection(prepared: Prepared, options: Namespace) -> None:
         raise BenchError(f"--only {options.only!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
 
 
+def _interpreters(options: Namespace) -> Interpreters:
+    return choose_interpreters(options.python, options.env, options.envs)
+
+
 def check_command(options: Namespace) -> int:
     """`bench check`: cases, jobs, and which are done, missing or stale and why."""
-    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    prepared = prepare(Path(options.suite), _interpreters(options))
     check_loggers(prepared.suite.loggers, prepared.source)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
@@ -98,7 +101,7 @@ def check_command(options: Namespace) -> int:
     rows, states = [], Counter[str]()
     seen: set[str] = set()
     for plan in prepared.cases:
-        for job in (*([plan.train] if plan.train else []), plan.predict, *plan.times):
+        for job in plan.jobs:
             state = job_state(job, run, results)
             if job.key in seen:
                 rows.append([plan.case.id, job.kind, "shared", f"with {job.model.label}"])
@@ -117,7 +120,7 @@ def check_command(options: Namespace) -> int:
 
 def preview_command(options: Namespace) -> int:
     """`bench preview`: what the suite's recipes make of its training images, as pictures."""
-    prepared = prepare(Path(options.suite), parse_choices(options.python))
+    prepared = prepare(Path(options.suite), _interpreters(options))
     for sheet in preview(prepared, Path(options.out), images=options.images):
         if not sheet.changes:
             print(f"{sheet.path}: 'flip' is off and 'augmentation' is empty: all copies are alike", file=sys.stderr)
@@ -219,6 +222,20 @@ def predict_command(options: Namespace) -> int:
     return command.predict_command(options)
 
 
+def env_command(options: Namespace) -> int:
+    """`bench env …`: see `env_commands.py`."""
+    from bench import env_commands
+
+    return env_commands.env_command(options)
+
+
+def repro_command(options: Namespace) -> int:
+    """`bench repro`: see `repro_command.py`."""
+    from bench import repro_command as command
+
+    return command.repro_command(options)
+
+
 def schema_command(options: Namespace) -> int:
     """`bench schema`: JSON Schema of a suite."""
     print(suite_schema(), end="")
@@ -233,7 +250,7 @@ def suite_schema() -> str:
 
 def doctor_command(options: Namespace) -> int:
     """`bench doctor`: what is ready, what is missing, and the command that mends it."""
-    findings = examine(parse_choices(options.python), Path(options.results))
+    findings = examine(_interpreters(options), Path(options.results))
     rows = [[f.subject, f.state, f.detail] for f in findings]
     print(tabulate(rows, headers=["what", "state", "detail"], tablefmt="simple"))
     missing = [f for f in findings if f.mend]
@@ -242,4 +259,4 @@ def doctor_command(options: Namespace) -> int:
         for finding in missing:
             print(f"  {finding.subject}: {finding.mend}")
     sys.stdout.flush()
-    return 0
+    return 1 if options.strict and not is_fit(findings) else 0

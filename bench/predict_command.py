@@ -18,7 +18,8 @@ from bench.predict.ledger import FILE, WORK, Ledger, medians
 from bench.predict.models import Predictor, Wishes, from_card, from_run, weights_digest
 from bench.predict.request import REQUEST, FilesRequest, Item
 from bench.records import DatasetSpec, Job, Outcome, Status, as_json_dict, digest
-from bench.run.interpreters import Interpreters, parse_choices
+from bench.run.environments import choose_interpreters
+from bench.run.interpreters import Interpreters
 from bench.run.narrator import Narrator
 from bench.run.outcome import settle
 from bench.run.prepare import pinned_cores
@@ -33,7 +34,7 @@ MENDABLE = (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR)
 def predict_command(options: Namespace) -> int:
     """Predict what is not done; 0 if all could be read and predicted, else 1."""
     predictor, words = _predictor(options)
-    interpreters = parse_choices(options.python)
+    interpreters = choose_interpreters(options.python, options.env, options.envs)
     out = _out_folder(options.out)
     if options.every < 1:
         raise BenchError(f"--every {options.every}: expected a whole number from 1 upwards")
@@ -88,11 +89,12 @@ def _identity(predictor: Predictor, options: Namespace) -> dict[str, Any]:
         "model": predictor.model.name,
         "options": predictor.model.options,
         "task": predictor.task.kind,
-        "classes": [as_json_dict(spec) for spec in predictor.task.classes],
+        "classes": [as_json_dict(spec) for spec in predictor.classes],
         "weights_sha256": weights_digest(predictor.weights),
         "target": {key: value for key, value in target.items() if key not in ("threads", "batch_size")},
         "overlay": options.overlay,
         "every": options.every,
+        **({} if predictor.mapping is None else {"class_ids": list(predictor.mapping.ids)}),
     }
 
 
@@ -129,7 +131,15 @@ def _carry_out(
     job = _job(predictor)
     write_record(work / layout.JOB, job)
     write_record(
-        work / REQUEST, FilesRequest(out=str(out), items=tuple(items), overlay=options.overlay, every=options.every)
+        work / REQUEST,
+        FilesRequest(
+            out=str(out),
+            items=tuple(items),
+            overlay=options.overlay,
+            every=options.every,
+            classes=predictor.classes,
+            class_ids=None if predictor.mapping is None else predictor.mapping.ids,
+        ),
     )
     origin = {"origin": predictor.origin, "weights": predictor.weights, "started_at": utc_now()}
     try:
@@ -174,13 +184,13 @@ def _job(predictor: Predictor) -> Job:
 
 
 def _run(job: Job, python: Path, work: Path) -> Outcome:
+    from bench.run.environment_variables import inherited_environment
     from bench.run.executors.local import run_worker
-    from bench.run.runner import _environment
 
     started_at = utc_now()
     end = run_worker(
         [str(python), "-m", "bench.run.predict_files", str(work)],
-        environment=_environment(job),
+        environment=inherited_environment(job),
         log=work / layout.WORKER_LOG,
         timeout_s=NO_LIMIT_S,
         cwd=harness_root(),
@@ -207,6 +217,9 @@ def _told(items: list[Item], skipped: int, ledger: Ledger, outcome: Outcome | No
     timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())
     if timings:
         print(f"ms per image, median, without warm-up: {timings}")
+    for row in rows:
+        if row.get("note"):
+            print(f"note: {row['note']}", file=sys.stderr)
     for row in unreadable:
         print(f"unreadable: {row['reason']}", file=sys.stderr)
     print(out / FILE)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from bench.adapter import Adapter, predict
+from bench.labels.mapping import ClassTable, map_prediction
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.stages import BatchTime, staged
@@ -21,7 +22,8 @@ from bench.predict.outputs import overlay, write_prediction
 from bench.predict.request import JOURNAL, REQUEST, FilesRequest, Item
 from bench.predictions import Prediction, SemanticMap
 from bench.records import IGNORE_LABEL, Job, JobFacts, read_record
-from bench.run.work import PROGRESS_INTERVAL_S, _built, _facts, _settled, _weights, write_progress
+from bench.run.building import built, facts_of, weights_of
+from bench.run.progress import PROGRESS_INTERVAL_S, settled, write_progress
 
 STAGES = ("preprocess", "infer", "postprocess")
 
@@ -30,13 +32,13 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
     """Predict every file of the request beside the job, and write its outputs."""
     request = read_record(FilesRequest, folder / REQUEST)
     reset_peak_rss()
-    adapter, load_s = _built(job, folder)
+    adapter, load_s = built(job, folder)
     adapter.reset_peak_device_bytes()
     first_call_ms: float | None = None
     done, total, told_at = 0, expected(request), 0.0
     pending: list[Future[None]] = []
     with (folder / JOURNAL).open("a", encoding="utf-8") as file, ThreadPoolExecutor(1) as writer:
-        desk = _Desk(job, request, file)
+        desk = _Desk(request, file)
         for batch in batches(request, job.target.batch_size, mixed=job.target.image_size is not None):
             if batch.frames and first_call_ms is None:
                 first_call_ms = _warm_up(adapter, batch)
@@ -44,15 +46,15 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
                 timed = staged(adapter, [frame.image for frame in batch.frames], time.perf_counter_ns)
                 pending.append(writer.submit(desk.write, batch.frames, _checked(timed, batch, job), timed))
             pending += [writer.submit(desk.end, end) for end in batch.ends]
-            pending = _settled(pending)
+            pending = settled(pending)
             done += len(batch.frames) + sum(end.item.kind == "image" for end in batch.ends)
             if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
                 told_at = time.monotonic()
                 write_progress(folder, min(done, total), total)
         for future in pending:
             future.result()
-    return _facts(
-        adapter, _weights(job, folder), load_s=load_s, first_call_ms=first_call_ms, predicted_images=desk.written
+    return facts_of(
+        adapter, weights_of(job, folder), load_s=load_s, first_call_ms=first_call_ms, predicted_images=desk.written
     )
 
 
@@ -72,9 +74,10 @@ def _checked(timed: BatchTime, batch: Batch, job: Job) -> list[Prediction]:
 class _Desk:
     """Writes outputs and journal, in the order in which they come."""
 
-    def __init__(self, job: Job, request: FilesRequest, journal: TextIO) -> None:
-        self._job, self._request, self._journal = job, request, journal
-        self._out = Path(request.out)
+    def __init__(self, request: FilesRequest, journal: TextIO) -> None:
+        self._request, self._journal = request, journal
+        self._out, self._classes = Path(request.out), request.classes
+        self._mapping = None if request.class_ids is None else ClassTable(request.class_ids, request.classes)
         self._films: dict[str, _Film] = {}
         self.written = 0
 
@@ -83,7 +86,9 @@ class _Desk:
         per_image = dict(zip(STAGES, (ns / 1e6 / len(frames) for ns in timed.stage_ns or ()), strict=False))
         for frame, prediction in zip(frames, predictions, strict=True):
             started = time.perf_counter()
-            item, classes = frame.item, self._job.task.classes
+            item, classes = frame.item, self._classes
+            if self._mapping is not None:
+                prediction = map_prediction(prediction, self._mapping)
             name = item.name if frame.number is None else f"{item.name}/{frame.number:06d}"
             files = write_prediction(prediction, frame.image, self._out, name, classes, self._request.overlay)
             if frame.number is not None:
@@ -109,7 +114,8 @@ class _Desk:
         film = self._films.pop(end.item.source, None)
         files = {} if film is None else film.finish()
         status = "ok" if end.reason is None else "unreadable"
-        self._note({"source": end.item.source, "status": status, "reason": end.reason, "files": files})
+        said = {"reason": end.reason, "note": end.note}
+        self._note({"source": end.item.source, "status": status, **said, "files": files})
 
     def _film(self, frame: Frame) -> _Film:
         source = frame.item.source
@@ -122,7 +128,7 @@ class _Desk:
 
     def _found(self, prediction: Prediction) -> dict[str, Any]:
         """Pixels per class of a label map; else objects or segments per class."""
-        names = [spec.name for spec in self._job.task.classes]
+        names = [spec.name for spec in self._classes]
         if isinstance(prediction, SemanticMap):
             counts = np.bincount(prediction.labels.ravel(), minlength=256)
             found = {name: int(count) for name, count in zip(names, counts[: len(names)], strict=True) if count}

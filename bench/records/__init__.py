@@ -7,16 +7,12 @@ these records become.
 
 from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
 from bench.records.cases import (
-    PROTOCOL_ID,
-    QUICK,
     Augmentation,
     Budget,
     Case,
     ClassSpec,
     DatasetSpec,
     InferenceAugmentation,
-    JobKind,
-    Measurement,
     ModelSpec,
     Precision,
     PromptKind,
@@ -26,10 +22,12 @@ from bench.records.cases import (
     Target,
     TaskKind,
     TaskSpec,
-    Timeouts,
 )
 from bench.records.jobs import Job, JobFacts, Outcome, Status
 from bench.records.labels import Labels, Unmapped
+from bench.records.measurement import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
+from bench.records.passes import Cost, Profile, Scenario, Throughput
+from bench.records.profiles import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
 from bench.records.scores import CaseScores, Score
 
 __all__ = [
@@ -42,21 +40,30 @@ __all__ = [
     "Case",
     "CaseScores",
     "ClassSpec",
+    "Cost",
     "DatasetSpec",
+    "EnergyUse",
+    "Explained",
     "InferenceAugmentation",
     "Job",
     "JobFacts",
     "JobKind",
     "Labels",
     "Measurement",
+    "MemoryUse",
+    "Missing",
     "ModelSpec",
+    "Operations",
     "Outcome",
     "Precision",
+    "Profile",
+    "ProfileResult",
     "PromptKind",
     "R",
     "Recipe",
     "Record",
     "Runtime",
+    "Scenario",
     "Score",
     "Size",
     "SlidingWindow",
@@ -64,9 +71,11 @@ __all__ = [
     "Target",
     "TaskKind",
     "TaskSpec",
+    "Throughput",
     "Timeouts",
     "Unmapped",
     "as_json_dict",
     "digest",
+    "explained",
     "read_record",
 ]

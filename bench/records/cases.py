@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from bench.records.base import Record, Size
 from bench.records.labels import Labels, Unmapped
+from bench.records.measurement import Measurement, Timeouts
+from bench.records.passes import Profile, Throughput
 
 TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
 """Form of a prediction. `prompted` has no classes: a mask for each object that the model is pointed to."""
@@ -100,9 +102,12 @@ class DatasetSpec(Record):
     labels: Labels | None = None
 
 
-Precision = Literal["fp32", "tf32", "fp16", "bf16"]
+TrainingPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 
-Runtime = Literal["eager", "compile", "onnxruntime", "openvino"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
+"""Arithmetic of a forward pass; `int8` only by runtimes that run an exported network."""
+
+Runtime = Literal["eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt"]
 
 
 class SlidingWindow(Record):
@@ -159,10 +164,11 @@ class Target(Record):
     """Where and how a model runs.
 
     Attributes:
-        device: `cpu`, `cuda`, `cuda:1`, … ; `auto` in a suite is resolved before a case exists.
-        precision: Arithmetic of the forward pass.
+        device: `cpu`, `cuda`, `cuda:1`, …, `mps`; `auto` in a suite is resolved before a case exists.
+        precision: Arithmetic of the forward pass; `int8` is calibrated on images of the training split.
         runtime: What makes the forward pass: `eager`, the model's own framework as it is; `compile`,
-            torch.compile; `onnxruntime` or `openvino`, the model exported to ONNX.
+            torch.compile; `cuda_graphs`, its kernels recorded and replayed; `onnxruntime`, `openvino` or
+            `tensorrt`, the model exported to ONNX.
         batch_size: Images per `infer` call.
         threads: CPU threads of the worker for every library; None means all allowed cores.
         image_size: Network input size the images are resized to, (height, width); None keeps
@@ -294,7 +300,7 @@ class Recipe(Record):
     devices: int = Field(default=1, ge=1)
     image_size: Size | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    precision: TrainingPrecision = "fp32"
     threads: int | None = Field(default=None, ge=1)
     channels_last: bool = False
     validate_every: int | None = Field(default=1, ge=1)
@@ -302,81 +308,13 @@ class Recipe(Record):
     seed: int = 0
 
 
-JobKind = Literal["train", "predict", "time"]
-
-PROTOCOL_ID = 1
-
-
-class Measurement(Record):
-    """The timing protocol, as data: its digest is in every record.
-
-    Defaults are the protocol's; `quick` shortens them and marks the result.
-
-    Attributes:
-        protocol: Id of the protocol.
-        quick: Shortened run, marked as such in every report.
-        replicates: Fresh worker processes per case.
-        images: Distinct images that are timed (or all there are).
-        order_seed: Seed of the image order and of the order of cases within a block.
-        warmup_min_iterations, warmup_min_s_cpu, warmup_min_s_cuda, warmup_window,
-        warmup_tolerance, warmup_max_iterations, warmup_max_s: The warm-up rule.
-        min_s, min_samples, median_half_width, percentiles, max_s: The stop rule.
-        block_s: Length of an accepted-or-rejected block of samples, seconds.
-        block_retries: How often a disturbed block is measured again.
-        pipelined_s: Length of the throughput pass; 0 leaves it out.
-        audit_fraction: Share of the timed images whose predictions are kept and compared.
-    """
-
-    protocol: int = PROTOCOL_ID
-    quick: bool = False
-    replicates: int = Field(default=3, ge=1)
-    images: int = Field(default=64, ge=1)
-    order_seed: int = 0
-    warmup_min_iterations: int = Field(default=10, ge=1)
-    warmup_min_s_cpu: float = Field(default=1.0, ge=0)
-    warmup_min_s_cuda: float = Field(default=3.0, ge=0)
-    warmup_window: int = Field(default=20, ge=2)
-    warmup_tolerance: float = Field(default=0.02, gt=0)
-    warmup_max_iterations: int = Field(default=200, ge=1)
-    warmup_max_s: float = Field(default=30.0, gt=0)
-    min_s: float = Field(default=10.0, ge=0)
-    min_samples: int = Field(default=100, ge=1)
-    median_half_width: float = Field(default=0.01, gt=0)
-    percentiles: tuple[float, ...] = (50.0, 90.0, 95.0)
-    max_s: float = Field(default=120.0, gt=0)
-    block_s: float = Field(default=1.0, gt=0)
-    block_retries: int = Field(default=3, ge=0)
-    pipelined_s: float = Field(default=2.0, ge=0)
-    audit_fraction: float = Field(default=0.1, ge=0, le=1)
-
-
-QUICK: dict[str, JsonValue] = {
-    "quick": True,
-    "replicates": 1,
-    "warmup_max_s": 5.0,
-    "min_s": 2.0,
-    "min_samples": 64,
-    "median_half_width": 0.05,
-    "percentiles": [50.0, 90.0],
-    "max_s": 8.0,
-    "pipelined_s": 0.5,
-}
-"""What `quick: true` changes in the protocol."""
-
-
-class Timeouts(Record):
-    """Wall-clock limits per job, seconds; at the limit the worker gets TERM, then KILL."""
-
-    train_s: float = Field(default=3600.0, gt=0)
-    predict_s: float = Field(default=1800.0, gt=0)
-    time_s: float = Field(default=600.0, gt=0)
-
-
 class Case(Record):
     """One model on one data set on one target.
 
     Attributes:
         id: Readable and unique within a suite; the same suite gives the same ids.
+        profile: What is measured of it beside time; None leaves the job out.
+        throughput: How it is put under load; None leaves the job out.
     """
 
     id: str
@@ -385,4 +323,6 @@ class Case(Record):
     target: Target
     recipe: Recipe | None
     measurement: Measurement
+    profile: Profile | None = None
+    throughput: Throughput | None = None
     timeouts: Timeouts

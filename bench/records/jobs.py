@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from bench.records.base import RECORDS_VERSION, Record
-from bench.records.cases import DatasetSpec, JobKind, Measurement, ModelSpec, Recipe, Target, TaskSpec
+from bench.records.cases import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
+from bench.records.measurement import JobKind, Measurement
+from bench.records.passes import Profile, Throughput
 
 
 class Job(Record):
@@ -19,8 +21,9 @@ class Job(Record):
             job can say why it is stale.
         case_id: The case it belongs to; a training shared by cases names the first.
         replicate: 0-based; only `time` jobs have more than one.
-        model, dataset, task, target, recipe, measurement: As resolved for the case. `time` jobs
-            carry a measurement, `train` jobs a recipe.
+        model, dataset, task, target, recipe, measurement, profile, throughput: As resolved for the
+            case. `train` jobs carry a recipe, `time` jobs a measurement, the others what they are named
+            after.
         dataset_fingerprint: Content hash of the splits in use.
         weights: Folder- or file path of trained weights, relative to the job folder when it lies
             in the same run, else absolute; None for untrained models.
@@ -41,6 +44,8 @@ class Job(Record):
     target: Target
     recipe: Recipe | None = None
     measurement: Measurement | None = None
+    profile: Profile | None = None
+    throughput: Throughput | None = None
     dataset_fingerprint: str
     weights: str | None = None
     seed: int = 0
@@ -75,6 +80,9 @@ class JobFacts(Record):
         weights_file: Path of what `train` wrote, relative to the job folder.
         trained_steps, trained_images, trained_s: What the budget came to.
         predicted_images: Number of stored predictions.
+        exported_files: Name -> SHA-256 of the files that an export made, in the cache of exports.
+        exported_bytes: Of these files together.
+        export_s: Building the model and exporting it; little if the export was there.
         predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
         versions: Package -> version, as the worker's interpreter has them.
         device_name: As the framework names it.
@@ -100,6 +108,9 @@ class JobFacts(Record):
     trained_steps: int | None = None
     trained_images: int | None = None
     trained_s: float | None = None
+    exported_files: dict[str, str] = {}
+    exported_bytes: int | None = None
+    export_s: float | None = None
     predicted_images: int | None = None
     predict_s: float | None = None
     versions: dict[str, str] = {}

@@ -7,9 +7,11 @@ set from inside. Everything set here is part of a timing job's content key and o
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from bench.measure.devices import allowed_cores
-from bench.records import Recipe, Target
+from bench.plugins import ADAPTERS_VARIABLE, harness_root
+from bench.records import Job, Recipe, Target
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -47,6 +49,16 @@ def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def inherited_environment(job: Job) -> dict[str, str]:
+    """The parent's environment with what must be set before the worker of a job starts."""
+    inherited = dict(os.environ)
+    inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(harness_root()), inherited.get("PYTHONPATH")]))
+    outside = Path(job.adapters_root)
+    if outside != harness_root() / "adapters":
+        inherited[ADAPTERS_VARIABLE] = str(outside)
+    return {**inherited, **worker_environment(job.target, job.recipe)}
 
 
 def in_effect() -> str:

@@ -10,19 +10,20 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.datasets import Dataset
-from bench.errors import BenchError, DatasetError, SuiteError
+from bench.errors import BenchError
 from bench.labels.dataset import open_labelled
-from bench.labels.predictions import check_mapping, classes_predicted
-from bench.measure.devices import allowed_cores, auto_device, machine_identity
+from bench.labels.predictions import classes_predicted
+from bench.measure.devices import allowed_cores, machine_identity
 from bench.plugins import adapter_folder, harness_root
-from bench.records import Case, ClassSpec, TaskSpec, Timeouts, digest
+from bench.records import Case, ClassSpec, TaskSpec, digest
+from bench.run.checking import checked
 from bench.run.content_hashes import ContentHashes
 from bench.run.environment_variables import worker_environment
+from bench.run.environments import with_choices_of_suite
 from bench.run.fingerprints import Fingerprints
 from bench.run.interpreters import Interpreters, source_digest
 from bench.store.results import Plan, PlannedCase
 from bench.store.runs import utc_now
-from bench.suite.expand import expand
 from bench.suite.load import load_suite
 from bench.suite.plan import CasePlan, Ingredients, plan_case
 from bench.suite.schema import Suite
@@ -58,6 +59,7 @@ class Prepared:
             cases=tuple(_planned(case, self.classes[case.case.dataset.label]) for case in self.cases),
             planned_at=utc_now(),
             seed=self.suite.seed,
+            cost=self.suite.cost,
         )
 
 
@@ -68,18 +70,42 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
         BenchError: For anything the user can mend: the suite, a data set, an interpreter.
     """
     suite = load_suite(source)
-    cases = expand(suite, auto_device=auto_device(), source=source)
-    opened = _open_datasets(cases, source)
-    _check_mappings(cases, opened, suite, source)
-    machine = machine_identity()
+    found = checked(suite, source)
+    used = {case.model.adapter for case in found.cases}
+    interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
     fingerprints = Fingerprints(ContentHashes.of_user())
-    plans = tuple(_plan(case, opened[case.dataset.label], interpreters, suite, machine, fingerprints) for case in cases)
-    return Prepared(source, suite, plans, interpreters, {label: data.classes for label, data in opened.items()})
+    plans = tuple(
+        _plan(case, found.datasets[case.dataset.label], interpreters, fingerprints, seed=suite.seed)
+        for case in found.cases
+    )
+    classes = {label: dataset.classes for label, dataset in found.datasets.items()}
+    return Prepared(source, suite, plans, interpreters, classes)
 
 
-def timeout_of(kind: str, timeouts: Timeouts) -> float:
-    """Wall-clock limit of a kind of job, seconds."""
-    return {"train": timeouts.train_s, "predict": timeouts.predict_s, "time": timeouts.time_s}[kind]
+def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:
+    """Plan a case of an earlier run as it would run now.
+
+    Args:
+        case: As it was resolved then.
+        interpreters: Which Python runs which adapter.
+        fingerprints: Of the data, shared by cases.
+        seed: Of the suite.
+
+    Raises:
+        BenchError: If its data, its weights or its interpreter are not here.
+    """
+    try:
+        dataset = open_labelled(case.dataset)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise BenchError(
+            f"data set {case.dataset.name!r} no longer takes these options: {at}: {first['msg']}"
+        ) from None
+    weights = case.model.weights
+    if weights is not None and "://" not in weights and not Path(weights).exists():
+        raise BenchError(f"there are no weights at {weights} any more")
+    return _plan(case, dataset, interpreters, fingerprints, seed=seed)
 
 
 def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
@@ -92,43 +118,8 @@ def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
     return cores[-threads:] if threads is not None and threads < len(cores) else None
 
 
-def _open_datasets(cases: tuple[Case, ...], source: Path) -> dict[str, Dataset]:
-    """Open every data set once; returns them by label."""
-    opened: dict[str, Dataset] = {}
-    for spec in {case.dataset.label: case.dataset for case in cases}.values():
-        try:
-            dataset = open_labelled(spec)
-        except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            raise SuiteError(f"{source}: options of data set {spec.label!r}: {at}: {first['msg']}.") from None
-        except BenchError as error:
-            raise DatasetError(f"{source}: data set {spec.label!r}: {error}") from None
-        missing = [split for split in (spec.train, spec.val, spec.test) if split not in dataset.splits()]
-        if missing:
-            raise SuiteError(
-                f"{source}: data set {spec.label!r} has no split {missing[0]!r}; it has {', '.join(dataset.splits())}."
-            )
-        opened[spec.label] = dataset
-    return opened
-
-
-def _check_mappings(cases: tuple[Case, ...], opened: dict[str, Dataset], suite: Suite, source: Path) -> None:
-    """Refuse models whose classes do not map to those of their data set."""
-    for case in {(case.model.label, case.dataset.label): case for case in cases}.values():
-        try:
-            check_mapping(case.model, opened[case.dataset.label], suite.task)
-        except BenchError as error:
-            raise SuiteError(f"{source}: data set {case.dataset.label!r}: {error}") from None
-
-
 def _plan(
-    case: Case,
-    dataset: Dataset,
-    interpreters: Interpreters,
-    suite: Suite,
-    machine: str,
-    fingerprints: Fingerprints,
+    case: Case, dataset: Dataset, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int
 ) -> CasePlan:
     adapter = case.model.adapter
     spec = case.dataset
@@ -139,13 +130,13 @@ def _plan(
         adapter_digest=source_digest(adapter),
         versions=interpreters.versions(adapter),
         weights_digest=_weights_digest(case),
-        machine=machine,
+        machine=machine_identity(),
         environment=worker_environment(case.target, None),
     )
     return plan_case(
         case,
         ingredients,
-        seed=suite.seed,
+        seed=seed,
         harness_root=str(harness_root()),
         adapters_root=str(_adapters_root(adapter)),
     )
@@ -169,8 +160,6 @@ def _weights_digest(case: Case) -> str | None:
     if weights is None or "://" in weights:
         return weights
     path = Path(weights)
-    if not path.exists():
-        raise BenchError(f"{case.model.label}: there are no weights at {weights}; correct 'weights' in the suite")
     files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
     sha = hashlib.sha256()
     for file in files:
@@ -185,6 +174,9 @@ def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:
         case=plan.case,
         task=TaskSpec(kind=plan.case.model.task, classes=classes),
         train_key=plan.train.key if plan.train else None,
+        export_key=plan.export.key if plan.export else None,
         predict_key=plan.predict.key,
         time_keys=tuple(job.key for job in plan.times),
+        profile_key=plan.profile.key if plan.profile else None,
+        throughput_key=plan.throughput.key if plan.throughput else None,
     )

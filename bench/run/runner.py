@@ -1,6 +1,7 @@
 """Carry out a plan: every job that is not done, one after the other, none of them lost.
 
-Order: each case is trained, predicted and scored; then all `time` jobs run in randomised blocks.
+Order: each case is trained, exported where its runtime wants that, predicted and scored; then all
+`time` jobs run in randomised blocks; then the passes that measure memory, energy and load.
 A job that fails is a row of the report and never stops the suite. Only Ctrl-C does, and the next
 run goes on from there.
 """
@@ -13,15 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol
 
 from bench.errors import BenchError
-from bench.plugins import ADAPTERS_VARIABLE, harness_root
+from bench.plugins import harness_root
 from bench.records import Job, JobKind, Outcome
-from bench.run.environment_variables import worker_environment
+from bench.run.environment_variables import inherited_environment
 from bench.run.executors.local import run_worker
+from bench.run.interpreters import Interpreters
 from bench.run.narrator import Narrator
 from bench.run.outcome import settle
-from bench.run.prepare import Prepared, pinned_cores, timeout_of
+from bench.run.prepare import pinned_cores
 from bench.run.state import JobState, job_state
 from bench.store import layout
 from bench.store.files import write_record
@@ -48,11 +51,25 @@ class Summary:
     failed: tuple[str, ...]
 
 
+class Work(Protocol):
+    """What is to be carried out: a suite that was prepared, or cases of an earlier run once more."""
+
+    @property
+    def cases(self) -> tuple[CasePlan, ...]:
+        """In the order in which they run."""
+        ...
+
+    @property
+    def interpreters(self) -> Interpreters:
+        """Which Python runs which adapter."""
+        ...
+
+
 class Runner:
     """Carries out one plan in one run folder."""
 
     def __init__(
-        self, prepared: Prepared, run: RunFolder, results: Path, narrator_for: Callable[[int], Narrator], wanted: Wanted
+        self, prepared: Work, run: RunFolder, results: Path, narrator_for: Callable[[int], Narrator], wanted: Wanted
     ) -> None:
         """Take a plan; nothing runs before `carry_out`.
 
@@ -67,7 +84,7 @@ class Runner:
         self._run = run
         self._results = results
         self._wanted = wanted
-        jobs = [job for plan in prepared.cases for job in _jobs(plan)]
+        jobs = [job for plan in prepared.cases for job in plan.jobs]
         asked = {job.key: job for job in jobs if wanted(job)}
         pending = [job for job in asked.values() if self._state(job).name != "done"]
         self._narrator = narrator_for(len(pending))
@@ -87,7 +104,8 @@ class Runner:
             if predicted is not None and predicted.ok:
                 self._score(plan, predicted, score)
         cases = {plan.case.id: plan for plan in self._prepared.cases}
-        for job in timing_order(self._prepared.cases):
+        passes = [job for plan in self._prepared.cases for job in (plan.profile, plan.throughput) if job is not None]
+        for job in (*timing_order(self._prepared.cases), *passes):
             plan = cases[job.case_id]
             predicted = self._state(plan.predict).view
             if predicted is not None and predicted.ok:
@@ -108,6 +126,11 @@ class Runner:
             trained = self._ensure(plan.train, plan, plan.case.model.weights)
             if trained is None or not trained.ok:
                 self._tell_if_blocked(plan.predict, plan.train)
+                return None
+        if plan.export is not None:
+            exported = self._ensure(plan.export, plan, self._weights(plan, plan.export))
+            if exported is None or not exported.ok:
+                self._tell_if_blocked(plan.predict, plan.export)
                 return None
         return self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
 
@@ -148,7 +171,7 @@ class Runner:
         complete = job.model_copy(update={"weights": weights, "cpu_affinity": pinned_cores(job.target.threads)})
         write_record(folder / layout.JOB, complete)
         with self._narrator.watching(job, folder):
-            outcome = self._run_worker(complete, folder, timeout_of(job.kind, plan.case.timeouts))
+            outcome = self._run_worker(complete, folder, plan.case.timeouts.of(job.kind))
         self._carried_out += 1
         self._narrator.ended(job, outcome)
 
@@ -157,7 +180,7 @@ class Runner:
         started_at = utc_now()
         end = run_worker(
             [str(python), "-m", "bench.run.worker", str(folder.resolve())],
-            environment=_environment(job),
+            environment=inherited_environment(job),
             log=folder / layout.WORKER_LOG,
             timeout_s=timeout_s,
             cwd=harness_root(),
@@ -178,21 +201,6 @@ class Runner:
 
     def _state(self, job: Job) -> JobState:
         return job_state(job, self._run, self._results)
-
-
-def _jobs(plan: CasePlan) -> tuple[Job, ...]:
-    return (*([plan.train] if plan.train else []), plan.predict, *plan.times)
-
-
-def _environment(job: Job) -> dict[str, str]:
-    """The parent's environment with what must be set before the interpreter starts."""
-    inherited = dict(os.environ)
-    roots = [str(harness_root())]
-    inherited["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [inherited.get("PYTHONPATH")])])
-    outside = Path(job.adapters_root)
-    if outside != harness_root() / "adapters":
-        inherited[ADAPTERS_VARIABLE] = str(outside)
-    return {**inherited, **worker_environment(job.target, job.recipe)}
 
 
 def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:

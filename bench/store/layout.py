@@ -3,9 +3,11 @@
 ```
 results/<suite>/<run>/
     suite.yaml  plan.json  environment.json          what was asked, and where
+    sbom.cdx.json  locks/<adapter>.lock               what the interpreters held
     jobs/<kind>-<case>-<replicate>-<key>/            one folder per job: the whole protocol
         job.json  outcome.json  worker.log
         predictions/  training.jsonl  weights/  samples.npz  audit/  telemetry.npz
+        profile.json  throughput.json  latencies.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
     report.md  *.png  results.csv  results.json
@@ -29,9 +31,15 @@ WEIGHTS = "weights"
 SAMPLES = "samples.npz"
 AUDIT = "audit"
 TELEMETRY = "telemetry.npz"
+PROFILE = "profile.json"
+THROUGHPUT = "throughput.json"
+LATENCIES = "latencies.npz"
 PLAN = "plan.json"
 SUITE = "suite.yaml"
 ENVIRONMENT = "environment.json"
+SBOM = "sbom.cdx.json"
+LOCKS = "locks"
+REPRO = "repro.json"
 REPORT = "report.md"
 
 
@@ -76,6 +84,10 @@ class RunFolder:
     def statistics(self, case_id: str) -> Path:
         """File with the per-image sufficient statistics of a case, for paired comparison."""
         return self.path / "statistics" / f"{slug(case_id)}.npz"
+
+    def lock_of(self, adapter: str) -> Path:
+        """File with what was in the environment of an adapter that had one of its own."""
+        return self.path / LOCKS / f"{adapter}.lock"
 
     def logger(self, name: str) -> Path:
         """Folder of what a logger wrote."""

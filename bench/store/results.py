@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.records import Case, CaseScores, Job, Outcome, Record, Status, TaskKind, TaskSpec
+from bench.records import Case, CaseScores, Cost, Job, Outcome, Record, Status, TaskKind, TaskSpec
 from bench.store.layout import RunFolder
 
 
@@ -20,8 +20,11 @@ class PlannedCase(Record):
     case: Case
     task: TaskSpec
     train_key: str | None
+    export_key: str | None = None
     predict_key: str
     time_keys: tuple[str, ...]
+    profile_key: str | None = None
+    throughput_key: str | None = None
 
 
 class Plan(Record):
@@ -36,6 +39,7 @@ class Plan(Record):
         cases: In the order of the suite.
         planned_at: UTC, ISO 8601.
         seed: Of the suite.
+        cost: Of the machine, as the suite says it.
     """
 
     suite: str
@@ -46,6 +50,7 @@ class Plan(Record):
     cases: tuple[PlannedCase, ...]
     planned_at: str
     seed: int
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,24 @@ class CaseView:
     case: Case
     task: TaskSpec
     train: JobView | None
+    export: JobView | None
     predict: JobView | None
     times: tuple[JobView, ...]
+    profile: JobView | None
+    throughput: JobView | None
     scores: CaseScores | None
     statistics: Path | None
 
     @property
+    def jobs(self) -> tuple[JobView, ...]:
+        """Jobs that there is a folder of."""
+        jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
+        return tuple(job for job in jobs if job is not None)
+
+    @property
     def failures(self) -> tuple[JobView, ...]:
         """Jobs that ended, but not well."""
-        jobs = [j for j in (self.train, self.predict, *self.times) if j is not None]
-        return tuple(j for j in jobs if j.outcome is not None and not j.ok)
+        return tuple(j for j in self.jobs if j.outcome is not None and not j.ok)
 
 
 @dataclass(frozen=True)

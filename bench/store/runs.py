@@ -163,7 +163,11 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
 
 def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
     case_id = planned.case.id
-    times = [find_job(run, "time", key) for key in planned.time_keys]
+
+    def found(kind: JobKind, key: str | None) -> JobView | None:
+        return None if key is None else find_job(run, kind, key)
+
+    times = [found("time", key) for key in planned.time_keys]
     train = None
     if planned.train_key is not None:
         train = find_job(run, "train", planned.train_key) or find_trained(results, planned.train_key)
@@ -173,8 +177,11 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
         case=planned.case,
         task=planned.task,
         train=train,
-        predict=find_job(run, "predict", planned.predict_key),
+        export=found("export", planned.export_key),
+        predict=found("predict", planned.predict_key),
         times=tuple(view for view in times if view is not None),
+        profile=found("profile", planned.profile_key),
+        throughput=found("throughput", planned.throughput_key),
         scores=scores if current else None,
         statistics=run.statistics(case_id) if current and run.statistics(case_id).is_file() else None,
     )

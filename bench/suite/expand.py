@@ -15,7 +15,7 @@ from typing import get_args
 
 from pydantic import JsonValue, ValidationError
 
-from bench.errors import PluginError, SuiteError, did_you_mean
+from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
 from bench.plugins import dataset_names, metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
@@ -34,9 +34,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
     Raises:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.
     """
-    _check_names(suite, source)
-    models = [(entry, _model(entry, i, source)) for i, entry in enumerate(suite.models)]
-    datasets = [_dataset(entry, source) for entry in suite.datasets]
+    models = _models(suite, source)
+    datasets = [dataset_spec(entry, source) for entry in suite.datasets]
     _check_tasks(suite, [model for _, model in models], source)
     _check_prompts(suite, source)
     _refuse_twins([m.label for _, m in models], "models", source)
@@ -50,6 +49,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
             target=target,
             recipe=recipe,
             measurement=suite.measurement,
+            profile=suite.profile,
+            throughput=suite.throughput,
             timeouts=suite.timeouts,
         )
         for dataset in datasets
@@ -112,6 +113,18 @@ def _check_names(suite: Suite, source: Path) -> None:
                 )
 
 
+def _models(suite: Suite, source: Path) -> list[tuple[ModelEntry, ModelSpec]]:
+    """Models with their entries; all names that a suite has wrong are told together."""
+    mistakes, models = Mistakes(), []
+    with mistakes.noted():
+        _check_names(suite, source)
+    for index, entry in enumerate(suite.models):
+        with mistakes.noted():
+            models.append((entry, _model(entry, index, source)))
+    mistakes.tell()
+    return models
+
+
 def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
     weights = entry.weights
     if weights is not None and "://" not in weights:
@@ -152,7 +165,8 @@ def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonVa
     return {name: found(name, value) for name, value in options.items()}
 
 
-def _dataset(entry: DatasetEntry, source: Path) -> DatasetSpec:
+def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
+    """A data set of a suite, with paths as seen from the suite's folder."""
     return DatasetSpec(
         name=entry.name,
         label=entry.label or entry.name,

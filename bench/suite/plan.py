@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -22,12 +22,17 @@ from bench.records import (
     JobKind,
     Measurement,
     ModelSpec,
+    Profile,
     Recipe,
     Target,
     TaskSpec,
+    Throughput,
     as_json_dict,
     digest,
 )
+
+EXPORTED = ("onnxruntime", "openvino", "tensorrt")
+"""Runtimes that run an exported model: a job of its own exports it, before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,17 @@ class CasePlan:
 
     case: Case
     train: Job | None
+    export: Job | None
     predict: Job
     times: tuple[Job, ...]
+    profile: Job | None
+    throughput: Job | None
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs of the case, each after those that it needs."""
+        jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
+        return tuple(job for job in jobs if job is not None)
 
 
 def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: str, adapters_root: str) -> CasePlan:
@@ -81,6 +95,8 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             target=training_target(case.recipe) if kind == "train" and case.recipe else case.target,
             recipe=case.recipe if kind == "train" else None,
             measurement=case.measurement if kind == "time" else None,
+            profile=case.profile if kind == "profile" else None,
+            throughput=case.throughput if kind == "throughput" else None,
             dataset_fingerprint=fingerprint,
             weights=case.model.weights,
             seed=seed,
@@ -99,14 +115,31 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         "target": _readable(as_json_dict(case.target)),
         "weights": train.key if train else ingredients.weights_digest or "untrained",
     }
-    predict = job("predict", running, ingredients.test_fingerprint)
-    timing = {**running, "protocol": _protocol(case.measurement), "machine": ingredients.machine}
-    timing["environment"] = _readable(dict(ingredients.environment))
-    times = tuple(
-        job("time", {**timing, "replicate": str(r)}, ingredients.test_fingerprint, r)
-        for r in range(case.measurement.replicates)
+    test = ingredients.test_fingerprint
+    on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
+    timing = {**on_machine, "protocol": _protocol(case.measurement)}
+    return CasePlan(
+        case=case,
+        train=train,
+        export=job("export", running, test) if case.target.runtime in EXPORTED else None,
+        predict=job("predict", running, test),
+        times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
+        profile=_pass(job, "profile", case.profile, on_machine, test),
+        throughput=_pass(job, "throughput", case.throughput, on_machine, test),
     )
-    return CasePlan(case, train, predict, times)
+
+
+def _pass(
+    job: Callable[[JobKind, dict[str, str], str], Job],
+    kind: JobKind,
+    asked: Profile | Throughput | None,
+    parts: dict[str, str],
+    fingerprint: str,
+) -> Job | None:
+    """The job of a pass that the suite may leave out."""
+    if asked is None:
+        return None
+    return job(kind, {**parts, kind: _readable(as_json_dict(asked))}, fingerprint)
 
 
 def training_target(recipe: Recipe) -> Target:

@@ -6,7 +6,7 @@ run. `bench schema` prints this as JSON Schema for editors.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue
 from pydantic.json_schema import JsonSchemaValue
@@ -14,10 +14,12 @@ from pydantic_core import CoreSchema
 
 from bench.records import (
     QUICK,
+    Cost,
     InferenceAugmentation,
     Labels,
     Measurement,
     Precision,
+    Profile,
     PromptKind,
     Recipe,
     Record,
@@ -25,6 +27,7 @@ from bench.records import (
     Size,
     SlidingWindow,
     TaskKind,
+    Throughput,
     Timeouts,
     Unmapped,
 )
@@ -204,6 +207,15 @@ class Suite(Record):
     loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."
     )
+    environments: dict[str, Literal["isolated", "running"]] = Field(
+        default={},
+        description="Adapter: isolated = the environment that bench env create made for it, running = that of bench.",
+    )
     measurement: Annotated[Measurement, BeforeValidator(_measured)] = Measurement()
+    profile: Profile | None = Field(default=None, description="Also measure memory, energy and operations; {} = all.")
+    throughput: Throughput | None = Field(
+        default=None, description="Also measure under load: batch sweep and MLPerf's scenarios; {} = its defaults."
+    )
+    cost: Cost | None = Field(default=None, description="Price of the machine, for the cost of a million images.")
     timeouts: Timeouts = Timeouts()
     seed: int = Field(default=0, description="Of everything random that nothing else seeds.")

@@ -12,11 +12,12 @@ from bench.errors import SuiteError
 from bench.plugins import open_dataset
 from bench.predictions import load_prediction
 from bench.records import CaseScores, Status
+from bench.report.conclusion import conclusion
 from bench.report.summary import summarise
-from bench.report.words import conclusion, how_measured
+from bench.report.words import how_measured
 from bench.run.interpreters import Interpreters
+from bench.run.job_data import Images
 from bench.run.prepare import prepare
-from bench.run.work import Images
 from bench.score.runs import score_planned_case
 from bench.store import layout
 from bench.store.files import write_atomically, write_record
@@ -165,7 +166,7 @@ def test_the_kind_of_prompt_and_its_rules_are_part_of_what_a_result_is_known_by(
 def test_images_of_a_prompted_job_lead_to_no_masks(tmp_path):
     dataset = open_dataset("shapes", SHAPES["options"])
     images = Images(dataset, dataset.ids("test"), "box")
-    assert [name for name in dir(images) if not name.startswith("_")] == ["ids", "image"]
+    assert [name for name in dir(images) if not name.startswith("_")] == ["encoded", "ids", "image"]
     image = images.image(images.ids[0])
     assert image.base is None
     assert sorted(vars(image)) == ["prompts"]

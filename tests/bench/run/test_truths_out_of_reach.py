@@ -6,7 +6,7 @@ import pytest
 
 from bench.plugins import open_dataset
 from bench.records import Status
-from bench.run.work import Images
+from bench.run.job_data import Images
 from bench.store.runs import new_run
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
@@ -39,7 +39,7 @@ def test_an_adapter_is_handed_bare_arrays(tmp_path, monkeypatch, kind):
     assert ran.outcome(kind, "suspicious/plain").status is Status.OK
 
 
-def test_the_images_of_a_job_offer_their_ids_and_their_pixels_only():
+def test_the_images_of_a_job_offer_their_ids_their_pixels_and_their_files_only():
     dataset = open_dataset("shapes", SHAPES["options"])
     images = Images(dataset, dataset.ids("test"))
-    assert [name for name in dir(images) if not name.startswith("_")] == ["ids", "image"]
+    assert [name for name in dir(images) if not name.startswith("_")] == ["encoded", "ids", "image"]

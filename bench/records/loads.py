@@ -1,0 +1,185 @@
+"""What a model under load came to: `throughput.json`. Scenarios bear the names of MLPerf Inference's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.records.base import RECORDS_VERSION, Record
+from bench.records.passes import Scenario
+
+Ended = Literal["measured", "oom_device", "oom_host", "unsupported"]
+"""How a measurement under load ended; running out of memory is a result."""
+
+SweepEnd = Literal["gain", "largest_batch", "memory", "unsupported", "time"]
+"""Why no larger batch was tried: too little gain, the suite's limit, memory full, refused, or too slow for `max_s`."""
+
+
+class Rate(Record):
+    """Images per second, pushed through without waiting in between.
+
+    Attributes:
+        images_per_s: All images over all seconds.
+        low, high: 95 % interval by Student's t over blocks; None with one block.
+        images, wall_s, blocks: What it rests on.
+        disturbed: Whether other processes or the hypervisor used more than the protocol allows.
+    """
+
+    images_per_s: float
+    low: float | None = None
+    high: float | None = None
+    images: int
+    wall_s: float
+    blocks: int
+    disturbed: bool = False
+
+
+class SweepPoint(Record):
+    """One batch size.
+
+    Attributes:
+        batch_size: Images per `infer` call.
+        ended: Whether it could be measured.
+        reason: Why not.
+        rate: None where it could not.
+        peak_device_bytes: Of the device allocator with this batch size; None on a CPU.
+        host_rss_peak_bytes: Of the process with this batch size.
+    """
+
+    batch_size: int
+    ended: Ended
+    reason: str = ""
+    rate: Rate | None = None
+    peak_device_bytes: int | None = None
+    host_rss_peak_bytes: int | None = None
+
+
+class Sweep(Record):
+    """Images per second by batch size.
+
+    Attributes:
+        points: In the order of measurement.
+        chosen_batch: The last that was worth it; None if none could be measured.
+        stopped_by: Why the sweep ended.
+    """
+
+    points: tuple[SweepPoint, ...]
+    chosen_batch: int | None
+    stopped_by: SweepEnd
+
+
+class TailLatency(Record):
+    """An upper bound of a percentile of latency by LoadGen's early stopping, or what it lacks.
+
+    Attributes:
+        percentile: Between 0 and 100.
+        ms: With 99 % confidence that share of all queries is not slower; None with too few queries.
+        queries: There are.
+        needed: The fewest that support the percentile.
+        slower: Queries that were slower than `ms`.
+    """
+
+    percentile: float
+    ms: float | None = None
+    queries: int
+    needed: int
+    slower: int = 0
+
+    @property
+    def missing(self) -> str | None:
+        """What a table says in place of the value; None where there is one."""
+        return None if self.ms is not None else f"needs {self.needed} queries, has {self.queries}"
+
+
+class Streamed(Record):
+    """`single_stream` and `multi_stream`: the next query is asked when the last one is answered.
+
+    Attributes:
+        images_per_query: One, or the suite's `streams`.
+        tail: The scenario's result.
+        median_ms: Of a query; None if none was answered.
+        wall_s: Of all queries.
+        disturbed: As in `Rate`.
+    """
+
+    images_per_query: int
+    tail: TailLatency
+    median_ms: float | None
+    wall_s: float
+    disturbed: bool = False
+
+
+class Offline(Record):
+    """`offline`: all images are there from the start.
+
+    Attributes:
+        batch_size: The sweep's choice, or the target's without a sweep.
+        rate: The scenario's result.
+    """
+
+    batch_size: int
+    rate: Rate
+
+
+class ServerTrial(Record):
+    """Queries that arrive at random at one rate.
+
+    Attributes:
+        queries_per_s: Mean rate of arrivals.
+        planned, answered: Queries; a trial ends as soon as more are over the bound than may be.
+        over, allowed_over: Queries over the bound, and how many of those planned may be.
+        passed: Whether the bound holds at this rate.
+        median_ms, percentile_ms: Of the queries answered, upper nearest rank, from scheduled arrival to
+            completion.
+        disturbed: As in `Rate`.
+    """
+
+    queries_per_s: float
+    planned: int
+    answered: int
+    over: int
+    allowed_over: int
+    passed: bool
+    median_ms: float
+    percentile_ms: float
+    disturbed: bool = False
+
+
+class Served(Record):
+    """`server`: the largest rate of Poisson arrivals at which the latency bound holds.
+
+    Attributes:
+        bound_ms, percentile: What is asked of the latency.
+        largest_batch: Most waiting queries that were answered together.
+        resolution: The search ends when passing and failing rates are this close, relative.
+        trials: In the order they were made.
+        queries_per_s: Largest rate that passed; None if none did.
+        fails_at: Smallest rate that failed; None if none did.
+        missing: Why there is no rate.
+    """
+
+    bound_ms: float
+    percentile: float
+    largest_batch: int
+    resolution: float
+    trials: tuple[ServerTrial, ...] = ()
+    queries_per_s: float | None = None
+    fails_at: float | None = None
+    missing: str | None = None
+
+
+class Loads(Record):
+    """Everything a throughput job measured.
+
+    Attributes:
+        sweep, single_stream, multi_stream, offline, server: None where the suite does not ask for it, or
+            it is among `refused`.
+        refused: Scenario -> why it could not be measured.
+    """
+
+    records_version: int = RECORDS_VERSION
+    sweep: Sweep | None = None
+    single_stream: Streamed | None = None
+    multi_stream: Streamed | None = None
+    offline: Offline | None = None
+    server: Served | None = None
+    refused: dict[Scenario, str] = {}

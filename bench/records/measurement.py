@@ -1,0 +1,91 @@
+"""How jobs are timed, and how long they may take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from bench.records.base import Record
+
+JobKind = Literal["train", "export", "predict", "time", "profile", "throughput"]
+"""What a worker does; `export` only where a target's runtime runs an exported model."""
+
+PROTOCOL_ID = 1
+
+Input = Literal["array", "file"]
+"""Where the timed path begins: at RGB arrays, or at the bytes of image files, both in host memory."""
+
+
+class Measurement(Record):
+    """The timing protocol, as data: its digest is in every record.
+
+    Defaults are the protocol's; `quick` shortens them and marks the result.
+
+    Attributes:
+        protocol: Id of the protocol.
+        input: Where the timed path begins; with `file` decoding is a stage of its own and part of end to end.
+        quick: Shortened run, marked as such in every report.
+        replicates: Fresh worker processes per case.
+        images: Distinct images that are timed (or all there are).
+        order_seed: Seed of the image order and of the order of cases within a block.
+        warmup_min_iterations, warmup_min_s_cpu, warmup_min_s_cuda, warmup_window,
+        warmup_tolerance, warmup_max_iterations, warmup_max_s: The warm-up rule.
+        min_s, min_samples, median_half_width, percentiles, max_s: The stop rule.
+        block_s: Length of an accepted-or-rejected block of samples, seconds.
+        block_retries: How often a disturbed block is measured again.
+        pipelined_s: Length of the throughput pass; 0 leaves it out.
+        audit_fraction: Share of the timed images whose predictions are kept and compared.
+    """
+
+    protocol: int = PROTOCOL_ID
+    input: Input = "array"
+    quick: bool = False
+    replicates: int = Field(default=3, ge=1)
+    images: int = Field(default=64, ge=1)
+    order_seed: int = 0
+    warmup_min_iterations: int = Field(default=10, ge=1)
+    warmup_min_s_cpu: float = Field(default=1.0, ge=0)
+    warmup_min_s_cuda: float = Field(default=3.0, ge=0)
+    warmup_window: int = Field(default=20, ge=2)
+    warmup_tolerance: float = Field(default=0.02, gt=0)
+    warmup_max_iterations: int = Field(default=200, ge=1)
+    warmup_max_s: float = Field(default=30.0, gt=0)
+    min_s: float = Field(default=10.0, ge=0)
+    min_samples: int = Field(default=100, ge=1)
+    median_half_width: float = Field(default=0.01, gt=0)
+    percentiles: tuple[float, ...] = (50.0, 90.0, 95.0)
+    max_s: float = Field(default=120.0, gt=0)
+    block_s: float = Field(default=1.0, gt=0)
+    block_retries: int = Field(default=3, ge=0)
+    pipelined_s: float = Field(default=2.0, ge=0)
+    audit_fraction: float = Field(default=0.1, ge=0, le=1)
+
+
+QUICK: dict[str, JsonValue] = {
+    "quick": True,
+    "replicates": 1,
+    "warmup_max_s": 5.0,
+    "min_s": 2.0,
+    "min_samples": 64,
+    "median_half_width": 0.05,
+    "percentiles": [50.0, 90.0],
+    "max_s": 8.0,
+    "pipelined_s": 0.5,
+}
+"""What `quick: true` changes in the protocol."""
+
+
+class Timeouts(Record):
+    """Wall-clock limits per job, seconds; at the limit the worker gets TERM, then KILL."""
+
+    train_s: float = Field(default=3600.0, gt=0)
+    export_s: float = Field(default=1800.0, gt=0)
+    predict_s: float = Field(default=1800.0, gt=0)
+    time_s: float = Field(default=600.0, gt=0)
+    profile_s: float = Field(default=600.0, gt=0)
+    throughput_s: float = Field(default=1800.0, gt=0)
+
+    def of(self, kind: JobKind) -> float:
+        """Limit of a kind of job, seconds."""
+        return float(getattr(self, f"{kind}_s"))
