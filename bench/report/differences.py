@@ -19,7 +19,7 @@ def significance(summary: RunSummary) -> list[str]:
     several = len({row.dataset for row in summary.rows}) > 1
     paragraphs = []
     for dataset in dict.fromkeys(row.dataset for row in summary.rows):
-        sentences = _over_seeds(summary, dataset) or _over_images(summary, dataset)
+        sentences = over_seeds(summary, dataset) or _over_images(summary, dataset)
         if sentences:
             paragraphs.append((f"On {dataset}: " if several else "") + " ".join(sentences))
     return paragraphs
@@ -118,7 +118,8 @@ def _luck(summary: RunSummary, rows: Sequence[Row]) -> list[str]:
 # --------------------------------------------------------------------------- trained several times
 
 
-def _over_seeds(summary: RunSummary, dataset: str) -> list[str]:
+def over_seeds(summary: RunSummary, dataset: str) -> list[str]:
+    """Sentences on the means over seeds of the models on a data set; none where fewer than two have several."""
     pairs = [pair for pair in summary.seed_pairs if summary.seed_groups[pair.a].dataset == dataset]
     if not pairs:
         return []

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from bench.report import differences, tables, words
+from bench.report.conclusion import conclusion
+from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.summary import RunSummary
+from bench.report.throughput import PICTURE, scenarios_table, sweep_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
+    PICTURE: "Under load: images per second by batch size, latency by rate of queries",
     "training_curves.png": "Loss and mean IoU of all models, by training seconds and images; losses differ in kind",
     "training_curve.png": "Loss and mean IoU, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
@@ -38,7 +42,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         f"`{summary.source}`, run {summary.run}"
         + _constant(summary, "dataset", "data set")
         + _constant(summary, "target", "target"),
-        _bullets(words.conclusion(summary)),
+        _bullets(conclusion(summary)),
         _table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
         *_doubts(summary),
@@ -55,12 +59,17 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
             "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
         ),
         _bullets(words.fused_stages(summary)),
+        *_section(
+            "Under load (named after MLPerf Inference's scenarios; not an MLPerf result)", scenarios_table(summary)
+        ),
+        *_section("Batch sizes", sweep_table(summary)),
+        *_resources(summary),
         *_training(summary, pictures),
         *_self_reported(summary),
         *_section("Failures", tables.failures_table(summary), code="run it again"),
         *_unlike(summary),
         "## How it was measured",
-        _bullets(words.how_measured(summary)),
+        _bullets([*words.how_measured(summary), *resources_measured(summary)]),
         "## Environment",
         _bullets(words.environment_lines(summary)),
         "## Notes",
@@ -79,6 +88,12 @@ def _scores(summary: RunSummary) -> list[str]:
         *_section("Across seeds", tables.seeds_table(summary)),
         words.seeds_note(summary),
     ]
+
+
+def _resources(summary: RunSummary) -> list[str]:
+    """What was measured beside time, then what could not be."""
+    section = _section("Memory, energy and operations", resources_table(summary))
+    return [*section, _bullets(resources_notes(summary))] if section else []
 
 
 def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from bench.report._accuracy_latency import AccuracyPoint, accuracy_latency
 from bench.report._budget_plot import BudgetPoint, accuracy_budget
 from bench.report._contact_sheet import SheetRow, Tile, contact_sheet
 from bench.report._figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report._load_plot import LoadCurve, load_curves
 from bench.report._training_curves import Curve, Series, training_curve, training_curves
 from bench.report.numbers import milliseconds
 
@@ -28,6 +29,7 @@ __all__ = [
     "AccuracyPoint",
     "BudgetPoint",
     "Curve",
+    "LoadCurve",
     "Series",
     "SheetRow",
     "StageBar",
@@ -35,6 +37,7 @@ __all__ = [
     "accuracy_budget",
     "accuracy_latency",
     "contact_sheet",
+    "load_curves",
     "stage_times",
     "training_curve",
     "training_curves",
@@ -43,20 +46,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StageBar:
-    """One model in the plot of stage times; milliseconds per image, None if unknown."""
+    """One model in the plot of stage times; milliseconds per image, None if unknown.
+
+    `decode_ms` is None where the timed path begins at arrays.
+    """
 
     label: str
     preprocess_ms: float | None
     infer_ms: float | None
     postprocess_ms: float | None
     end_to_end_ms: float | None
+    decode_ms: float | None = None
 
 
 # --------------------------------------------------------------------------- stage times
 
 STAGES = (("preprocess", "preprocess_ms", "///"), ("infer", "infer_ms", ""), ("postprocess", "postprocess_ms", "..."))
+DECODE = ("decode", "decode_ms", "xxx")
+"""Where the timed path begins at files."""
 END_TO_END = "end to end, p50"
-STAGE_COLOURS = (COLOURS[4], COLOURS[0], COLOURS[2])
+STAGE_COLOURS = {"decode": COLOURS[3], "preprocess": COLOURS[4], "infer": COLOURS[0], "postprocess": COLOURS[2]}
 
 
 def stage_times(bars: Sequence[StageBar], path: Path) -> None:
@@ -76,13 +85,22 @@ def _stage_figure(bars: Sequence[StageBar]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 1.5 + 0.34 * max(2, len(bars))), layout="constrained")
-    axes, table = figure.subplots(1, 2, width_ratios=(5, 3.3), sharey=True)
+    stages = _stages_of(bars)
+    axes, table = figure.subplots(1, 2, width_ratios=(5, 1.1 * len(stages)), sharey=True)
     rows = np.arange(len(bars))
     left = np.zeros(len(bars))
-    for (name, attribute, hatch), shade in zip(STAGES, STAGE_COLOURS, strict=True):
+    for name, attribute, hatch in stages:
         widths = np.array([getattr(bar, attribute) or 0.0 for bar in bars])
         axes.barh(
-            rows, widths, left=left, height=0.62, color=shade, hatch=hatch, edgecolor="white", linewidth=0.5, label=name
+            rows,
+            widths,
+            left=left,
+            height=0.62,
+            color=STAGE_COLOURS[name],
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.5,
+            label=name,
         )
         left += widths
     timed = [(row, bar.end_to_end_ms) for row, bar in enumerate(bars) if bar.end_to_end_ms is not None]
@@ -98,21 +116,26 @@ def _stage_figure(bars: Sequence[StageBar]) -> Figure:
     handles, names = axes.get_legend_handles_labels()
     # Lines come before bars; the order of the stages is the reader's.
     entries = sorted(zip(names, handles, strict=True), key=lambda entry: entry[0] == END_TO_END)
-    figure.legend(handles=[handle for _, handle in entries], loc="outside lower center", ncols=4)
+    figure.legend(handles=[handle for _, handle in entries], loc="outside lower center", ncols=len(stages) + 1)
     return figure
+
+
+def _stages_of(bars: Sequence[StageBar]) -> tuple[tuple[str, str, str], ...]:
+    return (DECODE, *STAGES) if any(bar.decode_ms is not None for bar in bars) else STAGES
 
 
 def _values(axes: Axes, bars: Sequence[StageBar]) -> None:
     """All numbers, in columns: most segments are too short to hold theirs."""
     axes.set_axis_off()
-    axes.set_xlim(0, 4.2)
-    headings = [*(name for name, _, _ in STAGES), "end to end"]
-    ends = (1.0, 1.75, 2.95, 4.1)
+    stages = _stages_of(bars)
+    headings = [*(name for name, _, _ in stages), "end to end"]
+    ends = (1.0, 1.75, 2.95, 4.1) if stages == STAGES else (0.75, 1.8, 2.55, 3.75, 4.9)
+    axes.set_xlim(0, ends[-1] + 0.1)
     look: dict[str, Any] = {"ha": "right", "fontsize": 8}
     for end, heading in zip(ends, headings, strict=True):
         axes.text(end, 1.01, heading, va="bottom", color=GREY, transform=axes.get_xaxis_transform(), **look)
     for row, bar in enumerate(bars):
-        values = (bar.preprocess_ms, bar.infer_ms, bar.postprocess_ms, bar.end_to_end_ms)
+        values = [*(getattr(bar, attribute) for _, attribute, _ in stages), bar.end_to_end_ms]
         for column, value in enumerate(values):
-            weight = "bold" if column == len(STAGES) else "normal"
+            weight = "bold" if column == len(stages) else "normal"
             axes.text(ends[column], row, milliseconds(value), va="center", fontweight=weight, **look)

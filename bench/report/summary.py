@@ -15,18 +15,21 @@ from pydantic import JsonValue
 
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
-from bench.records import JobFacts, Measurement, PromptKind, Recipe, Record, Score, Status
+from bench.records import Cost, JobFacts, Measurement, ProfileResult, PromptKind, Recipe, Record, Score, Status
+from bench.records.loads import Loads
 from bench.report.courses import Course, course_of_case
 from bench.report.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.significance import Pair, all_pairs
 from bench.score.statistics import Statistics, load_statistics
 from bench.stats.audit import AuditResult, audit_predictions
-from bench.stats.compare import latency_ratio
+from bench.stats.compare import LEAST_PROCESSES, latency_ratio
 from bench.stats.latency import LatencySummary, end_to_end_draws, end_to_end_ms, summarise_latency
 from bench.stats.pareto import Point, pareto_front, pareto_probability
 from bench.stats.verdict import Verdict, judge
 from bench.store import layout
+from bench.store.loads import loads_of
+from bench.store.profiles import profile_of
 from bench.store.results import CaseView, JobView, RunView
 
 
@@ -61,6 +64,8 @@ class Row(Record):
         threads: Library -> threads in effect while it was timed, read back.
         prompt: What a prompted model was told of each object.
         random_weights: Whether a prompted network had no weights but random ones.
+        profile: Its memory, energy and operations; None until they are measured.
+        loads: What it came to under load; None unless that was measured.
     """
 
     case_id: str
@@ -88,6 +93,8 @@ class Row(Record):
     threads: dict[str, int] = {}
     prompt: PromptKind | None = None
     random_weights: bool = False
+    profile: ProfileResult | None = None
+    loads: Loads | None = None
 
     @property
     def headline(self) -> Score | None:
@@ -124,7 +131,7 @@ class Comparison(Record):
         difference, low, high: Headline of the best minus the other's, 95 % interval.
         significant: Whether they differ after the correction for all pairs of the data set: `Pair.significant`.
         slower, slower_low, slower_high: End-to-end median of the other over the best's.
-        slower_significant: Whether that interval leaves out one.
+        slower_significant: Whether that interval leaves out one; None where one process gives no interval.
     """
 
     dataset: str
@@ -151,6 +158,7 @@ class RunSummary(Record):
     headline: str
     higher_is_better: bool
     measurement: Measurement
+    cost: Cost | None = None
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
     comparisons: tuple[Comparison, ...]
@@ -182,6 +190,7 @@ def summarise(run: RunView) -> RunSummary:
         headline=metric.label,
         higher_is_better=metric.higher_is_better,
         measurement=run.cases[0].case.measurement,
+        cost=run.plan.cost,
         rows=tuple(rows),
         failures=tuple(_failure(run, view, job) for view in run.cases for job in view.failures),
         comparisons=tuple(_comparisons(run, rows, timed, pairs)),
@@ -240,12 +249,15 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         random_weights=case.model.prompt is not None
         and case.model.weights is None
         and bool(_first(facts, "parameters")),
+        profile=profile_of(view),
+        loads=loads_of(view),
     )
 
 
 def _status(view: CaseView) -> str:
+    """How the case ended: by what its scores and latency need; further passes fail for themselves."""
     for job in view.failures:
-        if job.outcome is not None:
+        if job.outcome is not None and job.job.kind not in ("profile", "throughput"):
             return job.outcome.status.value
     expected = len(view.times) == view.case.measurement.replicates and all(job.ok for job in view.times)
     done = view.predict is not None and view.predict.ok and view.scores is not None and expected
@@ -287,8 +299,8 @@ def _versions(run: RunView) -> dict[str, str]:
     """Package -> version, or every version if the interpreters of the adapters differ."""
     found: dict[str, dict[str, None]] = {}
     for view in run.cases:
-        for job in (view.train, view.predict, *view.times):
-            for name, version in job.outcome.facts.versions.items() if job and job.outcome else ():
+        for job in view.jobs:
+            for name, version in job.outcome.facts.versions.items() if job.outcome else ():
                 found.setdefault(name, {})[version] = None
     return {name: " and ".join(found[name]) for name in sorted(found)}
 
@@ -321,7 +333,8 @@ def _front_probability(
 ) -> list[float | None]:
     metric = load_metric(run.plan.metrics[0])
     statistics = [_statistics(views[row.case_id]) for row in group]
-    if len(group) < 2 or any(s is None or metric.statistic not in s.arrays for s in statistics):
+    single = any(len(timed[row.case_id]) < LEAST_PROCESSES for row in group)
+    if single or len(group) < 2 or any(s is None or metric.statistic not in s.arrays for s in statistics):
         return [None] * len(group)
     scores = [
         metric.bootstrap(s.arrays[metric.statistic], views[row.case_id].task.classes, seed=run.plan.seed)

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tabulate import tabulate
 
 from bench.report import tables, words
+from bench.report.conclusion import conclusion
+from bench.report.resources import resources_table
 from bench.report.summary import RunSummary
+from bench.report.throughput import scenarios_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def render(summary: RunSummary) -> str:
     """Return the headline table with its conclusion, as plain text."""
     frame = tables.results_table(summary)
     headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
-    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
     parts = [
         summary.title,
-        str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)),
-        "\n".join(line.replace("**", "").replace("`", "") for line in words.conclusion(summary)),
+        _table(frame, headers),
+        "\n".join(line.replace("**", "").replace("`", "") for line in conclusion(summary)),
     ]
+    resources = resources_table(summary, brief=True)
+    if len(resources):
+        parts.append(_table(resources, list(resources.columns)))
+    loads = scenarios_table(summary)
+    if len(loads):
+        parts.append(_table(loads, list(loads.columns)))
     doubts = words.doubts(summary)
     if doubts:
         parts.append("\n".join(f"note: {line}" for line in doubts))
@@ -25,3 +38,8 @@ def render(summary: RunSummary) -> str:
         parts.append(f"{failure.case_id}: {failure.kind} {failure.status}: {failure.reason}\n  {failure.command}")
     parts.append("a (b–c): value and 95 % interval. Details, pictures and how it was measured are in report.md.")
     return "\n\n".join(parts)
+
+
+def _table(frame: pd.DataFrame, headers: list[str]) -> str:
+    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
+    return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True))

@@ -1,125 +1,16 @@
-"""The sentences of a report: its conclusion, how it was measured, and what every sign means."""
+"""The sentences of a report: how it was measured, and what every sign means."""
 
 from __future__ import annotations
 
 from pydantic import JsonValue
 
 from bench.records import Measurement
-from bench.report.numbers import digits_for, milliseconds, with_interval
-from bench.report.summary import Comparison, Row, RunSummary
+from bench.report.summary import Row, RunSummary
+from bench.report.throughput import how_loaded
 from bench.score.reduce import REDUCED_BY
 
 TOLD = 3
 """Up to so many models are told one by one; the table of differences tells the others."""
-
-
-def conclusion(summary: RunSummary) -> list[str]:
-    """What the run says, one sentence per finding; differences carry their interval."""
-    lines = []
-    several = len({row.dataset for row in summary.rows}) > 1
-    for dataset in dict.fromkeys(row.dataset for row in summary.rows):
-        rows = [row for row in summary.rows if row.dataset == dataset]
-        scored = [row for row in rows if row.headline is not None]
-        defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
-        where = f"On {dataset}: " if several else ""
-        if defined:
-            lines += [f"{where}{line}" for line in _findings(summary, defined, dataset)]
-        elif scored:
-            lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
-        else:
-            lines.append(f"{where}No model is scored yet.")
-    return lines + _random_weights(summary) + _unfinished(summary)
-
-
-def _random_weights(summary: RunSummary) -> list[str]:
-    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
-    if not names:
-        return []
-    return [
-        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
-        "it. Give 'weights', a folder, in the suite."
-    ]
-
-
-def _unfinished(summary: RunSummary) -> list[str]:
-    lines = []
-    rows = {row.case_id: row for row in summary.rows}
-    failed = dict.fromkeys(failure.case_id for failure in summary.failures)
-    if failed:
-        told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
-        lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
-    waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
-    if waiting:
-        lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet: {', '.join(waiting)}.")
-    if summary.measurement.quick:
-        lines.append("Latencies were taken by the shortened protocol (`quick`) and are for orientation only.")
-    return lines
-
-
-def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
-    names = {row.case_id: row_name(summary, row) for row in scored}
-    best = (max if summary.higher_is_better else min)(scored, key=lambda row: _value(row))
-    score = best.headline
-    assert score is not None
-    value = with_interval(score.value, score.low, score.high, default=3)
-    lines = [f"**{names[best.case_id]}** has the best {summary.headline}, {value}."]
-    compared = {c.other: c for c in summary.comparisons if c.dataset == dataset and c.best == best.case_id}
-    timed = [row for row in scored if row.comparable_ms is not None]
-    if len(timed) > 1:
-        fastest = min(timed, key=lambda row: row.comparable_ms or 0.0)
-        also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
-        speed = f"{also} the fastest, {milliseconds(fastest.comparable_ms)} ms end to end at the median"
-        against = compared.pop(fastest.case_id, None)
-        lines.append(speed + (_against(summary, against, names[best.case_id]) if against else "") + ".")
-    tied = [names[c.other] for c in compared.values() if c.significant is False]
-    if tied:
-        lines.append(f"Not distinguishable from the best {summary.headline} on these images: {', '.join(tied)}.")
-    return lines + _behind(summary, [c for c in compared.values() if c.significant], names)
-
-
-def _against(summary: RunSummary, comparison: Comparison, best: str) -> str:
-    """How much faster than the best it is, and what that costs."""
-    return _faster(comparison, best) + _cost(summary, comparison)
-
-
-def _faster(ratio: Comparison, best: str) -> str:
-    """The comparison holds other over best, which is below 1 for what is faster."""
-    if ratio.slower is None or ratio.slower_low is None or ratio.slower_high is None:
-        return ""
-    if not ratio.slower_significant:
-        return f" (not distinguishable from {best})"
-    low, high = 1 / ratio.slower_high, 1 / ratio.slower_low
-    digits = max(2, digits_for((high - low) / 2, default=2) - 1)
-    return f", {1 / ratio.slower:.{digits}f} × (95 % interval {low:.{digits}f}–{high:.{digits}f}) as fast as {best}"
-
-
-def _cost(summary: RunSummary, comparison: Comparison) -> str:
-    if comparison.difference is None:
-        return ""
-    if not comparison.significant:
-        return f", with no distinguishable difference in {summary.headline}"
-    return f", and behind it by {_difference(comparison)} {summary.headline}"
-
-
-def _behind(summary: RunSummary, worse: list[Comparison], names: dict[str, str]) -> list[str]:
-    if not worse:
-        return []
-    if len(worse) <= TOLD:
-        told = "; ".join(f"{names[c.other]} by {_difference(c)}" for c in worse)
-        return [f"Significantly behind the best {summary.headline}: {told}."]
-    sizes = sorted(abs(c.difference or 0.0) for c in worse)
-    return [
-        f"Significantly behind the best {summary.headline}: {len(worse)} others, by {sizes[0]:.3f} to {sizes[-1]:.3f}; "
-        "the report lists the differences."
-    ]
-
-
-def _difference(comparison: Comparison) -> str:
-    """Its size: a lower-is-better best is smaller than the other."""
-    low, high = comparison.low, comparison.high
-    if comparison.difference is not None and comparison.difference < 0 and low is not None and high is not None:
-        return with_interval(-comparison.difference, -high, -low, default=3)
-    return with_interval(comparison.difference, low, high, default=3)
 
 
 def row_name(summary: RunSummary, row: Row) -> str:
@@ -128,22 +19,15 @@ def row_name(summary: RunSummary, row: Row) -> str:
     return f"{row.model} ({row.target})" if several else row.model
 
 
-def _value(row: Row) -> float:
-    assert row.headline is not None
-    assert row.headline.value is not None
-    return row.headline.value
-
-
 def how_measured(summary: RunSummary) -> list[str]:
     """The protocol as it was applied, for readers who will ask."""
     m = summary.measurement
     first = next((row for row in summary.rows if row.latency is not None), None)
     images = first.latency.images if first and first.latency else m.images
     return [
-        f"Protocol {m.protocol}{' (quick)' if m.quick else ''}. What is timed: decoded RGB arrays in host memory to "
+        f"Protocol {m.protocol}{' (quick)' if m.quick else ''}. What is timed: {_beginning(m)} to "
         "predictions in host memory at the original image size. *preprocess* ends with the batch on the device, *infer* "
-        "with raw output on the device, *postprocess* with label maps on the host. Reading or drawing an image (decode) "
-        "is reported, not part of end to end.",
+        f"with raw output on the device, *postprocess* with label maps on the host. {_decoding(m)}",
         f"{images} distinct images in an order shuffled with seed {m.order_seed}. {_replicates(m)}",
         f"Warm-up until at least {m.warmup_min_iterations} iterations, {m.warmup_min_s_cpu:g} s (CPU) or "
         f"{m.warmup_min_s_cuda:g} s (CUDA), every image shape twice, and medians of the last two windows of "
@@ -160,6 +44,7 @@ def how_measured(summary: RunSummary) -> list[str]:
         "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
         "framework.",
         *_prompted(summary),
+        *how_loaded(summary),
     ]
 
 
@@ -179,6 +64,19 @@ def _prompted(summary: RunSummary) -> list[str]:
         "answers each with a mask. It finds and names nothing, so these scores compare with no class-aware ones. A time "
         "per image is that of the image with all its prompts."
     ]
+
+
+def _beginning(m: Measurement) -> str:
+    return "decoded RGB arrays in host memory" if m.input == "array" else "the content of image files in host memory"
+
+
+def _decoding(m: Measurement) -> str:
+    if m.input == "array":
+        return "Reading or drawing an image (decode) is reported, not part of end to end."
+    return (
+        "*decode* makes RGB arrays of the files, by the framework's own decoder where its adapter has one, else by OpenCV, and is "
+        "part of end to end and of throughput; data sets without files are written as PNG in memory before."
+    )
 
 
 def _tails(m: Measurement) -> str:
@@ -203,11 +101,11 @@ def footnotes(summary: RunSummary) -> list[str]:
         "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
         "else what is missing.",
         "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
-        "resamples of images and samples that is so.",
+        "resamples of images and samples that is so, given two processes per case or more.",
         "Δ significant: the p-value of the paired difference (both models are drawn on the same images; Student's t with the "
         "spread of the draws) is below 5 % after Holm's correction for all pairs of models on the data set, and its 95 % interval "
         "leaves out 0. The intervals themselves are not corrected. ratio significant: the interval of the latency ratio leaves "
-        "out 1, not corrected.",
+        "out 1, not corrected; one process per case gives no such interval.",
         "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",

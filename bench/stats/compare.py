@@ -52,18 +52,28 @@ class PairedDifference:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
+LEAST_PROCESSES = 2
+"""Processes per model without which no interval of a ratio of latencies is given."""
+
+
 @dataclass(frozen=True)
 class LatencyRatio:
-    """How many times as long A takes as B: a percentile of A over that of B, with its 95 % interval."""
+    """How many times as long A takes as B: a percentile of A over that of B.
+
+    Attributes:
+        ratio: Of the percentiles of all samples.
+        low, high: Its 95 % interval. None where A or B was measured in one process: two processes of one
+            network differ by more than the samples of either show, so there is nothing to tell it from.
+    """
 
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @property
-    def significant(self) -> bool:
-        """Whether the interval leaves out one."""
-        return self.low > 1 or self.high < 1
+    def significant(self) -> bool | None:
+        """Whether the interval leaves out one; None without an interval."""
+        return None if self.low is None or self.high is None else self.low > 1 or self.high < 1
 
 
 def paired_differences(
@@ -154,13 +164,15 @@ def latency_ratio(
         percent: Percentile between 0 and 100.
         seed: Of the resampling; the two models are drawn independently.
     """
+    value = _upper_rank(processes_a, percent) / _upper_rank(processes_b, percent)
+    if min(len(processes_a), len(processes_b)) < LEAST_PROCESSES:
+        return LatencyRatio(value, None, None)
     seeds = np.random.SeedSequence(seed).generate_state(2)
     draws = [
         resampled_percentiles(processes, (percent,), seed=int(state))[:, 0]
         for processes, state in zip((processes_a, processes_b), seeds, strict=True)
     ]
     interval = central_interval(draws[0] / draws[1])
-    value = _upper_rank(processes_a, percent) / _upper_rank(processes_b, percent)
     return LatencyRatio(value, interval.low, interval.high)
 
 

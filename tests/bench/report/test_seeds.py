@@ -8,6 +8,7 @@ import pytest
 
 from bench.records import Target
 from bench.report import markdown, tables
+from bench.report.conclusion import conclusion
 from bench.report.differences import significance
 from bench.report.seeds import AcrossSeeds, SeedGroup, across, seed_groups, seed_pairs
 from bench.report.summary import RunSummary, summarise
@@ -124,6 +125,12 @@ def test_with_several_seeds_the_conclusion_is_about_means_over_seeds(trained_thr
     assert "significantly better than bad by 0." in text
     assert "only large differences can be told" in text
     assert "trained only once" not in text
+
+
+def test_a_report_of_several_seeds_does_not_open_with_the_luckiest_training(trained_thrice):
+    lines = conclusion(trained_thrice)
+    assert lines[0].startswith("**good** has the best mean mIoU over its training seeds")
+    assert not any("has the best mIoU" in line for line in lines)
 
 
 def test_a_seed_that_is_not_scored_yet_is_not_counted(synthetic, trained_thrice):

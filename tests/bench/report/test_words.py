@@ -9,6 +9,7 @@ import pytest
 
 from bench.records import Score, Status
 from bench.report import words
+from bench.report.conclusion import conclusion
 from bench.report.summary import RunSummary, summarise
 from bench.store.files import write_record
 from bench.store.runs import read_run
@@ -29,7 +30,7 @@ def complete(synthetic, label, *, wrong, infer_ms, seed):
 
 
 def test_the_fastest_is_told_with_what_it_costs(finished):
-    best, fastest = words.conclusion(summary_of(finished))
+    best, fastest = conclusion(summary_of(finished))
     assert best.startswith("**better** has the best mIoU, 0.94")
     # (0.2 + 8 + 0.5) / (0.2 + 4 + 0.5) = 1.851
     assert "1.85 × (95 % interval 1.8" in fastest
@@ -40,7 +41,7 @@ def test_models_with_equal_predictions_are_not_told_apart(synthetic):
     complete(synthetic, "one", wrong=0.1, infer_ms=8.0, seed=1)
     complete(synthetic, "two", wrong=0.1, infer_ms=9.0, seed=1)
     complete(synthetic, "three", wrong=0.1, infer_ms=4.0, seed=1)
-    _, fastest, tied = words.conclusion(summary_of(synthetic))
+    _, fastest, tied = conclusion(summary_of(synthetic))
     assert fastest.endswith("as fast as one, with no distinguishable difference in mIoU.")
     assert tied == "Not distinguishable from the best mIoU on these images: two."
 
@@ -48,15 +49,28 @@ def test_models_with_equal_predictions_are_not_told_apart(synthetic):
 def test_equally_fast_models_are_not_told_apart(synthetic):
     complete(synthetic, "one", wrong=0.1, infer_ms=8.0, seed=3)
     complete(synthetic, "two", wrong=0.3, infer_ms=7.999, seed=3)
-    fastest = words.conclusion(summary_of(synthetic))[1]
+    fastest = conclusion(summary_of(synthetic))[1]
     assert fastest.startswith("**two** is the fastest, 8.")
     assert "at the median (not distinguishable from one), and behind it by 0." in fastest
+
+
+def test_one_process_per_model_is_no_evidence_of_which_is_faster(synthetic):
+    for label, wrong, infer_ms in (("good", 0.1, 8.0), ("fast", 0.3, 4.0)):
+        planned = synthetic.add(label)
+        synthetic.planned[-1] = planned = planned.model_copy(update={"time_keys": planned.time_keys[:1]})
+        plan = synthetic.write_plan()
+        synthetic.predict(planned, wrong, 1)
+        synthetic.time(planned, infer_ms, 1)
+        synthetic.score(plan, planned)
+    summary = summary_of(synthetic)
+    assert "× as fast as good in one process each, which is no evidence of a difference" in conclusion(summary)[1]
+    assert [row.front_probability for row in summary.rows] == [None, None]
 
 
 def test_a_small_but_clear_ratio_has_enough_digits_to_leave_out_one(synthetic):
     complete(synthetic, "one", wrong=0.1, infer_ms=8.00, seed=3)
     complete(synthetic, "two", wrong=0.3, infer_ms=7.93, seed=3)
-    fastest = words.conclusion(summary_of(synthetic))[1]
+    fastest = conclusion(summary_of(synthetic))[1]
     # 8.70 / 8.63 = 1.008
     assert re.search(r"1\.008 × \(95 % interval 1\.00[1-7]–1\.01\d\)", fastest)
 
@@ -65,7 +79,7 @@ def test_many_models_behind_are_counted_and_left_to_the_table(synthetic):
     for number in range(6):
         complete(synthetic, f"m{number}", wrong=0.02 + 0.1 * number, infer_ms=4.0 + number, seed=number)
     summary = summary_of(synthetic)
-    last = words.conclusion(summary)[-1]
+    last = conclusion(summary)[-1]
     assert "5 others" in last
     assert "m3" not in last
     sizes = sorted(one.difference for one in summary.comparisons)
@@ -81,7 +95,7 @@ def test_a_model_whose_timing_is_invalid_is_neither_the_fastest_nor_on_the_front
     assert [row.on_front for row in summary.rows] == [True, None]
     assert summary.comparisons[0].slower is None
     assert summary.comparisons[0].difference > 0
-    text = " ".join(words.conclusion(summary))
+    text = " ".join(conclusion(summary))
     assert "fastest" not in text
     assert "behind the best mIoU: faster" in text
 
@@ -91,7 +105,7 @@ def test_a_run_of_failures_only_says_which_and_nothing_else(synthetic):
         planned = synthetic.add(label)
         synthetic.write_plan()
         synthetic.write_job(planned, "train", planned.train_key, status=Status.OOM_HOST, reason="it was killed")
-    assert words.conclusion(summary_of(synthetic)) == [
+    assert conclusion(summary_of(synthetic)) == [
         "No model is scored yet.",
         "2 of 2 cases did not end well: one (oom_host), two (oom_host); see the failures below.",
     ]
@@ -100,7 +114,7 @@ def test_a_run_of_failures_only_says_which_and_nothing_else(synthetic):
 def test_cases_that_wait_are_told(finished):
     finished.add("waiting")
     finished.write_plan()
-    assert words.conclusion(summary_of(finished))[-1] == "1 of 3 cases are not finished yet: waiting."
+    assert conclusion(summary_of(finished))[-1] == "1 of 3 cases are not finished yet: waiting."
 
 
 def test_an_undefined_score_is_neither_best_nor_unscored(synthetic):
@@ -112,7 +126,7 @@ def test_an_undefined_score_is_neither_best_nor_unscored(synthetic):
     )
     write_record(file, scores.model_copy(update={"scores": (undefined, scores.scores[1])}))
     summary = summary_of(synthetic)
-    assert words.conclusion(summary) == ["mIoU is undefined for every model scored so far."]
+    assert conclusion(summary) == ["mIoU is undefined for every model scored so far."]
     assert summary.rows[0].on_front is None
 
 

@@ -147,3 +147,11 @@ def test_equal_latencies_are_drawn_independently_and_tie():
     assert found.ratio == 1
     assert found.low < 1 < found.high
     assert not found.significant
+
+
+def test_one_process_per_model_gives_a_ratio_without_an_interval():
+    # Two processes of one network differ by more than the samples of either show.
+    random = np.random.default_rng(0)
+    found = latency_ratio([random.normal(10, 0.1, 300)], [random.normal(15, 0.1, 300)] * 3, seed=0)
+    assert found.ratio == pytest.approx(2 / 3, abs=0.01)
+    assert (found.low, found.high, found.significant) == (None, None, None)

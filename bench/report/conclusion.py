@@ -1,0 +1,137 @@
+"""What a run says, in a few sentences: they stand first in every report."""
+
+from __future__ import annotations
+
+from bench.report import differences
+from bench.report.numbers import digits_for, milliseconds, with_interval
+from bench.report.summary import Comparison, Row, RunSummary
+from bench.report.words import TOLD, row_name
+
+
+def conclusion(summary: RunSummary) -> list[str]:
+    """What the run says, one sentence per finding; differences carry their interval.
+
+    Where models were trained with several seeds it is about their means: the best of all single
+    trainings would be the luckiest.
+    """
+    lines = []
+    several = len({row.dataset for row in summary.rows}) > 1
+    for dataset in dict.fromkeys(row.dataset for row in summary.rows):
+        rows = [row for row in summary.rows if row.dataset == dataset]
+        scored = [row for row in rows if row.headline is not None]
+        defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
+        where = f"On {dataset}: " if several else ""
+        over_seeds = differences.over_seeds(summary, dataset)
+        if over_seeds:
+            lines += [f"{where}{line}" for line in over_seeds]
+        elif defined:
+            lines += [f"{where}{line}" for line in _findings(summary, defined, dataset)]
+        elif scored:
+            lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
+        else:
+            lines.append(f"{where}No model is scored yet.")
+    return lines + _random_weights(summary) + _unfinished(summary)
+
+
+def _random_weights(summary: RunSummary) -> list[str]:
+    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
+    if not names:
+        return []
+    return [
+        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
+        "it. Give 'weights', a folder, in the suite."
+    ]
+
+
+def _unfinished(summary: RunSummary) -> list[str]:
+    lines = []
+    rows = {row.case_id: row for row in summary.rows}
+    failed = dict.fromkeys(failure.case_id for failure in summary.failures)
+    if failed:
+        told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
+        lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
+    waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
+    if waiting:
+        lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet: {', '.join(waiting)}.")
+    if summary.measurement.quick:
+        lines.append("Latencies were taken by the shortened protocol (`quick`) and are for orientation only.")
+    return lines
+
+
+def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
+    names = {row.case_id: row_name(summary, row) for row in scored}
+    best = (max if summary.higher_is_better else min)(scored, key=lambda row: _value(row))
+    score = best.headline
+    assert score is not None
+    value = with_interval(score.value, score.low, score.high, default=3)
+    lines = [f"**{names[best.case_id]}** has the best {summary.headline}, {value}."]
+    compared = {c.other: c for c in summary.comparisons if c.dataset == dataset and c.best == best.case_id}
+    timed = [row for row in scored if row.comparable_ms is not None]
+    if len(timed) > 1:
+        fastest = min(timed, key=lambda row: row.comparable_ms or 0.0)
+        also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
+        from_file, latency = _from_file(summary), milliseconds(fastest.comparable_ms)
+        speed = f"{also} the fastest, {latency} ms end to end{from_file} at the median"
+        against = compared.pop(fastest.case_id, None)
+        lines.append(speed + (_against(summary, against, names[best.case_id]) if against else "") + ".")
+    tied = [names[c.other] for c in compared.values() if c.significant is False]
+    if tied:
+        lines.append(f"Not distinguishable from the best {summary.headline} on these images: {', '.join(tied)}.")
+    return lines + _behind(summary, [c for c in compared.values() if c.significant], names)
+
+
+def _from_file(summary: RunSummary) -> str:
+    return " from file" if summary.measurement.input == "file" else ""
+
+
+def _against(summary: RunSummary, comparison: Comparison, best: str) -> str:
+    """How much faster than the best it is, and what that costs."""
+    return _faster(comparison, best) + _cost(summary, comparison)
+
+
+def _faster(ratio: Comparison, best: str) -> str:
+    """The comparison holds other over best, which is below 1 for what is faster."""
+    if ratio.slower is None:
+        return ""
+    if ratio.slower_low is None or ratio.slower_high is None:
+        return f", {1 / ratio.slower:.2f} × as fast as {best} in one process each, which is no evidence of a difference"
+    if not ratio.slower_significant:
+        return f" (not distinguishable from {best})"
+    low, high = 1 / ratio.slower_high, 1 / ratio.slower_low
+    digits = max(2, digits_for((high - low) / 2, default=2) - 1)
+    return f", {1 / ratio.slower:.{digits}f} × (95 % interval {low:.{digits}f}–{high:.{digits}f}) as fast as {best}"
+
+
+def _cost(summary: RunSummary, comparison: Comparison) -> str:
+    if comparison.difference is None:
+        return ""
+    if not comparison.significant:
+        return f", with no distinguishable difference in {summary.headline}"
+    return f", and behind it by {_difference(comparison)} {summary.headline}"
+
+
+def _behind(summary: RunSummary, worse: list[Comparison], names: dict[str, str]) -> list[str]:
+    if not worse:
+        return []
+    if len(worse) <= TOLD:
+        told = "; ".join(f"{names[c.other]} by {_difference(c)}" for c in worse)
+        return [f"Significantly behind the best {summary.headline}: {told}."]
+    sizes = sorted(abs(c.difference or 0.0) for c in worse)
+    return [
+        f"Significantly behind the best {summary.headline}: {len(worse)} others, by {sizes[0]:.3f} to {sizes[-1]:.3f}; "
+        "the report lists the differences."
+    ]
+
+
+def _difference(comparison: Comparison) -> str:
+    """Its size: a lower-is-better best is smaller than the other."""
+    low, high = comparison.low, comparison.high
+    if comparison.difference is not None and comparison.difference < 0 and low is not None and high is not None:
+        return with_interval(-comparison.difference, -high, -low, default=3)
+    return with_interval(comparison.difference, low, high, default=3)
+
+
+def _value(row: Row) -> float:
+    assert row.headline is not None
+    assert row.headline.value is not None
+    return row.headline.value
