@@ -28,6 +28,7 @@ from bench.datasets import Dataset
 from bench.errors import PluginError, did_you_mean
 from bench.loggers import Logger
 from bench.metrics import Metric
+from bench.records import ClassSpec
 
 ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
 """Environment variable with further adapter folders, separated as in PATH."""
@@ -95,6 +96,17 @@ def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
     module = _submodule(bench.datasets, name, "data set", "datasets")
     dataset: Dataset = module.open_dataset(module.Options.model_validate(options, strict=False))
     return dataset
+
+
+def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[ClassSpec, ...] | None:
+    """The label space of a data set where its module knows it before the files are there; else None."""
+    module = _submodule(bench.datasets, name, "data set", "datasets")
+    if not hasattr(module, "classes_without_files"):
+        return None
+    known: tuple[ClassSpec, ...] | None = module.classes_without_files(
+        module.Options.model_validate(options, strict=False)
+    )
+    return known
 
 
 def metric_names() -> list[str]:

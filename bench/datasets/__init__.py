@@ -10,6 +10,9 @@ A module `bench/datasets/<name>.py` has
 * `class Options(Record)`: what a suite may set; strict, with defaults;
 * `def open_dataset(options: Options) -> Dataset`: cheap; raises `DatasetError` with the way to
   obtain missing files. Opening reads an index at most, never all images.
+* where the files do not decide it, `def classes_without_files(options: Options) -> tuple[ClassSpec, ...]`:
+  the label space, so that a suite can be checked before the files are there; None under options
+  with which they do decide.
 
 `image` and `target` are separate calls so that a worker that predicts or times can be handed the
 images alone.
@@ -74,6 +77,8 @@ class Dataset(Protocol):
         tasks: Forms of truth that `target` gives.
         source: Where it comes from, one line.
         licence: Its terms, one line.
+
+    Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file.
     """
 
     classes: tuple[ClassSpec, ...]
