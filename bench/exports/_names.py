@@ -14,6 +14,9 @@ SHAPES: dict[str, tuple[str, ...]] = {
         "background", "background", "background",
         "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car",
     ),
+    "coco": (
+        "sky-other", "dirt", "sea", "sports ball", "book", "kite", "donut", "scissors", "bottle", "stop sign",
+    ),
     "ade20k": ("sky", "earth", "water", "ball", "box", "flag", "plate", "lamp", "bottle", "clock"),
     "camvid": (
         "Sky", "Road", "Sidewalk", "Car", "Pedestrian", "SignSymbol", "Bicyclist", "Fence", "Truck_Bus", "Train",
