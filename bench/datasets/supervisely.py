@@ -1,0 +1,317 @@
+"""A Supervisely project: objects as bitmaps or polygons, in one JSON file for each image.
+
+    root/meta.json                     classes: title, shape, color
+    root/<dataset>/img/a.png           images; data sets may lie within data sets
+    root/<dataset>/ann/a.png.json      size, and objects with classTitle and a bitmap or points
+
+Older exports name the second file `a.json`; that is found too. A bitmap is a PNG in zlib in base64, at
+its `origin`. Polygons are drawn as Supervisely draws them, by OpenCV's fillPoly: corners and edges
+belong to the polygon, and to the holes in it (`interior`). Objects lie in their order, the last one
+on top. Objects of one `instance` are parts of one object. An object with the tag `crowd` is a crowd.
+Boxes, lines, points and key points have no mask and are refused: leave their classes out by `classes`.
+
+Splits are the data sets called train, val, valid, validation or test if all are; otherwise those
+that `splits` makes of data sets, for example `splits: {train: [ds1, ds2], test: [ds3]}`, or else
+`fractions` of all images.
+
+The Supervisely Person data set (5,711 images, 6,884 people) has the classes person_bmp, person_poly
+and neutral. `void: [neutral]` leaves the last out, and `labels:` in a suite joins the two others.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.datasets import Truth
+from bench.datasets._documents import read_json_object
+from bench.datasets._on_disk import (
+    Description,
+    Entry,
+    OnDisk,
+    files_under,
+    id_of,
+    missing,
+    require_files,
+    root_of,
+)
+from bench.datasets._rasters import stacked
+from bench.datasets._splits import by_fraction, group_keys
+from bench.datasets._tables import MAX_CLASSES, palette_colour
+from bench.datasets.folder import USUAL_ORDER
+from bench.errors import DatasetError, did_you_mean
+from bench.predictions import SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
+SOURCE = "a project in Supervisely's format, https://docs.supervisely.com"
+LICENCE = "your own"
+CROWD = "crowd"
+OBTAIN = "Export the project from Supervisely as images and annotations in its own JSON format, and unpack it there."
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: The project's folder.
+        classes: Use only these classes, in this order; objects of others are left out. None takes all.
+        void: Classes whose pixels are not scored.
+        stuff: Classes without countable objects.
+        background: Class of pixels in no object, one of the project's or an additional one; None
+            makes them void.
+        splits: Split -> its data sets.
+        fractions: Split -> share of all images, where data sets are no splits.
+        group: For `fractions`: regular expression, searched in `dataset/name`, whose first group names
+            what must stay together.
+        seed: For `fractions`.
+    """
+
+    root: str = "data/supervisely"
+    classes: tuple[str, ...] | None = None
+    void: tuple[str, ...] = ()
+    stuff: tuple[str, ...] = ()
+    background: str | None = "background"
+    splits: dict[str, tuple[str, ...]] = {}
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What meta.json and the options say.
+
+    Attributes:
+        shape_of: Title of every class of the project -> its shape.
+        classes: The label space.
+        class_of: Title -> class id or `IGNORE_LABEL`; titles that are not used are not there.
+        background: Class id of pixels in no object, or `IGNORE_LABEL`.
+    """
+
+    shape_of: Mapping[str, str]
+    classes: tuple[ClassSpec, ...]
+    class_of: Mapping[str, int]
+    background: int
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; reads meta.json, and lists images where splits are fractions.
+
+    Raises:
+        DatasetError: If meta.json or data sets are missing, or options name what there is not.
+    """
+    root = root_of(options.root)
+    if not (root / "meta.json").is_file():
+        expected = "meta.json with the classes, and data sets with the folders img/ and ann/"
+        raise missing("supervisely", root / "meta.json", expected, OBTAIN)
+    project = _project(root / "meta.json", options)
+    datasets = _datasets(root)
+    splits = _splits(root, datasets, options)
+    description = Description(
+        name="supervisely",
+        classes=project.classes,
+        tasks=TASKS,
+        source=f"Supervisely project {root.name}",
+        licence=LICENCE,
+        splits=tuple(splits),
+        decisive=[list(options.void), options.background],
+    )
+    return OnDisk(description, lambda split: _entries(root, splits[split]), partial(_truth, project))
+
+
+def _project(file: Path, options: Options) -> Project:
+    rows = read_json_object(file).get("classes")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row.get("title") for row in rows):
+        raise DatasetError(f"{file} needs the list classes, each with a title. {OBTAIN}")
+    colours = {str(row["title"]): _colour(index, row) for index, row in enumerate(rows)}
+    asked = (*(options.classes or ()), *options.void, *options.stuff)
+    unknown = [title for title in asked if title not in colours]
+    if len(colours) != len(rows) or len(colours) >= MAX_CLASSES or unknown:
+        if unknown:
+            known = f"{did_you_mean(unknown[0], colours)} It has: {', '.join(colours)}"
+            raise DatasetError(f"supervisely: {file} has no class {unknown[0]!r}.{known}")
+        raise DatasetError(f"{file} has two classes of one title, or {MAX_CLASSES} or more. Rename or merge them.")
+    used = [title for title in options.classes or tuple(colours) if title not in options.void]
+    stuff = {*options.stuff, options.background}
+    classes = [ClassSpec(name=title, is_thing=title not in stuff, colour=colours[title]) for title in used]
+    class_of = {title: index for index, title in enumerate(used)}
+    if options.background is not None and options.background not in class_of:
+        class_of[options.background] = len(classes)
+        classes.append(ClassSpec(name=options.background, colour=(0, 0, 0)))
+    return Project(
+        shape_of={str(row["title"]): str(row.get("shape", "any")) for row in rows},
+        classes=tuple(classes),
+        class_of={**class_of, **dict.fromkeys(options.void, IGNORE_LABEL)},
+        background=IGNORE_LABEL if options.background is None else class_of[options.background],
+    )
+
+
+def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Colour of a class, written as #RRGGBB."""
+    try:
+        red, green, blue = bytes.fromhex(str(row.get("color", "")).removeprefix("#"))
+    except ValueError:
+        return palette_colour(index + 1)
+    return red, green, blue
+
+
+def _datasets(root: Path) -> list[str]:
+    """Paths below the project of all folders that have img and ann."""
+    found = []
+    for base, folders, _ in os.walk(root, followlinks=True):
+        if {"img", "ann"} <= set(folders):
+            found.append(Path(base).relative_to(root).as_posix())
+        folders[:] = [name for name in folders if name not in ("img", "ann")]
+    if not found:
+        raise missing("supervisely", root / "<dataset>" / "img", "data sets with the folders img/ and ann/", OBTAIN)
+    return sorted(found)
+
+
+Images = Sequence[tuple[str, Path]]
+"""Data set and file of each image."""
+
+
+def _splits(root: Path, datasets: Sequence[str], options: Options) -> dict[str, Images | Sequence[str]]:
+    """Split -> its data sets, or its images where data sets are no splits."""
+    for dataset in (name for names in options.splits.values() for name in names):
+        if dataset not in datasets:
+            raise DatasetError(
+                f"supervisely: {root} has no data set {dataset!r}, which the option splits names."
+                f"{did_you_mean(dataset, datasets)} It has: {', '.join(datasets)}"
+            )
+    if options.splits:
+        return dict(options.splits)
+    if set(datasets) <= set(USUAL_ORDER):
+        return {name: (name,) for name in sorted(datasets, key=USUAL_ORDER.index)}
+    images = _images(root, datasets)
+    names = [f"{dataset}/{path.name}" for dataset, path in images]
+    keys = group_keys(names, options.group, where="supervisely")
+    splits = by_fraction(keys, options.fractions, seed=options.seed, where="supervisely")
+    return {
+        split: [image for image, other in zip(images, splits, strict=True) if other == split]
+        for split in options.fractions
+    }
+
+
+def _images(root: Path, datasets: Sequence[str]) -> Images:
+    images = [(dataset, path) for dataset in datasets for path in files_under(root / dataset / "img")]
+    if not images:
+        raise missing("supervisely", root / datasets[0] / "img", "images", OBTAIN)
+    return images
+
+
+def _entries(root: Path, members: Images | Sequence[str]) -> list[Entry]:
+    datasets = [member for member in members if isinstance(member, str)]
+    images = _images(root, datasets) if datasets else [member for member in members if not isinstance(member, str)]
+    annotations = {
+        path for name in {name for name, _ in images} for path in files_under(root / name / "ann", (".json",))
+    }
+    entries = []
+    for dataset, image in images:
+        relative = image.relative_to(root / dataset / "img")
+        named = root / dataset / "ann" / relative.with_name(relative.name + ".json")
+        older = named.with_name(relative.stem + ".json")
+        annotation = older if named not in annotations and older in annotations else named
+        entries.append(Entry(id_of(PurePath(*PurePath(dataset).parts, relative)), image, (annotation,)))
+    return require_files("supervisely", entries, "an annotation", OBTAIN)
+
+
+def _truth(project: Project, entry: Entry) -> Truth:
+    file = entry.truths[0]
+    document = read_json_object(file)
+    stated = document.get("size")
+    if not isinstance(stated, dict) or not isinstance(document.get("objects"), list):
+        raise DatasetError(f"{file} is no annotation of Supervisely's: it needs size and objects. {OBTAIN}")
+    size = Size(int(stated.get("height", 0)), int(stated.get("width", 0)))
+    labels = np.full(size, project.background, dtype=np.uint8)
+    masks: dict[object, NDArray[np.bool_]] = {}
+    rows: dict[object, tuple[int, bool]] = {}
+    for number, row in enumerate(document["objects"], start=1):
+        title = str(row.get("classTitle"))
+        if title not in project.shape_of:
+            raise DatasetError(
+                f"{file}: object {number} is of the class {title!r}, which is not in meta.json."
+                f"{did_you_mean(title, project.shape_of)} It has: {', '.join(project.shape_of)}",
+                kind="labels",
+            )
+        class_id = project.class_of.get(title)
+        if class_id is None:
+            continue
+        mask = _mask(row, project.shape_of[title], size, f"{file}: object {number}, {title}")
+        labels[mask] = class_id
+        if class_id != IGNORE_LABEL and project.classes[class_id].is_thing:
+            key = (class_id, row["instance"]) if row.get("instance") else number
+            masks[key] = masks[key] | mask if key in masks else mask
+            rows[key] = class_id, any(tag.get("name") == CROWD for tag in row.get("tags") or ())
+    instances = stacked(list(masks.values()), [c for c, _ in rows.values()], [k for _, k in rows.values()], size)
+    return Truth(semantic=SemanticMap(labels), instances=instances)
+
+
+def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray[np.bool_]:
+    """Mask of an object, bool, `size`."""
+    kind = row.get("geometryType") or ("bitmap" if isinstance(row.get("bitmap"), dict) else shape)
+    points = row.get("points")
+    if kind == "any" and isinstance(points, dict):
+        kind = "polygon"
+    try:
+        if kind == "bitmap":
+            return _placed(_decoded(str(row["bitmap"]["data"])), row["bitmap"]["origin"], size)
+        if kind == "polygon" and isinstance(points, dict):
+            return _filled(points["exterior"], points.get("interior") or [], size)
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise DatasetError(
+            f"{where}: its {kind} cannot be decoded: {' '.join(str(error).split())}. Export the project again.",
+            kind="mask",
+        ) from None
+    raise DatasetError(
+        f"{where}, is a {kind} and has no mask; bitmaps and polygons have. Convert it in Supervisely, or leave its "
+        "class out by the option classes."
+    )
+
+
+def _decoded(data: str) -> NDArray[np.bool_]:
+    """Pixels of a bitmap: those that are not transparent, or not black where there is no transparency."""
+    png = zlib.decompress(base64.b64decode(data, validate=True))
+    pixels = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if png else None
+    if pixels is None:
+        raise ValueError("it holds no image")
+    if pixels.ndim == 2:
+        return np.asarray(pixels > 0)
+    return np.asarray(pixels[..., 3] > 0 if pixels.shape[2] == 4 else pixels.any(axis=2))
+
+
+def _placed(bitmap: NDArray[np.bool_], origin: Sequence[int], size: Size) -> NDArray[np.bool_]:
+    """A bitmap, (h, w), at its origin (x, y) in the image; what lies outside is cut off."""
+    left, top = (int(number) for number in origin)
+    first_row, first_column = max(top, 0), max(left, 0)
+    last_row, last_column = min(top + bitmap.shape[0], size.height), min(left + bitmap.shape[1], size.width)
+    mask = np.zeros(size, dtype=np.bool_)
+    if first_row < last_row and first_column < last_column:
+        inside = bitmap[first_row - top : last_row - top, first_column - left : last_column - left]
+        mask[first_row:last_row, first_column:last_column] = inside
+    return mask
+
+
+def _filled(
+    exterior: Sequence[Sequence[float]], interior: Sequence[Sequence[Sequence[float]]], size: Size
+) -> NDArray[np.bool_]:
+    """A polygon and its holes, drawn as Supervisely's SDK does (`geometry/polygon.py`)."""
+    canvas = np.zeros(size, dtype=np.uint8)
+    for corners, value in ((exterior, 1), *((hole, 0) for hole in interior)):
+        points = np.rint(np.array(corners, dtype=np.float64)).astype(np.int32)
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+            raise ValueError("a polygon needs three or more pairs of numbers")
+        cv2.fillPoly(canvas, [points], value)
+    return canvas.astype(np.bool_)
