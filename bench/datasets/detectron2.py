@@ -1,0 +1,371 @@
+"""Detectron2's own ways to name data: a file of dataset dicts, or a config with names of data sets.
+
+    root/train.json, root/val.json, root/test.json      a list of dataset dicts, for each split that there is
+    root/metadata.json                                  what MetadataCatalog would hold; YAML will do
+
+A dict has `file_name` and, by the option `truth`,
+
+    instances   annotations: category_id from 0 in the order of thing_classes; segmentation as polygons or
+                run lengths, as in COCO; iscrowd
+    semantic    sem_seg_file_name: map of values from 0 in the order of stuff_classes
+    panoptic    pan_seg_file_name: PNG of ids, R + 256 G + 65536 B; segments_info: id, category_id, iscrowd,
+                isthing, which says whether category_id counts thing_classes or stuff_classes
+
+Paths start at `root`. A list of dicts is written by `json.dump(DatasetCatalog.get(name), file)`; numbers of
+NumPy and run lengths in bytes must be made numbers and text first. Boxes are not used: an object without a
+segmentation is refused.
+
+metadata.json holds thing_classes, stuff_classes, ignore_label (255 unless given), thing_colors and
+stuff_colors. Where both lists of classes are the same, as Detectron2 has it for panoptic models, they are one
+label space, and the values of thing_dataset_id_to_contiguous_id are the ids of things.
+
+With `config` the names under DATASETS.TRAIN and DATASETS.TEST are used. Those that Detectron2 registers itself
+are read from $DETECTRON2_DATASETS (or the option `datasets`) by the data sets coco, cityscapes and ade20k,
+and have the splits of these; others are splits of their own, `<name>.json`. No code is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets import Dataset, Truth
+from bench.datasets._detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
+from bench.datasets._documents import read_yaml
+from bench.datasets._files import image_size, read_mask
+from bench.datasets._index_cache import Tables, remembered
+from bench.datasets._json_stream import FileState, JsonStream
+from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.datasets._rasters import painted, segmentation_mask, stacked
+from bench.datasets._segments import read_segment_map
+from bench.datasets._tables import MAX_CLASSES, map_values, palette_colour
+from bench.errors import DatasetError
+from bench.plugins import open_dataset as open_by_name
+from bench.predictions import Segment, SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
+SOURCE = "dataset dicts of Detectron2, https://detectron2.readthedocs.io"
+LICENCE = "your own, or that of the data set named"
+KIND = "detectron2_1"
+"""Raise the number when the tables change."""
+OBTAIN = "Write the list of dicts of each split there, and metadata.json beside them."
+TruthKind = Literal["instances", "semantic", "panoptic"]
+TASKS_OF: dict[TruthKind, tuple[TaskKind, ...]] = {
+    "instances": ("instance",),
+    "semantic": ("semantic",),
+    "panoptic": TASKS,
+}
+FIELD_OF: dict[TruthKind, str] = {
+    "panoptic": "pan_seg_file_name",
+    "instances": "annotations",
+    "semantic": "sem_seg_file_name",
+}
+"""What a dict must have; where no truth is asked for, the first that the first dict has."""
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder that all paths start from.
+        dicts: File of the dicts of a split.
+        metadata: File of the metadata.
+        splits: Names to look for.
+        truth: Which truth; None takes the first of panoptic, instances and semantic that the dicts have.
+        background: With `instances`, name of a class for pixels in no object; makes the data set
+            semantic as well.
+        config: A Detectron2 config to take the data sets from.
+        datasets: Folder of the data sets that Detectron2 registers itself; None for $DETECTRON2_DATASETS.
+    """
+
+    root: str = "data/detectron2"
+    dicts: str = "{split}.json"
+    metadata: str = "metadata.json"
+    splits: tuple[str, ...] = ("train", "val", "test")
+    truth: TruthKind | None = None
+    background: str | None = None
+    config: str | None = None
+    datasets: str | None = None
+
+
+def open_dataset(options: Options) -> Dataset:
+    """Return the data set; indexes the dicts of the first split that there is.
+
+    Raises:
+        DatasetError: If files are missing or in no such format, or the config names what is not known.
+    """
+    if options.config is None:
+        return _open_dicts(options, options.splits)
+    file = root_of(options.config)
+    names = config_names(file)
+    found = [builtin(name, options.datasets or folder_of_builtins()) for name in names]
+    known = [one for one in found if one is not None]
+    if len(known) == len(names):
+        return open_by_name(*one_dataset(known, names, file))
+    if all(_place(options, name).is_file() for name in names):
+        return _open_dicts(options, names)
+    other = next(name for name, one in zip(names, found, strict=True) if one is None)
+    raise DatasetError(
+        f"{file} names the data set {other!r}, which code registers that is not run here. Write its dicts as JSON to "
+        f"{_place(options, other).absolute()}, or name one of those that Detectron2 registers itself and this reads: "
+        f"{KNOWN}."
+    )
+
+
+def _place(options: Options, split: str) -> Path:
+    return root_of(options.root) / options.dicts.replace("{split}", split)
+
+
+def _open_dicts(options: Options, splits: Sequence[str]) -> OnDisk:
+    files = {split: _place(options, split) for split in splits if _place(options, split).is_file()}
+    if not files:
+        expected = f"a list of dataset dicts for a split of {', '.join(splits)}"
+        raise missing("detectron2", _place(options, splits[0]), expected, OBTAIN)
+    truth = options.truth or _first_truth(next(iter(files.values())))
+    metadata = _metadata(root_of(options.root) / options.metadata, truth, options.background)
+    reader = _Reader(root_of(options.root), files, truth, metadata)
+    with_background = truth == "instances" and options.background is not None
+    description = Description(
+        name="detectron2",
+        classes=metadata.classes,
+        tasks=("semantic", "instance") if with_background else TASKS_OF[truth],
+        source=SOURCE,
+        licence=LICENCE,
+        splits=tuple(files),
+        decisive=[truth, options.background, metadata.ignored, metadata.joint],
+    )
+    read = {"instances": reader.instances, "semantic": reader.semantic, "panoptic": reader.panoptic}
+    return OnDisk(description, reader.entries, read[truth])
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The label space.
+
+    Attributes:
+        file: Where it is from.
+        classes: In order; in a panoptic label space of two lists, things come first.
+        things: Number of thing_classes.
+        joint: Whether the lists of things and stuff are one.
+        ignored: Value of pixels that are not scored.
+        background: Class id of pixels in no object, or `IGNORE_LABEL`.
+    """
+
+    file: Path
+    classes: tuple[ClassSpec, ...]
+    things: int
+    joint: bool
+    ignored: int
+    background: int
+
+
+def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
+    if not file.is_file():
+        raise missing("detectron2", file, "metadata with thing_classes or stuff_classes", OBTAIN)
+    document = read_yaml(file)  # of which JSON is a part
+    lists = {"thing_classes": [], "stuff_classes": []} if not isinstance(document, dict) else document
+    things, stuff = (_names(lists, key, file) for key in ("thing_classes", "stuff_classes"))
+    joint = bool(things) and things == stuff
+    names = {"instances": things, "semantic": stuff, "panoptic": things if joint else [*things, *stuff]}[truth]
+    if not names or len(set(names)) != len(names) or len(names) >= MAX_CLASSES:
+        needed = {"instances": "thing_classes", "semantic": "stuff_classes"}.get(truth, "thing_classes, stuff_classes")
+        raise DatasetError(
+            f"{file}: {truth} dicts need a list of different names in {needed}, fewer than {MAX_CLASSES}."
+        )
+    thing_ids = set(range(len(things)) if truth != "semantic" else ())
+    if joint:
+        table = lists.get("thing_dataset_id_to_contiguous_id")
+        if not isinstance(table, dict):
+            raise DatasetError(
+                f"{file}: thing_classes and stuff_classes are one list, so that thing_dataset_id_to_contiguous_id must "
+                "tell which of them are things. Add it."
+            )
+        thing_ids = {int(value) for value in table.values()}
+    colours = [*(lists.get("thing_colors") or ()), *(() if joint else lists.get("stuff_colors") or ())]
+    if truth == "semantic":
+        colours = list(lists.get("stuff_colors") or ())
+    shown = [tuple(colour) for colour in colours] if len(colours) >= len(names) else _palette(len(names))
+    classes = [
+        ClassSpec(name=name, is_thing=index in thing_ids, colour=shown[index]) for index, name in enumerate(names)
+    ]
+    if truth == "instances" and background is not None:
+        classes.append(ClassSpec(name=background, colour=(0, 0, 0)))
+    return Metadata(
+        file=file,
+        classes=tuple(classes),
+        things=len(things),
+        joint=joint,
+        ignored=int(lists.get("ignore_label", IGNORE_LABEL)),
+        background=len(names) if truth == "instances" and background is not None else IGNORE_LABEL,
+    )
+
+
+def _names(document: Mapping[str, Any], key: str, file: Path) -> list[str]:
+    names = document.get(key) or []
+    if not isinstance(names, list):
+        raise DatasetError(f"{file}: {key} must be a list of names.")
+    return [str(name) for name in names]
+
+
+def _palette(count: int) -> list[tuple[int, int, int]]:
+    return [palette_colour(index + 1) for index in range(count)]
+
+
+def _first_truth(file: Path) -> TruthKind:
+    """The truth of the first dict of a file."""
+    with JsonStream(file) as stream:
+        first = next(stream.elements(), None) if stream.peek() == "[" else None
+    row = first.value if first is not None and isinstance(first.value, dict) else {}
+    return next((truth for truth, name in FIELD_OF.items() if row.get(name) is not None), "instances")
+
+
+class _Reader:
+    """The dicts of all splits, each file indexed when first needed."""
+
+    def __init__(self, root: Path, files: Mapping[str, Path], truth: TruthKind, metadata: Metadata) -> None:
+        self._root, self._files, self._truth, self._metadata = root, files, truth, metadata
+        self._index = lru_cache(maxsize=None)(_index)
+
+    def entries(self, split: str) -> list[Entry]:
+        """Images of a split, in the order of the file."""
+        file = self._files[split]
+        tables = self._index(file)[1]
+        entries = []
+        for row, name in enumerate(tables["names"].tolist()):
+            image = self._root / name.decode()
+            truths: tuple[Path, ...] = (file,)
+            if self._truth != "instances":
+                map_name = tables[self._truth][row].decode()
+                if not map_name:
+                    raise DatasetError(
+                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} truths need. Add it, "
+                        "or "
+                        "ask for another truth."
+                    )
+                truths += (self._root / map_name,)
+            entries.append(Entry(id_of(self._below_root(image)), image, truths, str(row)))
+        if not entries:
+            raise DatasetError(f"{file} has no dataset dict. Write those of the split to it.")
+        if not entries[0].image.is_file():
+            raise missing("detectron2", entries[0].image, f"the {len(entries)} images that {file.name} names", OBTAIN)
+        return entries
+
+    def instances(self, entry: Entry) -> Truth:
+        """Objects, and the map painted from them."""
+        record, where = self._record(entry)
+        size = _size(record, entry)
+        masks, class_ids, crowd = [], [], []
+        for number, row in enumerate(record.get("annotations") or (), start=1):
+            class_ids.append(self._class_id(row, where, things=True))
+            try:
+                masks.append(segmentation_mask(row.get("segmentation"), size))
+            except (ValueError, TypeError) as error:
+                raise DatasetError(
+                    f"{where}: annotation {number} cannot be drawn: {error}. Mend or remove it.", kind="mask"
+                ) from None
+            crowd.append(bool(row.get("iscrowd", 0)))
+        instances = stacked(masks, class_ids, crowd, size)
+        return Truth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
+
+    def semantic(self, entry: Entry) -> Truth:
+        """The map of classes."""
+        file = entry.truths[1]
+        mask = read_mask(file)
+        if mask.pixels.ndim == 3:
+            raise DatasetError(f"{file} holds colours; a map of classes holds their numbers. Write those.")
+        count = len(self._metadata.classes)
+        class_of = {**{index: index for index in range(count)}, self._metadata.ignored: IGNORE_LABEL}
+        known = (
+            f"{self._metadata.file.name} has stuff_classes 0 to {count - 1} and ignore_label {self._metadata.ignored}. "
+            "Mend the map, or the metadata."
+        )
+        return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+
+    def panoptic(self, entry: Entry) -> Truth:
+        """Segments of the PNG, and the two other forms that follow from them."""
+        record, where = self._record(entry)
+        rows = record.get("segments_info")
+        if not isinstance(rows, list):
+            raise DatasetError(f"{where} has no segments_info, which panoptic truths need. Add it.")
+        found = read_segment_map(entry.truths[1])
+        found.require([int(row["id"]) for row in rows], entry.truths[0])
+        segments = []
+        for row in rows:
+            if not self._metadata.joint and not isinstance(row.get("isthing"), bool | int):
+                raise DatasetError(
+                    f"{where}: segment {row['id']} has no isthing, so that its category_id may count thing_classes or "
+                    "stuff_classes. Add it."
+                )
+            class_id = self._class_id(row, where, things=bool(row.get("isthing", True)))
+            segments.append(Segment(int(row["id"]), class_id, bool(row.get("iscrowd", 0))))
+        return found.truth(segments, self._metadata.classes)
+
+    def _class_id(self, row: Mapping[str, Any], where: str, *, things: bool) -> int:
+        metadata = self._metadata
+        total = len(metadata.classes) - (metadata.background != IGNORE_LABEL)
+        name, first, count = "thing_classes", 0, metadata.things
+        if not metadata.joint and not things:
+            name, first, count = "stuff_classes", metadata.things, total - metadata.things
+        category = row.get("category_id")
+        if not isinstance(category, int) or not 0 <= category < count:
+            raise DatasetError(
+                f"{where}: category_id {category} is outside the table; {metadata.file.name} has {name} 0 to "
+                f"{count - 1}. "
+                "Dataset dicts count classes from 0, unlike COCO's own files. Mend the dict, or the metadata.",
+                kind="labels",
+            )
+        return first + category
+
+    def _record(self, entry: Entry) -> tuple[dict[str, Any], str]:
+        """The dict of an image, and what to call it in messages."""
+        file = entry.truths[0]
+        state, tables = self._index(file)
+        part = slice(int(entry.key), int(entry.key) + 1)
+        record: dict[str, Any] = state.rows(tables["offset"][part], tables["length"][part])[0]
+        return record, f"{file}: image {record['file_name']}"
+
+    def _below_root(self, image: Path) -> PurePath:
+        """Path that makes the id: below the root, or the name alone for files elsewhere."""
+        return image.relative_to(self._root) if image.is_relative_to(self._root) else PurePath(image.name)
+
+
+def _size(record: Mapping[str, Any], entry: Entry) -> Size:
+    height, width = record.get("height"), record.get("width")
+    return Size(int(height), int(width)) if height and width else image_size(entry.image)
+
+
+def _index(file: Path) -> tuple[FileState, Tables]:
+    """Where each dict lies in a file, and the paths that it names."""
+    state = FileState.of(file)
+    return state, remembered(state, KIND, lambda: _read(state))
+
+
+def _read(state: FileState) -> Tables:
+    texts: dict[str, list[bytes]] = {"names": [], "semantic": [], "panoptic": []}
+    places: list[tuple[int, int]] = []
+    with JsonStream(state.file) as stream:
+        if stream.peek() != "[":
+            raise DatasetError(
+                f"{state.file} holds no list of dataset dicts. A file of COCO's is read by the data set coco; "
+                "otherwise "
+                "write json.dump(DatasetCatalog.get(name), file)."
+            )
+        for number, placed in enumerate(stream.elements()):
+            row = placed.value
+            if not isinstance(row, dict) or not row.get("file_name"):
+                raise DatasetError(f"{state.file}: dict {number} has no file_name. Every dataset dict needs it.")
+            for column, name in zip(texts, ("file_name", FIELD_OF["semantic"], FIELD_OF["panoptic"]), strict=True):
+                texts[column].append(str(row.get(name) or "").encode())
+            places.append((placed.offset, placed.length))
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array(values, dtype=f"S{max(map(len, values), default=0) or 1}") for name, values in texts.items()
+    }
+    where = np.array(places, dtype=np.int64).reshape(-1, 2)
+    return {**columns, "offset": where[:, 0].copy(), "length": where[:, 1].copy()}
