@@ -1,31 +1,26 @@
-"""What a check sees of one image: whether it can be read, whether its truth fits, and how to recognise it again.
-
-A reader that refuses a truth says why in words. Which kind of fault it is, is found by looking at
-the files once more, which only faulty ones cost.
-"""
+"""What a check sees of one image: whether it can be read, whether its truth fits, and how to recognise it again."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.data._passes import Row
-from bench.data._signatures import content_key, thumbnail
+from bench.data._signatures import ENOUGH, key_of_file, key_of_pixels, thumbnail
+from bench.data.opening import on_disk
 from bench.datasets import Dataset, Truth
-from bench.datasets._files import MASK_SUFFIXES, image_size, read_mask
-from bench.datasets._on_disk import Entry, OnDisk
+from bench.datasets._files import MASK_SUFFIXES, glance, header_of, read_bytes
+from bench.datasets._on_disk import Entry
+from bench.datasets._tables import runs_of
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, Size
 
-INSPECTION_VERSION = 1
+INSPECTION_VERSION = 2
 """Raised when `inspect` gives other rows for the same files."""
-
-PALETTE_ENTRIES = 32
-"""So many colours of a palette are compared with those of the other masks."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
@@ -37,45 +32,42 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
         missing if the image cannot be read; `stored`: how each mask file is stored.
     """
-    entry = dataset.entry(image_id) if isinstance(dataset, OnDisk) else None
-    row: Row = {"found": [], "stored": [] if entry is None else [_stored(path) for path in mask_files(entry)]}
+    files = on_disk(dataset)
+    entry = None if files is None else files.entry(image_id)
+    row: Row = {"found": []}
     size: Size | None = None
     try:
-        image = dataset.image(image_id)
-        size = Size(*image.shape[:2])
-        row["content"] = content_key(image, None if entry is None else entry.image)
-        row["thumbnail"] = thumbnail(image).tobytes().hex()
+        looked = _looked_at_image(dataset, image_id, entry)
+        size, row["content"], row["thumbnail"] = looked.size, looked.content, looked.thumbnail
     except DatasetError as error:
         row["found"].append(["image", str(error)])
     try:
         truth = dataset.target(image_id)
         row["found"] += _of_truth(dataset, truth, size)
     except DatasetError as error:
-        kind = "truth" if entry is None else kind_of_fault(entry)
-        # Where the image cannot be read, its size is not known, and the reader has only that to say again.
-        if size is not None or kind == "mask":
-            row["found"].append([kind, str(error)])
+        # The size of a truth is compared with that of its image; where that cannot be read, it was told above.
+        if error.kind != "image" or not row["found"]:
+            row["found"].append([error.kind or "truth", str(error)])
+    row["stored"] = [] if entry is None else [_stored(path) for path in mask_files(entry)]
     return row
 
 
-def kind_of_fault(entry: Entry) -> str:
-    """Kind of finding behind a refused truth: `mask`, `size`, `colours`, `labels`, or `truth` where no mask is."""
-    masks = mask_files(entry)
-    stored = []
-    for path in masks:
-        try:
-            stored.append(read_mask(path))
-        except DatasetError:
-            return "mask"
-    try:
-        expected = image_size(entry.image)
-    except DatasetError:
-        return "truth"
-    if any(Size(*mask.pixels.shape[:2]) != expected for mask in stored):
-        return "size"
-    if any(mask.colours == "rgb" for mask in stored):
-        return "colours"
-    return "labels" if masks else "truth"
+class _Image(NamedTuple):
+    """Size, content key and thumbnail (in hex) of an image that can be read."""
+
+    size: Size
+    content: str
+    thumbnail: str
+
+
+def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None) -> _Image:
+    if entry is None:
+        image = dataset.image(image_id)
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return _Image(Size(*image.shape[:2]), key_of_pixels(image), thumbnail(grey).tobytes().hex())
+    encoded = read_bytes(entry.image)
+    seen = glance(encoded, entry.image, least=ENOUGH)
+    return _Image(seen.size, key_of_file(encoded), thumbnail(seen.grey).tobytes().hex())
 
 
 def _of_truth(dataset: Dataset, truth: Truth, size: Size | None) -> list[list[str]]:
@@ -97,7 +89,7 @@ def _of_truth(dataset: Dataset, truth: Truth, size: Size | None) -> list[list[st
 
 def _present(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
     """The values that occur, rising."""
-    return np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel())
+    return np.flatnonzero(np.bincount(runs_of(labels).values))
 
 
 def _emptiness(dataset: Dataset, truth: Truth, present: NDArray[np.intp]) -> str:
@@ -119,8 +111,7 @@ def mask_files(entry: Entry) -> list[Path]:
 def _stored(path: Path) -> list[str]:
     """Mode of a mask, and the first colours of its palette in hex; an empty mode if it cannot be read."""
     try:
-        with Image.open(path) as image:  # reads the header, which has the palette, and no pixels
-            palette = b"" if image.palette is None else bytes(image.palette.palette)
-            return [image.mode, palette[: 3 * PALETTE_ENTRIES].hex()]
-    except (OSError, ValueError, SyntaxError):
+        header = header_of(path)
+    except DatasetError:
         return ["", ""]
+    return [header.mode, header.palette.hex()]

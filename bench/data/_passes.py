@@ -26,12 +26,12 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bench.data.opening import Choice, opened
+from bench.data.opening import Choice, on_disk, opened
 from bench.datasets import Dataset
 from bench.datasets._on_disk import READER_VERSION, OnDisk
 from bench.errors import DatasetError
 from bench.measure.devices import allowed_cores
-from bench.records import digest
+from bench.records import as_json_dict, digest
 from bench.store.files import write_atomically
 from bench.store.layout import slug
 
@@ -81,8 +81,10 @@ class Pass:
     def file(self) -> Path:
         """Where the rows are remembered."""
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.dataset.classes]
-        decisive = self.dataset.description.decisive if isinstance(self.dataset, OnDisk) else None
-        key = digest([self.choice.name, self.choice.options, names, decisive, self.version, READER_VERSION])
+        files, labels = on_disk(self.dataset), self.choice.labels
+        decisive = None if files is None else files.description.decisive
+        mapped = None if labels is None else as_json_dict(labels)
+        key = digest([self.choice.name, self.choice.options, names, decisive, mapped, self.version, READER_VERSION])
         return self.cache / f"{slug(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
 
 
@@ -114,7 +116,7 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
         with task.file.open("a", encoding="utf-8") as file, _bar(console, task, len(images), remembered) as advance:
             for image_id, row in _looked_at(task, missing):
                 rows[image_id] = row
-                file.write(json.dumps([image_id, states[image_id], row], ensure_ascii=False) + "\n")
+                file.write(json.dumps([image_id, states[image_id], row]) + "\n")
                 file.flush()
                 advance()
     return Seen({image.image_id: rows[image.image_id] for image in images}, remembered)
@@ -122,14 +124,15 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
 
 def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:
     """Image id -> what changes when its files do."""
-    if isinstance(dataset, OnDisk):
-        return {image.image_id: _file_state(dataset, image.image_id) for image in images}
+    files = on_disk(dataset)
+    if files is not None:
+        return {image.image_id: _file_state(files, image.image_id) for image in images}
     of_split = {split: dataset.fingerprint(split) for split in dict.fromkeys(image.split for image in images)}
     return {image.image_id: of_split[image.split] for image in images}
 
 
-def _file_state(dataset: OnDisk, image_id: str) -> str:
-    entry = dataset.entry(image_id)
+def _file_state(files: OnDisk, image_id: str) -> str:
+    entry = files.entry(image_id)
     parts: list[Any] = [entry.key]
     for path in (entry.image, *entry.truths):
         try:
@@ -191,7 +194,7 @@ def _looked_at(task: Pass, images: Sequence[Listed]) -> Iterator[tuple[str, Row]
 
 
 _shared: dict[str, Any] = {}
-"""In a process that looks: the data set and the look."""
+"""In a process that looks: the data set, the look, and the splits that were listed."""
 
 
 @contextmanager
@@ -203,7 +206,7 @@ def _processes(task: Pass, jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     forks = sys.platform == "linux"
     threads = cv2.getNumThreads()
-    _shared.update(dataset=task.dataset, look=task.look)
+    _shared.update(dataset=task.dataset, look=task.look, listed=set())
     if forks:
         cv2.setNumThreads(1)
     pool = ProcessPoolExecutor(
@@ -226,7 +229,7 @@ def _prepared(choice: Choice | None, look: Look) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if choice is not None:
         cv2.setNumThreads(1)
-        _shared.update(dataset=opened(choice), look=look)
+        _shared.update(dataset=opened(choice), look=look, listed=set())
 
 
 def _end_with_parent() -> None:
@@ -238,9 +241,10 @@ def _end_with_parent() -> None:
 
 
 def _look_at_chunk(images: Sequence[Listed]) -> list[tuple[str, Row]]:
-    dataset, look = _shared["dataset"], _shared["look"]
-    for split in dict.fromkeys(image.split for image in images):
+    dataset, look, listed = _shared["dataset"], _shared["look"], _shared["listed"]
+    for split in {image.split for image in images} - listed:
         dataset.ids(split)  # so that an image is looked for in its own split first
+        listed.add(split)
     return [(image.image_id, look(dataset, image.image_id)) for image in images]
 
 

@@ -1,7 +1,7 @@
 """`bench data check`: what is wrong with a data set, file by file.
 
-Wrong is what makes an evaluation fail or lie; worth a note is what may be meant. Images and masks
-are read in full, each once; see `_passes.py` for how an interrupted check goes on and
+Wrong is what makes an evaluation fail or lie; worth a note is what may be meant. Every byte of images
+and masks is read, once; see `_passes.py` for how an interrupted check goes on and
 `_signatures.py` for which images count as the same.
 """
 
@@ -19,9 +19,8 @@ from bench.data._inspection import INSPECTION_VERSION, inspect, mask_files
 from bench.data._passes import Listed, Pass, Row, look_at_all
 from bench.data._signatures import BITS, GRID, nearest_pairs
 from bench.data.info import published_counts
-from bench.data.opening import Choice
+from bench.data.opening import Choice, on_disk
 from bench.datasets import Dataset
-from bench.datasets._on_disk import OnDisk
 from bench.errors import DatasetError
 
 WRONG = {
@@ -125,11 +124,10 @@ class _Names:
     """What an image is called in a message: its file, or its id where there is none."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        self._files = on_disk(dataset)
 
     def __getitem__(self, image: Listed) -> str:
-        dataset = self._dataset
-        name = dataset.entry(image.image_id).image if isinstance(dataset, OnDisk) else image.image_id
+        name = image.image_id if self._files is None else self._files.entry(image.image_id).image
         return f"{name} ({image.split})"
 
 
@@ -211,8 +209,9 @@ def _first_difference(palette: str, usual: str) -> int:
 
 
 def _mask(dataset: Dataset, image: Listed, position: int) -> str:
-    assert isinstance(dataset, OnDisk)
-    return str(mask_files(dataset.entry(image.image_id))[position])
+    files = on_disk(dataset)
+    assert files is not None  # it has masks
+    return str(mask_files(files.entry(image.image_id))[position])
 
 
 def report(checked: Checked, *, show: int) -> str:

@@ -6,7 +6,7 @@ import importlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +15,11 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.datasets import Dataset
+from bench.datasets._on_disk import OnDisk
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
+from bench.labels.dataset import MappedDataset
 from bench.plugins import dataset_names, open_dataset
+from bench.records import Labels
 from bench.suite.load import load_suite
 
 PLAIN = re.compile(r"[\w./~][\w./~ +=()-]*")
@@ -32,12 +35,14 @@ class Choice:
         label: Name in messages and of files.
         options: Its options.
         asked_in: Where the options were set, for messages.
+        labels: What the suite makes of its classes; None leaves them.
     """
 
     name: str
     label: str
     options: dict[str, JsonValue] = field(default_factory=dict)
     asked_in: str = "--set"
+    labels: Labels | None = None
 
 
 def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: str | None) -> Choice:
@@ -57,7 +62,7 @@ def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: 
         if name is not None:
             raise BenchError(f"the data set is named twice, as {name!r} and by --suite {suite}; give one of them.")
         found = _of_suite(Path(suite), label)
-        return Choice(found.name, found.label, {**found.options, **given}, found.asked_in)
+        return replace(found, options={**found.options, **given})
     if label is not None:
         raise BenchError(f"--dataset {label!r} names a data set of a suite; give the suite with --suite FILE.")
     if name is None:
@@ -116,7 +121,8 @@ def _of_suite(file: Path, label: str | None) -> Choice:
         raise BenchError(
             f"{file} has no data set labelled {wanted!r}.{did_you_mean(wanted, entries)} It has: {', '.join(entries)}"
         )
-    return Choice(entries[wanted].name, wanted, dict(entries[wanted].options), str(file))
+    entry = entries[wanted]
+    return Choice(entry.name, wanted, dict(entry.options), str(file), entry.labels)
 
 
 def module_of(name: str) -> ModuleType:
@@ -129,17 +135,30 @@ def module_of(name: str) -> ModuleType:
 
 
 def opened(choice: Choice) -> Dataset:
-    """Open it.
+    """Open it, with the classes that it is scored with.
 
     Raises:
         PluginError: If there is no such data set.
+        BenchError: If `labels` does not fit its classes.
         DatasetError: If an option is wrong, or the files are missing.
     """
     module = module_of(choice.name)
     try:
-        return open_dataset(choice.name, choice.options)
+        dataset = open_dataset(choice.name, choice.options)
     except ValidationError as error:
         raise DatasetError(_explained(error, choice, list(module.Options.model_fields))) from None
+    if choice.labels is None:
+        return dataset
+    try:
+        return MappedDataset(dataset, choice.labels)
+    except BenchError as error:
+        raise BenchError(f"{choice.asked_in}: data set {choice.label!r}: {error}") from None
+
+
+def on_disk(dataset: Dataset) -> OnDisk | None:
+    """The data set of files below any mapping of classes; None if it is not made of files."""
+    inner = dataset.unmapped if isinstance(dataset, MappedDataset) else dataset
+    return inner if isinstance(inner, OnDisk) else None
 
 
 def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> str:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from tabulate import tabulate
 
@@ -21,6 +23,7 @@ from bench.data._passes import Listed, Pass, Row, look_at_all
 from bench.data._stats_figure import draw
 from bench.data.opening import Choice
 from bench.datasets import Dataset, Truth
+from bench.datasets._tables import runs_of
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Size
 
@@ -132,14 +135,22 @@ def _objects(truth: Truth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]
     """Class and visible pixels of every object that is no crowd."""
     if truth.instances is not None:
         instances = truth.instances
-        areas = instances.masks.sum(axis=(1, 2)).tolist()
+        areas = [cv2.countNonZero(mask) for mask in instances.masks.view(np.uint8)]
         rows = zip(instances.class_ids.tolist(), areas, instances.crowd.tolist(), strict=True)
         return [(class_id, area) for class_id, area, crowd in rows if not crowd]
     if truth.panoptic is None:
         return []
-    ids = truth.panoptic.segment_ids
+    area_of = _areas(truth.panoptic.segment_ids)
     things = [s for s in truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
-    return [(s.class_id, int((ids == s.id).sum())) for s in things]
+    return [(s.class_id, area_of.get(s.id, 0)) for s in things]
+
+
+def _areas(ids: NDArray[np.int32]) -> dict[int, int]:
+    """Pixels of each value of a map, (H, W)."""
+    runs = runs_of(ids)
+    values, which = np.unique(runs.values, return_inverse=True)
+    counts = np.bincount(which, weights=runs.lengths).astype(np.int64)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def _add(row: Row, by_class: Sequence[ClassCount], split: SplitCount) -> None:

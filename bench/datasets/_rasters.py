@@ -1,82 +1,33 @@
-"""Polygons and run lengths to masks, pixel for pixel as pycocotools paints them, and overlapping masks to one map.
+"""Polygons and run lengths to masks, as pycocotools reads them, and overlapping masks to one map.
 
-Source: `common/maskApi.c` of the COCO API, functions `rleFrPoly` (a polygon is drawn five times
-finer, its outline walked point by point, and pixel centres inside by the even-odd rule are filled)
-and `rleFrString` (run lengths in characters of six bits). pycocotools is the oracle in the tests.
+Polygons are drawn in `_polygons.py`. Source of the run lengths: `common/maskApi.c` of the COCO API,
+function `rleFrString` (run lengths in characters of six bits). pycocotools is the oracle in the tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets._polygons import Corners, corners_of, polygon_masks
 from bench.predictions import Instances, LabelMap, mask_from_run_lengths
 from bench.records import Size
 
-FINER = 5
-"""Grid points per pixel along each side."""
 
+class SegmentationError(ValueError):
+    """A `segmentation` that cannot be drawn.
 
-def polygon_mask(points: Sequence[float] | NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-    """Fill one closed polygon.
-
-    Args:
-        points: x1, y1, x2, y2, … in pixels; the top left corner of the image is (0, 0), the centre
-            of its first pixel (0.5, 0.5). May leave the image.
-        size: Of the mask.
-
-    Returns:
-        bool, shape `size`. Where the polygon crosses itself the even-odd rule decides, so a line
-        walked there and back leaves no trace.
-
-    >>> polygon_mask([1, 0, 3, 0, 3, 2, 1, 2], Size(3, 4)).astype(int)
-    array([[0, 1, 1, 0],
-           [0, 1, 1, 0],
-           [0, 0, 0, 0]])
+    Attributes:
+        position: Its place among those that were to be drawn.
     """
-    height, width = size
-    # C truncates towards zero where NumPy's astype does the same.
-    corners = (np.asarray(points, dtype=np.float64).reshape(-1, 2) * FINER + 0.5).astype(np.int64)
-    u, v = _outline(corners)
-    crossing = np.flatnonzero(u[1:] != u[:-1])
-    column = np.minimum(u[crossing], u[crossing + 1])  # of the finer grid, left of the step
-    inside = ((column - FINER // 2) % FINER == 0) & (column >= FINER // 2) & (column <= FINER * (width - 1) + 2)
-    top = np.minimum(v[crossing], v[crossing + 1])[inside]
-    # The first pixel whose centre lies below the crossing: ceil((top + 0.5) / 5 - 0.5), exact in integers.
-    rows = np.clip(-(-(2 * top + 1 - FINER) // (2 * FINER)), 0, height)
-    columns = (column[inside] - FINER // 2) // FINER
-    if not len(columns):
-        return np.zeros(size, dtype=np.bool_)
-    left, right = int(columns.min()), int(columns.max()) + 1
-    toggles = np.bincount((columns - left) * height + rows, minlength=(right - left) * height + 1)[:-1]
-    filled = (np.cumsum(toggles) & 1).astype(np.bool_).reshape(right - left, height)
-    mask = np.zeros(size, dtype=np.bool_)
-    mask[:, left:right] = filled.T
-    return mask
 
-
-def _outline(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Points of the finer grid along a closed polygon, x and y: every edge in steps of one along its longer side."""
-    start, end = corners, np.roll(corners, -1, axis=0)
-    across = np.abs(end - start)
-    steps = across.max(axis=1)
-    along_x = across[:, 0] >= across[:, 1]
-    rows = np.arange(len(corners))
-    longer = np.where(along_x, 0, 1)
-    backwards = start[rows, longer] > end[rows, longer]
-    # An edge is drawn from its smaller end, so that both directions give the same points.
-    low, high = np.where(backwards[:, None], end, start), np.where(backwards[:, None], start, end)
-    slope = (high - low)[rows, 1 - longer] / np.maximum(steps, 1)
-
-    edge = np.repeat(rows, steps + 1)
-    position = np.arange(len(edge)) - np.repeat(np.cumsum(steps + 1) - (steps + 1), steps + 1)
-    position = np.where(backwards[edge], steps[edge] - position, position)
-    on_longer = low[edge, longer[edge]] + position
-    on_shorter = (low[edge, 1 - longer[edge]] + slope[edge] * position + 0.5).astype(np.int64)
-    x = np.where(along_x[edge], on_longer, on_shorter)
-    return x, np.where(along_x[edge], on_shorter, on_longer)
+    def __init__(self, position: int, reason: str) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.position = position
 
 
 def run_lengths_of_text(text: str) -> list[int]:
@@ -100,19 +51,36 @@ def run_lengths_of_text(text: str) -> list[int]:
     return runs
 
 
-def segmentation_mask(segmentation: object, size: Size) -> NDArray[np.bool_]:
-    """Mask of the `segmentation` of a COCO annotation: polygons, run lengths, or run lengths as text.
+def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[np.bool_]:
+    """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
+
+    Returns:
+        bool, (N, H, W), in the order given.
 
     Raises:
-        ValueError: If it is none of them, or run lengths that do not fill the image.
+        SegmentationError: If one is none of them, or run lengths that do not fill the image.
     """
-    if isinstance(segmentation, list):
-        mask = np.zeros(size, dtype=np.bool_)
-        for points in segmentation:
-            if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-                raise ValueError("a polygon needs three or more pairs of numbers")
-            mask |= polygon_mask(points, size)
-        return mask
+    polygons: list[list[Corners]] = []
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for position, segmentation in enumerate(segmentations):
+        try:
+            polygons.append([corners_of(points) for points in segmentation] if isinstance(segmentation, list) else [])
+            if not isinstance(segmentation, list):
+                masks[position] = _mask_of_runs(segmentation, size)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SegmentationError(position, str(error)) from None
+    drawn = polygon_masks(polygons, size)
+    for position, mask in masks.items():
+        drawn[position] = mask
+    return drawn
+
+
+def segmentation_mask(segmentation: object, size: Size) -> NDArray[np.bool_]:
+    """Mask of one `segmentation`, bool, (H, W); see `segmentation_masks`."""
+    return np.asarray(segmentation_masks([segmentation], size)[0])
+
+
+def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
     if isinstance(segmentation, dict) and tuple(segmentation.get("size", ())) == tuple(size):
         counts = segmentation.get("counts")
         if isinstance(counts, str | list):
@@ -128,19 +96,26 @@ def painted(instances: Instances, *, background: int) -> LabelMap:
         background: Class id of pixels in no mask, or 255 for void.
     """
     labels = np.full(instances.size, background, dtype=np.uint8)
-    areas = instances.masks.sum(axis=(1, 2))
-    for index in sorted(range(len(areas)), key=lambda i: (not instances.crowd[i], -int(areas[i]), i)):
-        labels[instances.masks[index]] = instances.class_ids[index]
+    pixels = instances.masks.view(np.uint8)
+    areas = [cv2.countNonZero(mask) for mask in pixels]
+    for index in sorted(range(len(areas)), key=lambda i: (not instances.crowd[i], -areas[i], i)):
+        left, top, width, height = cv2.boundingRect(pixels[index])
+        box = slice(top, top + height), slice(left, left + width)
+        labels[box][instances.masks[index][box]] = instances.class_ids[index]
     return labels
 
 
 def stacked(
-    masks: Sequence[NDArray[np.bool_]], class_ids: Sequence[int], crowd: Sequence[bool], size: Size
+    masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+    class_ids: Sequence[int],
+    crowd: Sequence[bool],
+    size: Size,
 ) -> Instances:
-    """True instances of one image, in the order given, all with score 1."""
+    """True instances of one image, in the order given, all with score 1; masks that are one array are not copied."""
+    one = masks if isinstance(masks, np.ndarray) else np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_)
     return Instances(
-        masks=np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_),
+        masks=one,
         class_ids=np.array(class_ids, dtype=np.int64),
-        scores=np.ones(len(masks), dtype=np.float64),
+        scores=np.ones(len(class_ids), dtype=np.float64),
         crowd=np.array(crowd, dtype=np.bool_),
     )

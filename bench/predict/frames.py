@@ -1,20 +1,23 @@
-"""Images and frames of videos in batches, decoded ahead of the model."""
+"""Images and frames of videos in batches, decoded ahead of the model: images side by side, frames one after another."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from bench.datasets._files import read_image
+from bench.datasets._files import Unreadable, read_image
 from bench.errors import DatasetError
 from bench.predict.request import FilesRequest, Item
 from bench.predictions import RgbImage
+from bench.run.loading import loaded_ahead, loading_threads
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,17 @@ class Frame:
 
 @dataclass(frozen=True)
 class End:
-    """An item that is through: a video after its last frame, or anything that cannot be read, with the reason."""
+    """An item that is through.
+
+    Attributes:
+        item: A video after its last frame, or anything that cannot be read.
+        reason: Why it cannot be read.
+        note: What there is to say of one that can.
+    """
 
     item: Item
     reason: str | None = None
+    note: str | None = None
 
 
 @dataclass
@@ -71,7 +81,7 @@ def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]
 
 def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
     batch = Batch()
-    for event in (event for item in request.items for event in _events(item, request.every)):
+    for event in _events(request, ahead=max(size, loading_threads())):
         if isinstance(event, End):
             batch.ends.append(event)
             # The end of a video is told after its last frames and before those of the next.
@@ -88,26 +98,38 @@ def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch
         yield batch
 
 
-def _events(item: Item, every: int) -> Iterator[Frame | End]:
-    if item.kind == "video":
-        yield from _video(item, every)
-        return
+def _events(request: FilesRequest, *, ahead: int) -> Iterator[Frame | End]:
+    """Frames and ends in the order of the items, so many images decoded ahead."""
+    for kind, items in groupby(request.items, key=lambda item: item.kind):
+        if kind == "video":
+            for item in items:
+                yield from _video(item, request.every)
+        else:
+            with closing(loaded_ahead(_image, items, ahead=ahead, weight=_bytes)) as events:
+                yield from events
+
+
+def _image(item: Item) -> Frame | End:
     started = time.perf_counter()
+    path = Path(item.source)
     try:
-        image = read_image(Path(item.source))
+        image = read_image(path)
+    except Unreadable as error:
+        return End(item, f"{path} cannot be read: {error.reason}. Restore it from its source, or leave it out.")
     except DatasetError as error:
-        yield End(item, str(error))
-        return
-    except MemoryError:
-        yield End(item, f"{item.source} does not fit into memory; cut it into tiles.")
-        return
-    yield Frame(item, image, time.perf_counter() - started)
+        return End(item, str(error))
+    return Frame(item, image, time.perf_counter() - started)
+
+
+def _bytes(event: Frame | End) -> int:
+    return event.image.nbytes if isinstance(event, Frame) else 0
 
 
 def _video(item: Item, every: int) -> Iterator[Frame | End]:
     video = cv2.VideoCapture(item.source)
     try:
-        fps, number, found, started = video.get(cv2.CAP_PROP_FPS), 0, 0, time.perf_counter()
+        fps, stated = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        number, found, started = 0, 0, time.perf_counter()
         while video.isOpened() and video.grab():
             if number % every == 0:
                 done, bgr = video.retrieve()
@@ -119,7 +141,13 @@ def _video(item: Item, every: int) -> Iterator[Frame | End]:
             number += 1
     finally:
         video.release()
-    yield End(item, None if found else f"{item.source} cannot be read: OpenCV finds no frame in it.")
+    if not found:
+        yield End(item, reason=f"{item.source} cannot be read: OpenCV finds no frame in it.")
+    elif number < stated:
+        frames = f"{number} of {stated} frames could be read"
+        yield End(item, note=f"{item.source}: {frames}; it is cut off or damaged after them.")
+    else:
+        yield End(item)
 
 
 def expected(request: FilesRequest) -> int:

@@ -13,9 +13,13 @@ from pydantic import JsonValue, ValidationError
 from bench.datasets._folder_classes import read_class_file
 from bench.datasets._tables import named_classes
 from bench.errors import BenchError, did_you_mean
+from bench.labels.dataset import open_labelled
+from bench.labels.mapping import ClassTable
+from bench.labels.predictions import table_for
+from bench.labels.spaces import label_space
 from bench.measure.devices import auto_device
 from bench.predict.weight_classes import classes_of_weights
-from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
+from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
 from bench.store.results import CaseView
 from bench.store.runs import open_run, read_job, read_run
 from bench.suite.cards import resolve_model
@@ -26,9 +30,10 @@ class Predictor:
     """All that decides what is predicted.
 
     Attributes:
-        model, task, target: As a job has them.
+        model, task, target: As a job has them: the classes are those that the model was built for.
         weights: Absolute path or an address; None where the model needs none.
         origin: Where model and weights come from, for the record.
+        mapping: Where these classes go among those of the suite; None where they are the same.
     """
 
     model: ModelSpec
@@ -36,6 +41,12 @@ class Predictor:
     target: Target
     weights: str | None
     origin: str
+    mapping: ClassTable | None = None
+
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """Classes that the outputs name."""
+        return self.task.classes if self.mapping is None else self.mapping.classes
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,11 @@ def from_card(name: str, wishes: Wishes) -> Predictor:
 def from_run(results: Path, run: str | None, case: str | None, wishes: Wishes) -> Predictor:
     """The model of a finished case, with the weights it was trained to and on the target it was measured on.
 
+    What a model with `trained_on` predicts is mapped to the classes of the suite, as for its scores.
+
     Raises:
-        BenchError: If there is no such run or case, or its training is not finished.
+        BenchError: If there is no such run or case, its training is not finished, or its classes
+            cannot be mapped because its data set is not here.
     """
     folder = open_run(results, run)
     view = _case(read_run(folder, results).cases, case, f"{folder.suite}/{folder.name}")
@@ -88,14 +102,36 @@ def from_run(results: Path, run: str | None, case: str | None, wishes: Wishes) -
     options = {**view.case.model.options, **(wishes.options or {})}
     if wishes.classes:
         raise BenchError(f"--classes {wishes.classes}: a case of a run has its classes; leave the option out.")
-    _check_names(tuple(spec.name for spec in view.task.classes), weights, f"case {view.case.id}")
+    mapping = _mapping(view.case)
+    task = view.task if mapping is None else view.task.model_copy(update={"classes": _own_classes(view.case.model)})
+    _check_names(tuple(spec.name for spec in task.classes), weights, f"case {view.case.id}")
     return Predictor(
         model=view.case.model.model_copy(update={"options": options}),
-        task=view.task,
+        task=task,
         target=_target(view.case.target, wishes),
         weights=weights,
         origin=f"case {view.case.id} of run {folder.suite}/{folder.name}",
+        mapping=mapping,
     )
+
+
+def _mapping(case: Case) -> ClassTable | None:
+    """Where the classes of a model with `trained_on` go; the data set of the case says their names before `labels`."""
+    if case.model.trained_on is None:
+        return None
+    try:
+        return table_for(case.model, open_labelled(case.dataset))
+    except BenchError as error:
+        raise BenchError(
+            f"case {case.id}: its model was trained on other classes, which are mapped to those of data set "
+            f"{case.dataset.label!r} by name, and that cannot be done: {error}"
+        ) from None
+
+
+def _own_classes(model: ModelSpec) -> tuple[ClassSpec, ...]:
+    """Of a model with `trained_on`."""
+    assert model.trained_on is not None  # the callers have asked
+    return label_space(model.trained_on).classes
 
 
 def _case(cases: Sequence[CaseView], wanted: str | None, run: str) -> CaseView:
@@ -141,7 +177,7 @@ def _weight_path(weights: str | None) -> str | None:
 
 
 def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
-    """From --classes, else from the training that left the weights, else the names in the weight file."""
+    """From --classes, else from the training that left the weights, the names in the weight file, or the card."""
     if wishes.classes:
         classes = read_class_file(Path(wishes.classes)).classes
         _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")
@@ -160,6 +196,8 @@ def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
                 )
             things = [name for name in names if name != "background"] if model.task == "instance" else []
             return named_classes(names, things=things)
+    if model.trained_on is not None:
+        return _own_classes(model)
     raise BenchError(
         f"{model.label}: its weights do not say which classes they tell apart; give --classes FILE.yaml with their "
         "names in the order of the training, for example: [background, person]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.records import Record
+from bench.records import ClassSpec, Record
 
 REQUEST = "files.json"
 JOURNAL = "journal.jsonl"
@@ -35,9 +35,13 @@ class FilesRequest(Record):
         items: In order.
         overlay: Form of the overlays of images and frames.
         every: Of a video, every so manieth frame from the first.
+        classes: Those that the outputs name.
+        class_ids: Where each class of the model goes among them, 255 = nowhere; None where they are its own.
     """
 
     out: str
     items: tuple[Item, ...]
     overlay: OverlayForm = "jpg"
     every: int = 1
+    classes: tuple[ClassSpec, ...]
+    class_ids: tuple[int, ...] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.data.miniatures import bench_data, refused
+from tests.bench.data.miniatures import bench_data, copied, entries, refused, written
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 TINY = {"size": [32, 32], "train": 2, "val": 1, "test": 1}
@@ -105,3 +105,60 @@ def test_missing_files_are_told_with_the_way_to_get_them(capsys, tmp_path):
     message = refused(capsys, "check", "pets", "--set", "root=here")
     assert message.startswith(f"pets: nothing at {tmp_path / 'here'}")
     assert "set the data set's option root" in message
+
+
+LABELS = {"merge": {"object": ["disc", "ring"], "scenery": ["ground", "sky"]}, "rest": "background"}
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    """A suite that makes three classes of the ten of shapes."""
+    return write_suite(tmp_path, [perfect()], datasets=[{**SHAPES, "label": "tiny", "options": TINY, "labels": LABELS}])
+
+
+def test_stats_are_of_the_classes_that_the_suite_scores(capsys, mapped):
+    code, out, _ = bench_data(capsys, "stats", "--suite", mapped)
+    rows = [line.split()[0] for line in out.split("area px")[1].splitlines() if line and line[0].isalpha()]
+    assert code == 0
+    assert {"background", "object", "scenery"} <= set(rows)
+    assert not {"disc", "ring", "ground", "sky"} & set(rows)
+
+
+def test_the_same_options_with_and_without_labels_are_remembered_apart(capsys, mapped):
+    bench_data(capsys, "check", "--suite", mapped)
+    code, _, err = bench_data(capsys, "check", "--suite", mapped)
+    assert (code, err) == (0, "4 of 4 images are as they were when last looked at\n")
+    settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    code, _, err = bench_data(capsys, "check", "shapes", *settings, "--set", "preset=easy")
+    assert (code, err) == (0, "")
+
+
+def test_files_are_named_in_findings_about_mapped_classes(capsys, tmp_path):
+    exported = written("voc", tmp_path / "voc")
+    choice = copied(exported, tmp_path / "copy")
+    image = entries(choice, "val")[0].image
+    image.write_bytes(b"no picture")
+    suite = write_suite(
+        tmp_path,
+        [perfect()],
+        datasets=[
+            {
+                "name": "voc",
+                "label": "mapped",
+                "options": choice.options,
+                "labels": {"classes": ["background", "cat"], "rest": "ignore"},
+            }
+        ],
+    )
+    code, out, _ = bench_data(capsys, "check", "--suite", suite)
+    assert code == 1
+    assert f"{image} cannot be read: it is no image of a known format" in out
+
+
+def test_labels_that_do_not_fit_are_refused_with_the_suite_and_the_nearest_name(capsys, tmp_path):
+    datasets = [{**SHAPES, "label": "tiny", "labels": {"classes": ["discs"], "rest": "ignore"}}]
+    suite = write_suite(tmp_path, [perfect()], datasets=datasets)
+    message = refused(capsys, "stats", "--suite", suite)
+    assert message.startswith(
+        f"{suite}: data set 'tiny': labels.classes: the data set has no class 'discs'. Did you mean 'disc'?"
+    )

@@ -9,13 +9,16 @@ import pytest
 from bench.data._signatures import (
     BITS,
     BLOCK,
+    ENOUGH,
     MAX_BITS,
     MAX_RMS,
-    content_key,
     difference_bits,
+    key_of_file,
+    key_of_pixels,
     nearest_pairs,
     thumbnail,
 )
+from bench.datasets._files import glance
 from bench.plugins import open_dataset
 
 
@@ -39,6 +42,10 @@ def slow_pairs(ones, others):
         if near:
             found.append((row, min(near)))
     return found
+
+
+def grey_of(image):
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def blurred(random):
@@ -83,27 +90,37 @@ def test_a_thumbnail_averages_images_of_any_size(shape):
     random = np.random.default_rng(0)
     smooth = cv2.resize(random.integers(0, 256, (3, 3, 3), dtype=np.uint8), shape[::-1])
     grey = smooth.astype(float) @ (0.299, 0.587, 0.114)
-    made = thumbnail(smooth)
+    made = thumbnail(grey_of(smooth))
     assert (made.shape, made.dtype) == ((9, 9), np.uint8)
     assert made.mean() == pytest.approx(grey.mean(), abs=2)
 
 
 def test_scenes_of_different_splits_are_not_near():
     dataset = open_dataset("shapes", {"size": [64, 96], "train": 60, "val": 60})
-    train, val = ([thumbnail(dataset.image(i)) for i in dataset.ids(split)] for split in ("train", "val"))
+    train, val = ([thumbnail(grey_of(dataset.image(i))) for i in dataset.ids(split)] for split in ("train", "val"))
     assert nearest_pairs(val, train) == []
 
 
 def test_images_without_a_file_are_the_same_if_size_and_pixels_are():
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert content_key(image, None) == content_key(image.copy(), None)
-    assert content_key(image, None) != content_key(image.reshape(2, 8, 3), None)
+    assert key_of_pixels(image) == key_of_pixels(image.copy())
+    assert key_of_pixels(image) != key_of_pixels(image.reshape(2, 8, 3))
 
 
-def test_files_are_the_same_if_their_bytes_are(tmp_path):
-    image = np.zeros((2, 2, 3), np.uint8)
-    (tmp_path / "a.jpg").write_bytes(b"one")
-    (tmp_path / "b.png").write_bytes(b"one")
-    (tmp_path / "c.jpg").write_bytes(b"two")
-    a, b, c = (content_key(image, tmp_path / name) for name in ("a.jpg", "b.png", "c.jpg"))
-    assert a == b != c
+def test_files_are_the_same_if_their_bytes_are():
+    assert key_of_file(b"one") == key_of_file(bytes(bytearray(b"one"))) != key_of_file(b"two")
+
+
+@pytest.mark.parametrize("side", [72, 100, 300, 700])
+def test_a_jpeg_at_a_fraction_of_its_size_has_the_thumbnail_of_the_whole(tmp_path, side):
+    random = np.random.default_rng(side)
+    cells = random.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    scene = cv2.resize(cells, (side + 31, side), interpolation=cv2.INTER_CUBIC)
+    noisy = np.clip(scene + random.normal(0, 12, scene.shape), 0, 255).astype(np.uint8)
+    path = tmp_path / "photo.jpg"
+    cv2.imwrite(str(path), noisy, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    whole = thumbnail(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    seen = glance(path.read_bytes(), path, least=ENOUGH)
+    assert seen.size == noisy.shape[:2]
+    assert min(seen.grey.shape) >= ENOUGH
+    assert np.abs(thumbnail(seen.grey).astype(int) - whole).max() <= 2

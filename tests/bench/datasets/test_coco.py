@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.datasets._rasters import polygon_mask
+from bench.datasets._polygons import polygon_mask
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
 from bench.exports._outlines import one_line, outlines

@@ -124,7 +124,10 @@ def test_an_unreadable_image_is_told_at_the_end_and_the_others_are_written(capsy
     code, told, err = predict(capsys, *words)
     assert code == 1
     assert told.splitlines()[0] == "4 of 5 predicted"
-    assert f"unreadable: {photos / 'b.jpg'} cannot be read: it is no image of a known format" in err
+    assert err == (
+        f"unreadable: {photos / 'b.jpg'} cannot be read: it is no image of a known format. Restore it from its source, "
+        "or leave it out.\n"
+    )
     assert by_name(out)["b"]["status"] == "unreadable"
     assert (out / "z.png").is_file()
 
@@ -356,7 +359,7 @@ def test_images_of_different_sizes_share_no_batch_in_which_they_would_be_padded(
     for index, width in enumerate([8, 8, 9, 9, 9, 8]):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((8, width, 3), dtype=np.uint8))
     items = tuple(Item(source=str(tmp_path / f"{index}.png"), name=str(index)) for index in range(6))
-    request = FilesRequest(out=str(tmp_path), items=items)
+    request = FilesRequest(out=str(tmp_path), items=items, classes=CLASSES)
 
     def grouped(*, mixed: bool) -> list[list[str]]:
         return [[frame.item.name for frame in batch.frames] for batch in batches(request, 2, mixed=mixed)]
