@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.datasets import Dataset, Truth
+from bench.datasets._encoding import encoded_image
 from bench.errors import BenchError
 from bench.labels.mapping import map_truth
 from bench.labels.selection import selected
@@ -47,6 +48,10 @@ class MappedDataset:
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB."""
         return self.unmapped.image(image_id)
+
+    def encoded(self, image_id: str) -> bytes:
+        """The image as the content of a file."""
+        return encoded_image(self.unmapped, image_id)
 
     def target(self, image_id: str) -> Truth:
         """Its truth in the mapped label space."""

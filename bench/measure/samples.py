@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,6 +18,8 @@ STAGED = 1
 """Clock: device idle at each stage boundary."""
 
 STAGES = ("preprocess", "infer", "postprocess")
+DECODE = "decode"
+"""The stage before them, where the timed path begins at encoded bytes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Samples:
 
     Attributes:
         clock: int8, (n,): `END_TO_END` or `STAGED`.
-        total_ns: int64, (n,): the whole batch, array in to predictions out.
+        total_ns: int64, (n,): the whole batch, arrays (or encoded bytes) in to predictions out.
         stage_ns: int64, (n, 3): `STAGES`; zeros where clock is `END_TO_END`.
         device_ns: int64, (n,): device time of `infer` by events; -1 where there are none.
         image_index: int32, (n,): first image of the batch, an index into `image_ids`.
@@ -35,7 +37,7 @@ class Samples:
         image_ids: str, (m,): timed images in timed order.
         batch_size: int64, (): images per sample.
         warmup_ns: int64, (w,): end-to-end, every warm-up iteration; the first pays for everything.
-        decode_ns: int64, (m,): reading or drawing each image, not part of end-to-end.
+        decode_ns: int64, (m,): reading or drawing each image before anything is timed.
         pipelined_ns: int64, (): wall time of the throughput pass; 0 = not run.
         pipelined_images: int64, (): images in the throughput pass.
         block_accepted: bool, (b,): False where something else disturbed the block.
@@ -44,6 +46,8 @@ class Samples:
         block_steal_share: float64, (b,): CPU the hypervisor took / (wall × cores); nan = unknown.
         block_involuntary_switches: int64, (b,).
         audit_index: int32, (a,): timed images whose predictions were kept, indices into `image_ids`.
+        stage_decode_ns: int64, (n,): encoded bytes to arrays, a stage of the timed path, 0 where clock is
+            `END_TO_END`; (0,) where the path began at arrays, and in files of older versions.
     """
 
     clock: NDArray[np.int8]
@@ -68,6 +72,12 @@ class Samples:
     block_steal_share: NDArray[np.float64]
     block_involuntary_switches: NDArray[np.int64]
     audit_index: NDArray[np.int32]
+    stage_decode_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the timed path began at encoded bytes."""
+        return len(self.stage_decode_ns) > 0
 
     def usable(self, clock: int) -> NDArray[np.bool_]:
         """Mask over samples of a clock that lie in accepted blocks, or in any block if none is.
@@ -88,6 +98,7 @@ class Samples:
         """Read them back; raises `StoreError` if the file is damaged or of another version."""
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return cls(**{f.name: archive[f.name] for f in fields(cls)})
+                needed = [f.name for f in fields(cls) if f.default_factory is MISSING or f.name in archive]
+                return cls(**{name: archive[name] for name in needed})
         except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
             raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import random
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,7 +19,7 @@ from bench.measure.devices import allowed_cores
 from bench.measure.outputs import checked
 from bench.measure.samples import END_TO_END, STAGED, Samples
 from bench.measure.sampling import WarmUp, next_check, unmet_conditions
-from bench.measure.stages import BatchTime, Clock, end_to_end, pipelined, staged
+from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
 from bench.predictions import Prediction, RgbImage
 from bench.records import Job, Measurement
@@ -40,6 +38,10 @@ class ImageSource(Protocol):
 
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3)."""
+        ...
+
+    def encoded(self, image_id: str) -> bytes:
+        """The image as a file's content; asked for only where the timed path begins there."""
         ...
 
 
@@ -69,6 +71,7 @@ class _Rows:
     clock: list[int] = field(default_factory=list)
     total_ns: list[int] = field(default_factory=list)
     stage_ns: list[tuple[int, int, int]] = field(default_factory=list)
+    decode_ns: list[int] = field(default_factory=list)
     device_ns: list[int] = field(default_factory=list)
     image_index: list[int] = field(default_factory=list)
     block: list[int] = field(default_factory=list)
@@ -143,10 +146,13 @@ class _Session:
         self._ids = _shuffled(source.ids, measurement)
         self._images: list[RgbImage] = []
         self._decode_ns: list[int] = []
+        self._encoded: list[bytes] = []
         for image_id in self._ids:
             start = clock()
             self._images.append(source.image(image_id))
             self._decode_ns.append(clock() - start)
+            if measurement.input == "file":
+                self._encoded.append(source.encoded(image_id))
         self._flags: list[str] = []
         self._invalid: list[str] = []
         rng = random.Random(f"audit/{measurement.order_seed}")
@@ -162,14 +168,26 @@ class _Session:
         self._audit_what_was_not_timed()
         pipelined_ns, pipelined_images = 0, 0
         if self._m.pipelined_s:
-            with _no_garbage_collection():
-                pipelined_ns, pipelined_images = pipelined(self._adapter, self._batch, self._clock, self._m.pipelined_s)
+            with no_garbage_collection():
+                pipelined_ns, pipelined_images = self._push_through()
         self._audit(rows)
         samples = self._as_samples(rows, warm_up, pipelined_ns, pipelined_images)
         return Timed(samples, self._audited, tuple(self._flags), tuple(self._invalid), steady_s)
 
+    def _push_through(self) -> tuple[int, int]:
+        encoded = self._bytes if self._encoded else None
+        return pipelined(self._adapter, self._batch, self._clock, self._m.pipelined_s, encoded=encoded)
+
+    def _time(self, kind: int, number: int) -> BatchTime:
+        timed_by = end_to_end if kind == END_TO_END else staged
+        encoded = self._bytes(number) if self._encoded else None
+        return timed_by(self._adapter, self._batch(number), self._clock, encoded=encoded)
+
     def _batch(self, number: int) -> list[RgbImage]:
         return [self._images[i] for i in self._indices(number)]
+
+    def _bytes(self, number: int) -> list[bytes]:
+        return [self._encoded[i] for i in self._indices(number)]
 
     def _indices(self, number: int) -> list[int]:
         size = self._job.target.batch_size
@@ -182,10 +200,9 @@ class _Session:
         rule = WarmUp(m, min_s=min_s, buckets=shapes)
         number = 0
         while rule.unmet() and not rule.capped():
-            images = self._batch(number)
-            timed = end_to_end(self._adapter, images, self._clock)
+            timed = self._time(END_TO_END, number)
             self._check(timed.predictions, self._indices(number))
-            rule.add(timed.total_ns, [image.shape[:2] for image in images])
+            rule.add(timed.total_ns, [image.shape[:2] for image in self._batch(number)])
             number += 1
         if rule.unmet():
             self._flags.append(
@@ -193,7 +210,7 @@ class _Session:
                 "close other programs, or raise measurement.warmup_max_s"
             )
         # The staged clock's events and extra waits are warmed up, too; what they take is not kept.
-        staged(self._adapter, self._batch(number), self._clock)
+        self._time(STAGED, number)
         return rule
 
     def _sample(self) -> _Rows:
@@ -234,7 +251,7 @@ class _Session:
         block = len(rows.counters)
         half_a_round = len(self._images) // self._job.target.batch_size // 2
         self._telemetry.mark()
-        with _no_garbage_collection():
+        with no_garbage_collection():
             edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
             while time.monotonic() < deadline:
                 self._one(rows, END_TO_END, number, block)
@@ -254,13 +271,13 @@ class _Session:
         return number
 
     def _one(self, rows: _Rows, kind: int, number: int, block: int) -> None:
-        images = self._batch(number)
         before = resource.getrusage(resource.RUSAGE_SELF)
-        timed: BatchTime = (end_to_end if kind == END_TO_END else staged)(self._adapter, images, self._clock)
+        timed = self._time(kind, number)
         after = resource.getrusage(resource.RUSAGE_SELF)
         rows.clock.append(kind)
         rows.total_ns.append(timed.total_ns)
         rows.stage_ns.append(timed.stage_ns or (0, 0, 0))
+        rows.decode_ns.append(timed.decode_ns or 0)
         rows.device_ns.append(-1 if timed.device_ns is None else timed.device_ns)
         rows.image_index.append(self._indices(number)[0])
         rows.block.append(block)
@@ -283,7 +300,7 @@ class _Session:
         """Predict audited images that a short run did not come to."""
         for index in sorted(self._to_audit):
             number = next(n for n in range(len(self._images)) if index in self._indices(n))
-            self._keep(end_to_end(self._adapter, self._batch(number), self._clock).predictions, self._indices(number))
+            self._keep(self._time(END_TO_END, number).predictions, self._indices(number))
 
     def _judge_blocks(self, rows: _Rows) -> None:
         count = len(rows.accepted)
@@ -354,6 +371,7 @@ class _Session:
             block_steal_share=np.array([c.steal_share for c in counters], dtype=np.float64),
             block_involuntary_switches=np.array([c.involuntary_switches for c in counters], dtype=np.int64),
             audit_index=np.array(self._audit_index, dtype=np.int32),
+            stage_decode_ns=np.array(rows.decode_ns if self._encoded else [], dtype=np.int64),
         )
 
 
@@ -362,14 +380,3 @@ def _shuffled(ids: Sequence[str], measurement: Measurement) -> list[str]:
     order = list(ids)
     random.Random(f"order/{measurement.order_seed}").shuffle(order)
     return order[: measurement.images]
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Collect once, then keep the collector out of the timed block."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -21,13 +21,14 @@ def results_table(summary: RunSummary) -> pd.DataFrame:
     """The headline table: one row per case, the columns that answer the question."""
     import pandas as pd
 
+    start = " from file" if summary.measurement.input == "file" else ""
     tail = max(summary.measurement.percentiles)
     rows = [
         {
             **_names(summary, row),
             "parameters": count(row.parameters),
             f"{summary.headline} (0–1)": _headline(row),
-            "end-to-end p50 ms/image": _timing(_at(row, 50.0)),
+            f"end-to-end{start} p50 ms/image": _timing(_at(row, 50.0)),
             f"p{tail:g} ms/image": _timing(_at(row, tail)),
             "throughput images/s": _throughput(row.latency),
             "peak host MiB": mebibytes(row.host_rss_peak_bytes),
@@ -57,10 +58,10 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
             "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
             "sync tax %": MISSING if latency.sync_tax is None else f"{100 * latency.sync_tax:+.1f}",
             "first call ms": milliseconds(latency.first_call_ms.median if latency.first_call_ms else None),
-            "decode ms/image": milliseconds(
-                latency.decode_ms_per_image.median if latency.decode_ms_per_image else None
-            ),
         }
+        if latency.input == "array":
+            decode = latency.decode_ms_per_image
+            entry["decode ms/image"] = milliseconds(decode.median if decode else None)
         if device is not None:
             entry["device infer ms"] = milliseconds(device.ms_per_image)
             entry["launch-bound index"] = f"{latency.launch_bound_index:.2f}" if latency.launch_bound_index else MISSING

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.samples import END_TO_END, STAGED, STAGES, Samples
+from bench.measure.samples import DECODE, END_TO_END, STAGED, STAGES, Samples
 from bench.measure.sampling import unmet_conditions
 from bench.records import Measurement, Record
+from bench.records.measurement import Input
 from bench.stats.intervals import DRAWS, hierarchical_interval, resampled_percentiles, variance_components
 from bench.stats.percentiles import percentile
 from bench.stats.reasons import Reason
@@ -88,8 +89,10 @@ class LatencySummary(Record):
         replicates: Processes.
         batch_size: Images per batch.
         images: Distinct images timed.
+        input: Where the timed path began.
         end_to_end: The protocol's percentiles of the headline clock.
-        stages: Stage -> median of the staged clock; empty without staged samples.
+        stages: Stage -> median of the staged clock, `decode` among them where the path began at files; empty
+            without staged samples.
         stage_tails: Stage -> highest percentile of the protocol, staged clock.
         staged_total: Median of the sum of the stages.
         sync_tax: (sum of stages - end to end) / end to end, of medians.
@@ -97,7 +100,7 @@ class LatencySummary(Record):
         launch_bound_index: Staged infer / device time, of medians.
         images_per_s: Throughput of the pipelined pass.
         first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
-        decode_ms_per_image: Reading or drawing an image; not part of end to end.
+        decode_ms_per_image: Reading or drawing an image before anything was timed.
         outliers: Counted and explained.
         blocks, blocks_rejected: Of all processes.
         between_variance_ms2, within_variance_ms2: Of end-to-end samples; None for one process.
@@ -108,6 +111,7 @@ class LatencySummary(Record):
     replicates: int
     batch_size: int
     images: int
+    input: Input = "array"
     end_to_end: tuple[Timing, ...]
     stages: dict[str, Timing]
     stage_tails: dict[str, Timing]
@@ -146,11 +150,12 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     batch_size = int(samples[0].batch_size)
     total = end_to_end_ms(samples)
     end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in measurement.percentiles)
-    staged = [s.stage_ns[s.usable(STAGED)] / _NS_PER_MS for s in samples]  # each (n, stages)
-    stages = {name: _timing([s[:, i] for s in staged], 50.0, batch_size, seed) for i, name in enumerate(STAGES)}
+    staged = _stages_ms(samples)
+    stages = {name: _timing(values, 50.0, batch_size, seed) for name, values in staged.items()}
     highest = max(measurement.percentiles, default=50.0)
-    tails = {name: _timing([s[:, i] for s in staged], highest, batch_size, seed) for i, name in enumerate(STAGES)}
-    staged_total = _timing([s.sum(axis=1) for s in staged], 50.0, batch_size, seed)
+    tails = {name: _timing(values, highest, batch_size, seed) for name, values in staged.items()}
+    whole = [np.sum(of_process, axis=0) for of_process in zip(*staged.values(), strict=True)]
+    staged_total = _timing(whole, 50.0, batch_size, seed)
     device_infer = _timing([_device_ms(s) for s in samples], 50.0, batch_size, seed)
     headline = next((t for t in end_to_end if t.percentile == 50.0), None) or _timing(total, 50.0, batch_size, seed)
     variance = variance_components([values for values in total if len(values)])
@@ -161,6 +166,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         replicates=len(samples),
         batch_size=batch_size,
         images=len(set().union(*(_timed_images(s) for s in samples))),
+        input="file" if samples[0].from_file else "array",
         end_to_end=end_to_end,
         stages=stages if has_stages else {},
         stage_tails=tails if has_stages else {},
@@ -178,6 +184,19 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         within_variance_ms2=None if variance is None else variance.within,
         doubts=tuple(_doubts(samples, total, measurement)),
     )
+
+
+def _stages_ms(samples: Sequence[Samples]) -> dict[str, list[NDArray[np.float64]]]:
+    """Stage -> usable staged samples of each process, ms per batch."""
+    staged = [s.usable(STAGED) for s in samples]
+    by_stage = {
+        name: [s.stage_ns[usable, i] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
+        for i, name in enumerate(STAGES)
+    }
+    if not all(s.from_file for s in samples):
+        return by_stage
+    decode = [s.stage_decode_ns[usable] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
+    return {DECODE: decode, **by_stage}
 
 
 def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:

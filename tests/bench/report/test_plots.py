@@ -192,8 +192,25 @@ def test_stage_values_that_are_unknown_are_told_as_a_dash():
     assert [patch.get_width() for patch in axes.containers[0]] == [0.0, 1.0]
 
 
-def test_the_numbers_and_headings_beside_the_bars_do_not_overlap():
-    bars = [bar(f"a rather long name of model number {i}", 1234.5, 0.0123, 1234.5, 99999.0) for i in range(12)]
+def test_decoding_is_the_first_segment_where_any_model_is_timed_from_files():
+    with mpl.rc_context(STYLE):
+        figure = plots._stage_figure([bar("a", 1.0, 2.0, 3.0, 7.5, 1.5), bar("b", 1.0, 2.0, 3.0, 6.0)])
+    axes, table = figure.axes
+    assert [text.get_text() for text in table.texts[:5]] == [
+        "decode",
+        "preprocess",
+        "infer",
+        "postprocess",
+        "end to end",
+    ]
+    assert [patch.get_width() for patch in axes.containers[0]] == [1.5, 0.0]
+    assert [patch.get_x() for patch in axes.containers[1]] == [1.5, 0.0]
+
+
+@pytest.mark.parametrize("decode", [(), (1234.5,)])
+def test_the_numbers_and_headings_beside_the_bars_do_not_overlap(decode):
+    name = "a rather long name of model number"
+    bars = [bar(f"{name} {i}", 1234.5, 0.0123, 1234.5, 99999.0, *decode) for i in range(12)]
     with mpl.rc_context(STYLE):
         figure = plots._stage_figure(bars)
     renderer = drawn(figure)

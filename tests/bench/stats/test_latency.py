@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -263,3 +264,33 @@ def test_three_processes_of_2000_samples_are_summarised_in_seconds():
     started = time.process_time()
     summarise_latency(samples, MEASURED, seed=0)
     assert time.process_time() - started < 10
+
+
+def from_file(samples, decode_ms):
+    """The same samples of a path that begins at files; `decode_ms` for each staged one."""
+    decode_ns = np.zeros(len(samples.clock), np.int64)
+    decode_ns[samples.clock == STAGED] = np.asarray(decode_ms) * 1e6
+    total_ns = samples.total_ns + decode_ns
+    return replace(samples, stage_decode_ns=decode_ns, total_ns=total_ns)
+
+
+def test_decoding_is_a_stage_where_the_path_begins_at_files():
+    samples = from_file(replicate([10.0] * 30, [(1.0, 5.0, 2.0)] * 30), [3.0] * 30)
+    summary = summarise_latency([samples], MEASURED, seed=0)
+    assert summary.input == "file"
+    assert {name: timing.ms_per_batch for name, timing in summary.stages.items()} == {
+        "decode": 3.0,
+        "preprocess": 1.0,
+        "infer": 5.0,
+        "postprocess": 2.0,
+    }
+    assert list(summary.stage_tails) == list(summary.stages) == ["decode", "preprocess", "infer", "postprocess"]
+    assert summary.staged_total.ms_per_batch == 11.0
+    # (3 + 1 + 5 + 2) / 10 - 1
+    assert summary.sync_tax == pytest.approx(0.1)
+
+
+def test_a_path_that_begins_at_arrays_has_no_stage_of_decoding():
+    summary = summarise_latency([replicate([10.0] * 30, [(1.0, 5.0, 2.0)] * 30)], MEASURED, seed=0)
+    assert summary.input == "array"
+    assert list(summary.stages) == ["preprocess", "infer", "postprocess"]
