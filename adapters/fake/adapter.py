@@ -53,6 +53,8 @@ class Options(BaseModel):
         flipped: `noisy`: share of pixels that get another class.
         how: `crashes`: in which way.
         after: `crashes`, `hangs`, `eats_memory`, `oom_device`: number of calls that go well before.
+        fits: `oom_device`: images of a batch that fit into its memory; such batches go well.
+        mebibytes: `eats_memory`: what each call takes and gives back; None takes all there is.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -83,6 +85,8 @@ class Options(BaseModel):
     flipped: float = 0.1
     how: Literal["exception", "signal", "exit"] = "exception"
     after: int = 0
+    fits: int = 0
+    mebibytes: int | None = None
 
 
 class OutOfMemoryError(RuntimeError):
@@ -164,7 +168,8 @@ class Adapter:
         """Behave as the card says."""
         self._calls += 1
         behaviour = self._options.behaviour
-        if self._calls > self._options.after and behaviour in _ENDINGS:
+        fits = behaviour == "oom_device" and len(batch) <= self._options.fits
+        if self._calls > self._options.after and behaviour in _ENDINGS and not fits:
             _ENDINGS[behaviour](self._options)
         if behaviour == "forgets_sync":
             # The work goes on in the background, as on a GPU, and `synchronize` does not wait for it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.report.summary import Row, RunSummary
 from bench.score.thresholds import ORACLE
 from bench.stats.latency import Timing
+from bench.report.throughput import csv_cells
 
 
 def render(summary: RunSummary) -> str:
@@ -49,7 +50,10 @@ def _flat(row: Row) -> dict[str, object]:
             "quick": row.latency.quick,
         }
     return flat | {
+            "input": row.latency.input,
         "host_rss_peak_bytes": row.host_rss_peak_bytes,
+    if row.loads is not None:
+        flat |= csv_cells(row.loads)
         "peak_device_bytes": row.peak_device_bytes,
         "trained_s": row.trained_s,
         "trained_steps": row.trained_steps,

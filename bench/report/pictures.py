@@ -18,6 +18,7 @@ from bench.records import TaskKind
 from bench.report import plots
 from bench.report.plots import Tile
 from bench.report.summary import Row, RunSummary
+from bench.report.throughput import PICTURE, draw_loads
 from bench.report.training_pictures import draw_training, row_label
 from bench.score.reduce import INSTANCE_SCORE, semantic_from
 from bench.store import layout
@@ -45,6 +46,7 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
     made = [
         _accuracy_latency(summary, folder / "accuracy_latency.png"),
         _stage_times(summary, folder / "stage_times.png"),
+        draw_loads(summary, folder / PICTURE),
     ]
     made += draw_training(run, summary, folder)
     left_out = []
@@ -113,6 +115,7 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
                 infer_ms=stages["infer"],
                 postprocess_ms=stages["postprocess"],
                 end_to_end_ms=end_to_end.ms_per_image if end_to_end else None,
+                decode_ms=stages.get("decode"),
             )
         )
     if not bars:

@@ -113,6 +113,7 @@ def _load_work() -> Callable[[Job, Path], JobFacts]:
 def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     """Do the work and classify how it ended; the one place in a worker that catches broadly."""
     from bench.errors import BenchError, ShapeError, Unsupported
+    from bench.measure.out_of_memory import memory_that_is_full
     from bench.records import Job, as_json_dict, read_record
 
     try:
@@ -124,25 +125,19 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
         return _ending("invalid_output", str(error))
     except ImportError:
         raise
-    except MemoryError:
-        reason = "ran out of host memory; use a smaller batch or image size"
-        return _ending("oom_host", reason, traceback.format_exc())
     except BenchError as error:
         return _ending("crashed", str(error))
     except Exception as error:
-        if _is_device_oom(error):
-            reason = "ran out of device memory; use a smaller batch or image size"
-            return _ending("oom_device", reason, traceback.format_exc())
+        full = memory_that_is_full(error)
+        if full is not None:
+            whose = "device" if full == "oom_device" else "host"
+            reason = f"ran out of {whose} memory; use a smaller batch or image size"
+            return _ending(full, reason, traceback.format_exc())
         return _ending("crashed", f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _ending(status: str, reason: str | None = None, trace: str | None = None) -> Ending:
     return {"status": status, "reason": reason, "traceback": trace}
-
-
-def _is_device_oom(error: Exception) -> bool:
-    """Whether a framework says that its device is full; frameworks share no exception type."""
-    return type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(error)
 
 
 def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:

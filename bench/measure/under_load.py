@@ -1,0 +1,98 @@
+"""A built model with its images in memory, ready to be put under load; and whether it was left alone meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.adapter import Adapter, predict
+from bench.measure.counters import between, read_edge
+from bench.measure.devices import allowed_cores
+from bench.measure.outputs import checked
+from bench.measure.stages import Clock, no_garbage_collection
+from bench.predictions import RgbImage
+from bench.records import Job
+
+Wait = Callable[[int], None]
+"""Returns after so many nanoseconds; `sleep_and_spin` outside tests."""
+
+SPIN_NS = 1_000_000
+"""The last part of a wait is spun: sleeping alone overshoots by a scheduler's tick."""
+
+WARM_UP_BATCHES = 3
+"""Of each batch size, before it is timed: a new shape may be compiled for, or searched an algorithm for."""
+
+
+def sleep_and_spin(nanoseconds: int) -> None:
+    """Return after so many nanoseconds, to within some microseconds on an idle machine."""
+    end = time.perf_counter_ns() + nanoseconds
+    while (left := end - time.perf_counter_ns()) > 0:
+        if left > SPIN_NS:
+            time.sleep((left - SPIN_NS) / 1e9)
+
+
+@dataclass
+class UnderLoad:
+    """What every load needs.
+
+    Attributes:
+        adapter: Built for the job.
+        images: In memory, each uint8 (H, W, 3), drawn from in turn.
+        image_ids: Of the images.
+        job: Names the model and the task.
+        clock, wait: Nanoseconds; scripted in tests.
+        raw: Raw times that a load leaves, by name; `latencies.npz`.
+    """
+
+    adapter: Adapter
+    images: Sequence[RgbImage]
+    image_ids: Sequence[str]
+    job: Job
+    clock: Clock = time.perf_counter_ns
+    wait: Wait = sleep_and_spin
+    raw: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def batch(self, first: int, size: int) -> list[RgbImage]:
+        """So many images from a position on, again from the beginning after the last."""
+        return [self.images[i] for i in self._indices(first, size)]
+
+    def answer(self, first: int, size: int) -> None:
+        """Predict a batch and wait until the device is idle."""
+        predict(self.adapter, self.batch(first, size))
+        self.adapter.synchronize()
+
+    def warm_up(self, size: int) -> None:
+        """Predict some batches of a size, untimed; what comes out is held against the contract."""
+        for number in range(WARM_UP_BATCHES):
+            indices = self._indices(number * size, size)
+            batch = [self.images[i] for i in indices]
+            checked(predict(self.adapter, batch), batch, [self.image_ids[i] for i in indices], self.job)
+        self.adapter.synchronize()
+
+    def _indices(self, first: int, size: int) -> list[int]:
+        return [(first + i) % len(self.images) for i in range(size)]
+
+
+class Neighbours:
+    """What others did to the machine in the meantime.
+
+    Attributes:
+        disturbed: Whether they used more of it than the protocol allows; known after the block.
+    """
+
+    disturbed = False
+
+
+@contextmanager
+def watched() -> Iterator[Neighbours]:
+    """Watch the machine during a measurement, from which the garbage collector is kept out."""
+    cores, seen = allowed_cores(), Neighbours()
+    with no_garbage_collection():
+        start = read_edge(cores)
+        yield seen
+        seen.disturbed = between(start, read_edge(cores), len(cores)).disturbed

@@ -1,0 +1,236 @@
+"""What the report says of models under load: scenarios, batch sizes, and how these were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.records import Scenario
+from bench.records.loads import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
+from bench.report import plots
+from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.training_pictures import row_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.summary import RunSummary
+
+PICTURE = "throughput.png"
+
+NAMES: dict[Scenario, str] = {
+    "single_stream": "single stream",
+    "multi_stream": "multi stream",
+    "server": "server",
+    "offline": "offline",
+}
+ENDED = {
+    "gain": "a larger batch gained too little",
+    "largest_batch": "the suite's largest batch",
+    "memory": "memory was full",
+    "unsupported": "the model refuses larger batches",
+    "time": "a larger batch would outlast max_s",
+}
+DISTURBED = "disturbed by other processes; use an idle machine"
+
+
+def scenarios_table(summary: RunSummary) -> pd.DataFrame:
+    """A row per case and scenario: the result, the bound, the queries it rests on, and whether it holds."""
+    import pandas as pd
+
+    entries = []
+    for row in summary.rows:
+        if row.loads is None:
+            continue
+        for scenario, cells in _scenarios(row.loads):
+            result, bound, queries, valid = cells
+            entries.append(
+                {
+                    "model": row_label(summary, row),
+                    "scenario": NAMES[scenario],
+                    "result": result,
+                    "bound": bound,
+                    "queries": queries,
+                    "valid": valid,
+                }
+            )
+    return pd.DataFrame(entries)
+
+
+Cells = tuple[str, str, str, str]
+"""Result, bound, queries and validity, as text."""
+
+
+def _scenarios(loads: Loads) -> Iterator[tuple[Scenario, Cells]]:
+    if loads.single_stream is not None:
+        yield "single_stream", _streamed(loads.single_stream)
+    if loads.multi_stream is not None:
+        yield "multi_stream", _streamed(loads.multi_stream)
+    if loads.server is not None:
+        yield "server", _served(loads.server)
+    if loads.offline is not None:
+        yield "offline", _offline(loads.offline)
+    for scenario, reason in loads.refused.items():
+        yield scenario, (MISSING, MISSING, MISSING, f"no: {reason}")
+
+
+def _streamed(streamed: Streamed) -> Cells:
+    tail = streamed.tail
+    each = "" if streamed.images_per_query == 1 else f" per {streamed.images_per_query} images"
+    result = MISSING if tail.ms is None else f"p{tail.percentile:g} {milliseconds(tail.ms)} ms{each}"
+    valid = f"no: {tail.missing}; raise throughput.max_s" if tail.missing else _valid(disturbed=streamed.disturbed)
+    return result, MISSING, count(tail.queries), valid
+
+
+def _served(served: Served) -> Cells:
+    bound = f"p{served.percentile:g} ≤ {served.bound_ms:g} ms"
+    held = [trial for trial in served.trials if trial.queries_per_s == served.queries_per_s]
+    if not held:
+        return MISSING, bound, count(sum(trial.answered for trial in served.trials)), f"no: {served.missing}"
+    result = f"{_rate(held[0].queries_per_s)} queries/s"
+    failed = "" if served.fails_at is None else f" (fails at {_rate(served.fails_at)})"
+    disturbed = any(trial.disturbed for trial in served.trials)
+    return result + failed, bound, count(held[0].answered), _valid(disturbed=disturbed)
+
+
+def _offline(offline: Offline) -> Cells:
+    rate = offline.rate
+    result = f"{_images_per_s(rate)} images/s in batches of {offline.batch_size}"
+    return result, MISSING, f"{count(rate.images)} images", _valid(disturbed=rate.disturbed)
+
+
+def _valid(*, disturbed: bool) -> str:
+    return f"flagged: {DISTURBED}" if disturbed else "yes"
+
+
+def sweep_table(summary: RunSummary) -> pd.DataFrame:
+    """A row per case and batch size."""
+    import pandas as pd
+
+    entries = []
+    for row in summary.rows:
+        if row.loads is None or row.loads.sweep is None:
+            continue
+        before: Rate | None = None
+        for point in row.loads.sweep.points:
+            entries.append({"model": row_label(summary, row), **_point(row.loads.sweep, point, before)})
+            before = point.rate
+    frame = pd.DataFrame(entries)
+    memory = "peak device MiB"
+    return frame.drop(columns=memory) if len(frame) and (frame[memory] == MISSING).all() else frame
+
+
+def _point(sweep: Sweep, point: SweepPoint, before: Rate | None) -> dict[str, str]:
+    gain = MISSING
+    if before is not None and point.rate is not None:
+        gain = f"{100 * (point.rate.images_per_s / before.images_per_s - 1):+.1f}"
+    return {
+        "batch": str(point.batch_size),
+        "images/s": MISSING if point.rate is None else _images_per_s(point.rate),
+        "gain %": gain,
+        "peak device MiB": mebibytes(point.peak_device_bytes),
+        "peak host MiB": mebibytes(point.host_rss_peak_bytes),
+        "ended": _ended(sweep, point),
+    }
+
+
+def _ended(sweep: Sweep, point: SweepPoint) -> str:
+    if point.rate is None:
+        names = {"oom_device": "out of device memory", "oom_host": "out of host memory"}
+        return f"{names.get(point.ended, point.ended)}: {point.reason}"
+    chosen = "chosen" if point.batch_size == sweep.chosen_batch else "measured"
+    last = f"; ended: {ENDED[sweep.stopped_by]}" if point is sweep.points[-1] else ""
+    return chosen + last + (", disturbed" if point.rate.disturbed else "")
+
+
+def _images_per_s(rate: Rate) -> str:
+    return with_interval(rate.images_per_s, rate.low, rate.high, default=1)
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.3g}" if per_s < 1000 else f"{per_s:.0f}"
+
+
+def how_loaded(summary: RunSummary) -> list[str]:
+    """How the loads were made, and what they are not; empty without any."""
+    loads = [row.loads for row in summary.rows if row.loads is not None]
+    if not loads:
+        return []
+    told = [
+        "Loads are named after MLPerf Inference's scenarios; none is an MLPerf result: there is no LoadGen, no audit, "
+        "no required data set or accuracy target, measurements last seconds instead of ten minutes, and one process "
+        "makes load and predictions. Queries are decoded images in memory, also where end to end begins at files.",
+        "Tail latencies are upper bounds by LoadGen's early stopping: with 99 % confidence that share of all queries "
+        "is not slower. They need 64 queries for p90 and 662 for p99; with fewer there is no number.",
+    ]
+    if any(load.sweep for load in loads):
+        told.append(
+            "Batch sizes: each is warmed up, then pushed through in five blocks without waiting in between, with a "
+            "95 % interval by Student's t over the blocks. The sweep ends where memory is full or doubling gains too "
+            "little; chosen is the last batch that was worth it. *offline* measures that batch anew."
+        )
+    if any(load.server for load in loads):
+        told.append(
+            "*server*: arrivals are a Poisson process with a recorded seed, answered by one loop, first come first "
+            "served; a latency runs from the moment a query was due to its completion, so a wait in line counts. The "
+            "rate is the largest that held the bound in a bisection; a trial ends as soon as more queries are late "
+            "than may be. Queries of one line are late in groups, which early stopping does not know, so other "
+            "arrivals may move the rate by some per cent."
+        )
+    return told
+
+
+def csv_cells(loads: Loads) -> dict[str, object]:
+    """Raw numbers for a row of the CSV; a column for everything that was measured."""
+    cells: dict[str, object] = {}
+    if loads.sweep is not None:
+        best = next((p.rate for p in loads.sweep.points if p.batch_size == loads.sweep.chosen_batch), None)
+        cells |= {"sweep_batch": loads.sweep.chosen_batch, "sweep_images_per_s": best.images_per_s if best else None}
+    for name, streamed in (("single_stream", loads.single_stream), ("multi_stream", loads.multi_stream)):
+        if streamed is not None:
+            cells |= {
+                f"{name}_p{streamed.tail.percentile:g}_ms": streamed.tail.ms,
+                f"{name}_queries": streamed.tail.queries,
+            }
+    if loads.offline is not None:
+        rate = loads.offline.rate
+        cells |= {
+            "offline_images_per_s": rate.images_per_s,
+            "offline_images_per_s_low": rate.low,
+            "offline_images_per_s_high": rate.high,
+        }
+    if loads.server is not None:
+        cells |= {
+            "server_queries_per_s": loads.server.queries_per_s,
+            "server_fails_at_queries_per_s": loads.server.fails_at,
+            "server_bound_ms": loads.server.bound_ms,
+            "server_percentile": loads.server.percentile,
+        }
+    return cells
+
+
+def draw_loads(summary: RunSummary, path: Path) -> Path | None:
+    """Draw images/s against batch size and latency against offered load; None where neither was measured."""
+    curves = []
+    for row in summary.rows:
+        loads = row.loads
+        if loads is None or not (loads.sweep or loads.server):
+            continue
+        points = loads.sweep.points if loads.sweep else ()
+        trials = sorted(loads.server.trials, key=lambda trial: trial.queries_per_s) if loads.server else []
+        curves.append(
+            plots.LoadCurve(
+                label=row_label(summary, row),
+                batches=tuple(
+                    (p.batch_size, p.rate.images_per_s, p.rate.low, p.rate.high) for p in points if p.rate is not None
+                ),
+                chosen_batch=loads.sweep.chosen_batch if loads.sweep else None,
+                trials=tuple((t.queries_per_s, t.percentile_ms, t.passed) for t in trials),
+                bound=(loads.server.percentile, loads.server.bound_ms) if loads.server else None,
+            )
+        )
+    if not any(curve.batches or curve.trials for curve in curves):
+        return None
+    plots.load_curves(curves, path)
+    return path

@@ -1,0 +1,79 @@
+"""Full memory is told from other failures, released, and asked about beforehand."""
+
+from __future__ import annotations
+
+import weakref
+
+import pytest
+
+from bench.errors import Unsupported
+from bench.measure.out_of_memory import Refusal, attempt, free_host_bytes, memory_that_is_full
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "oom_device"),
+        (RuntimeError("Error Code 1: Cuda Runtime (out of memory): CUDA_ERROR_OUT_OF_MEMORY"), "oom_device"),
+        (Exception("onnxruntime: CUDA failure 2: out of memory ; GPU=0"), "oom_device"),
+        (RuntimeError("Exception from openvino: CL_MEM_OBJECT_ALLOCATION_FAILURE"), "oom_device"),
+        (MemoryError(), "oom_host"),
+        (RuntimeError("std::bad_alloc"), "oom_host"),
+        (Exception("Failed to allocate memory for requested buffer of size 4294967296"), "oom_host"),
+        (ValueError("the memory of elephants"), None),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), None),
+    ],
+)
+def test_which_memory_is_full_is_read_off_what_frameworks_say(error, full):
+    assert memory_that_is_full(error) == full
+
+
+class Tensor:
+    """Something large."""
+
+
+def test_what_a_failed_attempt_held_is_released():
+    held = []
+
+    def work():
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise MemoryError("no more")
+
+    assert attempt(work) == Refusal("oom_host", "no more")
+    assert held[0]() is None
+
+
+def test_a_refusal_is_an_answer_and_another_failure_is_raised():
+    def refuse():
+        raise Unsupported("batches of 4 only")
+
+    def fail():
+        raise ValueError("wrong")
+
+    assert attempt(refuse) == Refusal("unsupported", "batches of 4 only")
+    assert attempt(lambda: 3) == 3
+    with pytest.raises(ValueError, match="wrong"):
+        attempt(fail)
+
+
+def write_group(folder, limit):
+    (folder / "memory.max").write_text(f"{limit}\n")
+    (folder / "memory.current").write_text("3000\n")
+    (folder / "memory.stat").write_text("anon 1000\ninactive_file 500\nactive_file 1500\n")
+
+
+def test_free_memory_is_the_less_of_the_machines_and_the_groups(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:       4 kB\n")
+    write_group(tmp_path, 6000)
+    # The group: 6000 - (3000 - 500 that can be given back) = 3500; the machine: 4096.
+    assert free_host_bytes(meminfo, tmp_path) == 3500
+    write_group(tmp_path, 60000)
+    assert free_host_bytes(meminfo, tmp_path) == 4096
+    write_group(tmp_path, "max")
+    assert free_host_bytes(meminfo, tmp_path) == 4096
+
+
+def test_free_memory_that_nobody_tells_is_not_known(tmp_path):
+    assert free_host_bytes(tmp_path / "none", tmp_path / "none") is None
