@@ -25,6 +25,9 @@ PUBLISHED = {
     "maskrcnn_resnet50_fpn_v2": detection.maskrcnn_resnet50_fpn_v2,
 }
 
+COCO_IDS = 91
+"""Outputs of the published networks: the background, COCO's 80 things and ten ids without a class."""
+
 SMALL = "maskrcnn_small"
 SMALL_ONLY = (
     "backbone",
@@ -43,6 +46,8 @@ class MaskRCNNOptions(Options):
     Attributes:
         network: torchvision's name, or `maskrcnn_small`: its pieces on a narrow pyramid, with batch
             normalisation and nothing frozen, which trains from scratch.
+        pretrained: `coco` downloads the published weights of all of the network, which answer with COCO's own
+            ids; None leaves them.
         backbone_weights: `default` downloads those of the backbone, most of which the first network
             then freezes; None starts from scratch.
         backbone: `maskrcnn_small`: the ResNet.
@@ -64,6 +69,7 @@ class MaskRCNNOptions(Options):
     """
 
     network: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_small"]
+    pretrained: Literal["coco"] | None = None
     backbone_weights: Literal["default"] | None = None
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     fpn_channels: int = Field(default=64, ge=1)
@@ -88,12 +94,15 @@ class MaskRCNNOptions(Options):
         fixed = sorted(self.model_fields_set & set(SMALL_ONLY))
         if self.network != SMALL and fixed:
             raise ValueError(f"option '{fixed[0]}' belongs to 'network: {SMALL}'; {self.network} fixes it")
+        if self.network == SMALL and self.pretrained is not None:
+            raise ValueError(f"option 'pretrained' is for the published networks; '{SMALL}' has no weights")
         if self.short_edge is not None and self.short_edge > self.max_size:
             raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
         return self
 
 
 READING = {
+    "pretrained",
     "score_threshold",
     "nms_threshold",
     "detections",
@@ -134,14 +143,19 @@ def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:
         BenchError: If an option is wrong or the backbone's weights cannot be had.
     """
     options = read_options(MaskRCNNOptions, model)
-    things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
+    published = options.pretrained if model.weights is None else None
+    if published is not None:
+        things = _coco_ids(task, model.label)
+    else:
+        things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
     load = options.backbone_weights is not None and model.weights is None
     try:
-        module = _module(options, classes=1 + len(things), backbone_weights="DEFAULT" if load else None)
+        module = _module(options, classes=1 + len(things), published=published, backbone_weights=load)
     except (URLError, OSError) as error:
+        what = "published weights" if published else "weights of the backbone"
         raise BenchError(
-            f"{model.label}: the weights of the backbone could not be downloaded ({error}); connect to the network "
-            "once, or set backbone_weights: null"
+            f"{model.label}: the {what} could not be downloaded ({error}); connect to the network once, or set "
+            f"{'pretrained' if published else 'backbone_weights'}: null"
         ) from None
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -155,7 +169,18 @@ def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:
     )
 
 
-def _module(options: MaskRCNNOptions, *, classes: int, backbone_weights: str | None) -> MaskRCNN:
+def _coco_ids(task: TaskSpec, label: str) -> NDArray[np.int64]:
+    """Class id by number of the published network, less one: COCO's own ids, those without a class too."""
+    if len(task.classes) != COCO_IDS:
+        raise BenchError(
+            f"{label}: option 'pretrained': coco answers with {COCO_IDS} ids and the task has {len(task.classes)} "
+            "classes; say trained_on: coco_91, so that they are mapped by name, or set pretrained: null"
+        )
+    return np.arange(1, COCO_IDS)
+
+
+def _module(options: MaskRCNNOptions, *, classes: int, published: str | None, backbone_weights: bool) -> MaskRCNN:
+    of_backbone = "DEFAULT" if backbone_weights else None
     common: dict[str, Any] = {
         # The transform is always called with a size to resize to; whether it is called is the adapter's choice.
         "min_size": options.short_edge or options.max_size,
@@ -170,8 +195,11 @@ def _module(options: MaskRCNNOptions, *, classes: int, backbone_weights: str | N
     }
     if options.network != SMALL:
         build = PUBLISHED[options.network]
-        return build(weights=None, weights_backbone=backbone_weights, num_classes=classes, **common)
-    backbone = _pyramid(options, backbone_weights)
+        common["progress"] = False
+        if published is not None:
+            return build(weights="COCO_V1", num_classes=classes, **common)
+        return build(weights=None, weights_backbone=of_backbone, num_classes=classes, **common)
+    backbone = _pyramid(options, of_backbone)
     return MaskRCNN(
         backbone,
         rpn_anchor_generator=AnchorGenerator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.error import URLError
 
 from pydantic import Field, JsonValue
@@ -26,12 +26,19 @@ NETWORKS = {
     "lraspp_mobilenet_v3_large": segmentation.lraspp_mobilenet_v3_large,
 }
 
+VOC_CLASSES = 21
+
+PUBLISHED = {"coco_with_voc_labels": "COCO_WITH_VOC_LABELS_V1"}
+"""Value of the option `pretrained` -> torchvision's name of the weights."""
+
 
 class SemanticOptions(Options):
     """What a card or a suite may set.
 
     Attributes:
         network: torchvision's name.
+        pretrained: `coco_with_voc_labels` downloads the published weights of all of the network, which tell
+            VOC's 21 classes apart; None leaves them.
         backbone_weights: `default` downloads those of the backbone; None starts from scratch.
         bn_momentum: Of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for
             hundreds of epochs: after a short training its running statistics are still those of
@@ -46,6 +53,7 @@ class SemanticOptions(Options):
         "deeplabv3_mobilenet_v3_large",
         "lraspp_mobilenet_v3_large",
     ]
+    pretrained: Literal["coco_with_voc_labels"] | None = None
     backbone_weights: Literal["default"] | None = None
     bn_momentum: float | None = Field(default=0.1, gt=0, le=1)
 
@@ -67,18 +75,11 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     """Return the network of a card for a task.
 
     Raises:
-        BenchError: If an option is wrong or the backbone's weights cannot be had.
+        BenchError: If an option is wrong or weights cannot be had.
     """
     options = read_options(SemanticOptions, model)
     head = head_of("softmax", None, task)
-    backbone = "DEFAULT" if options.backbone_weights is not None and model.weights is None else None
-    try:
-        module = NETWORKS[options.network](weights=None, weights_backbone=backbone, num_classes=head.channels)
-    except (URLError, OSError) as error:
-        raise BenchError(
-            f"{model.label}: the weights of the backbone could not be downloaded ({error}); connect to the network "
-            "once, or set backbone_weights: null"
-        ) from None
+    module = _module(options, head.channels, model)
     if options.bn_momentum is not None:
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -92,3 +93,31 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
+
+
+def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Module:
+    """The network of an option `network` with the weights that the card asks for."""
+    download = model.weights is None  # a path in `weights` replaces all of them
+    published = options.pretrained if download else None
+    if published is not None and classes != VOC_CLASSES:
+        raise BenchError(
+            f"{model.label}: option 'pretrained': {published} tells {VOC_CLASSES} classes apart and the task has "
+            f"{classes}; say trained_on: voc, so that they are mapped by name, or set pretrained: null"
+        )
+    weights: dict[str, Any] = {"weights": None, "weights_backbone": None}
+    if published is not None:
+        weights = {"weights": PUBLISHED[published]}
+    elif download and options.backbone_weights is not None:
+        weights["weights_backbone"] = "DEFAULT"
+    try:
+        module: nn.Module = NETWORKS[options.network](**weights, progress=False, num_classes=classes)
+    except (URLError, OSError) as error:
+        what = "the published weights" if published is not None else "the weights of the backbone"
+        option = "pretrained" if published is not None else "backbone_weights"
+        raise BenchError(
+            f"{model.label}: {what} could not be downloaded ({error}); connect to the network once, or set "
+            f"{option}: null"
+        ) from None
+    if getattr(module, "aux_classifier", None) is not None:
+        module.aux_classifier = None  # the published ones were trained with a second head, which costs time
+    return module
