@@ -4,6 +4,8 @@
     root/annotations/instances_<split>2017.json      truth: instances (80 things)
     root/annotations/panoptic_<split>2017.json       truth: panoptic (133 things and stuff)
     root/annotations/panoptic_<split>2017/*.png      segment id = R + 256 G + 65536 B, 0 = void
+    root/annotations/stuff_<split>2017.json          truth: stuff (91 kinds of stuff, and other)
+    root/stuffthingmaps/<split>2017/*.png            truth: stuff_maps (80 things and 91 kinds of stuff)
 
 Other projects: set `images` and `annotations`, in which `{split}` and `{truth}` are filled in, for
 example `images: "{split}"` and `annotations: "{split}/_annotations.coco.json"`. The classes are the
@@ -12,16 +14,20 @@ example `images: "{split}"` and `annotations: "{split}/_annotations.coco.json"`.
 Polygons become masks as pycocotools paints them. An annotation with `iscrowd` is a crowd. With
 instances, the semantic form has the smaller object on top and is void where no object is, or
 the class `background` if that option names one; only then can the data set be scored as semantic.
+The annotations of COCO-Stuff are of pixels alone: one run-length mask for each kind of stuff, in which
+`other` is all that is no stuff, or a map of the classes in `_labels/coco_stuff.csv`. Their void is
+what is not labelled.
+
+A JSON file is read once and an index of it remembered, see `_coco_index.py`; memory does not grow
+with the annotations.
 
 Expected: 118,287 train, 5,000 val (48 without an object).
-Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019.
+Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., CVPR 2018.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -31,14 +37,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.datasets import Truth
-from bench.datasets._documents import read_json_object
-from bench.datasets._files import read_mask
+from bench.datasets._coco_index import CocoIndex, coco_index
+from bench.datasets._coco_stuff import Folders, open_stuff_maps
+from bench.datasets._files import image_size
 from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
-from bench.datasets._rasters import painted, segmentation_mask, stacked
+from bench.datasets._rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.datasets._segments import read_segment_map
 from bench.datasets._sources import Archive, Part, Preparation
 from bench.datasets._tables import palette_colour
 from bench.errors import DatasetError, did_you_mean
-from bench.predictions import Panoptic, Segment, SemanticMap
+from bench.labels.spaces import label_space
+from bench.predictions import Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 
 SOURCE = "COCO or a project in its format, https://cocodataset.org"
@@ -107,15 +116,23 @@ OBTAIN = (
     "annotations_trainval2017.zip, panoptic_annotations_trainval2017.zip and stuff_annotations_trainval2017.zip from "
     f"{ADDRESS} into one folder; the panoptic PNGs are in archives within the last but one."
 )
+STUFF_MAPS = "stuffthingmaps/{split}2017"
+TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
+    "instances": ("instance",),
+    "panoptic": TASKS,
+    "stuff": ("semantic",),
+}
 
 
 class Options(Record):
     """What a suite may set.
 
     Attributes:
-        root: Folder that `images` and `annotations` start from.
+        root: Folder that `images`, `annotations` and `maps` start from.
         truth: Which annotations.
         images, annotations: Where images and JSON of a split lie.
+        maps: Where the PNGs lie; None for the usual place: with `panoptic` the folder beside the JSON that
+            has its name, with `stuff_maps` stuffthingmaps/{split}2017.
         splits: Names to look for.
         classes: Use only these classes, in this order, and with `instances` only images that have
             one of them; None takes all.
@@ -124,23 +141,14 @@ class Options(Record):
     """
 
     root: str = "data/coco"
-    truth: Literal["instances", "panoptic"] = "instances"
+    truth: Literal["instances", "panoptic", "stuff", "stuff_maps"] = "instances"
     images: str = "{split}2017"
     annotations: str = "annotations/{truth}_{split}2017.json"
+    maps: str | None = None
     splits: tuple[str, ...] = ("train", "val", "test")
     classes: tuple[str, ...] | None = None
     images_per_split: int | None = Field(default=None, ge=1)
     background: str | None = None
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """The annotation file of one split, by image."""
-
-    file: Path
-    categories: tuple[dict[str, Any], ...]
-    images: Mapping[str, dict[str, Any]]
-    annotations: Mapping[str, list[dict[str, Any]]]
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -149,188 +157,205 @@ def open_dataset(options: Options) -> OnDisk:
     Raises:
         DatasetError: If there is no annotation file, or a class is asked for that it does not have.
     """
-    files = {split: root_of(options.root) / _filled(options.annotations, options, split) for split in options.splits}
+    if options.truth == "stuff_maps":
+        places = {
+            split: Folders(_place(options, options.images, split), _place(options, options.maps or STUFF_MAPS, split))
+            for split in options.splits
+        }
+        return open_stuff_maps(places, classes=options.classes, images_per_split=options.images_per_split)
+    files = {split: _place(options, options.annotations, split) for split in options.splits}
     found = {split: file for split, file in files.items() if file.is_file()}
     if not found:
         first = next(iter(files.values()), root_of(options.root))
         raise missing("coco", first, f"annotations for a split of {', '.join(options.splits)}", OBTAIN)
     reader = _Reader(options, found)
-    tasks = TASKS
-    if options.truth == "instances":
-        tasks = ("instance",) if options.background is None else ("semantic", "instance")
+    with_background = options.truth == "instances" and options.background is not None
     description = Description(
         name="coco",
         classes=reader.classes,
-        tasks=tasks,
+        tasks=("semantic", "instance") if with_background else TASKS_OF[options.truth],
         source=SOURCE,
         licence=LICENCE,
         splits=tuple(found),
         decisive=[options.truth, options.background],
     )
-    read = reader.instance_truth if options.truth == "instances" else reader.panoptic_truth
-    return OnDisk(description, reader.entries, read)
+    read = {"instances": reader.instance_truth, "panoptic": reader.panoptic_truth, "stuff": reader.stuff_truth}
+    return OnDisk(description, reader.entries, read[options.truth])
 
 
-def _filled(pattern: str, options: Options, split: str) -> str:
-    return pattern.replace("{split}", split).replace("{truth}", options.truth)
+def _place(options: Options, pattern: str, split: str) -> Path:
+    return root_of(options.root) / pattern.replace("{split}", split).replace("{truth}", options.truth)
+
+
+def classes_without_files(options: Options) -> tuple[ClassSpec, ...] | None:
+    """COCO's own classes; None where the files lie otherwise than COCO's, for they are another project's."""
+    usual = Options()
+    space = {"instances": "coco_things", "panoptic": "coco_panoptic"}.get(options.truth)
+    if space is None or (options.images, options.annotations) != (usual.images, usual.annotations):
+        return None
+    known = {spec.name: spec for spec in label_space(space).classes}
+    classes = [known[name] for name in options.classes or tuple(known) if name in known]
+    if options.background is not None and options.truth == "instances":
+        classes.append(ClassSpec(name=options.background, is_thing=False, colour=(0, 0, 0)))
+    return tuple(classes)
 
 
 class _Reader:
-    """Annotation files of all splits, each read when first needed."""
+    """Annotation files of all splits, each indexed when first needed."""
 
     def __init__(self, options: Options, files: Mapping[str, Path]) -> None:
         self._options, self._files = options, files
-        self._split = lru_cache(maxsize=None)(self._read_split)
+        self._index = lru_cache(maxsize=None)(self._read_index)
         self._categories: dict[int, str] = {}
-        smallest = min(files, key=lambda split: (files[split].stat().st_size, split))
-        self._categories = {row["id"]: row["name"] for row in self._split(smallest).categories}
-        self.classes = self._label_space(self._split(smallest))
+        smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
+        self._categories = _names_of(smallest)
+        self.classes = self._label_space(smallest)
         names = [c.name for c in self.classes]
         self._class_of = {i: names.index(name) for i, name in self._categories.items() if name in names}
         self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
 
     def entries(self, split: str) -> list[Entry]:
         """Images of a split, in the order of their ids."""
-        annotated, options = self._split(split), self._options
-        folder = root_of(options.root) / _filled(options.images, options, split)
-        keys = sorted(annotated.images, key=lambda key: (len(key), key))
-        if options.classes is not None and options.truth == "instances":
-            keys = [
-                k for k in keys if any(a["category_id"] in self._class_of for a in annotated.annotations.get(k, ()))
-            ]
-        if options.truth == "panoptic":
-            keys = [key for key in keys if key in annotated.annotations]
+        index, options = self._index(split), self._options
+        folder = _place(options, options.images, split)
+        kept = np.flatnonzero(self._kept(index))
+        if not len(kept):
+            raise DatasetError(f"coco: {index.state.file} has no image with one of the classes asked for.")
         entries = []
-        for key in keys[: options.images_per_split]:
-            name = str(annotated.images[key]["file_name"])
-            truths: tuple[Path, ...] = (annotated.file,)
+        for image in kept[: options.images_per_split].tolist():
+            name = index.names[image].decode()
+            truths: tuple[Path, ...] = (index.state.file,)
             if options.truth == "panoptic":
-                truths += (annotated.file.with_suffix("") / annotated.annotations[key][0]["file_name"],)
-            entries.append(Entry(id_of(PurePath(name)), folder / name, truths, key))
-        if not entries:
-            raise DatasetError(f"coco: {annotated.file} has no image with one of the classes asked for.")
+                truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
+            entries.append(Entry(id_of(PurePath(name)), folder / name, truths, index.key(image)))
         if not entries[0].image.is_file():
-            raise missing("coco", entries[0].image, f"the {len(keys)} images that {annotated.file.name} names", OBTAIN)
+            what = f"the {len(kept)} images that {index.state.file.name} names"
+            raise missing("coco", entries[0].image, what, OBTAIN)
         return entries
 
     def instance_truth(self, entry: Entry) -> Truth:
         """Instances, and the map painted from them."""
-        annotated = self._split(self._split_of[entry.truths[0]])
-        row = annotated.images[entry.key]
-        size = Size(int(row["height"]), int(row["width"]))
-        masks, class_ids, crowd = [], [], []
-        for annotation in annotated.annotations.get(entry.key, []):
-            class_id = self._class_id(annotation["category_id"], annotated.file)
-            if class_id is None:
-                continue
-            try:
-                masks.append(segmentation_mask(annotation.get("segmentation"), size))
-            except (ValueError, TypeError) as error:
-                raise DatasetError(
-                    f"{annotated.file}: annotation {annotation.get('id')} of image {entry.image.name} cannot be drawn: "
-                    f"{error}. Mend or remove it."
-                ) from None
-            class_ids.append(class_id)
-            crowd.append(bool(annotation.get("iscrowd", 0)))
-        instances = stacked(masks, class_ids, crowd, size)
+        index = self._index_of(entry)
+        size = self._size(index, entry)
+        drawn, class_ids, crowd = [], [], []
+        for annotation in index.annotations(entry.key):
+            class_id = self._class_id(annotation, index)
+            if class_id is not None:
+                drawn.append(annotation)
+                class_ids.append(class_id)
+                crowd.append(bool(annotation.get("iscrowd", 0)))
+        instances = stacked(_masks(drawn, size, index, entry), class_ids, crowd, size)
         background = IGNORE_LABEL if self._options.background is None else len(self.classes) - 1
         return Truth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
 
     def panoptic_truth(self, entry: Entry) -> Truth:
         """Segments of the PNG, and the two other forms that follow from them."""
-        file, png = entry.truths
-        annotated = self._split(self._split_of[file])
-        ids = segment_ids(png)
-        listed = {int(row["id"]): row for row in annotated.annotations[entry.key][0]["segments_info"]}
-        present, position = np.unique(ids, return_inverse=True)
-        odd = sorted((set(present.tolist()) ^ set(listed)) - {0})
-        if odd:
-            raise DatasetError(
-                f"{png}: segments {', '.join(map(str, odd[:5]))} are in the PNG or in {file.name} but not in both. "
-                "Restore both from one source."
-            )
+        index = self._index_of(entry)
+        found = read_segment_map(entry.truths[1])
+        listed = {int(row["id"]): row for row in index.annotations(entry.key)[0]["segments_info"]}
+        found.require(listed, index.state.file)
         segments = []
         for number, row in listed.items():
-            class_id = self._class_id(row["category_id"], file)
+            class_id = self._class_id(row, index)
             if class_id is not None:
                 segments.append(Segment(number, class_id, bool(row.get("iscrowd", 0))))
-        return _from_segments(present, position.reshape(ids.shape), segments, self.classes)
+        return found.truth(segments, self.classes)
 
-    def _class_id(self, category: int, file: Path) -> int | None:
-        """Class id of a category, None if it was not asked for."""
+    def stuff_truth(self, entry: Entry) -> Truth:
+        """One mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's own reader does."""
+        index = self._index_of(entry)
+        size = self._size(index, entry)
+        labels = np.full(size, IGNORE_LABEL, dtype=np.uint8)
+        taken = np.zeros(size, dtype=np.bool_)
+        for annotation in index.annotations(entry.key):
+            mask = _masks([annotation], size, index, entry)[0]
+            if (mask & taken).any():
+                raise DatasetError(
+                    f"{index.state.file}: annotation {annotation.get('id')} of image {entry.image.name} covers pixels "
+                    "that another one covers too; in stuff annotations a pixel has one class. Mend or remove it.",
+                    kind="labels",
+                )
+            taken |= mask
+            class_id = self._class_id(annotation, index)
+            labels[mask] = IGNORE_LABEL if class_id is None else class_id
+        return Truth(semantic=SemanticMap(labels))
+
+    def _kept(self, index: CocoIndex) -> NDArray[np.bool_]:
+        """Which images are used, bool, (I,)."""
+        if self._options.truth != "instances":
+            return index.counts() > 0
+        if self._options.classes is None:
+            return np.ones(len(index), dtype=np.bool_)
+        wanted = [row["id"] in self._class_of for row in index.categories]
+        return index.with_category(np.array(wanted, dtype=np.bool_))
+
+    def _maps(self, split: str) -> Path:
+        """Folder of the panoptic PNGs."""
+        if self._options.maps is None:
+            return self._files[split].with_suffix("")
+        return _place(self._options, self._options.maps, split)
+
+    def _index_of(self, entry: Entry) -> CocoIndex:
+        return self._index(self._split_of[entry.truths[0]])
+
+    def _size(self, index: CocoIndex, entry: Entry) -> Size:
+        return index.size(index.position(entry.key)) or image_size(entry.image)
+
+    def _class_id(self, row: Mapping[str, Any], index: CocoIndex) -> int | None:
+        """Class id of an annotation or segment, None if its category was not asked for."""
+        category = row.get("category_id")
         if category not in self._categories:
-            raise DatasetError(f"{file}: category_id {category} is not among its categories. Mend the file.")
+            raise DatasetError(
+                f"{index.state.file}: category_id {category} is not among its categories. Mend the file.", kind="labels"
+            )
         return self._class_of.get(category)
 
-    def _read_split(self, split: str) -> Annotated:
-        file = self._files[split]
-        document = read_json_object(file)
-        lists = [document.get(key) for key in ("images", "annotations", "categories")]
-        if not all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in lists):
+    def _read_index(self, split: str) -> CocoIndex:
+        index = coco_index(self._files[split])
+        if self._categories and _names_of(index) != self._categories:
             raise DatasetError(
-                f"{file} is not in COCO's format: it needs the lists images, annotations and categories. Results of a "
-                "detector are a list alone; the annotations are wanted here."
+                f"{index.state.file} has other categories than the other splits. All splits need the same."
             )
-        images, annotations, categories = ([dict(row) for row in rows or []] for rows in lists)
-        by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in annotations:
-            by_image[str(row["image_id"])].append(row)
-        annotated = Annotated(file, tuple(categories), {str(row["id"]): row for row in images}, dict(by_image))
-        if self._categories and {row["id"]: row["name"] for row in categories} != self._categories:
-            raise DatasetError(f"{file} has other categories than the other splits. All splits need the same.")
-        return annotated
+        return index
 
-    def _label_space(self, annotated: Annotated) -> tuple[ClassSpec, ...]:
-        options = self._options
-        rows = {str(row["name"]): (index, row) for index, row in enumerate(annotated.categories)}
-        if len(rows) != len(annotated.categories) or not rows:
-            raise DatasetError(f"{annotated.file} has no categories, or two of one name. Mend the file.")
+    def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
+        options, file = self._options, index.state.file
+        rows = {str(row["name"]): (position, row) for position, row in enumerate(index.categories)}
+        if len(rows) != len(index.categories) or not rows:
+            raise DatasetError(f"{file} has no categories, or two of one name. Mend the file.")
         for name in options.classes or ():
             if name not in rows:
                 raise DatasetError(
-                    f"coco: no class named {name!r}.{did_you_mean(name, rows)} "
-                    f"{annotated.file.name} has: {', '.join(rows)}"
+                    f"coco: no class named {name!r}.{did_you_mean(name, rows)} {file.name} has: {', '.join(rows)}"
                 )
         classes = [
-            ClassSpec(
-                name=name,
-                is_thing=options.truth == "instances" or bool(rows[name][1].get("isthing", 1)),
-                colour=_colour(*rows[name]),
-            )
+            ClassSpec(name=name, is_thing=self._is_thing(rows[name][1]), colour=_colour(*rows[name]))
             for name in options.classes or tuple(rows)
         ]
         if options.background is not None and options.truth == "instances":
             classes.append(ClassSpec(name=options.background, is_thing=False, colour=(0, 0, 0)))
         return tuple(classes)
 
+    def _is_thing(self, category: Mapping[str, Any]) -> bool:
+        return {"instances": True, "stuff": False}.get(self._options.truth, bool(category.get("isthing", 1)))
+
+
+def _names_of(index: CocoIndex) -> dict[int, str]:
+    """Category id -> name."""
+    return {row["id"]: str(row["name"]) for row in index.categories}
+
+
+def _masks(annotations: Sequence[Mapping[str, Any]], size: Size, index: CocoIndex, entry: Entry) -> NDArray[np.bool_]:
+    """Masks of annotations of one image, bool, (N, H, W)."""
+    try:
+        return segmentation_masks([annotation.get("segmentation") for annotation in annotations], size)
+    except SegmentationError as error:
+        raise DatasetError(
+            f"{index.state.file}: annotation {annotations[error.position].get('id')} of image {entry.image.name} "
+            f"cannot be drawn: {error}. Mend or remove it."
+        ) from None
+
 
 def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
     red, green, blue = row.get("color") or palette_colour(index + 1)
     return int(red), int(green), int(blue)
-
-
-def segment_ids(png: Path) -> NDArray[np.int32]:
-    """Segment ids of a panoptic PNG, int32, (H, W); raises `DatasetError` if it is not RGB."""
-    mask = read_mask(png)
-    if mask.pixels.ndim != 3:
-        raise DatasetError(f"{png} is not RGB; a panoptic PNG holds ids as R + 256 G + 65536 B. Restore it.")
-    rgb = mask.pixels.astype(np.int32)
-    return np.asarray(rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2])
-
-
-def _from_segments(
-    present: NDArray[np.int32], position: NDArray[np.intp], segments: Sequence[Segment], classes: Sequence[ClassSpec]
-) -> Truth:
-    """All three forms of a panoptic map; ids that are not in `segments` become void."""
-    class_of = {s.id: s.class_id for s in segments}
-    kept = np.array([i if i in class_of else 0 for i in present.tolist()], dtype=np.int32)
-    labels = np.array([class_of.get(i, IGNORE_LABEL) for i in present.tolist()], dtype=np.uint8)
-    ids = kept[position]
-    things = [s for s in segments if classes[s.class_id].is_thing]
-    masks = [ids == s.id for s in things]
-    size = Size(*ids.shape)
-    return Truth(
-        semantic=SemanticMap(labels[position]),
-        instances=stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size),
-        panoptic=Panoptic(ids, tuple(segments)),
-    )
