@@ -4,41 +4,48 @@
                                       names: list, or number -> name; path: where the others start from
     root/images/train/a.jpg           the last folder `images` of the path becomes `labels`
     root/labels/train/a.txt           class x1 y1 x2 y2 … , 0-1 of width and height, one object a line
+    root/masks/train/a.png            with `truth: masks`, class numbers, 255 = void; masks_dir in the YAML names
+                                      another folder, label_mapping the classes of other values
+
+Any data YAML of Ultralytics is read as it stands: `data: path/of/the.yaml`. A relative `path` in it is looked
+for beside the YAML, in `root` and in the working folder; splits whose folder is nowhere there start at the
+YAML. What it says under `download` is never run.
 
 A missing or empty label file is an image without objects, as Ultralytics has it. Polygons become
 masks by the rule of pycocotools (pixel centres, even-odd); Ultralytics paints their outlines too,
 half a pixel wider. There are no crowds. The semantic form has the smaller object on top and is void
-where no object is, or the class `background` if that option names one.
+where no object is, or the class `background` if that option names one. Masks are of pixels alone; with one
+name only, 0 is a class `background` and 1 that name, as Ultralytics has it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets import Truth
-from bench.datasets._documents import read_lines, read_yaml
-from bench.datasets._files import image_size
-from bench.datasets._on_disk import Description, Entry, OnDisk, files_under, id_of, missing, root_of
-from bench.datasets._rasters import painted, polygon_mask, stacked
-from bench.datasets._tables import MAX_CLASSES, named_classes
+from bench.datasets._files import image_size, read_mask
+from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
+from bench.datasets._polygons import polygon_masks
+from bench.datasets._rasters import painted, stacked
+from bench.datasets._tables import map_values, named_classes
+from bench.datasets._yolo_yaml import MASKS, DataYaml, read_data_yaml
+from bench.datasets._yolo_yaml import OBTAIN as OBTAIN
 from bench.errors import DatasetError
 from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
-SOURCE = "polygons in the format of YOLO"
+SOURCE = "labels in the format of YOLO"
 LICENCE = "your own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
-SPLITS = ("train", "val", "test")
 TOLERANCE = 0.01
 """How far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
-OBTAIN = "Put your data.yaml there, with images/ and labels/ beside it."
 
 
 class Options(Record):
@@ -47,11 +54,15 @@ class Options(Record):
     Attributes:
         root: Folder with the YAML.
         file: Its name.
-        background: Name of a class for pixels in no object; makes the data set semantic as well.
+        data: A YAML elsewhere, in the place of these two.
+        truth: Polygons or masks; None takes masks if the YAML has masks_dir.
+        background: Name of a class for pixels in no object; makes polygons a semantic data set as well.
     """
 
     root: str = "data/yolo"
     file: str = "data.yaml"
+    data: str | None = None
+    truth: Literal["polygons", "masks"] | None = None
     background: str | None = None
 
 
@@ -61,18 +72,12 @@ def open_dataset(options: Options) -> OnDisk:
     Raises:
         DatasetError: If the YAML is not there, or has no names or no splits.
     """
-    file = root_of(options.root) / options.file
-    if not file.is_file():
-        raise missing("yolo", file, "a YAML with names and train, val or test", OBTAIN)
-    document = read_yaml(file)
-    if not isinstance(document, dict):
-        raise DatasetError(f"{file} must hold keys such as names, train and val.")
-    names = _names(document.get("names"), file)
-    splits = {s: document[s] if isinstance(document[s], list) else [document[s]] for s in SPLITS if document.get(s)}
-    if not splits:
-        raise DatasetError(f"{file} has none of the splits train, val and test. Add for example: train: images/train")
-    base = _base(file, document.get("path"))
-    classes = named_classes(names, things=names)
+    root = root_of(options.root)
+    file = root / options.file if options.data is None else root_of(options.data)
+    yaml = read_data_yaml(file, root)
+    if options.truth == "masks" or (options.truth is None and yaml.masks is not None):
+        return _open_masks(yaml, options)
+    classes = named_classes(yaml.names, things=yaml.names)
     if options.background is not None:
         classes += (ClassSpec(name=options.background, colour=(0, 0, 0)),)
     description = Description(
@@ -81,68 +86,83 @@ def open_dataset(options: Options) -> OnDisk:
         tasks=("instance",) if options.background is None else TASKS,
         source=f"polygons in YOLO's format, {file.name} of {file.parent.name}",
         licence=LICENCE,
-        splits=tuple(splits),
+        splits=tuple(yaml.splits),
         decisive=options.background,
     )
-    background = IGNORE_LABEL if options.background is None else len(names)
-    return OnDisk(description, lambda split: _entries(base, splits[split]), partial(_truth, len(names), background))
+    background = IGNORE_LABEL if options.background is None else len(yaml.names)
+    return OnDisk(description, partial(_labelled, yaml), partial(_truth, yaml, background))
 
 
-def _names(names: Any, file: Path) -> list[str]:
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names) or len(names) >= MAX_CLASSES:
-        raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.")
-    return [str(name) for name in names]
+def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
+    names = yaml.names if len(yaml.names) > 1 else (options.background or "background", *yaml.names)
+    class_of = yaml.class_of_value(len(names))
+    description = Description(
+        name="yolo",
+        classes=named_classes(names),
+        tasks=("semantic",),
+        source=f"masks in Ultralytics' format, {yaml.file.name} of {yaml.file.parent.name}",
+        licence=LICENCE,
+        splits=tuple(yaml.splits),
+        decisive=["masks", [[value, class_id] for value, class_id in class_of.items()]],
+    )
+    return OnDisk(description, partial(_masked, yaml), partial(_mask_truth, yaml, class_of))
 
 
-def _base(file: Path, path: Any) -> Path:
-    """Folder that the splits start from; a path that is not there was written for another machine."""
-    stated = file.parent / str(path or "")
-    return stated if stated.is_dir() else file.parent
-
-
-def _entries(base: Path, places: Sequence[Any]) -> list[Entry]:
-    images: list[Path] = []
-    for place in map(str, places):
-        where = base / place
-        if where.is_dir():
-            images += files_under(where)
-        elif where.suffix == ".txt" and where.is_file():
-            images += [where.parent / line for line in read_lines(where)]
-        else:
-            raise missing("yolo", where, "a folder of images or a .txt list of them", OBTAIN)
-    entries = []
-    for image in images:
-        parts = list(Path(os.path.normpath(image)).parts)
-        if "images" not in parts[:-1]:
-            raise DatasetError(f"yolo: {image} does not lie in a folder images, beside which labels are sought.")
-        position = len(parts) - 1 - parts[::-1].index("images")
-        label = Path(*parts[:position], "labels", *parts[position + 1 :]).with_suffix(".txt")
-        folder, home = Path(*parts[:position]), Path(os.path.normpath(base))
-        above = folder.relative_to(home).parts if folder.is_relative_to(home) else ()
-        entries.append(Entry(id_of(Path(*above, *parts[position + 1 :])), image, (label,)))
-    if not entries:
-        raise missing("yolo", base / str(places[0]), "images", OBTAIN)
+def _labelled(yaml: DataYaml, split: str) -> list[Entry]:
+    """Images of a split with their text files, of which some may not be there."""
+    entries = _entries(yaml, split, "labels", ".txt")
     if not any(entry.truths[0].is_file() for entry in entries):
-        raise missing("yolo", entries[0].truths[0], f"labels of {len(entries)} images, of which none has any", OBTAIN)
+        labels = f"labels of {len(entries)} images, of which none has any"
+        raise missing("yolo", entries[0].truths[0], labels, yaml.obtain)
     return entries
 
 
-def _truth(num_classes: int, background: int, entry: Entry) -> Truth:
+def _masked(yaml: DataYaml, split: str) -> list[Entry]:
+    """Images of a split with their masks."""
+    return require_files("yolo", _entries(yaml, split, yaml.masks or MASKS, ".png"), "a mask", yaml.obtain)
+
+
+def _entries(yaml: DataYaml, split: str, folder_of_truths: str, suffix: str) -> list[Entry]:
+    entries = []
+    for image in yaml.images(split):
+        parts = list(Path(os.path.normpath(image)).parts)
+        if "images" not in parts[:-1]:
+            raise DatasetError(
+                f"yolo: {image} does not lie in a folder images, beside which {folder_of_truths} are sought."
+            )
+        position = len(parts) - 1 - parts[::-1].index("images")
+        truth = Path(*parts[:position], folder_of_truths, *parts[position + 1 :]).with_suffix(suffix)
+        folder, home = Path(*parts[:position]), Path(os.path.normpath(yaml.base))
+        above = folder.relative_to(home).parts if folder.is_relative_to(home) else ()
+        entries.append(Entry(id_of(Path(*above, *parts[position + 1 :])), image, (truth,)))
+    return entries
+
+
+def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Truth:
+    file = entry.truths[0]
+    mask = read_mask(file)
+    if mask.pixels.ndim == 3:
+        raise DatasetError(f"{file} holds colours; a mask of Ultralytics' holds numbers of classes. Write those.")
+    known = (
+        f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or mend the mask."
+    )
+    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+
+
+def _truth(yaml: DataYaml, background: int, entry: Entry) -> Truth:
     size = image_size(entry.image)
-    masks, class_ids = [], []
+    polygons, class_ids = [], []
     label = entry.truths[0]
     for number, line in enumerate(label.read_text(encoding="utf-8").splitlines() if label.is_file() else (), start=1):
         if line.strip():
-            class_id, points = _row(line, num_classes, f"{label}:{number}")
-            masks.append(polygon_mask(points * (size.width, size.height), size))
+            class_id, points = _row(line, len(yaml.names), f"{label}:{number}", yaml.file.name)
+            polygons.append([points * (size.width, size.height)])
             class_ids.append(class_id)
-    instances = stacked(masks, class_ids, [False] * len(masks), size)
+    instances = stacked(polygon_masks(polygons, size), class_ids, [False] * len(class_ids), size)
     return Truth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
 
 
-def _row(line: str, num_classes: int, where: str) -> tuple[int, NDArray[np.float64]]:
+def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDArray[np.float64]]:
     """Class and corners, (N, 2), of one line."""
     try:
         values = np.array([float(word) for word in line.split()])
@@ -157,7 +177,7 @@ def _row(line: str, num_classes: int, where: str) -> tuple[int, NDArray[np.float
     class_id = int(values[0])
     if class_id != values[0] or not 0 <= class_id < num_classes:
         raise DatasetError(
-            f"{where} has labels outside the table: class {values[0]:g}; data.yaml names 0 to {num_classes - 1}. "
+            f"{where} has labels outside the table: class {values[0]:g}; {origin} names 0 to {num_classes - 1}. "
             "Add its name, or mend the line.",
             kind="labels",
         )
