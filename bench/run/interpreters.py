@@ -18,17 +18,26 @@ from bench.plugins import adapter_folder, adapter_folders, harness_root
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
 """Packages of the harness itself that can change a prediction or a picture."""
 
+# Where two folders of the path hold a package, the first is the one that is imported.
 _QUESTION = (
     "import importlib.metadata as m, json, sys\n"
-    "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name']}))"
+    "print(json.dumps({d.metadata['Name']: d.version for d in [*m.distributions()][::-1] if d.metadata['Name']}))"
 )
 
 
 @dataclass(frozen=True)
 class Interpreters:
-    """Adapter name -> Python; the running one unless another was chosen."""
+    """Adapter name -> Python; the running one unless another was chosen.
+
+    Attributes:
+        chosen: Adapter -> its interpreter.
+        locks: Adapter -> list of what is in its environment, where it has one of its own (`environments.py`).
+        environments: Folder of these; None = where they lie by default.
+    """
 
     chosen: dict[str, Path] = field(default_factory=dict)
+    locks: dict[str, Path] = field(default_factory=dict)
+    environments: Path | None = None
 
     def python(self, adapter: str) -> Path:
         """The interpreter that runs an adapter."""
@@ -69,11 +78,15 @@ def required_packages(adapter: str) -> tuple[str, ...]:
 
 def installed_packages(python: Path) -> dict[str, str]:
     """Normalised package name -> version in an interpreter, without importing any of them."""
-    if python == Path(sys.executable):
-        found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    else:
-        found = _ask(python)
+    found = _own() if python == Path(sys.executable) else _ask(python)
     return {normal_name(name): version for name, version in found.items()}
+
+
+@cache
+def _own() -> dict[str, str]:
+    """Those of the running interpreter, read once for all cases of a suite."""
+    there = [*importlib.metadata.distributions()][::-1]
+    return {d.metadata["Name"]: d.version for d in there if d.metadata["Name"]}
 
 
 @cache

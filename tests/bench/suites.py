@@ -100,6 +100,7 @@ def run_suite(
     only: str | None = None,
     kinds: tuple[JobKind, ...] = (),
     score: Callable[[CasePlan, Path], None] | None = None,
+    interpreters: Interpreters | None = None,
 ) -> Ran:
     """Carry out a suite in a run folder, in real workers, without scoring or reports."""
     listener, scored = Listener(), []
@@ -109,7 +110,8 @@ def run_suite(
         if score is not None:
             score(plan, predictions)
 
-    runner = Runner(prepare(suite, Interpreters()), run, results, lambda _: listener, wanted_jobs(only, kinds))
+    prepared = prepare(suite, interpreters or Interpreters())
+    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds))
     return Ran(runner.carry_out(note_scored), listener, scored)
 
 
