@@ -6,35 +6,24 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
+from bench.measure.floor import stage_floor_ns
 from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
+from bench.run.device_findings import device_findings
+from bench.run.findings import Finding
 from bench.run.interpreters import Interpreters, installed_packages, normal_name, required_packages
 
 MIN_FREE_BYTES = 2 * 1024**3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of `bench doctor`.
-
-    Attributes:
-        subject: What was looked at.
-        state: `ready`, `missing`, or `note` for something to know.
-        detail: What was found.
-        mend: Command or step that mends it; empty when nothing is to be done.
-    """
-
-    subject: str
-    state: Literal["ready", "missing", "note"]
-    detail: str
-    mend: str = ""
+STANDS_FOR = {"sal-detectron2": "detectron2"}
+"""Package of an index -> the same from upstream's own repository, which serves as well."""
+MAX_FLOOR_US = 50.0
+"""Of a stage; more would show in the times of fast models."""
 
 
 def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
@@ -43,11 +32,18 @@ def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
         Finding("python", "ready", f"{platform.python_version()} at {sys.executable}"),
         Finding("processor", "ready", f"{cpu_model()}, {len(allowed_cores())} cores allowed"),
         _load(),
+        _floor(),
         _gpu(interpreters),
+        *device_findings(),
         _disk(results),
         *(_adapter(name, interpreters) for name in sorted(adapter_folders())),
         *(_dataset(name) for name in dataset_names()),
     ]
+
+
+def is_fit(findings: Sequence[Finding]) -> bool:
+    """Whether nothing of the machine and of the adapters is missing; a data set that is not here is nobody's fault."""
+    return not any(one.state == "missing" and not one.subject.startswith("data set ") for one in findings)
 
 
 def _load() -> Finding:
@@ -57,6 +53,14 @@ def _load() -> Finding:
             "load", "note", f"{load:.1f} on {cores} cores", "stop other programs before timing; busy blocks are flagged"
         )
     return Finding("load", "ready", f"{load:.1f} on {cores} cores")
+
+
+def _floor() -> Finding:
+    floor_us = stage_floor_ns() / 1e3
+    detail = f"a model that does nothing takes {floor_us:.2f} µs per stage"
+    if floor_us >= MAX_FLOOR_US:
+        return Finding("harness", "note", detail, "stop other programs before timing; the clock itself is slow here")
+    return Finding("harness", "ready", detail)
 
 
 def _gpu(interpreters: Interpreters) -> Finding:
@@ -94,13 +98,17 @@ def _adapter(name: str, interpreters: Interpreters) -> Finding:
         return Finding(f"adapter {name}", "missing", str(error), "choose another interpreter with --python")
     wanted = required_packages(name)
     normal = {package: normal_name(package) for package in wanted}
-    missing = [package for package in wanted if normal[package] not in installed]
+    missing = [package for package in wanted if not {normal[package], STANDS_FOR.get(normal[package])} & set(installed)]
     if missing:
         file = adapter_folder(name) / "requirements.txt"
         mend = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
         return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", mend)
-    have = ", ".join(f"{package} {installed[normal[package]]}" for package in wanted)
+    have = ", ".join(f"{package} {_version(normal[package], installed)}" for package in wanted)
     return Finding(f"adapter {name}", "ready", have or "needs nothing")
+
+
+def _version(package: str, installed: dict[str, str]) -> str:
+    return installed.get(package) or installed[STANDS_FOR[package]]
 
 
 def _dataset(name: str) -> Finding:

@@ -1,0 +1,23 @@
+"""What `bench doctor` finds, one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `bench doctor`.
+
+    Attributes:
+        subject: What was looked at.
+        state: `ready`, `missing`, or `note` for something to know.
+        detail: What was found.
+        mend: Command or step that mends it; empty when nothing is to be done.
+    """
+
+    subject: str
+    state: Literal["ready", "missing", "note"]
+    detail: str
+    mend: str = ""
