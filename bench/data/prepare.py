@@ -127,7 +127,8 @@ def introduction(plan: Plan) -> str:
             lines += [f"  {part.name}: {part.what}", *(f"    {plan.url(archive)}" for archive in part.archives)]
     else:
         lines.append(f"All that is asked for is in {plan.folder} already.")
-    others = [part for part in plan.preparation.parts if part not in plan.parts and part.name not in plan.begun.parts]
+    known = {part.name for part in plan.parts} | set(plan.begun.parts)
+    others = [part for part in plan.preparation.parts if part.name not in known]
     if others:
         lines += ["", "Not asked for (add it with --part NAME):", *(f"  {part.name}: {part.what}" for part in others)]
     return "\n".join([*lines, *(["", plan.preparation.note] if plan.preparation.note else [])])
@@ -151,7 +152,7 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
         write_record(plan.folder / STATE, plan.begun)
     with _locked(plan.folder):
         plan = replace(plan, begun=_begun(plan.name, plan.folder))
-        _require_room(plan, keep_archives, patience)
+        _require_room(plan, keep_archives, console, patience)
         for part in plan.missing:
             for archive in part.archives:
                 _fetch(plan, archive, console, patience)
@@ -244,8 +245,8 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _require_room(plan: Plan, keep_archives: bool, patience: Patience) -> None:
-    """Ask for the sizes, and raise `BenchError` if they do not fit on the disk.
+def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: Patience) -> None:
+    """Ask for the sizes, tell how much is to be fetched, and raise `BenchError` if they do not fit on the disk.
 
     What is in an archive is taken to be as large as it is; the true size is looked at before it is
     unpacked. Where a server does not say a size, the disk being full will.
@@ -259,6 +260,8 @@ def _require_room(plan: Plan, keep_archives: bool, patience: Patience) -> None:
         unpacked += sum(sizes)
         kept = sum(kept_bytes(plan.kept(archive)) for archive in part.archives)
         lacking.append(max(0, sum(sizes) - kept))
+    if sum(lacking):
+        _say(console, f"to be fetched: {decimal(sum(lacking))}")
     # Archives that are not kept are there one part at a time.
     require_space(
         plan.folder, unpacked + (sum(lacking) if keep_archives else max(lacking)), f"fetch and unpack {plan.name}"
@@ -272,9 +275,7 @@ def _fetch(plan: Plan, archive: Archive, console: Console, patience: Patience) -
         with _bar(console, f"fetch {path.name}") as advance:
             download(plan.url(archive), path, advance=advance, patience=patience)
     verified = _verified(plan, archive, console)
-    console.print(
-        f"{path.name}: {decimal(path.stat().st_size)}, {verified}", highlight=False, markup=False, soft_wrap=True
-    )
+    _say(console, f"{path.name}: {decimal(path.stat().st_size)}, {verified}")
 
 
 def _verified(plan: Plan, archive: Archive, console: Console) -> str:
@@ -335,6 +336,11 @@ def _tidy(plan: Plan, *, keep_archives: bool) -> None:
     archives = plan.folder / ARCHIVES
     if archives.is_dir() and not any(archives.iterdir()):
         archives.rmdir()
+
+
+def _say(console: Console, text: str) -> None:
+    """A line as it is: no colours, not broken."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

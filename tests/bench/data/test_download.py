@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import socket
 
@@ -116,6 +117,21 @@ def test_a_range_that_the_server_no_longer_has_begins_anew(server, tmp_path):
 
 def test_a_part_of_unknown_origin_is_not_gone_on_from(server, tmp_path):
     (tmp_path / "a.bin.part").write_bytes(OTHER[:5000])
+    assert fetch(server, tmp_path / "a.bin") == CONTENT
+    assert ranges(server) == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"url": "http://elsewhere.invalid/a.bin", "size": 300_000, "validator": '"first"'},
+        {"size": None, "validator": ""},
+        {"size": 4000, "validator": '"first"'},
+    ],
+)
+def test_a_part_that_may_be_of_another_file_is_not_gone_on_from(state, server, tmp_path):
+    (tmp_path / "a.bin.part").write_bytes(OTHER[:5000])
+    (tmp_path / "a.bin.part.json").write_text(json.dumps({"url": f"{server.url}/a.bin", **state}))
     assert fetch(server, tmp_path / "a.bin") == CONTENT
     assert ranges(server) == [(None, None)]
 

@@ -48,8 +48,9 @@ def test_the_pets_are_fetched_unpacked_and_opened(server, pets_archives, tmp_pat
     lines = []
     plan = prepared(plan_of(server, "pets", tmp_path / "pets"), lines=lines)
     assert fetched(server) == ["images.tar.gz", "annotations.tar.gz"]
-    assert lines[0].startswith("images.tar.gz: ")
-    assert lines[0].endswith(", md5 as published")
+    assert lines[0].startswith("to be fetched: ")
+    assert lines[1].startswith("images.tar.gz: ")
+    assert lines[1].endswith(", md5 as published")
     assert sorted(p.name for p in plan.folder.iterdir()) == [".lock", "annotations", "images", "prepare.json"]
     assert not (plan.folder / "annotations" / "trimaps" / "._Export_1.png").exists()
     [result] = counted(plan)
@@ -181,7 +182,7 @@ def test_where_no_checksum_is_published_the_first_one_is_recorded_and_held(serve
     folder, lines = tmp_path / "pets", []
     prepared(plan_of(server, "pets", folder, checked=False), lines=lines)
     record = folder / "archives" / "images.tar.gz.sha256"
-    assert lines[0].endswith(f"no checksum is published; its SHA-256 is recorded in {record}")
+    assert lines[1].endswith(f"no checksum is published; its SHA-256 is recorded in {record}")
     digest = hashlib.sha256(pets_archives[1]["images.tar.gz"]).hexdigest()
     assert record.read_text() == f"{digest}  images.tar.gz\n"
     (folder / "prepare.json").write_text(json.dumps({"dataset": "pets", "parts": []}))
