@@ -15,19 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
 from bench.errors import Unsupported
 from bench.predictions import LabelMap, Prediction, RgbImage
 from bench.prompts import PromptedImage, Prompts
-from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
 
 __all__ = [
     "Adapter",
     "Batch",
+    "CalibratedAdapter",
     "DeviceTimer",
+    "ProfiledAdapter",
     "Progress",
     "PromptedImage",
     "Prompts",
@@ -124,7 +126,11 @@ class Adapter(Protocol):
     Attributes:
         fused_stages: Stages this adapter cannot separate, for example `("preprocess+infer",)`.
             An adapter may also have `runtimes`, the values of `Target.runtime` that it offers; without
-            it that is `eager` alone.
+            it that is `eager` alone. One with that alone may say why in `why_eager_alone`, the end of a sentence.
+            It may also have `decode(encoded: Sequence[bytes]) -> Sequence[Any]`, which turns the contents of
+            image files into what `preprocess` takes, on the device for example; without it the harness
+            decodes where the timed path begins at files (`measurement: {input: file}`).
+            What only a profile job asks is in `ProfiledAdapter`, what int8 needs in `CalibratedAdapter`.
     """
 
     fused_stages: tuple[str, ...]
@@ -183,6 +189,32 @@ class Adapter(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Package -> version of everything that can change a result."""
+        ...
+
+
+@runtime_checkable
+class ProfiledAdapter(Adapter, Protocol):
+    """An adapter that also tells what only a profile job asks; it need not, and then the report says so."""
+
+    def peak_reserved_bytes(self) -> int | None:
+        """Peak bytes that the allocator held of the device since `reset_peak_device_bytes`, or None on a CPU."""
+        ...
+
+    def operations(self, images: Sequence[RgbImage]) -> Operations:
+        """Count the arithmetic of one `infer` on these images, as it is really run: windows, copies and all.
+
+        Raises:
+            Unsupported: If it is not known, as of an exported network.
+        """
+        ...
+
+
+@runtime_checkable
+class CalibratedAdapter(Adapter, Protocol):
+    """An adapter that can compute in int8, for which it must see images of the kind that it will be given."""
+
+    def calibrate(self, images: Sequence[RgbImage]) -> None:
+        """Take images of the training split, each uint8 (H, W, 3); called before `build` where the target has int8."""
         ...
 
 

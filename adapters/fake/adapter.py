@@ -288,7 +288,10 @@ def _hang(_: Options) -> None:
     threading.Event().wait()
 
 
-def _eat_memory(_: Options) -> None:
+def _eat_memory(options: Options) -> None:
+    if options.mebibytes is not None:
+        np.ones(options.mebibytes * 1024**2, dtype=np.uint8)  # ones: zeros would be promised, not taken
+        return
     # A limit of its own, so that the machine's memory is safe from the test.
     limit = 4 * 1024**3
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))

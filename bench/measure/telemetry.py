@@ -88,11 +88,22 @@ class Telemetry:
         Args:
             start_s, end_s: Edges of the block, `time.monotonic`.
         """
-        rows = as_series([row for row in self._rows.read() if start_s <= row["monotonic_s"] <= end_s])
-        reason, median_mhz = gpu_slowed(rows, self._usual_mhz)
+        reason, median_mhz = gpu_slowed(self.gpu_samples(start_s, end_s), self._usual_mhz)
         if reason is None and self._usual_mhz is None:
             self._usual_mhz = median_mhz
         return reason
+
+    def gpu_samples(self, start_s: float, end_s: float) -> Series:
+        """What was read of the GPU between two instants, `time.monotonic`; empty on a CPU."""
+        return as_series([row for row in self._rows.read() if start_s <= row["monotonic_s"] <= end_s])
+
+    def wait_for_gpu(self, patience_s: float = 10.0) -> None:
+        """Return once the sampler has read the GPU, has ended, or has had enough time; at once on a CPU."""
+        end_s = time.monotonic() + patience_s
+        while self._sampler is not None and self._sampler.poll() is None and not self._rows.read():
+            if time.monotonic() > end_s:
+                return
+            time.sleep(INTERVAL_S)
 
     def flags(self) -> tuple[str, ...]:
         """What the GPU's own counters say against the measurement."""
@@ -154,7 +165,8 @@ def as_series(rows: list[dict[str, float]]) -> Series:
     return {name: np.array([row.get(name, math.nan) for row in rows], dtype=np.float64) for name in names}
 
 
-def _known(series: Series, name: str) -> NDArray[np.float64]:
+def known(series: Series, name: str) -> NDArray[np.float64]:
+    """The values of a series that could be read; empty where none could."""
     values = series.get(name, np.array([]))
     return values[~np.isnan(values)]
 
@@ -166,9 +178,9 @@ def gpu_slowed(series: Series, usual_mhz: float | None) -> tuple[str | None, flo
         series: Samples of the block.
         usual_mhz: Median SM clock of the first good block; None while there is none.
     """
-    seen = _known(series, "event_reasons").astype(np.int64)
+    seen = known(series, "event_reasons").astype(np.int64)
     slowed = [name for bit, name in SLOWDOWN_BITS.items() if (seen & bit).any()]
-    thermal, mhz = _known(series, "thermal_violation_ns"), _known(series, "sm_mhz")
+    thermal, mhz = known(series, "thermal_violation_ns"), known(series, "sm_mhz")
     median_mhz = float(np.median(mhz)) if mhz.size else None
     if slowed or (thermal.size and thermal[-1] > thermal[0]):
         return ", ".join(slowed) or "thermal violation", median_mhz
@@ -183,7 +195,7 @@ def gpu_flags(series: Series) -> tuple[str, ...]:
     why, _ = gpu_slowed(series, None)
     if why is not None:
         flags.append(f"throttled: the GPU slowed down ({why}); let it cool down and run the timing jobs again")
-    capped = (_known(series, "event_reasons").astype(np.int64) & POWER_CAP_BIT) > 0
+    capped = (known(series, "event_reasons").astype(np.int64) & POWER_CAP_BIT) > 0
     if capped.any():
         flags.append(
             f"power_capped: the power limit held the clock down {100 * float(np.mean(capped)):.0f} % of the time; "

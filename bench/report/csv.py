@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bench.records import Cost
+from bench.report.resources import resources_fields
 from bench.report.summary import Row, RunSummary
+from bench.report.throughput import csv_cells
 from bench.score.thresholds import ORACLE
 from bench.stats.latency import Timing
-from bench.report.throughput import csv_cells
 
 
 def render(summary: RunSummary) -> str:
@@ -13,11 +15,11 @@ def render(summary: RunSummary) -> str:
     import pandas as pd
 
     # Without a common type a count stays a count beside a row that has none: 485673, not 485673.0.
-    frame = pd.DataFrame([_flat(row) for row in summary.rows], dtype=object)
+    frame = pd.DataFrame([_flat(row, summary.cost) for row in summary.rows], dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _flat(row: Row) -> dict[str, object]:
+def _flat(row: Row, cost: Cost | None) -> dict[str, object]:
     flat: dict[str, object] = {
         "case": row.case_id,
         "model": row.model,
@@ -48,13 +50,14 @@ def _flat(row: Row) -> dict[str, object]:
             "samples": row.latency.outliers.samples,
             "replicates": row.latency.replicates,
             "quick": row.latency.quick,
-        }
-    return flat | {
             "input": row.latency.input,
-        "host_rss_peak_bytes": row.host_rss_peak_bytes,
+        }
     if row.loads is not None:
         flat |= csv_cells(row.loads)
+    return flat | {
+        "host_rss_peak_bytes": row.host_rss_peak_bytes,
         "peak_device_bytes": row.peak_device_bytes,
+        **resources_fields(row, cost),
         "trained_s": row.trained_s,
         "trained_steps": row.trained_steps,
         "trained_images": row.trained_images,

@@ -42,17 +42,26 @@ def with_interval(value: float | None, low: float | None, high: float | None, *,
     return f"{value * scale:.{digits}f} ({low * scale:.{digits}f}–{high * scale:.{digits}f})"
 
 
-def milliseconds(value: float | None) -> str:
-    """Write milliseconds with three significant digits.
+def significant(value: float | None) -> str:
+    """Write a number with three significant digits, but no fewer than those before the point.
 
-    >>> milliseconds(12.3456), milliseconds(0.04567), milliseconds(None)
-    ('12.3', '0.0457', '–')
+    >>> significant(12.3456), significant(0.04567), significant(123456.7), significant(None)
+    ('12.3', '0.0457', '123457', '–')
     """
     if value is None:
         return MISSING
     if value == 0:
         return "0"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Write milliseconds with three significant digits.
+
+    >>> milliseconds(12.3456), milliseconds(0.04567), milliseconds(None)
+    ('12.3', '0.0457', '–')
+    """
+    return significant(value)
 
 
 def count(value: int | None) -> str:

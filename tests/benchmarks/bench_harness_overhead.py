@@ -5,7 +5,8 @@ Prints, each measured in this run:
 * `bench --help`, wall milliseconds (goal < 200);
 * a predict job of 200 images against a bare loop that draws, predicts and stores the same images with the same adapter
   in the same kind of process (goal <= 1.10), for a U-Net; model building is outside both;
-* the CPU time of the parent while a timing job runs, in percent of one core (goal < 0.5).
+* the CPU time of the parent while a timing job runs, in percent of one core (goal < 0.5);
+* what a stage of a model that does nothing takes (goal < 50 µs).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 from bench.cli import main
+from bench.measure.floor import stage_floor_ns
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 IMAGES = 200
@@ -70,8 +72,9 @@ def predict_loop_s(job_folder: Path) -> float:
 
 
 def main_benchmark() -> None:
-    """Print the three figures."""
+    """Print the four figures."""
     print(f"bench --help: {help_ms():.0f} ms")
+    print(f"a stage of a model that does nothing: {stage_floor_ns() / 1e3:.2f} µs")
     with tempfile.TemporaryDirectory() as scratch:
         suite = Path(scratch) / "overhead.yaml"
         suite.write_text(SUITE)
