@@ -91,3 +91,10 @@ def test_every_data_set_is_looked_at(tmp_path):
 
 def test_everything_that_is_missing_says_how_to_mend_it(tmp_path, needy):
     assert all(finding.mend for finding in findings(tmp_path).values() if finding.state == "missing")
+
+
+@pytest.mark.parametrize(("floor_ns", "state"), [(1_230.0, "ready"), (50_000.0, "note")])
+def test_the_harness_tells_its_own_floor(tmp_path, monkeypatch, floor_ns, state):
+    monkeypatch.setattr(doctor, "stage_floor_ns", lambda: floor_ns)
+    found = findings(tmp_path)["harness"]
+    assert (found.state, found.detail) == (state, f"a model that does nothing takes {floor_ns / 1e3:.2f} µs per stage")
