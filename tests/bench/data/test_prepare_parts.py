@@ -224,7 +224,7 @@ def test_an_unknown_part_is_refused_with_the_nearest(tmp_path, capsys):
         "coco has no part 'instance'. Did you mean 'instances'? It has: val, train, instances, panoptic, stuff."
     )
     message = refused(capsys, "prepare", "camvid", "--part", "original", "--out", tmp_path / "new")
-    assert "The original variant has no address that lasts. Fetch 701_StillsRaw_full.zip" in message
+    assert "The original variant is not fetched by this command. Fetch 701_StillsRaw_full.zip" in message
 
 
 def test_the_largest_part_of_coco_is_fetched_only_if_asked_for(tmp_path):
