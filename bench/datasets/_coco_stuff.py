@@ -65,13 +65,7 @@ def open_stuff_maps(
     if not found:
         first = next(iter(folders.values()))
         raise missing("coco", first.maps, "pixel maps of COCO-Stuff, one PNG for each image", OBTAIN)
-    table = {spec.name: spec for spec in stuff_classes()}
-    for name in classes or ():
-        if name not in table:
-            raise DatasetError(
-                f"coco: no class named {name!r}.{did_you_mean(name, table)} COCO-Stuff has: {', '.join(table)}"
-            )
-    used = tuple(table[name] for name in (table if classes is None else classes))
+    used = used_classes(classes)
     description = Description(
         name="coco",
         classes=used,
@@ -82,6 +76,17 @@ def open_stuff_maps(
         decisive="stuff_maps",
     )
     return OnDisk(description, lambda split: _entries(found[split])[:images_per_split], partial(_truth, used))
+
+
+def used_classes(classes: Sequence[str] | None) -> tuple[ClassSpec, ...]:
+    """The classes asked for, None being all; raises `DatasetError` for one that there is not."""
+    table = {spec.name: spec for spec in stuff_classes()}
+    for name in classes or ():
+        if name not in table:
+            raise DatasetError(
+                f"coco: no class named {name!r}.{did_you_mean(name, table)} COCO-Stuff has: {', '.join(table)}"
+            )
+    return tuple(table[name] for name in (table if classes is None else classes))
 
 
 def _labelled() -> list[dict[str, str]]:

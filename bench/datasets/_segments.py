@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.datasets import Truth
 from bench.datasets._files import read_mask
 from bench.datasets._rasters import stacked
+from bench.datasets._tables import Runs, pack_rgb, runs_of
 from bench.errors import DatasetError
 from bench.predictions import Panoptic, Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Size
@@ -24,12 +25,14 @@ class SegmentMap:
     Attributes:
         file: The PNG.
         numbers: Ids that occur, int32, (S,).
-        position: Which of them each pixel has, (H, W).
+        runs: Runs of equal ids, R of them.
+        which: Which of the numbers each run has, (R,).
     """
 
     file: Path
     numbers: NDArray[np.int32]
-    position: NDArray[np.intp]
+    runs: Runs
+    which: NDArray[np.intp]
 
     def require(self, listed: Collection[int], annotation: Path) -> None:
         """Raise `DatasetError` if the ids are not those that an annotation file lists."""
@@ -46,11 +49,11 @@ class SegmentMap:
         class_of = {s.id: s.class_id for s in segments}
         kept = np.array([i if i in class_of else 0 for i in self.numbers.tolist()], dtype=np.int32)
         labels = np.array([class_of.get(i, IGNORE_LABEL) for i in self.numbers.tolist()], dtype=np.uint8)
-        ids = kept[self.position]
+        ids = self.runs.filled(kept[self.which])
         things = [s for s in segments if classes[s.class_id].is_thing]
         masks = [ids == s.id for s in things]
         return Truth(
-            semantic=SemanticMap(labels[self.position]),
+            semantic=SemanticMap(self.runs.filled(labels[self.which])),
             instances=stacked(masks, [s.class_id for s in things], [s.crowd for s in things], Size(*ids.shape)),
             panoptic=Panoptic(ids, tuple(segments)),
         )
@@ -63,7 +66,6 @@ def read_segment_map(png: Path) -> SegmentMap:
         raise DatasetError(
             f"{png} is not RGB; a panoptic PNG holds ids as R + 256 G + 65536 B. Restore it.", kind="colours"
         )
-    rgb = mask.pixels.astype(np.int32)
-    ids = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
-    numbers, position = np.unique(ids, return_inverse=True)
-    return SegmentMap(png, numbers, position.reshape(ids.shape))
+    runs = runs_of(pack_rgb(np.ascontiguousarray(mask.pixels[..., ::-1])))  # B << 16 | G << 8 | R
+    numbers, which = np.unique(runs.values, return_inverse=True)
+    return SegmentMap(png, numbers, runs, which)

@@ -38,7 +38,7 @@ from pydantic import Field
 
 from bench.datasets import Truth
 from bench.datasets._coco_index import CocoIndex, coco_index
-from bench.datasets._coco_stuff import Folders, open_stuff_maps
+from bench.datasets._coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.datasets._files import image_size
 from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.datasets._rasters import SegmentationError, painted, segmentation_masks, stacked
@@ -189,6 +189,8 @@ def _place(options: Options, pattern: str, split: str) -> Path:
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...] | None:
     """COCO's own classes; None where the files lie otherwise than COCO's, for they are another project's."""
+    if options.truth == "stuff_maps":
+        return used_classes(options.classes)
     usual = Options()
     space = {"instances": "coco_things", "panoptic": "coco_panoptic"}.get(options.truth)
     if space is None or (options.images, options.annotations) != (usual.images, usual.annotations):

@@ -42,7 +42,7 @@ from bench.datasets._files import image_size, read_mask
 from bench.datasets._index_cache import Tables, remembered
 from bench.datasets._json_stream import FileState, JsonStream
 from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
-from bench.datasets._rasters import painted, segmentation_mask, stacked
+from bench.datasets._rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.datasets._segments import read_segment_map
 from bench.datasets._tables import MAX_CLASSES, map_values, palette_colour
 from bench.errors import DatasetError
@@ -261,17 +261,15 @@ class _Reader:
         """Objects, and the map painted from them."""
         record, where = self._record(entry)
         size = _size(record, entry)
-        masks, class_ids, crowd = [], [], []
-        for number, row in enumerate(record.get("annotations") or (), start=1):
-            class_ids.append(self._class_id(row, where, things=True))
-            try:
-                masks.append(segmentation_mask(row.get("segmentation"), size))
-            except (ValueError, TypeError) as error:
-                raise DatasetError(
-                    f"{where}: annotation {number} cannot be drawn: {error}. Mend or remove it.", kind="mask"
-                ) from None
-            crowd.append(bool(row.get("iscrowd", 0)))
-        instances = stacked(masks, class_ids, crowd, size)
+        rows = record.get("annotations") or []
+        class_ids = [self._class_id(row, where, things=True) for row in rows]
+        try:
+            masks = segmentation_masks([row.get("segmentation") for row in rows], size)
+        except SegmentationError as error:
+            raise DatasetError(
+                f"{where}: annotation {error.position + 1} cannot be drawn: {error}. Mend or remove it.", kind="mask"
+            ) from None
+        instances = stacked(masks, class_ids, [bool(row.get("iscrowd", 0)) for row in rows], size)
         return Truth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
 
     def semantic(self, entry: Entry) -> Truth:
@@ -279,7 +277,9 @@ class _Reader:
         file = entry.truths[1]
         mask = read_mask(file)
         if mask.pixels.ndim == 3:
-            raise DatasetError(f"{file} holds colours; a map of classes holds their numbers. Write those.")
+            raise DatasetError(
+                f"{file} holds colours; a map of classes holds their numbers. Write those.", kind="colours"
+            )
         count = len(self._metadata.classes)
         class_of = {**{index: index for index in range(count)}, self._metadata.ignored: IGNORE_LABEL}
         known = (

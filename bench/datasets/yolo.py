@@ -142,7 +142,9 @@ def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Tr
     file = entry.truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
-        raise DatasetError(f"{file} holds colours; a mask of Ultralytics' holds numbers of classes. Write those.")
+        raise DatasetError(
+            f"{file} holds colours; a mask of Ultralytics' holds numbers of classes. Write those.", kind="colours"
+        )
     known = (
         f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or mend the mask."
     )

@@ -13,7 +13,7 @@ import pytest
 
 import bench.datasets
 from bench.datasets._coco_stuff import stored_values, stuff_classes
-from bench.datasets.coco import Options, open_dataset
+from bench.datasets.coco import Options, classes_without_files, open_dataset
 from bench.errors import DatasetError
 from bench.exports.coco import export
 from bench.labels.spaces import label_space
@@ -102,6 +102,7 @@ def test_classes_of_pixel_maps_are_chosen_by_name_and_the_others_are_void(source
     loaded = opened(exported.folder, truth="stuff_maps", classes=("sea", "kite"), images_per_split=2)
     assert [(spec.name, spec.is_thing) for spec in loaded.classes] == [("sea", False), ("kite", True)]
     assert len(loaded.ids("train")) == 2
+    assert classes_without_files(Options(truth="stuff_maps", classes=("sea", "kite"))) == loaded.classes
     for image_id in source.ids("train")[:2]:
         read = labels(loaded.target(exported.ids[image_id]))
         assert read == labels(source.target(image_id), [255, 255, 0, 255, 255, 1, 255, 255, 255, 255])
