@@ -34,6 +34,7 @@ OPTIONAL_INSIDE = {
     "bench/datasets/_documents.py": {"yaml"},
     "bench/datasets/_files.py": {"PIL"},
     "bench/datasets/brain.py": {"nibabel"},
+    "bench/predict/outputs.py": {"PIL"},
     "bench/metrics/_compile.py": {"numba"},
     "bench/metrics/_confusion.py": {"numba"},
     "bench/metrics/_instances.py": {"numba"},
