@@ -23,6 +23,8 @@ Differs from:
     network's size. torchmetrics takes recall points in 32-bit floats (off by 4e-4). COCO results
     that hold a `bbox` are sorted into ranges by the area of that box instead of the mask's;
     supervision's mask mAP compares boxes. Detectron2 uses a C++ version with small differences.
+    cityscapesScripts' AP is another quantity: an IoU above the threshold, truths from 100 pixels on,
+    precision integrated in steps of recall and not made monotone, any number of detections.
 
 Source:
     Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi at 8c9bcc3, `pycocotools/cocoeval.py`.
