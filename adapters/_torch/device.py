@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,7 +16,8 @@ from torch import nn
 
 from bench.adapter import DeviceTimer
 from bench.errors import Unsupported
-from bench.records import Precision
+from bench.predictions import RgbImage
+from bench.records import Operations, Precision, Target
 
 AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
@@ -172,10 +173,11 @@ class CudaTimer:
 class OnTorchDevice:
     """The part of `bench.adapter.Adapter` that is the same for every network on a torch device.
 
-    An adapter that inherits from it sets `_device` in `build`.
+    An adapter that inherits from it sets `_device` and `_target` in `build`. It is a `ProfiledAdapter`.
     """
 
     _device: torch.device
+    _target: Target
 
     def synchronize(self) -> None:
         """Wait until the device is idle."""
@@ -192,6 +194,20 @@ class OnTorchDevice:
     def peak_device_bytes(self) -> int | None:
         """Peak bytes allocated by torch on the device, or None on a CPU."""
         return peak_bytes(self._device)
+
+    def peak_reserved_bytes(self) -> int | None:
+        """Peak bytes that torch's allocator held of the device, or None on a CPU."""
+        return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None
+
+    def operations(self, images: Sequence[RgbImage]) -> Operations:
+        """Count what one `infer` computes; only of torch's own pass, since it counts torch's operators."""
+        runtime = self._target.runtime
+        if runtime != "eager":
+            raise Unsupported(f"torch does not see the operators of runtime {runtime}; runtime eager has the count")
+        # Imported here: only a profile job counts.
+        from adapters._torch.operations import operations_of
+
+        return operations_of(self, images)
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
