@@ -354,8 +354,7 @@ def _read(state: FileState) -> Tables:
         if stream.peek() != "[":
             raise DatasetError(
                 f"{state.file} holds no list of dataset dicts. A file of COCO's is read by the data set coco; "
-                "otherwise "
-                "write json.dump(DatasetCatalog.get(name), file)."
+                "otherwise write json.dump(DatasetCatalog.get(name), file)."
             )
         for number, placed in enumerate(stream.elements()):
             row = placed.value
