@@ -159,7 +159,7 @@ def _trial(model: UnderLoad, asked: Throughput, rate: float, *, number: int) -> 
         )
     model.raw |= {f"server_{number}_ns": latencies, f"server_{number}_arrivals_ns": arrivals_ns}
     over = int((latencies > asked.latency_bound_ms * 1e6).sum())
-    ordered = np.sort(latencies) / 1e6
+    whole = len(latencies) == planned
     return ServerTrial(
         queries_per_s=rate,
         planned=planned,
@@ -167,10 +167,15 @@ def _trial(model: UnderLoad, asked: Throughput, rate: float, *, number: int) -> 
         over=over,
         allowed_over=allowed,
         passed=over <= allowed,
-        median_ms=float(ordered[len(ordered) // 2]),
-        percentile_ms=float(ordered[int(len(ordered) * as_fraction(asked.percentile))]),
+        median_ms=_nearest_rank_ms(latencies, 50.0) if whole else None,
+        percentile_ms=_nearest_rank_ms(latencies, asked.percentile) if whole else None,
         disturbed=neighbours.disturbed,
     )
+
+
+def _nearest_rank_ms(latencies: NDArray[np.int64], percent: float) -> float:
+    rank = int(len(latencies) * as_fraction(percent))
+    return float(np.partition(latencies, rank)[rank]) / 1e6
 
 
 def _planned(rate: float, asked: Throughput) -> int:

@@ -128,8 +128,8 @@ class ServerTrial(Record):
         planned, answered: Queries; a trial ends as soon as more are over the bound than may be.
         over, allowed_over: Queries over the bound, and how many of those planned may be.
         passed: Whether the bound holds at this rate.
-        median_ms, percentile_ms: Of the queries answered, upper nearest rank, from scheduled arrival to
-            completion.
+        median_ms, percentile_ms: Upper nearest rank, from scheduled arrival to completion; None where the
+            trial ended early, because those still in line would have been later.
         disturbed: As in `Rate`.
     """
 
@@ -139,8 +139,8 @@ class ServerTrial(Record):
     over: int
     allowed_over: int
     passed: bool
-    median_ms: float
-    percentile_ms: float
+    median_ms: float | None = None
+    percentile_ms: float | None = None
     disturbed: bool = False
 
 

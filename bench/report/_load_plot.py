@@ -24,14 +24,15 @@ class LoadCurve:
         label: Its name.
         batches: (batch size, images/s, low, high) of a sweep; the interval may be None.
         chosen_batch: The sweep's choice.
-        trials: (queries/s, latency percentile in ms, whether the bound held), by rising rate.
+        trials: (queries/s, latency percentile in ms, whether the bound held), by rising rate; None where the
+            trial ended early.
         bound: (percentile, ms) that was asked for.
     """
 
     label: str
     batches: tuple[tuple[int, float, float | None, float | None], ...]
     chosen_batch: int | None
-    trials: tuple[tuple[float, float, bool], ...]
+    trials: tuple[tuple[float, float | None, bool], ...]
     bound: tuple[float, float] | None
 
 
@@ -94,20 +95,18 @@ def _batches(axes: Axes, curves: Sequence[LoadCurve], labels: Sequence[str]) -> 
 
 
 def _trials(axes: Axes, curves: Sequence[LoadCurve], labels: Sequence[str]) -> None:
-    """Latency by rate of arrivals; hollow where the bound did not hold."""
+    """Latency by rate of arrivals; hollow, and on the bound where the trial ended early, if the bound did not hold."""
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        if not curve.trials:
+        if not curve.trials or curve.bound is None:
             continue
-        rates, latencies, _ = zip(*curve.trials, strict=True)
-        axes.plot(rates, latencies, color=colour(position), linestyle=line(position), linewidth=1.2)
-        look: dict[str, Any] = {"color": colour(position), "linestyle": "none", "marker": marker(position)}
-        held = [(rate, ms) for rate, ms, passed in curve.trials if passed]
-        late = [(rate, ms) for rate, ms, passed in curve.trials if not passed]
-        axes.plot([r for r, _ in held], [ms for _, ms in held], markersize=6, label=label, **look)
-        axes.plot([r for r, _ in late], [ms for _, ms in late], markersize=6, fillstyle="none", **look)
+        look: dict[str, Any] = {"color": colour(position), "marker": marker(position), "markersize": 6}
+        held = [(rate, ms) for rate, ms, passed in curve.trials if passed and ms is not None]
+        late = [(rate, curve.bound[1] if ms is None else ms) for rate, ms, passed in curve.trials if not passed]
+        axes.plot([r for r, _ in held], [ms for _, ms in held], linestyle=line(position), label=label, **look)
+        axes.plot([r for r, _ in late], [ms for _, ms in late], linestyle="none", fillstyle="none", **look)
     bounds = {curve.bound for curve in curves if curve.bound is not None}
     for _, bound_ms in sorted(bounds):
         axes.axhline(bound_ms, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
     percentiles = ", ".join(f"p{percent:g}" for percent in sorted({percent for percent, _ in bounds}))
     axes.set(xlabel="offered load (queries/s)", ylabel=f"{percentiles} latency (ms)", xlim=(0, None), ylim=(0, None))
-    axes.set_title("random arrivals; dashed: bound; hollow: not held, trial cut short", color=GREY)
+    axes.set_title("random arrivals; dashed: bound; hollow: not held", color=GREY)

@@ -37,6 +37,7 @@ def test_what_a_failed_attempt_held_is_released():
 
     def work():
         tensor = Tensor()
+        tensor.itself = tensor  # as tensors with a history are: only the collector frees it
         held.append(weakref.ref(tensor))
         raise MemoryError("no more")
 

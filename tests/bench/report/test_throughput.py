@@ -32,7 +32,7 @@ def trial(queries_per_s, percentile_ms, *, passed):
         over=1 if passed else 2,
         allowed_over=1,
         passed=passed,
-        median_ms=6.0,
+        median_ms=None if percentile_ms is None else 6.0,
         percentile_ms=percentile_ms,
     )
 
@@ -51,7 +51,7 @@ SERVER = Served(
     percentile=99.0,
     largest_batch=1,
     resolution=0.05,
-    trials=(trial(75.0, 20.0, passed=True), trial(150.0, 400.0, passed=False)),
+    trials=(trial(75.0, 20.0, passed=True), trial(150.0, None, passed=False)),
     queries_per_s=75.0,
     fails_at=150.0,
 )
@@ -191,7 +191,7 @@ def curve(label, *, batches=True, trials=True):
         label,
         batches=((1, 100.0, 98.0, 102.0), (2, 150.0, None, None)) if batches else (),
         chosen_batch=2 if batches else None,
-        trials=((75.0, 20.0, True), (150.0, 400.0, False)) if trials else (),
+        trials=((75.0, 20.0, True), (100.0, 120.0, False), (150.0, None, False)) if trials else (),
         bound=(99.0, 100.0) if trials else None,
     )
 
@@ -211,6 +211,16 @@ def test_the_picture_has_a_panel_for_each_thing_that_was_measured(curves, panels
     assert [axes.get_xlabel() for axes in figure.axes] == panels
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == sorted({c.label for c in curves})
+
+
+def test_a_rate_that_did_not_hold_is_hollow_and_on_the_bound_if_its_trial_ended_early():
+    with mpl.rc_context(_load_plot.STYLE):
+        figure = _load_plot._load_figure([curve("a", batches=False)])
+    held, late, bound = figure.axes[0].lines
+    assert held.get_xydata().tolist() == [[75.0, 20.0]]
+    assert late.get_xydata().tolist() == [[100.0, 120.0], [150.0, 100.0]]
+    assert (held.get_fillstyle(), late.get_fillstyle()) == ("full", "none")
+    assert set(bound.get_ydata()) == {100.0}
 
 
 def test_equal_loads_are_drawn_as_equal_files(tmp_path):
