@@ -26,7 +26,7 @@ WORKER_SIDE = (
     "predict/outputs.py",
     "predict/request.py",
     "predict/working.py",
-    *(f"run/{name}.py" for name in ("worker", "work", "building", "job_data", "progress", "training_log")),
+    *(f"run/{name}.py" for name in ("worker", "work", "building", "job_data", "loading", "progress", "training_log")),
     *(f"run/{name}.py" for name in ("predict_files", "profile_job", "throughput_job", "environment_variables")),
 )
 WORKER_MAY = {"numpy", "cv2", "pydantic", "pydantic_core", "bench", "adapters"}

@@ -12,9 +12,13 @@ PROGRESS_INTERVAL_S = 0.5
 """Seconds between two words to the parent."""
 
 
+MOST_PENDING = 8
+"""Batches whose predictions wait in memory to be written; those of instances are large."""
+
+
 def settled(pending: list[Future[None]]) -> list[Future[None]]:
     """Raise what went wrong in finished writes; keep the rest. Waits when the disk falls behind."""
-    if len(pending) > 256:
+    if len(pending) > MOST_PENDING:
         pending[0].result()
     for future in pending:
         if future.done():

@@ -7,7 +7,6 @@ import math
 import os
 import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,10 +19,11 @@ from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
-from bench.predictions import RgbImage, save_prediction
+from bench.predictions import Prediction, RgbImage, save_prediction
 from bench.records import Job, JobFacts
 from bench.run.building import built, facts_of, weights_of
 from bench.run.job_data import Images, LabelledSplit, test_ids
+from bench.run.loading import loaded_batches
 from bench.run.profile_job import profile_job
 from bench.run.progress import PROGRESS_INTERVAL_S, settled, write_progress
 from bench.run.throughput_job import throughput_job
@@ -86,22 +86,6 @@ def export_job(job: Job, folder: Path) -> JobFacts:
     return facts_of(adapter, weights_of(job, folder), export_s=export_s)
 
 
-def _batches(images: Images, size: int) -> Iterator[tuple[tuple[str, ...], list[RgbImage]]]:
-    """Batches of images, the next one loading while the last one is predicted."""
-
-    def load(ids: tuple[str, ...]) -> list[RgbImage]:
-        return [images.image(image_id) for image_id in ids]
-
-    groups = [images.ids[i : i + size] for i in range(0, len(images.ids), size)]
-    with ThreadPoolExecutor(1) as loader:
-        ahead = loader.submit(load, groups[0])
-        for index, ids in enumerate(groups):
-            batch = ahead.result()
-            if index + 1 < len(groups):
-                ahead = loader.submit(load, groups[index + 1])
-            yield ids, batch
-
-
 def predict_job(job: Job, folder: Path) -> JobFacts:
     """Predict every image of the scored split and store the predictions with their hashes."""
     dataset = open_labelled(job.dataset)
@@ -116,18 +100,21 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     hashes: dict[str, str] = {}
     first_call_ms: float | None = None
     started, told_at = time.perf_counter(), 0.0
+
+    def keep(ids: tuple[str, ...], batch: list[RgbImage], predictions: list[Prediction]) -> None:
+        for image_id, prediction in zip(ids, checked(predictions, batch, ids, job), strict=True):
+            hashes[image_id] = prediction.content_hash()
+            save_prediction(prediction, out, image_id)
+
     with ThreadPoolExecutor(1) as writer:
         pending: list[Future[None]] = []
-        for ids, batch in _batches(images, job.target.batch_size):
+        for ids, batch in loaded_batches(images, job.target.batch_size):
             call = time.perf_counter()
             predictions = predict(adapter, batch)
             if first_call_ms is None:
                 first_call_ms = (time.perf_counter() - call) * 1e3
                 started = time.perf_counter()
-            for image_id, prediction in zip(ids, checked(predictions, batch, ids, job), strict=True):
-                hashes[image_id] = prediction.content_hash()
-                pending.append(writer.submit(save_prediction, prediction, out, image_id))
-            pending = settled(pending)
+            pending = settled([*pending, writer.submit(keep, ids, batch, predictions)])
             if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
                 told_at = time.monotonic()
                 write_progress(folder, len(hashes), len(images.ids))
