@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from pydantic import JsonValue
 
 from bench.datasets import Truth
-from bench.datasets._files import IMAGE_SUFFIXES, image_size, read_image
+from bench.datasets._files import IMAGE_SUFFIXES, image_size, read_bytes, read_image
 from bench.errors import DatasetError, did_you_mean
 from bench.predictions import RgbImage
 from bench.records import ClassSpec, Size, TaskKind, digest
@@ -102,6 +102,10 @@ class OnDisk:
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB, upright."""
         return read_image(self.entry(image_id).image)
+
+    def encoded(self, image_id: str) -> bytes:
+        """The content of its file."""
+        return read_bytes(self.entry(image_id).image)
 
     def target(self, image_id: str) -> Truth:
         """Its truth; raises `DatasetError` if it cannot be read or has another size than the image."""
