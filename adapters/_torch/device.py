@@ -17,12 +17,15 @@ from torch import nn
 from bench.adapter import DeviceTimer
 from bench.errors import Unsupported
 from bench.predictions import RgbImage
-from bench.records import Operations, Precision, Target
+from bench.records import Operations, Precision, Runtime, Target
 
 AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
 
 _AUTOCAST: dict[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+INT8_RUNTIMES = ("onnxruntime", "openvino")
+"""What runs a network in 8-bit integers; see `adapters._torch.quantisation`."""
 
 
 def open_device(name: str) -> torch.device:
@@ -35,9 +38,15 @@ def open_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise Unsupported(
+                f"device 'mps' needs a Mac with an Apple GPU, and torch {torch.__version__} finds none here"
+            )
+        return torch.device("mps")
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if match is None:
-        raise Unsupported(f"device {name!r} is not one that torch adapters run on; use cpu, cuda or cuda:1")
+        raise Unsupported(f"device {name!r} is not one that torch adapters run on; use cpu, cuda, cuda:1 or mps")
     if not torch.cuda.is_available():
         raise Unsupported(f"device {name!r} needs a CUDA device, and torch {torch.__version__} finds none here")
     index, count = int(match.group(1) or 0), torch.cuda.device_count()
@@ -46,15 +55,22 @@ def open_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
-def check_precision(device: torch.device, precision: Precision) -> None:
+def check_precision(device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
     """Refuse arithmetic that the device does not have.
 
     Raises:
-        Unsupported: For fp16 and tf32 on a CPU, and for tf32 and bf16 on a GPU before Ampere.
+        Unsupported: For fp16 and tf32 on a CPU, for tf32 on an Apple GPU, for tf32 and bf16 on a CUDA device before
+            Ampere, and for int8 where torch itself makes the pass.
     """
-    if device.type == "cpu":
+    if precision == "int8":
+        if runtime not in INT8_RUNTIMES:
+            raise Unsupported(f"int8 is made of an exported network, not by runtime {runtime}; use runtime onnxruntime")
+    elif device.type == "cpu":
         if precision in ("fp16", "tf32"):
             raise Unsupported(f"{precision} needs a CUDA device; a CPU runs fp32 and bf16")
+    elif device.type == "mps":
+        if precision == "tf32":
+            raise Unsupported("tf32 needs a CUDA device; an Apple GPU runs fp32, fp16 and bf16")
     elif precision in ("tf32", "bf16"):
         capability = torch.cuda.get_device_capability(device)
         if capability < AMPERE:
@@ -62,10 +78,13 @@ def check_precision(device: torch.device, precision: Precision) -> None:
             raise Unsupported(f"{precision} needs compute capability 8.0; {name} has {capability[0]}.{capability[1]}")
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """Return the context of a forward pass: fp16 and bf16 are automatic mixed precision."""
+def autocast(device: torch.device, precision: Precision, *, remember: bool = True) -> AbstractContextManager[None]:
+    """Return the context of a forward pass: fp16 and bf16 are automatic mixed precision.
+
+    Without `remember` a weight is cast at each of its uses within the pass, not at the first alone.
+    """
     dtype = _AUTOCAST.get(precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None, cache_enabled=remember)
 
 
 def apply_settings(precision: Precision, *, cudnn_benchmark: bool, deterministic: bool) -> None:
@@ -130,11 +149,13 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device is idle; a CPU always is."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the device as torch tells it; `cpu` for a CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    """Name of the device as torch tells it; `cpu` for a CPU, `mps` for an Apple GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def reset_peak_bytes(device: torch.device) -> None:
@@ -173,11 +194,17 @@ class CudaTimer:
 class OnTorchDevice:
     """The part of `bench.adapter.Adapter` that is the same for every network on a torch device.
 
-    An adapter that inherits from it sets `_device` and `_target` in `build`. It is a `ProfiledAdapter`.
+    An adapter that inherits from it sets `_device` and `_target` in `build`. It is a `ProfiledAdapter`
+    and a `CalibratedAdapter`.
     """
 
     _device: torch.device
     _target: Target
+    _calibration: tuple[RgbImage, ...] = ()
+
+    def calibrate(self, images: Sequence[RgbImage]) -> None:
+        """Keep the images that int8 finds its ranges with; those that have no int8 refuse it in `build`."""
+        self._calibration = tuple(images)
 
     def synchronize(self) -> None:
         """Wait until the device is idle."""

@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,8 +29,11 @@ from torch import nn
 from bench.errors import Unsupported
 from bench.records import Size
 
-INPUT, OUTPUT = "pixels", "logits"
-"""Names of the ports of an exported network."""
+INPUT = "pixels"
+"""Name of the input of an exported network."""
+
+MODEL = "model.onnx"
+"""Name of the file in its folder of the cache."""
 
 LARGEST_SINGLE_FILE = 1 << 30
 """Bytes of weights above which they lie beside the model: its format ends at 2 GiB."""
@@ -43,16 +47,18 @@ class ExportRequest:
     """What is exported.
 
     Attributes:
-        module: Maps (B, 3, H, W) to (B, C, h, w); on the CPU in float32, in evaluation mode.
-        architecture: What the weights mean.
+        module: Maps (B, 3, H, W) to a tensor or to a tuple of them; in float32, in evaluation mode.
+        architecture: What the weights mean, and all that decides what is computed and is not in them.
         size: (H, W) that every input will have; None for any.
         multiple: Sides of the input are multiples of it.
+        outputs: Names of what it answers, in order.
     """
 
     module: nn.Module
     architecture: dict[str, JsonValue]
     size: Size | None = None
     multiple: int = 1
+    outputs: tuple[str, ...] = ("logits",)
 
 
 def exported(request: ExportRequest, cache: Path | None = None) -> Path:
@@ -65,15 +71,24 @@ def exported(request: ExportRequest, cache: Path | None = None) -> Path:
     Raises:
         Unsupported: If the exporter is not installed or cannot express the network.
     """
-    folder = (cache or cache_folder()) / content_key(request)[:32]
-    file = folder / "model.onnx"
+    return made_once((cache or cache_folder()) / content_key(request)[:32], lambda file: _export(request, file))
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return the model in a folder of the cache, which is made first if it is not there.
+
+    Args:
+        folder: Named by all that decides the content.
+        make: Writes the model to the path it is given, and what else belongs to it beside that.
+    """
+    file = folder / MODEL
     if file.is_file():
         return file
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Exported beside its place and moved there in one step: a killed export leaves nothing that looks whole.
+    # Made beside its place and moved there in one step: a killed export leaves nothing that looks whole.
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
     try:
-        _export(request, unfinished / file.name)
+        make(unfinished / MODEL)
         try:
             unfinished.rename(folder)
         except OSError:
@@ -82,6 +97,15 @@ def exported(request: ExportRequest, cache: Path | None = None) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return file
+
+
+def export_facts(file: Path) -> dict[str, JsonValue]:
+    """Facts of an export for `bench.adapter.Adapter.describe`: hashes and size of its files."""
+    files = sorted(path for path in file.parent.iterdir() if path.is_file())
+    return {
+        "exported_files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        "exported_bytes": sum(path.stat().st_size for path in files),
+    }
 
 
 def cache_folder() -> Path:
@@ -95,7 +119,13 @@ def content_key(request: ExportRequest) -> str:
     digest = hashlib.sha256()
     size = list(request.size) if request.size is not None else None
     versions = {name: _version(name) for name in ("torch", "onnx", "onnxscript")}
-    facts = {"architecture": request.architecture, "size": size, "multiple": request.multiple, **versions}
+    facts = {
+        "architecture": request.architecture,
+        "outputs": list(request.outputs),
+        "size": size,
+        "multiple": request.multiple,
+        **versions,
+    }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(request.module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -125,7 +155,8 @@ def _export(request: ExportRequest, file: Path) -> None:
             "pip install onnx onnxscript"
         )
     size = request.size or Size(*(-(-side // request.multiple) * request.multiple for side in TRIAL))
-    trial = torch.zeros(2, 3, *size)  # a batch of one would be taken for a constant
+    device = next((tensor.device for tensor in request.module.state_dict().values()), None)
+    trial = torch.zeros(2, 3, *size, device=device)  # a batch of one would be taken for a constant
     weights = sum(tensor.numel() * tensor.element_size() for tensor in request.module.state_dict().values())
     level = logging.getLogger("torch.onnx").level
     try:
@@ -137,7 +168,7 @@ def _export(request: ExportRequest, file: Path) -> None:
                 (trial,),
                 str(file),
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=list(request.outputs),
                 dynamo=True,
                 dynamic_shapes=(_free_axes(request),),
                 external_data=weights > LARGEST_SINGLE_FILE,

@@ -23,9 +23,14 @@ class PadsToMultiple(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for any (H, W)."""
-        height, width = pixels.shape[-2:]
-        down, right = -height % self.multiple, -width % self.multiple
-        logits: Tensor = self.module(F.pad(pixels, (0, right, 0, down)) if down or right else pixels)
-        rows = -(-logits.shape[-2] * height // (height + down))
-        columns = -(-logits.shape[-1] * width // (width + right))
+        padded = padded_to_multiple(pixels, self.multiple)
+        logits: Tensor = self.module(padded)
+        rows = -(-logits.shape[-2] * pixels.shape[-2] // padded.shape[-2])
+        columns = -(-logits.shape[-1] * pixels.shape[-1] // padded.shape[-1])
         return logits[..., :rows, :columns]
+
+
+def padded_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
+    """Return pixels (B, C, H, W) padded by zeros at the bottom and on the right to multiples of so many."""
+    down, right = (-side % multiple for side in pixels.shape[-2:])
+    return F.pad(pixels, (0, right, 0, down)) if down or right else pixels

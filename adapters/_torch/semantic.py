@@ -17,7 +17,7 @@ from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.runtimes import open_runtime
+from adapters._torch.runtimes import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.test_time import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import Progress, TrainingData, TrainingResult
@@ -78,7 +78,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     """
 
     fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ("eager", "compile", "onnxruntime", "openvino")
+    runtimes: tuple[str, ...] = RUNTIMES
 
     def __init__(
         self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
@@ -96,7 +96,7 @@ class SemanticAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision)
+        devices.check_precision(self._device, target.precision, target.runtime)
         devices.set_threads(target.threads)
         devices.apply_settings(
             target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
@@ -105,7 +105,9 @@ class SemanticAdapter(devices.OnTorchDevice):
         layout = torch.channels_last if target.channels_last else torch.contiguous_format
         self._network.module.to(self._device).to(memory_format=layout).eval()
         self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
-        self._runtime = open_runtime(self._network, target, self._device)
+        calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
+        whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
+        self._runtime = open_runtime(whole, target, self._device)
         self._several_passes = target_forward(self._runtime, target)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
@@ -163,8 +165,7 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        facts = devices.describe(self._network.module, self._device)
-        return {**facts, "threads": {**devices.threads_in_effect(), **self._runtime.threads()}}
+        return self._runtime.describe(devices.describe(self._network.module, self._device))
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, of what it computes with, and of the adapter's packages."""

@@ -1,7 +1,8 @@
 """An ONNX file run by ONNX Runtime or OpenVINO on the CPU: NumPy in, NumPy out, settings explicit and read back.
 
-Nothing here needs torch, so that a file can be run where torch is not installed. Answers are written
-into arrays that are made for them: no copy, and no answer that a later call overwrites.
+`adapters._torch.gpu_sessions` runs files on a CUDA device. Nothing here needs torch, so that a file can
+be run where torch is not installed. Answers are written into arrays that are made for them: no copy,
+and no answer that a later call overwrites.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Session(Protocol):
     outputs: tuple[Port, ...]
     packages: tuple[str, ...]
 
-    def run(self, array: Array, output: str) -> Array:
-        """Return one output for the only input; the array is contiguous and of the port's dtype."""
+    def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
+        """Return the named outputs for the only input; the array is contiguous and of the port's dtype."""
         ...
 
     def threads(self) -> dict[str, int]:
@@ -89,7 +90,12 @@ def open_session(kind: SessionKind, file: Path, settings: SessionSettings) -> Se
     return OnnxRuntimeSession(file, settings) if kind == "onnxruntime" else OpenVinoSession(file, settings)
 
 
-def _package(name: str) -> Any:
+def package(name: str) -> Any:
+    """Import what a runtime needs.
+
+    Raises:
+        Unsupported: If it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
@@ -98,7 +104,8 @@ def _package(name: str) -> Any:
         ) from None
 
 
-def _unreadable(file: Path, error: Exception) -> BenchError:
+def unreadable(file: Path, error: Exception) -> BenchError:
+    """What is said of a file that a runtime refuses."""
     reason = " ".join(str(error).split())[:300]
     return BenchError(f"{file} cannot be run as a model in the ONNX format: {reason}")
 
@@ -119,11 +126,24 @@ _ELEMENTS = {
 }
 
 
-def _load_errors(ort: Any) -> tuple[type[Exception], ...]:
+def load_errors(ort: Any) -> tuple[type[Exception], ...]:
     """What it raises for a file that is no model or one it cannot run; they have no common base of their own."""
     state = ort.capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented", "RuntimeException")
     return tuple(getattr(state, name) for name in names)
+
+
+def onnxruntime_port(port: Any) -> Port:
+    """A port as ONNX Runtime describes it."""
+    if port.type not in _ELEMENTS:
+        raise Unsupported(f"port {port.name!r} of the model holds {port.type}; expected numbers")
+    shape = tuple(length if isinstance(length, int) else None for length in port.shape)
+    return Port(port.name, shape, np.dtype(_ELEMENTS[port.type]))
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 class OnnxRuntimeSession:
@@ -132,12 +152,12 @@ class OnnxRuntimeSession:
     packages: tuple[str, ...] = ("onnxruntime",)
 
     def __init__(self, file: Path, settings: SessionSettings) -> None:
-        if settings.precision != "fp32":
+        if settings.precision not in ("fp32", "int8"):
             raise Unsupported(
-                f"runtime onnxruntime computes as the exported model says, in fp32; it has no {settings.precision} "
-                "on a CPU. Use precision fp32, or runtime openvino"
+                "runtime onnxruntime computes as the exported model says, in fp32 or int8; it has no "
+                f"{settings.precision} on a CPU. Use one of these, or runtime openvino"
             )
-        ort = _package("onnxruntime")
+        ort = package("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = settings.threads
         options.inter_op_num_threads = 1
@@ -146,38 +166,31 @@ class OnnxRuntimeSession:
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except _load_errors(ort) as error:
-            raise _unreadable(file, error) from None
-        self.inputs = tuple(self._port(port) for port in self._session.get_inputs())
-        self.outputs = tuple(self._port(port) for port in self._session.get_outputs())
-        self._shapes: dict[tuple[str, Shape], Shape] = {}
+        except load_errors(ort) as error:
+            raise unreadable(file, error) from None
+        self.inputs = tuple(onnxruntime_port(port) for port in self._session.get_inputs())
+        self.outputs = tuple(onnxruntime_port(port) for port in self._session.get_outputs())
+        self._shapes: dict[tuple[tuple[str, ...], Shape], tuple[Shape, ...]] = {}
+        self._dtypes = {port.name: port.dtype for port in self.outputs}
 
-    @staticmethod
-    def _port(port: Any) -> Port:
-        if port.type not in _ELEMENTS:
-            raise Unsupported(f"port {port.name!r} of the model holds {port.type}; expected numbers")
-        shape = tuple(length if isinstance(length, int) else None for length in port.shape)
-        return Port(port.name, shape, np.dtype(_ELEMENTS[port.type]))
-
-    def run(self, array: Array, output: str) -> Array:
-        """Run with input and output bound to memory of NumPy's; the first call per shape copies once."""
-        port = next(port for port in self.outputs if port.name == output)
+    def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
+        """Run with input and outputs bound to memory of NumPy's; the first call per shape copies once."""
+        names = tuple(outputs)
         binding = self._session.io_binding()
-        binding.bind_input(
-            self.inputs[0].name, "cpu", 0, array.dtype.type, list(array.shape), array.__array_interface__["data"][0]
-        )
-        shape = self._shapes.get((output, array.shape))
-        if shape is None:
-            binding.bind_output(output, "cpu")
+        binding.bind_input(self.inputs[0].name, "cpu", 0, array.dtype.type, list(array.shape), _address(array))
+        shapes = self._shapes.get((names, array.shape))
+        if shapes is None:
+            for name in names:
+                binding.bind_output(name, "cpu")
             self._session.run_with_iobinding(binding)
-            first: Array = binding.copy_outputs_to_cpu()[0]
-            self._shapes[output, array.shape] = first.shape
+            first: tuple[Array, ...] = tuple(binding.copy_outputs_to_cpu())
+            self._shapes[names, array.shape] = tuple(answer.shape for answer in first)
             return first
-        answer = np.empty(shape, dtype=port.dtype)
-        address = answer.__array_interface__["data"][0]
-        binding.bind_output(output, "cpu", 0, port.dtype.type, list(shape), address)
+        answers = tuple(np.empty(shape, self._dtypes[name]) for name, shape in zip(names, shapes, strict=True))
+        for name, answer in zip(names, answers, strict=True):
+            binding.bind_output(name, "cpu", 0, answer.dtype.type, list(answer.shape), _address(answer))
         self._session.run_with_iobinding(binding)
-        return answer
+        return answers
 
     def threads(self) -> dict[str, int]:
         """Threads within an operator."""
@@ -186,8 +199,10 @@ class OnnxRuntimeSession:
 
 # --------------------------------------------------------------------------- OpenVINO
 
-_HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "fp16": ("f16", "FP16")}
-"""Precision -> its name for the runtime, and the capability of the processor that it needs."""
+_HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "fp16": ("f16", "FP16"), "int8": ("f32", "INT8")}
+"""Precision -> its name for the runtime, and the capability of the processor that it needs.
+
+The name is that of what a model computes in floating point; what of it is int8 stands in its file."""
 
 
 class OpenVinoSession:
@@ -201,7 +216,7 @@ class OpenVinoSession:
     packages: tuple[str, ...] = ("openvino",)
 
     def __init__(self, file: Path, settings: SessionSettings) -> None:
-        self._ov, self._settings = _package("openvino"), settings
+        self._ov, self._settings = package("openvino"), settings
         self._core = self._ov.Core()
         if settings.precision not in _HINTS:
             raise Unsupported(f"runtime openvino has no {settings.precision} on a CPU; use fp32 or bf16")
@@ -211,7 +226,7 @@ class OpenVinoSession:
         try:
             self._model = self._core.read_model(str(file))
         except RuntimeError as error:
-            raise _unreadable(file, error) from None
+            raise unreadable(file, error) from None
         self.inputs = tuple(self._port(port) for port in self._model.inputs)
         self.outputs = tuple(self._port(port) for port in self._model.outputs)
         self._free: Any = None
@@ -241,20 +256,22 @@ class OpenVinoSession:
         self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         return compiled.create_infer_request()
 
-    def run(self, array: Array, output: str) -> Array:
-        """Run with input and output bound to memory of NumPy's."""
+    def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
+        """Run with input and outputs bound to memory of NumPy's."""
         if array.shape not in self._answers:
             self._prepare(array.shape)
         request = self._free if self._free is not None else self._static[array.shape]
         request.set_input_tensor(self._ov.Tensor(array, shared_memory=True))
-        answer: Array | None = None
+        answers: list[Array] = []
         for index, port in enumerate(self.outputs):
-            own = np.empty(self._answers[array.shape][index], dtype=port.dtype)
-            request.set_output_tensor(index, self._ov.Tensor(own, shared_memory=True))
-            answer = own if port.name == output else answer
+            answers.append(np.empty(self._answers[array.shape][index], dtype=port.dtype))
+            request.set_output_tensor(index, self._ov.Tensor(answers[-1], shared_memory=True))
         request.infer()
-        assert answer is not None  # the name is one of the ports'
-        return answer
+        return tuple(answers[self._place(name)] for name in outputs)
+
+    def _place(self, name: str) -> int:
+        """Position of an output; the runtime may know one by several names."""
+        return next(i for i, port in enumerate(self._model.outputs) if name in port.names)
 
     def _prepare(self, shape: Shape) -> None:
         """Work out the shapes of the answers to a new input shape, and compile for it where asked to."""

@@ -50,6 +50,10 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager",)
+    why_eager_alone = (
+        "the structures that Detectron2 hands on between its parts are no tensors, which a graph is made of"
+    )
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

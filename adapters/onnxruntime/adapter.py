@@ -124,7 +124,7 @@ class Adapter:
 
     def infer(self, batch: Inputs) -> Outputs:
         """Run the file on every array."""
-        answers = tuple(self._session.run(array, self._output.name) for array in batch.arrays)
+        answers = tuple(self._session.run(array, (self._output.name,))[0] for array in batch.arrays)
         rows = 1 if self._options.layout == "NHWC" else 2
         sizes = tuple(Size(*array.shape[rows : rows + 2]) for array in batch.arrays)
         return Outputs(answers, sizes, batch.contents)
@@ -174,10 +174,14 @@ class Adapter:
 
 def _check_target(target: Target, label: str) -> None:
     """Refuse what a file cannot be run with."""
-    if target.runtime == "compile":
-        raise Unsupported(f"{label} is an ONNX file, which torch.compile does not take; use runtime onnxruntime")
+    if target.runtime not in Adapter.runtimes:
+        raise Unsupported(
+            f"{label} is an ONNX file, which runtime {target.runtime} does not take; use runtime onnxruntime"
+        )
     if target.device != "cpu":
         raise Unsupported(f"{label} runs on the CPU; device {target.device!r} is not one that this adapter drives")
+    if target.precision == "int8":
+        raise Unsupported(f"{label} computes as its file says, in int8 if that was quantised; use precision fp32")
     if target.precision != "fp32" and target.runtime != "openvino":
         raise Unsupported(f"{label} computes as its file says; {target.precision} needs runtime openvino, or use fp32")
     refused = {

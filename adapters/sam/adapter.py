@@ -94,6 +94,10 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/sam/models`."""
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager",)
+    why_eager_alone = (
+        "it decodes as many prompts as an image has objects, apart from the image, so that it is no single graph"
+    )
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

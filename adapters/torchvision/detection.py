@@ -44,7 +44,10 @@ class DetectionAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} finds things; this label space has none")
         refuse_objects_in_several_passes(target, model.label)
         if target.runtime != "eager":
-            raise Unsupported(f"{model.label} runs in torch alone; leave 'runtime: {target.runtime}' out of its target")
+            raise Unsupported(
+                f"{model.label} has no runtime {target.runtime}: its heads run for each region that it proposes, and "
+                "how many there are depends on the image, so that it is no graph of fixed shapes; use runtime eager"
+            )
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
         self._check_precision(self._device, target.precision)

@@ -8,18 +8,27 @@ from pathlib import Path
 
 import torch
 from pydantic import JsonValue
-from torch import Tensor
+from torch import Tensor, nn
 
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import head_of
+from adapters._torch.onnx_export import TRIAL
 from adapters._torch.options import read_options
+from adapters._torch.runtimes import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.test_time import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
 from adapters.transformers.classes import Classes
 from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size, class_scores, label_map
-from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, UniversalNetwork, make_network
+from adapters.transformers.networks import (
+    COARSEST_GRID,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MaskClassifier,
+    UniversalNetwork,
+    make_network,
+)
 from adapters.transformers.options import UniversalOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
@@ -62,10 +71,24 @@ class Found:
     content: tuple[Size, ...]
 
 
+class ClassesAndMasks(nn.Module):
+    """The network for a runtime, which knows tensors and tuples of them alone."""
+
+    def __init__(self, module: MaskClassifier) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fields of `ClassifiedMasks`."""
+        found: ClassifiedMasks = self.module(pixels)
+        return found.classes, found.masks
+
+
 class UniversalAdapter(devices.OnTorchDevice):
     """Mask2Former, MaskFormer, OneFormer and EoMT."""
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = RUNTIMES
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -79,7 +102,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._classes = Classes.of(task, model.label)
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision)
+        devices.check_precision(self._device, target.precision, target.runtime)
         devices.set_threads(target.threads)
         devices.apply_settings(
             target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
@@ -89,6 +112,8 @@ class UniversalAdapter(devices.OnTorchDevice):
         layout = torch.channels_last if target.channels_last else torch.contiguous_format
         self._network.module.to(self._device).to(memory_format=layout).eval()
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
+        self._several_passes: Forward | None = None
+        self._runtime = self._opened_runtime()
         self._several_passes = self._target_passes()
 
     def _fresh_network(self, seed: int) -> UniversalNetwork:
@@ -99,6 +124,20 @@ class UniversalAdapter(devices.OnTorchDevice):
         if self._weights is not None:
             load_weights(network, self._weights, label=self._model.label)
         return network
+
+    def _opened_runtime(self) -> Runtime:
+        network, tokens = self._network, self._network.module.task_tokens
+        size = fixed_size(self._target)
+        architecture = {**network.architecture, "tokens": None if tokens is None else tokens.tolist()}
+        whole = Pass(
+            module=ClassesAndMasks(network.module),
+            architecture=architecture,
+            size=network.padded_size(size or TRIAL) if size is not None or network.canvas is not None else None,
+            multiple=COARSEST_GRID,
+            outputs=("classes", "masks"),
+            calibration=tuple(self.preprocess([image]).pixels for image in self._calibration),
+        )
+        return open_runtime(whole, self._target, self._device)
 
     def _check_sizes(self) -> None:
         target, label = self._target, self._model.label
@@ -132,7 +171,7 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def _class_scores(self, pixels: Tensor) -> Tensor:
         padded = self._network.padded(pixels)
-        found: ClassifiedMasks = self._network.module(padded)
+        found = ClassifiedMasks(*self._runtime(padded))
         masks = resize_logits(found.masks.float(), Size(*padded.shape[-2:]))
         return class_scores(ClassifiedMasks(found.classes, masks[..., : pixels.shape[-2], : pixels.shape[-1]]))
 
@@ -187,7 +226,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         masks = scores = None
         with devices.autocast(self._device, self._target.precision):
             if self._several_passes is None:
-                masks = self._network.module(batch.pixels)
+                masks = ClassifiedMasks(*self._runtime(batch.pixels))
             else:
                 scores = by_content(self._several_passes, batch.pixels, batch.content)
         return Found(masks, scores, Size(*batch.pixels.shape[-2:]), batch.content)
@@ -209,11 +248,11 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        return devices.describe(self._network.module, self._device)
+        return self._runtime.describe(devices.describe(self._network.module, self._device))
 
     def versions(self) -> dict[str, str]:
         """Versions of transformers, torch and what they compute with."""
-        return devices.package_versions(PACKAGES)
+        return devices.package_versions([*PACKAGES, *self._runtime.packages])
 
 
 def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:

@@ -10,6 +10,7 @@ import torch
 from pydantic import JsonValue
 
 from adapters._torch import device as devices
+from adapters._torch.runtimes import RUNTIMES, open_runtime
 from adapters._torch.test_time import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
     InstanceOptions,
@@ -33,6 +34,7 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/ultralytics/models`, from the framework's YAML files."""
 
     fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = RUNTIMES
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -47,7 +49,7 @@ class Adapter(devices.OnTorchDevice):
             )
         self._model, self._task, self._target, self._weights = model, task, target, weights
         self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision)
+        devices.check_precision(self._device, target.precision, target.runtime)
         network = make_network(model, task, seed=UNTRAINED_SEED)
         if weights is not None:
             network = load_for_prediction(network, weights, model, task)
@@ -58,7 +60,7 @@ class Adapter(devices.OnTorchDevice):
         self._make_ready(network)
 
     def _make_ready(self, network: YoloNetwork) -> None:
-        """Choose the head, fold normalisation into the convolutions, move to the device."""
+        """Choose the head, fold normalisation into the convolutions, move to the device, open the runtime."""
         # Imported here: it imports the framework, which takes seconds and must come in by `environment`.
         from adapters.ultralytics import stages
 
@@ -76,6 +78,11 @@ class Adapter(devices.OnTorchDevice):
             self._stages: Any = stages.InstanceStages(network, end2end=not options.nms)
         else:
             self._stages = stages.SemanticStages(network, self._target)
+        whole = stages.whole_pass(network, self._module, self._target, self._calibration_pixels())
+        self._runtime = open_runtime(whole, self._target, self._device)
+
+    def _calibration_pixels(self) -> tuple[torch.Tensor, ...]:
+        return tuple(self.preprocess([image]).pixels for image in self._calibration)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind by the framework's trainer, from the built weights if there were any.
@@ -100,7 +107,7 @@ class Adapter(devices.OnTorchDevice):
     def infer(self, batch: Any) -> Any:
         """Forward pass, or all that the target asks for, in its precision."""
         with devices.autocast(self._device, self._target.precision):
-            output = self._stages.forward(self._module, batch)
+            output = self._stages.forward(self._runtime, batch)
         return self._cut.DeviceOutput(output, Size(*batch.pixels.shape[-2:]), batch.content)
 
     @torch.inference_mode()
@@ -111,7 +118,7 @@ class Adapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
-        facts: dict[str, JsonValue] = {**self._facts, "threads": {**devices.threads_in_effect()}}
+        facts = self._runtime.describe(self._facts)
         facts["folded_parameters"] = sum(p.numel() for p in self._module.parameters())
         if isinstance(self._options, InstanceOptions):
             facts["confidence_floor"] = {"scored": self._options.conf, "user": self._options.user_conf}
@@ -119,7 +126,7 @@ class Adapter(devices.OnTorchDevice):
 
     def versions(self) -> dict[str, str]:
         """Versions of the framework, of torch and of what they compute with."""
-        found = devices.package_versions(PACKAGES)
+        found = devices.package_versions([*PACKAGES, *self._runtime.packages])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]

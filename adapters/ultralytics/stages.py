@@ -21,19 +21,20 @@ in one batch are padded further at the bottom and on the right.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils import nms, ops
 
 from adapters._torch.images import resize_logits, stack_images
+from adapters._torch.runtimes import Pass, fixed_size
 from adapters._torch.test_time import by_content, target_forward
 from adapters._torch.windows import padded_to
 from adapters.ultralytics.network import STRIDE, InstanceOptions, YoloNetwork
@@ -96,6 +97,56 @@ def letterboxed(
     return DeviceBatch(floats, content)
 
 
+class DetectionsAndPrototypes(nn.Module):
+    """A network that finds instances, without what only its training reads."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return boxes with scores and mask coefficients, and prototypes; shapes as in `DeviceOutput`."""
+        (detections, prototypes), _ = self.module(pixels)
+        return detections, prototypes
+
+
+def whole_pass(network: YoloNetwork, module: nn.Module, target: Target, calibration: Sequence[Tensor]) -> Pass:
+    """Return a network as a runtime takes it: it ends before suppression and masks, which are ours everywhere.
+
+    Args:
+        network: Its options are read.
+        module: Of the network, folded and on its device.
+        target: What decides the size of its inputs.
+        calibration: Pixels that int8 is calibrated on.
+    """
+    size, options = fixed_size(target), network.options
+    finds_instances = isinstance(options, InstanceOptions)
+    if finds_instances and target.runtime != "eager":
+        _forget_anchors(module)
+    architecture = network.architecture
+    if isinstance(options, InstanceOptions) and not options.nms:
+        architecture["max_det"] = options.max_det  # this head picks its best within the network
+    return Pass(
+        module=DetectionsAndPrototypes(module) if finds_instances else module,
+        architecture=architecture,
+        size=None if size is None else letterbox_size(size, None),
+        multiple=STRIDE,
+        outputs=("detections", "prototypes") if finds_instances else ("logits",),
+        calibration=tuple(calibration),
+    )
+
+
+def _forget_anchors(module: Any) -> None:
+    """Make the head work out its anchors in each pass.
+
+    It keeps those of the last shape otherwise, which an export would take for constants and a
+    recording for its own. Strides as numbers need no look into a tensor.
+    """
+    head = module.model[-1]
+    head.dynamic = True
+    head.stride = head.stride.tolist()
+
+
 class InstanceStages:
     """Reads the output of a network that finds instances.
 
@@ -110,9 +161,9 @@ class InstanceStages:
         self._classes = len(network.class_names)
         self._class_ids = np.array(network.class_ids, dtype=np.int64)
 
-    def forward(self, module: Any, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
+    def forward(self, run: Callable[[Tensor], Any], batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """Return (boxes with scores and mask coefficients, prototypes)."""
-        (detections, prototypes), _ = module(batch.pixels)
+        detections, prototypes = run(batch.pixels)
         return detections, prototypes
 
     def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
@@ -141,7 +192,7 @@ class InstanceStages:
         return Instances(
             masks=masks.cpu().numpy()[seen],
             class_ids=class_ids[seen],
-            scores=found[:, 4].double().cpu().numpy()[seen],
+            scores=found[:, 4].cpu().double().numpy()[seen],
             crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
         )
 
@@ -164,20 +215,19 @@ class SemanticStages:
         self._class_ids = np.array(network.class_ids, dtype=np.uint8)
         self._target = target
 
-    def forward(self, module: Any, batch: DeviceBatch) -> Tensor:
+    def forward(self, run: Callable[[Tensor], Tensor], batch: DeviceBatch) -> Tensor:
         """Return logits (B, K, H/8, W/8), or (B, K, H, W) of the several passes that the target asks for."""
 
         def unpadded(pixels: Tensor) -> Tensor:
             size = Size(*pixels.shape[-2:])
             grown = padded_to(pixels, letterbox_size(size, None), GREY)
-            logits = resize_logits(module(grown), Size(*grown.shape[-2:]))
+            logits = resize_logits(run(grown), Size(*grown.shape[-2:]))
             return logits[..., : size.height, : size.width]
 
         several_passes = target_forward(unpadded, self._target, fill=GREY)
         if several_passes is not None:
             return by_content(several_passes, batch.pixels, batch.content)
-        logits: Tensor = module(batch.pixels)
-        return logits
+        return run(batch.pixels)
 
     def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
         """Return the label map of each image at its original size."""

@@ -11,12 +11,17 @@ from typing import Any
 
 import cv2
 
-from bench.adapter import Adapter
+from bench.adapter import Adapter, CalibratedAdapter
 from bench.errors import Unsupported
+from bench.labels.dataset import open_labelled
 from bench.measure.memory import peak_rss_bytes
 from bench.plugins import load_adapter
+from bench.predictions import RgbImage
 from bench.records import Job, JobFacts
 from bench.run.environment_variables import in_effect
+
+CALIBRATION_IMAGES = 32
+"""Of int8: so many images of the training split find the ranges of its numbers."""
 
 
 def built(job: Job, folder: Path) -> tuple[Adapter, float]:
@@ -26,10 +31,26 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     adapter = load_adapter(job.model.adapter)
     offered = getattr(adapter, "runtimes", ("eager",))
     if job.target.runtime not in offered:
-        raise Unsupported(f"{job.model.label} has no runtime {job.target.runtime}; it has {', '.join(offered)}")
+        raise Unsupported(_lacks_runtime(job, adapter, offered))
+    if job.target.precision == "int8" and isinstance(adapter, CalibratedAdapter):
+        adapter.calibrate(calibration_images(job))
     adapter.build(job.model, job.task, job.target, weights_of(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start
+
+
+def _lacks_runtime(job: Job, adapter: Adapter, offered: tuple[str, ...]) -> str:
+    why = getattr(adapter, "why_eager_alone", None)
+    because = f": {why}" if why is not None else ""
+    return f"{job.model.label} has no runtime {job.target.runtime}{because}; it has {', '.join(offered)}"
+
+
+def calibration_images(job: Job) -> list[RgbImage]:
+    """The first images of the training split, without their truths; none where files are predicted, not a data set."""
+    if not job.dataset_fingerprint:
+        return []
+    dataset = open_labelled(job.dataset)
+    return [dataset.image(image_id) for image_id in tuple(dataset.ids(job.dataset.train))[:CALIBRATION_IMAGES]]
 
 
 def weights_of(job: Job, folder: Path) -> Path | None:

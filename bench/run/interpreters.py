@@ -8,15 +8,27 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.plugins import adapter_folder, adapter_folders, harness_root
+from bench.records import Runtime
 
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
 """Packages of the harness itself that can change a prediction or a picture."""
+
+_EXPORT = ("onnx", "onnxscript")
+
+RUNTIME_PACKAGES: dict[Runtime, tuple[str, ...]] = {
+    "compile": ("triton",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", *_EXPORT),
+    "openvino": ("openvino", "onnxruntime", *_EXPORT),
+    "tensorrt": ("onnxruntime-gpu", "tensorrt", "tensorrt-cu12", "tensorrt-cu13", *_EXPORT),
+}
+"""Packages that make a runtime, under all of their names; ONNX Runtime also quantises what OpenVINO runs in int8."""
 
 # Where two folders of the path hold a package, the first is the one that is imported.
 _QUESTION = (
@@ -48,8 +60,14 @@ class Interpreters:
 
         A package that is not installed is left out; the worker then says what is missing.
         """
+        return self._installed(adapter, (*required_packages(adapter), *HARNESS_PACKAGES))
+
+    def runtime_versions(self, adapter: str, runtime: Runtime) -> dict[str, str]:
+        """Package -> version of what makes a runtime in the adapter's interpreter; empty for `eager`."""
+        return self._installed(adapter, RUNTIME_PACKAGES.get(runtime, ()))
+
+    def _installed(self, adapter: str, wanted: Iterable[str]) -> dict[str, str]:
         installed = installed_packages(self.python(adapter))
-        wanted = (*required_packages(adapter), *HARNESS_PACKAGES)
         return {name: installed[normal_name(name)] for name in wanted if normal_name(name) in installed}
 
 

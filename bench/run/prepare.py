@@ -129,6 +129,7 @@ def _plan(
         test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
         adapter_digest=source_digest(adapter),
         versions=interpreters.versions(adapter),
+        runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
         weights_digest=_weights_digest(case),
         machine=machine_identity(),
         environment=worker_environment(case.target, None),
@@ -143,8 +144,8 @@ def _plan(
 
 
 def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:
-    """Of the training and the validation split; empty if nothing is trained, so that they need not be read."""
-    if case.recipe is None:
+    """Of the training and the validation split; empty if nothing is trained or calibrated: they need not be read."""
+    if case.recipe is None and case.target.precision != "int8":
         return ""
     spec = case.dataset
     return digest([fingerprints.of(dataset, spec.label, split, None) for split in (spec.train, spec.val)])

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
@@ -48,6 +48,8 @@ class Ingredients:
         weights_digest: Of the weight file the model brings, or None.
         machine: Stable identity of the hardware; timings of another machine are another result.
         environment: Variables the worker gets before it starts.
+        runtime_versions: Package -> version of what makes the target's runtime, beyond `versions`; a training does
+            without.
     """
 
     task: TaskSpec
@@ -58,6 +60,7 @@ class Ingredients:
     weights_digest: str | None
     machine: str
     environment: dict[str, str]
+    runtime_versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,10 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         "target": _readable(as_json_dict(case.target)),
         "weights": train.key if train else ingredients.weights_digest or "untrained",
     }
+    if ingredients.runtime_versions:
+        running["runtime packages"] = _packages(ingredients.runtime_versions)
+    if case.target.precision == "int8":
+        running["calibration"] = ingredients.train_fingerprint
     test = ingredients.test_fingerprint
     on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
     timing = {**on_machine, "protocol": _protocol(case.measurement)}
@@ -162,10 +169,14 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
         "model": _readable(built_from),
         "task": digest(as_json_dict(ingredients.task)),
         "adapter source": ingredients.adapter_digest,
-        "packages": " ".join(f"{name}={version}" for name, version in sorted(ingredients.versions.items())),
+        "packages": _packages(ingredients.versions),
         "seed": str(seed),
         **({} if model.prompt is None else {"prompt": f"{model.prompt}, rules {PROMPT_RULES}"}),
     }
+
+
+def _packages(versions: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={version}" for name, version in sorted(versions.items()))
 
 
 def _protocol(measurement: Measurement) -> str:
@@ -209,9 +220,9 @@ def why_stale(old: dict[str, str], new: dict[str, str]) -> str:
             continue
         if before is None or after is None:
             reasons.append(f"{part} changed")
-        elif part == "packages":
+        elif part.endswith("packages"):
             gone, come = sorted({*before.split()} - {*after.split()}), sorted({*after.split()} - {*before.split()})
-            reasons.append(f"packages: {' '.join(gone) or 'none'} -> {' '.join(come) or 'none'}")
+            reasons.append(f"{part}: {' '.join(gone) or 'none'} -> {' '.join(come) or 'none'}")
         elif before.startswith("{") and after.startswith("{"):
             reasons.append(f"{part}: {_changed_leaves(json.loads(before), json.loads(after))}")
         else:

@@ -25,8 +25,27 @@ def test_cuda_without_a_cuda_device_is_refused():
 
 
 def test_a_device_of_another_kind_is_refused():
-    with pytest.raises(Unsupported, match=r"device 'mps' is not one that torch adapters run on"):
+    with pytest.raises(Unsupported, match=r"device 'xpu' is not one that torch adapters run on"):
+        devices.open_device("xpu")
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
+def test_an_apple_gpu_is_refused_by_name_where_there_is_none():
+    with pytest.raises(Unsupported, match=r"device 'mps' needs a Mac with an Apple GPU, and torch .* finds none here"):
         devices.open_device("mps")
+
+
+def test_an_apple_gpu_has_no_tf32_and_has_half_precision():
+    with pytest.raises(Unsupported, match="tf32 needs a CUDA device"):
+        devices.check_precision(torch.device("mps"), "tf32")
+    devices.check_precision(torch.device("mps"), "fp16")
+
+
+@pytest.mark.parametrize("runtime", ["eager", "compile", "cuda_graphs", "tensorrt"])
+def test_int8_belongs_to_runtimes_that_run_an_export(runtime):
+    with pytest.raises(Unsupported, match=f"not by runtime {runtime}"):
+        devices.check_precision(CPU, "int8", runtime)
+    devices.check_precision(CPU, "int8", "openvino")
 
 
 def test_auto_takes_the_gpu_where_there_is_one():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from adapters._torch.network import Head, SemanticNetwork
-from adapters._torch.onnx_export import ExportRequest, content_key, exported
+from adapters._torch.onnx_export import ExportRequest, content_key, export_facts, exported
 from adapters._torch.padding import PadsToMultiple
-from adapters._torch.runtimes import fixed_size, open_runtime
+from adapters._torch.runtimes import Pass, fixed_size, open_runtime
 from bench.adapter import predict
 from bench.errors import Unsupported
+from bench.plugins import load_adapter
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
+from bench.suite.cards import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES
 from tests.adapters.test_contract import MIXED, agree, built, checked, images, process_state
 
@@ -59,12 +62,13 @@ class Choosy(nn.Module):
         return pixels if float(pixels.sum()) > 0 else -pixels
 
 
-def network(module):
-    return SemanticNetwork(module.eval(), Head(3), {"network": type(module).__name__}, ("a", "b", "c"))
+def network(module, size=None, **more):
+    return Pass(module.eval(), {"network": type(module).__name__}, size, **more)
 
 
-def passes(module, runtime, **target):
-    return open_runtime(network(module), Target(runtime=runtime, threads=1, **target), CPU)
+def passes(module, runtime, *, more=None, **target):
+    wanted = Target(runtime=runtime, threads=1, **target)
+    return open_runtime(network(module, fixed_size(wanted), **(more or {})), wanted, CPU)
 
 
 def noise(*shape):
@@ -94,6 +98,29 @@ def test_padding_to_a_multiple_stays_outside_of_the_exported_network(runtime):
     forward = passes(module, runtime)
     for shape in ((1, 3, 16, 24), (2, 3, 13, 7)):
         torch.testing.assert_close(forward(noise(*shape)), module(noise(*shape)), atol=1e-5, rtol=1e-5)
+
+
+class TwoAnswers(nn.Module):
+    """A coarse answer and a fine one, from one input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.coarse, self.fine = nn.Conv2d(3, 2, 2, stride=2), nn.Conv2d(3, 5, 1)
+
+    def forward(self, pixels):
+        return self.coarse(pixels).flatten(2), self.fine(pixels)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("image_size", [None, Size(16, 24)])
+def test_several_answers_come_in_their_order(runtime, image_size):
+    module = TwoAnswers()
+    forward = passes(module, runtime, more={"outputs": ("coarse", "fine")}, image_size=image_size)
+    for batch in (1, 3, 1):
+        pixels = noise(batch, 3, 16, 24)
+        for found, expected in zip(forward(pixels), module(pixels), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
@@ -155,9 +182,33 @@ def test_onnx_runtime_has_no_bf16():
         passes(Pooled(), "onnxruntime", precision="bf16")
 
 
-def test_a_device_other_than_the_cpu_is_refused(runtime):
-    with pytest.raises(Unsupported, match="runs on the CPU here"):
-        open_runtime(network(Pooled()), Target(runtime=runtime), torch.device("cuda"))
+def test_openvino_refuses_a_device_other_than_the_cpu():
+    with pytest.raises(Unsupported, match="openvino runs on the CPU here"):
+        open_runtime(network(Pooled()), Target(runtime="openvino"), torch.device("cuda"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize(
+    ("runtime", "device", "why"),
+    [
+        ("onnxruntime", "cuda", r"needs the CUDAExecutionProvider.*install onnxruntime-gpu in place of onnxruntime"),
+        ("tensorrt", "cuda", r"needs the TensorrtExecutionProvider.*install onnxruntime-gpu and tensorrt in place of"),
+        ("tensorrt", "cpu", "runs on CUDA devices, not on cpu"),
+        ("cuda_graphs", "cpu", "records launches of CUDA kernels, and cpu has none"),
+        ("cuda_graphs", "mps", "records launches of CUDA kernels, and mps has none"),
+        ("onnxruntime", "mps", "not on mps"),
+    ],
+)
+def test_what_needs_a_gpu_or_a_package_of_its_own_says_so(runtime, device, why):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
+    with pytest.raises(Unsupported, match=why):
+        open_runtime(network(Pooled()), Target(runtime=runtime), torch.device(device))
+
+
+@pytest.mark.parametrize(("runtime", "precision"), [("onnxruntime", "fp16"), ("tensorrt", "bf16")])
+def test_arithmetic_that_a_gpu_runtime_does_not_have_is_refused_before_anything_is_exported(runtime, precision):
+    with pytest.raises(Unsupported, match=f"on cuda has .*, not {precision}"):
+        open_runtime(network(Pooled()), Target(runtime=runtime, precision=precision), torch.device("cuda"))
 
 
 def test_a_network_that_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path):
@@ -172,7 +223,74 @@ def test_compiling_without_a_compiler_says_how_to_get_one(monkeypatch):
         passes(Pooled(), "compile")
 
 
+# --------------------------------------------------------------------------- eight bits
+
+
+def in_int8(module, runtime, calibration, **target):
+    return passes(module, runtime, more={"calibration": tuple(calibration)}, precision="int8", **target)
+
+
+@torch.inference_mode()
+def test_int8_answers_nearly_as_float_does_for_images_like_those_it_was_calibrated_on(runtime):
+    module, pixels = Pooled(), noise(2, 3, 16, 24)
+    expected = module(pixels)
+    found = in_int8(module, runtime, [noise(1, 3, 16, 24), -noise(1, 3, 20, 16)])(pixels)
+    # 255 steps over the range of each of two layers; equal answers would mean that nothing was quantised.
+    step = (expected.max() - expected.min()) / 255
+    assert 0 < (found - expected).abs().max() < 8 * step
+
+
+@torch.inference_mode()
+def test_ranges_come_from_the_calibration_images(runtime):
+    module, pixels = Pooled(), noise(1, 3, 16, 16)
+    error = {
+        scale: (in_int8(module, runtime, [scale * pixels])(pixels) - module(pixels)).abs().max()
+        for scale in (1.0, 0.05)
+    }
+    # What lies outside of the range that was seen is cut off.
+    assert error[0.05] > 5 * error[1.0]
+
+
+def test_int8_is_made_once_for_the_same_images_and_anew_for_others(runtime):
+    module = Pooled()
+    one, same, other = (in_int8(module, runtime, [noise(1, 3, 16, 16) * k]).export for k in (1, 1, 2))
+    assert one == same != other
+    assert one != passes(module, runtime).export
+
+
+def test_int8_without_images_says_where_they_come_from(runtime):
+    with pytest.raises(Unsupported, match="training split"):
+        in_int8(Pooled(), runtime, [])
+
+
+def test_int8_has_no_windows(runtime):
+    with pytest.raises(Unsupported, match="window"):
+        in_int8(Pooled(), runtime, [noise(1, 3, 16, 16)], window=SlidingWindow(size=Size(16, 16)))
+
+
+def test_torch_itself_has_no_int8():
+    with pytest.raises(Unsupported, match="int8 is made of an exported network, not by runtime eager"):
+        built("unet/transposed", SMALL, THREE_CLASSES, precision="int8")
+
+
+def test_an_adapter_hands_its_calibration_images_to_the_network(runtime):
+    adapter = load_adapter("unet")
+    adapter.calibrate(images(MIXED))
+    target = Target(threads=1, runtime=runtime, precision="int8")
+    adapter.build(resolve_model("unet/transposed", options=SMALL), THREE_CLASSES, target, None)
+    checked(adapter, MIXED, THREE_CLASSES)
+
+
 # --------------------------------------------------------------------------- the cache of exports
+
+
+def test_the_facts_of_an_export_are_those_of_its_file(tmp_path):
+    file = exported(ExportRequest(Pooled(), {}), tmp_path)
+    content = file.read_bytes()
+    assert export_facts(file) == {
+        "exported_files": {"model.onnx": hashlib.sha256(content).hexdigest()},
+        "exported_bytes": len(content),
+    }
 
 
 def test_an_export_is_made_once(tmp_path):
@@ -195,6 +313,7 @@ def test_everything_that_decides_an_export_is_in_its_key():
         ExportRequest(plain, {}, Size(16, 24)),
         ExportRequest(plain, {}, None, 8),
         ExportRequest(nn.Sequential(plain), {}),
+        ExportRequest(plain, {}, outputs=("other",)),
     ]
     assert len({content_key(request) for request in requests}) == len(requests)
     assert content_key(ExportRequest(Pooled(), {})) == content_key(requests[0])

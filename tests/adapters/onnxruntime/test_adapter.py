@@ -275,8 +275,12 @@ def test_a_file_that_is_no_model_is_named(tmp_path, runtime):
     "target",
     [
         {"runtime": "compile"},
+        {"runtime": "cuda_graphs"},
+        {"runtime": "tensorrt"},
         {"device": "cuda"},
+        {"device": "mps"},
         {"precision": "fp16"},
+        {"precision": "int8", "runtime": "openvino"},
         {"channels_last": True},
         {"window": SlidingWindow(size=Size(8, 8))},
         {"test_time": InferenceAugmentation(flip=True)},

@@ -168,7 +168,7 @@ def test_a_wrong_option_is_named(card, options, message):
     [
         (things(0, stuff=3), {}, "finds things; this label space has none"),
         (INSTANCES, {"precision": "bf16"}, "bf16 on a CPU"),
-        (INSTANCES, {"runtime": "onnxruntime"}, "leave 'runtime: onnxruntime' out"),
+        (INSTANCES, {"runtime": "onnxruntime"}, "no runtime onnxruntime: its heads"),
         (INSTANCES, {"test_time": InferenceAugmentation(flip=True)}, "leave test_time out"),
     ],
 )

@@ -108,3 +108,15 @@ def test_a_worker_of_fewer_threads_is_pinned_to_the_last_cores(monkeypatch):
 
 def test_the_fakes_lie_where_they_are_said_to():
     assert adapter_folder("fake").name == "fake"
+
+
+def test_what_makes_a_runtime_has_versions_of_its_own(bare):
+    onnx = {"onnxruntime", "openvino", "onnx", "onnxscript"}
+    assert Interpreters().runtime_versions("unet", "eager") == {}
+    installed = installed_packages(Path(sys.executable))
+    for runtime in ("onnxruntime", "openvino"):
+        found = Interpreters().runtime_versions("unet", runtime)
+        assert found == {name: installed[name] for name in found}
+        if runtime in installed:
+            assert {runtime} <= found.keys() <= onnx
+    assert "onnx" not in Interpreters({"unet": bare}).runtime_versions("unet", "openvino")

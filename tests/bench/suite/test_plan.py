@@ -56,6 +56,37 @@ def changed(other: CasePlan) -> set[str]:
     return {kind for kind in before if before[kind] != after[kind]}
 
 
+EXPORTED = CASE.model_copy(update={"target": Target(runtime="onnxruntime")})
+
+
+def test_only_a_runtime_that_exports_has_an_export_job_with_a_key_of_its_own():
+    assert plan().export is None
+    made = plan(EXPORTED)
+    assert made.export is not None
+    assert [job.kind for job in made.jobs[:3]] == ["train", "export", "predict"]
+    assert len({job.key for job in made.jobs}) == len(made.jobs)
+
+
+def test_packages_of_a_runtime_make_all_but_the_training_stale():
+    before, after = (
+        plan(EXPORTED, replace(INGREDIENTS, runtime_versions={"onnxruntime": version})) for version in ("1.20", "1.21")
+    )
+    assert before.train.key == after.train.key == plan().train.key
+    assert before.export.key != after.export.key
+    assert before.predict.key != after.predict.key
+    why = why_stale(before.predict.key_parts, after.predict.key_parts)
+    assert why == "runtime packages: onnxruntime=1.20 -> onnxruntime=1.21"
+
+
+def test_int8_depends_on_the_training_split_that_calibrates_it():
+    def keys_of(precision, fingerprint):
+        case = CASE.model_copy(update={"recipe": None, "target": Target(runtime="openvino", precision=precision)})
+        return plan(case, replace(INGREDIENTS, train_fingerprint=fingerprint)).predict.key
+
+    assert keys_of("int8", "t") != keys_of("int8", "T")
+    assert keys_of("fp32", "t") == keys_of("fp32", "T")
+
+
 @pytest.mark.parametrize(
     ("other", "stale"),
     [

@@ -1,0 +1,111 @@
+"""One adapter for a framework whose networks need several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from adapters._torch.runtimes import RUNTIMES
+from bench.adapter import (
+    Batch,
+    CalibratedAdapter,
+    DeviceTimer,
+    ProfiledAdapter,
+    Progress,
+    Raw,
+    TrainingData,
+    TrainingResult,
+)
+from bench.errors import BenchError, did_you_mean
+from bench.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+
+
+class ForwardingAdapter:
+    """Hands everything to the adapter of a card's network, which `build` chooses by one of the card's options.
+
+    The `runtimes` are those of any of them: which one it will be is known when it is built, and it then
+    refuses what it does not have.
+
+    Args:
+        option: Name of the option.
+        adapters: Its value -> what makes the adapter; imports what that needs only when it is called.
+        default: Value of a card without the option; None where it must have it.
+    """
+
+    fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = RUNTIMES
+
+    def __init__(
+        self, option: str, adapters: Mapping[str, Callable[[], ProfiledAdapter]], default: str | None = None
+    ) -> None:
+        self._option, self._adapters, self._default = option, adapters, default
+        self._calibration: tuple[RgbImage, ...] = ()
+
+    def calibrate(self, images: Sequence[RgbImage]) -> None:
+        """Keep the images that int8 finds its ranges with, for the adapter that is chosen."""
+        self._calibration = tuple(images)
+
+    def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
+        """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        name = model.options.get(self._option, self._default)
+        if not isinstance(name, str) or name not in self._adapters:
+            raise BenchError(
+                f"{model.label}: option {self._option!r}: there is no {name!r}."
+                f"{did_you_mean(str(name), self._adapters)} Choose one of {', '.join(sorted(self._adapters))}"
+            )
+        self._chosen = self._adapters[name]()
+        if isinstance(self._chosen, CalibratedAdapter):
+            self._chosen.calibrate(self._calibration)
+        self._chosen.build(model, task, target, weights)
+        self.fused_stages = self._chosen.fused_stages
+
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Train a fresh network of the built kind."""
+        return self._chosen.train(data, recipe, out, progress)
+
+    def preprocess(self, images: Sequence[RgbImage]) -> Batch:
+        """Images to a batch on the device."""
+        return self._chosen.preprocess(images)
+
+    def infer(self, batch: Batch) -> Raw:
+        """Forward pass."""
+        return self._chosen.infer(batch)
+
+    def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
+        """Predictions at the original sizes, on the host."""
+        return self._chosen.postprocess(raw, sizes)
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        self._chosen.synchronize()
+
+    def device_timer(self) -> DeviceTimer | None:
+        """CUDA events, or None where there are none."""
+        return self._chosen.device_timer()
+
+    def reset_peak_device_bytes(self) -> None:
+        """Start a new peak of device memory."""
+        self._chosen.reset_peak_device_bytes()
+
+    def peak_device_bytes(self) -> int | None:
+        """Peak bytes allocated by torch on the device, or None where that is not known."""
+        return self._chosen.peak_device_bytes()
+
+    def peak_reserved_bytes(self) -> int | None:
+        """Peak bytes that torch's allocator held of the device, or None where that is not known."""
+        return self._chosen.peak_reserved_bytes()
+
+    def operations(self, images: Sequence[RgbImage]) -> Operations:
+        """Count what one `infer` computes."""
+        return self._chosen.operations(images)
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Facts of the built network."""
+        return self._chosen.describe()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what can change a result."""
+        return self._chosen.versions()
