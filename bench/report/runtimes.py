@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.measure.samples import Samples
+from bench.plugins import load_metric
 from bench.predictions import SemanticMap, load_prediction
 from bench.records import Case, Record, TaskKind
 from bench.report.numbers import MISSING, with_interval
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
 TOLERANCE = 0.001
 """Share of changed pixels up to which an export counts as the same network, in fp32."""
 
+KEPT_SCORE = 0.99
+"""Share of the eager score that must remain in any arithmetic: the usual accuracy target of MLPerf Inference."""
+
 
 class RuntimeComparison(Record):
-    """A case against the one that differs from it in the runtime alone, which is eager.
+    """A case against the one that differs from it in the runtime alone, which is eager; for int8, which is not had
+    eagerly, that one is in fp32.
 
     Attributes:
         case_id, eager_id: The two.
@@ -41,9 +46,12 @@ class RuntimeComparison(Record):
         pixels: Pixels compared, over all images; 0 where predictions of either are missing.
         changed: Share of them with another class; None without pixels.
         worst_image, worst_changed: The image with the largest share, if any pixel differs.
-        parity: Whether `changed` is within `TOLERANCE`; None where nothing could be compared and in
-            other arithmetic than fp32, for which no tolerance is set.
+        same_pixels: Whether `changed` is within `TOLERANCE`; None without pixels and in other arithmetic than fp32,
+            for which no tolerance of pixels is set.
         score_change: Headline score minus that of the eager case; None without either.
+        kept_score: Whether `KEPT_SCORE` of the eager score remains; None without either.
+        exported_bytes, export_s: Size of the exported model, and how long building it with its export took; None for
+            runtimes that export nothing.
         latency_ratio, latency_low, latency_high: End-to-end median over the eager one's, with a 95 %
             interval; None until both are timed.
     """
@@ -55,11 +63,20 @@ class RuntimeComparison(Record):
     changed: float | None = None
     worst_image: str | None = None
     worst_changed: float | None = None
-    parity: bool | None = None
+    same_pixels: bool | None = None
     score_change: float | None = None
+    kept_score: bool | None = None
+    exported_bytes: int | None = None
+    export_s: float | None = None
     latency_ratio: float | None = None
     latency_low: float | None = None
     latency_high: float | None = None
+
+    @property
+    def parity(self) -> bool | None:
+        """Whether it is the same network as far as can be told; None where nothing could be compared."""
+        told = [one for one in (self.same_pixels, self.kept_score) if one is not None]
+        return all(told) if told else None
 
 
 def compare_runtimes(run: RunView, timed: Mapping[str, Sequence[Samples]]) -> tuple[RuntimeComparison, ...]:
@@ -69,7 +86,7 @@ def compare_runtimes(run: RunView, timed: Mapping[str, Sequence[Samples]]) -> tu
         run: With the scores that are current.
         timed: Samples of each case's timing processes, by case id; may be empty.
     """
-    eager = {_but_for_runtime(view.case): view for view in run.cases if view.case.target.runtime == "eager"}
+    eager = {_but_for_runtime(view.case): view for view in run.cases if _is_reference(view.case)}
     found = []
     for view in run.cases:
         twin = eager.get(_but_for_runtime(view.case))
@@ -78,9 +95,15 @@ def compare_runtimes(run: RunView, timed: Mapping[str, Sequence[Samples]]) -> tu
     return tuple(found)
 
 
+def _is_reference(case: Case) -> bool:
+    return case.target.runtime == "eager" and case.target.precision != "int8"
+
+
 def _but_for_runtime(case: Case) -> str:
     """A text that is equal for twins."""
-    return case.model_copy(update={"id": "", "target": case.target.model_copy(update={"runtime": "eager"})}).to_json()
+    precision = "fp32" if case.target.precision == "int8" else case.target.precision
+    target = case.target.model_copy(update={"runtime": "eager", "precision": precision})
+    return case.model_copy(update={"id": "", "target": target}).to_json()
 
 
 def _compared(
@@ -88,14 +111,14 @@ def _compared(
 ) -> RuntimeComparison:
     comparison = RuntimeComparison(case_id=view.case.id, eager_id=eager.case.id, runtime=view.case.target.runtime)
     changes = _changed_pixels(view, eager)
-    update: dict[str, object] = {"score_change": _score_change(view, eager)}
+    update: dict[str, object] = {**_scores(run, view, eager), **_export(view)}
     if changes:
         pixels, changed = (sum(counts[i] for counts in changes.values()) for i in (0, 1))
         worst = max(changes, key=lambda image_id: changes[image_id][1] / changes[image_id][0])
         share = changed / pixels
         update |= {"pixels": pixels, "changed": share}
         if view.case.target.precision == "fp32":
-            update["parity"] = share <= TOLERANCE
+            update["same_pixels"] = share <= TOLERANCE
         if changed:
             update |= {"worst_image": worst, "worst_changed": changes[worst][1] / changes[worst][0]}
     if timed.get(view.case.id) and timed.get(eager.case.id):
@@ -107,28 +130,44 @@ def _compared(
 
 
 def _changed_pixels(view: CaseView, eager: CaseView) -> dict[str, tuple[int, int]]:
-    """Image -> (pixels, pixels of another class), over the label maps that both predictions come to."""
+    """Image -> (pixels, pixels of another class), over the label maps that both predictions come to.
+
+    The classes are those that the model itself tells apart: whether both are one network does not
+    depend on which of them a suite merges.
+    """
     kind: TaskKind = "semantic"
-    jobs = (view.predict, eager.predict)
-    if any(job is None or not job.ok for job in jobs) or not reaches(view.task.kind, kind):
+    jobs = [job for job in (view.predict, eager.predict) if job is not None and job.ok]
+    if len(jobs) < 2 or not reaches(view.task.kind, kind):
         return {}
-    folders = [job.folder / layout.PREDICTIONS for job in jobs if job is not None]
+    classes = jobs[0].job.task.classes
+    folders = [job.folder / layout.PREDICTIONS for job in jobs]
     hashes = [json.loads((folder / layout.PREDICTION_INDEX).read_text(encoding="utf-8")) for folder in folders]
     counted = {}
     for image_id in sorted({*hashes[0]} & {*hashes[1]}):
-        maps = [
-            reduced(load_prediction(view.task.kind, folder, image_id), kind, view.task.classes) for folder in folders
-        ]
+        maps = [reduced(load_prediction(view.task.kind, folder, image_id), kind, classes) for folder in folders]
         one, other = (found.labels for found in maps if isinstance(found, SemanticMap))
         counted[image_id] = (one.size, int(np.count_nonzero(one != other)))
     return counted
 
 
-def _score_change(view: CaseView, eager: CaseView) -> float | None:
+def _scores(run: RunView, view: CaseView, eager: CaseView) -> dict[str, object]:
+    """Fields that compare the headline scores; none without both."""
     if view.scores is None or eager.scores is None or not view.scores.scores or not eager.scores.scores:
-        return None
+        return {}
     own, twin = view.scores.scores[0].value, eager.scores.scores[0].value
-    return None if own is None or twin is None else own - twin
+    if own is None or twin is None:
+        return {}
+    higher_is_better = load_metric(run.plan.metrics[0]).higher_is_better
+    kept = own >= KEPT_SCORE * twin if higher_is_better else KEPT_SCORE * own <= twin
+    return {"score_change": own - twin, "kept_score": kept}
+
+
+def _export(view: CaseView) -> dict[str, object]:
+    """Fields of what was exported; none where nothing was."""
+    if view.export is None or view.export.outcome is None or not view.export.ok:
+        return {}
+    facts = view.export.outcome.facts
+    return {"exported_bytes": facts.exported_bytes, "export_s": facts.export_s}
 
 
 def runtimes_table(summary: RunSummary) -> pd.DataFrame:
@@ -150,6 +189,8 @@ def runtimes_table(summary: RunSummary) -> pd.DataFrame:
                 "latency ratio (this / eager)": with_interval(
                     one.latency_ratio, one.latency_low, one.latency_high, default=2
                 ),
+                "export MB": MISSING if one.exported_bytes is None else f"{one.exported_bytes / 1e6:.1f}",
+                "export s": MISSING if one.export_s is None else f"{one.export_s:.1f}",
                 "parity": _parity(one),
             }
         )
@@ -162,17 +203,21 @@ def runtimes_note(summary: RunSummary) -> str:
         return ""
     note = (
         f"Each against the eager case that is equal otherwise, on the same images. In fp32 at most "
-        f"{100 * TOLERANCE:g} % of the pixels may get another class; what changes more is flagged: its latency is that "
-        "of another network."
+        f"{100 * TOLERANCE:g} % of the pixels may get another class, and in any arithmetic at least "
+        f"{100 * KEPT_SCORE:g} % of the score must remain; what changes more is flagged: its latency is that of "
+        "another network. int8 is held against eager fp32. Instances and segments are compared as the label maps that "
+        "they come to."
     )
     flagged = [one for one in summary.runtimes if one.parity is False]
-    worst = [f"**{one.case_id}** (most in image {one.worst_image!r})" for one in flagged]
+    worst = [
+        f"**{one.case_id}**" + (f" (most in image {one.worst_image!r})" if one.worst_image else "") for one in flagged
+    ]
     return note + (f" Flagged: {', '.join(worst)}." if worst else "")
 
 
 def _parity(one: RuntimeComparison) -> str:
-    if one.changed is None:
-        return MISSING
     if one.parity is None:
-        return "no tolerance set"
-    return "yes" if one.parity else f"NO: above {100 * TOLERANCE:g} %"
+        return MISSING
+    failed = [f"above {100 * TOLERANCE:g} % of pixels"] if one.same_pixels is False else []
+    failed += [f"below {100 * KEPT_SCORE:g} % of the score"] if one.kept_score is False else []
+    return f"NO: {' and '.join(failed)}" if failed else "yes"
