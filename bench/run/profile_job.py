@@ -51,6 +51,8 @@ def profile_job(job: Job, folder: Path) -> JobFacts:
             adapter, weights_bytes=weights_bytes, batches=MEMORY_BATCHES, batch_size=job.target.batch_size
         )
         energy = _energy(adapter, batches, telemetry, job, job.profile)
+    if job.target.device.startswith("cuda"):
+        telemetry.save(folder / layout.TELEMETRY)
     operations = _operations(adapter, first) if job.profile.operations else NOT_ASKED
     found = {
         "memory": memory_use if job.profile.memory else NOT_ASKED,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from bench.measure.energy import Drawn
 from bench.records import ProfileResult, Status, read_record
-from bench.run.profile_job import NOT_ASKED
+from bench.run import profile_job as job_module
+from bench.run.interpreters import Interpreters
+from bench.run.prepare import prepare
+from bench.run.profile_job import NOT_ASKED, profile_job
 from bench.store import layout
 from bench.store.runs import new_run
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
@@ -60,3 +66,29 @@ def test_energy_is_measured_or_the_reason_says_which_counter_is_missing(measured
 def test_what_a_suite_does_not_ask_for_is_not_measured(tmp_path):
     (found,) = profiles(tmp_path, [perfect()], {"memory": False, "energy": False, "operations": False})
     assert found.missing == dict.fromkeys(("memory", "energy", "operations"), NOT_ASKED.reason)
+
+
+class Steps:
+    """A meter that reads 10 W at first and 30 W then."""
+
+    method, covers = "a script", "nothing"
+
+    def __init__(self) -> None:
+        self.watts = iter((10.0, 30.0))
+
+    def during(self, work) -> Drawn:
+        start_s = time.monotonic()
+        work()
+        return Drawn(time.monotonic() - start_s, next(self.watts))
+
+
+def test_images_are_pushed_through_while_the_meter_reads(tmp_path, monkeypatch):
+    suite = write_suite(tmp_path, [perfect()], profile=BRIEF_PROFILE, targets=[{"device": "cpu", "batch_size": 3}])
+    (plan,) = prepare(suite, Interpreters()).cases
+    monkeypatch.setattr(job_module, "open_meter", lambda *_: Steps())
+    profile_job(plan.profile, tmp_path)
+    energy = read_record(ProfileResult, tmp_path / layout.PROFILE).energy
+    assert 0.5 <= energy.idle_s < energy.seconds
+    assert energy.seconds >= 2.0
+    assert energy.images % 3 == 0
+    assert energy.joules_per_image == pytest.approx(20.0 * energy.seconds / energy.images)
