@@ -52,7 +52,7 @@ def create_command(options: Namespace) -> int:
     )
     wishes = replace(wishes, python=options.python) if options.python else wishes
     started = time.monotonic()
-    with _telling() as tell:
+    with telling() as tell:
         made = create(environment, wishes, tell)
     count = len(entries(environment.lock.read_text(encoding="utf-8")))
     print(
@@ -77,7 +77,7 @@ def list_command(options: Namespace) -> int:
 
 def lock_command(options: Namespace) -> int:
     """`bench env lock`: write down what is installed, with hashes."""
-    with _telling() as tell:
+    with telling() as tell:
         print(lock(_environment(options), _sources(options), tell))
     return 0
 
@@ -126,7 +126,7 @@ def _row(environment: Environment) -> list[object]:
 
 
 @contextmanager
-def _telling() -> Iterator[Tell]:
+def telling() -> Iterator[Tell]:
     """Progress: on a terminal one line that changes, elsewhere a line for each step."""
     console = Console(stderr=True)
     if not console.is_terminal:

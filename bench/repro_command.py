@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from tabulate import tabulate
 
+from bench.env_commands import telling
 from bench.errors import BenchError
 from bench.measure.devices import machine_identity
 from bench.run.differences import Difference
@@ -49,12 +49,10 @@ def _prepared(record: RunView, options: Namespace) -> Repetition:
     interpreters = choose_interpreters(options.python, options.env, options.envs)
     rebuild = Sources(tuple(options.find_links), options.no_index) if options.rebuild else None
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    interpreters, missing = recorded_interpreters(
-        record, views, interpreters, None if options.dry_run else rebuild, tell
-    )
+    with telling() as tell:
+        interpreters, missing = recorded_interpreters(
+            record, views, interpreters, None if options.dry_run else rebuild, tell
+        )
     repetition = prepare_repetition(record, views, interpreters, retrain=options.retrain, timing=not options.no_timing)
     return replace(repetition, differences=(*missing, *repetition.differences))
 

@@ -33,6 +33,7 @@ _NO_NETWORK = re.compile(
 )
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|[×╰╭│├─▶╴╵→]+")
 _LONGEST_REASON = 700
+_OTHER_PYTHON = "Install that Python, or give the path of another one with --python."
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Installer(Protocol):
             wanted: Requirements.
             sources: Where packages come from.
             tell: Gets progress.
-            constraints: File with versions to keep to, or None.
+            constraints: File with versions to keep to, or None; uv leaves them where requirements contradict them.
             complete: The requirements are all there is: nothing that they depend on is added.
         """
         ...
@@ -128,7 +129,8 @@ class Uv:
 
     def make(self, folder: Path, python: str, tell: Tell) -> None:
         """Make an empty environment."""
-        _run([self._program, "venv", "--python", python, str(folder)], f"making {folder}", tell)
+        command = [self._program, "venv", "--python", python, str(folder)]
+        _run(command, f"making {folder}", tell, mend=_OTHER_PYTHON)
 
     def resolve(
         self,
@@ -145,7 +147,11 @@ class Uv:
             command = [self._program, "pip", "compile", str(asked), "--python", str(python), "--generate-hashes"]
             command += ["--no-header", "--no-annotate", "--overrides", str(overrides)]
             command += [*sources.flags, *_backend(sources)]
-            command += ["--constraints", str(constraints)] if constraints is not None else []
+            if constraints is not None:
+                # Versions of an earlier output are kept wherever the requirements allow them.
+                output = asked.with_name("lock.txt")
+                output.write_text(constraints.read_text(encoding="utf-8"), encoding="utf-8")
+                command += ["--output-file", str(output)]
             found = _run(command, "resolving the requirements", tell)
         # With --no-deps, uv gives no hashes of files in folders.
         return _only(found, wanted) if complete else found
@@ -168,7 +174,8 @@ class Pip:
 
     def make(self, folder: Path, python: str, tell: Tell) -> None:
         """Make an empty environment."""
-        _run([python, "-m", "venv", "--without-pip", str(folder)], f"making {folder}", tell)
+        command = [python, "-m", "venv", "--without-pip", str(folder)]
+        _run(command, f"making {folder}", tell, mend=_OTHER_PYTHON)
 
     def resolve(
         self,
@@ -205,7 +212,8 @@ class Pip:
 def _only(lock: str, wanted: Sequence[str]) -> str:
     """The entries of a lock that are wanted by name."""
     names = {normal_name(name_in(requirement)) for requirement in wanted}
-    return "".join(f"{entry}\n" for entry in entries(lock) if normal_name(name_in(entry)) in names)
+    found = [entry for entry in entries(lock) if normal_name(name_in(entry)) in names]
+    return "".join(entry.replace(" --hash=", " \\\n    --hash=") + "\n" for entry in found)
 
 
 def _backend(sources: Sources) -> list[str]:
@@ -241,7 +249,7 @@ def _as_file(lines: Sequence[str]) -> Iterator[Path]:
         yield file
 
 
-def _run(command: Sequence[str], doing: str, tell: Tell | None = None) -> str:
+def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, mend: str | None = None) -> str:
     """Run a program and return its standard output; what it says on standard error is progress.
 
     Raises:
@@ -263,14 +271,16 @@ def _run(command: Sequence[str], doing: str, tell: Tell | None = None) -> str:
         output.seek(0)
         text = output.read()
     if process.returncode != 0:
-        raise BenchError(f"{doing} failed. {_explained(''.join(said) + text)}")
+        raise BenchError(f"{doing} failed. {_explained(''.join(said) + text, mend)}")
     return text
 
 
-def _explained(said: str) -> str:
+def _explained(said: str, mend: str | None) -> str:
     """What an installer said, as one paragraph with what to do about it."""
     reason = " ".join(_DECORATION.sub(" ", said).split())
     shortened = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
+    if mend is not None:
+        return f"{shortened.rstrip('.')}. {mend}"
     if _NO_NETWORK.search(reason):
         mend = (
             "No package index can be reached: go online, or name a folder of downloaded packages with --find-links "

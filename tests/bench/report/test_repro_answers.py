@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,18 @@ def test_a_pixel_in_a_thousand_may_change_on_a_gpu(tmp_path, changed, answer):
     found = Pair(tmp_path, device="cuda").change(changed).answer(score=1.0)
     assert finding(found, "predictions").answer == answer
     assert found.answer == answer
+
+
+def test_another_score_of_equal_predictions_is_not_reproduced(tmp_path):
+    pair = Pair(tmp_path)
+    for side, planned in pair.sides:
+        side.score(pair.plan, planned)
+    old, new = (read_run(side.run).cases[0] for side, _ in pair.sides)
+    (first, *others) = old.scores.scores
+    moved = old.scores.model_copy(update={"scores": (first.model_copy(update={"value": 0.25}), *others)})
+    answer = answer_for(replace(old, scores=moved), new, Tolerance(), machine=MACHINE, retrained=False)
+    assert answer.answer == "not reproduced"
+    assert "mean_iou 0.25 -> " in finding(answer, "scores").reason
 
 
 def test_a_score_may_move_on_a_gpu_by_what_is_stated(tmp_path):

@@ -20,6 +20,7 @@ from bench.run.environment_making import Wishes, create
 from bench.run.environments import Environment, choose_interpreters, condition, environments_folder, frozen
 from bench.run.installers import Pip, Sources, find_installer
 from bench.run.interpreters import installed_packages
+from bench.run.locks import pins
 from bench.run.prepare import prepare
 from bench.run.surroundings import write_surroundings
 from bench.store.files import write_record
@@ -373,3 +374,16 @@ def test_of_two_versions_the_first_on_the_path_is_the_installed_one(tmp_path):
             wheel.extractall(folder)
     (own / "shared.pth").write_text(f"{shared}\n")
     assert installed_packages(tmp_path / "env/bin/python")["toy"] == "1.0"
+
+
+@pytest.mark.parametrize(("requirement", "found"), [("toy", "toy==1.0"), ("toy>=2", "toy==2.0")])
+def test_the_versions_of_the_harness_are_kept_where_requirements_allow_them(place, requirement, found):
+    installer = find_installer()
+    if isinstance(installer, Pip):
+        pytest.skip("uv is not installed; pip knows no versions that may give way")
+    constraints = place.folder / "constraints.txt"
+    constraints.write_text("another==3.0\ntoy==1.0\n")
+    sources = Sources((str(place.wheels),), no_index=True)
+    python = Path(sys.executable)
+    lock = installer.resolve(python, [requirement], sources, print, constraints=constraints, complete=False)
+    assert pins(lock) == [found]
