@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from bench.cli import main
 from bench.datasets import ade20k, carvana, cityscapes, coco, voc
@@ -193,8 +194,8 @@ def test_classes_are_compared_by_name_although_the_data_are_missing(tmp_path, ca
     assert len(paragraphs) == 3
     of_classes, of_categories, of_data = paragraphs
     assert of_classes.startswith(
-        f"{suite}: data set 'cityscapes': transformers/segformer_b0_ade20k was trained on ade20k, 150 classes, and is to "
-        "be scored on 19: the suite's "
+        f"{suite}: data set 'cityscapes': transformers/segformer_b0_ade20k was trained on ade20k, 150 classes, and is "
+        "to be scored on 19: the suite's "
     )
     assert of_categories.startswith(f"{suite}: data set 'cityscapes categories': transformers/segformer_b0_ade20k was ")
     assert of_data.startswith(f"{suite}: data sets 'cityscapes' and 'cityscapes categories': cityscapes: nothing at ")
@@ -262,3 +263,34 @@ def test_classes_known_without_files_are_those_of_the_files(tmp_path):
         options = module.Options.model_validate({**entry["options"], "root": str(tmp_path / name / ROOTS[name])})
         known, read = module.classes_without_files(options), module.open_dataset(options).classes
         assert [(c.name, c.is_thing) for c in known] == [(c.name, c.is_thing) for c in read]
+
+
+# ------------------------------------------------------------------ the user's own folder
+
+
+def commands_of_the_readme() -> list[list[str]]:
+    """The words of each `bench` command of the section on one's own folder."""
+    text = (harness_root() / "README.md").read_text(encoding="utf-8")
+    block = text.split("## Your own folder in three commands\n\n```\n")[1].split("```")[0]
+    lines = [line.split("#")[0].split() for line in block.splitlines()]
+    return [words[1:] for words in lines if words[0] == "bench"]
+
+
+def test_the_readmes_commands_take_coloured_masks_without_a_file_of_classes(tmp_path, capsys):
+    look, run = commands_of_the_readme()
+    copied(tmp_path, "my_folder")
+    put_miniature("my_folder", tmp_path / "data")
+    mine = tmp_path / "data" / "mine"
+    for mask in mine.glob("masks/*/*.png"):  # as strangers have them: colours, no classes.yaml, no folders of splits
+        with Image.open(mask) as stored:
+            stored.convert("RGB").save(mine / "masks" / mask.name)
+    for image in mine.glob("images/*/*.png"):
+        image.rename(mine / "images" / image.name)
+    for path in (*mine.glob("*/*/"), mine / "classes.yaml"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert main(look) == 0
+    assert capsys.readouterr().out == "folder: nothing wrong in 12 images (train 8, val 2, test 2)\n"
+    assert run == ["run", "suites/my_folder.yaml"]
+    code, out, _ = checked(capsys, tmp_path / run[1])
+    assert code == 0
+    assert out.splitlines()[-1].endswith("is valid: 2 cases, 6 jobs (6 missing); no run in results/ yet")
