@@ -72,11 +72,18 @@ LOADS = Loads(
 
 
 @pytest.fixture
-def summary(finished) -> RunSummary:
-    """Two models, of which the first was put under load."""
-    whole = summarise(read_run(finished.run))
-    loaded = whole.rows[0].model_copy(update={"loads": LOADS})
-    return whole.model_copy(update={"rows": (loaded, *whole.rows[1:])})
+def planned(synthetic):
+    """A run of two models of which nothing is done yet."""
+    synthetic.add("loaded")
+    synthetic.add("other")
+    synthetic.write_plan()
+    return synthetic
+
+
+@pytest.fixture
+def summary(planned) -> RunSummary:
+    """The run, as if the first model was put under load."""
+    return with_loads(summarise(read_run(planned.run)), LOADS)
 
 
 def with_loads(summary, loads):
@@ -147,13 +154,13 @@ def test_the_report_says_that_it_is_no_mlperf_result_and_how_latencies_were_take
     assert "from the moment a query was due to its completion" in text
 
 
-def test_a_run_without_loads_says_nothing_of_them(finished):
-    summary = summarise(read_run(finished.run))
+def test_a_run_without_loads_says_nothing_of_them(planned):
+    summary = summarise(read_run(planned.run))
     text = markdown.render(summary)
     assert "MLPerf" not in text
     assert "Batch sizes" not in text
     assert how_loaded(summary) == []
-    assert draw_loads(summary, finished.run.path / PICTURE) is None
+    assert draw_loads(summary, planned.run.path / PICTURE) is None
 
 
 def test_only_what_was_measured_is_explained(summary):
@@ -171,19 +178,19 @@ def test_the_other_forms_carry_the_numbers(summary):
     assert RunSummary.from_json(render("json", summary)).rows[0].loads == LOADS
 
 
-def test_loads_are_read_from_the_job_that_measured_them(finished):
-    first = finished.planned[0].model_copy(update={"throughput_key": "e".ljust(64, "0")})
-    finished.planned[0] = first
-    finished.write_plan()
-    folder = finished.write_job(first, "throughput", first.throughput_key)
+def test_loads_are_read_from_the_job_that_measured_them(planned):
+    first = planned.planned[0].model_copy(update={"throughput_key": "e".ljust(64, "0")})
+    planned.planned[0] = first
+    planned.write_plan()
+    folder = planned.write_job(first, "throughput", first.throughput_key)
     write_record(folder / layout.THROUGHPUT, LOADS)
-    view = read_run(finished.run)
+    view = read_run(planned.run)
     rows = summarise(view).rows
     assert (rows[0].loads, rows[1].loads) == (LOADS, None)
-    assert PICTURE in [path.name for path in draw_pictures(view, summarise(view), finished.run.path).drawn]
+    assert [path.name for path in draw_pictures(view, summarise(view), planned.run.path).drawn] == [PICTURE]
     (folder / layout.THROUGHPUT).write_text('{"records_version": 1, "sw')
     with pytest.raises(StoreError, match=r"throughput\.json is damaged"):
-        summarise(read_run(finished.run))
+        summarise(read_run(planned.run))
 
 
 def curve(label, *, batches=True, trials=True):
