@@ -109,7 +109,8 @@ if [ "${1:-}" = --online ]; then
     pin="$(grep -o 'uv==[0-9.]*' "$joined" | head -n 1)"
     "$python" -m venv "$scratch/venv"
     "$scratch/venv/bin/python" -m pip install -q --no-cache-dir "$pin" || fail "$pin cannot be installed"
-    (cd "$scratch/layer" && "$scratch/venv/bin/uv" pip install -q --dry-run --python "$scratch/venv/bin/python" \
-        -c constraints.txt -e ".[$extras]") || fail "the image's packages cannot be resolved with $pin"
-    step ok "$pin installs and resolves the image's packages for $("$python" --version)"
+    # Ubuntu 24.04 has Python 3.12.
+    (cd "$scratch/layer" && "$scratch/venv/bin/uv" pip compile -q pyproject.toml ${extras:+$(printf -- "--extra %s " ${extras//,/ })} \
+        -c constraints.txt --python-version 3.12 >"$scratch/packages.txt") || fail "the image's packages cannot be resolved with $pin"
+    step ok "$pin installs and resolves the image's $(grep -c == "$scratch/packages.txt") packages for Python 3.12"
 fi

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.records import Record
+from bench.store.results import CaseView
 from bench.suite.plan import why_stale
+
+AT_ITS_COMMIT = "the harness at its commit"
+OF_THE_HARNESS = ("records", "target", "protocol", "recipe", "profile", "throughput")
+"""Parts of a key that the record fixes: where they differ, the harness has learned a new field since."""
 
 _MACHINE = (
     ("system", ("system", "kernel")),
@@ -65,30 +70,33 @@ def machine_differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) ->
 
 
 def key_differences(
-    label: str, kind: str, recorded: Mapping[str, str], here: Mapping[str, str], *, but_for: Iterable[str] = ()
+    view: CaseView, kind: str, recorded: Mapping[str, str], here: Mapping[str, str], *, but_for: Iterable[str] = ()
 ) -> list[Difference]:
     """Compare what the keys of one job were made of, then and now.
 
     Args:
-        label: Model and data set of the case, for the subject.
-        kind: Of the job, where the part concerns only that kind.
+        view: The case.
+        kind: Of the job.
         recorded, here: `Job.key_parts`.
         but_for: Parts that need not be equal.
     """
-    found = []
+    adapter, found = f"adapter {view.case.model.adapter}", []
     for part in sorted({*recorded, *here} - {*but_for}):
         old, new = recorded.get(part), here.get(part)
         if old == new:
             continue
         if part == "packages":
-            found.append(_packages(label, old or "", new or ""))
+            found.append(_packages(adapter, old or "", new or ""))
         elif part == "adapter source":
-            found.append(_difference(f"source of the adapter of {label}", old, new, "the harness at its commit"))
+            found.append(_difference(f"source of {adapter}", old, new, AT_ITS_COMMIT))
         elif part == "machine":
             found.append(_difference("class of machine", old, new, "a machine of the same processor, cores and GPUs"))
         else:
-            changed = why_stale({part: old or ""}, {part: new or ""})
-            found.append(Difference(subject=f"{part} of {label} ({kind})", recorded="", here=changed))
+            of_harness = part in OF_THE_HARNESS
+            whose = f"{kind} jobs" if of_harness else f"{view.case.model.label} on {view.case.dataset.label}"
+            changed = why_stale({part: old or ""}, {part: new or ""}).removeprefix(f"{part}: ")
+            back = AT_ITS_COMMIT if of_harness else ""
+            found.append(Difference(subject=f"{part} of {whose}", recorded="", here=changed, put_back=back))
     return found
 
 
@@ -97,15 +105,15 @@ def once(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple({difference.to_json(): difference for difference in differences}.values())
 
 
-def _packages(label: str, recorded: str, here: str) -> Difference:
+def _packages(adapter: str, recorded: str, here: str) -> Difference:
     gone = sorted({*recorded.split()} - {*here.split()})
     come = sorted({*here.split()} - {*recorded.split()})
     install = " ".join(pin.replace("=", "==", 1) for pin in gone)
     return Difference(
-        subject=f"packages of {label}",
-        recorded=" ".join(gone) or "without the others",
-        here=" ".join(come) or "without these",
-        put_back=f"pip install {install}" if install else "",
+        subject=f"packages of {adapter}",
+        recorded=" ".join(gone) or "not in the record",
+        here=" ".join(come) or "not here",
+        put_back=f"pip install {install}" if install else AT_ITS_COMMIT,
     )
 
 

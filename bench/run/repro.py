@@ -235,7 +235,6 @@ def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Ag
 
 def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Difference]:
     """What the keys of the case's jobs are made of now, against the record."""
-    label = f"{view.case.model.label} on {view.case.dataset.label}"
     pairs = [("predict", view.predict, plan.predict)]
     pairs += [("train", view.train, plan.train)] if retrain and plan.train is not None else []
     pairs += [("time", view.times[0], plan.times[0])] if view.times and plan.times else []
@@ -244,7 +243,7 @@ def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Differenc
     found = []
     for kind, recorded, here in pairs:
         if recorded is not None:
-            found += key_differences(label, kind, recorded.job.key_parts, here.key_parts, but_for=but_for)
+            found += key_differences(view, kind, recorded.job.key_parts, here.key_parts, but_for=but_for)
     return found
 
 
