@@ -23,8 +23,8 @@ CARD, LATENCY_MS = "slow_5ms", 5.0
 
 
 def loaded() -> UnderLoad:
-    """The fake with 16 small images, in this process."""
-    dataset = open_dataset("shapes", {"preset": "easy", "size": [64, 64], "test": 16})
+    """The fake with 16 images, in this process; tiny ones, because it looks at every pixel of each."""
+    dataset = open_dataset("shapes", {"preset": "easy", "size": [16, 16], "test": 16})
     ids = tuple(dataset.ids("test"))
     model = resolve_model(f"fake/{CARD}", label=None, options={}, weights=None)
     job = Job(
