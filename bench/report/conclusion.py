@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.report import differences
 from bench.report.numbers import digits_for, milliseconds, with_interval
-from bench.report.summary import Comparison, Row, RunSummary
+from bench.report.rows import Comparison, Row, value_of
+from bench.report.summary import RunSummary
 from bench.report.words import TOLD, row_name
 
 
@@ -60,7 +61,7 @@ def _unfinished(summary: RunSummary) -> list[str]:
 
 def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
     names = {row.case_id: row_name(summary, row) for row in scored}
-    best = (max if summary.higher_is_better else min)(scored, key=lambda row: _value(row))
+    best = (max if summary.higher_is_better else min)(scored, key=lambda row: value_of(row))
     score = best.headline
     assert score is not None
     value = with_interval(score.value, score.low, score.high, default=3)
@@ -129,9 +130,3 @@ def _difference(comparison: Comparison) -> str:
     if comparison.difference is not None and comparison.difference < 0 and low is not None and high is not None:
         return with_interval(-comparison.difference, -high, -low, default=3)
     return with_interval(comparison.difference, low, high, default=3)
-
-
-def _value(row: Row) -> float:
-    assert row.headline is not None
-    assert row.headline.value is not None
-    return row.headline.value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.records import Cost
 from bench.report.resources import resources_fields
-from bench.report.summary import Row, RunSummary
+from bench.report.rows import Row
+from bench.report.summary import RunSummary
 from bench.report.throughput import csv_cells
 from bench.score.thresholds import ORACLE
 from bench.stats.latency import Timing

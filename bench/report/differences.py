@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.numbers import with_interval
+from bench.report.rows import Row, value_of
 from bench.report.seeds import SeedGroup, SeedPair
-from bench.report.summary import Row, RunSummary
+from bench.report.summary import RunSummary
 from bench.report.words import TOLD, row_name
 
 
@@ -35,7 +36,7 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     rows = {row.case_id: row for row in summary.rows}
     ids = list(dict.fromkeys(case_id for pair in pairs for case_id in (pair.a, pair.b)))
     names = {case_id: row_name(summary, rows[case_id]) for case_id in ids}
-    best = (max if summary.higher_is_better else min)(ids, key=lambda case_id: _value(rows[case_id]))
+    best = (max if summary.higher_is_better else min)(ids, key=lambda case_id: value_of(rows[case_id]))
     score = rows[best].headline
     assert score is not None
     value = with_interval(score.value, score.low, score.high, default=3)
@@ -170,9 +171,3 @@ def _trained_once(summary: RunSummary, dataset: str, grouped: set[str]) -> list[
 def _listed(names: Sequence[str], last: str) -> str:
     """`a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
-
-
-def _value(row: Row) -> float:
-    assert row.headline is not None
-    assert row.headline.value is not None
-    return row.headline.value

@@ -17,7 +17,8 @@ from bench.predictions import Instances, Panoptic, Prediction, PromptedMasks, Se
 from bench.records import TaskKind
 from bench.report import plots
 from bench.report.plots import Tile
-from bench.report.summary import Row, RunSummary
+from bench.report.rows import Row
+from bench.report.summary import RunSummary
 from bench.report.throughput import PICTURE, draw_loads
 from bench.report.training_pictures import draw_training, row_label
 from bench.score.reduce import INSTANCE_SCORE, semantic_from

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
 from bench.report.numbers import MISSING, mebibytes, significant
-from bench.report.summary import Row, RunSummary
+from bench.report.rows import Row
+from bench.report.summary import RunSummary
 from bench.report.words import row_name
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from bench.records import Recipe, Score
 from bench.report.courses import SHARES
 from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.rows import Row, ScoreCell
 from bench.report.seeds import AcrossSeeds
-from bench.report.summary import Row, RunSummary, ScoreCell
+from bench.report.summary import RunSummary
 from bench.score.thresholds import ORACLE, ORACLE_TAU
 from bench.stats.latency import LatencySummary, Timing
 from bench.stats.pareto import Point, pareto_front

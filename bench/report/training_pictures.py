@@ -7,7 +7,8 @@ from pathlib import Path
 from bench.report import plots
 from bench.report.courses import course_of_case
 from bench.report.plots import Curve, Series
-from bench.report.summary import Row, RunSummary
+from bench.report.rows import Row
+from bench.report.summary import RunSummary
 from bench.store import layout
 from bench.store.results import RunView
 from bench.store.training_log import MEAN_IOU, TrainingLog, read_training_log

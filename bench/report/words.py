@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from bench.records import Measurement
-from bench.report.summary import Row, RunSummary
+from bench.report.rows import Row
+from bench.report.summary import RunSummary
 from bench.report.throughput import how_loaded
 from bench.score.reduce import REDUCED_BY
 
