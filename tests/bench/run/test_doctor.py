@@ -98,3 +98,17 @@ def test_the_harness_tells_its_own_floor(tmp_path, monkeypatch, floor_ns, state)
     monkeypatch.setattr(doctor, "stage_floor_ns", lambda: floor_ns)
     found = findings(tmp_path)["harness"]
     assert (found.state, found.detail) == (state, f"a model that does nothing takes {floor_ns / 1e3:.2f} µs per stage")
+
+
+def test_a_strict_doctor_forgives_missing_data_sets_only():
+    ready, note = doctor.Finding("disk", "ready", ""), doctor.Finding("load", "note", "busy")
+    data = doctor.Finding("data set cityscapes", "missing", "not here", "fetch it")
+    assert doctor.is_fit([ready, note, data])
+    assert not doctor.is_fit([ready, doctor.Finding("adapter unet", "missing", "without torch", "pip install torch")])
+
+
+def test_a_package_from_upstream_serves_where_a_redistribution_is_named(tmp_path, monkeypatch, needy):
+    (needy / "requirements.txt").write_text("sal-detectron2\n")
+    monkeypatch.setattr(doctor, "installed_packages", lambda _: {"detectron2": "0.6"})
+    found = findings(tmp_path)["adapter needy"]
+    assert (found.state, found.detail) == ("ready", "sal-detectron2 0.6")
