@@ -109,6 +109,12 @@ def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[Cla
     return known
 
 
+def default_root(name: str) -> str | None:
+    """Where a data set of files looks unless its option `root` says otherwise; None for one without that option."""
+    field = _submodule(bench.datasets, name, "data set", "datasets").Options.model_fields.get("root")
+    return None if field is None else str(field.default)
+
+
 def metric_names() -> list[str]:
     """Names of all metrics."""
     return _public_modules(bench.metrics)

@@ -16,7 +16,7 @@ from typing import get_args
 from pydantic import JsonValue, ValidationError
 
 from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
-from bench.plugins import dataset_names, metric_names
+from bench.plugins import dataset_names, default_root, metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
 from bench.suite.cards import resolve_model
@@ -166,11 +166,13 @@ def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonVa
 
 
 def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
-    """A data set of a suite, with paths as seen from the suite's folder."""
+    """A data set of a suite. Its paths are made absolute: from the suite's folder, a default `root` from this one."""
+    root = default_root(entry.name)
+    options: dict[str, JsonValue] = {} if root is None else {"root": str(Path(root).absolute())}
     return DatasetSpec(
         name=entry.name,
         label=entry.label or entry.name,
-        options=_found_from(source.parent, entry.options),
+        options={**options, **_found_from(source.parent, entry.options)},
         train=entry.train,
         val=entry.val,
         test=entry.test,

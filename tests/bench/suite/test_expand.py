@@ -211,3 +211,12 @@ datasets: [{name: folder, options: {root: data/mine}}]
     assert found.model.options["encoder_weights"] == str(tmp_path / "my" / "encoder.pt")
     assert found.model.options["encoder"] == "a/b"  # leads nowhere: a name with a slash
     assert found.dataset.options["root"] == str(tmp_path / "data" / "mine")
+
+
+def test_a_data_set_looks_from_where_the_command_is_run_and_workers_do_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "models: [unet/transposed]\ndatasets: [carvana, {name: voc, options: {root: mine}}, shapes]\n"
+    by_default, set_in_the_suite, drawn = (case.dataset for case in cases(tmp_path, text))
+    assert by_default.options == {"root": str(tmp_path / "data" / "carvana")}
+    assert set_in_the_suite.options == {"root": str(tmp_path / "mine")}
+    assert drawn.options == {}
