@@ -127,6 +127,8 @@ class Adapter(Protocol):
         fused_stages: Stages this adapter cannot separate, for example `("preprocess+infer",)`.
             An adapter may also have `runtimes`, the values of `Target.runtime` that it offers; without
             it that is `eager` alone. One with that alone may say why in `why_eager_alone`, the end of a sentence.
+            One with `fetches_weights = True` loads the address that `ModelSpec.weights` may be; to others the
+            harness gives none.
             It may also have `decode(encoded: Sequence[bytes]) -> Sequence[Any]`, which turns the contents of
             image files into what `preprocess` takes, on the device for example; without it the harness
             decodes where the timed path begins at files (`measurement: {input: file}`).

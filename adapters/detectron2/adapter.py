@@ -50,6 +50,7 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
 
     fused_stages: tuple[str, ...] = ()
+    fetches_weights = True
     runtimes: tuple[str, ...] = ("eager",)
     why_eager_alone = (
         "the structures that Detectron2 hands on between its parts are no tensors, which a graph is made of"

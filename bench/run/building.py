@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from bench.adapter import Adapter, CalibratedAdapter
-from bench.errors import Unsupported
+from bench.errors import BenchError, Unsupported
 from bench.labels.dataset import open_labelled
 from bench.measure.memory import peak_rss_bytes
 from bench.plugins import load_adapter
@@ -32,11 +32,21 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     offered = getattr(adapter, "runtimes", ("eager",))
     if job.target.runtime not in offered:
         raise Unsupported(_lacks_runtime(job, adapter, offered))
+    _refuse_address(job, adapter)
     if job.target.precision == "int8" and isinstance(adapter, CalibratedAdapter):
         adapter.calibrate(calibration_images(job))
     adapter.build(job.model, job.task, job.target, weights_of(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start
+
+
+def _refuse_address(job: Job, adapter: Adapter) -> None:
+    """Refuse weights at an address to an adapter that would pass over them and run with random ones."""
+    if job.weights is not None and "://" in job.weights and not getattr(adapter, "fetches_weights", False):
+        raise BenchError(
+            f"{job.model.label}: nothing is fetched from {job.weights!r} by adapter {job.model.adapter}; download the "
+            "file yourself and set 'weights' to where it lies"
+        )
 
 
 def _lacks_runtime(job: Job, adapter: Adapter, offered: tuple[str, ...]) -> str:
