@@ -28,7 +28,6 @@ from bench.run.environments import (
     Made,
     condition,
     frozen,
-    requirements,
     requirements_digest,
     worker_requirements,
 )
@@ -150,9 +149,15 @@ def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: 
         )
     sources = _with_backend_of(wishes.sources, lock)
     if lock is None:
-        wanted = [*requirements(environment.adapter), *([] if wishes.share else worker_requirements())]
+        file = adapter_folder(environment.adapter) / "requirements.txt"
         resolved = installer.resolve(
-            environment.python, wanted, sources, tell, constraints=_constraints(environment.adapter), complete=False
+            environment.python,
+            [] if wishes.share else worker_requirements(),
+            sources,
+            tell,
+            files=[file] if file.is_file() else [],
+            constraints=_constraints(environment.adapter),
+            complete=False,
         )
         lock = _headed(environment, resolved, sources)
     write_atomically(environment.path / LOCK, lock)
@@ -232,7 +237,9 @@ def _clear(environment: Environment) -> None:
     if not path.exists():
         return
     if not path.is_dir() or (any(path.iterdir()) and not (path / "pyvenv.cfg").is_file()):
-        raise BenchError(f"{path} is there and no virtual environment; choose another folder with --envs DIR")
+        raise BenchError(
+            f"{path} is there and no virtual environment; remove it by hand, or choose another folder with --envs DIR"
+        )
     # The marker goes first, so that what is left of an interrupted removal is not taken for whole.
     (path / MARKER).unlink(missing_ok=True)
     shutil.rmtree(path)

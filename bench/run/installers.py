@@ -76,6 +76,7 @@ class Installer(Protocol):
         sources: Sources,
         tell: Tell,
         *,
+        files: Sequence[Path] = (),
         constraints: Path | None,
         complete: bool,
     ) -> str:
@@ -84,6 +85,7 @@ class Installer(Protocol):
         Args:
             python: Of the environment.
             wanted: Requirements.
+            files: Files with further ones.
             sources: Where packages come from.
             tell: Gets progress.
             constraints: File with versions to keep to, or None; uv leaves them where requirements contradict them.
@@ -139,13 +141,14 @@ class Uv:
         sources: Sources,
         tell: Tell,
         *,
+        files: Sequence[Path] = (),
         constraints: Path | None,
         complete: bool,
     ) -> str:
         """Return a lock with the hashes of every file of each version, so that it serves other machines, too."""
         with _as_file(wanted) as asked, _as_file([f"{name} ; sys_platform == 'never'" for name in NEVER]) as overrides:
-            command = [self._program, "pip", "compile", str(asked), "--python", str(python), "--generate-hashes"]
-            command += ["--no-header", "--no-annotate", "--overrides", str(overrides)]
+            command = [self._program, "pip", "compile", str(asked), *map(str, files), "--python", str(python)]
+            command += ["--generate-hashes", "--no-header", "--no-annotate", "--overrides", str(overrides)]
             command += [*sources.flags, *_backend(sources)]
             if constraints is not None:
                 # Versions of an earlier output are kept wherever the requirements allow them.
@@ -184,6 +187,7 @@ class Pip:
         sources: Sources,
         tell: Tell,
         *,
+        files: Sequence[Path] = (),
         constraints: Path | None,
         complete: bool,
     ) -> str:
@@ -193,6 +197,7 @@ class Pip:
             report = Path(folder) / "report.json"
             command = [*self._pip(python), "install", "--dry-run", "--ignore-installed", "--quiet"]
             command += ["--report", str(report), "--requirement", str(asked), *sources.flags]
+            command += [word for file in files for word in ("--requirement", str(file))]
             command += ["--constraint", str(constraints)] if constraints is not None else []
             command += ["--no-deps"] if complete else []
             _run(command, "resolving the requirements", tell)

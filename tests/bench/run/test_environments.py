@@ -19,9 +19,10 @@ from bench.run import installers
 from bench.run.environment_making import Wishes, create
 from bench.run.environments import Environment, choose_interpreters, condition, environments_folder, frozen
 from bench.run.installers import Pip, Sources, find_installer
-from bench.run.interpreters import installed_packages
+from bench.run.interpreters import Interpreters, installed_packages
 from bench.run.locks import pins
 from bench.run.prepare import prepare
+from bench.run.repro import recorded_interpreters
 from bench.run.surroundings import write_surroundings
 from bench.store.files import write_record
 from bench.store.runs import new_run, newest_run, read_run
@@ -387,3 +388,19 @@ def test_the_versions_of_the_harness_are_kept_where_requirements_allow_them(plac
     python = Path(sys.executable)
     lock = installer.resolve(python, [requirement], sources, print, constraints=constraints, complete=False)
     assert pins(lock) == [found]
+
+
+def test_the_environments_of_a_run_are_rebuilt_from_the_locks_it_kept(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_ADAPTERS", str(made.adapters))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    record = read_run(newest_run(made.folder / "results"))
+    sources = Sources((str(made.wheels),), no_index=True)
+    nowhere = Interpreters(environments=tmp_path / "envs")
+    _, missing = recorded_interpreters(record, record.cases, nowhere, None, print)
+    assert [one.put_back for one in missing] == ["bench repro --rebuild", "bench repro --rebuild"]
+    found, missing = recorded_interpreters(record, record.cases, nowhere, sources, print)
+    assert missing == []
+    assert [installed_packages(found.python(name))["toy"] for name in ("first", "second")] == ["1.0", "2.0"]
+    # Where they are still as they were, they are taken as they are.
+    here, missing = recorded_interpreters(record, record.cases, Interpreters(environments=made.envs), None, print)
+    assert (here.python("first"), missing) == (made.envs / "first/bin/python", [])
