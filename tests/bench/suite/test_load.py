@@ -54,7 +54,7 @@ def test_an_unknown_key_in_a_list_entry_is_named_by_its_index(tmp_path):
     ("text", "expected"),
     [
         ("targets: {batch_size: '2'}\n", "targets.batch_size (line 3): input should be a valid integer. Given: '2'."),
-        ("targets: {precision: fp17}\n", "'fp32', 'tf32', 'fp16' or 'bf16'. Given: 'fp17'."),
+        ("targets: {precision: fp17}\n", "'fp16', 'bf16' or 'int8'. Given: 'fp17'."),
         ("recipe: {budget: {}}\n", "recipe.budget (line 3): a budget needs at least one of epochs, steps and seconds."),
         (
             "recipe: {budget: {seconds: 0}}\n",
