@@ -21,7 +21,7 @@ from PIL import Image
 
 from bench.errors import BenchError
 from bench.predict.request import OverlayForm
-from bench.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap, run_lengths
+from bench.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap, encode_png, run_lengths
 from bench.records import ClassSpec
 from bench.store.files import write_atomically
 
@@ -50,12 +50,12 @@ def write_prediction(
 def _masks(prediction: Prediction, name: str, classes: tuple[ClassSpec, ...]) -> list[tuple[str, str, bytes]]:
     if isinstance(prediction, SemanticMap):
         ids = prediction.labels
-        return [("mask", ".png", _encoded(ids, "png")), ("palette", "_palette.png", _palette_png(ids, classes))]
+        return [("mask", ".png", encode_png(ids)), ("palette", "_palette.png", _palette_png(ids, classes))]
     if isinstance(prediction, Panoptic):
         ids32 = prediction.segment_ids
         rgb = np.stack([ids32 & 255, (ids32 >> 8) & 255, ids32 >> 16], axis=-1).astype(np.uint8)
         return [
-            ("mask", ".png", _encoded(rgb, "png")),
+            ("mask", ".png", encode_png(rgb)),
             ("segments", ".json", _json({"image": name, "segments_info": _segments(prediction, classes)})),
         ]
     if isinstance(prediction, Instances):
@@ -75,7 +75,7 @@ def _json(document: object) -> bytes:
 
 
 def _encoded(pixels: NDArray[np.uint8], form: OverlayForm) -> bytes:
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 1] if form == "png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     done, encoded = cv2.imencode(f".{form}", bgr, settings)
     if not done:

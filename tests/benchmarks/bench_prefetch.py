@@ -15,12 +15,14 @@ A job that may use one core alone cannot load beside a model that needs that cor
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import cv2
@@ -87,7 +89,8 @@ def predict_job(scratch: Path, data: Path, infer_ms: float, name: str) -> Path:
     model = {"name": "fake/slow_5ms", "options": {"behaviour": "slow", "infer_ms": infer_ms}}
     dataset = {"name": "folder", "options": {"root": str(data), "split_by": "folders"}}
     suite.write_text(yaml.safe_dump({"models": [model], "datasets": [dataset], "targets": {"device": "cpu"}}))
-    assert bench(["run", str(suite), "--results", str(scratch / "results"), "--kind", "predict"]) == 0
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        assert bench(["run", str(suite), "--results", str(scratch / "results"), "--kind", "predict"]) == 0
     (folder,) = (scratch / "results" / name).glob("*/jobs/predict-*")
     return folder
 
