@@ -20,6 +20,7 @@ from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
 from bench.labels.dataset import MappedDataset
 from bench.plugins import dataset_names, open_dataset
 from bench.records import Labels
+from bench.suite.expand import dataset_spec
 from bench.suite.load import load_suite
 
 PLAIN = re.compile(r"[\w./~][\w./~ +=()-]*")
@@ -122,7 +123,7 @@ def _of_suite(file: Path, label: str | None) -> Choice:
             f"{file} has no data set labelled {wanted!r}.{did_you_mean(wanted, entries)} It has: {', '.join(entries)}"
         )
     entry = entries[wanted]
-    return Choice(entry.name, wanted, dict(entry.options), str(file), entry.labels)
+    return Choice(entry.name, wanted, dict(dataset_spec(entry, file).options), str(file), entry.labels)
 
 
 def module_of(name: str) -> ModuleType:

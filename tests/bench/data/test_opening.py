@@ -162,3 +162,12 @@ def test_labels_that_do_not_fit_are_refused_with_the_suite_and_the_nearest_name(
     assert message.startswith(
         f"{suite}: data set 'tiny': labels.classes: the data set has no class 'discs'. Did you mean 'disc'?"
     )
+
+
+def test_a_root_in_a_suite_starts_from_the_folder_of_the_suite_as_in_a_run(capsys, tmp_path, monkeypatch):
+    (tmp_path / "suites").mkdir()
+    suite = write_suite(tmp_path / "suites", [perfect()], datasets=[{"name": "voc", "options": {"root": "../mine"}}])
+    monkeypatch.chdir(tmp_path)
+    written("voc", tmp_path / "mine")
+    code, out, _ = bench_data(capsys, "check", "--suite", suite)
+    assert (code, out.splitlines()[-1]) == (0, "voc: nothing wrong in 30 images (train 20, val 6, test 4); 2 notes")
