@@ -38,12 +38,12 @@ MISSING = {
         "8 models, 4 metrics, 8 cases",
     ),
     "voc": (
-        "data set 'voc': voc: nothing at {data}/VOCdevkit/VOC2012/JPEGImages. Expected: JPEGImages, SegmentationClass "
+        "data set 'voc': voc: nothing at {data}/voc/VOCdevkit/VOC2012/JPEGImages. Expected: JPEGImages, SegmentationClass "
         f"and ImageSets/Segmentation. {voc.OBTAIN}",
         "11 models, 5 metrics, 11 cases",
     ),
     "ade20k": (
-        "data set 'ade20k': ade20k: nothing at {data}/ADEChallengeData2016/images. Expected: images and annotations. "
+        "data set 'ade20k': ade20k: nothing at {data}/ade20k/ADEChallengeData2016/images. Expected: images and annotations. "
         f"{ade20k.OBTAIN}",
         "7 models, 5 metrics, 7 cases",
     ),
@@ -71,8 +71,8 @@ MISSING = {
 ROOTS = {
     "cityscapes": "cityscapes",
     "carvana": "carvana",
-    "voc": "VOCdevkit/VOC2012",
-    "ade20k": "ADEChallengeData2016",
+    "voc": "voc/VOCdevkit/VOC2012",
+    "ade20k": "ade20k/ADEChallengeData2016",
     "coco_instance": "coco",
     "coco_panoptic": "coco",
     "human": "human",
