@@ -27,6 +27,9 @@ from bench.records import Size, Target
 RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
 """Those that any network has that is one module; each may still refuse it."""
 
+EXPORTING = ("onnxruntime", "openvino", "tensorrt")
+"""Those that run an exported network."""
+
 
 def _no_threads() -> dict[str, int]:
     return {}

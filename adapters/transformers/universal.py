@@ -15,7 +15,7 @@ from adapters._torch.images import Normalisation, resize_image, resize_logits, s
 from adapters._torch.network import head_of
 from adapters._torch.onnx_export import TRIAL
 from adapters._torch.options import read_options
-from adapters._torch.runtimes import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
+from adapters._torch.runtimes import EXPORTING, RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.test_time import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
@@ -39,6 +39,9 @@ UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""
 
 PACKAGES = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
+
+FIXED_LEVELS = ("mask2former", "oneformer")
+"""Architectures whose pixel decoder unpacks its levels by sizes that it holds as numbers."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,17 @@ class UniversalAdapter(devices.OnTorchDevice):
     def _opened_runtime(self) -> Runtime:
         network, tokens = self._network, self._network.module.task_tokens
         size = fixed_size(self._target)
+        if size is None and self._options.architecture in FIXED_LEVELS and self._target.runtime in EXPORTING:
+            raise Unsupported(
+                f"{self._model.label}: an export takes the sizes of its feature maps for constants, so that it answers "
+                "inputs of one size alone; give the target an image_size, or use runtime eager"
+            )
         architecture = {**network.architecture, "tokens": None if tokens is None else tokens.tolist()}
         whole = Pass(
             module=ClassesAndMasks(network.module),
             architecture=architecture,
             size=network.padded_size(size or TRIAL) if size is not None or network.canvas is not None else None,
-            multiple=COARSEST_GRID,
+            multiple=COARSEST_GRID if network.canvas is None else 1,
             outputs=("classes", "masks"),
             calibration=tuple(self.preprocess([image]).pixels for image in self._calibration),
         )
