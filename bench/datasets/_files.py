@@ -5,8 +5,8 @@ Pillow. EXIF orientation is applied, so an image is what a viewer shows; alpha i
 blended; 16 bits are scaled by 255 / 65535; grey is repeated. Floating-point images are refused.
 
 Masks come back as stored: palette indices stay indices (an ordinary decoder would turn them into
-colours), 16 bits stay 16 bits, EXIF orientation is not looked at. JPEG masks are refused, because
-JPEG invents labels along every edge.
+colours), 16 bits stay 16 bits. A mask that has an EXIF orientation of its own is turned by it, as its
+image is by the image's. JPEG masks are refused, because JPEG invents labels along every edge.
 
 Both refuse truncated files, which OpenCV would fill with grey, and more than 2^30 pixels.
 """
@@ -14,8 +14,9 @@ Both refuse truncated files, which OpenCV would fill with grey, and more than 2^
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -224,8 +225,13 @@ def read_mask(path: Path) -> StoredMask:
             "Write the masks as PNG, from their source rather than from the JPEG."
         )
     # A GIF of mode L has a grey ramp as palette, so that its values are indices.
-    if header.mode in ("P", "PA", "1") or header.form == "GIF":
-        return _indexed(image, path)
+    indexed = header.mode in ("P", "PA", "1") or header.form == "GIF"
+    stored = _indexed(image, path) if indexed else _valued(encoded, header, path)
+    return replace(stored, pixels=np.ascontiguousarray(_upright(stored.pixels, header)))
+
+
+def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
+    """A mask of grey values or colours."""
     stored = _by_opencv(encoded, cv2.IMREAD_UNCHANGED, path)
     if stored.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path} holds {stored.dtype} values; a mask holds labels of 8 or 16 bits. Write it as PNG.")
@@ -234,6 +240,18 @@ def read_mask(path: Path) -> StoredMask:
     if stored.ndim == 2:
         return StoredMask(stored, "grey")
     return StoredMask(np.ascontiguousarray(_eight_bits(stored, path)[..., 2::-1]), "rgb")
+
+
+def named_in_text(path: Path) -> Path:
+    """Return the path; raises `DatasetError` if it is not text in UTF-8, because then no record could hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise DatasetError(
+            f"{shown}: its name is not text in UTF-8, in which results are written. Rename it."
+        ) from None
+    return path
 
 
 def read_bytes(path: Path) -> bytes:
@@ -292,8 +310,8 @@ def _header_of(image: Image.Image, path: Path) -> Header:
 
 def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> RgbImage:
     """Pixels as RGB, upright, uint8, (H, W, 3)."""
-    if header.mode == "F":
-        raise _of_unknown_range("float32", path)
+    if header.mode == "F" or (header.mode == "I" and header.form == "TIFF"):
+        raise _of_unknown_range({"F": "float32", "I": "int32"}[header.mode], path)
     try:
         return np.ascontiguousarray(_upright(_rgb(encoded, image, header, path), header), dtype=np.uint8)
     except MemoryError:

@@ -18,12 +18,12 @@ from pathlib import Path, PurePath
 from pydantic import JsonValue
 
 from bench.datasets import Truth
-from bench.datasets._files import IMAGE_SUFFIXES, image_size, read_bytes, read_image
+from bench.datasets._files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
 from bench.errors import DatasetError, did_you_mean
 from bench.predictions import RgbImage
 from bench.records import ClassSpec, Size, TaskKind, digest
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Part of every fingerprint: raise it when a reader gives other pixels for the same files."""
 
 
@@ -187,6 +187,9 @@ def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[
     """Files below a folder with one of the suffixes, in any case, sorted by path; hidden ones left out.
 
     Linked folders are entered, each real folder once.
+
+    Raises:
+        DatasetError: If one has a name that is not text in UTF-8.
     """
     wanted, seen = {suffix.lower() for suffix in suffixes}, set()
     found: list[Path] = []
@@ -197,7 +200,7 @@ def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[
             continue
         seen.add(real)
         found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not n.startswith(".")]
-    return sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
+    return sorted((named_in_text(path) for path in found if path.is_file()), key=lambda path: path.as_posix())
 
 
 def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.datasets._files import IMAGE_SUFFIXES
+from bench.datasets._files import IMAGE_SUFFIXES, named_in_text
 from bench.errors import BenchError, did_you_mean
 from bench.predict.request import Item, OverlayForm
 
@@ -43,7 +43,7 @@ def find_sources(words: Sequence[str], *, out: Path, own: Iterable[Path]) -> lis
         own: Absolute paths that earlier calls wrote; no inputs either.
 
     Raises:
-        BenchError: If a word names nothing, or there is no image at all.
+        BenchError: If a word names nothing, there is no image at all, or a name is not text in UTF-8.
     """
     if not words:
         raise BenchError("no images are given; name files, folders or globs, for example: photos/ 'more/*.jpg'")
@@ -57,7 +57,7 @@ def find_sources(words: Sequence[str], *, out: Path, own: Iterable[Path]) -> lis
                 f"named by itself {' '.join(VIDEO_SUFFIXES)}."
             )
         for source in named:
-            found.setdefault(source.path, source)
+            found.setdefault(named_in_text(source.path), source)
     return list(found.values())
 
 
