@@ -220,3 +220,11 @@ def test_a_data_set_looks_from_where_the_command_is_run_and_workers_do_too(tmp_p
     assert by_default.options == {"root": str(tmp_path / "data" / "carvana")}
     assert set_in_the_suite.options == {"root": str(tmp_path / "mine")}
     assert drawn.options == {}
+
+
+def test_int8_is_a_precision_of_targets_and_none_of_trainings(tmp_path):
+    text = "models: [unet/transposed]\ndatasets: [shapes]\ntargets: {runtime: openvino, precision: int8}\n"
+    (case,) = cases(tmp_path, text)
+    assert case.target.precision == "int8"
+    with pytest.raises(SuiteError, match=r"recipe\.precision.*input should be 'fp32', 'tf32', 'fp16' or 'bf16'"):
+        cases(tmp_path, text + "recipe: {budget: {steps: 1}, precision: int8}\n")
