@@ -19,7 +19,7 @@ from bench.labels.predictions import check_mapping
 from bench.labels.without_files import open_without_files
 from bench.measure.devices import auto_device
 from bench.plugins import dataset_names
-from bench.records import Case, DatasetSpec
+from bench.records import Case, DatasetSpec, TaskKind
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.schema import Suite
 
@@ -53,6 +53,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
         cases = expand(suite, auto_device=auto_device(), source=source)
     specs = _specs(cases) if cases else _known_specs(suite, source)
     found = _open_all(specs, cases, source, mistakes)
+    _check_truths(found, suite, source, mistakes)
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
     sound_otherwise = not mistakes
@@ -119,6 +120,18 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
             raise SuiteError(f"has no split {split!r}; it has {', '.join(dataset.splits())}.")
         dataset.ids(split)
     return dataset
+
+
+def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+    """Note data sets without a truth in the form that is scored, before anything is trained on them."""
+    wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
+    for label, dataset in found.opened.items():
+        if wanted not in dataset.tasks:
+            mistakes.note(
+                f"{_about(source, [label])}its truth is {' and '.join(dataset.tasks)}; task: {suite.task} is scored "
+                f"against {wanted} truths. Change 'task' or the data set; one of objects alone becomes semantic by its "
+                "option background."
+            )
 
 
 def _check_mappings(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:

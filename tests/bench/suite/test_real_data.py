@@ -38,13 +38,13 @@ MISSING = {
         "8 models, 4 metrics, 8 cases",
     ),
     "voc": (
-        "data set 'voc': voc: nothing at {data}/voc/VOCdevkit/VOC2012/JPEGImages. Expected: JPEGImages, SegmentationClass "
-        f"and ImageSets/Segmentation. {voc.OBTAIN}",
+        "data set 'voc': voc: nothing at {data}/voc/VOCdevkit/VOC2012/JPEGImages. Expected: JPEGImages, "
+        f"SegmentationClass and ImageSets/Segmentation. {voc.OBTAIN}",
         "11 models, 5 metrics, 11 cases",
     ),
     "ade20k": (
-        "data set 'ade20k': ade20k: nothing at {data}/ade20k/ADEChallengeData2016/images. Expected: images and annotations. "
-        f"{ade20k.OBTAIN}",
+        "data set 'ade20k': ade20k: nothing at {data}/ade20k/ADEChallengeData2016/images. Expected: images and "
+        f"annotations. {ade20k.OBTAIN}",
         "7 models, 5 metrics, 7 cases",
     ),
     "coco_instance": (
@@ -263,6 +263,17 @@ def test_classes_known_without_files_are_those_of_the_files(tmp_path):
         options = module.Options.model_validate({**entry["options"], "root": str(tmp_path / name / ROOTS[name])})
         known, read = module.classes_without_files(options), module.open_dataset(options).classes
         assert [(c.name, c.is_thing) for c in known] == [(c.name, c.is_thing) for c in read]
+
+
+def test_a_data_set_without_truths_of_the_suites_form_is_told_before_anything_is_trained(tmp_path, capsys):
+    suite = copied(tmp_path, "carvana", lambda document: document.update(task="panoptic", models=["unet/components"]))
+    put_miniature("carvana", tmp_path / "data")
+    code, _, err = checked(capsys, suite)
+    assert (code, err) == (
+        2,
+        f"bench check: {suite}: data set 'carvana': its truth is semantic; task: panoptic is scored against panoptic "
+        "truths. Change 'task' or the data set; one of objects alone becomes semantic by its option background.\n",
+    )
 
 
 # ------------------------------------------------------------------ the user's own folder
