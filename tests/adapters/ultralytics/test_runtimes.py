@@ -82,8 +82,7 @@ def answers(kind, runtime, pictures, *, options=None, weights, **target):
     return predict(adapter, pictures)
 
 
-@pytest.mark.parametrize("kind", ["instance", "semantic"])
-@pytest.mark.parametrize("image_size", [INPUT, None], ids=["one size", "any size"])
+@pytest.mark.parametrize(("kind", "image_size"), [("instance", INPUT), ("instance", None), ("semantic", None)])
 def test_an_exported_network_finds_what_the_eager_one_finds(lively, runtime, kind, image_size):
     options = SURE if kind == "instance" else {}
     pictures, weights = images(*SIZES), lively[kind]
