@@ -54,6 +54,15 @@ def test_edges_that_are_nearly_upright_or_nearly_flat_are_walked_as_pycocotools_
     assert np.array_equal(polygon_mask(points, size), by_pycocotools([points], size))
 
 
+@pytest.mark.parametrize(("across", "down"), [(3, 294), (4, 392), (5, 122), (25, 58), (25, 116)])
+@pytest.mark.parametrize("start", range(5))
+def test_a_crossing_where_a_division_is_off_by_one_is_where_pycocotools_has_it(across, down, start):
+    # An edge so many points of the finer grid across and down; a crossing, divided, comes out a point too low.
+    fine = np.array([0, start, across, start + down, 200, start + 100])
+    points, size = fine / 5, Size(90, 50)
+    assert np.array_equal(polygon_mask(points, size), by_pycocotools([points], size))
+
+
 def test_a_polygon_much_larger_than_the_image_fills_it():
     points = [-5000.0, -7000.0, 9000.0, -7000.0, 9000.0, 8000.0, -5000.0, 8000.0]
     assert polygon_mask(points, Size(30, 40)).all()
