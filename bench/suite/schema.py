@@ -154,7 +154,7 @@ class DatasetEntry(Record):
 class TargetEntry(Record):
     """Where models run; a list in any field multiplies the cases."""
 
-    device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …; auto = cuda if there is one.")
+    device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …, mps; auto = cuda if there is one.")
     precision: Many[Precision] = ("fp32",)
     runtime: Many[Runtime] = Field(
         default=("eager",), description="What runs the network: its framework, torch.compile, or an exported model."
