@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.plugins import adapter_folder, harness_root
 from bench.predict.inputs import absolute, find_sources, named_items, output_suffixes
 from bench.predict.ledger import FILE, WORK, Ledger, medians
-from bench.predict.models import Predictor, Wishes, from_card, from_run, weights_digest
+from bench.predict.models import Predictor, Wishes, from_card, from_run
 from bench.predict.request import REQUEST, FilesRequest, Item
 from bench.records import DatasetSpec, Job, Outcome, Status, as_json_dict, digest
 from bench.run.environments import choose_interpreters
@@ -24,7 +24,7 @@ from bench.run.narrator import Narrator
 from bench.run.outcome import settle
 from bench.run.prepare import pinned_cores
 from bench.store import layout
-from bench.store.files import write_record
+from bench.store.files import weights_digest, write_record
 from bench.store.runs import utc_now
 
 NO_LIMIT_S = 30 * 24 * 3600.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,17 +239,3 @@ def _size(text: str) -> Size:
     if not comma or not height.strip().isdecimal() or not width.strip().isdecimal() or "0" in (height, width):
         raise BenchError(f"--image-size {text}: expected height,width in pixels, for example 480,640")
     return Size(int(height), int(width))
-
-
-def weights_digest(weights: str | None) -> str | None:
-    """SHA-256 of a weight file, or of all files of a folder; an address stands for itself."""
-    if weights is None or "://" in weights:
-        return weights
-    path = Path(weights)
-    files: list[Path] = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    sha = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                sha.update(chunk)
-    return sha.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import time
@@ -19,6 +18,7 @@ from bench.plugins import load_adapter
 from bench.predictions import RgbImage
 from bench.records import Job, JobFacts
 from bench.run.environment_variables import in_effect
+from bench.store.files import content_sha256, files_of
 
 CALIBRATION_IMAGES = 32
 """Of int8: so many images of the training split find the ranges of its numbers."""
@@ -72,7 +72,10 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
     """What the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
     described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
     threads = described.pop("threads", None)
-    of_weights = {} if weights is None else {"weights_bytes": _size(weights), "weights_sha256": _sha256(weights)}
+    of_weights: dict[str, Any] = {}
+    if weights is not None:
+        size = sum(file.stat().st_size for file in files_of(weights))
+        of_weights = {"weights_bytes": size, "weights_sha256": content_sha256(weights)}
     fields: dict[str, Any] = {
         **described,
         **of_weights,
@@ -85,21 +88,3 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         **more,
     }
     return JobFacts(**fields)
-
-
-def _files(weights: Path) -> list[Path]:
-    return [weights] if weights.is_file() else sorted(file for file in weights.rglob("*") if file.is_file())
-
-
-def _size(weights: Path) -> int:
-    return sum(file.stat().st_size for file in _files(weights))
-
-
-def _sha256(weights: Path) -> str:
-    """Hash of a weights file, or of all files of a weights folder in order of their names."""
-    sha = hashlib.sha256()
-    for path in _files(weights):
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                sha.update(chunk)
-    return sha.hexdigest()

@@ -6,7 +6,6 @@ The memory is an SQLite file, `segbench/content_hashes.sqlite` in `$XDG_CACHE_HO
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.measure.devices import allowed_cores
+from bench.store.files import content_sha256
 
 SETTLED_S = 2.0
 """A file that was changed less than so long ago is not remembered: a further change may look the same."""
@@ -60,7 +60,8 @@ class ContentHashes:
             found |= _remembered(database, present)
             wanted = [path for path in present if path not in found]
             with ThreadPoolExecutor(max(1, len(allowed_cores()))) as pool:
-                for number, (path, sha) in enumerate(zip(wanted, pool.map(_sha256, wanted), strict=True), start=1):
+                hashed = zip(wanted, pool.map(content_sha256, wanted), strict=True)
+                for number, (path, sha) in enumerate(hashed, start=1):
                     found[path] = sha
                     self.read += 1
                     _remember(database, path, present[path], sha)
@@ -108,8 +109,3 @@ def _remember(database: sqlite3.Connection, path: Path, state: State, sha: str) 
     # The state was taken before the file was read: what changed meanwhile is read again next time.
     if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
         database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", (os.fsencode(path), *state, sha))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench.run.environment_variables import worker_environment
 from bench.run.environments import with_choices_of_suite
 from bench.run.fingerprints import Fingerprints
 from bench.run.interpreters import Interpreters, source_digest
+from bench.store.files import weights_digest
 from bench.store.results import Plan, PlannedCase
 from bench.store.runs import utc_now
 from bench.suite.load import load_suite
@@ -130,7 +130,7 @@ def _plan(
         adapter_digest=source_digest(adapter),
         versions=interpreters.versions(adapter),
         runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
-        weights_digest=_weights_digest(case),
+        weights_digest=weights_digest(case.model.weights),
         machine=machine_identity(),
         environment=worker_environment(case.target, None),
     )
@@ -154,20 +154,6 @@ def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints)
 def _adapters_root(adapter: str) -> Path:
     """Folder above the adapter's own: where the worker must find it."""
     return adapter_folder(adapter).parent
-
-
-def _weights_digest(case: Case) -> str | None:
-    weights = case.model.weights
-    if weights is None or "://" in weights:
-        return weights
-    path = Path(weights)
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    sha = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                sha.update(chunk)
-    return sha.hexdigest()
 
 
 def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:

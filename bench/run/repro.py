@@ -17,7 +17,6 @@ from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import machine_identity
 from bench.measure.environment import capture
 from bench.plugins import harness_root
-from bench.predict.models import weights_digest
 from bench.run.content_hashes import ContentHashes
 from bench.run.differences import Difference, key_differences, machine_differences, once
 from bench.run.environment_making import Wishes, create
@@ -32,7 +31,7 @@ from bench.run.runner import Runner
 from bench.run.surroundings import write_surroundings
 from bench.score.runs import score_planned_case
 from bench.store import layout
-from bench.store.files import write_atomically, write_record
+from bench.store.files import content_sha256, write_atomically, write_record
 from bench.store.results import CaseView, PlannedCase, RunView
 from bench.store.runs import locked, new_run, read_run, utc_now
 from bench.suite.plan import CasePlan
@@ -255,7 +254,7 @@ def _stored_weights(view: CaseView) -> str:
     path = (view.train.folder / facts.weights_file).resolve()
     if not path.exists():
         raise BenchError(f"its weights are not at {path} any more; --retrain trains it again")
-    if facts.weights_sha256 is not None and weights_digest(str(path)) != facts.weights_sha256:
+    if facts.weights_sha256 is not None and content_sha256(path) != facts.weights_sha256:
         raise BenchError(f"{path} does not hold the weights of the record any more; --retrain trains it again")
     return str(path)
 

@@ -1,7 +1,8 @@
-"""Write files so that a reader sees the old content or the new, never half of it."""
+"""Write files so that a reader sees the old content or the new, never half of it; know them by their content."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -23,3 +24,25 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_record(path: Path, record: Record) -> None:
     """Write a record as JSON, atomically."""
     write_atomically(path, record.to_json())
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file itself, or all files of a folder in order of their paths."""
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 in hex of a file, or of all files of a folder, one after the other."""
+    sha = hashlib.sha256()
+    for file in files_of(path):
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+def weights_digest(weights: str | None) -> str | None:
+    """SHA-256 of a weight file, or of all files of a folder; an address stands for itself."""
+    if weights is None or "://" in weights:
+        return weights
+    return content_sha256(Path(weights))
