@@ -29,9 +29,11 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 run: install
 	$(BIN)/bench run $(SUITE)
 
+# Adapters are tested in two processes at once; what measures time runs alone.
 test: lint types
-	$(BIN)/python -m pytest -q
-	$(BIN)/python -m pytest -q -m openvino tests/adapters
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/adapters
+	$(BIN)/python -m pytest -q --ignore=tests/adapters
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m openvino tests/adapters
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from bench.measure.memory import MemoryPass, used_delta
 from bench.measure.telemetry import Telemetry
-from bench.records import Missing, ProfileResult, explained
+from bench.plugins import harness_root
+from bench.records import MemoryUse, Missing, ProfileResult, explained
 from tests.bench.measure import scripted_gpu
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock
 
 MIB = 1 << 20
 
 
-def mebibytes(count: int):
-    """So much memory, taken and not only promised; large enough for pages of its own."""
-    return np.ones(count * MIB, dtype=np.uint8)
-
-
 def adapter() -> ScriptedAdapter:
     return ScriptedAdapter(ScriptedClock())
 
 
+IN_A_FRESH_PROCESS = """
+import numpy as np
+from bench.measure.memory import MemoryPass
+from bench.measure.telemetry import Telemetry
+from tests.bench.measure.test_memory import MIB, adapter
+
+def mebibytes(count):
+    # Taken and not only promised; large enough for pages of its own.
+    return np.ones(count * MIB, dtype=np.uint8)
+
+with Telemetry("cpu") as telemetry:
+    memory = MemoryPass(telemetry, "cpu")
+    model = mebibytes(96)
+    memory.model_built(adapter())
+    mebibytes(160)
+    print(memory.result(adapter(), weights_bytes=model.nbytes, batches=2, batch_size=1).to_json())
+"""
+
+
 def test_the_model_s_memory_stays_and_the_batch_s_is_a_peak_above_it():
-    with Telemetry("cpu") as telemetry:
-        memory = MemoryPass(telemetry, "cpu")
-        model = mebibytes(96)
-        memory.model_built(adapter())
-        mebibytes(160)
-        use = memory.result(adapter(), weights_bytes=model.nbytes, batches=2, batch_size=1)
+    # In a process of its own: memory that earlier tests freed would be taken again without a trace.
+    environment = {**os.environ, "PYTHONPATH": str(harness_root())}
+    told = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS], capture_output=True, text=True, check=True, env=environment
+    )
+    use = MemoryUse.model_validate_json(told.stdout)
     assert use.host_rss_model_bytes >= 90 * MIB
     assert use.host_rss_batch_bytes >= 150 * MIB
     assert use.host_rss_peak_bytes >= use.host_rss_before_bytes + 240 * MIB

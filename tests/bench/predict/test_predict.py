@@ -165,7 +165,13 @@ def test_an_interrupted_call_keeps_what_is_done_and_the_next_one_goes_on(capsys,
     out = tmp_path / "out"
     words = ["fake/slow_5ms", photos, "--out", out, "--classes", classes, "--device", "cpu", "--set", "infer_ms=700"]
     command = [sys.executable, "-m", "bench.cli", "predict", *map(str, words)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Jobs in the background of a shell that has no job control inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     journal = out / ".bench-predict" / "journal.jsonl"
     deadline = time.monotonic() + 30
     while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
@@ -43,7 +44,10 @@ def test_the_bill_of_the_running_interpreter_keeps_the_schema():
 def test_every_package_of_the_interpreter_is_listed_once_in_the_version_it_has():
     made = bill_of_materials([(inventory(Path(sys.executable)), ["bench"])])
     listed = [(c["name"], c["version"]) for c in made["components"] if c["type"] == "library"]
-    there = {(normal_name(d.metadata["Name"]), d.version) for d in distributions() if d.metadata["Name"]}
+    # The path of a fresh interpreter: what other tests import may have put private copies of packages on this one's.
+    asked = subprocess.run([sys.executable, "-c", "import json, sys; print(json.dumps(sys.path))"], capture_output=True)
+    found = distributions(path=json.loads(asked.stdout))
+    there = {(normal_name(d.metadata["Name"]), d.version) for d in found if d.metadata["Name"]}
     assert len(set(listed)) == len(listed)
     assert set(listed) == {pair for pair in there if pair[0] != "segbench"}
 
