@@ -45,7 +45,7 @@ class Throughput(Record):
 
     Attributes:
         scenarios: Which loads; see `Scenario`.
-        sweep: Double the batch size until memory is full or the gain stays below `sweep_gain`.
+        sweep: Double the batch size until memory is full or two sizes in a row gain less than `sweep_gain`.
         sweep_gain: Least relative gain of images/s that is worth a larger batch.
         largest_batch: Where the sweep ends in any case.
         min_s, max_s: Least and most length of each measurement, seconds. A percentile takes a number of

@@ -26,7 +26,7 @@ NAMES: dict[Scenario, str] = {
     "offline": "offline",
 }
 ENDED = {
-    "gain": "a larger batch gained too little",
+    "gain": "larger batches gained too little",
     "largest_batch": "the suite's largest batch",
     "memory": "memory was full",
     "unsupported": "the model refuses larger batches",
@@ -167,8 +167,8 @@ def how_loaded(summary: RunSummary) -> list[str]:
     if any(load.sweep for load in loads):
         told.append(
             "Batch sizes: each is warmed up, then pushed through in five blocks without waiting in between, with a "
-            "95 % interval by Student's t over the blocks. The sweep ends where memory is full or doubling gains too "
-            "little; chosen is the last batch that was worth it. *offline* measures that batch anew."
+            "95 % interval by Student's t over the blocks. The sweep ends where memory is full or two sizes in a "
+            "row gain too little; chosen is the last batch that was worth it. *offline* measures that batch anew."
         )
     if any(load.server for load in loads):
         told.append(

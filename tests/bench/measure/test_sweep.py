@@ -33,16 +33,23 @@ def test_rates_of_known_latencies_are_exact():
     assert (found.chosen_batch, found.stopped_by) == (32, "largest_batch")
 
 
-def test_the_sweep_ends_where_doubling_gains_too_little_and_keeps_the_batch_before():
-    # The gain of doubling n is 2 (4 + n) / (4 + 2 n) - 1 = 4 / (4 + 2 n): 67 %, 50 %, 33 %, 20 %, 11 %.
+def test_the_sweep_ends_where_two_doublings_gain_too_little_and_keeps_the_batch_before():
+    # Images/s are 1000 n / (4 + n): by 8 it is 667, by 16 800 (+20 %), by 32 889 (+33 % over 8), by 64 941, by 128 970.
     found = sweep(loaded(lambda size: (4 + size) * MS), Throughput(min_s=1.0, sweep_gain=0.25), also=1)
-    assert sizes(found) == [1, 2, 4, 8, 16]
-    assert (found.chosen_batch, found.stopped_by) == (8, "gain")
+    assert sizes(found) == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert (found.chosen_batch, found.stopped_by) == (32, "gain")
 
 
-def test_a_model_without_any_gain_from_batches_is_measured_twice():
+def test_a_model_without_any_gain_from_batches_is_measured_three_times():
     found = sweep(loaded(lambda size: 5 * size * MS), ASKED, also=1)
-    assert (sizes(found), found.chosen_batch, found.stopped_by) == ([1, 2], 1, "gain")
+    assert (sizes(found), found.chosen_batch, found.stopped_by) == ([1, 2, 4], 1, "gain")
+
+
+def test_a_rate_that_dips_at_one_size_does_not_end_the_sweep():
+    # 200 images/s one by one, 182 by two, 333 by four.
+    found = sweep(loaded(lambda size: (11 if size == 2 else 4 + 2 * size if size > 2 else 5) * MS), ASKED, also=1)
+    assert sizes(found)[:4] == [1, 2, 4, 8]
+    assert found.chosen_batch == 32
 
 
 def test_the_largest_batch_need_not_be_a_power_of_two():

@@ -143,7 +143,7 @@ def test_the_last_batch_says_why_there_is_no_larger_one(summary):
     points = SWEEP.points[:2]
     ended = Loads(sweep=SWEEP.model_copy(update={"points": points, "chosen_batch": 1, "stopped_by": "gain"}))
     rows = sweep_table(with_loads(summary, ended)).to_dict("records")
-    assert [row["ended"] for row in rows] == ["chosen", "measured; ended: a larger batch gained too little"]
+    assert [row["ended"] for row in rows] == ["chosen", "measured; ended: larger batches gained too little"]
 
 
 def test_the_report_says_that_it_is_no_mlperf_result_and_how_latencies_were_taken(summary):
