@@ -184,6 +184,10 @@ def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="OLD=NEW",
         help="class of the data set = class there; repeatable",
     )
+    _add_prepare(actions, common)
+
+
+def _add_prepare(actions: Commands, common: argparse.ArgumentParser) -> None:
     prepare = actions.add_parser("prepare", parents=[common], help="fetch and unpack one whose address is public")
     prepare.add_argument("name", metavar="NAME", help="see: bench data list")
     prepare.add_argument("--out", required=True, metavar="DIR", help="new or empty folder, or one to go on with")

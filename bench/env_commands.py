@@ -25,8 +25,9 @@ from bench.run.environments import (
     usable,
 )
 from bench.run.installers import Sources, Tell
+from bench.run.interpreters import inventory
 from bench.run.locks import entries
-from bench.run.sbom import bill_of_materials, inventory
+from bench.run.sbom import bill_of_materials
 
 
 def env_command(options: Namespace) -> int:

@@ -27,9 +27,6 @@ from bench.records import Size, Target
 RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
 """Those that any network has that is one module; each may still refuse it."""
 
-EXPORTING = ("onnxruntime", "openvino", "tensorrt")
-"""Those that run an exported network."""
-
 
 def _no_threads() -> dict[str, int]:
     return {}
@@ -215,6 +212,28 @@ class _Pass(nn.Module):
         return answers[0] if len(answers) == 1 else answers
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """An exported model that is ready to run; `packages` and `threads` as in `Runtime`."""
+
+    run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]]
+    packages: tuple[str, ...]
+    threads: Callable[[], dict[str, int]] = _no_threads
+
+
+def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Opened]) -> Runtime:
+    made: list[tuple[Path, _Opened]] = []
+
+    def opened(module: nn.Module, multiple: int) -> nn.Module:
+        file = _file(network, target, module, multiple)
+        made.append((file, open_model(file)))
+        return _Pass(made[0][1].run, network.outputs)
+
+    forward = _around(network, opened)
+    file, model = made[0]
+    return Runtime(forward, (*model.packages, "onnx", "onnxscript"), model.threads, file)
+
+
 def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
     """A session on the CPU: the same memory seen as an array on its side and as a tensor on ours."""
     kind = target.runtime
@@ -229,20 +248,16 @@ def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
         deterministic=target.deterministic,
         static=network.size is not None,
     )
-    files, sessions = [], []
 
-    def opened(module: nn.Module, multiple: int) -> nn.Module:
-        files.append(_file(network, target, module, multiple))
-        session = open_session(kind, files[0], settings)
-        sessions.append(session)
+    def opened(file: Path) -> _Opened:
+        session = open_session(kind, file, settings)
 
         def run(pixels: Tensor, outputs: Sequence[str]) -> tuple[Tensor, ...]:
             return tuple(torch.from_numpy(answer) for answer in session.run(pixels.numpy(), outputs))
 
-        return _Pass(run, network.outputs)
+        return _Opened(run, session.packages, session.threads)
 
-    forward = _around(network, opened)
-    return Runtime(forward, (*sessions[0].packages, "onnx", "onnxscript"), sessions[0].threads, files[0])
+    return _of_export(network, target, opened)
 
 
 def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Runtime:
@@ -251,16 +266,12 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
     kind = target.runtime
     assert kind in ("onnxruntime", "tensorrt")
     check_provider(kind, device, target.precision)  # before an export that may take minutes
-    files, sessions = [], []
 
-    def opened(module: nn.Module, multiple: int) -> nn.Module:
-        files.append(_file(network, target, module, multiple))
-        session = GpuSession(kind, files[0], device, target.precision, deterministic=target.deterministic)
-        sessions.append(session)
-        return _Pass(session.run, network.outputs)
+    def opened(file: Path) -> _Opened:
+        session = GpuSession(kind, file, device, target.precision, deterministic=target.deterministic)
+        return _Opened(session.run, session.packages)
 
-    forward = _around(network, opened)
-    return Runtime(forward, (*sessions[0].packages, "onnx", "onnxscript"), export=files[0])
+    return _of_export(network, target, opened)
 
 
 def _file(network: Pass, target: Target, module: nn.Module, multiple: int) -> Path:

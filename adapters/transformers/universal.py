@@ -15,7 +15,7 @@ from adapters._torch.images import Normalisation, resize_image, resize_logits, s
 from adapters._torch.network import head_of
 from adapters._torch.onnx_export import TRIAL
 from adapters._torch.options import read_options
-from adapters._torch.runtimes import EXPORTING, RUNTIMES, Pass, Runtime, fixed_size, open_runtime
+from adapters._torch.runtimes import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.test_time import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
@@ -33,7 +33,7 @@ from adapters.transformers.options import UniversalOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.predictions import Prediction, RgbImage
-from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""
@@ -131,7 +131,7 @@ class UniversalAdapter(devices.OnTorchDevice):
     def _opened_runtime(self) -> Runtime:
         network, tokens = self._network, self._network.module.task_tokens
         size = fixed_size(self._target)
-        if size is None and self._options.architecture in FIXED_LEVELS and self._target.runtime in EXPORTING:
+        if size is None and self._options.architecture in FIXED_LEVELS and self._target.runtime in EXPORTED_RUNTIMES:
             raise Unsupported(
                 f"{self._model.label}: an export takes the sizes of its feature maps for constants, so that it answers "
                 "inputs of one size alone; give the target an image_size, or use runtime eager"

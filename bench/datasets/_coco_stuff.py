@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePath
 
 from bench.datasets import Truth
@@ -89,9 +89,10 @@ def used_classes(classes: Sequence[str] | None) -> tuple[ClassSpec, ...]:
     return tuple(table[name] for name in (table if classes is None else classes))
 
 
-def _labelled() -> list[dict[str, str]]:
-    """Rows of the classes that some pixel was labelled with; eleven ids of COCO never were."""
-    return [row for row in read_table("coco_stuff") if row["kind"] != "unused"]
+@cache
+def _labelled() -> tuple[dict[str, str], ...]:
+    """Rows of the classes that some pixel was labelled with, read once; eleven ids of COCO never were."""
+    return tuple(row for row in read_table("coco_stuff") if row["kind"] != "unused")
 
 
 def _entries(folders: Folders) -> list[Entry]:

@@ -162,6 +162,7 @@ class _Session:
         self._audit_index: list[int] = []
 
     def run(self) -> Timed:
+        """Warm up, sample, push through, audit."""
         warm_up = self._warm_up()
         steady_s = None if self._any_flag("not_steady") else sum(warm_up.total_ns) / 1e9
         rows = self._sample()

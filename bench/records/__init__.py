@@ -7,6 +7,7 @@ these records become.
 
 from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
 from bench.records.cases import (
+    EXPORTED_RUNTIMES,
     Augmentation,
     Budget,
     Case,
@@ -31,6 +32,7 @@ from bench.records.profiles import EnergyUse, Explained, MemoryUse, Missing, Ope
 from bench.records.scores import CaseScores, Score
 
 __all__ = [
+    "EXPORTED_RUNTIMES",
     "IGNORE_LABEL",
     "PROTOCOL_ID",
     "QUICK",

@@ -109,6 +109,9 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
 
 Runtime = Literal["eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt"]
 
+EXPORTED_RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "tensorrt")
+"""Those that run an exported model: a job of its own exports it, before anything is measured."""
+
 
 class SlidingWindow(Record):
     """Forward passes over windows that cover the network input, instead of one over all of it.

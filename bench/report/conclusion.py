@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report import differences
+from bench.report.differences import over_seeds, size_of
 from bench.report.numbers import digits_for, milliseconds, with_interval
 from bench.report.rows import Comparison, Row, value_of
 from bench.report.summary import RunSummary
@@ -22,9 +22,9 @@ def conclusion(summary: RunSummary) -> list[str]:
         scored = [row for row in rows if row.headline is not None]
         defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
         where = f"On {dataset}: " if several else ""
-        over_seeds = differences.over_seeds(summary, dataset)
-        if over_seeds:
-            lines += [f"{where}{line}" for line in over_seeds]
+        means = over_seeds(summary, dataset)
+        if means:
+            lines += [f"{where}{line}" for line in means]
         elif defined:
             lines += [f"{where}{line}" for line in _findings(summary, defined, dataset)]
         elif scored:
@@ -61,7 +61,7 @@ def _unfinished(summary: RunSummary) -> list[str]:
 
 def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
     names = {row.case_id: row_name(summary, row) for row in scored}
-    best = (max if summary.higher_is_better else min)(scored, key=lambda row: value_of(row))
+    best = (max if summary.higher_is_better else min)(scored, key=value_of)
     score = best.headline
     assert score is not None
     value = with_interval(score.value, score.low, score.high, default=3)
@@ -108,25 +108,17 @@ def _cost(summary: RunSummary, comparison: Comparison) -> str:
         return ""
     if not comparison.significant:
         return f", with no distinguishable difference in {summary.headline}"
-    return f", and behind it by {_difference(comparison)} {summary.headline}"
+    return f", and behind it by {size_of(comparison.difference, comparison.low, comparison.high)} {summary.headline}"
 
 
 def _behind(summary: RunSummary, worse: list[Comparison], names: dict[str, str]) -> list[str]:
     if not worse:
         return []
     if len(worse) <= TOLD:
-        told = "; ".join(f"{names[c.other]} by {_difference(c)}" for c in worse)
+        told = "; ".join(f"{names[c.other]} by {size_of(c.difference, c.low, c.high)}" for c in worse)
         return [f"Significantly behind the best {summary.headline}: {told}."]
     sizes = sorted(abs(c.difference or 0.0) for c in worse)
     return [
         f"Significantly behind the best {summary.headline}: {len(worse)} others, by {sizes[0]:.3f} to {sizes[-1]:.3f}; "
         "the report lists the differences."
     ]
-
-
-def _difference(comparison: Comparison) -> str:
-    """Its size: a lower-is-better best is smaller than the other."""
-    low, high = comparison.low, comparison.high
-    if comparison.difference is not None and comparison.difference < 0 and low is not None and high is not None:
-        return with_interval(-comparison.difference, -high, -low, default=3)
-    return with_interval(comparison.difference, low, high, default=3)

@@ -75,16 +75,16 @@ def _against_best(ties: Sequence[str], behind: Sequence[tuple[str, float, float 
 def _behind(behind: Sequence[tuple[str, float, float | None, float | None]], whom: str) -> str:
     """Each with the size of its distance, or their number and the range of the distances."""
     if len(behind) <= TOLD:
-        told = [f"{name} by {_size(difference, low, high)}" for name, difference, low, high in behind]
+        told = [f"{name} by {size_of(difference, low, high)}" for name, difference, low, high in behind]
         return f"{whom}: {'; '.join(told)}" if whom else _listed(told, "and")
     sizes = sorted(abs(difference) for _, difference, _, _ in behind)
     counted = whom or f"{len(behind)} models"
     return f"{counted}, by {sizes[0]:.3f} to {sizes[-1]:.3f}"
 
 
-def _size(difference: float, low: float | None, high: float | None) -> str:
+def size_of(difference: float | None, low: float | None, high: float | None) -> str:
     """A distance without its sign: where less is better, the best has the smaller number."""
-    if difference < 0 and low is not None and high is not None:
+    if difference is not None and difference < 0 and low is not None and high is not None:
         return with_interval(-difference, -high, -low, default=3)
     return with_interval(difference, low, high, default=3)
 

@@ -7,21 +7,16 @@ way, other arithmetic, other pre-processing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bench.measure.samples import Samples
 from bench.plugins import load_metric
-from bench.predictions import SemanticMap, load_prediction
-from bench.records import Case, Record, TaskKind
+from bench.records import Case, Record
 from bench.report.numbers import MISSING, with_interval
-from bench.score.reduce import reaches, reduced
+from bench.score.changed_pixels import changed_pixels
 from bench.stats.compare import latency_ratio
 from bench.stats.latency import end_to_end_ms
-from bench.store import layout
 from bench.store.results import CaseView, RunView
 
 if TYPE_CHECKING:
@@ -110,7 +105,8 @@ def _compared(
     run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str, Sequence[Samples]]
 ) -> RuntimeComparison:
     comparison = RuntimeComparison(case_id=view.case.id, eager_id=eager.case.id, runtime=view.case.target.runtime)
-    changes = _changed_pixels(view, eager)
+    jobs = [job for job in (view.predict, eager.predict) if job is not None and job.ok]
+    changes = changed_pixels(*jobs) if len(jobs) == 2 else {}
     update: dict[str, object] = {**_scores(run, view, eager), **_export(view)}
     if changes:
         pixels, changed = (sum(counts[i] for counts in changes.values()) for i in (0, 1))
@@ -127,27 +123,6 @@ def _compared(
         )
         update |= {"latency_ratio": ratio.ratio, "latency_low": ratio.low, "latency_high": ratio.high}
     return comparison.model_copy(update=update)
-
-
-def _changed_pixels(view: CaseView, eager: CaseView) -> dict[str, tuple[int, int]]:
-    """Image -> (pixels, pixels of another class), over the label maps that both predictions come to.
-
-    The classes are those that the model itself tells apart: whether both are one network does not
-    depend on which of them a suite merges.
-    """
-    kind: TaskKind = "semantic"
-    jobs = [job for job in (view.predict, eager.predict) if job is not None and job.ok]
-    if len(jobs) < 2 or not reaches(view.task.kind, kind):
-        return {}
-    classes = jobs[0].job.task.classes
-    folders = [job.folder / layout.PREDICTIONS for job in jobs]
-    hashes = [json.loads((folder / layout.PREDICTION_INDEX).read_text(encoding="utf-8")) for folder in folders]
-    counted = {}
-    for image_id in sorted({*hashes[0]} & {*hashes[1]}):
-        maps = [reduced(load_prediction(view.task.kind, folder, image_id), kind, classes) for folder in folders]
-        one, other = (found.labels for found in maps if isinstance(found, SemanticMap))
-        counted[image_id] = (one.size, int(np.count_nonzero(one != other)))
-    return counted
 
 
 def _scores(run: RunView, view: CaseView, eager: CaseView) -> dict[str, object]:

@@ -25,8 +25,7 @@ from bench.stats.audit import AuditResult, audit_predictions
 from bench.stats.latency import summarise_latency
 from bench.stats.verdict import judge
 from bench.store import layout
-from bench.store.loads import loads_of
-from bench.store.profiles import profile_of
+from bench.store.passes import loads_of, profile_of
 from bench.store.results import CaseView, JobView, RunView
 
 

@@ -68,14 +68,21 @@ def weights_of(job: Job, folder: Path) -> Path | None:
     return (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
 
 
+def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
+    """Size of the weight files, or what the adapter says of its parameters where there are none."""
+    if weights is not None:
+        return sum(file.stat().st_size for file in files_of(weights))
+    described = adapter.describe().get("weights_bytes")
+    return described if isinstance(described, int) else None
+
+
 def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
     """What the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
     described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
     threads = described.pop("threads", None)
     of_weights: dict[str, Any] = {}
     if weights is not None:
-        size = sum(file.stat().st_size for file in files_of(weights))
-        of_weights = {"weights_bytes": size, "weights_sha256": content_sha256(weights)}
+        of_weights = {"weights_bytes": weights_bytes_of(adapter, weights), "weights_sha256": content_sha256(weights)}
     fields: dict[str, Any] = {
         **described,
         **of_weights,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import re
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from bench.errors import BenchError
 from bench.plugins import adapter_folder, adapter_folders, harness_root
@@ -30,11 +30,48 @@ RUNTIME_PACKAGES: dict[Runtime, tuple[str, ...]] = {
 }
 """Packages that make a runtime, under all of their names; ONNX Runtime also quantises what OpenVINO runs in int8."""
 
-# Where two folders of the path hold a package, the first is the one that is imported.
-_QUESTION = (
-    "import importlib.metadata as m, json, sys\n"
-    "print(json.dumps({d.metadata['Name']: d.version for d in [*m.distributions()][::-1] if d.metadata['Name']}))"
-)
+_QUESTION = """
+import importlib.metadata as m, json, platform
+found = {}
+for d in m.distributions():
+    name = d.metadata["Name"]
+    if name and name.lower() not in found:
+        get = d.metadata.get_all
+        found[name.lower()] = {
+            "name": name,
+            "version": d.version,
+            "expression": (get("License-Expression") or [""])[0],
+            "licence": (get("License") or [""])[0],
+            "classifiers": [c for c in get("Classifier") or [] if c.startswith("License ::")],
+            "summary": (get("Summary") or [""])[0],
+        }
+answer = {"implementation": platform.python_implementation(), "version": platform.python_version()}
+print(json.dumps({**answer, "packages": list(found.values())}))
+"""
+
+
+class Inventory(NamedTuple):
+    """What an interpreter has.
+
+    Attributes:
+        implementation: Such as CPython.
+        version: Of Python.
+        packages: Metadata of each package, the one that is imported where two folders hold it.
+    """
+
+    implementation: str
+    version: str
+    packages: list[dict[str, Any]]
+
+
+@cache
+def inventory(python: Path) -> Inventory:
+    """Ask an interpreter for its packages, without importing any of them; raises `BenchError` if it cannot be asked."""
+    try:
+        answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
+    return Inventory(**json.loads(answer.stdout))
 
 
 @dataclass(frozen=True)
@@ -96,25 +133,8 @@ def required_packages(adapter: str) -> tuple[str, ...]:
 
 def installed_packages(python: Path) -> dict[str, str]:
     """Normalised package name -> version in an interpreter, without importing any of them."""
-    found = _own() if python == Path(sys.executable) else _ask(python)
-    return {normal_name(name): version for name, version in found.items()}
-
-
-@cache
-def _own() -> dict[str, str]:
-    """Those of the running interpreter, read once for all cases of a suite."""
-    there = [*importlib.metadata.distributions()][::-1]
-    return {d.metadata["Name"]: d.version for d in there if d.metadata["Name"]}
-
-
-@cache
-def _ask(python: Path) -> dict[str, str]:
-    try:
-        answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
-    found: dict[str, str] = json.loads(answer.stdout)
-    return found
+    # Of two spellings of a name the first is the one that is imported.
+    return {normal_name(found["name"]): found["version"] for found in reversed(inventory(python).packages)}
 
 
 def normal_name(name: str) -> str:

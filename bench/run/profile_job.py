@@ -19,7 +19,7 @@ from bench.measure.telemetry import Telemetry
 from bench.plugins import load_adapter
 from bench.predictions import RgbImage
 from bench.records import EnergyUse, Job, JobFacts, Missing, Operations, Profile, ProfileResult, explained
-from bench.run.building import built, facts_of, weights_of
+from bench.run.building import built, facts_of, weights_bytes_of, weights_of
 from bench.run.job_data import Images, test_ids
 from bench.store import layout
 from bench.store.files import write_record
@@ -46,9 +46,11 @@ def profile_job(job: Job, folder: Path) -> JobFacts:
         for _ in range(MEMORY_BATCHES):
             predict(adapter, first)
         adapter.synchronize()
-        weights_bytes = facts_of(adapter, weights_of(job, folder)).weights_bytes
         memory_use = memory.result(
-            adapter, weights_bytes=weights_bytes, batches=MEMORY_BATCHES, batch_size=job.target.batch_size
+            adapter,
+            weights_bytes=weights_bytes_of(adapter, weights_of(job, folder)),
+            batches=MEMORY_BATCHES,
+            batch_size=job.target.batch_size,
         )
         energy = _energy(adapter, batches, telemetry, job, job.profile)
     if job.target.device.startswith("cuda"):

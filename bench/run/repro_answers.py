@@ -12,15 +12,12 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-import numpy as np
-
 from bench.errors import BenchError
 from bench.measure.samples import Samples
-from bench.predictions import SemanticMap, load_prediction
 from bench.records import CaseScores, Record, Status
 from bench.run.differences import Difference
 from bench.run.repro import machine_of
-from bench.score.reduce import reaches, reduced
+from bench.score.changed_pixels import changed_pixels
 from bench.stats.compare import latency_ratio
 from bench.stats.latency import end_to_end_ms
 from bench.store import layout
@@ -176,21 +173,13 @@ def _hashes(job: JobView | None) -> dict[str, str] | None:
 
 def _changed_share(old: CaseView, new: CaseView) -> float | None:
     """Share of pixels with another class over all images; None where predictions are no label maps, or are gone."""
-    if old.predict is None or new.predict is None or not reaches(old.predict.job.task.kind, "semantic"):
+    if old.predict is None or new.predict is None:
         return None
-    task = old.predict.job.task
-    folders = [job.folder / layout.PREDICTIONS for job in (old.predict, new.predict)]
-    pixels = changed = 0
     try:
-        for image_id in json.loads((folders[0] / layout.PREDICTION_INDEX).read_text(encoding="utf-8")):
-            maps = [
-                reduced(load_prediction(task.kind, folder, image_id), "semantic", task.classes) for folder in folders
-            ]
-            one, other = (found.labels for found in maps if isinstance(found, SemanticMap))
-            pixels += one.size
-            changed += int(np.count_nonzero(one != other))
+        counted = changed_pixels(old.predict, new.predict).values()
     except (BenchError, OSError):
         return None  # A run may have been copied without its predictions.
+    pixels, changed = (sum(counts[i] for counts in counted) for i in (0, 1))
     return changed / pixels if pixels else None
 
 

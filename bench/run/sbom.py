@@ -8,62 +8,16 @@ The same packages give the same text, so that two bills can be compared as files
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from bench import __version__
-from bench.errors import BenchError
-from bench.run.interpreters import normal_name
+from bench.run.interpreters import Inventory, normal_name
 
-_QUESTION = """
-import importlib.metadata as m, json, platform
-found = {}
-for d in m.distributions():
-    name = d.metadata["Name"]
-    if name and name.lower() not in found:
-        get = d.metadata.get_all
-        found[name.lower()] = {
-            "name": name,
-            "version": d.version,
-            "expression": (get("License-Expression") or [""])[0],
-            "licence": (get("License") or [""])[0],
-            "classifiers": [c for c in get("Classifier") or [] if c.startswith("License ::")],
-            "summary": (get("Summary") or [""])[0],
-        }
-answer = {"implementation": platform.python_implementation(), "version": platform.python_version()}
-print(json.dumps({**answer, "packages": list(found.values())}))
-"""
 _LONGEST_NAME = 120
 """Where a package puts the whole text of its licence, that is no name of one."""
-
-
-class Inventory(NamedTuple):
-    """What an interpreter has.
-
-    Attributes:
-        implementation: Such as CPython.
-        version: Of Python.
-        packages: Metadata of each package, the one that is imported where two folders hold it.
-    """
-
-    implementation: str
-    version: str
-    packages: list[dict[str, Any]]
-
-
-@cache
-def inventory(python: Path) -> Inventory:
-    """Ask an interpreter for its packages, without importing any of them; raises `BenchError` if it cannot be asked."""
-    try:
-        answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
-    return Inventory(**json.loads(answer.stdout))
 
 
 def bill_of_materials(used: Sequence[tuple[Inventory, Sequence[str]]]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from pydantic import JsonValue
 from bench.measure.environment import capture
 from bench.plugins import harness_root
 from bench.run.environments import Environment
-from bench.run.interpreters import Interpreters
+from bench.run.interpreters import Interpreters, Inventory, inventory
 from bench.run.locks import lock_digest
-from bench.run.sbom import Inventory, bill_of_materials, inventory
+from bench.run.sbom import bill_of_materials
 from bench.store import layout
 from bench.store.files import write_atomically
 from bench.store.layout import RunFolder

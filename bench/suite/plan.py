@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from bench.prompts import PROMPT_RULES
 from bench.records import (
+    EXPORTED_RUNTIMES,
     RECORDS_VERSION,
     Case,
     Job,
@@ -30,9 +31,6 @@ from bench.records import (
     as_json_dict,
     digest,
 )
-
-EXPORTED = ("onnxruntime", "openvino", "tensorrt")
-"""Runtimes that run an exported model: a job of its own exports it, before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     """Return the jobs of a case with their content keys."""
 
     def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
+        """A job of this case."""
         return Job(
             kind=kind,
             key=digest({"kind": kind, **parts}),
@@ -128,7 +127,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     return CasePlan(
         case=case,
         train=train,
-        export=job("export", running, test) if case.target.runtime in EXPORTED else None,
+        export=job("export", running, test) if case.target.runtime in EXPORTED_RUNTIMES else None,
         predict=job("predict", running, test),
         times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
         profile=_pass(job, "profile", case.profile, on_machine, test),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.run.interpreters import normal_name
-from bench.run.sbom import Inventory, bill_of_materials, inventory
+from bench.run.interpreters import Inventory, inventory, normal_name
+from bench.run.sbom import bill_of_materials
 
 
 def package(name: str, version: str, **metadata: object) -> dict[str, object]:
