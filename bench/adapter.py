@@ -20,9 +20,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from pydantic import JsonValue
 
 from bench.errors import Unsupported
-from bench.predictions import LabelMap, Prediction, RgbImage
-from bench.prompts import PromptedImage, Prompts
 from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import LabelMap, Prediction, RgbImage
+from bench.records.prompts import PromptedImage, Prompts
 
 __all__ = [
     "Adapter",

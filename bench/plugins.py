@@ -21,13 +21,13 @@ from types import ModuleType
 from pydantic import JsonValue
 
 import bench.datasets
-import bench.loggers
 import bench.metrics
+import bench.report.loggers
 from bench.adapter import Adapter
-from bench.datasets import Dataset
+from bench.dataset import Dataset
 from bench.errors import PluginError, did_you_mean
-from bench.loggers import Logger
-from bench.metrics import Metric
+from bench.logger import Logger
+from bench.metric import Metric
 from bench.records import ClassSpec
 
 ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
@@ -128,12 +128,12 @@ def load_metric(name: str) -> Metric:
 
 def logger_names() -> list[str]:
     """Names of all loggers."""
-    return _public_modules(bench.loggers)
+    return _public_modules(bench.report.loggers)
 
 
 def load_logger(name: str) -> Logger:
     """Load a logger by name; raises `PluginError` with the nearest name. Its package is imported when it writes."""
-    logger: Logger = _submodule(bench.loggers, name, "logger", "loggers").Logger()
+    logger: Logger = _submodule(bench.report.loggers, name, "logger", "loggers").Logger()
     return logger
 
 

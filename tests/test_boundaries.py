@@ -31,10 +31,10 @@ WORKER_SIDE = (
 )
 WORKER_MAY = {"numpy", "cv2", "pydantic", "pydantic_core", "bench", "adapters"}
 OPTIONAL_INSIDE = {
-    "bench/datasets/_documents.py": {"yaml"},
-    "bench/datasets/_files.py": {"PIL"},
+    "bench/data/formats/documents.py": {"yaml"},
+    "bench/data/formats/image_files.py": {"PIL"},
     "bench/datasets/brain.py": {"nibabel"},
-    "bench/predict/outputs.py": {"PIL"},
+    "bench/run/predict/outputs.py": {"PIL"},
     "bench/metrics/_compile.py": {"numba"},
     "bench/metrics/_confusion.py": {"numba"},
     "bench/metrics/_instances.py": {"numba"},
@@ -44,7 +44,7 @@ OPTIONAL_INSIDE = {
     "bench/measure/environment.py": {"pynvml", "psutil"},
     "bench/measure/telemetry.py": {"pynvml", "psutil"},
 }
-ADAPTERS_MAY = ("bench.adapter", "bench.records", "bench.predictions", "bench.errors", "adapters")
+ADAPTERS_MAY = ("bench.adapter", "bench.records", "bench.records.predictions", "bench.errors", "adapters")
 FAKES_MAY = (*ADAPTERS_MAY, "bench.plugins", "bench.datasets")
 
 
@@ -104,7 +104,7 @@ def test_an_adapter_sees_the_contract_and_nothing_else_of_ours():
 
 def test_nobody_imports_the_command_line():
     offending = [
-        where for path in files("bench", "adapters") for module, where in imports(path) if module == "bench.cli"
+        where for path in files("bench", "adapters") for module, where in imports(path) if module == "bench.cli.main"
     ]
     assert offending == []
 
@@ -116,7 +116,7 @@ def test_scores_and_reports_do_not_import_the_runner():
             "bench/score", "bench/report", "bench/stats", "bench/store", "bench/metrics", "bench/datasets"
         )
         for module, where in imports(path)
-        if module.startswith("bench.run") or module == "bench.commands"
+        if module.startswith("bench.run") or module == "bench.cli.run"
     ]
     assert offending == []
 
@@ -124,7 +124,7 @@ def test_scores_and_reports_do_not_import_the_runner():
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
 def test_help_imports_nothing_heavy(arguments):
     program = (
-        "import sys; from bench.cli import main\n"
+        "import sys; from bench.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "print(sorted(m for m in sys.modules if m in"

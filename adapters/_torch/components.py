@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.predictions import Instances, LabelMap, Panoptic, Segment
 from bench.records import ClassSpec
+from bench.records.predictions import Instances, LabelMap, Panoptic, Segment
 
 CONNECTIVITY = 8
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from bench.adapter import DeviceTimer
 from bench.errors import Unsupported
-from bench.predictions import RgbImage
 from bench.records import Operations, Precision, Runtime, Target
+from bench.records.predictions import RgbImage
 
 AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
@@ -25,7 +25,7 @@ AMPERE = (8, 0)
 _AUTOCAST: dict[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 INT8_RUNTIMES = ("onnxruntime", "openvino")
-"""What runs a network in 8-bit integers; see `adapters._torch.quantisation`."""
+"""What runs a network in 8-bit integers; see `adapters._torch.runtimes.quantisation`."""
 
 
 def open_device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from adapters._torch.runtimes import RUNTIMES
+from adapters._torch.runtimes.runtime import RUNTIMES
 from bench.adapter import (
     Batch,
     CalibratedAdapter,
@@ -19,8 +19,8 @@ from bench.adapter import (
     TrainingResult,
 )
 from bench.errors import BenchError, did_you_mean
-from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage
 
 
 class ForwardingAdapter:

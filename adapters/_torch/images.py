@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.predictions import LabelMap, RgbImage
 from bench.records import IGNORE_LABEL, Size
+from bench.records.predictions import LabelMap, RgbImage
 
 
 def resize_image(image: RgbImage, size: Size | None) -> RgbImage:

@@ -19,8 +19,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.adapter import Adapter
-from bench.predictions import RgbImage
 from bench.records import Operations
+from bench.records.predictions import RgbImage
 
 METHOD = (
     "torch.utils.flop_counter on infer: convolutions, matrix products and attention, a multiply-add as 2; not "

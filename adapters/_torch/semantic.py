@@ -17,13 +17,13 @@ from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.runtimes import RUNTIMES, Pass, fixed_size, open_runtime
-from adapters._torch.test_time import by_content, target_forward
+from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
+from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
+from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""
@@ -63,7 +63,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
       its size; images of different sizes in one batch are padded at the bottom and on the right to
       the largest, which can change labels near those edges against a batch of one.
-    * `infer` makes the forward pass by the target's `runtime`; see `adapters._torch.runtimes`.
+    * `infer` makes the forward pass by the target's `runtime`; see `adapters._torch.runtimes.runtime`.
     * `infer` makes all passes that the target asks for: windows, scales, mirror images. With any of
       these an image is passed without its padding, apart from images of another size.
     * `postprocess` resizes logits, not labels, to the original size, then names classes. For a
@@ -124,7 +124,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         The built network stays as it is; build again with the result's weights to predict.
         """
         # Imported here: Lightning takes seconds to import, and only a training needs it.
-        from adapters._torch.semantic_training import fit
+        from adapters._torch.training.semantic import fit
 
         return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.predictions import LabelMap
 from bench.records import IGNORE_LABEL, TaskSpec
+from bench.records.predictions import LabelMap
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from adapters._torch.images import resize_labels
 from adapters.detectron2.deeplab import PREDICTOR_STD
 from adapters.detectron2.framework import open_panoptic_deeplab
 from adapters.detectron2.labels import LabelSpace
-from bench.predictions import Panoptic, Prediction, Segment
 from bench.records import IGNORE_LABEL, Size
+from bench.records.predictions import Panoptic, Prediction, Segment
 
 open_panoptic_deeplab()
 

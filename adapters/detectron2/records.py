@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.order import ImageOrder
+from adapters._torch.training.order import ImageOrder
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import CentreTargets, mirrored_targets
 from bench.adapter import Split
-from bench.predictions import Instances, Panoptic, RgbImage
 from bench.records import Size, TaskKind
+from bench.records.predictions import Instances, Panoptic, RgbImage
 
 Record = dict[str, Any]
 """`image` uint8 (3, H, W) in the network's channel order; `sem_seg` int64 (H, W), 255 = void, and

@@ -20,11 +20,11 @@ from detectron2.structures import ImageList
 from detectron2.structures import Instances as DetectedInstances
 from torch import Tensor, nn
 
-from adapters._torch.test_time import by_content, target_forward
+from adapters._torch.tta import by_content, target_forward
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import CentreStages, PanopticDeepLab
-from bench.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
 from bench.records import Size, Target, TaskKind
+from bench.records.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
 
 
 class Stages(Protocol):

@@ -17,10 +17,10 @@ from detectron2.engine.train_loop import AMPTrainer, SimpleTrainer
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.clock import TrainingClock
-from adapters._torch.kept import CHECKPOINT, Kept
-from adapters._torch.recipes import identity, image_order, make_optimizer, not_offered, open_training
-from adapters._torch.validation import mean_iou
+from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.clock import TrainingClock
+from adapters._torch.training.recipe import identity, image_order, make_optimizer, not_offered, open_training
+from adapters._torch.training.validation import mean_iou
 from adapters._torch.weights import save_atomically
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
@@ -29,8 +29,8 @@ from adapters.detectron2.records import TrainingBatches, TrainingRecords
 from adapters.detectron2.stages import SemanticStages, normalised
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, Recipe, Size, Target
+from bench.records.predictions import SemanticMap
 
 if TYPE_CHECKING:
     from adapters.detectron2.adapter import Detectron2Network

@@ -34,8 +34,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from bench.adapter import Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
 from bench.errors import BenchError
 from bench.plugins import open_dataset
-from bench.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
 SPIN_S = 0.0015
 """The last part of a wait is spun: sleeping alone overshoots by a scheduler's tick."""

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch.options import read_options
-from adapters._torch.sessions import Port, SessionSettings, open_session
+from adapters._torch.runtimes.cpu_sessions import Port, SessionSettings, open_session
 from adapters.onnxruntime.options import FileOptions
 from adapters.onnxruntime.reading import OutputReader
 from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
-from bench.predictions import Prediction, RgbImage, SemanticMap
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from adapters.onnxruntime.options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
-from bench.predictions import LabelMap
 from bench.records import IGNORE_LABEL, Size, TaskSpec
+from bench.records.predictions import LabelMap
 
 
 class OutputReader:

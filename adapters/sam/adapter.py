@@ -5,7 +5,7 @@
 * `infer` encodes the images of the batch at once, and decodes the prompts of one image after the other.
 * `postprocess` chooses the mask, resizes its logits to the original size and cuts them at 0.
 
-Boxes and points are handed on in pixels of the network's input; see `bench.prompts`.
+Boxes and points are handed on in pixels of the network's input; see `bench.records.prompts`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from adapters._torch.images import Normalisation, resize_image, resize_logits
 from adapters.sam.networks import make_network, sam_options
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
-from bench.predictions import Prediction, PromptedMasks, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, PromptedMasks, RgbImage
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a folder of weights."""

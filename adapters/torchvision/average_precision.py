@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.predictions import Instances
+from bench.records.predictions import Instances
 
 IOU = 0.5
 RECALLS = np.linspace(0, 1, 101)

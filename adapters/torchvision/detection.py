@@ -14,14 +14,14 @@ from torchvision.models.detection.image_list import ImageList
 from adapters._torch import device as devices
 from adapters._torch.images import resize_image
 from adapters._torch.options import read_options
-from adapters._torch.test_time import refuse_objects_in_several_passes
+from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions, make_mask_rcnn
 from adapters.torchvision.stages import Fields, detections, instances, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Precision, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""

@@ -18,8 +18,8 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
-from bench.predictions import Instances
 from bench.records import Size
+from bench.records.predictions import Instances
 
 Fields: TypeAlias = dict[str, Tensor]
 """Of the instances of an image: `boxes` (N, 4) as x1 y1 x2 y2, `labels` (N,) from 1, `scores` (N,),

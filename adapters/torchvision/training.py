@@ -1,4 +1,4 @@
-"""What Mask R-CNN learns from, for `adapters._torch.training`."""
+"""What Mask R-CNN learns from, for `adapters._torch.training.loop`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
 from adapters._torch import device as devices
-from adapters._torch.data import Augment
-from adapters._torch.order import Chosen
-from adapters._torch.recipes import identity, image_order, open_training
-from adapters._torch.training import train
+from adapters._torch.training.batches import Augment
+from adapters._torch.training.loop import train
+from adapters._torch.training.order import Chosen
+from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters.torchvision.average_precision import mask_ap50
+from adapters.torchvision.ground_truth import DecodedInstances, Example
 from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, losses, network_input
-from adapters.torchvision.truths import DecodedInstances, Example
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.predictions import Instances
 from bench.records import Augmentation, Recipe, Size
+from bench.records.predictions import Instances
 
 InstanceBatch = tuple[list[Tensor], list[Fields]]
 """Images, each uint8 (3, H, W), and their truths."""
@@ -35,7 +35,7 @@ def fit(
     out: Path,
     progress: Progress,
 ) -> TrainingResult:
-    """Train Mask R-CNN by the sum of its own losses; see `adapters._torch.training.train`.
+    """Train Mask R-CNN by the sum of its own losses; see `adapters._torch.training.loop.train`.
 
     Args:
         network: Trained in place; its initial weights are the caller's.
@@ -128,7 +128,7 @@ def _augmenter(augmentation: Augmentation, module: MaskRCNN) -> Augment | None:
     if augmentation == Augmentation():
         return None
     # Imported here: its transforms are needed by recipes with an augmentation alone.
-    from adapters._torch.augment import Augmenter
+    from adapters._torch.training.augment import Augmenter
 
     red, green, blue = module.transform.image_mean
     return Augmenter(augmentation, fill=(red, green, blue))

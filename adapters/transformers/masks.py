@@ -22,8 +22,8 @@ from adapters._torch.images import resize_logits
 from adapters._torch.network import Head
 from adapters.transformers.classes import Classes
 from adapters.transformers.options import UniversalOptions
-from bench.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
 from bench.records import Size, TaskKind
+from bench.records.predictions import Instances, Panoptic, Prediction, Segment, SemanticMap
 
 
 @dataclass(frozen=True)

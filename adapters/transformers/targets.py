@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters._torch.augment import mirror
-from adapters._torch.data import CACHE_BYTES, Augment
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.order import Chosen
+from adapters._torch.training.augment import mirror
+from adapters._torch.training.batches import CACHE_BYTES, Augment
+from adapters._torch.training.order import Chosen
 from adapters.transformers.classes import Classes
 from bench.adapter import Split
-from bench.predictions import Instances, LabelMap, Panoptic, RgbImage, SemanticMap
 from bench.records import IGNORE_LABEL, Size
+from bench.records.predictions import Instances, LabelMap, Panoptic, RgbImage, SemanticMap
 
 SizeOf: TypeAlias = Callable[[Size], Size | None]
 

@@ -1,4 +1,4 @@
-"""What a network that classifies masks learns from, for `adapters._torch.training`."""
+"""What a network that classifies masks learns from, for `adapters._torch.training.loop`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.data import Augment
 from adapters._torch.images import Normalisation, common_size, stack_images
-from adapters._torch.order import Chosen
-from adapters._torch.recipes import identity, image_order, open_training
-from adapters._torch.training import train
-from adapters._torch.validation import mean_iou
+from adapters._torch.training.batches import Augment
+from adapters._torch.training.loop import train
+from adapters._torch.training.order import Chosen
+from adapters._torch.training.recipe import identity, image_order, open_training
+from adapters._torch.training.validation import mean_iou
 from adapters.transformers.masks import ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, MaskClassifier, UniversalNetwork
 from adapters.transformers.options import UniversalOptions
@@ -36,7 +36,7 @@ def fit(
     out: Path,
     progress: Progress,
 ) -> TrainingResult:
-    """Train a network that classifies masks; see `adapters._torch.training.train`.
+    """Train a network that classifies masks; see `adapters._torch.training.loop.train`.
 
     Args:
         network: Trained in place; its initial weights are the caller's.
@@ -144,6 +144,6 @@ def _augmenter(augmentation: Augmentation) -> Augment | None:
     if augmentation == Augmentation():
         return None
     # Imported here: it needs torchvision, which training without augmentation does without.
-    from adapters._torch.augment import Augmenter
+    from adapters._torch.training.augment import Augmenter
 
     return Augmenter(augmentation, fill=IMAGENET_MEAN)

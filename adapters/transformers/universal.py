@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.network import head_of
-from adapters._torch.onnx_export import TRIAL
 from adapters._torch.options import read_options
-from adapters._torch.runtimes import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
-from adapters._torch.test_time import augmented, by_content, refuse_objects_in_several_passes
+from adapters._torch.runtimes.onnx_export import TRIAL
+from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
+from adapters._torch.tta import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
 from adapters.transformers.classes import Classes
@@ -32,8 +32,8 @@ from adapters.transformers.networks import (
 from adapters.transformers.options import UniversalOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.predictions import Prediction, RgbImage
 from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""

@@ -10,8 +10,8 @@ import torch
 from pydantic import JsonValue
 
 from adapters._torch import device as devices
-from adapters._torch.runtimes import RUNTIMES, open_runtime
-from adapters._torch.test_time import refuse_objects_in_several_passes
+from adapters._torch.runtimes.runtime import RUNTIMES, open_runtime
+from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
     InstanceOptions,
     YoloNetwork,
@@ -21,8 +21,8 @@ from adapters.ultralytics.network import (
 )
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
-from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage
 
 UNTRAINED_SEED = 0
 """Of the weights of a network that is built without a weight file."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from adapters._torch.recipes import not_offered
+from adapters._torch.training.recipe import not_offered
 from adapters.ultralytics.network import STRIDE, InstanceOptions, NetworkOptions
 from bench.records import Recipe, Size
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapter import Split, TrainingData
-from bench.predictions import Instances, LabelMap, RgbImage, write_png
 from bench.records import IGNORE_LABEL, Size, TaskKind
+from bench.records.predictions import Instances, LabelMap, RgbImage, write_png
 
 GREY = 114
 """Of the padding, as the framework pads."""

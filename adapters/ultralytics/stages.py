@@ -34,12 +34,12 @@ from ultralytics.data.augment import LetterBox
 from ultralytics.utils import nms, ops
 
 from adapters._torch.images import resize_logits, stack_images
-from adapters._torch.runtimes import Pass, fixed_size
-from adapters._torch.test_time import by_content, target_forward
+from adapters._torch.runtimes.runtime import Pass, fixed_size
+from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
 from adapters.ultralytics.network import STRIDE, InstanceOptions, YoloNetwork
-from bench.predictions import Instances, Prediction, RgbImage, SemanticMap
 from bench.records import IGNORE_LABEL, Size, Target
+from bench.records.predictions import Instances, Prediction, RgbImage, SemanticMap
 
 PROTOTYPE_STRIDE = 4
 """Mask prototypes are so many times smaller than the input."""

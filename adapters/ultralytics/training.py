@@ -27,10 +27,10 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
 from adapters._torch import device as devices
-from adapters._torch.clock import TrainingClock
-from adapters._torch.kept import CHECKPOINT, Kept
-from adapters._torch.order import ImageOrder
-from adapters._torch.recipes import image_order, open_training
+from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.clock import TrainingClock
+from adapters._torch.training.order import ImageOrder
+from adapters._torch.training.recipe import image_order, open_training
 from adapters._torch.weights import save_atomically
 from adapters.ultralytics import environment
 from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_arguments, training_side

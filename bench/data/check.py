@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench.data._inspection import INSPECTION_VERSION, inspect, mask_files
-from bench.data._passes import Listed, Pass, Row, look_at_all
-from bench.data._signatures import BITS, GRID, nearest_pairs
+from bench.data.duplicates import BITS, GRID, nearest_pairs
 from bench.data.info import published_counts
+from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
 from bench.data.opening import Choice, on_disk
-from bench.datasets import Dataset
+from bench.data.scan import Listed, Pass, Row, look_at_all
+from bench.dataset import Dataset
 from bench.errors import DatasetError
 
 WRONG = {

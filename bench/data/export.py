@@ -13,18 +13,18 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-import bench.exports
+import bench.data.exports
+from bench.data.exports import Exported
 from bench.data.opening import Choice, as_yaml
-from bench.datasets import Dataset, Truth
+from bench.dataset import Dataset, Truth
 from bench.errors import BenchError, PluginError, did_you_mean
-from bench.exports import Exported
-from bench.predictions import RgbImage
 from bench.records import Size
+from bench.records.predictions import RgbImage
 
 
 def export_names() -> list[str]:
     """Formats that a data set can be written in."""
-    return sorted(m.name for m in pkgutil.iter_modules(bench.exports.__path__) if not m.name.startswith("_"))
+    return sorted(m.name for m in pkgutil.iter_modules(bench.data.exports.__path__) if not m.name.startswith("_"))
 
 
 def parsed_names(settings: Sequence[str], dataset: Dataset) -> dict[str, str] | None:
@@ -63,7 +63,7 @@ def export(
             f"no export format {form!r}.{did_you_mean(form, export_names())} Formats: {', '.join(export_names())}"
         )
     names = parsed_names(rename, dataset)
-    module = importlib.import_module(f"bench.exports.{form}")
+    module = importlib.import_module(f"bench.data.exports.{form}")
     with _watched(dataset, f"export {choice.label} as {form}", console) as source:
         written: Exported = module.export(source, folder, names=names)
     return written

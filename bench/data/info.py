@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tabulate import tabulate
 
 from bench.data.opening import Choice, as_yaml, module_of, opened
-from bench.datasets import Dataset
+from bench.dataset import Dataset
 from bench.errors import DatasetError
 from bench.plugins import dataset_names
 

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from bench.datasets import Dataset
-from bench.datasets._on_disk import OnDisk
+from bench.data.formats.on_disk import OnDisk
+from bench.data.labels.dataset import MappedDataset
+from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
-from bench.labels.dataset import MappedDataset
 from bench.plugins import dataset_names, open_dataset
 from bench.records import Labels
 from bench.suite.expand import dataset_spec

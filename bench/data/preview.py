@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data._passes import Listed
-from bench.datasets import Dataset, Truth
+from bench.data.scan import Listed
+from bench.dataset import Dataset, Truth
 from bench.errors import DatasetError
-from bench.loggers._view import overlay
-from bench.predictions import LabelMap, RgbImage
 from bench.records import IGNORE_LABEL, ClassSpec
-from bench.report._contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
-from bench.report.pictures import outlines
+from bench.records.predictions import LabelMap, RgbImage
+from bench.report.draw.contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
+from bench.report.draw.pictures import outlines
+from bench.report.loggers._view import overlay
 
 LONGEST = 640
 """Longer sides are shortened before drawing: a tile has fewer pixels, and rims stay visible."""

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from tabulate import tabulate
 
-from bench.data._passes import Listed, Pass, Row, look_at_all
-from bench.data._stats_figure import draw
+from bench.data.formats.label_tables import runs_of
 from bench.data.opening import Choice
-from bench.datasets import Dataset, Truth
-from bench.datasets._tables import runs_of
+from bench.data.scan import Listed, Pass, Row, look_at_all
+from bench.data.stats_figure import draw
+from bench.dataset import Dataset, Truth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Size
 

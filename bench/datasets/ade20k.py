@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.datasets import Truth
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import (
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_values, named_classes, read_table
+from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
@@ -26,11 +26,11 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
-from bench.datasets._sources import Archive, Part, Preparation
-from bench.datasets._tables import map_values, named_classes, read_table
+from bench.data.formats.sources import Archive, Part, Preparation
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "ADE20K SceneParse150 (Zhou et al., CVPR 2017), http://sceneparsing.csail.mit.edu"
 LICENCE = "annotations BSD 3-clause; images for non-commercial research and education"

@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.datasets import Truth
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import RgbImage, SemanticMap
 from bench.records import ClassSpec, Record, Size, TaskKind, digest
+from bench.records.predictions import RgbImage, SemanticMap
 
 SOURCE = "MNI152 (ICBM 2009a nonlinear symmetric) T1 template and tissue maps, as shipped with nilearn"
 LICENCE = "McConnell Brain Imaging Centre: any purpose, without fee, with its notice; nilearn says unknown"

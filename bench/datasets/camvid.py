@@ -22,10 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from bench.datasets import Truth
-from bench.datasets._documents import read_lines
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import (
+from bench.data.formats.documents import read_lines
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_colours, map_values, read_table, rgb_of
+from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
@@ -35,11 +35,11 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
-from bench.datasets._sources import Archive, Part, Preparation
-from bench.datasets._tables import map_colours, map_values, read_table, rgb_of
+from bench.data.formats.sources import Archive, Part, Preparation
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "CamVid (Brostow et al., PRL 2009), http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid"
 LICENCE = "not stated; given out for research"

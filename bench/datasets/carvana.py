@@ -16,9 +16,9 @@ from collections import defaultdict
 
 from pydantic import Field
 
-from bench.datasets import Truth
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import (
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
@@ -29,11 +29,11 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
-from bench.datasets._splits import by_fraction, group_keys
-from bench.datasets._tables import map_values, named_classes
+from bench.data.formats.splits import by_fraction, group_keys
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "Carvana Image Masking Challenge, https://www.kaggle.com/c/carvana-image-masking-challenge"
 LICENCE = "rules of the competition: for it, and for non-commercial research and education"

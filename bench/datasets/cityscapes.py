@@ -29,14 +29,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Truth
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
-from bench.datasets._rasters import stacked
-from bench.datasets._tables import map_values, read_table, rgb_of
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_values, read_table, rgb_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
+from bench.data.formats.rasters import stacked
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 
 SOURCE = "Cityscapes, fine annotations (Cordts et al., CVPR 2016), https://www.cityscapes-dataset.com"
 LICENCE = "registration; non-commercial research and teaching; no redistribution"

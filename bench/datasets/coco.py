@@ -36,19 +36,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.datasets import Truth
-from bench.datasets._coco_index import CocoIndex, coco_index
-from bench.datasets._coco_stuff import Folders, open_stuff_maps, used_classes
-from bench.datasets._files import image_size
-from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
-from bench.datasets._rasters import SegmentationError, painted, segmentation_masks, stacked
-from bench.datasets._segments import read_segment_map
-from bench.datasets._sources import Archive, Part, Preparation
-from bench.datasets._tables import palette_colour
+from bench.data.formats.coco_index import CocoIndex, coco_index
+from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
+from bench.data.formats.image_files import image_size
+from bench.data.formats.label_tables import palette_colour
+from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.data.formats.segments import read_segment_map
+from bench.data.formats.sources import Archive, Part, Preparation
+from bench.data.labels.spaces import label_space
+from bench.dataset import Truth
 from bench.errors import DatasetError, did_you_mean
-from bench.labels.spaces import label_space
-from bench.predictions import Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import Segment, SemanticMap
 
 SOURCE = "COCO or a project in its format, https://cocodataset.org"
 LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other projects: their own"

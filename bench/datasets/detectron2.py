@@ -35,20 +35,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Dataset, Truth
-from bench.datasets._detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
-from bench.datasets._documents import read_yaml
-from bench.datasets._files import image_size, read_mask
-from bench.datasets._index_cache import Tables, remembered
-from bench.datasets._json_stream import FileState, JsonStream
-from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, root_of
-from bench.datasets._rasters import SegmentationError, painted, segmentation_masks, stacked
-from bench.datasets._segments import read_segment_map
-from bench.datasets._tables import MAX_CLASSES, map_values, palette_colour
+from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
+from bench.data.formats.documents import read_yaml
+from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.index_cache import Tables, remembered
+from bench.data.formats.json_stream import FileState, JsonStream
+from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
+from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.data.formats.segments import read_segment_map
+from bench.dataset import Dataset, Truth
 from bench.errors import DatasetError
 from bench.plugins import open_dataset as open_by_name
-from bench.predictions import Segment, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import Segment, SemanticMap
 
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 SOURCE = "dataset dicts of Detectron2, https://detectron2.readthedocs.io"

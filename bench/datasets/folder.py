@@ -41,11 +41,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.datasets import Truth
-from bench.datasets._documents import read_lines
-from bench.datasets._files import IMAGE_SUFFIXES, MASK_SUFFIXES
-from bench.datasets._folder_classes import FolderTable, inferred_table, read_class_file
-from bench.datasets._on_disk import (
+from bench.data.formats.documents import read_lines
+from bench.data.formats.folder_classes import FolderTable, inferred_table, read_class_file
+from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
+from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
@@ -56,10 +55,11 @@ from bench.datasets._on_disk import (
     require_folder,
     root_of,
 )
-from bench.datasets._splits import by_fraction, compiled, group_keys
+from bench.data.formats.splits import by_fraction, compiled, group_keys
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "images and masks in two folders"
 LICENCE = "your own"

@@ -16,15 +16,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from bench.datasets import Truth
-from bench.datasets._documents import read_lines
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
-from bench.datasets._sources import Archive, Part, Preparation
-from bench.datasets._tables import map_values, named_classes
+from bench.data.formats.documents import read_lines
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.sources import Archive, Part, Preparation
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "Oxford-IIIT Pet (Parkhi et al., CVPR 2012), https://www.robots.ox.ac.uk/~vgg/data/pets"
 LICENCE = "CC BY-SA 4.0; the photographs belong to their owners"

@@ -20,11 +20,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from bench.datasets import Truth
-from bench.datasets._shapes_scene import COLOURS, GENERATOR_VERSION, STUFF, Scene, draw_scene
+from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, STUFF, Scene, draw_scene
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import Instances, Panoptic, RgbImage, SemanticMap
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
+from bench.records.predictions import Instances, Panoptic, RgbImage, SemanticMap
 
 SOURCE = "drawn from a seed by bench/datasets/shapes.py"
 LICENCE = "the images are free of rights, as is anything made with them"

@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.datasets import Truth
-from bench.datasets._documents import read_json_object
-from bench.datasets._on_disk import (
+from bench.data.formats.documents import read_json_object
+from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
@@ -46,13 +46,13 @@ from bench.datasets._on_disk import (
     require_files,
     root_of,
 )
-from bench.datasets._rasters import stacked
-from bench.datasets._splits import by_fraction, group_keys
-from bench.datasets._tables import MAX_CLASSES, palette_colour
+from bench.data.formats.rasters import stacked
+from bench.data.formats.splits import by_fraction, group_keys
+from bench.dataset import Truth
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import SemanticMap
 
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 SOURCE = "a project in Supervisely's format, https://docs.supervisely.com"

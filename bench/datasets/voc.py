@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Truth
-from bench.datasets._documents import read_lines
-from bench.datasets._files import read_mask
-from bench.datasets._on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
-from bench.datasets._rasters import stacked
-from bench.datasets._sources import Archive, Part, Preparation
-from bench.datasets._tables import map_values, named_classes, read_table
+from bench.data.formats.documents import read_lines
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import map_values, named_classes, read_table
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.rasters import stacked
+from bench.data.formats.sources import Archive, Part, Preparation
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import Instances, LabelMap, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import Instances, LabelMap, SemanticMap
 
 SOURCE = "Pascal VOC 2012 segmentation (Everingham et al., IJCV 2015), http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
 LICENCE = "images from Flickr, under Flickr's terms of use; annotations free for research"

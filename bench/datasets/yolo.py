@@ -29,17 +29,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Truth
-from bench.datasets._files import image_size, read_mask
-from bench.datasets._on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
-from bench.datasets._polygons import polygon_masks
-from bench.datasets._rasters import painted, stacked
-from bench.datasets._tables import map_values, named_classes
-from bench.datasets._yolo_yaml import MASKS, DataYaml, read_data_yaml
-from bench.datasets._yolo_yaml import OBTAIN as OBTAIN
+from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
+from bench.data.formats.polygons import polygon_masks
+from bench.data.formats.rasters import painted, stacked
+from bench.data.formats.yolo_yaml import MASKS, DataYaml, read_data_yaml
+from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
+from bench.dataset import Truth
 from bench.errors import DatasetError
-from bench.predictions import SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "labels in the format of YOLO"
 LICENCE = "your own"

@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.adapter import Adapter
 from bench.measure.stages import Clock, end_to_end, staged
-from bench.predictions import RgbImage
-from bench.prompts import PromptedImage
+from bench.records.predictions import RgbImage
+from bench.records.prompts import PromptedImage
 
 GAP_PAIRS = range(3, 9)
 """Fewest and most pairs of batches (with and without a gap) of one look, stop excluded."""

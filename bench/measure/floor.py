@@ -12,8 +12,8 @@ from pydantic import JsonValue
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.measure.stages import Clock, staged
-from bench.predictions import Prediction, RgbImage
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage
 
 ROUNDS = 500
 

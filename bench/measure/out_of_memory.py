@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from bench.errors import Unsupported
-from bench.records.loads import Ended
+from bench.records.throughput import Ended
 
 T = TypeVar("T")
 

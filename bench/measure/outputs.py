@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import ShapeError
-from bench.predictions import Prediction, RgbImage, check_prediction
-from bench.prompts import PromptedImage
 from bench.records import Job, Size
+from bench.records.predictions import Prediction, RgbImage, check_prediction
+from bench.records.prompts import PromptedImage
 
 
 def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence[str], job: Job) -> list[Prediction]:

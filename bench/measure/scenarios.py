@@ -27,9 +27,9 @@ from bench.measure.stages import Clock
 from bench.measure.sweep import measure_rate
 from bench.measure.under_load import UnderLoad, Wait, watched
 from bench.records import Throughput
-from bench.records.loads import Offline, Served, ServerTrial, Streamed
-from bench.stats.early_stopping import allowed_over, queries_needed, tail_latency
-from bench.stats.percentiles import as_fraction
+from bench.records.throughput import Offline, Served, ServerTrial, Streamed
+from bench.score.stats.early_stopping import allowed_over, queries_needed, tail_latency
+from bench.score.stats.percentiles import as_fraction
 
 SINGLE_STREAM_PERCENTILE = 90.0
 MULTI_STREAM_PERCENTILE = 99.0

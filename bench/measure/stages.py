@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.adapter import Adapter
-from bench.predictions import Prediction, RgbImage
 from bench.records import Size
+from bench.records.predictions import Prediction, RgbImage
 
 Clock = Callable[[], int]
 """Nanoseconds of a monotonic host clock; `time.perf_counter_ns` outside tests."""
@@ -160,7 +160,7 @@ def decoded(adapter: Adapter, encoded: Sequence[bytes]) -> Sequence[RgbImage]:
     if own is not None:
         return own(encoded)
     # Here, so that an interpreter without Pillow can time a model that is given arrays.
-    from bench.datasets._files import decode_image
+    from bench.data.formats.image_files import decode_image
 
     return [decode_image(one, Path("encoded image")) for one in encoded]
 

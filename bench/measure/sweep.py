@@ -12,8 +12,8 @@ from bench.measure.out_of_memory import Refusal, attempt, free_host_bytes
 from bench.measure.stages import pipelined
 from bench.measure.under_load import UnderLoad, watched
 from bench.records import Throughput
-from bench.records.loads import Rate, Sweep, SweepEnd, SweepPoint
-from bench.stats.student import quantile_975
+from bench.records.throughput import Rate, Sweep, SweepEnd, SweepPoint
+from bench.score.stats.student import quantile_975
 
 BLOCKS = 5
 """Blocks of a rate, from whose differences its interval comes."""

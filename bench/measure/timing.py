@@ -17,12 +17,12 @@ from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchroni
 from bench.measure.counters import BlockCounters, Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.outputs import checked
-from bench.measure.samples import END_TO_END, STAGED, Samples
-from bench.measure.sampling import WarmUp, next_check, unmet_conditions
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
-from bench.predictions import Prediction, RgbImage
 from bench.records import Job, Measurement
+from bench.records.predictions import Prediction, RgbImage
+from bench.records.store.samples import END_TO_END, STAGED, Samples
+from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
 
 COOL_DOWN_S = 1.0
 """Pause after a block in which the GPU slowed down."""

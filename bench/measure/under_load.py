@@ -15,8 +15,8 @@ from bench.measure.counters import between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.outputs import checked
 from bench.measure.stages import Clock, no_garbage_collection
-from bench.predictions import RgbImage
 from bench.records import Job
+from bench.records.predictions import RgbImage
 
 Wait = Callable[[int], None]
 """Returns after so many nanoseconds; `sleep_and_spin` outside tests."""

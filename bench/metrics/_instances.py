@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics import Metric, Rows
+from bench.metric import Metric, Rows
 from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
 from bench.metrics._compile import compiled
 from bench.metrics._semantic import build_score, defined
-from bench.predictions import Instances, Prediction
 from bench.records import ClassSpec, Score
+from bench.records.predictions import Instances, Prediction
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics import Metric
+from bench.metric import Metric
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
 from bench.metrics._compile import compiled
 from bench.metrics._semantic import build_score, defined
-from bench.predictions import Panoptic, Prediction
 from bench.records import ClassSpec, Score
+from bench.records.predictions import Panoptic, Prediction
 
 UNLISTED, VOID, FIRST = 0, 1, 2
 """Rows of the pair counts: ids that no segment has, void, and the first segment of the list."""

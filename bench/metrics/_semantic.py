@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics import Metric
+from bench.metric import Metric
 from bench.metrics._bootstrap import Interval, mean_of_defined, percentile_interval, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
-from bench.predictions import Prediction, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, Score
+from bench.records.predictions import Prediction, SemanticMap
 
 CONFUSION = "confusion"
 """Name of the statistic of `observe_confusion`."""

@@ -26,13 +26,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import Rows
+from bench.metric import Rows
 from bench.metrics._instances import as_instances, bootstrap_precision, match_rows, ranked, score_precision
 from bench.metrics._masks import boundaries, mask_stack
 from bench.metrics.boundary_iou import boundary_width
 from bench.metrics.mask_ap import mask_ious
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 class Metric:

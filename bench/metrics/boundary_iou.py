@@ -41,8 +41,8 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
 from bench.metrics._semantic import as_label_maps, build_score, defined
-from bench.predictions import LabelMap, Prediction
 from bench.records import IGNORE_LABEL, ClassSpec, Score, Size, TaskKind
+from bench.records.predictions import LabelMap, Prediction
 
 DILATION_RATIO = 0.02
 """Width of the boundary as a share of the image diagonal."""

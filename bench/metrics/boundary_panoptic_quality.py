@@ -42,8 +42,8 @@ from bench.metrics._panoptic import (
     score_quality,
 )
 from bench.metrics.boundary_iou import boundary_width
-from bench.predictions import Panoptic, Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Panoptic, Prediction
 
 
 def segment_boundaries(dense: NDArray[np.int64], width: int) -> NDArray[np.bool_]:

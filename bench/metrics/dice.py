@@ -45,8 +45,8 @@ from bench.metrics._semantic import (
     per_image,
     score_confusion,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 def mean_dice(totals: ClassTotals) -> NDArray[np.float64]:

@@ -42,8 +42,8 @@ from bench.metrics._semantic import (
     per_image,
     score_confusion,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 def foreground_class(classes: Sequence[ClassSpec]) -> int | None:

@@ -37,11 +37,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import Rows
+from bench.metric import Rows
 from bench.metrics._instances import as_instances, bootstrap_precision, match_rows, ranked, score_precision
 from bench.metrics._masks import MaskStack, intersections, mask_stack
-from bench.predictions import Instances, Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Instances, Prediction
 
 
 def mask_ious(

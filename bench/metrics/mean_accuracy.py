@@ -39,8 +39,8 @@ from bench.metrics._semantic import (
     score_confusion,
 )
 from bench.metrics.recall import mean_recall
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 FORMULA = Formula(
     headline=mean_recall,

@@ -51,8 +51,8 @@ from bench.metrics._semantic import (
     per_image,
     score_confusion,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 def mean_iou(totals: ClassTotals) -> NDArray[np.float64]:

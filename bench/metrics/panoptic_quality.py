@@ -41,8 +41,8 @@ from bench.metrics._panoptic import (
     pair_ious,
     score_quality,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 class Metric:

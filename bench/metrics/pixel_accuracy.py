@@ -35,8 +35,8 @@ from bench.metrics._semantic import (
     score_confusion,
 )
 from bench.metrics.recall import micro_recall
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 FORMULA = Formula(
     headline=micro_recall,

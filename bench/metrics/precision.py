@@ -38,8 +38,8 @@ from bench.metrics._semantic import (
     over_dataset,
     score_confusion,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 def mean_precision(totals: ClassTotals) -> NDArray[np.float64]:

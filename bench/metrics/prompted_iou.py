@@ -9,7 +9,7 @@ Definition:
     IoU of each true object with the mask that was made from its own prompt, over all pixels of the
     image; the mean over all objects of all images. Classes play no part and no matching takes
     place. Crowds and objects of which nothing is visible have no prompt and are left out; an empty
-    mask scores 0. The prompts are those of `bench/prompts.py`.
+    mask scores 0. The prompts are those of `bench/records/prompts.py`.
 
 When undefined:
     Where no image has an object.
@@ -33,11 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics import Rows
+from bench.metric import Rows
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
 from bench.metrics._semantic import build_score, defined
-from bench.predictions import Prediction, PromptedMasks
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction, PromptedMasks
 
 NUMBER, IOU, AREA = range(3)
 """Columns of stored rows: number of the image, IoU of an object, its area in pixels.

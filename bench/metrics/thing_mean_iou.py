@@ -40,8 +40,8 @@ from bench.metrics._semantic import (
     observe_confusion,
     score_confusion,
 )
-from bench.predictions import Prediction
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
 
 
 def formula(classes: Sequence[ClassSpec]) -> Formula:

@@ -6,7 +6,7 @@ these records become.
 """
 
 from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
-from bench.records.cases import (
+from bench.records.case import (
     EXPORTED_RUNTIMES,
     Augmentation,
     Budget,
@@ -24,11 +24,11 @@ from bench.records.cases import (
     TaskKind,
     TaskSpec,
 )
-from bench.records.jobs import Job, JobFacts, Outcome, Status
+from bench.records.job import Job, JobFacts, Outcome, Status
 from bench.records.labels import Labels, Unmapped
-from bench.records.measurement import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
 from bench.records.passes import Cost, Profile, Scenario, Throughput
-from bench.records.profiles import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
+from bench.records.profile import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
+from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
 from bench.records.scores import CaseScores, Score
 
 __all__ = [

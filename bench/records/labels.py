@@ -1,4 +1,4 @@
-"""What a suite says of label spaces; `bench/labels/` does it."""
+"""What a suite says of label spaces; `bench/data/labels/` does it."""
 
 from __future__ import annotations
 

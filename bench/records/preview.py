@@ -1,11 +1,11 @@
-"""What the command line asks of a preview worker: `python -m adapters._torch.preview REQUEST.json…`."""
+"""What the command line asks of a preview worker: `python -m adapters._torch.training.preview REQUEST.json…`."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from bench.records.base import Record
-from bench.records.cases import Recipe
+from bench.records.case import Recipe
 
 
 class PreviewRequest(Record):

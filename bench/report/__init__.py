@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from bench.errors import PluginError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.report.summary import RunSummary
-    from bench.store.results import RunView
+    from bench.records.store.views import RunView
+    from bench.report.summary.summarise import RunSummary
 
 FORMS = ("terminal", "markdown", "csv", "json")
 
@@ -34,11 +34,11 @@ def render(form: str, summary: RunSummary) -> str:
 
 def write_report(run: RunView, folder: Path) -> list[Path]:
     """Write report.md with its pictures, results.csv and results.json; returns what was written."""
+    from bench.records.store import layout
+    from bench.records.store.files import write_atomically
     from bench.report import csv, json, markdown
-    from bench.report.pictures import draw_pictures
-    from bench.report.summary import summarise
-    from bench.store import layout
-    from bench.store.files import write_atomically
+    from bench.report.draw.pictures import draw_pictures
+    from bench.report.summary.summarise import summarise
 
     summary = summarise(run)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bench.report.differences import over_seeds, size_of
-from bench.report.numbers import digits_for, milliseconds, with_interval
-from bench.report.rows import Comparison, Row, value_of
-from bench.report.summary import RunSummary
-from bench.report.words import TOLD, row_name
+from bench.report.draw.numbers import digits_for, milliseconds, with_interval
+from bench.report.sentences import TOLD, row_name
+from bench.report.summary.rows import Comparison, Row, value_of
+from bench.report.summary.summarise import RunSummary
 
 
 def conclusion(summary: RunSummary) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bench.records import Cost
 from bench.report.resources import resources_fields
-from bench.report.rows import Row
-from bench.report.summary import RunSummary
+from bench.report.summary.latency import Timing
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import csv_cells
 from bench.score.thresholds import ORACLE
-from bench.stats.latency import Timing
 
 
 def render(summary: RunSummary) -> str:

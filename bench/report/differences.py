@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.numbers import with_interval
-from bench.report.rows import Row, value_of
-from bench.report.seeds import SeedGroup, SeedPair
-from bench.report.summary import RunSummary
-from bench.report.words import TOLD, row_name
+from bench.report.draw.numbers import with_interval
+from bench.report.sentences import TOLD, row_name
+from bench.report.summary.rows import Row, value_of
+from bench.report.summary.seeds import SeedGroup, SeedPair
+from bench.report.summary.summarise import RunSummary
 
 
 def significance(summary: RunSummary) -> list[str]:

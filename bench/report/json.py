@@ -1,8 +1,8 @@
-"""The whole summary as JSON, raw numbers with stable names: `bench.report.summary.RunSummary`."""
+"""The whole summary as JSON, raw numbers with stable names: `bench.report.summary.summarise.RunSummary`."""
 
 from __future__ import annotations
 
-from bench.report.summary import RunSummary
+from bench.report.summary.summarise import RunSummary
 
 
 def render(summary: RunSummary) -> str:

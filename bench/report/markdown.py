@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import differences, tables, words
+from bench.report import differences, tables
+from bench.report import sentences as words
 from bench.report.conclusion import conclusion
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
-from bench.report.summary import RunSummary
+from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import PICTURE, scenarios_table, sweep_table
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
-from bench.report.numbers import MISSING, mebibytes, significant
-from bench.report.rows import Row
-from bench.report.summary import RunSummary
-from bench.report.words import row_name
+from bench.report.draw.numbers import MISSING, mebibytes, significant
+from bench.report.sentences import row_name
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd

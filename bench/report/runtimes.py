@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.measure.samples import Samples
 from bench.plugins import load_metric
 from bench.records import Case, Record
-from bench.report.numbers import MISSING, with_interval
+from bench.records.store.samples import Samples
+from bench.records.store.views import CaseView, RunView
+from bench.report.draw.numbers import MISSING, with_interval
+from bench.report.summary.compare import latency_ratio
+from bench.report.summary.latency import end_to_end_ms
 from bench.score.changed_pixels import changed_pixels
-from bench.stats.compare import latency_ratio
-from bench.stats.latency import end_to_end_ms
-from bench.store.results import CaseView, RunView
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.report.summary import RunSummary
+    from bench.report.summary.summarise import RunSummary
 
 TOLERANCE = 0.001
 """Share of changed pixels up to which an export counts as the same network, in fp32."""

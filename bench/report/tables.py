@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.records import Recipe, Score
-from bench.report.courses import SHARES
-from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
-from bench.report.rows import Row, ScoreCell
-from bench.report.seeds import AcrossSeeds
-from bench.report.summary import RunSummary
+from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.summary.latency import LatencySummary, Timing
+from bench.report.summary.rows import Row, ScoreCell
+from bench.report.summary.seeds import AcrossSeeds
+from bench.report.summary.summarise import RunSummary
+from bench.report.summary.training_progress import SHARES
+from bench.score.stats.pareto import Point, pareto_front
 from bench.score.thresholds import ORACLE, ORACLE_TAU
-from bench.stats.latency import LatencySummary, Timing
-from bench.stats.pareto import Point, pareto_front
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import tables, words
+from bench.report import sentences as words
+from bench.report import tables
 from bench.report.conclusion import conclusion
 from bench.report.resources import resources_table
-from bench.report.summary import RunSummary
+from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records import Scenario
-from bench.records.loads import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
-from bench.report import plots
-from bench.report.numbers import MISSING, count, mebibytes, milliseconds, with_interval
-from bench.report.training_pictures import row_label
+from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
+from bench.report.draw import stage_times as plots
+from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.draw.training_pictures import row_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.report.summary import RunSummary
+    from bench.report.summary.summarise import RunSummary
 
 PICTURE = "throughput.png"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.records import Outcome, Status
-from bench.run.executors.local import ProcessEnd
-from bench.store import layout
-from bench.store.files import write_record
-from bench.store.runs import read_job
+from bench.records.store import layout
+from bench.records.store.files import write_record
+from bench.records.store.runs import read_job
+from bench.run.process import ProcessEnd
 
 LOG_LINES = 12
 """Lines of the worker's log that a crash without a word quotes."""

@@ -19,19 +19,19 @@ from typing import Protocol
 from bench.errors import BenchError
 from bench.plugins import harness_root
 from bench.records import Job, JobKind, Outcome
+from bench.records.store import layout
+from bench.records.store.files import write_record
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import set_aside, utc_now
+from bench.records.store.views import JobView
+from bench.run.console import Narrator
 from bench.run.environment_variables import inherited_environment
-from bench.run.executors.local import run_worker
-from bench.run.interpreters import Interpreters
-from bench.run.narrator import Narrator
+from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
-from bench.run.prepare import pinned_cores
+from bench.run.process import run_worker
 from bench.run.state import JobState, job_state
-from bench.store import layout
-from bench.store.files import write_record
-from bench.store.layout import RunFolder
-from bench.store.results import JobView
-from bench.store.runs import set_aside, utc_now
-from bench.suite.plan import CasePlan, timing_order
+from bench.suite.jobs import CasePlan, timing_order
+from bench.suite.planning.prepare import pinned_cores
 
 Wanted = Callable[[Job], bool]
 
@@ -179,7 +179,7 @@ class Runner:
         python = self._prepared.interpreters.python(job.model.adapter)
         started_at = utc_now()
         end = run_worker(
-            [str(python), "-m", "bench.run.worker", str(folder.resolve())],
+            [str(python), "-m", "bench.run.worker.process", str(folder.resolve())],
             environment=inherited_environment(job),
             log=folder / layout.WORKER_LOG,
             timeout_s=timeout_s,

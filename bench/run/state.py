@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from bench.records import Job
-from bench.store.layout import RunFolder
-from bench.store.results import JobView
-from bench.store.runs import find_job, find_trained, is_final, previous_job
-from bench.suite.plan import why_stale
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import find_job, find_trained, is_final, previous_job
+from bench.records.store.views import JobView
+from bench.suite.jobs import why_stale
 
 StateName = Literal["done", "failed", "interrupted", "stale", "missing"]
 

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 
-from bench.predictions import SemanticMap, load_prediction
 from bench.records import TaskKind
+from bench.records.predictions import SemanticMap, load_prediction
+from bench.records.store import layout
+from bench.records.store.views import JobView
 from bench.score.reduce import reaches, reduced
-from bench.store import layout
-from bench.store.results import JobView
 
 
 def changed_pixels(one: JobView, other: JobView) -> dict[str, tuple[int, int]]:

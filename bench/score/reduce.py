@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, SemanticMap
 from bench.records import IGNORE_LABEL, ClassSpec, TaskKind
+from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, SemanticMap
 
 INSTANCE_SCORE = 0.5
 """Score from which an instance is painted, unless a score says otherwise."""

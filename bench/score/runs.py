@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.datasets import Dataset
-from bench.labels.dataset import open_labelled
-from bench.labels.predictions import table_digest, table_for
+from bench.data.labels.dataset import open_labelled
+from bench.data.labels.predictions import table_digest, table_for
+from bench.dataset import Dataset
 from bench.plugins import load_metric
 from bench.records import CaseScores, read_record
+from bench.records.store.files import write_record
+from bench.records.store.layout import RunFolder
+from bench.records.store.statistics import save_statistics
+from bench.records.store.views import Plan, PlannedCase
 from bench.score.scoring import score_case
-from bench.score.statistics import save_statistics
-from bench.store.files import write_record
-from bench.store.layout import RunFolder
-from bench.store.results import Plan, PlannedCase
 
 
 def score_planned_case(

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench.datasets import Dataset
+from bench.data.labels.mapping import ClassTable, map_prediction
+from bench.data.labels.predictions import table_digest, table_for
+from bench.dataset import Dataset
 from bench.errors import BenchError, ShapeError
-from bench.labels.mapping import ClassTable, map_prediction
-from bench.labels.predictions import table_digest, table_for
-from bench.metrics import Metric, Observed, Rows
+from bench.metric import Metric, Observed, Rows
 from bench.metrics._semantic import CONFUSION
 from bench.plugins import load_metric
-from bench.predictions import Instances, Prediction, load_prediction
 from bench.records import Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
+from bench.records.predictions import Instances, Prediction, load_prediction
+from bench.records.store.statistics import Collector, Statistics
 from bench.score.reduce import REDUCED_BY, RULES, reaches, reduced
-from bench.score.statistics import Collector, Statistics
 from bench.score.thresholds import ORACLE, ORACLE_TAU, ThresholdCounts
 
 Progress = Callable[[int, int], None]

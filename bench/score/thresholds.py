@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import Metric
-from bench.predictions import Instances, SemanticMap
+from bench.metric import Metric
 from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records.predictions import Instances, SemanticMap
 from bench.score.reduce import background_class, painted
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))

@@ -19,7 +19,7 @@ from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
 from bench.plugins import dataset_names, default_root, metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
 

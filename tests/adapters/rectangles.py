@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.adapter import TrainingData
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records import Budget, ClassSpec, ModelSpec, Recipe, Size, TaskKind, TaskSpec
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 
 SIZE = Size(24, 32)
 THREE_CLASSES = TaskSpec(

@@ -21,9 +21,9 @@ import torch
 from bench.adapter import TrainingResult, predict
 from bench.errors import BenchError, Unsupported
 from bench.plugins import load_adapter
-from bench.predictions import Panoptic, SemanticMap, check_prediction
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
-from bench.suite.cards import card_files, resolve_model
+from bench.records.predictions import Panoptic, SemanticMap, check_prediction
+from bench.suite.model_configs import card_files, resolve_model
 from tests.adapters.rectangles import (
     INSTANCES,
     PANOPTIC,

@@ -17,18 +17,18 @@ import yaml
 from rich.console import Console
 
 from bench.data.check import check
+from bench.data.labels.dataset import open_labelled
 from bench.data.opening import Choice, opened
 from bench.datasets.shapes import Options as Drawn
 from bench.datasets.shapes import open_dataset as drawn
-from bench.labels.dataset import open_labelled
-from bench.predictions import save_prediction
 from bench.records import Size
-from bench.run.interpreters import Interpreters
-from bench.run.prepare import prepare
-from bench.run.work import do_job
+from bench.records.predictions import save_prediction
+from bench.run.environments.interpreters import Interpreters
+from bench.run.worker.work import do_job
 from bench.score.scoring import score_case
-from bench.suite.cards import resolve_model
 from bench.suite.load import load_suite
+from bench.suite.model_configs import resolve_model
+from bench.suite.planning.prepare import prepare
 
 SIDE = 64
 STEPS = 2
@@ -107,7 +107,7 @@ def data(tmp_path_factory):
         if wanted.form is None:
             return Choice(name, name)
         if wanted.form not in made:
-            made[wanted.form] = importlib.import_module(f"bench.exports.{wanted.form}").export(
+            made[wanted.form] = importlib.import_module(f"bench.data.exports.{wanted.form}").export(
                 source, folder / wanted.form
             )
         return Choice(wanted.form, name, {**made[wanted.form].options, **wanted.options})

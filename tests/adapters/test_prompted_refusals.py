@@ -9,7 +9,7 @@ import pytest
 from bench.errors import Unsupported
 from bench.plugins import load_adapter
 from bench.records import Target, TaskSpec
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES
 
 PROMPTED = TaskSpec(kind="prompted", classes=THREE_CLASSES.classes)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.labels.spaces import label_space
+from bench.data.labels.spaces import label_space
 from bench.records import TaskSpec
-from bench.suite.cards import card_files, read_card, resolve_model
+from bench.suite.model_configs import card_files, read_card, resolve_model
 
 PUBLISHED = {name: card for name in sorted(card_files()) if (card := read_card(name)).trained_on is not None}
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import Unsupported
 from bench.records import Target
-from bench.run.building import built
+from bench.run.worker.model import built
 from tests.bench.builders import make_job, make_model
 
 REASONS = {

@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 
 from bench.records import Job, JobKind, Outcome
-from bench.run.interpreters import Interpreters
-from bench.run.narrator import Narrator
-from bench.run.prepare import prepare
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import read_job
+from bench.run.console import Narrator
+from bench.run.environments.interpreters import Interpreters
 from bench.run.runner import Runner, Summary, wanted_jobs
-from bench.store.layout import RunFolder
-from bench.store.runs import read_job
-from bench.suite.plan import CasePlan
+from bench.suite.jobs import CasePlan
+from bench.suite.planning.prepare import prepare
 
 SHAPES = {"name": "shapes", "options": {"preset": "easy", "size": [32, 32], "train": 4, "val": 2, "test": 4}}
 BRIEF = {

@@ -36,7 +36,7 @@ def opened():
 """,
     "ours": """
 from pathlib import Path
-from bench.datasets._coco_index import coco_index
+from bench.data.formats.coco_index import coco_index
 def opened():
     index = coco_index(Path(path))
     return len([index.annotations(index.key(i)) for i in range(100)])

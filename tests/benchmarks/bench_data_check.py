@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from bench.data._passes import CHUNK
 from bench.data.check import check
 from bench.data.opening import Choice, opened
+from bench.data.scan import CHUNK
 from bench.measure.devices import allowed_cores
 
 HEIGHT, WIDTH, CLASSES, QUALITY, GOAL = 480, 640, 20, 92, 1.5

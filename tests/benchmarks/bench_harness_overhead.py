@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.measure.floor import stage_floor_ns
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,7 +38,7 @@ import json, sys, time
 from pathlib import Path
 from bench.adapter import predict
 from bench.plugins import load_adapter, open_dataset
-from bench.predictions import save_prediction
+from bench.records.predictions import save_prediction
 from bench.records import Job
 job = Job.from_json(Path(sys.argv[1]).read_text())
 dataset = open_dataset(job.dataset.name, job.dataset.options)

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.fake.adapter import Adapter
-from bench.measure.samples import END_TO_END, STAGED, STAGES, Samples
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
 from bench.plugins import open_dataset
-from bench.predictions import RgbImage
 from bench.records import DatasetSpec, Job, Measurement, Target, TaskSpec
-from bench.suite.cards import resolve_model
+from bench.records.predictions import RgbImage
+from bench.records.store.samples import END_TO_END, STAGED, STAGES, Samples
+from bench.suite.model_configs import resolve_model
 
 TOLERANCE = 0.02
 BIMODAL_BOUNDARY_MS = 15.0

@@ -16,7 +16,7 @@ from bench.measure.sweep import sweep
 from bench.measure.under_load import UnderLoad
 from bench.plugins import open_dataset
 from bench.records import DatasetSpec, Job, Target, TaskSpec, Throughput
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 
 TOLERANCE = 0.02
 CARD, LATENCY_MS = "slow_5ms", 5.0

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from bench.metrics._bootstrap import DRAWS
 from bench.metrics._instances import coco_parts, rows_by_class
 from bench.plugins import load_metric
-from bench.predictions import Instances
 from bench.records import ClassSpec
-from bench.score.statistics import Collector
+from bench.records.predictions import Instances
+from bench.records.store.statistics import Collector
 
 SIZE, CLASSES, GOAL = (480, 640), 20, 10.0
 SPECS = tuple(ClassSpec(name=str(c), is_thing=True, colour=(0, 0, 0)) for c in range(CLASSES))

@@ -15,8 +15,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from bench.plugins import load_metric
-from bench.predictions import Panoptic, Segment
 from bench.records import ClassSpec
+from bench.records.predictions import Panoptic, Segment
 from tests.bench.metrics import panoptic_oracle
 
 ROUNDS = 9

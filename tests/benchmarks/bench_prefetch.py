@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 import yaml
 
-from bench.cli import main as bench
+from bench.cli.main import main as bench
 from bench.measure.devices import allowed_cores
 
 ROOT = Path(__file__).resolve().parent.parent.parent

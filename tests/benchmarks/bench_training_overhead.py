@@ -1,4 +1,4 @@
-"""Training steps of `adapters._torch.semantic_training.fit` against a bare PyTorch loop on the same network.
+"""Training steps of `adapters._torch.training.semantic.fit` against a bare PyTorch loop on the same network.
 
 The bare loop holds all images in one tensor, draws, mirrors and normalises a batch, and does what a
 step must do: forward, cross-entropy, backward, fused AdamW. The two take turns, so that a busy
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from adapters._torch.semantic_training import fit
+from adapters._torch.training.semantic import fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.records import Budget, Recipe, Size

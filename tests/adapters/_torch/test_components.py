@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from adapters._torch.components import MAX_INSTANCES, instances_from_labels, panoptic_from_labels
-from bench.predictions import check_prediction
 from bench.records import ClassSpec, Size
+from bench.records.predictions import check_prediction
 
 CLASSES = tuple(ClassSpec(name=n, is_thing=n.isupper(), colour=(0, 0, 0)) for n in ("sky", "A", "sea", "B"))
 THINGS = (1, 3)

@@ -16,7 +16,7 @@ from bench.adapter import ProfiledAdapter
 from bench.errors import Unsupported
 from bench.plugins import load_adapter
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES, Rectangles
 
 SMALL_UNET = {"base_width": 4, "depth": 2}

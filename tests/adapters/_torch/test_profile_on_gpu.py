@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.records import ProfileResult, read_record
-from bench.store import layout
-from bench.store.runs import new_run
+from bench.records.store import layout
+from bench.records.store.runs import new_run
 from tests.bench.suites import job_folders, run_suite, write_suite
 
 

@@ -7,7 +7,7 @@ from adapters.deeplab.adapter import Adapter, make_deeplab
 from bench.adapter import predict
 from bench.errors import BenchError
 from bench.records import Target
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES, Recorder, rectangles, short_recipe
 
 NARROW = {"base_width": 8, "aspp_width": 16, "low_level_width": 8, "decoder_width": 16, "output_stride": 8}

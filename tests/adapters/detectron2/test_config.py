@@ -10,7 +10,7 @@ from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
 from bench.errors import BenchError, Unsupported
 from bench.records import TaskSpec
-from bench.suite.cards import card_files, resolve_model
+from bench.suite.model_configs import card_files, resolve_model
 from tests.adapters.detectron2.made import TASKS, built
 from tests.adapters.rectangles import THREE_CLASSES
 

@@ -12,8 +12,8 @@ from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import LABEL_DIVISOR, CentreTargets, mirrored_targets
 from adapters.detectron2.training import fit
 from bench.adapter import predict
-from bench.predictions import Panoptic, Segment, check_prediction
 from bench.records import Size, Target
+from bench.records.predictions import Panoptic, Segment, check_prediction
 from tests.adapters.detectron2.made import built
 from tests.adapters.rectangles import PANOPTIC, Recorder, Rectangles, rectangles, short_recipe
 

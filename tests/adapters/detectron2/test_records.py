@@ -6,11 +6,11 @@ import torch
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
-from adapters._torch.order import ImageOrder
+from adapters._torch.training.order import ImageOrder
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.records import TrainingBatches, TrainingRecords, mirrored
-from bench.predictions import Instances, Panoptic, Segment
 from bench.records import Size
+from bench.records.predictions import Instances, Panoptic, Segment
 from tests.adapters.detectron2.made import TASKS
 from tests.adapters.rectangles import Rectangles
 

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
 from bench.adapter import TrainingData, predict
-from bench.predictions import check_prediction
 from bench.records import Size
+from bench.records.predictions import check_prediction
 from tests.adapters.detectron2.made import TASKS, built
 from tests.adapters.rectangles import Recorder, Rectangles, short_recipe
 

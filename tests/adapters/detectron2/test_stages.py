@@ -7,8 +7,8 @@ import torch
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
 from bench.adapter import predict
-from bench.predictions import check_prediction
 from bench.records import ClassSpec, Size, Target, TaskSpec
+from bench.records.predictions import check_prediction
 from tests.adapters.detectron2.made import TASKS, built
 from tests.adapters.rectangles import Rectangles
 

@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
-from adapters._torch import clock
+from adapters._torch.training import clock
 from bench.adapter import predict
 from bench.errors import BenchError
 from tests.adapters.detectron2.made import TASKS, built

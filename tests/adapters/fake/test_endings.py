@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import Outcome, Status
-from bench.store.runs import new_run
+from bench.records.store.runs import new_run
 from tests.bench.suites import run_suite, write_suite
 
 CARDS = {

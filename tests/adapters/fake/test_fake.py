@@ -12,7 +12,7 @@ from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.plugins import open_dataset
 from bench.records import Target, TaskSpec
-from bench.suite.cards import card_files, resolve_model
+from bench.suite.model_configs import card_files, resolve_model
 
 SHAPES = {"preset": "easy", "size": [32, 32], "test": 6}
 DATASET = open_dataset("shapes", SHAPES)

@@ -14,10 +14,10 @@ from adapters._torch.images import resize_image
 from adapters.sam.networks import make_network
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
-from bench.predictions import PromptedMasks
-from bench.prompts import PromptedImage, Prompts
 from bench.records import Size
-from bench.suite.cards import resolve_model
+from bench.records.predictions import PromptedMasks
+from bench.records.prompts import PromptedImage, Prompts
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES
 from tests.adapters.sam.tiny import NETWORKS, SIDE, built, scenes, spec, without_objects
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from adapters.sam.adapter import Adapter
-from bench.datasets import objects_of
-from bench.prompts import PromptedImage, prompts_of
+from bench.dataset import objects_of
 from bench.records import ModelSpec, Size, Target, TaskSpec
-from bench.suite.cards import resolve_model
+from bench.records.prompts import PromptedImage, prompts_of
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES, Rectangles
 
 PROMPTED = TaskSpec(kind="prompted", classes=THREE_CLASSES.classes)

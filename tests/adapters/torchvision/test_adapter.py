@@ -9,7 +9,7 @@ pytest.importorskip("torchvision", reason="torchvision is not installed; make in
 
 from adapters.torchvision.semantic import make_network
 from bench.records import ClassSpec, TaskSpec
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 
 VOC = TaskSpec(kind="semantic", classes=tuple(ClassSpec(name=f"c{i}", colour=(0, 0, 0)) for i in range(21)))
 AUXILIARY = 1024 * 256 * 9 + 2 * 256 + 256 * 21 + 21

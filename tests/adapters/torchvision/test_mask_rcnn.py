@@ -9,14 +9,14 @@ import torch
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
 from adapters.torchvision.adapter import Adapter
+from adapters.torchvision.ground_truth import DecodedInstances, changed
 from adapters.torchvision.mask_rcnn import make_mask_rcnn
 from adapters.torchvision.stages import losses, network_input
-from adapters.torchvision.truths import DecodedInstances, changed
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
-from bench.predictions import Instances
 from bench.records import ClassSpec, InferenceAugmentation, Size, Target, TaskSpec
-from bench.suite.cards import resolve_model
+from bench.records.predictions import Instances
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, Recorder, rectangles, short_recipe
 
 NARROW = {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16}

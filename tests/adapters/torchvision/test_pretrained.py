@@ -15,10 +15,10 @@ from torchvision.models import detection, segmentation
 from adapters.torchvision.adapter import Adapter
 from adapters.torchvision.mask_rcnn import make_mask_rcnn
 from adapters.torchvision.semantic import make_network
+from bench.data.labels.spaces import label_space
 from bench.errors import BenchError
-from bench.labels.spaces import label_space
 from bench.records import Size, Target, TaskSpec
-from bench.suite.cards import card_files, resolve_model
+from bench.suite.model_configs import card_files, resolve_model
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES
 
 SIZE = Size(48, 64)

@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 
 from adapters.transformers.segformer import make_network
 from bench.errors import BenchError
-from bench.suite.cards import resolve_model
+from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES
 
 

@@ -8,11 +8,11 @@ import torch
 
 pytest.importorskip("transformers", reason="transformers is not installed; make install")
 
-from adapters._torch.order import Chosen
+from adapters._torch.training.order import Chosen
 from adapters.transformers.classes import Classes
 from adapters.transformers.targets import DecodedMasks, Layers, changed, layers_of
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records import Size
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES, Rectangles
 
 SEMANTIC, THINGS, ALL = (Classes.of(task, "tested") for task in (THREE_CLASSES, INSTANCES, PANOPTIC))

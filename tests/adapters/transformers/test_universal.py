@@ -18,9 +18,9 @@ from adapters.transformers.options import UniversalOptions
 from adapters.transformers.universal import scaled_size
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
-from bench.predictions import check_prediction
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
-from bench.suite.cards import card_files, resolve_model
+from bench.records.predictions import check_prediction
+from bench.suite.model_configs import card_files, resolve_model
 from tests.adapters.rectangles import PANOPTIC, THREE_CLASSES, Rectangles
 from tests.adapters.transformers.made import TASKS, built, small_model
 

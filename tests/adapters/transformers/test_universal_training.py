@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("transformers", reason="transformers is not installed; make install")
 
-from adapters._torch import clock
+from adapters._torch.training import clock
 from adapters.transformers.networks import InFloat32
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported

@@ -10,7 +10,7 @@ from adapters.ultralytics.network import FAMILIES, SIZES, make_network
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, Size, Target, TaskSpec
-from bench.suite.cards import card_files, resolve_model
+from bench.suite.model_configs import card_files, resolve_model
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES, Recorder
 from tests.adapters.ultralytics.yolo import built, images, recipe, scenes, spec
 

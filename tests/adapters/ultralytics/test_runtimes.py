@@ -10,8 +10,8 @@ from torch import nn
 from adapters._torch.weights import save_weights
 from adapters.ultralytics.network import make_network
 from bench.adapter import predict
-from bench.predictions import Instances
 from bench.records import Size, SlidingWindow, Target
+from bench.records.predictions import Instances
 from bench.score.reduce import reduced
 from tests.adapters.rectangles import INSTANCES
 from tests.adapters.ultralytics.yolo import TASKS, built, images, spec

@@ -5,12 +5,12 @@ import pytest
 import torch
 import yaml
 
-from adapters._torch.order import ImageOrder
+from adapters._torch.training.order import ImageOrder
 from adapters.ultralytics.arguments import training_side
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
-from bench.predictions import SemanticMap
 from bench.records import Budget, Recipe, Size, Target
+from bench.records.predictions import SemanticMap
 from tests.adapters.rectangles import Recorder
 from tests.adapters.ultralytics.yolo import CHECKPOINT, EpochOrder, built, images, recipe, scenes
 

@@ -16,7 +16,7 @@ except Unsupported as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
 # These import the framework, so only now.
-from adapters._torch.kept import CHECKPOINT  # noqa: F401
+from adapters._torch.training.checkpoints import CHECKPOINT  # noqa: F401
 from adapters.ultralytics.training import EpochOrder  # noqa: F401
 
 NETWORKS = {"instance": "yolo11n-seg", "semantic": "yolo26n-sem"}

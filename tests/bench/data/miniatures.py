@@ -6,15 +6,15 @@ import importlib
 import shutil
 from pathlib import Path
 
-from bench.cli import main
+from bench.cli.main import main
+from bench.data.exports import Exported
 from bench.data.opening import Choice, opened
-from bench.exports import Exported
 from tests.bench.datasets.comparison import scenes
 
 
 def written(form: str, folder: Path) -> Exported:
     """Thirty scenes, 48 × 64, in a format: 20 train, 6 val, 4 test."""
-    return importlib.import_module(f"bench.exports.{form}").export(scenes(), folder)
+    return importlib.import_module(f"bench.data.exports.{form}").export(scenes(), folder)
 
 
 def copied(exported: Exported, folder: Path) -> Choice:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench.data._download import Patience
-from bench.data.prepare import carry_out, planned
+from bench.data.prepare.download import Patience
+from bench.data.prepare.prepare import carry_out, planned
 from bench.errors import BenchError
 from tests.bench.data.local_server import Served
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.formats.image_files import image_size
+from bench.data.labels.predictions import check_mapping
 from bench.data.opening import Choice
-from bench.datasets._files import image_size
 from bench.errors import BenchError, DatasetError
-from bench.labels.predictions import check_mapping
 from bench.records import ClassSpec, ModelSpec, Size
 from tests.bench.data.miniatures import bench_data, copied, entries, words_for, written
 

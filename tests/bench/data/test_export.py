@@ -26,7 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 def test_the_loss_of_every_format_is_told_and_what_is_written_opens_as_told(form, capsys):
     code, out, _ = bench_data(capsys, "export", *WORDS, "--as", form, "--out", "there")
     assert code == 0
-    for loss in importlib.import_module(f"bench.exports.{form}").LOSS:
+    for loss in importlib.import_module(f"bench.data.exports.{form}").LOSS:
         assert f"\n  - {loss}\n" in out
     last = out.splitlines()[-1]
     assert last.startswith(f"Open it with: bench data check {form} --set root=there")

@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.datasets.shapes import Options, open_dataset
 from bench.plugins import open_dataset as open_by_name
-from bench.predictions import check_prediction
 from bench.records import Size
+from bench.records.predictions import check_prediction
 
 
 def scenes(*, train=20, val=6, test=4, size=(48, 64)):

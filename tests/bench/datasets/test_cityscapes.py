@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.exports.cityscapes import export
 from bench.datasets.cityscapes import Options, label_space, open_dataset
 from bench.errors import DatasetError
-from bench.exports.cityscapes import export
 from bench.plugins import load_metric
-from bench.predictions import SemanticMap
+from bench.records.predictions import SemanticMap
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
 
 # What the names table makes of sky, ground, water, disc, …: positions among the 19 train ids.

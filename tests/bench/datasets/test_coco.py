@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.datasets._polygons import polygon_mask
+from bench.data.exports._outlines import one_line, outlines
+from bench.data.exports.coco import export
+from bench.data.formats.polygons import polygon_mask
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
-from bench.exports._outlines import one_line, outlines
-from bench.exports.coco import export
 from bench.plugins import load_metric
-from bench.predictions import Instances
 from bench.records import Size
-from bench.score.statistics import Collector
+from bench.records.predictions import Instances
+from bench.records.store.statistics import Collector
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
 
 mask_codes = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra: dev)")

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.datasets._detectron2_config import builtin, config_names
+from bench.data.exports.cityscapes import export as export_cityscapes
+from bench.data.exports.coco import export as export_coco
+from bench.data.exports.detectron2 import export
+from bench.data.formats.detectron2_config import builtin, config_names
 from bench.datasets.detectron2 import Options, open_dataset
 from bench.errors import DatasetError
-from bench.exports.cityscapes import export as export_cityscapes
-from bench.exports.coco import export as export_coco
-from bench.exports.detectron2 import export
 from bench.plugins import open_dataset as open_by_name
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.datasets._splits import by_fraction
+from bench.data.formats.splits import by_fraction
 from bench.datasets.folder import Options, open_dataset
 from bench.errors import DatasetError
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from bench.datasets._files import Unreadable, glance, header_of, image_size, read_image, read_mask
-from bench.datasets._on_disk import files_under
+from bench.data.formats.image_files import Unreadable, glance, header_of, image_size, read_image, read_mask
+from bench.data.formats.on_disk import files_under
 from bench.errors import BenchError, DatasetError
 from bench.plugins import harness_root
-from bench.predict.inputs import find_sources
+from bench.run.predict.inputs import find_sources
 
 RNG = np.random.default_rng(0)
 SMOOTH = cv2.resize(RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8), (136, 96), interpolation=cv2.INTER_CUBIC)
@@ -224,7 +224,7 @@ def test_an_image_for_which_memory_is_too_small_is_refused_and_not_a_crash(tmp_p
     program = f"""
 import resource, sys
 from pathlib import Path
-from bench.datasets._files import Unreadable, {reader}
+from bench.data.formats.image_files import Unreadable, {reader}
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, -1))
 try:

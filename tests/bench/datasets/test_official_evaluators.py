@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.data.labels.dataset import MappedDataset
+from bench.data.labels.mapping import map_prediction
 from bench.datasets.cityscapes import label_space
-from bench.labels.dataset import MappedDataset
-from bench.labels.mapping import map_prediction
 from bench.plugins import harness_root, load_metric, open_dataset
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap, write_png
-from bench.score.statistics import Collector
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, write_png
+from bench.records.store.statistics import Collector
 from bench.suite.load import load_suite
 from tests.bench.datasets.comparison import scenes
 
@@ -27,8 +27,8 @@ panoptic_evaluation = pytest.importorskip("cityscapesscripts.evaluation.evalPano
 instance_evaluation = pytest.importorskip(
     "cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling", reason=REASON
 )
-from bench.exports import cityscapes as cityscapes_export
-from bench.exports import coco as coco_export
+from bench.data.exports import cityscapes as cityscapes_export
+from bench.data.exports import coco as coco_export
 
 PARKING, GUARD_RAIL = 9, 14
 """Labels that the benchmark ignores although their categories, flat and construction, are scored."""

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.exports import ade20k as to_ade20k
+from bench.data.exports import camvid as to_camvid
+from bench.data.exports import carvana as to_carvana
+from bench.data.exports import folder as to_folder
+from bench.data.exports import pets as to_pets
 from bench.datasets import ade20k, camvid, carvana, pets
 from bench.errors import DatasetError
-from bench.exports import ade20k as to_ade20k
-from bench.exports import camvid as to_camvid
-from bench.exports import carvana as to_carvana
-from bench.exports import folder as to_folder
-from bench.exports import pets as to_pets
 from tests.bench.datasets.comparison import all_ids, labels, reopened, scenes
 
 # What each class of shapes becomes, as positions among the format's classes; written out, not computed.

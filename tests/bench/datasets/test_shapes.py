@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from bench.datasets.shapes import NAMES, SPLITS, Options, open_dataset
 from bench.errors import DatasetError
-from bench.predictions import check_prediction
 from bench.records import IGNORE_LABEL, Size
+from bench.records.predictions import check_prediction
 
 PRESETS = ("easy", "standard", "hard")
 CONVEX = [NAMES.index(name) for name in ("disc", "square", "triangle")]

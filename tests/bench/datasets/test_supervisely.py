@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.exports.supervisely import bitmap_data, export
 from bench.datasets.supervisely import Options, open_dataset
 from bench.errors import DatasetError
-from bench.exports.supervisely import bitmap_data, export
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
 
 
@@ -109,7 +109,7 @@ def test_the_files_have_the_form_that_supervisely_documents(source, exported):
 
 
 def test_classes_of_pixels_alone_are_exported_too(source, exported, tmp_path):
-    from bench.exports.ade20k import export as export_ade20k
+    from bench.data.exports.ade20k import export as export_ade20k
     from bench.plugins import open_dataset as open_by_name
 
     ade20k = export_ade20k(source, tmp_path / "ade20k")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.exports.voc import export
 from bench.datasets.voc import Options, open_dataset
 from bench.errors import DatasetError
-from bench.exports.voc import export
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
 
 # sky, ground and water are background; disc, square, … the classes from aeroplane to car.

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from bench.data.exports.yolo import export
 from bench.datasets.yolo import Options, open_dataset
 from bench.errors import DatasetError
-from bench.exports.yolo import export
 from tests.bench.datasets.comparison import all_ids, objects, reopened, scenes
 
 THINGS = [None, None, None, *range(7)]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.predictions import Prediction, RgbImage, SemanticMap
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 
 class ScriptedClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.measure.under_load import UnderLoad
-from bench.predictions import RgbImage
+from bench.records.predictions import RgbImage
 from tests.bench.builders import make_job
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 

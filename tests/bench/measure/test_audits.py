@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
-from bench.predictions import Prediction, RgbImage
 from bench.records import Size
+from bench.records.predictions import Prediction, RgbImage
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
 MS = 1_000_000

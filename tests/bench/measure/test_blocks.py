@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import pytest
 
 from bench.measure.counters import Edge, read_edge
-from bench.measure.samples import END_TO_END, STAGED
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import Timed, time_model
-from bench.predictions import RgbImage
 from bench.records import Measurement, Target
+from bench.records.predictions import RgbImage
+from bench.records.store.samples import END_TO_END, STAGED
 from tests.bench.builders import make_job
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.measure.samples import END_TO_END, STAGED, Samples
 from bench.measure.stages import end_to_end, pipelined, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
 from bench.records import Measurement
+from bench.records.store.samples import END_TO_END, STAGED, Samples
 from tests.bench.builders import make_job
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
-from tests.bench.measure.test_samples import make_samples
 from tests.bench.measure.test_timing import SCRIPTED, Noise, changed
+from tests.bench.records.store.test_samples import make_samples
 
 HOST_NS, DEVICE_NS = (10, 200, 3000), (40_000, 500_000, 6_000_000)
 DECODE_HOST_NS, DECODE_DEVICE_NS = 70_000_000, 800_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.measure.audits import cached_answers
-from bench.prompts import PromptedImage, Prompts
+from bench.records.prompts import PromptedImage, Prompts
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
 MS = 1_000_000

@@ -9,7 +9,7 @@ from bench.errors import ShapeError, Unsupported
 from bench.measure import sweep as sweep_module
 from bench.measure.sweep import rate_of, sweep
 from bench.records import Throughput
-from bench.records.loads import Rate
+from bench.records.throughput import Rate
 from tests.bench.measure.simulated import MS, PerBatch, loaded
 
 ASKED = Throughput(min_s=1.0, max_s=100.0, largest_batch=32)

@@ -13,12 +13,12 @@ import pytest
 
 from adapters.fake.adapter import Adapter as FakeAdapter
 from bench.errors import ShapeError
-from bench.measure.samples import END_TO_END, STAGED, Samples
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import Timed, time_model
-from bench.predictions import RgbImage
 from bench.records import Measurement, Target
-from bench.suite.cards import resolve_model
+from bench.records.predictions import RgbImage
+from bench.records.store.samples import END_TO_END, STAGED, Samples
+from bench.suite.model_configs import resolve_model
 from tests.bench.builders import make_job, make_model
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.predictions import SemanticMap
 from bench.records import ClassSpec
+from bench.records.predictions import SemanticMap
 
 
 def _draw(picture: str) -> SemanticMap:

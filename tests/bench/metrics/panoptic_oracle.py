@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from bench.predictions import Panoptic
+from bench.records.predictions import Panoptic
 
 OFFSET = 256 * 256 * 256
 VOID = 0

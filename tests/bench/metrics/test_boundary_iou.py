@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bench.errors import ShapeError
 from bench.metrics.boundary_iou import boundary_counts, boundary_width, class_boundaries
 from bench.plugins import load_metric
-from bench.predictions import SemanticMap
 from bench.records import Size
+from bench.records.predictions import SemanticMap
 
 
 def official_boundary(mask, dilation_ratio=0.02):

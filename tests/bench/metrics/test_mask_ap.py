@@ -9,9 +9,9 @@ from bench.errors import ShapeError
 from bench.metrics._bootstrap import image_weights
 from bench.metrics._instances import ClassRows
 from bench.plugins import load_metric
-from bench.predictions import Instances, SemanticMap
 from bench.records import ClassSpec
-from bench.score.statistics import Collector
+from bench.records.predictions import Instances, SemanticMap
+from bench.records.store.statistics import Collector
 from tests.bench.metrics import coco_oracle
 
 METRIC = load_metric("mask_ap")

@@ -9,8 +9,8 @@ import pytest
 
 from bench.errors import ShapeError
 from bench.plugins import load_metric
-from bench.predictions import Panoptic, Segment, SemanticMap
 from bench.records import ClassSpec
+from bench.records.predictions import Panoptic, Segment, SemanticMap
 from tests.bench.metrics import panoptic_oracle
 
 METRIC = load_metric("panoptic_quality")

@@ -8,8 +8,8 @@ import pytest
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import DRAWS, image_weights
 from bench.plugins import load_metric, metric_names
-from bench.predictions import PromptedMasks, SemanticMap
 from bench.records import ClassSpec
+from bench.records.predictions import PromptedMasks, SemanticMap
 
 METRIC = load_metric("prompted_iou")
 CLASSES = (ClassSpec(name="thing", is_thing=True, colour=(0, 0, 0)),)

@@ -11,7 +11,7 @@ import torchmetrics.classification as tm
 
 from bench.errors import ShapeError
 from bench.plugins import load_metric, metric_names
-from bench.predictions import Instances, SemanticMap
+from bench.records.predictions import Instances, SemanticMap
 
 OVERLAP = (
     "mean_iou",

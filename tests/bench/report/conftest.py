@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.measure.samples import STAGED, Samples
 from bench.plugins import open_dataset
-from bench.predictions import SemanticMap, save_prediction
 from bench.records import DatasetSpec, JobFacts, Measurement, Outcome, Status, Target, TaskSpec
+from bench.records.predictions import SemanticMap, save_prediction
+from bench.records.store import layout
+from bench.records.store.files import write_atomically, write_record
+from bench.records.store.layout import RunFolder
+from bench.records.store.samples import STAGED, Samples
+from bench.records.store.views import Plan, PlannedCase
 from bench.score.runs import score_planned_case
-from bench.store import layout
-from bench.store.files import write_atomically, write_record
-from bench.store.layout import RunFolder
-from bench.store.results import Plan, PlannedCase
 from tests.bench.builders import make_case, make_job, make_model, make_recipe
 
 OPTIONS = {"preset": "easy", "size": [48, 64], "test": 12}

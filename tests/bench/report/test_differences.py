@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bench.records import DatasetSpec
+from bench.records.store.runs import read_run
 from bench.report.differences import significance
-from bench.report.significance import Pair
-from bench.report.summary import summarise
-from bench.store.runs import read_run
+from bench.report.summary.significance import Pair
+from bench.report.summary.summarise import summarise
 
 
 def scored(synthetic, label, *, wrong, seed, **changes):

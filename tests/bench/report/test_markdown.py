@@ -7,9 +7,9 @@ import re
 import pytest
 
 from bench.records import Status
+from bench.records.store.runs import read_run
 from bench.report import markdown
-from bench.report.summary import summarise
-from bench.store.runs import read_run
+from bench.report.summary.summarise import summarise
 
 REASON = "ValueError: a | b\nin <module> of 'net' && then"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.records import Cost, EnergyUse, MemoryUse, Missing, Operations, ProfileResult, Status, explained
+from bench.records.store import layout
+from bench.records.store.files import write_record
+from bench.records.store.runs import read_run
 from bench.report import csv, json, markdown, terminal
 from bench.report.resources import resources_measured, resources_notes, resources_table
-from bench.report.summary import RunSummary, summarise
-from bench.stats.verdict import Verdict
-from bench.store import layout
-from bench.store.files import write_record
-from bench.store.runs import read_run
+from bench.report.summary.summarise import RunSummary, summarise
+from bench.report.summary.verdict import Verdict
 
 MIB = 1 << 20
 NO_GPU = Missing("the device is the processor")

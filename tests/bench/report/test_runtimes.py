@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from bench.predictions import SemanticMap, load_prediction, save_prediction
 from bench.records import Target
+from bench.records.predictions import SemanticMap, load_prediction, save_prediction
+from bench.records.store import layout
+from bench.records.store.runs import read_run
 from bench.report import markdown
 from bench.report.runtimes import runtimes_note, runtimes_table
-from bench.report.summary import summarise
-from bench.store import layout
-from bench.store.runs import read_run
+from bench.report.summary.summarise import summarise
 
 PIXELS = 12 * 48 * 64
 """Of the synthetic data set."""

@@ -11,9 +11,9 @@ import pytest
 
 from bench.errors import PluginError
 from bench.records import Status
+from bench.records.store.runs import read_run
 from bench.report import render, report_names
-from bench.report.summary import RunSummary, summarise
-from bench.store.runs import read_run
+from bench.report.summary.summarise import RunSummary, summarise
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden"
 

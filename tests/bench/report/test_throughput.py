@@ -9,14 +9,15 @@ import matplotlib as mpl
 import pytest
 
 from bench.errors import StoreError
-from bench.records.loads import Loads, Offline, Rate, Served, ServerTrial, Streamed, Sweep, SweepPoint, TailLatency
-from bench.report import _load_plot, markdown, render
-from bench.report.pictures import draw_pictures
-from bench.report.summary import RunSummary, summarise
+from bench.records.store import layout
+from bench.records.store.files import write_record
+from bench.records.store.runs import read_run
+from bench.records.throughput import Loads, Offline, Rate, Served, ServerTrial, Streamed, Sweep, SweepPoint, TailLatency
+from bench.report import markdown, render
+from bench.report.draw import load_curves as _load_plot
+from bench.report.draw.pictures import draw_pictures
+from bench.report.summary.summarise import RunSummary, summarise
 from bench.report.throughput import PICTURE, draw_loads, how_loaded, scenarios_table, sweep_table
-from bench.store import layout
-from bench.store.files import write_record
-from bench.store.runs import read_run
 
 
 def rate(images_per_s, **changes):

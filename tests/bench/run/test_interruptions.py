@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.plugins import harness_root
 from bench.records import Outcome, Status, read_record
-from bench.store import layout
-from bench.store.runs import newest_run, read_run
+from bench.records.store import layout
+from bench.records.store.runs import newest_run, read_run
 from tests.bench.run.processes import gone, wait_for
 from tests.bench.suites import SHAPES, perfect, write_suite
 
@@ -26,7 +26,7 @@ RECIPE = {"budget": {"steps": 40}, "device": "cpu"}
 
 def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", "run", str(suite), "--results", str(results), *flags],
+        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
         cwd=harness_root(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -54,7 +54,7 @@ def workers(results: Path) -> list[int]:
             words = entry.read_bytes()
         except OSError:
             continue
-        if b"bench.run.worker" in words and str(results).encode() in words:
+        if b"bench.run.worker.process" in words and str(results).encode() in words:
             found.append(int(entry.parent.name))
     return found
 

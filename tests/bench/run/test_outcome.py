@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.records import JobFacts, Outcome, Status
-from bench.run.executors.local import ProcessEnd
+from bench.records.store import layout
 from bench.run.outcome import settle
-from bench.store import layout
+from bench.run.process import ProcessEnd
 from tests.bench.builders import make_job
 
 STARTED = "2026-01-01T00:00:00Z"

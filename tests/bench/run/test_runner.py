@@ -11,12 +11,12 @@ import pytest
 
 from bench.errors import BenchError
 from bench.records import Status
-from bench.run.interpreters import Interpreters
-from bench.run.prepare import prepare
+from bench.records.store import layout
+from bench.records.store.runs import new_run, read_job
+from bench.run.environments.interpreters import Interpreters
 from bench.run.state import job_state
-from bench.store import layout
-from bench.store.runs import new_run, read_job
-from bench.suite.plan import CasePlan
+from bench.suite.jobs import CasePlan
+from bench.suite.planning.prepare import prepare
 from tests.bench.run.processes import wait_for
 from tests.bench.suites import BRIEF, SHAPES, job_folders, perfect, run_suite, write_suite
 
@@ -181,7 +181,7 @@ def worker_of(run, kind: str) -> int | None:
             words = entry.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"bench.run.worker" in words and str(run.jobs.resolve() / kind).encode() in b" ".join(words):
+        if b"bench.run.worker.process" in words and str(run.jobs.resolve() / kind).encode() in b" ".join(words):
             return int(entry.parent.name)
     return None
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records import ClassSpec
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.score.reduce import (
     RULES,
     background_class,

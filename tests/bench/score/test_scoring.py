@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.datasets import Truth
+from bench.dataset import Truth
 from bench.errors import BenchError, ShapeError, StoreError
 from bench.plugins import load_metric
-from bench.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records import Case, ClassSpec, DatasetSpec, Measurement, ModelSpec, Target, TaskSpec, Timeouts
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
+from bench.records.store.statistics import load_statistics, save_statistics
 from bench.score.scoring import score_case
-from bench.score.statistics import load_statistics, save_statistics
 
 CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("background", "disc", "ring"))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.plugins import load_metric
-from bench.predictions import Instances, SemanticMap
 from bench.records import ClassSpec
+from bench.records.predictions import Instances, SemanticMap
 from bench.score.reduce import background_class, semantic_from_instances
 from bench.score.thresholds import GRID, ThresholdCounts
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import suite_schema
+from bench.cli.run import suite_schema
 from bench.errors import SuiteError
 from bench.suite.load import load_suite
 

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from bench.cli import main
+from bench.cli.main import main
+from bench.data.labels.mapping import ClassTable, map_truth
+from bench.data.labels.spaces import label_space
 from bench.datasets import ade20k, carvana, cityscapes, coco, voc
-from bench.labels.mapping import ClassTable, map_truth
-from bench.labels.spaces import label_space
 from bench.plugins import harness_root
-from bench.predictions import write_png
+from bench.records.predictions import write_png
 from tests.bench.datasets.comparison import all_ids, scenes
 
 SUITES = harness_root() / "suites"
@@ -149,7 +149,7 @@ def put_miniature(name: str, data: Path) -> None:
     form = {"coco_instance": "coco", "coco_panoptic": "coco", "my_folder": "folder"}.get(name, name)
     source = InCocoClasses(drawn) if form == "coco" else drawn
     folder.parent.mkdir(parents=True, exist_ok=True)
-    importlib.import_module(f"bench.exports.{form}").export(source, folder)
+    importlib.import_module(f"bench.data.exports.{form}").export(source, folder)
 
 
 @pytest.mark.parametrize("name", MISSING)

@@ -1,0 +1,1 @@
+"""Runtimes of a torch network: eager, compiled, exported."""

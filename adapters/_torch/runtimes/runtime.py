@@ -1,0 +1,287 @@
+"""What makes a torch network's forward pass: torch, torch.compile, CUDA graphs, ONNX Runtime, OpenVINO or TensorRT.
+
+Everything around the pass stays as it is, so that two runtimes differ in `infer` alone: windows and
+test-time augmentation call whatever pass there is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from adapters._torch import device as devices
+from adapters._torch.padding import PadsToMultiple, padded_to_multiple
+from adapters._torch.runtimes.cpu_sessions import SessionSettings, open_session
+from adapters._torch.runtimes.onnx_export import TRIAL, ExportRequest, export_facts, exported
+from bench.errors import Unsupported
+from bench.records import Size, Target
+
+RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
+"""Those that any network has that is one module; each may still refuse it."""
+
+
+def _no_threads() -> dict[str, int]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A network as a runtime takes it: one module from pixels to one or more tensors.
+
+    Attributes:
+        module: Maps pixels (B, 3, H, W) to a tensor, or to a tuple of them, without a look at their
+            values; on the device, in the target's memory layout, in evaluation mode.
+        architecture: All that decides what it computes and is neither in its weights nor in its source.
+        size: The one (H, W) of its inputs; None where there are several.
+        multiple: Sides of its inputs are multiples of it. What pads for itself, a `PadsToMultiple`, needs
+            none.
+        outputs: Names of what it answers, in order.
+        calibration: What it sees of the images that int8 is calibrated on, each (1, 3, H, W).
+    """
+
+    module: nn.Module
+    architecture: dict[str, JsonValue]
+    size: Size | None = None
+    multiple: int = 1
+    outputs: tuple[str, ...] = ("logits",)
+    calibration: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A forward pass.
+
+    Attributes:
+        forward: Maps pixels (B, 3, H, W) to what the module answers.
+        packages: Distributions that make it, beyond torch, for `versions`.
+        threads: Library -> threads in effect, of libraries beyond torch.
+        export: The exported model that it runs; None for torch's own.
+    """
+
+    forward: Callable[[Tensor], Any]
+    packages: tuple[str, ...] = ()
+    threads: Callable[[], dict[str, int]] = _no_threads
+    export: Path | None = None
+
+    def __call__(self, pixels: Tensor) -> Any:
+        """Make the pass."""
+        return self.forward(pixels)
+
+    def describe(self, facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Facts of a network for `bench.adapter.Adapter.describe`, with those of what runs it."""
+        threads: dict[str, JsonValue] = {**devices.threads_in_effect(), **self.threads()}
+        return {**facts, "threads": threads, **(export_facts(self.export) if self.export is not None else {})}
+
+
+def open_runtime(network: Pass, target: Target, device: torch.device) -> Runtime:
+    """Return the forward pass that a target asks for.
+
+    Args:
+        network: What is run.
+        target: Its `runtime`, and how that is set.
+        device: As opened.
+
+    Raises:
+        Unsupported: If the runtime cannot be had here or cannot run the network.
+    """
+    if target.runtime == "eager":
+        return Runtime(network.module)
+    if target.runtime == "compile":
+        return _compiled(network, target, device)
+    if target.runtime == "cuda_graphs":
+        return _recorded(network, target, device)
+    if target.channels_last:
+        raise Unsupported(
+            f"runtime {target.runtime} chooses its own memory layout; leave channels_last out of its target"
+        )
+    if target.runtime == "tensorrt" or (target.runtime == "onnxruntime" and device.type != "cpu"):
+        return _exported_to_gpu(network, target, device)
+    return _exported(network, target, device)
+
+
+def fixed_size(target: Target) -> Size | None:
+    """The one (H, W) that the network will see on this target; None where it sees several.
+
+    >>> fixed_size(Target(image_size=Size(96, 128)))
+    Size(height=96, width=128)
+    >>> fixed_size(Target()) is None
+    True
+    """
+    if target.window is not None:
+        return target.window.size
+    scaled = target.test_time is not None and target.test_time.scales != (1.0,)
+    return None if scaled else target.image_size
+
+
+def _around(network: Pass, make: Callable[[nn.Module, int], nn.Module]) -> nn.Module:
+    """Replace a network by another pass through it; padding to a multiple stays torch's, outside of it."""
+    module = network.module
+    if isinstance(module, PadsToMultiple):
+        return PadsToMultiple(make(module.module, module.multiple), module.multiple)
+    return make(module, network.multiple)
+
+
+def _rounded_up(size: Size | None, multiple: int) -> Size | None:
+    return size and Size(*(-(-side // multiple) * multiple for side in size))
+
+
+def _trial(network: Pass, target: Target, device: torch.device) -> Tensor:
+    """Pixels of a size that the network takes."""
+    size = _rounded_up(network.size or TRIAL, network.multiple)
+    assert size is not None
+    layout = torch.channels_last if target.channels_last else torch.contiguous_format
+    return torch.zeros(target.batch_size, 3, *size, device=device).to(memory_format=layout)
+
+
+# --------------------------------------------------------------------------- torch.compile and CUDA graphs
+
+
+def _compiled(network: Pass, target: Target, device: torch.device) -> Runtime:
+    """torch.compile with its default backend, tried once, so that what it cannot do is said before anything runs."""
+    if device.type == "cpu":
+        _check_compiler()
+    from torch._inductor import config
+
+    # Compiling in this process alone: its pool of helpers would stay beside the measurement.
+    config.compile_threads = 1
+
+    def compiled(module: nn.Module, _: int) -> nn.Module:
+        made: Any = torch.compile(module, dynamic=None if network.size is not None else True)
+        return made
+
+    forward = _around(network, compiled)
+    try:
+        with torch.inference_mode(), devices.autocast(device, target.precision):
+            forward(_trial(network, target, device))
+    except RuntimeError as error:  # the base of what its front and back end raise
+        raise Unsupported(f"torch.compile cannot compile this network: {_told(error)}; use runtime eager") from None
+    return Runtime(forward)
+
+
+def _check_compiler() -> None:
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise Unsupported(
+            f"runtime compile builds its kernels with a C++ compiler, and there is no {compiler} here; install one "
+            "with: sudo apt-get install g++, or name it in the variable CXX"
+        )
+
+
+def _recorded(network: Pass, target: Target, device: torch.device) -> Runtime:
+    """CUDA graphs, tried once as torch.compile is."""
+    if device.type != "cuda":
+        raise Unsupported(
+            f"runtime cuda_graphs records launches of CUDA kernels, and {device} has none; use device cuda, or "
+            "runtime eager"
+        )
+    from adapters._torch.runtimes.cuda_graphs import CudaGraphs
+
+    graphs = CudaGraphs(network.module, device, target.precision)
+    try:
+        graphs(_trial(network, target, device))
+    except RuntimeError as error:
+        raise Unsupported(f"no CUDA graph can be recorded of this network: {_told(error)}; use runtime eager") from None
+    return Runtime(graphs)
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+# --------------------------------------------------------------------------- ONNX Runtime, OpenVINO and TensorRT
+
+
+class _Pass(nn.Module):
+    """A pass through something that answers several named outputs."""
+
+    def __init__(self, run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self._run, self._outputs = run, tuple(outputs)
+
+    def forward(self, pixels: Tensor) -> Any:
+        """Return what the module would for pixels (B, 3, H, W), float32."""
+        answers = self._run(pixels.contiguous(), self._outputs)
+        return answers[0] if len(answers) == 1 else answers
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An exported model that is ready to run; `packages` and `threads` as in `Runtime`."""
+
+    run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]]
+    packages: tuple[str, ...]
+    threads: Callable[[], dict[str, int]] = _no_threads
+
+
+def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Opened]) -> Runtime:
+    made: list[tuple[Path, _Opened]] = []
+
+    def opened(module: nn.Module, multiple: int) -> nn.Module:
+        file = _file(network, target, module, multiple)
+        made.append((file, open_model(file)))
+        return _Pass(made[0][1].run, network.outputs)
+
+    forward = _around(network, opened)
+    file, model = made[0]
+    return Runtime(forward, (*model.packages, "onnx", "onnxscript"), model.threads, file)
+
+
+def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
+    """A session on the CPU: the same memory seen as an array on its side and as a tensor on ours."""
+    kind = target.runtime
+    assert kind in ("onnxruntime", "openvino")
+    if device.type != "cpu":
+        raise Unsupported(
+            f"runtime {kind} runs on the CPU here; use device cpu, or runtime eager or compile on {device}"
+        )
+    settings = SessionSettings(
+        threads=target.threads or devices.allowed_cores(),
+        precision=target.precision,
+        deterministic=target.deterministic,
+        static=network.size is not None,
+    )
+
+    def opened(file: Path) -> _Opened:
+        session = open_session(kind, file, settings)
+
+        def run(pixels: Tensor, outputs: Sequence[str]) -> tuple[Tensor, ...]:
+            return tuple(torch.from_numpy(answer) for answer in session.run(pixels.numpy(), outputs))
+
+        return _Opened(run, session.packages, session.threads)
+
+    return _of_export(network, target, opened)
+
+
+def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Runtime:
+    from adapters._torch.runtimes.gpu_sessions import GpuSession, check_provider
+
+    kind = target.runtime
+    assert kind in ("onnxruntime", "tensorrt")
+    check_provider(kind, device, target.precision)  # before an export that may take minutes
+
+    def opened(file: Path) -> _Opened:
+        session = GpuSession(kind, file, device, target.precision, deterministic=target.deterministic)
+        return _Opened(session.run, session.packages)
+
+    return _of_export(network, target, opened)
+
+
+def _file(network: Pass, target: Target, module: nn.Module, multiple: int) -> Path:
+    """The exported model, in int8 where the target asks for it."""
+    size = _rounded_up(network.size, multiple)
+    file = exported(ExportRequest(module, network.architecture, size, multiple, network.outputs))
+    if target.precision != "int8":
+        return file
+    from adapters._torch.runtimes.quantisation import quantised
+
+    if target.window is not None or target.test_time is not None:
+        raise Unsupported("int8 is calibrated on whole images; leave window and test_time out of its target")
+    return quantised(file, [padded_to_multiple(pixels, multiple).cpu().numpy() for pixels in network.calibration])

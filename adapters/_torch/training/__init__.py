@@ -1,0 +1,1 @@
+"""Training of torch networks: recipe, batches, augmentation, losses, schedule, validation."""

@@ -1,0 +1,77 @@
+"""Training batches from a `bench.adapter.Split`: decoded once, kept as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adapters._torch.images import resize_image, resize_labels, stack_images, stack_labels
+from adapters._torch.training.augment import mirror
+from adapters._torch.training.order import Chosen
+from bench.adapter import Split
+from bench.records import IGNORE_LABEL, Size
+from bench.records.predictions import LabelMap, RgbImage
+
+
+class Augment(Protocol):
+    """Changes an image and its mask together; a pure function of them and the seed."""
+
+    def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
+
+
+CACHE_BYTES = 2 * 1024**3
+"""Host memory that the decoded images of one split may take; what does not fit is decoded again."""
+
+
+class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
+    """A split as (image uint8 (H, W, 3), labels uint8 (H, W)) pairs at the training size.
+
+    The first images that fit `cache_bytes` are decoded here and now, so that the training clock
+    does not pay for them; the others are decoded whenever they are asked for.
+    """
+
+    def __init__(self, split: Split, size: Size | None, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._split, self._size = split, size
+        self._kept: list[tuple[RgbImage, LabelMap]] = []
+        while len(self._kept) < len(split) and cache_bytes > 0:
+            image, labels = self._decode(len(self._kept))
+            self._kept.append((np.ascontiguousarray(image), np.ascontiguousarray(labels)))
+            cache_bytes -= image.nbytes + labels.nbytes
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> tuple[RgbImage, LabelMap]:
+        return self._kept[index] if index < len(self._kept) else self._decode(index)
+
+    def _decode(self, index: int) -> tuple[RgbImage, LabelMap]:
+        image = resize_image(self._split.image(index), self._size)
+        return image, resize_labels(self._split.semantic(index), self._size)
+
+
+def load_batch(split: DecodedSplit, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, LabelMap]]:
+    """Return the images of a batch with their class ids, mirrored and changed as the batch says."""
+    pairs = []
+    for index, mirrored, seed in zip(chosen.images, chosen.mirrored, chosen.seeds, strict=True):
+        image, labels = mirror(*split[index]) if mirrored else split[index]
+        pairs.append((image, labels) if augment is None else augment(image, labels, seed=seed))
+    return pairs
+
+
+def class_pixels(masks: Iterable[LabelMap], classes: int) -> NDArray[np.int64]:
+    """Count the labelled pixels of each class: one row of K counts per mask."""
+    rows = [np.bincount(labels[labels != IGNORE_LABEL], minlength=classes)[:classes] for labels in masks]
+    return np.array(rows, dtype=np.int64).reshape(-1, classes)
+
+
+def as_batch(
+    pairs: list[tuple[RgbImage, LabelMap]], fill: tuple[float, float, float], *, pin: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Stack pairs into pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W) at their common size."""
+    images, labels = zip(*pairs, strict=True)
+    return stack_images(images, fill, pin=pin), stack_labels(labels, pin=pin)

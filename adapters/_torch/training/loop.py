@@ -1,0 +1,338 @@
+"""One recipe for every torch-native network, on Lightning.
+
+Lightning owns the loop, the precision and its gradient scaler, accumulation, clipping, the
+optimiser step, the device, the processes of a distributed training, and the checkpoint. What is
+trained, on what and by which loss is a `Trainee`. A training is one endless Lightning epoch over
+batches that depend on the step alone, so that a resumed training sees what an uninterrupted one
+would have seen.
+
+With `devices` above 1 Lightning starts the running command again for every further process; each
+trains on its share of every batch, and the gradients are averaged. Batch normalisation then sees
+the whole batch on CUDA, each process's share on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import IterableDataset
+
+from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.clock import TrainingClock
+from adapters._torch.training.order import Chosen, ImageOrder
+from adapters._torch.training.recipe import make_optimizer
+from adapters._torch.weights import Weighted
+from bench.adapter import Progress, TrainingResult
+from bench.errors import BenchError
+from bench.records import Recipe
+
+_LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class Trainee(Protocol):
+    """A network with what it learns from.
+
+    Attributes:
+        network: Its module is trained in place; its initial weights are the caller's.
+        order: Which images make which batch.
+        better_by: See `adapters._torch.training.checkpoints.Kept`.
+        identity: What this training must share with a checkpoint to go on from it.
+    """
+
+    network: Weighted
+    order: ImageOrder
+    better_by: tuple[str, ...]
+    identity: str
+
+    def load(self, chosen: Chosen) -> Any:
+        """Return a batch: tensors on the host, in tuples, lists or dictionaries."""
+        ...
+
+    def loss(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return the loss, a scalar, of a batch that lies on the device."""
+        ...
+
+    def validate(self, module: nn.Module) -> dict[str, float] | None:
+        """Return scores on the validation split, in the recipe's precision; None where there is nothing to."""
+        ...
+
+
+def train(
+    trainee: Trainee, recipe: Recipe, out: Path, progress: Progress, device: torch.device, not_honoured: dict[str, str]
+) -> TrainingResult:
+    """Train by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
+
+    With a budget in steps or epochs, on a CPU with a fixed number of threads, the same seed gives
+    the same weights, and a training that was killed and resumed gives those of an uninterrupted one.
+
+    Args:
+        trainee: What is trained.
+        recipe: How.
+        out: Gets `checkpoint.pt`, and at the end `last.pt` and, with a validation, `best.pt`.
+        progress: Told of steps, at most every 0.2 training seconds with the mean loss since the
+            last report, and of validations.
+        device: Where; see `adapters._torch.training.recipe.open_training`.
+        not_honoured: Handed to the result.
+
+    Returns:
+        The weights with the best validation, the last ones where nothing was validated;
+        `self_reported` has the scores of both and `best_step`.
+
+    Raises:
+        BenchError: If the loss stops being finite, the batch cannot be shared by the recipe's
+            `devices`, or `out` holds the checkpoint of another training.
+    """
+    if trainee.order.batch_size % recipe.devices:
+        raise BenchError(
+            f"recipe: {recipe.devices} devices cannot share batches of {trainee.order.batch_size} images evenly; "
+            f"make 'batch_size' a multiple of 'devices', with at least so many training images"
+        )
+    training = _Training(trainee, recipe, out, progress, device)
+    training.run()
+    if _rank() > 0:
+        raise SystemExit  # a further process has done its part; the first one writes
+    kept, last = training.kept, training.weights().state_dict()
+    return kept.finish(trainee.network, last, out, training.clock, not_honoured=not_honoured)
+
+
+class _Training(lightning.LightningModule):
+    """What a step is, and the state of a training beside Lightning's own."""
+
+    def __init__(self, trainee: Trainee, recipe: Recipe, out: Path, progress: Progress, device: torch.device) -> None:
+        super().__init__()
+        self.module = trainee.network.module
+        self.averaged: AveragedModel | None = None
+        self.kept = Kept(trainee.better_by, recipe.early_stopping)
+        order = trainee.order
+        self.clock = TrainingClock(recipe, progress, order.steps_per_epoch, device, images_of=order.of_step)
+        self._trainee, self._recipe, self._out, self._where = trainee, recipe, out, device
+        self._batches = _Batches(trainee, recipe)
+        self._losses: list[Tensor] = []
+        self._random_state: dict[str, Tensor] = {}
+        self._rate = 0.0
+
+    def weights(self) -> nn.Module:
+        """What is validated and kept: the network, or the moving average of its weights."""
+        return self.module if self.averaged is None else self.averaged.module
+
+    def run(self) -> None:
+        """Train until the budget is spent."""
+        torch.manual_seed(self._recipe.seed)
+        self.module.to(memory_format=torch.channels_last if self._recipe.channels_last else torch.contiguous_format)
+        if self._recipe.ema_decay is not None:
+            self.averaged = _moving_average(self.module, self._recipe.ema_decay)
+        checkpoint = self._out / CHECKPOINT
+        resumes = checkpoint.is_file()
+        if resumes:
+            self._read_checkpoint(checkpoint)
+        if self.clock.spent or self.kept.exhausted:
+            self.clock.start()
+            return
+        with _quiet_lightning():
+            trainer = _trainer(self._where, self._recipe, self._out)
+            try:
+                trainer.fit(self, self._batches, ckpt_path=checkpoint if resumes else None)
+            except SIGTERMException:
+                # Lightning held the signal back until the step was done and saved; now it counts.
+                signal.raise_signal(signal.SIGTERM)
+                raise
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
+        if not self.clock.spent:  # what older versions of it make of Ctrl-C
+            raise KeyboardInterrupt
+
+    # ------------------------------------------------------------------ a step, called by Lightning
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The recipe's optimiser; Lightning cannot clip what a fused one has unscaled."""
+        return make_optimizer(self._recipe, self.module.parameters(), fused=self._recipe.clip_gradient_norm is None)
+
+    def on_train_start(self) -> None:
+        """Put the random state of a checkpoint back, and start the clock."""
+        _set_random_state(self._random_state, self._where)
+        self.clock.start()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate by the share of the budget that is spent."""
+        self._rate = self.clock.learning_rate
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self._rate
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self._trainee.loss(self.module, batch)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the step; report, validate, save and stop where it is time to."""
+        if len(self._losses) < self._recipe.accumulate:
+            return
+        clock = self.clock
+        clock.step_done(torch.stack(self._losses).mean(), self._trainee.order.images_per_step, self._rate)
+        self._losses.clear()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.module)
+        clock.train_s = self._agreed(clock.train_s)
+        if clock.validation_is_due:
+            with clock.stopped():
+                self._validate()
+        if clock.spent or self._agreed(clock.checkpoint_is_due or self.trainer.received_sigterm):
+            with clock.stopped():
+                self._save_checkpoint()
+        self.trainer.should_stop = clock.spent
+
+    def _agreed(self, value: float) -> float:
+        """What the first process found, for all: they must validate, stop and save in the same step."""
+        if self.trainer.world_size == 1:
+            return value
+        found = torch.tensor(value, dtype=torch.float64, device=self._where)
+        torch.distributed.broadcast(found, src=0)
+        return found.item()
+
+    def _validate(self) -> None:
+        module = self.weights()
+        was_training = module.training
+        module.eval()
+        values = self._trainee.validate(module)
+        module.train(was_training)
+        if values is None:
+            return
+        self.kept.take(self.clock.step, values, module.state_dict())
+        self.clock.validated(values)
+        if self._agreed(self.kept.exhausted):
+            self.clock.stop()
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _save_checkpoint(self) -> None:
+        if not all(bool(tensor.isfinite().all()) for tensor in self.module.parameters()):
+            raise self.clock.diverged(self.clock.step - 1, "a weight is no finite number any more")
+        unfinished = self._out / f"{CHECKPOINT}.tmp"
+        self.trainer.save_checkpoint(unfinished)
+        if self.trainer.is_global_zero:
+            unfinished.replace(self._out / CHECKPOINT)
+        self.clock.saved()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of."""
+        checkpoint["segbench"] = {
+            "identity": self._trainee.identity,
+            "clock": [self.clock.step, self.clock.images, self.clock.train_s],
+            "kept": self.kept.state(),
+            "random": _get_random_state(self._where),
+        }
+
+    def _read_checkpoint(self, path: Path) -> None:
+        """Take up the state of a checkpoint; Lightning restores the optimiser, the scaler and its loops."""
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        own = content["segbench"]
+        if own["identity"] != self._trainee.identity:
+            raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
+        self.clock.step, self.clock.images, self.clock.train_s = own["clock"]
+        self.kept.take_up(own["kept"])
+        self._random_state = own["random"]
+        self._batches.first_step = self.clock.step
+        self.load_state_dict(content["state_dict"])
+
+
+class _Batches(IterableDataset[Any]):
+    """The batches of a trainee, from a step on, without end."""
+
+    def __init__(self, trainee: Trainee, recipe: Recipe) -> None:
+        self._trainee, self._ranks = trainee, recipe.devices
+        self.first_step = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        order, step = self._trainee.order, self.first_step
+        while True:
+            for part in range(order.accumulate):
+                yield self._trainee.load(order.batch(step, part).share(_rank(), self._ranks))
+            step += 1
+
+
+def _rank() -> int:
+    """Number of this process among those of a distributed training; 0 alone."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Trainer:
+    """A Lightning trainer that runs until it is told to stop, and writes nothing on its own."""
+    alone = recipe.devices == 1
+    on_gpu = device.type == "cuda"
+    return lightning.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=[device.index] if on_gpu and alone else recipe.devices,
+        strategy="auto" if alone else "ddp",
+        sync_batchnorm=on_gpu and not alone,
+        precision=_LIGHTNING_PRECISION[recipe.precision],
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip_gradient_norm,
+        max_epochs=-1,
+        default_root_dir=out,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _moving_average(module: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of weights and running statistics.
+
+    Its decay rises with the steps n as min(decay, (1 + n) / (10 + n)), as in TensorFlow's
+    ExponentialMovingAverage, so that the start is forgotten in a short training too.
+    """
+
+    def average(averages: Any, newest: Any, updates: Any) -> None:
+        share = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, newest, share)
+        else:  # counters of batch normalisation
+            torch._foreach_copy_(averages, newest)
+
+    averaged = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
+    return averaged.requires_grad_(False)
+
+
+def _get_random_state(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's banners and its advice on loaders out of the worker's log."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,204 @@
+"""The losses by name, and the grammar of a recipe's `loss`.
+
+sum   term, or terms joined by +        0.5*cross_entropy + 0.5*dice
+term  [weight *] name [(arguments)]     2*tversky(0.3, 0.7)
+arguments  numbers, in order or by name    focal(0.25, gamma=2)
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adapters._torch.network import Head
+from adapters._torch.training.losses.boundary import boundary
+from adapters._torch.training.losses.lovasz import lovasz
+from adapters._torch.training.losses.overlap import dice, generalised_dice, jaccard, tversky
+from adapters._torch.training.losses.pixelwise import WeightedCrossEntropy, bce, cross_entropy, focal
+from adapters._torch.training.losses.terms import Loss
+from bench.errors import BenchError, did_you_mean
+
+ClassPixels: TypeAlias = Callable[[], NDArray[np.int64]]
+"""Counts the labelled pixels per class of the training split, (K,)."""
+
+
+@dataclass(frozen=True)
+class LossKind:
+    """How a loss is made.
+
+    Attributes:
+        make: From the arguments of a term, or, where `counts_classes`, from the pixels per class
+            of the training split. Raises ValueError for a number out of range.
+        example: A term that is right.
+        counts_classes: Whether it needs those pixels; such a loss takes no arguments.
+    """
+
+    make: Callable[..., Loss]
+    example: str
+    counts_classes: bool = False
+
+    @property
+    def arguments(self) -> inspect.Signature:
+        """What a term may give it."""
+        return inspect.Signature() if self.counts_classes else inspect.signature(self.make)
+
+
+def _without_arguments(loss: Loss, example: str) -> LossKind:
+    return LossKind(lambda: loss, example)
+
+
+LOSSES: Mapping[str, LossKind] = {
+    "bce": _without_arguments(bce, "bce"),
+    "boundary": _without_arguments(boundary, "dice + 0.01*boundary"),
+    "cross_entropy": _without_arguments(cross_entropy, "cross_entropy"),
+    "dice": _without_arguments(dice, "dice"),
+    "focal": LossKind(focal, example="focal(alpha=0.25, gamma=2)"),
+    "generalised_dice": _without_arguments(generalised_dice, "generalised_dice"),
+    "jaccard": _without_arguments(jaccard, "jaccard"),
+    "lovasz": _without_arguments(lovasz, "lovasz"),
+    "tversky": LossKind(tversky, example="tversky(0.3, 0.7)"),
+    "weighted_cross_entropy": LossKind(WeightedCrossEntropy, example="weighted_cross_entropy", counts_classes=True),
+}
+"""The losses that a recipe can name."""
+
+_ALSO_CALLED = {"ce": "cross_entropy", "gdl": "generalised_dice", "iou": "jaccard", "wce": "weighted_cross_entropy"}
+"""Short names of the literature that `did_you_mean` cannot guess."""
+
+_PLUS = re.compile(r"\+(?![^()]*\))")
+_TERM = re.compile(r"(?:([0-9.eE-]+)\s*\*\s*)?([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?")
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Σ weight · loss."""
+
+    terms: tuple[tuple[float, Loss], ...]
+
+    def __call__(self, logits: Tensor, labels: Tensor, head: Head) -> Tensor:
+        """The weighted sum, a scalar."""
+        return torch.stack([weight * loss(logits, labels, head) for weight, loss in self.terms]).sum()
+
+
+def read_loss(text: str, *, class_pixels: ClassPixels | None = None) -> Loss:
+    """Return the loss that a recipe names.
+
+    Args:
+        text: A weighted sum; see the module.
+        class_pixels: Counts the labelled pixels per class of the training split, int64, (K,).
+            Called at most once, and only if a term needs it.
+
+    Raises:
+        BenchError: If a term cannot be read, its name is unknown, its arguments are not what the
+            loss takes, or it needs `class_pixels` and there are none.
+
+    >>> [weight for weight, loss in read_loss("0.5*cross_entropy + tversky(0.3, 0.7)").terms]
+    [0.5, 1.0]
+    """
+    counts: list[NDArray[np.int64]] = []
+    terms: list[tuple[float, Loss]] = []
+    for part in _PLUS.split(text):
+        term = _Term.read(text, part.strip())
+        kind = LOSSES[term.name]
+        arguments = term.bind(kind)
+        if not kind.counts_classes:
+            terms.append((term.weight, term.make(kind, arguments)))
+            continue
+        if class_pixels is None:
+            raise BenchError(
+                f"loss {text!r}: {term.name} weighs classes by their pixels in the training split, which are not "
+                "counted here. Use another loss, such as 'cross_entropy'."
+            )
+        if not counts:
+            counts.append(class_pixels())
+        terms.append((term.weight, kind.make(counts[0])))
+    return WeightedSum(tuple(terms)) if len(terms) > 1 or terms[0][0] != 1 else terms[0][1]
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One term as it is written.
+
+    Attributes:
+        text: The whole sum, for messages.
+        weight: Above 0.
+        name: A known one.
+        in_order, by_name: Its arguments.
+    """
+
+    text: str
+    weight: float
+    name: str
+    in_order: tuple[float, ...]
+    by_name: dict[str, float]
+
+    @classmethod
+    def read(cls, text: str, part: str) -> _Term:
+        """Read a term; BenchError if it is malformed or names no loss."""
+        match = _TERM.fullmatch(part)
+        weight = _number(match.group(1) or "1") if match else None
+        if match is None or weight is None or weight <= 0:
+            raise BenchError(f"loss {text!r}: expected a sum like '0.5*cross_entropy + 0.5*dice', not {part!r}")
+        name, arguments = match.group(2), match.group(3)
+        if name not in LOSSES:
+            meant = did_you_mean(_ALSO_CALLED.get(name.lower(), name), LOSSES)
+            raise BenchError(f"loss {text!r}: no loss named {name!r}.{meant} There are: {', '.join(sorted(LOSSES))}")
+        return cls(text, weight, name, *_read_arguments(text, name, arguments or ""))
+
+    def bind(self, kind: LossKind) -> inspect.BoundArguments:
+        """Match the arguments to those that the loss takes; BenchError if they do not fit."""
+        try:
+            return kind.arguments.bind(*self.in_order, **self.by_name)
+        except TypeError as error:
+            raise _wrong(self.text, self.name, str(error)) from None
+
+    def make(self, kind: LossKind, arguments: inspect.BoundArguments) -> Loss:
+        """Make the loss; BenchError if a number is out of range."""
+        try:
+            return kind.make(*arguments.args, **arguments.kwargs)
+        except ValueError as error:
+            raise _wrong(self.text, self.name, str(error)) from None
+
+
+def _read_arguments(text: str, name: str, arguments: str) -> tuple[tuple[float, ...], dict[str, float]]:
+    """Read `0.25, gamma=2` into numbers in order and by name."""
+    in_order: list[float] = []
+    by_name: dict[str, float] = {}
+    for argument in arguments.split(",") if arguments.strip() else ():
+        key, _, written = (piece.strip() for piece in argument.rpartition("="))
+        value = _number(written)
+        if value is None:
+            raise _wrong(text, name, f"expected a number, not {written!r}")
+        if key in by_name:
+            raise _wrong(text, name, f"{key} is given twice")
+        if key:
+            by_name[key] = value
+        elif by_name:
+            raise _wrong(text, name, f"{written} stands behind an argument with a name, so it needs one too")
+        else:
+            in_order.append(value)
+    return tuple(in_order), by_name
+
+
+def _wrong(text: str, name: str, what: str) -> BenchError:
+    kind = LOSSES[name]
+    takes = ", ".join(kind.arguments.parameters)
+    usage = f"{name} takes ({takes})" if takes else f"{name} takes no arguments"
+    return BenchError(f"loss {text!r}: {name}: {what}. {usage}; write for example '{kind.example}'")
+
+
+def _number(text: str) -> float | None:
+    """A finite number, or None where the text is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

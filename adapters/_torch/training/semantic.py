@@ -1,0 +1,97 @@
+"""What a network that labels pixels learns from, for `adapters._torch.training.loop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from adapters._torch import device as devices
+from adapters._torch.images import Normalisation, resize_logits
+from adapters._torch.network import SemanticNetwork
+from adapters._torch.training.augment import Augmenter, changes
+from adapters._torch.training.batches import Augment, DecodedSplit, as_batch, class_pixels, load_batch
+from adapters._torch.training.loop import train
+from adapters._torch.training.losses import read_loss
+from adapters._torch.training.order import Chosen
+from adapters._torch.training.recipe import identity, image_order, open_training
+from adapters._torch.training.validation import validate
+from bench.adapter import Progress, TrainingData, TrainingResult
+from bench.records import Augmentation, Recipe, Size
+
+
+def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+    """Train a network that labels pixels; see `adapters._torch.training.loop.train`.
+
+    Args:
+        network: Trained in place; its initial weights are the caller's.
+        data: Training and validation split.
+        recipe: The device may be `auto`.
+        out: Gets the checkpoint and the weight files.
+        progress: Told of steps and validations.
+
+    Raises:
+        Unsupported: If the device or precision cannot be had.
+        BenchError: If the training split is empty, the loss is unknown or stops being finite, or
+            `out` holds the checkpoint of another training.
+    """
+    device = open_training(data, recipe, out)
+    return train(SemanticTrainee(network, data, recipe, device), recipe, out, progress, device, not_honoured={})
+
+
+class SemanticTrainee:
+    """A `Trainee` of label maps: the weights with the highest `val_mean_iou` are the best."""
+
+    better_by = ("val_mean_iou",)
+
+    def __init__(self, network: SemanticNetwork, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+        self.network, self.identity = network, identity(network, data, recipe)
+        self._recipe, self._device = recipe, device
+        self._train = DecodedSplit(data.train, recipe.image_size)
+        self._val = DecodedSplit(data.val, recipe.image_size)
+        self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
+        self._normalise = Normalisation(network.mean, network.std, device)
+        self._augment = _augmenter(recipe.augmentation, network.mean)
+        self.order = image_order(data, recipe)
+
+    def load(self, chosen: Chosen) -> tuple[Tensor, Tensor]:
+        """Pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W)."""
+        pairs = load_batch(self._train, chosen, self._augment)
+        return as_batch(pairs, self.network.mean, pin=self._device.type == "cuda")
+
+    def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The recipe's loss at the size of the labels."""
+        pixels, labels = batch
+        logits = resize_logits(self._logits(module, pixels), Size(*labels.shape[-2:]))
+        return self._loss(logits, labels, self.network.head)
+
+    def validate(self, module: nn.Module) -> dict[str, float] | None:
+        """`val_loss` and `val_mean_iou` at the training size."""
+        if not len(self._val):
+            return None
+        with devices.autocast(self._device, self._recipe.precision):
+            return validate(
+                self.network,
+                self._val,
+                self._loss,
+                batch_size=self._recipe.batch_size,
+                forward=lambda pixels: self._logits(module, pixels),
+                device=self._device,
+            )
+
+    def _logits(self, module: nn.Module, pixels: Tensor) -> Tensor:
+        logits: Tensor = module(self._normalise(pixels, channels_last=self._recipe.channels_last))
+        return logits
+
+    def _class_pixels(self) -> NDArray[np.int64]:
+        masks = (self._train[index][1] for index in range(len(self._train)))
+        return np.asarray(class_pixels(masks, self.network.head.classes).sum(axis=0))
+
+
+def _augmenter(augmentation: Augmentation, fill: tuple[float, float, float]) -> Augment | None:
+    if not changes(augmentation):
+        return None
+    return Augmenter(augmentation, fill=fill)

@@ -1,0 +1,262 @@
+"""What each command of `bench` does. Results go to standard output, progress and warnings to standard error."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from tabulate import tabulate
+
+from bench.data.augmentation_preview import preview
+from bench.errors import BenchError
+from bench.plugins import adapter_folders, dataset_names, load_metric, logger_names, metric_names
+from bench.records.store import layout
+from bench.records.store.files import write_atomically, write_record
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import locked, new_run, open_run, read_plan, read_run, runs
+from bench.report import render, report_names, write_report
+from bench.report.summary.summarise import summarise
+from bench.run.console import Narrator
+from bench.run.doctor.checks import examine, is_fit
+from bench.run.environments.environment import choose_interpreters
+from bench.run.environments.interpreters import Interpreters
+from bench.run.environments.record import write_surroundings
+from bench.run.loggers import check_loggers, export_case
+from bench.run.runner import Runner, wanted_jobs
+from bench.run.state import job_state
+from bench.score.runs import score_planned_case
+from bench.suite.jobs import CasePlan
+from bench.suite.model_configs import card_files, read_card
+from bench.suite.planning.prepare import Prepared, prepare
+from bench.suite.schema import Suite
+
+
+def run_command(options: Namespace) -> int:
+    """`bench run`: do what is not done, print the table, write the report."""
+    prepared = prepare(Path(options.suite), _interpreters(options))
+    check_loggers(prepared.suite.loggers, prepared.source)
+    _check_selection(prepared, options)
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
+    console = Console(stderr=True)
+    with locked(run):
+        _write_plan(prepared, run)
+        runner = Runner(
+            prepared,
+            run,
+            results,
+            narrator_for=lambda total: Narrator(console, total),
+            wanted=wanted_jobs(options.only, tuple(options.kind or ())),
+        )
+        planned = {case.case.id: case for case in prepared.plan.cases}
+
+        def score(plan: CasePlan, predictions: Path) -> None:
+            score_planned_case(run, prepared.plan, planned[plan.case.id], predictions)
+            for trouble in export_case(run, results, plan.case.id, prepared.suite.loggers):
+                console.print(f"warning: {trouble}", highlight=False, markup=False, soft_wrap=True)
+
+        summary = runner.carry_out(score)
+        console.print(
+            f"{summary.done} jobs done, {summary.skipped} were done already"
+            + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
+            highlight=False,
+        )
+        view = read_run(run, results)
+        write_report(view, run.path)
+    print(render("terminal", summarise(view)))
+    print(run.path / layout.REPORT)
+    return 1 if summary.failed else 0
+
+
+def _write_plan(prepared: Prepared, run: RunFolder) -> None:
+    write_record(run.path / layout.PLAN, prepared.plan)
+    write_atomically(run.path / layout.SUITE, prepared.source.read_text(encoding="utf-8"))
+    write_surroundings(run, prepared.interpreters, {plan.case.model.adapter for plan in prepared.cases})
+
+
+def _check_selection(prepared: Prepared, options: Namespace) -> None:
+    wanted = wanted_jobs(options.only, ())
+    if not any(wanted(plan.predict) for plan in prepared.cases):
+        ids = "\n  ".join(plan.case.id for plan in prepared.cases)
+        raise BenchError(f"--only {options.only!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
+
+
+def _interpreters(options: Namespace) -> Interpreters:
+    return choose_interpreters(options.python, options.env, options.envs)
+
+
+def check_command(options: Namespace) -> int:
+    """`bench check`: cases, jobs, and which are done, missing or stale and why."""
+    prepared = prepare(Path(options.suite), _interpreters(options))
+    check_loggers(prepared.suite.loggers, prepared.source)
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = earlier[-1] if earlier else None
+    rows, states = [], Counter[str]()
+    seen: set[str] = set()
+    for plan in prepared.cases:
+        for job in plan.jobs:
+            state = job_state(job, run, results)
+            if job.key in seen:
+                rows.append([plan.case.id, job.kind, "shared", f"with {job.model.label}"])
+                continue
+            seen.add(job.key)
+            states[state.name] += 1
+            kind = f"{job.kind} r{job.replicate}" if job.kind == "time" else job.kind
+            rows.append([plan.case.id, kind, state.name, state.why])
+    print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
+    print()
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
+    where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
+    print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
+    return 0
+
+
+def preview_command(options: Namespace) -> int:
+    """`bench preview`: what the suite's recipes make of its training images, as pictures."""
+    prepared = prepare(Path(options.suite), _interpreters(options))
+    for sheet in preview(prepared, Path(options.out), images=options.images):
+        if not sheet.changes:
+            print(f"{sheet.path}: 'flip' is off and 'augmentation' is empty: all copies are alike", file=sys.stderr)
+        print(f"{sheet.path.name} is how these are trained: {', '.join(sheet.models)}", file=sys.stderr)
+        print(sheet.path)
+    return 0
+
+
+def report_command(options: Namespace) -> int:
+    """`bench report`: one run in one form."""
+    run = open_run(Path(options.results), options.run, options.suite)
+    if options.form not in report_names():
+        from bench.errors import did_you_mean
+
+        raise BenchError(
+            f"no report form {options.form!r}.{did_you_mean(options.form, report_names())} "
+            f"Forms: {', '.join(report_names())}"
+        )
+    view = read_run(run, Path(options.results))
+    if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
+        for path in write_report(view, Path(options.out)):
+            print(path)
+        return 0
+    text = render(options.form, summarise(view))
+    if options.out:
+        write_atomically(Path(options.out), text)
+        print(options.out)
+    else:
+        print(text.rstrip("\n"))
+    return 0
+
+
+def score_command(options: Namespace) -> int:
+    """`bench score`: the stored predictions of a run, scored again, and its report written anew."""
+    results = Path(options.results)
+    run = open_run(results, options.run, options.suite)
+    plan = read_plan(run)
+    console = Console(stderr=True)
+    with locked(run):
+        for case in read_run(run, results).cases:
+            if case.predict is None or not case.predict.ok:
+                console.print(f"{case.case.id}: has no predictions, not scored", highlight=False)
+                continue
+            planned = next(p for p in plan.cases if p.case.id == case.case.id)
+            score_planned_case(run, plan, planned, case.predict.folder / layout.PREDICTIONS, again=True)
+            console.print(f"{case.case.id}: scored", highlight=False)
+        view = read_run(run, results)
+        write_report(view, run.path)
+    print(render("terminal", summarise(view)))
+    return 0
+
+
+def list_command(options: Namespace) -> int:
+    """`bench list`: names a suite can use, one line each."""
+    headers, rows = _listing(options.what)
+    if options.form == "markdown":
+        cells = [[f"`{row[0]}`", *(cell.replace("|", "\\|") for cell in row[1:])] for row in rows]
+        print(tabulate(cells, headers=headers, tablefmt="github"))
+    else:
+        width = [90 if header in ("description", "definition") else None for header in headers]
+        print(tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=width))
+    return 0
+
+
+def _listing(what: str) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of what a suite can name, names first."""
+    if what == "models":
+        cards = [(name, read_card(name)) for name in card_files()]
+        return ["model", "task", "description"], [[name, card.task, card.description] for name, card in cards]
+    if what == "metrics":
+        metrics = [load_metric(name) for name in metric_names()]
+        return ["metric", "label", "tasks", "definition"], [
+            [m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics
+        ]
+    if what == "datasets":
+        return ["data set", "description"], [[name, _first_line(f"bench.datasets.{name}")] for name in dataset_names()]
+    if what == "adapters":
+        return ["adapter", "folder"], [[name, str(folder)] for name, folder in adapter_folders().items()]
+    if what == "loggers":
+        return ["logger", "description"], [[name, _first_line(f"bench.loggers.{name}")] for name in logger_names()]
+    return ["report"], [[name] for name in report_names()]
+
+
+def _first_line(module: str) -> str:
+    return (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
+
+
+def data_command(options: Namespace) -> int:
+    """`bench data …`: see `data_commands.py`."""
+    from bench.cli import data as data_commands
+
+    return data_commands.data_command(options)
+
+
+def predict_command(options: Namespace) -> int:
+    """`bench predict`: see `predict_command.py`."""
+    from bench.cli import predict as command
+
+    return command.predict_command(options)
+
+
+def env_command(options: Namespace) -> int:
+    """`bench env …`: see `env_commands.py`."""
+    from bench.cli import env as env_commands
+
+    return env_commands.env_command(options)
+
+
+def repro_command(options: Namespace) -> int:
+    """`bench repro`: see `repro_command.py`."""
+    from bench.cli import repro as command
+
+    return command.repro_command(options)
+
+
+def schema_command(options: Namespace) -> int:
+    """`bench schema`: JSON Schema of a suite."""
+    print(suite_schema(), end="")
+    return 0
+
+
+def suite_schema() -> str:
+    """The JSON Schema of a suite as text; `suites/suite.schema.json` holds the same."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def doctor_command(options: Namespace) -> int:
+    """`bench doctor`: what is ready, what is missing, and the command that mends it."""
+    findings = examine(_interpreters(options), Path(options.results))
+    rows = [[f.subject, f.state, f.detail] for f in findings]
+    print(tabulate(rows, headers=["what", "state", "detail"], tablefmt="simple"))
+    missing = [f for f in findings if f.mend]
+    if missing:
+        print("\nTo mend:")
+        for finding in missing:
+            print(f"  {finding.subject}: {finding.mend}")
+    sys.stdout.flush()
+    return 1 if options.strict and not is_fit(findings) else 0

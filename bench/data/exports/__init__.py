@@ -1,0 +1,42 @@
+"""Writing a data set in another format: one file per format, named as the data set that reads it.
+
+A module `bench/data/exports/<name>.py` has
+
+* a module docstring: what is written, and how the format's conventions are met;
+* `LOSS`: what the format cannot hold, one sentence each;
+* `def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported`:
+  writes all splits; refuses a folder that holds anything; raises `DatasetError`.
+
+What is written reads back as the source's truth up to `LOSS`. Formats with classes of their own
+take `names`: source class -> class of the format; by default classes of equal name, and for
+`shapes` the table in `_names.py`. `export.json` beside the data says what was lost and how to open it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+__all__ = ["Exported"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written.
+
+    Attributes:
+        dataset: Name of the data set that reads it.
+        options: Its options.
+        folder: Where it lies.
+        ids: Id in the source -> id in the export.
+        loss: What the format could not hold.
+    """
+
+    dataset: str
+    options: Mapping[str, JsonValue]
+    folder: Path
+    ids: Mapping[str, str]
+    loss: tuple[str, ...]

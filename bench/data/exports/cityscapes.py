@@ -1,0 +1,131 @@
+"""Write a data set as Cityscapes: images, label ids, instance ids of 16 bits, train ids, colours, panoptic files.
+
+Images are called `export_<number>_000019`; `export` stands for the city. Written for each image:
+leftImg8bit.png; gtFine_labelIds.png (void = 0, unlabeled); gtFine_instanceIds.png; gtFine_color.png;
+and what cityscapesScripts makes of them for other readers: gtFine_labelTrainIds.png and
+`gtFine/cityscapes_panoptic_<split>.json` with its folder. polygons.json is not written: its
+polygons are drawn with their outlines and cannot give the same pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.exports import Exported
+from bench.data.exports._names import class_map
+from bench.data.exports._writing import finish, items, mapped, new_folder, objects_of, write_png_file
+from bench.data.formats.label_tables import read_table, rgb_of
+from bench.dataset import Dataset, Truth
+from bench.datasets.cityscapes import PER_LABEL
+from bench.records import IGNORE_LABEL
+from bench.records.predictions import LabelMap
+
+LOSS = (
+    "where objects overlap, the later one is on top and the earlier one loses the pixels",
+    "crowds of one class are one area",
+    "an image may hold 1,000 objects of a class",
+)
+FRAME = 19
+
+
+def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+    """Write all splits; splits must be called train, val or test."""
+    rows = [row for row in read_table("cityscapes") if row["train_id"] != str(IGNORE_LABEL)]
+    positions = class_map(source.classes, [row["name"] for row in rows], names, form="cityscapes")
+    label_ids = [int(rows[position]["id"]) for position in positions]
+    new_folder(folder)
+    ids: dict[str, str] = {}
+    panoptic: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in items(source):
+        stem = ids[item.image_id] = f"export_{item.number:06d}_{FRAME:06d}"
+        truth = source.target(item.image_id)
+        labels = mapped(truth.semantic.labels, label_ids, void=0)
+        values = _instance_values(truth, labels, label_ids, source)
+        city = folder / "gtFine" / item.split / "export"
+        image = folder / "leftImg8bit" / item.split / "export" / f"{stem}_leftImg8bit.png"
+        write_png_file(image, source.image(item.image_id))
+        write_png_file(city / f"{stem}_gtFine_labelIds.png", labels)
+        write_png_file(city / f"{stem}_gtFine_instanceIds.png", values)
+        _write_derived(city / f"{stem}_gtFine", labels)
+        png = folder / "gtFine" / f"cityscapes_panoptic_{item.split}" / f"{stem}_gtFine_panoptic.png"
+        panoptic[item.split].append(_panoptic_row(png, stem, values))
+    for split, rows_of_split in panoptic.items():
+        _write_panoptic(folder / "gtFine" / f"cityscapes_panoptic_{split}.json", rows_of_split)
+    exported = Exported("cityscapes", {"root": str(folder)}, folder, ids, LOSS)
+    return finish(exported, source)
+
+
+def _instance_values(truth: Truth, labels: LabelMap, label_ids: Sequence[int], source: Dataset) -> NDArray[np.uint16]:
+    """Label, or label * 1000 + number of the object, uint16, (H, W)."""
+    values = labels.astype(np.uint16)
+    objects = objects_of(truth, source.classes, form="cityscapes")
+    count: Counter[int] = Counter()
+    for mask, class_id, crowd in zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True):
+        label = label_ids[class_id]
+        if not crowd:
+            values[mask & (labels == label)] = label * PER_LABEL + count[label]
+            count[label] += 1
+    return values
+
+
+def _write_derived(start: Path, labels: LabelMap) -> None:
+    """Train ids and colours, as `createTrainIdLabelImgs.py` and the original colour images have them."""
+    rows = read_table("cityscapes")
+    train_ids, colours = np.full(256, IGNORE_LABEL, np.uint8), np.zeros((256, 3), np.uint8)
+    for row in rows:
+        train_ids[int(row["id"])], colours[int(row["id"])] = int(row["train_id"]), rgb_of(row)
+    write_png_file(start.with_name(f"{start.name}_labelTrainIds.png"), train_ids[labels])
+    write_png_file(start.with_name(f"{start.name}_color.png"), colours[labels])
+
+
+def _panoptic_row(png: Path, stem: str, values: NDArray[np.uint16]) -> dict[str, Any]:
+    """Write the panoptic image and return its annotation, by the rules of `createPanopticImgs.py`."""
+    rows = {int(row["id"]): row for row in read_table("cityscapes")}
+    segments = []
+    pixels = np.zeros((*values.shape, 3), dtype=np.uint8)
+    for value in np.unique(values).tolist():
+        label = value if value < PER_LABEL else value // PER_LABEL
+        if rows[label]["ignored"] == "1":
+            continue
+        mask = values == value
+        pixels[mask] = (value % 256, value // 256, 0)
+        crowd = value < PER_LABEL and rows[label]["has_instances"] == "1"
+        box = list(cv2.boundingRect(mask.astype(np.uint8)))
+        area = int(mask.sum())
+        segments.append({"id": value, "category_id": label, "area": area, "bbox": box, "iscrowd": int(crowd)})
+    write_png_file(png, pixels)
+    return {"image_id": stem, "file_name": png.name, "segments_info": segments, "size": values.shape}
+
+
+def _write_panoptic(path: Path, annotations: Sequence[dict[str, Any]]) -> None:
+    images = [
+        {
+            "id": row["image_id"],
+            "width": row["size"][1],
+            "height": row["size"][0],
+            "file_name": f"{row['image_id']}_gtFine_leftImg8bit.png",
+        }
+        for row in annotations
+    ]
+    categories = [
+        {
+            "id": int(row["id"]),
+            "name": row["name"],
+            "color": list(rgb_of(row)),
+            "supercategory": row["category"],
+            "isthing": int(row["has_instances"]),
+        }
+        for row in read_table("cityscapes")
+        if row["ignored"] == "0"
+    ]
+    kept = [{key: value for key, value in row.items() if key != "size"} for row in annotations]
+    document = {"images": images, "annotations": kept, "categories": categories}
+    path.write_text(json.dumps(document, sort_keys=True, indent=4), encoding="utf-8")

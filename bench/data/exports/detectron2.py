@@ -1,0 +1,101 @@
+"""Write a data set as dataset dicts of Detectron2: PNG images, one JSON list for each split, metadata.json.
+
+All classes are one label space, listed as thing_classes and as stuff_classes, as Detectron2 has it for
+panoptic models; thing_dataset_id_to_contiguous_id says which are things. So a dict can hold every truth that
+the source has: annotations, sem_seg_file_name, and pan_seg_file_name with segments_info. Boxes are XYWH_ABS;
+run lengths are text, as Detectron2 decodes them. Paths are relative to the folder; Detectron2 itself takes
+them from where it is started.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import JsonValue
+
+from bench.data.exports import Exported
+from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
+from bench.data.exports.coco import panoptic_row, segmentation
+from bench.dataset import Dataset, Truth
+from bench.records import IGNORE_LABEL
+from bench.run.predict.outputs import compressed
+
+LOSS = ("instances alone say nothing of stuff and void; the maps do",)
+XYWH_ABS = 1
+
+
+def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+    """Write all splits; `names` renames classes."""
+    new_folder(folder)
+    dicts: dict[str, list[dict[str, Any]]] = {split: [] for split in source.splits()}
+    ids = {}
+    for item in items(source):
+        name = f"{item.split}/{item.image_id}.png"
+        write_png_file(folder / "images" / name, source.image(item.image_id))
+        truth, size = source.target(item.image_id), source.size(item.image_id)
+        record: dict[str, Any] = {"file_name": f"images/{name}", **size._asdict(), "image_id": item.number}
+        if "semantic" in source.tasks:
+            write_png_file(folder / "sem_seg" / name, truth.semantic.labels)
+            record["sem_seg_file_name"] = f"sem_seg/{name}"
+        if truth.panoptic is not None:
+            row = panoptic_row(truth.panoptic, folder / "pan_seg" / name, item.number)
+            record["pan_seg_file_name"] = f"pan_seg/{name}"
+            record["segments_info"] = [_segment(segment, source) for segment in row["segments_info"]]
+        if truth.instances is not None or truth.panoptic is not None:
+            record["annotations"] = _annotations(truth, source)
+        dicts[item.split].append(record)
+        ids[item.image_id] = f"images__{item.split}__{item.image_id}"
+    for split, records in dicts.items():
+        (folder / f"{split}.json").write_text(json.dumps(records), encoding="utf-8")
+    (folder / "metadata.json").write_text(json.dumps(_metadata(source, names or {}), indent=1), encoding="utf-8")
+    kinds = {"panoptic": "panoptic", "instance": "instances", "semantic": "semantic"}
+    truth_kind = next(kind for task, kind in kinds.items() if task in source.tasks)
+    splits: list[JsonValue] = list(source.splits())
+    options: dict[str, JsonValue] = {"root": str(folder), "splits": splits, "truth": truth_kind}
+    return finish(Exported("detectron2", options, folder, ids, LOSS), source)
+
+
+def _segment(segment: Mapping[str, Any], source: Dataset) -> dict[str, Any]:
+    """A segment with its class counted from 0."""
+    class_id = segment["category_id"] - 1
+    return {**segment, "category_id": class_id, "isthing": source.classes[class_id].is_thing}
+
+
+def _annotations(truth: Truth, source: Dataset) -> list[dict[str, Any]]:
+    objects = objects_of(truth, source.classes, form="detectron2")
+    annotations = []
+    rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)
+    for mask, class_id, crowd in rows:
+        drawn: Any = segmentation(mask, crowd=crowd)
+        if isinstance(drawn, dict):
+            drawn = {"size": drawn["size"], "counts": compressed(drawn["counts"])}
+        annotations.append(
+            {
+                "bbox": list(cv2.boundingRect(mask.astype(np.uint8))),
+                "bbox_mode": XYWH_ABS,
+                "category_id": class_id,
+                "segmentation": drawn,
+                "iscrowd": int(crowd),
+            }
+        )
+    return annotations
+
+
+def _metadata(source: Dataset, names: Mapping[str, str]) -> dict[str, Any]:
+    classes = [names.get(spec.name, spec.name) for spec in source.classes]
+    colours = [list(spec.colour) for spec in source.classes]
+    return {
+        "thing_classes": classes,
+        "stuff_classes": classes,
+        "thing_colors": colours,
+        "stuff_colors": colours,
+        "thing_dataset_id_to_contiguous_id": {
+            str(index + 1): index for index, spec in enumerate(source.classes) if spec.is_thing
+        },
+        "ignore_label": IGNORE_LABEL,
+    }

@@ -1,0 +1,215 @@
+"""What a COCO annotation file holds, as tables: 16 bytes for each annotation, some fifty for each image.
+
+The annotations themselves stay in the file. The index says where those of an image begin and how
+long they are, so that a truth is read at the cost of its own bytes; no process holds the file.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.index_cache import Tables, remembered
+from bench.data.formats.json_stream import FileState, JsonStream, Placed
+from bench.errors import DatasetError
+from bench.records import Size
+
+KIND = "coco_1"
+"""Raise the number when the tables change."""
+LISTS = ("images", "annotations", "categories")
+
+
+@dataclass(frozen=True)
+class CocoIndex:
+    """An annotation file: I images, sorted by the length of their id and then by id, and A annotations by image.
+
+    Attributes:
+        state: The file.
+        categories: As the file has them, in its order.
+        keys: Ids of the images in UTF-8, right-justified; bytes, (I,).
+        names: Their file names in UTF-8; bytes, (I,).
+        sizes: Their height and width, 0 where the file does not say; int64, (I, 2).
+        maps: The file name in the first annotation of each image, empty where it has none; bytes, (I,).
+        first: Image i has the annotations first[i] up to first[i + 1]; int64, (I + 1,).
+        category: Position of the category of each annotation, -1 for none of them; int32, (A,).
+        offset, length: Where each annotation lies in the file, bytes; int64 and int32, (A,).
+    """
+
+    state: FileState
+    categories: tuple[dict[str, Any], ...]
+    keys: NDArray[np.bytes_]
+    names: NDArray[np.bytes_]
+    sizes: NDArray[np.int64]
+    maps: NDArray[np.bytes_]
+    first: NDArray[np.int64]
+    category: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.keys)
+
+    def key(self, image: int) -> str:
+        """Id of an image as text."""
+        return str(self.keys[image].decode()).lstrip()
+
+    def position(self, key: str) -> int:
+        """Which image has this id."""
+        return int(np.searchsorted(self.keys, key.encode().rjust(self.keys.dtype.itemsize)))
+
+    def size(self, image: int) -> Size | None:
+        """Size of an image, None if the file does not say it."""
+        height, width = self.sizes[image].tolist()
+        return Size(height, width) if height and width else None
+
+    def counts(self) -> NDArray[np.int64]:
+        """Annotations of each image, int64, (I,)."""
+        return np.diff(self.first)
+
+    def with_category(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which images have an annotation of one of the categories; bool, (I,) from bool, (categories,)."""
+        of_wanted = np.append(wanted, False)[self.category]  # -1 takes the appended one
+        image = np.repeat(np.arange(len(self)), self.counts())
+        return np.bincount(image[of_wanted], minlength=len(self)) > 0
+
+    def annotations(self, key: str) -> list[dict[str, Any]]:
+        """Annotations of an image, read from the file; raises `DatasetError` if it has changed."""
+        image = self.position(key)
+        part = slice(int(self.first[image]), int(self.first[image + 1]))
+        return self.state.rows(self.offset[part], self.length[part])
+
+
+def coco_index(file: Path) -> CocoIndex:
+    """Index of an annotation file, from the cache of the user's if it is there.
+
+    Raises:
+        DatasetError: If it is not in COCO's format, lists an image twice, or has annotations of images
+            that it does not list.
+    """
+    state = FileState.of(file)
+    tables = remembered(state, KIND, lambda: _read(state))
+    categories = json.loads(tables.pop("categories").tobytes())
+    return CocoIndex(state, tuple(categories), **tables)
+
+
+@dataclass
+class _Rows:
+    """What was met so far; images and categories have numbers in the order in which they are met."""
+
+    number_of_image: dict[str, int] = field(default_factory=dict)
+    number_of_category: dict[str, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    maps: dict[int, str] = field(default_factory=dict)
+    categories: list[dict[str, Any]] = field(default_factory=list)
+    image: array[int] = field(default_factory=lambda: array("q"))
+    category: array[int] = field(default_factory=lambda: array("q"))
+    offset: array[int] = field(default_factory=lambda: array("q"))
+    length: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, member: str, placed: Placed, file: Path) -> None:
+        """Note one row of one of the lists."""
+        row = placed.value
+        if not isinstance(row, dict):
+            raise _not_coco(file)
+        if member == "categories":
+            for name in ("id", "name"):
+                _required(row, name, f"category {row.get('name') or row.get('id')}", file)
+            self.categories.append(row)
+        elif member == "images":
+            number = self._image(_required(row, "id", "an image", file))
+            if number in self.names:
+                raise DatasetError(f"{file} lists image {row['id']} twice. Remove one of its rows.")
+            self.names[number] = str(_required(row, "file_name", f"image {row['id']}", file))
+            self.sizes[number] = (int(row.get("height") or 0), int(row.get("width") or 0))
+        else:
+            number = self._image(_required(row, "image_id", f"annotation {row.get('id')}", file))
+            self.maps.setdefault(number, str(row.get("file_name", "")))
+            category = json.dumps(row.get("category_id"))
+            self.image.append(number)
+            self.category.append(self.number_of_category.setdefault(category, len(self.number_of_category)))
+            self.offset.append(placed.offset)
+            self.length.append(placed.length)
+
+    def _image(self, key: object) -> int:
+        return self.number_of_image.setdefault(str(key), len(self.number_of_image))
+
+
+def _read(state: FileState) -> Tables:
+    """Read the file once, a row at a time."""
+    file, rows, lists = state.file, _Rows(), set()
+    with JsonStream(file) as stream:
+        if stream.peek() == "[":
+            raise DatasetError(f"{file} holds a list where an object is expected.")
+        for member in stream.members():
+            if member not in LISTS or stream.peek() != "[":
+                stream.skip()
+                continue
+            lists.add(member)
+            for placed in stream.elements():
+                rows.add(member, placed, file)
+    if lists != set(LISTS):
+        raise _not_coco(file)
+    return _tables(rows, state)
+
+
+def _tables(rows: _Rows, state: FileState) -> Tables:
+    keys = [key.encode() for key in rows.number_of_image]  # by number
+    width = max(map(len, keys), default=1)
+    justified = np.array([key.rjust(width) for key in keys], dtype=f"S{width}")
+    listed = np.array([number in rows.names for number in range(len(keys))], dtype=np.bool_)
+    owner = np.frombuffer(rows.image, dtype=np.int64)
+    offset, length = (np.frombuffer(column, dtype=np.int64) for column in (rows.offset, rows.length))
+    unknown = np.flatnonzero(~listed[owner])
+    if len(unknown):
+        first = state.rows(offset[unknown[:1]], length[unknown[:1]])[0]
+        raise DatasetError(
+            f"{state.file}: {len(unknown)} of {len(owner)} annotations belong to no image in its list, the first being "
+            f"annotation {first.get('id')} of image {first['image_id']}. Add the images to the list, or remove the "
+            "annotations."
+        )
+    order = np.argsort(justified)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    by_image = np.argsort(rank[owner], kind="stable") if len(owner) else owner
+    position = {json.dumps(row.get("id")): index for index, row in enumerate(rows.categories)}
+    category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
+    numbers = np.frombuffer(rows.category, dtype=np.int64)
+    return {
+        "categories": np.frombuffer(json.dumps(rows.categories).encode(), dtype=np.uint8),
+        "keys": justified[order],
+        "names": _column(rows.names, order),
+        "sizes": np.array([rows.sizes[number] for number in order.tolist()], dtype=np.int64).reshape(-1, 2),
+        "maps": _column(rows.maps, order),
+        "first": np.append(0, np.cumsum(np.bincount(rank[owner], minlength=len(keys)))).astype(np.int64),
+        "category": category[numbers][by_image] if len(owner) else np.zeros(0, np.int32),
+        "offset": offset[by_image],
+        "length": length[by_image].astype(np.int32),
+    }
+
+
+def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.bytes_]:
+    """Texts of the images in an order, in UTF-8; empty where there is none."""
+    encoded = [texts.get(number, "").encode() for number in order.tolist()]
+    return np.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
+
+
+def _required(row: Mapping[str, Any], name: str, what: str, file: Path) -> Any:
+    if row.get(name) is None:
+        raise DatasetError(f"{file}: {what} has no {name}, which COCO's format requires. Mend the file.")
+    return row[name]
+
+
+def _not_coco(file: Path) -> DatasetError:
+    return DatasetError(
+        f"{file} is not in COCO's format: it needs the lists images, annotations and categories. Results of a "
+        "detector are a list alone; the annotations are wanted here."
+    )

@@ -1,0 +1,94 @@
+"""Tables made from a large file, remembered beside no data: made once, read by every process.
+
+They lie in `segbench/indices` in `$XDG_CACHE_HOME` (usually `~/.cache`), one file for each that was
+indexed, with its size and time of change. They may be deleted at any time. Writing is atomic, so
+that processes that make the same table at once do not disturb each other; where nothing can be
+written, each process makes its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.json_stream import FileState
+
+SETTLED_S = 2.0
+"""A file that was changed less than so long ago is not remembered: a further change may look the same."""
+WORTH_IT = 1 << 20
+"""Bytes; a smaller file is not worth a second one and is indexed by each process."""
+STATE = "state of the file"
+
+Tables: TypeAlias = dict[str, NDArray[Any]]
+"""Name -> array of numbers or bytes."""
+
+
+def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Tables:
+    """Tables of a file: those of an earlier process, or else made now.
+
+    Args:
+        state: The file, as it was before `make` reads it.
+        kind: What the tables are, with their version; part of the name of the file.
+        make: Reads the file; its errors are passed on.
+    """
+    place = _folder() / f"{kind}_{hashlib.sha256(os.fsencode(state.file.absolute())).hexdigest()[:32]}.npz"
+    if state.size < WORTH_IT:
+        return make()
+    found = _read(place, state)
+    if found is None:
+        found = make()
+        if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
+            _write(place, state, found)
+    return found
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segbench" / "indices"
+
+
+def _state_row(state: FileState) -> NDArray[np.int64]:
+    return np.array([state.size, state.changed_ns], dtype=np.int64)
+
+
+def _read(place: Path, state: FileState) -> Tables | None:
+    """What was remembered of this state of the file; None if there is nothing, or it is damaged."""
+    try:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if not np.array_equal(stored[STATE], _state_row(state)):
+                return None
+            return {name: stored[name] for name in stored.files if name != STATE}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _write(place: Path, state: FileState, tables: Tables) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
+    except OSError as error:
+        _tell(place, error)
+        return
+    stored: dict[str, Any] = {**tables, STATE: _state_row(state)}
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **stored)
+        Path(name).replace(place)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        _tell(place, error)
+
+
+def _tell(place: Path, error: OSError) -> None:
+    print(
+        f"note: {place.parent} cannot be used ({error.strerror}); each process indexes the file anew.", file=sys.stderr
+    )

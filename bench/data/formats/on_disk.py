@@ -1,0 +1,243 @@
+"""The one class behind every data set that lies on disk: a format lists its entries and reads a truth.
+
+A format module makes an `OnDisk` from a table of classes, a function that lists the entries of a
+split, and a function that reads the truth of an entry. Everything else is the same for all:
+ids, decoding, the check that a mask has the size of its image, and the fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+from pydantic import JsonValue
+
+from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
+from bench.dataset import Truth
+from bench.errors import DatasetError, did_you_mean
+from bench.records import ClassSpec, Size, TaskKind, digest
+from bench.records.predictions import RgbImage
+
+READER_VERSION = 2
+"""Part of every fingerprint: raise it when a reader gives other pixels for the same files."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a split.
+
+    Attributes:
+        image_id: Unique over all splits, without path separators.
+        image: Its file.
+        truths: Files that hold its truth, a shared annotation file too; the format knows which is which.
+        key: What the format calls it in an annotation file.
+    """
+
+    image_id: str
+    image: Path
+    truths: tuple[Path, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a format says of itself.
+
+    Attributes:
+        name: As in a suite.
+        classes: The label space.
+        tasks: Forms of truth.
+        source: Where it comes from, one line.
+        licence: Its terms, one line.
+        splits: Names, in order.
+        decisive: Options that decide what a truth is; part of the fingerprint.
+    """
+
+    name: str
+    classes: tuple[ClassSpec, ...]
+    tasks: tuple[TaskKind, ...]
+    source: str
+    licence: str
+    splits: tuple[str, ...]
+    decisive: JsonValue = None
+
+
+class OnDisk:
+    """A data set of files; keeps `bench.datasets.Dataset`. Splits are listed when first asked for."""
+
+    def __init__(
+        self,
+        description: Description,
+        list_split: Callable[[str], Sequence[Entry]],
+        read_truth: Callable[[Entry], Truth],
+    ) -> None:
+        """Keep the description; list and read nothing."""
+        self.description = description
+        self.name = description.name
+        self.classes, self.tasks = description.classes, description.tasks
+        self.source, self.licence = description.source, description.licence
+        self._list_split, self._read_truth = list_split, read_truth
+        self._entries: dict[str, dict[str, Entry]] = {}
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return self.description.splits
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """Ids of a split, in the order of its list or of its file names."""
+        return tuple(self._split(split))
+
+    def entry(self, image_id: str) -> Entry:
+        """The files of one image; lists splits until one has it."""
+        for split in sorted(self.splits(), key=lambda name: name not in self._entries):
+            if image_id in self._split(split):
+                return self._split(split)[image_id]
+        raise DatasetError(f"{self.name}: no image {image_id!r} in the splits {', '.join(self.splits())}")
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3), RGB, upright."""
+        return read_image(self.entry(image_id).image)
+
+    def encoded(self, image_id: str) -> bytes:
+        """The content of its file."""
+        return read_bytes(self.entry(image_id).image)
+
+    def target(self, image_id: str) -> Truth:
+        """Its truth; raises `DatasetError` if it cannot be read or has another size than the image."""
+        entry = self.entry(image_id)
+        truth = self._read_truth(entry)
+        found, expected = truth.semantic.size, image_size(entry.image)
+        if found != expected:
+            masks = ", ".join(str(path) for path in entry.truths) or f"the annotation of {entry.image.name}"
+            raise DatasetError(
+                f"{masks}: the mask has {found.height} × {found.width} pixels, its image {entry.image} has "
+                f"{expected.height} × {expected.width} (height × width). Make the mask again from the image as shown "
+                "(EXIF orientation applied), or remove the pair.",
+                kind="size",
+            )
+        return truth
+
+    def size(self, image_id: str) -> Size:
+        """Its size, from the file's header."""
+        return image_size(self.entry(image_id).image)
+
+    def fingerprint(self, split: str) -> str:
+        """Hash of ids and content of all files of the split and of the options that decide the truths."""
+        rows: list[JsonValue] = [
+            [entry.image_id, *(content_hash(path) for path in (entry.image, *entry.truths))]
+            for entry in self._split(split).values()
+        ]
+        names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
+        return digest([self.name, READER_VERSION, self.description.decisive, names, rows])
+
+    def _split(self, split: str) -> dict[str, Entry]:
+        if split not in self.splits():
+            raise DatasetError(
+                f"{self.name}: no split named {split!r}.{did_you_mean(split, self.splits())} "
+                f"It has: {', '.join(self.splits())}"
+            )
+        if split not in self._entries:
+            entries = self._list_split(split)
+            others = {image_id: name for name, known in self._entries.items() for image_id in known}
+            twice = [image_id for image_id, n in Counter(e.image_id for e in entries).items() if n > 1]
+            shared = [f"{e.image_id} (also in {others[e.image_id]})" for e in entries if e.image_id in others]
+            if twice or shared:
+                listed = ", ".join([*twice, *shared][:5])
+                raise DatasetError(
+                    f"{self.name}: {len(twice) + len(shared)} ids of split {split!r} are not unique: {listed}. An "
+                    "image may occur once, in one split; rename or remove the others."
+                )
+            self._entries[split] = {entry.image_id: entry for entry in entries}
+        return self._entries[split]
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file in hex, read again only when its size or time of change differs; '' if it is missing."""
+    try:
+        state = path.stat()
+    except OSError:
+        return ""
+    return _hash_of_state(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=262144)
+def _hash_of_state(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 - they are the key
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def id_of(relative: PurePath) -> str:
+    """Id of an image from its path below the images: without suffix, folders joined by two underscores.
+
+    >>> id_of(PurePath("train/Köln 1/a.b.png"))
+    'train__Köln 1__a.b'
+    """
+    return "__".join(relative.with_suffix("").parts)
+
+
+def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Files below a folder with one of the suffixes, in any case, sorted by path; hidden ones left out.
+
+    Linked folders are entered, each real folder once.
+
+    Raises:
+        DatasetError: If one has a name that is not text in UTF-8.
+    """
+    wanted, seen = {suffix.lower() for suffix in suffixes}, set()
+    found: list[Path] = []
+    for base, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(base)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not n.startswith(".")]
+    return sorted((named_in_text(path) for path in found if path.is_file()), key=lambda path: path.as_posix())
+
+
+def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
+    """Path below `folder` without suffix -> mask; raises `DatasetError` if two masks have one name."""
+    found: dict[str, Path] = {}
+    for path in files_under(folder, suffixes):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DatasetError(f"{path} and {found[stem]} are masks of one image; remove one of them.")
+        found[stem] = path
+    return found
+
+
+def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:
+    """The error for files that are not there: where it looked, what should be there, how to get it."""
+    return DatasetError(
+        f"{name}: nothing at {looked_for.absolute()}. Expected: {expected}. {obtain} "
+        f"If it lies elsewhere, set the data set's option root."
+    )
+
+
+def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:
+    """Return the folder; raises `DatasetError` by `missing` if there is none."""
+    if not folder.is_dir():
+        raise missing(name, folder, expected, obtain)
+    return folder
+
+
+def root_of(root: str) -> Path:
+    """The folder of an option `root`: `~` is the home folder, a relative path starts where the command is run."""
+    return Path(root).expanduser()
+
+
+def require_files(name: str, entries: Sequence[Entry], expected: str, obtain: str) -> list[Entry]:
+    """Return the entries; raises `DatasetError` with the number of missing files and the first of them."""
+    absent = [path for entry in entries for path in (entry.image, *entry.truths) if not path.is_file()]
+    if absent:
+        counted = f"{expected} for {len(entries)} images, of whose files {len(absent)} are missing"
+        raise missing(name, absent[0], counted, obtain)
+    return list(entries)

@@ -1,0 +1,121 @@
+"""Polygons and run lengths to masks, as pycocotools reads them, and overlapping masks to one map.
+
+Polygons are drawn in `_polygons.py`. Source of the run lengths: `common/maskApi.c` of the COCO API,
+function `rleFrString` (run lengths in characters of six bits). pycocotools is the oracle in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.polygons import Corners, corners_of, polygon_masks
+from bench.records import Size
+from bench.records.predictions import Instances, LabelMap, mask_from_run_lengths
+
+
+class SegmentationError(ValueError):
+    """A `segmentation` that cannot be drawn.
+
+    Attributes:
+        position: Its place among those that were to be drawn.
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.position = position
+
+
+def run_lengths_of_text(text: str) -> list[int]:
+    """Run lengths of COCO's compressed text: six bits a character, differences from the third on.
+
+    Raises:
+        ValueError: If the text ends within a number or holds another character.
+    """
+    runs: list[int] = []
+    position = 0
+    while position < len(text):
+        value, shift, more = 0, 0, True
+        while more:
+            if position >= len(text) or not 0 <= (code := ord(text[position]) - 48) < 64:
+                raise ValueError("the run lengths are damaged")
+            value |= (code & 31) << shift
+            more, shift, position = bool(code & 32), shift + 5, position + 1
+            if not more and code & 16:
+                value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+    return runs
+
+
+def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[np.bool_]:
+    """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
+
+    Returns:
+        bool, (N, H, W), in the order given.
+
+    Raises:
+        SegmentationError: If one is none of them, or run lengths that do not fill the image.
+    """
+    polygons: list[list[Corners]] = []
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for position, segmentation in enumerate(segmentations):
+        try:
+            polygons.append([corners_of(points) for points in segmentation] if isinstance(segmentation, list) else [])
+            if not isinstance(segmentation, list):
+                masks[position] = _mask_of_runs(segmentation, size)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SegmentationError(position, str(error)) from None
+    drawn = polygon_masks(polygons, size)
+    for position, mask in masks.items():
+        drawn[position] = mask
+    return drawn
+
+
+def segmentation_mask(segmentation: object, size: Size) -> NDArray[np.bool_]:
+    """Mask of one `segmentation`, bool, (H, W); see `segmentation_masks`."""
+    return np.asarray(segmentation_masks([segmentation], size)[0])
+
+
+def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
+    if isinstance(segmentation, dict) and tuple(segmentation.get("size", ())) == tuple(size):
+        counts = segmentation.get("counts")
+        if isinstance(counts, str | list):
+            return mask_from_run_lengths(run_lengths_of_text(counts) if isinstance(counts, str) else counts, size)
+    raise ValueError(f"its segmentation is neither polygons nor run lengths of an image of {tuple(size)}")
+
+
+def painted(instances: Instances, *, background: int) -> LabelMap:
+    """Class ids of overlapping masks in one map: smaller objects lie on top of larger ones, crowds at the bottom.
+
+    Args:
+        instances: Masks with classes.
+        background: Class id of pixels in no mask, or 255 for void.
+    """
+    labels = np.full(instances.size, background, dtype=np.uint8)
+    pixels = instances.masks.view(np.uint8)
+    areas = [cv2.countNonZero(mask) for mask in pixels]
+    for index in sorted(range(len(areas)), key=lambda i: (not instances.crowd[i], -areas[i], i)):
+        left, top, width, height = cv2.boundingRect(pixels[index])
+        box = slice(top, top + height), slice(left, left + width)
+        labels[box][instances.masks[index][box]] = instances.class_ids[index]
+    return labels
+
+
+def stacked(
+    masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+    class_ids: Sequence[int],
+    crowd: Sequence[bool],
+    size: Size,
+) -> Instances:
+    """True instances of one image, in the order given, all with score 1; masks that are one array are not copied."""
+    one = masks if isinstance(masks, np.ndarray) else np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_)
+    return Instances(
+        masks=one,
+        class_ids=np.array(class_ids, dtype=np.int64),
+        scores=np.ones(len(class_ids), dtype=np.float64),
+        crowd=np.array(crowd, dtype=np.bool_),
+    )

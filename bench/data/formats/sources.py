@@ -1,0 +1,81 @@
+"""Where the files of a data set come from, as a constant `PREPARE` of its module: what `bench data prepare` fetches.
+
+A data set without it needs an account, has terms to be accepted, or is the user's own; its
+`OBTAIN` says what to do by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import JsonValue
+
+Conversion = Literal["sbd"]
+"""What is done with the files of a part once they are unpacked; see `bench/data/prepare/prepare.py`."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar or zip file.
+
+    Attributes:
+        url: Where it is.
+        checksum: Published, as `md5:…` or `sha256:…` in hex; None if none is published, in which
+            case the SHA-256 of the first download is recorded.
+        only: Patterns of the members that are unpacked (`*` matches folders, too); none = all.
+        inner: Patterns of members that are archives themselves; unpacked where they lie.
+        name: File name; that of the URL unless given.
+    """
+
+    url: str
+    checksum: str | None = None
+    only: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Name under which it is kept."""
+        return self.name or self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What can be fetched by itself.
+
+    Attributes:
+        name: For `--part`.
+        what: One line.
+        archives: Its files.
+        options: How the data set is opened with it, beside `root`; None if that takes another part.
+        splits: Splits whose images it brings, where each part brings those of its own; none = no matter.
+        by_default: Whether it is fetched unless other parts are asked for.
+        needs: Parts that it is of no use without.
+        conversion: What is done with its files afterwards.
+    """
+
+    name: str
+    what: str
+    archives: tuple[Archive, ...]
+    options: Mapping[str, JsonValue] | None = field(default_factory=dict)
+    splits: tuple[str, ...] = ()
+    by_default: bool = True
+    needs: tuple[str, ...] = ()
+    conversion: Conversion | None = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What `bench data prepare` can fetch of a data set.
+
+    Attributes:
+        parts: In the order in which they are fetched.
+        root: Where the option `root` lies below the folder that everything is unpacked into.
+        note: What it cannot fetch; '' if it fetches all.
+    """
+
+    parts: tuple[Part, ...]
+    root: str = "."
+    note: str = ""

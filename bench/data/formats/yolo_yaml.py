@@ -1,0 +1,157 @@
+"""What a data YAML of Ultralytics says: names, splits, where they lie, and masks. Its `download` is never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.data.formats.documents import read_lines, read_yaml
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.label_tables import MAX_CLASSES
+from bench.data.formats.on_disk import files_under, missing
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL
+
+SPLITS = ("train", "val", "test")
+OBTAIN = "Put your data.yaml there, with images/ and labels/ beside it."
+NOT_RUN = "What the YAML says under download is never run here: fetch the data by hand."
+MASKS = "masks"
+"""Folder of masks where the YAML names none."""
+
+
+@dataclass(frozen=True)
+class DataYaml:
+    """A data YAML.
+
+    Attributes:
+        file: The YAML.
+        names: Of the classes, in the order of their numbers.
+        base: Folder that the splits start from.
+        splits: Split -> folders of images and lists of images.
+        masks: Folder of the masks, in the place of `images`; None if the YAML names none.
+        mapping: Value in a mask -> class number, or 255 for void; other values stay as they are.
+        obtain: How to get files that are not there.
+    """
+
+    file: Path
+    names: tuple[str, ...]
+    base: Path
+    splits: Mapping[str, Sequence[str]]
+    masks: str | None
+    mapping: Mapping[int, int]
+    obtain: str
+
+    def images(self, split: str) -> list[Path]:
+        """Images of a split, in the order of its folders and lists; raises `DatasetError` if there are none."""
+        images: list[Path] = []
+        for place in self.splits[split]:
+            where = self._place(place)
+            if where.is_dir():
+                images += files_under(where)
+            elif where.suffix == ".txt" and where.is_file():
+                images += [where.parent / line for line in read_lines(where)]
+            else:
+                raise missing("yolo", where, "a folder of images or a .txt list of them", self.obtain)
+        if not images:
+            suffixes = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+            raise missing("yolo", self._place(self.splits[split][0]), f"images ({suffixes})", self.obtain)
+        return images
+
+    def class_of_value(self, count: int) -> dict[int, int]:
+        """Value in a mask -> class id below `count`, or 255; values that are neither are left out."""
+        mapped = {value: self.mapping.get(value, value) for value in range(IGNORE_LABEL + 1)}
+        return {
+            value: class_id for value, class_id in mapped.items() if 0 <= class_id < count or class_id == IGNORE_LABEL
+        }
+
+    def _place(self, place: str) -> Path:
+        where = self.base / place
+        # As exported by Roboflow, whose YAMLs were made for a folder beside the data.
+        if not where.exists() and place.startswith("../"):
+            return self.base / place.removeprefix("../")
+        return where
+
+
+def read_data_yaml(file: Path, root: Path) -> DataYaml:
+    """Read a data YAML.
+
+    Args:
+        file: The YAML.
+        root: Where a relative `path` is looked for, after the folder of the YAML and before the working folder.
+
+    Raises:
+        DatasetError: If the YAML is not there, has no names or splits, or contradicts itself.
+    """
+    if not file.is_file():
+        raise missing("yolo", file, "a YAML with names and train, val or test", OBTAIN)
+    document = read_yaml(file)
+    if not isinstance(document, dict):
+        raise DatasetError(f"{file} must hold keys such as names, train and val.")
+    names = _names(document, file)
+    if document.get("val") is None and document.get("validation"):
+        document["val"] = document["validation"]
+    splits = {split: _listed(document[split], split, file) for split in SPLITS if document.get(split)}
+    if not splits:
+        raise DatasetError(f"{file} has none of the splits train, val and test. Add for example: train: images/train")
+    masks = document.get("masks_dir")
+    return DataYaml(
+        file=file,
+        names=names,
+        base=_base(file, document.get("path"), root),
+        splits=splits,
+        masks=None if masks is None else str(masks),
+        mapping=_mapping(document.get("label_mapping"), file),
+        obtain=f"{OBTAIN} {NOT_RUN}" if document.get("download") else OBTAIN,
+    )
+
+
+def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    names, count = document.get("names"), document.get("nc")
+    if names is None:
+        raise DatasetError(
+            f"{file} has no names. Give the classes as a list, names: [cat, dog], or as a table, "
+            "names: {0: cat, 1: dog}; nc does not name them."
+        )
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names) or len(names) >= MAX_CLASSES:
+        raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.")
+    if count is not None and count != len(names):
+        raise DatasetError(
+            f"{file}: nc is {count}, but names has {len(names)}: {', '.join(map(str, names))}. Mend the one that is "
+            "wrong."
+        )
+    return tuple(str(name) for name in names)
+
+
+def _listed(places: Any, split: str, file: Path) -> list[str]:
+    found = places if isinstance(places, list) else [places]
+    if not all(isinstance(place, str) for place in found):
+        raise DatasetError(f"{file}: {split} must be a folder, a .txt list, or a list of these, not {places!r}.")
+    return found
+
+
+def _base(file: Path, path: Any, root: Path) -> Path:
+    """Folder that the splits start from; a path that is nowhere was written for another machine."""
+    starts = (file.parent, root, Path())
+    found = [start / str(path) for start in starts if path and (start / str(path)).is_dir()]
+    return found[0] if found else file.parent
+
+
+def _mapping(table: Any, file: Path) -> dict[int, int]:
+    """Value -> class number of `label_mapping`; `ignore_label` and nothing mean void."""
+    if table is None:
+        return {}
+    try:
+        return {
+            int(value): IGNORE_LABEL if number in ("ignore_label", None) else int(number)
+            for value, number in table.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        raise DatasetError(
+            f"{file}: label_mapping must be a table from values in the masks to numbers of classes or ignore_label, "
+            "for "
+            "example {0: ignore_label, 7: 0}."
+        ) from None

@@ -1,0 +1,117 @@
+"""What a check sees of one image: whether it can be read, whether its truth fits, and how to recognise it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.duplicates import ENOUGH, key_of_file, key_of_pixels, thumbnail
+from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
+from bench.data.formats.label_tables import runs_of
+from bench.data.formats.on_disk import Entry
+from bench.data.opening import on_disk
+from bench.data.scan import Row
+from bench.dataset import Dataset, Truth
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL, Size
+
+INSPECTION_VERSION = 2
+"""Raised when `inspect` gives other rows for the same files."""
+
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+
+
+def inspect(dataset: Dataset, image_id: str) -> Row:
+    """Look at one image and its truth.
+
+    Returns:
+        `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
+        missing if the image cannot be read; `stored`: how each mask file is stored.
+    """
+    files = on_disk(dataset)
+    entry = None if files is None else files.entry(image_id)
+    row: Row = {"found": []}
+    size: Size | None = None
+    try:
+        looked = _looked_at_image(dataset, image_id, entry)
+        size, row["content"], row["thumbnail"] = looked.size, looked.content, looked.thumbnail
+    except DatasetError as error:
+        row["found"].append(["image", str(error)])
+    try:
+        truth = dataset.target(image_id)
+        row["found"] += _of_truth(dataset, truth, size)
+    except DatasetError as error:
+        # The size of a truth is compared with that of its image; where that cannot be read, it was told above.
+        if error.kind != "image" or not row["found"]:
+            row["found"].append([error.kind or "truth", str(error)])
+    row["stored"] = [] if entry is None else [_stored(path) for path in mask_files(entry)]
+    return row
+
+
+class _Image(NamedTuple):
+    """Size, content key and thumbnail (in hex) of an image that can be read."""
+
+    size: Size
+    content: str
+    thumbnail: str
+
+
+def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None) -> _Image:
+    if entry is None:
+        image = dataset.image(image_id)
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return _Image(Size(*image.shape[:2]), key_of_pixels(image), thumbnail(grey).tobytes().hex())
+    encoded = read_bytes(entry.image)
+    seen = glance(encoded, entry.image, least=ENOUGH)
+    return _Image(seen.size, key_of_file(encoded), thumbnail(seen.grey).tobytes().hex())
+
+
+def _of_truth(dataset: Dataset, truth: Truth, size: Size | None) -> list[list[str]]:
+    """Findings about a truth that could be read."""
+    found = []
+    if size is not None and truth.semantic.size != size:
+        found.append(["size", f"the truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"])
+    present = _present(truth.semantic.labels)
+    outside = present[(present >= len(dataset.classes)) & (present != IGNORE_LABEL)]
+    if len(outside):
+        found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
+    if truth.instances is not None and len(truth.instances.masks):
+        unseen = int((~truth.instances.masks.any(axis=(1, 2))).sum())
+        if unseen:
+            found.append(["unseen", f"{unseen} of {len(truth.instances.masks)} objects cover no pixel"])
+    empty = _emptiness(dataset, truth, present)
+    return [*found, *([["empty", empty]] if empty else [])]
+
+
+def _present(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The values that occur, rising."""
+    return np.flatnonzero(np.bincount(runs_of(labels).values))
+
+
+def _emptiness(dataset: Dataset, truth: Truth, present: NDArray[np.intp]) -> str:
+    """How a truth says nothing; '' if it says something."""
+    if "semantic" not in dataset.tasks:
+        return "no object" if truth.instances is None or not len(truth.instances.masks) else ""
+    if set(present.tolist()) <= {IGNORE_LABEL}:
+        return "all void"
+    names = [dataset.classes[i].name if i < len(dataset.classes) else "void" for i in present.tolist()]
+    only_background = all(name in ("background", "void") for name in names)
+    return "only background" if only_background else ""
+
+
+def mask_files(entry: Entry) -> list[Path]:
+    """Those of its truths that are pictures."""
+    return [path for path in entry.truths if path.suffix.lower() in (*MASK_SUFFIXES, *JPEG_SUFFIXES)]
+
+
+def _stored(path: Path) -> list[str]:
+    """Mode of a mask, and the first colours of its palette in hex; an empty mode if it cannot be read."""
+    try:
+        header = header_of(path)
+    except DatasetError:
+        return ["", ""]
+    return [header.mode, header.palette.hex()]

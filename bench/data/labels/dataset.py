@@ -1,0 +1,71 @@
+"""A data set as a suite uses it: with its own classes, or with those that the suite makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.data.formats.encoding import encoded_image
+from bench.data.labels.mapping import map_truth
+from bench.data.labels.selection import selected
+from bench.dataset import Dataset, Truth
+from bench.errors import BenchError
+from bench.plugins import open_dataset
+from bench.records import DatasetSpec, Labels, Size, as_json_dict, digest
+from bench.records.predictions import RgbImage
+
+
+def open_labelled(spec: DatasetSpec) -> Dataset:
+    """Open the data set of a case; with `labels`, its classes are the mapped ones.
+
+    Raises:
+        BenchError: As `open_dataset`, and if `labels` does not fit the data set.
+    """
+    dataset = open_dataset(spec.name, spec.options)
+    return dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
+
+
+class MappedDataset:
+    """A data set whose truths are in another label space; keeps `bench.datasets.Dataset`."""
+
+    def __init__(self, dataset: Dataset, labels: Labels) -> None:
+        """Work out the classes; raises `BenchError` if `labels` does not fit the data set."""
+        self.table = selected(labels, dataset.classes)
+        self.unmapped, self.labels = dataset, labels
+        self.classes = self.table.classes
+        self.tasks, self.source, self.licence = dataset.tasks, dataset.source, dataset.licence
+        has_things = any(spec.is_thing for spec in self.classes)
+        if not has_things and self.tasks == ("instance",):
+            raise BenchError("labels: none of the new classes is a thing, and the data set has instances only.")
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return self.unmapped.splits()
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Ids of a split; images without any of the classes stay."""
+        return self.unmapped.ids(split)
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3), RGB."""
+        return self.unmapped.image(image_id)
+
+    def encoded(self, image_id: str) -> bytes:
+        """The image as the content of a file."""
+        return encoded_image(self.unmapped, image_id)
+
+    def target(self, image_id: str) -> Truth:
+        """Its truth in the mapped label space."""
+        return map_truth(self.unmapped.target(image_id), self.table)
+
+    def size(self, image_id: str) -> Size:
+        """Its size, without decoding it."""
+        return self.unmapped.size(image_id)
+
+    def fingerprint(self, split: str) -> str:
+        """That of the data set, and what is made of its classes."""
+        return labelled_fingerprint(self.unmapped.fingerprint(split), self.labels)
+
+
+def labelled_fingerprint(fingerprint: str, labels: Labels) -> str:
+    """Fingerprint of a split whose classes are mapped."""
+    return digest([fingerprint, as_json_dict(labels)])

@@ -1,0 +1,1 @@
+"""`bench data prepare`: downloads, archives and counts of what was unpacked."""

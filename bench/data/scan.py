@@ -1,0 +1,263 @@
+"""One look at every image: in several processes, with a bar, and remembered, so that it can be interrupted.
+
+What was seen of an image is a line of JSON in a cache file. A line counts as long as the files of
+that image have the size and time of change that they had; others are seen again. The file is named
+after everything else that decides what is seen: data set, options, reader, and kind of look.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+from pydantic import JsonValue
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.opening import Choice, on_disk, opened
+from bench.dataset import Dataset
+from bench.errors import DatasetError
+from bench.measure.devices import allowed_cores
+from bench.records import as_json_dict, digest
+from bench.records.store.files import write_atomically
+from bench.records.store.layout import slug
+
+Row: TypeAlias = dict[str, Any]
+"""What was seen of one image: JSON values."""
+
+Look: TypeAlias = Callable[[Dataset, str], Row]
+"""Looks at one image of a data set; a function of a module, so that another process can name it."""
+
+CHUNK = 8
+"""Images that a process is given at a time."""
+
+FEW = 32
+"""So many images are looked at in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image and the split it is in."""
+
+    split: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a look at a data set needs.
+
+    Attributes:
+        kind: What it is for, in the bar and in the name of the file.
+        choice, dataset: What is looked at.
+        look: What is done with each image.
+        version: Raised when `look` gives other rows for the same files.
+        cache: Folder of the files that remember.
+        jobs: Processes; None takes one for each core that may be used.
+    """
+
+    kind: str
+    choice: Choice
+    dataset: Dataset
+    look: Look
+    version: int
+    cache: Path
+    jobs: int | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where the rows are remembered."""
+        names: list[JsonValue] = [[c.name, c.is_thing] for c in self.dataset.classes]
+        files, labels = on_disk(self.dataset), self.choice.labels
+        decisive = None if files is None else files.description.decisive
+        mapped = None if labels is None else as_json_dict(labels)
+        key = digest([self.choice.name, self.choice.options, names, decisive, mapped, self.version, READER_VERSION])
+        return self.cache / f"{slug(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The rows of a pass.
+
+    Attributes:
+        rows: Image id -> row, in the order asked for.
+        remembered: How many came from the cache.
+    """
+
+    rows: dict[str, Row]
+    remembered: int
+
+
+def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
+    """Look at every image once, and remember each row as soon as it is there.
+
+    Raises:
+        DatasetError: If a process died while it read an image.
+    """
+    states = _states(task.dataset, images)
+    rows = _remembered(task.file, states)
+    remembered = len(rows)
+    missing = [image for image in images if image.image_id not in rows]
+    if missing:
+        task.cache.mkdir(parents=True, exist_ok=True)
+        with task.file.open("a", encoding="utf-8") as file, _bar(console, task, len(images), remembered) as advance:
+            for image_id, row in _looked_at(task, missing):
+                rows[image_id] = row
+                file.write(json.dumps([image_id, states[image_id], row]) + "\n")
+                file.flush()
+                advance()
+    return Seen({image.image_id: rows[image.image_id] for image in images}, remembered)
+
+
+def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:
+    """Image id -> what changes when its files do."""
+    files = on_disk(dataset)
+    if files is not None:
+        return {image.image_id: _file_state(files, image.image_id) for image in images}
+    of_split = {split: dataset.fingerprint(split) for split in dict.fromkeys(image.split for image in images)}
+    return {image.image_id: of_split[image.split] for image in images}
+
+
+def _file_state(files: OnDisk, image_id: str) -> str:
+    entry = files.entry(image_id)
+    parts: list[Any] = [entry.key]
+    for path in (entry.image, *entry.truths):
+        try:
+            found = path.stat()
+            parts.append([str(path.absolute()), found.st_size, found.st_mtime_ns])
+        except OSError:
+            parts.append([str(path.absolute()), None])
+    return digest(parts)[:32]
+
+
+def _remembered(file: Path, states: dict[str, str]) -> dict[str, Row]:
+    """Rows of an earlier pass that still hold; the file is rewritten if it has others."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    rows: dict[str, Row] = {}
+    kept: dict[str, str] = {}
+    for line in lines:
+        try:
+            image_id, state, row = json.loads(line)
+        except ValueError:
+            continue  # the last line of a process that was killed
+        # An image of a split that is not looked at today may be wanted tomorrow.
+        if image_id not in states:
+            kept[image_id] = line
+        elif states[image_id] == state:
+            kept[image_id], rows[image_id] = line, row
+    if len(kept) < len(lines):
+        write_atomically(file, "".join(f"{line}\n" for line in kept.values()))
+    return rows
+
+
+def _looked_at(task: Pass, images: Sequence[Listed]) -> Iterator[tuple[str, Row]]:
+    jobs = task.jobs or len(allowed_cores())
+    if jobs == 1 or len(images) <= FEW:
+        for image in images:
+            yield image.image_id, task.look(task.dataset, image.image_id)
+        return
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    with _processes(task, jobs) as pool:
+        waiting: set[Future[list[tuple[str, Row]]]] = set()
+        left = iter(chunks)
+        try:
+            while True:
+                # A few chunks ahead keep every process busy; all at once would be slow to call off.
+                while len(waiting) < 3 * jobs and (chunk := next(left, None)) is not None:
+                    waiting.add(pool.submit(_look_at_chunk, chunk))
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from future.result()
+        except BrokenProcessPool:
+            raise DatasetError(
+                f"{task.choice.label}: a process that was reading images died, from a lack of memory or a file that "
+                "crashes the decoder. The same command goes on from here; with --jobs 1 it needs the least memory."
+            ) from None
+
+
+_shared: dict[str, Any] = {}
+"""In a process that looks: the data set, the look, and the splits that were listed."""
+
+
+@contextmanager
+def _processes(task: Pass, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes with the data set open.
+
+    On Linux they are forks that share its index, which for COCO is gigabytes; elsewhere each opens
+    it. OpenCV's own threads are off while there are forks: a fork has none of them and would wait.
+    """
+    forks = sys.platform == "linux"
+    threads = cv2.getNumThreads()
+    _shared.update(dataset=task.dataset, look=task.look, listed=set())
+    if forks:
+        cv2.setNumThreads(1)
+    pool = ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("fork" if forks else "spawn"),
+        initializer=_prepared,
+        initargs=(None if forks else task.choice, task.look),
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
+        _shared.clear()
+
+
+def _prepared(choice: Choice | None, look: Look) -> None:
+    """In a new process: leave Ctrl-C to the parent, end when it does, and open the data set unless it is shared."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if choice is not None:
+        cv2.setNumThreads(1)
+        _shared.update(dataset=opened(choice), look=look, listed=set())
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone, killed perhaps, and end this process, which would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _look_at_chunk(images: Sequence[Listed]) -> list[tuple[str, Row]]:
+    dataset, look, listed = _shared["dataset"], _shared["look"], _shared["listed"]
+    for split in {image.split for image in images} - listed:
+        dataset.ids(split)  # so that an image is looked for in its own split first
+        listed.add(split)
+    return [(image.image_id, look(dataset, image.image_id)) for image in images]
+
+
+@contextmanager
+def _bar(console: Console, task: Pass, total: int, done: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; the function that it gives moves it on by one image."""
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (
+        TextColumn(f"{task.kind} {task.choice.label}"), BarColumn(bar_width=32), MofNCompleteColumn(),
+        TextColumn("images"), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+        bar = progress.add_task("look", total=total, completed=done)
+        yield lambda: progress.advance(bar)

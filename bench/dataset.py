@@ -1,0 +1,111 @@
+"""The contract of a data set: one file per data set or on-disk format, named as suites name it.
+
+A module `bench/datasets/<name>.py` has
+
+* a module docstring: what it is, how it lies on disk, how its splits are made;
+* `SOURCE` and `LICENCE`: where it comes from and its terms, one line each;
+* `TASKS: tuple[TaskKind, ...]`: the forms of truth that it has under some options;
+* `OBTAIN`: how to get it, in words; `PREPARE`: what `bench data prepare` can fetch of it, see `_sources.py`;
+* `EXPECTED`: split -> images that the source publishes, if it does;
+* `class Options(Record)`: what a suite may set; strict, with defaults;
+* `def open_dataset(options: Options) -> Dataset`: cheap; raises `DatasetError` with the way to
+  obtain missing files. Opening reads an index at most, never all images.
+* where the files do not decide it, `def classes_without_files(options: Options) -> tuple[ClassSpec, ...]`:
+  the label space, so that a suite can be checked before the files are there; None under options
+  with which they do decide.
+
+`image` and `target` are separate calls so that a worker that predicts or times can be handed the
+images alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import ClassSpec, Size, TaskKind
+from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
+
+__all__ = ["Dataset", "Truth"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All that is known about one image; the three forms come from one scene and agree.
+
+    Attributes:
+        semantic: Class ids, 255 = void.
+        instances: Visible masks of things, crowds marked; None where the data set has none.
+        panoptic: Segments of things and stuff, 0 = void; None where the data set has none.
+    """
+
+    semantic: SemanticMap
+    instances: Instances | None = None
+    panoptic: Panoptic | None = None
+
+    def of(self, kind: TaskKind) -> Prediction | None:
+        """The truth in the form of a task, or None."""
+        if kind == "prompted":
+            return None if self.instances is None else objects_of(self.instances)
+        return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
+
+
+def objects_of(instances: Instances) -> PromptedMasks:
+    """Return the masks that a prompted model is asked for: true instances in their order, without classes.
+
+    Crowds are left out, because a crowd is many objects, and so are instances of which nothing is
+    to be seen.
+    """
+    kept = asked_for(instances)
+    return PromptedMasks(instances.masks[kept], np.ones(int(kept.sum()), dtype=np.float64))
+
+
+def asked_for(instances: Instances) -> NDArray[np.bool_]:
+    """Return which true instances have a prompt, bool, (N,)."""
+    return np.asarray(~instances.crowd & instances.masks.any(axis=(1, 2)))
+
+
+class Dataset(Protocol):
+    """Images with truths, by split.
+
+    Attributes:
+        classes: The label space; class id = position.
+        tasks: Forms of truth that `target` gives.
+        source: Where it comes from, one line.
+        licence: Its terms, one line.
+
+    Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file.
+    """
+
+    classes: tuple[ClassSpec, ...]
+    tasks: tuple[TaskKind, ...]
+    source: str
+    licence: str
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, in order."""
+        ...
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Image ids of a split, in a fixed order; file-name safe and unique over all splits."""
+        ...
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3), RGB."""
+        ...
+
+    def target(self, image_id: str) -> Truth:
+        """Its truth at the image's own size."""
+        ...
+
+    def size(self, image_id: str) -> Size:
+        """Its size, without decoding it."""
+        ...
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 in hex that changes when any image or truth of the split may have changed."""
+        ...

@@ -1,0 +1,81 @@
+"""The contract of a metric: one file per metric, named as suites and reports name it.
+
+A module `bench/metrics/<name>.py` has a docstring with the five headings *What it measures,
+Definition, When undefined, Differs from, Source*, and `class Metric` that follows the protocol
+below. A metric sees arrays, never a framework.
+
+Scoring is in two steps so that intervals are cheap: `observe` turns one image into sufficient
+statistics (counts, sums), and `score` turns those of all images into a `Score`. Metrics with the
+same `statistic` share one pass over the images.
+
+Where the statistics of an image are an array of one shape, those of all images are its stack,
+(N, ...). Where an image has as many rows as it has objects, `observe` returns `Rows`, and those of
+all images lie one below the other with the number of the image, from 0, as a new first column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
+
+__all__ = ["Metric", "Observed", "Rows"]
+
+Observed: TypeAlias = NDArray[Any]
+"""Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
+
+
+class Rows(NamedTuple):
+    """Statistics of an image with a number of rows of its own, at least one: float64, (R, C)."""
+
+    table: NDArray[np.float64]
+
+
+class Metric(Protocol):
+    """One quantity with one definition.
+
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables, for example `mIoU`.
+        tasks: Task kinds it scores.
+        higher_is_better: Direction.
+        statistic: Name of its sufficient statistic; metrics that share it share `observe`.
+        definition: One line that stands in every record.
+    """
+
+    name: str
+    version: int
+    label: str
+    tasks: tuple[TaskKind, ...]
+    higher_is_better: bool
+    statistic: str
+    definition: str
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Observed | Rows:
+        """Sufficient statistics of one image."""
+        ...
+
+    def score(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """The score over all images, with its 95 % interval over images.
+
+        Args:
+            statistics: What `observe` returned for all images: their stack, shape (N, ...), or
+                their rows, shape (sum of R, 1 + C).
+            classes: The label space.
+            seed: Of the bootstrap.
+        """
+        ...
+
+    def bootstrap(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
+        """The headline for each resample of the images, shape (draws,), nan where it is undefined.
+
+        Equal seeds and numbers of images draw the same images, for every metric and every model:
+        draws of two models on the same images are paired.
+        """
+        ...

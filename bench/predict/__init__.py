@@ -1,5 +1,0 @@
-"""Predictions on images that belong to no data set: `bench predict`.
-
-`inputs` finds the images, `models` what predicts, `ledger` keeps what is done in the output folder;
-`bench.run.predict_files` is the worker, and writes what `outputs` makes of a prediction.
-"""

@@ -1,0 +1,151 @@
+"""What a worker is told, and how it ended."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from bench.records.base import RECORDS_VERSION, Record
+from bench.records.case import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
+from bench.records.passes import Profile, Throughput
+from bench.records.protocol import JobKind, Measurement
+
+
+class Job(Record):
+    """Everything a worker needs, as `job.json` in the folder it works in.
+
+    Attributes:
+        records_version: Version of these records.
+        kind: What the worker does.
+        key: Content key, hex; equal keys mean interchangeable results.
+        key_parts: What the key was made of (name -> digest or readable value), so that a stale
+            job can say why it is stale.
+        case_id: The case it belongs to; a training shared by cases names the first.
+        replicate: 0-based; only `time` jobs have more than one.
+        model, dataset, task, target, recipe, measurement, profile, throughput: As resolved for the
+            case. `train` jobs carry a recipe, `time` jobs a measurement, the others what they are named
+            after.
+        dataset_fingerprint: Content hash of the splits in use.
+        weights: Folder- or file path of trained weights, relative to the job folder when it lies
+            in the same run, else absolute; None for untrained models.
+        seed: Of everything random in the job that the recipe or measurement does not seed.
+        harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
+        cpu_affinity: Cores the worker is pinned to; None leaves it alone.
+    """
+
+    records_version: int = RECORDS_VERSION
+    kind: JobKind
+    key: str
+    key_parts: dict[str, str]
+    case_id: str
+    replicate: int = 0
+    model: ModelSpec
+    dataset: DatasetSpec
+    task: TaskSpec
+    target: Target
+    recipe: Recipe | None = None
+    measurement: Measurement | None = None
+    profile: Profile | None = None
+    throughput: Throughput | None = None
+    dataset_fingerprint: str
+    weights: str | None = None
+    seed: int = 0
+    harness_root: str
+    adapters_root: str
+    cpu_affinity: tuple[int, ...] | None = None
+
+
+class Status(str, Enum):
+    """How a job ended; each is a row of the report."""
+
+    OK = "ok"
+    UNSUPPORTED = "unsupported"
+    OOM_DEVICE = "oom_device"
+    OOM_HOST = "oom_host"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    INVALID_OUTPUT = "invalid_output"
+    ENVIRONMENT_ERROR = "environment_error"
+
+
+class JobFacts(Record):
+    """What a worker reports beside its files. Absent is None, never 0.
+
+    Attributes:
+        load_s: Importing the framework and building the model with its weights.
+        first_call_ms: The very first predict call.
+        time_to_steady_s: From the first call until the warm-up rule held.
+        parameters, trainable_parameters: Counted by the adapter.
+        weights_bytes: Of the weight file, or of the parameters where there is no file.
+        weights_sha256: Of the weight file.
+        weights_file: Path of what `train` wrote, relative to the job folder.
+        trained_steps, trained_images, trained_s: What the budget came to.
+        predicted_images: Number of stored predictions.
+        exported_files: Name -> SHA-256 of the files that an export made, in the cache of exports.
+        exported_bytes: Of these files together.
+        export_s: Building the model and exporting it; little if the export was there.
+        predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
+        versions: Package -> version, as the worker's interpreter has them.
+        device_name: As the framework names it.
+        host_rss_peak_bytes: VmHWM of the worker process.
+        torch_peak_allocated_bytes / peak_device_bytes: Of the device allocator.
+        fused_stages: Stages the adapter cannot separate.
+        threads: Library -> threads in effect, read back.
+        not_honoured: Recipe fields the framework cannot honour, with the reason.
+        flags: Doubts about the measurement, each `name: what was seen and what to do`.
+        invalid: Reasons why the measurement must not be used.
+        self_reported: The framework's own scores, name -> value.
+        notes: Anything else worth a line.
+    """
+
+    load_s: float | None = None
+    first_call_ms: float | None = None
+    time_to_steady_s: float | None = None
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+    weights_bytes: int | None = None
+    weights_sha256: str | None = None
+    weights_file: str | None = None
+    trained_steps: int | None = None
+    trained_images: int | None = None
+    trained_s: float | None = None
+    exported_files: dict[str, str] = {}
+    exported_bytes: int | None = None
+    export_s: float | None = None
+    predicted_images: int | None = None
+    predict_s: float | None = None
+    versions: dict[str, str] = {}
+    device_name: str | None = None
+    host_rss_peak_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    fused_stages: tuple[str, ...] = ()
+    threads: dict[str, int] = {}
+    not_honoured: dict[str, str] = {}
+    flags: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
+    self_reported: dict[str, float] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Outcome(Record):
+    """How a job ended; `outcome.json`, written last and atomically.
+
+    Attributes:
+        status: One state.
+        reason: One paragraph for every status but `ok`.
+        signal: Name of the signal that ended the worker, for `crashed`.
+        exit_code: Of the worker process; None when it was killed.
+        started_at: UTC, ISO 8601.
+        wall_s: From the start of the process to its outcome.
+        traceback: Of an unexpected exception, whole.
+        facts: What the worker reported: load_s, weights file, parameter counts, versions, notes …
+    """
+
+    records_version: int = RECORDS_VERSION
+    status: Status
+    reason: str | None = None
+    signal: str | None = None
+    exit_code: int | None = None
+    started_at: str
+    wall_s: float
+    traceback: str | None = None
+    facts: JobFacts = JobFacts()

@@ -1,0 +1,235 @@
+"""The plot of score against latency: intervals both ways, the Pareto front, every point named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.report.draw.figure import GREY, STYLE, colour, ink, marker, save, shortened
+from bench.report.draw.text_places import Anchor, Box, place
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+LOG_ABOVE = 8.0
+"""Ratio of slowest to fastest above which latency gets a logarithmic axis."""
+
+NAMED_POINTS, NAMED_LENGTH = 8, 26
+"""Up to so many points with labels up to so long are named in place, others are numbered."""
+
+FRONT: dict[str, Any] = {"color": GREY, "linewidth": 1.1, "linestyle": "--"}
+
+
+@dataclass(frozen=True)
+class AccuracyPoint:
+    """One model in the plot of score against latency.
+
+    Attributes:
+        label: Its name.
+        score: With its 95 % interval `score_low`, `score_high`, each None if unknown.
+        latency_ms: Per image, with its interval `latency_low`, `latency_high`.
+        on_front: Whether no other of its group is better and as fast.
+        group: What it competes in (data set and device); each group has a front of its own.
+    """
+
+    label: str
+    score: float
+    score_low: float | None
+    score_high: float | None
+    latency_ms: float
+    latency_low: float | None
+    latency_high: float | None
+    on_front: bool
+    group: str = ""
+
+
+def accuracy_latency(
+    points: Sequence[AccuracyPoint],
+    path: Path,
+    *,
+    score_label: str,
+    latency_label: str,
+    higher_is_better: bool = True,
+) -> None:
+    """Write score against latency with 95 % intervals and the Pareto front as a PNG.
+
+    Args:
+        points: One per model; points without finite score and latency are left out.
+        path: File to write.
+        score_label: Of the vertical axis, with its range.
+        latency_label: Of the horizontal axis, with its unit.
+        higher_is_better: Direction of the score.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        figure = _accuracy_figure(points, score_label, latency_label, higher_is_better)
+        save(figure, path)
+
+
+def _accuracy_figure(
+    points: Sequence[AccuracyPoint], score_label: str, latency_label: str, higher_is_better: bool
+) -> Figure:
+    from matplotlib.figure import Figure
+
+    points = [p for p in points if math.isfinite(p.score) and math.isfinite(p.latency_ms) and p.latency_ms > 0]
+    numbered = len(points) > NAMED_POINTS or any(len(p.label) > NAMED_LENGTH for p in points)
+    figure = Figure(figsize=(9.6 if numbered else 7.2, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=latency_label, ylabel=score_label)
+    axes.margins(x=0.09, y=0.1)
+    latencies = [p.latency_ms for p in points]
+    if latencies and max(latencies) > LOG_ABOVE * min(latencies):
+        _logarithmic(axes)
+    for position, point in enumerate(points):
+        _point(axes, point, position)
+    fronts = _fronts(axes, points, higher_is_better)
+    where: Any = "outside right upper" if numbered else "outside lower center"
+    figure.legend(handles=_point_legend(points if numbered else ()), loc=where, ncols=1 if numbered else 2)
+    _name_points(figure, axes, points, [str(i + 1) if numbered else p.label for i, p in enumerate(points)], fronts)
+    return figure
+
+
+def _logarithmic(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _fronts(
+    axes: Axes, points: Sequence[AccuracyPoint], higher_is_better: bool
+) -> list[tuple[list[float], list[float]]]:
+    """Draw what is attainable: at a given latency, the best score of the points left of it.
+
+    Returns:
+        The corners of the front of each group: latencies, scores.
+    """
+    (left, right), scores = axes.get_xlim(), axes.get_ylim()
+    worst = scores[0] if higher_is_better else scores[1]
+    fronts = []
+    for group in dict.fromkeys(p.group for p in points if p.on_front):
+        front = sorted((p.latency_ms, p.score) for p in points if p.on_front and p.group == group)
+        x, y = [front[0][0]], [worst]
+        for latency, score in [*front, (right, front[-1][1])]:
+            x += [latency, latency]
+            y += [y[-1], score]
+        axes.plot(x, y, **FRONT, zorder=1)
+        fronts.append((x, y))
+    axes.set(xlim=(left, right), ylim=scores)
+    return fronts
+
+
+def _point_legend(points: Sequence[AccuracyPoint]) -> list[Line2D]:
+    """Entries of the numbered points, of the front and of the intervals."""
+    from matplotlib.lines import Line2D
+
+    entries = [
+        Line2D([], [], linestyle="", marker=marker(i), color=colour(i), label=f"{i + 1}  {shortened(p.label, 48)}")
+        for i, p in enumerate(points)
+    ]
+    interval = Line2D([], [], color=GREY, linewidth=1.2, marker="|", markersize=7, label="95 % interval")
+    return [*entries, Line2D([], [], **FRONT, label="Pareto front"), interval]
+
+
+def _point(axes: Axes, point: AccuracyPoint, position: int) -> None:
+    axes.errorbar(
+        [point.latency_ms],
+        [point.score],
+        xerr=_reach(point.latency_ms, point.latency_low, point.latency_high),
+        yerr=_reach(point.score, point.score_low, point.score_high),
+        fmt=marker(position),
+        color=colour(position),
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        elinewidth=1.2,
+        capsize=2.5,
+        zorder=3,
+    )
+
+
+def _reach(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
+    if low is None or high is None:
+        return None
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def _name_points(
+    figure: Figure,
+    axes: Axes,
+    points: Sequence[AccuracyPoint],
+    names: Sequence[str],
+    fronts: Sequence[tuple[list[float], list[float]]],
+) -> None:
+    """Write a name beside every point, joined to it by a thin line where it had to move away."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
+
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # settles the layout, which decides where a point lies in pixels
+    renderer = canvas.get_renderer()
+    figure.set_layout_engine("none")
+    pixel = figure.dpi / 72
+    anchors = []
+    texts = []
+    for position, (point, name) in enumerate(zip(points, names, strict=True)):
+        halo = [withStroke(linewidth=2.5, foreground="white")]
+        text = axes.annotate(
+            name,
+            (point.latency_ms, point.score),
+            xytext=(0, 0),
+            textcoords="offset pixels",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=ink(position),
+            path_effects=halo,
+            zorder=5,
+        )
+        extent = text.get_window_extent(renderer)
+        x, y = axes.transData.transform((point.latency_ms, point.score))
+        anchors.append(Anchor(x, y, extent.width + 2 * pixel, extent.height + pixel))
+        texts.append(text)
+    frame = axes.get_window_extent(renderer)
+    inside = Box(frame.x0, frame.y0, frame.x1, frame.y1)
+    boxes = place(anchors, frame=inside, radius=6 * pixel, lines=_line_boxes(axes, points, fronts))
+    for position, (text, anchor, box) in enumerate(zip(texts, anchors, boxes, strict=True)):
+        text.set_position(((box.left + box.right) / 2 - anchor.x, (box.bottom + box.top) / 2 - anchor.y))
+        _leader(axes, anchor, box, 12 * pixel, colour(position))
+
+
+def _leader(axes: Axes, anchor: Anchor, box: Box, near: float, shade: str) -> None:
+    x, y = min(max(anchor.x, box.left), box.right), min(max(anchor.y, box.bottom), box.top)
+    if math.hypot(x - anchor.x, y - anchor.y) > near:
+        start, end = axes.transData.inverted().transform([(anchor.x, anchor.y), (x, y)])
+        axes.plot(
+            [start[0], end[0]], [start[1], end[1]], color=shade, linewidth=0.7, zorder=2, scalex=False, scaley=False
+        )
+
+
+def _line_boxes(
+    axes: Axes, points: Sequence[AccuracyPoint], fronts: Sequence[tuple[list[float], list[float]]]
+) -> list[Box]:
+    """Thin rectangles over error bars and fronts, pixels."""
+    ends: list[tuple[tuple[float, float], tuple[float, float]]] = []
+    for p in points:
+        if p.score_low is not None and p.score_high is not None:
+            ends.append(((p.latency_ms, p.score_low), (p.latency_ms, p.score_high)))
+        if p.latency_low is not None and p.latency_high is not None:
+            ends.append(((p.latency_low, p.score), (p.latency_high, p.score)))
+    for x, y in fronts:
+        ends += pairwise(zip(x, y, strict=True))
+    boxes = []
+    for pair in ends:
+        (x0, y0), (x1, y1) = axes.transData.transform(pair)
+        boxes.append(Box(min(x0, x1) - 1, min(y0, y1) - 1, max(x0, x1) + 1, max(y0, y1) + 1))
+    return boxes

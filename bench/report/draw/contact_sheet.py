@@ -1,0 +1,226 @@
+"""Contact sheets: image, truth and every model's prediction, or copies of an image, one image a row.
+
+Tiles are placed by the inch, not by a layout engine: images of any shape keep theirs, and columns
+stay aligned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import ClassSpec
+from bench.report.draw.figure import GREY, STYLE, columns_that_fit, save, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARGIN, GAP, SIDE = 0.12, 0.06, 0.26
+LINE, ENTRY = 0.145, 0.2
+TALLEST = 2.0
+"""Largest height of a tile as a multiple of its width; taller images become narrower instead."""
+
+OUTLINE = (25, 25, 25)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A truth or a prediction as it is shown.
+
+    Attributes:
+        labels: Class ids, uint8, (H, W); 255 = void or no class.
+        outlines: Rims of instances or segments, bool, (H, W), drawn dark; None for a label map.
+    """
+
+    labels: NDArray[np.uint8]
+    outlines: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One image of the sheet.
+
+    Attributes:
+        image_id: Written beside it.
+        image: uint8, (H, W, 3), RGB.
+        truth: In the form that is compared.
+        predictions: (model, tile of the same size or None), the same models in every row.
+    """
+
+    image_id: str
+    image: NDArray[np.uint8]
+    truth: Tile
+    predictions: Sequence[tuple[str, Tile | None]]
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One row of any sheet.
+
+    Attributes:
+        name: Written beside it.
+        pictures: uint8, (H, W, 3), RGB, all of one size; None where there is no prediction.
+    """
+
+    name: str
+    pictures: Sequence[NDArray[np.uint8] | None]
+
+
+def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[ClassSpec]) -> None:
+    """Write a grid of image, truth and predictions with the classes' colours below as a PNG.
+
+    Label maps are scaled by nearest neighbour; pixels that name no class are white with grey
+    stripes; a missing prediction is told as such.
+
+    Args:
+        rows: From top to bottom.
+        path: File to write.
+        classes: The label space.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        save(_sheet_figure(rows, classes), path)
+
+
+def picture_sheet(
+    rows: Sequence[PictureRow], path: Path, *, titles: Sequence[str], classes: Sequence[ClassSpec], void: str
+) -> None:
+    """Write a grid of pictures with the classes' colours below as a PNG.
+
+    Args:
+        rows: From top to bottom.
+        path: File to write.
+        titles: One per column.
+        classes: The label space.
+        void: What striped pixels are called.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        save(_grid_figure(rows, titles, classes, smooth=len(titles), void=void), path)
+
+
+def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Figure:
+    models = [label for label, _ in rows[0].predictions] if rows else []
+    painted = [
+        PictureRow(
+            row.image_id,
+            [
+                row.image,
+                _painted(row.truth, classes),
+                *(None if tile is None else _painted(tile, classes) for _, tile in row.predictions),
+            ],
+        )
+        for row in rows
+    ]
+    return _grid_figure(painted, ["image", "truth", *models], classes, smooth=1, void="void, no class")
+
+
+def _grid_figure(
+    rows: Sequence[PictureRow], titles: Sequence[str], classes: Sequence[ClassSpec], *, smooth: int, void: str
+) -> Figure:
+    """The figure of a sheet; the first `smooth` columns are scaled smoothly, the others by nearest neighbour."""
+    from matplotlib.figure import Figure
+
+    tile = 1.75 if len(titles) <= 6 else 1.35
+    wrapped = [_wrapped(label, int(tile / 0.083)) for label in titles]
+    heights = [tile * min(TALLEST, _tallness(row)) for row in rows]
+    width = MARGIN + SIDE + len(wrapped) * (tile + GAP) + MARGIN
+    head = MARGIN + LINE * max(label.count("\n") + 1 for label in wrapped) + 0.05
+    columns = columns_that_fit([*(spec.name for spec in classes), void], width - 2 * MARGIN)
+    foot = 0.16 + ENTRY * -(-(len(classes) + 1) // columns)
+    height = head + sum(heights) + GAP * len(rows) + foot
+    figure = Figure(figsize=(width, height))
+
+    top = height - head
+    for number, (row, tall) in enumerate(zip(rows, heights, strict=True)):
+        top -= tall
+        for column, pixels in enumerate(row.pictures):
+            left = MARGIN + SIDE + column * (tile + GAP)
+            axes = figure.add_axes((left / width, top / height, tile / width, tall / height))
+            _show(axes, pixels, smooth=column < smooth)
+            if number == 0:
+                axes.annotate(
+                    wrapped[column], (0.5, 1), xytext=(0, 4), xycoords="axes fraction",
+                    textcoords="offset points", ha="center", va="bottom", fontsize=8,
+                )  # fmt: skip
+        y = (top + tall / 2) / height
+        name = shortened(row.name, max(6, int(tall / 0.072)))
+        figure.text((MARGIN + SIDE / 2) / width, y, name, rotation=90, ha="center", va="center", fontsize=7.5)
+        top -= GAP
+    _class_legend(figure, classes, columns, void)
+    return figure
+
+
+def _tallness(row: PictureRow) -> float:
+    height, width = next(pixels.shape[:2] for pixels in row.pictures if pixels is not None)
+    return float(height / width)
+
+
+def _wrapped(label: str, longest: int) -> str:
+    """The label in lines of at most `longest` characters, broken after signs where it can be.
+
+    >>> _wrapped("unet/transposed_big", 10)
+    'unet/\\ntransposed\\n_big'
+    """
+    lines = [""]
+    for part in re.findall(r"\n|[^\s/_·-]*[\s/_·-]?", label):
+        pieces = [part[i : i + longest] for i in range(0, len(part), longest)]
+        for piece in pieces:
+            if piece == "\n" or len(lines[-1]) + len(piece.rstrip()) > longest:
+                lines.append("")
+            lines[-1] += piece.strip("\n")
+    return "\n".join(one.strip() for one in lines if one.strip())
+
+
+def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
+    """The map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
+    labels = tile.labels
+    palette = np.full((256, 3), 255, dtype=np.uint8)
+    palette[: len(classes)] = [spec.colour for spec in classes]
+    painted = striped(palette[labels], labels >= len(classes))
+    if tile.outlines is not None:
+        painted[tile.outlines] = OUTLINE
+    return painted
+
+
+def striped(picture: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A copy of a picture, (H, W, 3), with grey diagonal stripes in a region, (H, W)."""
+    stripe = max(2, max(where.shape) // 24)
+    rows, columns = np.indices(where.shape)
+    copy = np.array(picture, dtype=np.uint8)
+    copy[((rows + columns) % stripe < stripe / 3) & where] = 150
+    return copy
+
+
+def _show(axes: Axes, pixels: NDArray[np.uint8] | None, *, smooth: bool) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, linewidth=0.5, color="#AAAAAA")
+    if pixels is None:
+        axes.text(
+            0.5, 0.5, "no\nprediction", ha="center", va="center", fontsize=8, color=GREY, transform=axes.transAxes
+        )
+    else:
+        axes.imshow(pixels, interpolation="antialiased" if smooth else "nearest")
+        axes.grid(visible=False)
+
+
+def _class_legend(figure: Figure, classes: Sequence[ClassSpec], columns: int, void_name: str) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*spec.colour), edgecolor="#888888", linewidth=0.5, label=spec.name)
+        for spec in classes
+    ]
+    void = Patch(facecolor="white", edgecolor="#888888", hatch="////", linewidth=0.5, label=void_name)
+    figure.legend(handles=[*patches, void], loc="lower center", ncols=columns, borderaxespad=0.3, handleheight=1.1)

@@ -1,0 +1,248 @@
+"""Which pictures a run gives, filled from its files; `plots.py` draws them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.labels.dataset import open_labelled
+from bench.data.labels.mapping import map_prediction
+from bench.data.labels.predictions import table_for
+from bench.dataset import Dataset, Truth, asked_for
+from bench.errors import BenchError, DatasetError
+from bench.records import TaskKind
+from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
+from bench.records.store import layout
+from bench.records.store.views import CaseView, RunView
+from bench.report.draw import stage_times as plots
+from bench.report.draw.stage_times import Tile
+from bench.report.draw.training_pictures import draw_training, row_label
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+from bench.report.throughput import PICTURE, draw_loads
+from bench.score.reduce import INSTANCE_SCORE, semantic_from
+
+SHEET = "contact_sheet"
+SHEET_IMAGES = 5
+SHEET_CANDIDATES = 40
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was drawn, and what could not be, with the reason."""
+
+    drawn: tuple[Path, ...]
+    left_out: tuple[str, ...]
+
+
+def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
+    """Draw every picture the run has data for.
+
+    A contact sheet is left out where its data set is not on this machine: all else in a report
+    comes from the run's own files.
+    """
+    made = [
+        _accuracy_latency(summary, folder / "accuracy_latency.png"),
+        _stage_times(summary, folder / "stage_times.png"),
+        draw_loads(summary, folder / PICTURE),
+    ]
+    made += draw_training(run, summary, folder)
+    left_out = []
+    for number, views in enumerate(_sheets(run)):
+        label = views[0].case.dataset.label
+        try:
+            rows = sheet_rows(views)
+        except DatasetError as error:
+            left_out.append(f"the contact sheet of {label}: {error}")
+            continue
+        path = folder / f"{SHEET}{f'@{layout.slug(label)}' if number else ''}.png"
+        plots.contact_sheet(rows, path, classes=views[0].task.classes)
+        made.append(path)
+    return Pictures(tuple(path for path in made if path is not None), tuple(left_out))
+
+
+def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
+    points = accuracy_points(summary)
+    if not points:
+        return None
+    plots.accuracy_latency(
+        points,
+        path,
+        score_label=f"{summary.headline} (0–1)",
+        latency_label="end-to-end latency, median (ms per image)",
+        higher_is_better=summary.higher_is_better,
+    )
+    return path
+
+
+def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
+    """One point for every row with a score and a latency; an invalid one is shown and called so."""
+    points = []
+    for row in summary.rows:
+        timing = row.latency.end_to_end_at(50.0) if row.latency else None
+        score = row.headline
+        if timing is None or timing.ms_per_image is None or score is None or score.value is None:
+            continue
+        points.append(
+            plots.AccuracyPoint(
+                label=_label(summary, row),
+                score=score.value,
+                score_low=score.low,
+                score_high=score.high,
+                latency_ms=timing.ms_per_image,
+                latency_low=timing.ms_per_image_low,
+                latency_high=timing.ms_per_image_high,
+                on_front=bool(row.on_front),
+                group=f"{row.dataset} {row.target.split()[0]}",
+            )
+        )
+    return points
+
+
+def _stage_times(summary: RunSummary, path: Path) -> Path | None:
+    bars = []
+    for row in summary.rows:
+        if row.latency is None or not row.latency.stages:
+            continue
+        stages = {name: timing.ms_per_image for name, timing in row.latency.stages.items()}
+        end_to_end = row.latency.end_to_end_at(50.0)
+        bars.append(
+            plots.StageBar(
+                label=_label(summary, row),
+                preprocess_ms=stages["preprocess"],
+                infer_ms=stages["infer"],
+                postprocess_ms=stages["postprocess"],
+                end_to_end_ms=end_to_end.ms_per_image if end_to_end else None,
+                decode_ms=stages.get("decode"),
+            )
+        )
+    if not bars:
+        return None
+    plots.stage_times(bars, path)
+    return path
+
+
+def _label(summary: RunSummary, row: Row) -> str:
+    invalid = row.verdict is not None and row.verdict.state == "invalid"
+    return row_label(summary, row) + (" (invalid)" if invalid else "")
+
+
+def _sheets(run: RunView) -> list[list[CaseView]]:
+    """Cases with predictions, by data set."""
+    found: dict[str, list[CaseView]] = {}
+    for view in run.cases:
+        if view.predict is not None and view.predict.ok:
+            found.setdefault(view.case.dataset.label, []).append(view)
+    return list(found.values())
+
+
+def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
+    """The images on which the models disagree most, with what each predicted.
+
+    Args:
+        views: Cases of one data set, each with predictions; with one alone, those it gets most wrong.
+
+    Raises:
+        DatasetError: If the data set cannot be opened.
+    """
+    first = views[0]
+    dataset = open_labelled(first.case.dataset)
+    ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
+    # A fixed stride: the first so many images of a data set are often one scene.
+    candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
+    tiles = {image_id: [_predicted_tile(view, image_id, dataset) for view in views] for image_id in candidates}
+
+    def told_apart(image_id: str) -> float:
+        alone = len(views) == 1  # nobody to disagree with but the truth
+        shown = tiles[image_id] + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
+        return _disagreement([tile.labels for tile in shown if tile is not None])
+
+    chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
+    kinds = {view.case.model.task for view in views}
+    by_detail: tuple[TaskKind, ...] = ("panoptic", "instance", "prompted", "semantic")
+    finest = next(kind for kind in by_detail if kind in kinds)
+    return [
+        plots.SheetRow(
+            image_id=image_id,
+            image=dataset.image(image_id),
+            truth=_truth_tile(dataset.target(image_id), finest),
+            predictions=tuple(
+                (_sheet_label(view, views), predicted) for view, predicted in zip(views, tiles[image_id], strict=True)
+            ),
+        )
+        for image_id in chosen
+    ]
+
+
+def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
+    several = len({v.case.model.label for v in views}) < len(views)
+    return f"{view.case.model.label}\n{view.case.id.rpartition('@')[2]}" if several else view.case.model.label
+
+
+def _truth_tile(truth: Truth, kind: TaskKind) -> Tile:
+    """The truth in classes' colours, outlined as the finest form that is compared."""
+    form = truth.of(kind)
+    return Tile(truth.semantic.labels, None if form is None else outlines(form))
+
+
+def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | None:
+    assert view.predict is not None
+    try:
+        prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
+    except (OSError, BenchError):
+        # A picture may miss a tile; that the file is damaged is the scores' to say.
+        return None
+    table = table_for(view.case.model, dataset)
+    prediction = prediction if table is None else map_prediction(prediction, table)
+    if isinstance(prediction, Instances):
+        prediction = _sure(prediction)
+    if isinstance(prediction, PromptedMasks):
+        prediction = _as_asked(prediction, dataset.target(image_id).instances)
+    return Tile(semantic_from(prediction, view.task.classes).labels, outlines(prediction))
+
+
+def _sure(instances: Instances) -> Instances:
+    """Those that are painted; models list hundreds of unsure ones for the sake of AP."""
+    kept = instances.scores >= INSTANCE_SCORE
+    return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
+
+
+def _as_asked(predicted: PromptedMasks, truth: Instances | None) -> Instances:
+    """Masks in the classes of the objects that were asked for: in a picture only, the model names none."""
+    assert truth is not None  # the prompts were made from it
+    class_ids = truth.class_ids[asked_for(truth)]
+    return Instances(predicted.masks, class_ids, np.ones(len(class_ids)), np.zeros(len(class_ids), dtype=np.bool_))
+
+
+def outlines(prediction: Prediction) -> NDArray[np.bool_] | None:
+    """Rims, one pixel wide, of instances or segments, bool, (H, W); None for a label map."""
+    if isinstance(prediction, SemanticMap):
+        return None
+    if isinstance(prediction, Panoptic):
+        return _rim(prediction.segment_ids)
+    rims = np.zeros(prediction.size, dtype=np.bool_)
+    for mask in prediction.masks:
+        rims |= mask & _rim(mask)
+    return rims
+
+
+def _rim(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels with one of four neighbours of another id."""
+    rim = np.zeros(ids.shape, dtype=np.bool_)
+    across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
+    rim[:, 1:] |= across
+    rim[:, :-1] |= across
+    rim[1:] |= down
+    rim[:-1] |= down
+    return rim
+
+
+def _disagreement(labels: list[NDArray[np.uint8]]) -> float:
+    """Share of pixels on which not all agree."""
+    if len(labels) < 2:
+        return 0.0
+    stack = np.stack(labels)
+    return float((stack != stack[0]).any(axis=0).mean())

@@ -1,0 +1,141 @@
+"""The pictures of a report, as PNG files that are equal byte by byte for equal input.
+
+Pure functions of the small frozen types below: filling them from a run is `pictures.py`'s task.
+Colour is never alone: models differ by marker or line style as well, stages by hatching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
+from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
+from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
+from bench.report.draw.figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report.draw.load_curves import LoadCurve, load_curves
+from bench.report.draw.numbers import milliseconds
+from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "AccuracyPoint",
+    "BudgetPoint",
+    "Curve",
+    "LoadCurve",
+    "Series",
+    "SheetRow",
+    "StageBar",
+    "Tile",
+    "accuracy_budget",
+    "accuracy_latency",
+    "contact_sheet",
+    "load_curves",
+    "stage_times",
+    "training_curve",
+    "training_curves",
+]
+
+
+@dataclass(frozen=True)
+class StageBar:
+    """One model in the plot of stage times; milliseconds per image, None if unknown.
+
+    `decode_ms` is None where the timed path begins at arrays.
+    """
+
+    label: str
+    preprocess_ms: float | None
+    infer_ms: float | None
+    postprocess_ms: float | None
+    end_to_end_ms: float | None
+    decode_ms: float | None = None
+
+
+# --------------------------------------------------------------------------- stage times
+
+STAGES = (("preprocess", "preprocess_ms", "///"), ("infer", "infer_ms", ""), ("postprocess", "postprocess_ms", "..."))
+DECODE = ("decode", "decode_ms", "xxx")
+"""Where the timed path begins at files."""
+END_TO_END = "end to end, p50"
+STAGE_COLOURS = {"decode": COLOURS[3], "preprocess": COLOURS[4], "infer": COLOURS[0], "postprocess": COLOURS[2]}
+
+
+def stage_times(bars: Sequence[StageBar], path: Path) -> None:
+    """Write stacked stage medians beside the end-to-end median, with all values in a table, as a PNG.
+
+    Args:
+        bars: One per model, from top to bottom; an unknown stage has no length and is told as "–".
+        path: File to write.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        save(_stage_figure(bars), path)
+
+
+def _stage_figure(bars: Sequence[StageBar]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 1.5 + 0.34 * max(2, len(bars))), layout="constrained")
+    stages = _stages_of(bars)
+    axes, table = figure.subplots(1, 2, width_ratios=(5, 1.1 * len(stages)), sharey=True)
+    rows = np.arange(len(bars))
+    left = np.zeros(len(bars))
+    for name, attribute, hatch in stages:
+        widths = np.array([getattr(bar, attribute) or 0.0 for bar in bars])
+        axes.barh(
+            rows,
+            widths,
+            left=left,
+            height=0.62,
+            color=STAGE_COLOURS[name],
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.5,
+            label=name,
+        )
+        left += widths
+    timed = [(row, bar.end_to_end_ms) for row, bar in enumerate(bars) if bar.end_to_end_ms is not None]
+    if timed:
+        y, x = zip(*timed, strict=True)
+        axes.plot(x, y, "D", color="black", markeredgecolor="white", markersize=6, label=END_TO_END, zorder=4)
+    axes.set(xlabel="median time (ms per image)", xlim=(0, None))
+    axes.set_yticks(rows, [shortened(bar.label, 44) for bar in bars])
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    _values(table, bars)
+    handles, names = axes.get_legend_handles_labels()
+    # Lines come before bars; the order of the stages is the reader's.
+    entries = sorted(zip(names, handles, strict=True), key=lambda entry: entry[0] == END_TO_END)
+    figure.legend(handles=[handle for _, handle in entries], loc="outside lower center", ncols=len(stages) + 1)
+    return figure
+
+
+def _stages_of(bars: Sequence[StageBar]) -> tuple[tuple[str, str, str], ...]:
+    return (DECODE, *STAGES) if any(bar.decode_ms is not None for bar in bars) else STAGES
+
+
+def _values(axes: Axes, bars: Sequence[StageBar]) -> None:
+    """All numbers, in columns: most segments are too short to hold theirs."""
+    axes.set_axis_off()
+    stages = _stages_of(bars)
+    headings = [*(name for name, _, _ in stages), "end to end"]
+    ends = (1.0, 1.75, 2.95, 4.1) if stages == STAGES else (0.75, 1.8, 2.55, 3.75, 4.9)
+    axes.set_xlim(0, ends[-1] + 0.1)
+    look: dict[str, Any] = {"ha": "right", "fontsize": 8}
+    for end, heading in zip(ends, headings, strict=True):
+        axes.text(end, 1.01, heading, va="bottom", color=GREY, transform=axes.get_xaxis_transform(), **look)
+    for row, bar in enumerate(bars):
+        values = [*(getattr(bar, attribute) for _, attribute, _ in stages), bar.end_to_end_ms]
+        for column, value in enumerate(values):
+            weight = "bold" if column == len(stages) else "normal"
+            axes.text(ends[column], row, milliseconds(value), va="center", fontweight=weight, **look)

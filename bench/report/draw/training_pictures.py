@@ -1,0 +1,119 @@
+"""Which pictures of training a run gives, filled from its training logs; half-finished runs included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.records.store import layout
+from bench.records.store.training_log import MEAN_IOU, TrainingLog, read_training_log
+from bench.records.store.views import RunView
+from bench.report.draw import stage_times as plots
+from bench.report.draw.stage_times import Curve, Series
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+from bench.report.summary.training_progress import course_of_case
+
+OVERLAID = "training_curves.png"
+SINGLE = "training_curve"
+BUDGET = "accuracy_budget.png"
+
+TRAIN_MEAN_IOU, VAL_LOSS = "train_mean_iou", "val_loss"
+
+
+def draw_training(run: RunView, summary: RunSummary, folder: Path) -> list[Path]:
+    """Draw the curves of all models overlaid, those of each model, and accuracy under one budget."""
+    curves = training_curves_of(run)
+    if not curves:
+        return []
+    drawn = [folder / OVERLAID]
+    plots.training_curves(curves, drawn[0])
+    taken: set[str] = set()
+    for curve in curves:
+        name = _file_name(curve.label, taken)
+        taken.add(name)
+        plots.training_curve(curve, folder / name)
+        drawn.append(folder / name)
+    points = budget_points(run, summary)
+    if points:
+        plots.accuracy_budget(points, folder / BUDGET, score_label=f"{summary.headline} (0–1)")
+        drawn.append(folder / BUDGET)
+    return drawn
+
+
+def _file_name(label: str, taken: set[str]) -> str:
+    """Name of a model's own picture; labels that differ only in signs a file name has not get numbers."""
+    stem = f"{SINGLE}@{layout.slug(label)}"
+    names = (f"{stem}{suffix}.png" for suffix in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
+    return next(name for name in names if name not in taken)
+
+
+def row_label(summary: RunSummary, row: Row) -> str:
+    """The model, with its data set and target where rows differ in them."""
+    parts = [row.model]
+    parts += [row.dataset] if len({r.dataset for r in summary.rows}) > 1 else []
+    parts += [row.target] if len({r.target for r in summary.rows}) > 1 else []
+    return " · ".join(parts)
+
+
+def training_curves_of(run: RunView) -> list[Curve]:
+    """One curve per training that has taken a step; cases on several targets share theirs."""
+    several = len({view.case.dataset.label for view in run.cases}) > 1
+    curves: dict[str, Curve] = {}
+    for view in run.cases:
+        if view.train is None or view.train.job.key in curves:
+            continue
+        log, course = read_training_log(view.train.folder / layout.TRAINING_LOG), course_of_case(view)
+        if log is not None and course is not None:
+            label = view.case.model.label + (f" · {view.case.dataset.label}" if several else "")
+            curves[view.train.job.key] = curve_of(log, label, best_step=course.best_step)
+    return list(curves.values())
+
+
+def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
+    """The curves of a log."""
+    kept = next((v for v in log.validations if v.step == best_step), None)
+    return Curve(
+        label=label,
+        loss=Series(
+            seconds=tuple(step.train_s for step in log.steps),
+            images=tuple(step.images for step in log.steps),
+            values=tuple(step.loss for step in log.steps),
+        ),
+        val_loss=_validated(log, VAL_LOSS),
+        val_mean_iou=_validated(log, MEAN_IOU),
+        train_mean_iou=_validated(log, TRAIN_MEAN_IOU),
+        kept=(kept.train_s, kept.images) if kept else None,
+    )
+
+
+def _validated(log: TrainingLog, name: str) -> Series:
+    reported = [v for v in log.validations if name in v.values]
+    return Series(
+        seconds=tuple(v.train_s for v in reported),
+        images=tuple(v.images for v in reported),
+        values=tuple(v.values[name] for v in reported),
+    )
+
+
+def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
+    """One point for every row that is trained and scored; with its validations if they are of the same metric."""
+    same = f"val_{run.plan.metrics[0]}" == MEAN_IOU
+    views = {view.case.id: view for view in run.cases}
+    points = []
+    for row in summary.rows:
+        train, score = views[row.case_id].train, row.headline
+        if train is None or row.trained_s is None or row.trained_images is None or not score or score.value is None:
+            continue
+        log = read_training_log(train.folder / layout.TRAINING_LOG) if same else None
+        points.append(
+            plots.BudgetPoint(
+                label=row_label(summary, row),
+                seconds=row.trained_s,
+                images=row.trained_images,
+                score=score.value,
+                score_low=score.low,
+                score_high=score.high,
+                val=_validated(log, MEAN_IOU) if log is not None else Series(),
+            )
+        )
+    return points

@@ -1,0 +1,230 @@
+"""The sentences of a report: how it was measured, and what every sign means."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from bench.records import Measurement
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+from bench.report.throughput import how_loaded
+from bench.score.reduce import REDUCED_BY
+
+TOLD = 3
+"""Up to so many models are told one by one; the table of differences tells the others."""
+
+
+def row_name(summary: RunSummary, row: Row) -> str:
+    """The model, with its target where rows differ in it."""
+    several = len({r.target for r in summary.rows}) > 1
+    return f"{row.model} ({row.target})" if several else row.model
+
+
+def how_measured(summary: RunSummary) -> list[str]:
+    """The protocol as it was applied, for readers who will ask."""
+    m = summary.measurement
+    first = next((row for row in summary.rows if row.latency is not None), None)
+    images = first.latency.images if first and first.latency else m.images
+    return [
+        f"Protocol {m.protocol}{' (quick)' if m.quick else ''}. What is timed: {_beginning(m)} to "
+        "predictions in host memory at the original image size. *preprocess* ends with the batch on the device, *infer* "
+        f"with raw output on the device, *postprocess* with label maps on the host. {_decoding(m)}",
+        f"{images} distinct images in an order shuffled with seed {m.order_seed}. {_replicates(m)}",
+        f"Warm-up until at least {m.warmup_min_iterations} iterations, {m.warmup_min_s_cpu:g} s (CPU) or "
+        f"{m.warmup_min_s_cuda:g} s (CUDA), every image shape twice, and medians of the last two windows of "
+        f"{m.warmup_window} within {100 * m.warmup_tolerance:g} %.",
+        f"Sampling until at least {m.min_s:g} s, {m.min_samples} samples, a 95 % interval of the median within "
+        f"±{100 * m.median_half_width:g} %{_tails(m)}; looked at only at doubling "
+        f"counts; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
+        "more than 5 % of the cores or the hypervisor took more than 1 % are measured again.",
+        "*end to end* is timed with the device idle only before the start and after the last stage; the stages are timed "
+        "in batches of their own with the device idle at each boundary. Throughput is a pass without waiting in between, "
+        "not 1 / latency.",
+        "Audits: idle gaps between stages (unfinished work), repeated against new images (caches), device against host "
+        "time, and the timed predictions of a share of the images against the scored ones.",
+        "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
+        "framework.",
+        *_prompted(summary),
+        *how_loaded(summary),
+    ]
+
+
+def _prompted(summary: RunSummary) -> list[str]:
+    """Where prompts come from, which makes such a score an oracle's."""
+    kinds = dict.fromkeys(row.prompt for row in summary.rows if row.prompt is not None)
+    if not kinds:
+        return []
+    told = {
+        "point": "*point*: the object's pixel farthest from its border",
+        "box": "*box*: the smallest box around it",
+        "centre": "*centre*: the middle of that box, as a point",
+    }
+    rules = "; ".join(told[kind] for kind in kinds)
+    return [
+        f"Prompts are an oracle: the harness makes one for every object from its true mask ({rules}), and the model "
+        "answers each with a mask. It finds and names nothing, so these scores compare with no class-aware ones. A time "
+        "per image is that of the image with all its prompts."
+    ]
+
+
+def _beginning(m: Measurement) -> str:
+    return "decoded RGB arrays in host memory" if m.input == "array" else "the content of image files in host memory"
+
+
+def _decoding(m: Measurement) -> str:
+    if m.input == "array":
+        return "Reading or drawing an image (decode) is reported, not part of end to end."
+    return (
+        "*decode* makes RGB arrays of the files, by the framework's own decoder where its adapter has one, else by OpenCV, and is "
+        "part of end to end and of throughput; data sets without files are written as PNG in memory before."
+    )
+
+
+def _tails(m: Measurement) -> str:
+    return f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
+
+
+def _replicates(m: Measurement) -> str:
+    if m.replicates == 1:
+        return "One worker process per case: the interval cannot show how much processes differ."
+    return (
+        f"{m.replicates} fresh worker processes per case, in randomised blocks: each block runs every case once, in "
+        "random order."
+    )
+
+
+def footnotes(summary: RunSummary) -> list[str]:
+    """What the signs in the tables mean."""
+    notes = [
+        "`a (b–c)`: value and 95 % interval. Scores: bootstrap over images (pooled counts are drawn image by image). "
+        "Latencies: hierarchical bootstrap over processes, then over blocks of 10 samples.",
+        f"{', '.join(f'p{p:g}' for p in summary.measurement.percentiles)}: nearest-rank upper percentile of all samples of "
+        "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
+        "else what is missing.",
+        "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
+        "resamples of images and samples that is so, given two processes per case or more.",
+        "Δ significant: the p-value of the paired difference (both models are drawn on the same images; Student's t with the "
+        "spread of the draws) is below 5 % after Holm's correction for all pairs of models on the data set, and its 95 % interval "
+        "leaves out 0. The intervals themselves are not corrected. ratio significant: the interval of the latency ratio leaves "
+        "out 1, not corrected; one process per case gives no such interval.",
+        "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
+        "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
+        "`–`: not available.",
+        "peak host MiB: largest resident memory of a timing process (VmHWM), framework included.",
+    ]
+    if summary.rows and any(row.latency and row.latency.sync_tax is not None for row in summary.rows):
+        notes.append(
+            "sync tax: (sum of staged medians − end-to-end median) / end-to-end median, the price of waiting at each "
+            "boundary; near 0 on a CPU."
+        )
+    return notes
+
+
+def untrained(summary: RunSummary) -> list[str]:
+    """Models without curves, and why; nothing where none is trained."""
+    if all(row.recipe is None for row in summary.rows):
+        return []
+    without = dict.fromkeys(row.model for row in summary.rows if row.recipe is None)
+    waiting = dict.fromkeys(row.model for row in summary.rows if row.recipe is not None and row.course is None)
+    lines = ["Not trained in this run and so without curves: " + ", ".join(without) + "."] if without else []
+    return lines + (["No training step yet: " + ", ".join(waiting) + "."] if waiting else [])
+
+
+def budget_notes(summary: RunSummary) -> list[str]:
+    """How the table of budgets is to be read."""
+    if all(row.course is None or row.course.final is None for row in summary.rows):
+        return []
+    return [
+        "Validation mIoU at a share of the budget is that of the last validation by then, as the framework's trainer "
+        "reports it; `–`: none yet, or none at all. Nothing is interpolated: with few validations the columns are coarse.",
+        "To 90 % of final: training seconds at the first validation with at least 90 % of the last validation's mIoU. Best step: "
+        "the step whose weights are kept and scored. Training seconds leave validation out.",
+    ]
+
+
+def seeds_note(summary: RunSummary) -> str:
+    """How the table over seeds is to be read."""
+    if not summary.seed_groups:
+        return ""
+    return (
+        "mean (95 % interval by Student's t) and sample standard deviation over trainings that differ only in their seed, all "
+        "scored on the same images."
+    )
+
+
+def fused_stages(summary: RunSummary) -> list[str]:
+    """Stages that a framework cannot separate: their columns are to be read as one."""
+    return [
+        f"{row_name(summary, row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
+        "one, in the first of the two columns."
+        for row in summary.rows
+        if row.fused_stages
+    ]
+
+
+def reductions(summary: RunSummary) -> list[str]:
+    """How models of other tasks came to the scores of a column, once for each rule."""
+    rows_of: dict[str, list[str]] = {}
+    for row in summary.rows:
+        for cell in row.scores:
+            rule = cell.score.definition.partition(REDUCED_BY)[2]
+            if rule:
+                rows_of.setdefault(rule, []).append(row_name(summary, row))
+    return [f"{', '.join(dict.fromkeys(names))}: scored after a reduction, {rule}." for rule, names in rows_of.items()]
+
+
+def self_reported(summary: RunSummary) -> list[str]:
+    """What each framework says of its own training; taken over as it is, comparable with nothing here."""
+    return [
+        f"{row_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
+        for row in summary.rows
+        if row.self_reported
+    ]
+
+
+def doubts(summary: RunSummary) -> list[str]:
+    """Every reason of every verdict, once, with the rows it applies to and what to do."""
+    rows_of: dict[str, list[str]] = {}
+    text_of: dict[str, str] = {}
+    for row in summary.rows:
+        for reason in row.verdict.reasons if row.verdict else ():
+            rows_of.setdefault(reason.name, []).append(row_name(summary, row))
+            text_of.setdefault(reason.name, f"{reason.seen}; {reason.recommendation}".rstrip("; "))
+    return [f"{name} ({', '.join(dict.fromkeys(rows_of[name]))}): {text}" for name, text in text_of.items()]
+
+
+def environment_lines(summary: RunSummary) -> list[str]:
+    """The machine and the software, in a few lines; the rest is in `environment.json`."""
+    environment = summary.environment
+    cpu, system, git = (_mapping(environment.get(name)) for name in ("cpu", "system", "git"))
+    lines = [
+        f"CPU: {cpu.get('model') or 'not known'}, {cpu.get('cores_allowed') or '?'} cores, "
+        f"governor {cpu.get('governor') or 'not readable'}, boost {cpu.get('boost') or 'not readable'}",
+        f"GPU: {_gpus(environment.get('gpus'))}",
+        f"System: {system.get('distribution') or 'not known'}, {system.get('kernel') or 'kernel not known'}, "
+        + ("container, " if system.get("container") else "")
+        + ("virtual machine" if system.get("hypervisor") else "bare metal"),
+        _threads(summary),
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in summary.versions.items()),
+        f"Harness: commit {str(git.get('commit') or 'unknown')[:12]}"
+        + (" with uncommitted changes" if git.get("dirty") else ""),
+    ]
+    return [line for line in lines if line]
+
+
+def _threads(summary: RunSummary) -> str:
+    """Threads in effect, one entry per setting that occurs."""
+    settings = dict.fromkeys(", ".join(f"{name} {n}" for name, n in row.threads.items()) for row in summary.rows)
+    told = "; ".join(setting for setting in settings if setting)
+    return f"Threads of a timing process, read back: {told}" if told else ""
+
+
+def _gpus(value: JsonValue) -> str:
+    if isinstance(value, list):
+        told = [f"{_mapping(gpu).get('name')}, driver {_mapping(gpu).get('driver')}" for gpu in value]
+        return "; ".join(told) or "none"
+    return f"none ({value})" if value else "none"
+
+
+def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {}

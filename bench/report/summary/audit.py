@@ -1,0 +1,135 @@
+"""Whether the model that was timed is the model that was scored.
+
+A timing job keeps its predictions for a random share of the images. They must be the predictions
+that were scored: equal content hashes, or, for label maps from kernels that are not deterministic,
+at least 99.9 % equal pixels over the images kept. Otherwise speed and score belong to two models.
+
+Source: MLPerf's compliance TEST01, accuracy checked in performance mode (mlcommons/inference).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.records import Record, TaskKind
+from bench.records.predictions import read_png
+from bench.records.store.layout import PREDICTION_INDEX
+from bench.report.summary.reasons import Reason
+
+EQUAL_PIXELS = 0.999
+"""Share of pixels that must agree where hashes do not."""
+
+
+class AuditResult(Record):
+    """Timed against scored predictions.
+
+    Attributes:
+        ok: Whether they agree; None where nothing could be compared.
+        compared: Images compared.
+        identical: Images with equal content hashes.
+        equal_pixels: Share of equal pixels over the compared images; 1 if all are identical, None
+            where pixels cannot be compared.
+        worst_image, worst_equal_pixels: The image that agrees least, if any differs.
+        not_scored: Images that were timed but have no stored prediction.
+    """
+
+    ok: bool | None
+    compared: int
+    identical: int
+    equal_pixels: float | None = None
+    worst_image: str | None = None
+    worst_equal_pixels: float | None = None
+    not_scored: int = 0
+
+    @property
+    def reason(self) -> Reason | None:
+        """What a verdict says about it; None if all is well."""
+        if self.ok:
+            return None
+        if self.ok is None:
+            return Reason(
+                name="not_audited",
+                seen="no timed prediction could be compared with a scored one",
+                recommendation="set measurement.audit_fraction above 0 and time images of the scored split",
+            )
+        share = "" if self.equal_pixels is None else f", {100 * self.equal_pixels:.2f} % equal pixels"
+        return Reason(
+            name="timed_and_scored_differ",
+            seen=f"timed and scored model differ: {self.identical} of {self.compared} audited predictions are "
+            f"identical{share}, image {self.worst_image!r} agrees least",
+            recommendation="make the model deterministic, or check that predict and time build the same model",
+        )
+
+
+def audit_predictions(predictions: Path, audit: Path, kind: TaskKind) -> AuditResult:
+    """Compare what a timing job kept with what was scored.
+
+    Args:
+        predictions: Folder of the prediction job's predictions with its index, image id -> hash.
+        audit: Folder of the same form that the timing job wrote.
+        kind: Form of the predictions.
+
+    Raises:
+        StoreError: If an index is damaged.
+    """
+    scored, timed = _read_index(predictions), _read_index(audit)
+    common = [image_id for image_id in timed if image_id in scored]
+    differing = [image_id for image_id in common if timed[image_id] != scored[image_id]]
+    result = AuditResult(
+        ok=not differing if common else None,
+        compared=len(common),
+        identical=len(common) - len(differing),
+        equal_pixels=1.0 if common and not differing else None,
+        worst_image=differing[0] if differing else None,
+        not_scored=len(timed) - len(common),
+    )
+    if not differing or kind != "semantic":
+        return result
+    agreement = {image_id: _Agreement.of(predictions, audit, image_id) for image_id in common}
+    pooled = sum(a.equal for a in agreement.values()) / sum(a.pixels for a in agreement.values())
+    worst = min(differing, key=lambda image_id: agreement[image_id].share)
+    found = {
+        "ok": pooled >= EQUAL_PIXELS,
+        "equal_pixels": pooled,
+        "worst_image": worst,
+        "worst_equal_pixels": agreement[worst].share,
+    }
+    return result.model_copy(update=found)
+
+
+class _Agreement(NamedTuple):
+    """Equal pixels of all pixels of one image; none is equal if the sizes differ."""
+
+    equal: int
+    pixels: int
+
+    @property
+    def share(self) -> float:
+        return self.equal / self.pixels
+
+    @classmethod
+    def of(cls, predictions: Path, audit: Path, image_id: str) -> _Agreement:
+        try:
+            scored, timed = read_png(predictions / f"{image_id}.png"), read_png(audit / f"{image_id}.png")
+        except OSError as error:
+            raise StoreError(f"{error.filename} is in its index but not there; delete its job folder") from error
+        return cls(int(np.count_nonzero(scored == timed)) if scored.shape == timed.shape else 0, scored.size)
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    """Image id -> content hash; empty where nothing was kept."""
+    file = folder / PREDICTION_INDEX
+    if not file.is_file():
+        return {}
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} is damaged ({error}); delete the folder {folder.parent} and run again") from error
+    if not isinstance(index, dict):
+        raise StoreError(f"{file} is not an index of predictions; delete the folder {folder.parent} and run again")
+    return {str(image_id): str(content_hash) for image_id, content_hash in index.items()}

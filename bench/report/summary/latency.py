@@ -1,0 +1,331 @@
+"""What the raw samples of a case's timing jobs come to.
+
+Three clocks, never mixed: `end_to_end` (the headline: latency of one request), `staged` (where the
+time goes; the extra synchronisation is the sync tax) and `device` (time the device was busy with
+`infer`). Throughput is a pass of its own, not 1 / latency. Samples of all processes are pooled for
+a value; its interval draws processes, then blocks of samples. No sample is removed.
+
+Source: the measurement protocol, `bench/README.md`; each formula is cited in the module it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import Measurement, Record
+from bench.records.protocol import Input
+from bench.records.store.samples import DECODE, END_TO_END, STAGED, STAGES, Samples
+from bench.report.summary.reasons import Reason
+from bench.score.stats.intervals import DRAWS, hierarchical_interval, resampled_percentiles, variance_components
+from bench.score.stats.percentiles import percentile
+from bench.score.stats.stop_rule import unmet_conditions
+from bench.score.stats.trend import drift, outliers
+
+LAUNCH_BOUND = 1.2
+"""Staged infer over device time above which the host, not the device, sets the pace."""
+
+_NS_PER_MS = 1e6
+_MAX_DRAWN = 40_000_000
+
+
+class Timing(Record):
+    """A percentile of one clock, with its 95 % interval and what supports it.
+
+    Attributes:
+        percentile: Between 0 and 100.
+        ms_per_batch, ms_per_batch_low, ms_per_batch_high: Latency of a whole batch and its interval.
+        ms_per_image, ms_per_image_low, ms_per_image_high: The same divided by the batch size.
+        samples: Batches there are.
+        samples_needed: Batches the percentile takes.
+        missing: What is missing where the values are None.
+    """
+
+    percentile: float
+    ms_per_batch: float | None = None
+    ms_per_batch_low: float | None = None
+    ms_per_batch_high: float | None = None
+    ms_per_image: float | None = None
+    ms_per_image_low: float | None = None
+    ms_per_image_high: float | None = None
+    samples: int
+    samples_needed: int
+    missing: str | None = None
+
+
+class Spread(Record):
+    """A number measured once per process: the median over processes and its range (not an interval)."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Outliers(Record):
+    """Samples far from the median, all of them kept.
+
+    Attributes:
+        samples: End-to-end samples.
+        count: Further than 14.826 median absolute deviations from their process's median.
+        after_switch: Of these, with an involuntary context switch during the sample.
+        after_fault: Of these, with a major page fault during the sample.
+        explained: Of these, with either.
+    """
+
+    samples: int
+    count: int
+    after_switch: int
+    after_fault: int
+    explained: int
+
+
+class LatencySummary(Record):
+    """The latency of one case.
+
+    Attributes:
+        quick: Measured by the shortened protocol.
+        replicates: Processes.
+        batch_size: Images per batch.
+        images: Distinct images timed.
+        input: Where the timed path began.
+        end_to_end: The protocol's percentiles of the headline clock.
+        stages: Stage -> median of the staged clock, `decode` among them where the path began at files; empty
+            without staged samples.
+        stage_tails: Stage -> highest percentile of the protocol, staged clock.
+        staged_total: Median of the sum of the stages.
+        sync_tax: (sum of stages - end to end) / end to end, of medians.
+        device_infer: Median device time of `infer`; None without device events.
+        launch_bound_index: Staged infer / device time, of medians.
+        images_per_s: Throughput of the pipelined pass.
+        first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
+        decode_ms_per_image: Reading or drawing an image before anything was timed.
+        outliers: Counted and explained.
+        blocks, blocks_rejected: Of all processes.
+        between_variance_ms2, within_variance_ms2: Of end-to-end samples; None for one process.
+        doubts: What a verdict must know.
+    """
+
+    quick: bool
+    replicates: int
+    batch_size: int
+    images: int
+    input: Input = "array"
+    end_to_end: tuple[Timing, ...]
+    stages: dict[str, Timing]
+    stage_tails: dict[str, Timing]
+    staged_total: Timing | None
+    sync_tax: float | None
+    device_infer: Timing | None
+    launch_bound_index: float | None
+    images_per_s: Spread | None
+    first_call_ms: Spread | None
+    decode_ms_per_image: Spread | None
+    outliers: Outliers
+    blocks: int
+    blocks_rejected: int
+    between_variance_ms2: float | None
+    within_variance_ms2: float | None
+    doubts: tuple[Reason, ...]
+
+    @property
+    def launch_bound(self) -> bool:
+        """Whether the host cannot feed the device fast enough."""
+        return self.launch_bound_index is not None and self.launch_bound_index > LAUNCH_BOUND
+
+    def end_to_end_at(self, percent: float) -> Timing | None:
+        """The timing of a percentile, None if the protocol did not ask for it."""
+        return next((timing for timing in self.end_to_end if timing.percentile == percent), None)
+
+
+def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed: int) -> LatencySummary:
+    """Summarise the raw samples of a case.
+
+    Args:
+        samples: One per process (replicate), at least one.
+        measurement: The protocol they were taken by.
+        seed: Of the bootstrap.
+    """
+    batch_size = int(samples[0].batch_size)
+    total = end_to_end_ms(samples)
+    end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in measurement.percentiles)
+    staged = _stages_ms(samples)
+    stages = {name: _timing(values, 50.0, batch_size, seed) for name, values in staged.items()}
+    highest = max(measurement.percentiles, default=50.0)
+    tails = {name: _timing(values, highest, batch_size, seed) for name, values in staged.items()}
+    whole = [np.sum(of_process, axis=0) for of_process in zip(*staged.values(), strict=True)]
+    staged_total = _timing(whole, 50.0, batch_size, seed)
+    device_infer = _timing([_device_ms(s) for s in samples], 50.0, batch_size, seed)
+    headline = next((t for t in end_to_end if t.percentile == 50.0), None) or _timing(total, 50.0, batch_size, seed)
+    variance = variance_components([values for values in total if len(values)])
+    has_stages, has_device = staged_total.samples > 0, device_infer.samples > 0
+    tax = _quotient(staged_total, headline)
+    return LatencySummary(
+        quick=measurement.quick,
+        replicates=len(samples),
+        batch_size=batch_size,
+        images=len(set().union(*(_timed_images(s) for s in samples))),
+        input="file" if samples[0].from_file else "array",
+        end_to_end=end_to_end,
+        stages=stages if has_stages else {},
+        stage_tails=tails if has_stages else {},
+        staged_total=staged_total if has_stages else None,
+        sync_tax=None if tax is None else tax - 1,
+        device_infer=device_infer if has_device else None,
+        launch_bound_index=_quotient(stages["infer"], device_infer),
+        images_per_s=_spread([_images_per_s(s) for s in samples if s.pipelined_ns > 0]),
+        first_call_ms=_spread([float(s.warmup_ns[0]) / _NS_PER_MS for s in samples if len(s.warmup_ns)]),
+        decode_ms_per_image=_spread([float(np.median(s.decode_ns)) / _NS_PER_MS for s in samples if len(s.decode_ns)]),
+        outliers=_outliers(samples),
+        blocks=sum(len(s.block_accepted) for s in samples),
+        blocks_rejected=sum(int((~s.block_accepted).sum()) for s in samples),
+        between_variance_ms2=None if variance is None else variance.between,
+        within_variance_ms2=None if variance is None else variance.within,
+        doubts=tuple(_doubts(samples, total, measurement)),
+    )
+
+
+def _stages_ms(samples: Sequence[Samples]) -> dict[str, list[NDArray[np.float64]]]:
+    """Stage -> usable staged samples of each process, ms per batch."""
+    staged = [s.usable(STAGED) for s in samples]
+    by_stage = {
+        name: [s.stage_ns[usable, i] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
+        for i, name in enumerate(STAGES)
+    }
+    if not all(s.from_file for s in samples):
+        return by_stage
+    decode = [s.stage_decode_ns[usable] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
+    return {DECODE: decode, **by_stage}
+
+
+def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:
+    """Usable end-to-end samples of each process in the order they were taken, ms per batch."""
+    return [s.total_ns[s.usable(END_TO_END)] / _NS_PER_MS for s in samples]
+
+
+def end_to_end_draws(samples: Sequence[Samples], percent: float, *, seed: int) -> NDArray[np.float64]:
+    """Bootstrap draws of an end-to-end percentile, ms per image, shape (draws,).
+
+    There are as many draws as of a score, so that both can be joined to a probability.
+    """
+    processes = [values for values in end_to_end_ms(samples) if len(values)]
+    return resampled_percentiles(processes, (percent,), seed=seed)[:, 0] / int(samples[0].batch_size)
+
+
+def _timed_images(samples: Samples) -> set[str]:
+    """Ids of the images that were in some batch; a slow model may not come round to all."""
+    in_batch = samples.image_index[:, None] + np.arange(int(samples.batch_size))  # (n, batch)
+    return {str(samples.image_ids[i]) for i in np.unique(in_batch % max(1, len(samples.image_ids)))}
+
+
+def _timing(processes: Sequence[NDArray[np.float64]], percent: float, batch_size: int, seed: int) -> Timing:
+    """The percentile of all samples, ms per batch, with its interval."""
+    processes = [values for values in processes if len(values)]
+    pooled = np.concatenate([np.empty(0), *processes])
+    found = percentile(pooled, percent)
+    if found.value is None:
+        return Timing(percentile=percent, samples=found.have, samples_needed=found.needed, missing=found.missing)
+    # Hours of samples need fewer draws: what is left of their interval is between processes.
+    draws = min(DRAWS, max(200, _MAX_DRAWN // len(pooled)))
+    interval = hierarchical_interval(processes, percent, seed=seed, draws=draws)
+    return Timing(
+        percentile=percent,
+        ms_per_batch=found.value,
+        ms_per_batch_low=interval.low,
+        ms_per_batch_high=interval.high,
+        ms_per_image=found.value / batch_size,
+        ms_per_image_low=interval.low / batch_size,
+        ms_per_image_high=interval.high / batch_size,
+        samples=found.have,
+        samples_needed=found.needed,
+    )
+
+
+def _device_ms(samples: Samples) -> NDArray[np.float64]:
+    """Device time of `infer` in staged samples that have one."""
+    device_ns = samples.device_ns[samples.usable(STAGED)]
+    return np.asarray(device_ns[device_ns >= 0] / _NS_PER_MS)
+
+
+def _quotient(numerator: Timing, denominator: Timing) -> float | None:
+    if numerator.ms_per_batch is None or not denominator.ms_per_batch:
+        return None
+    return numerator.ms_per_batch / denominator.ms_per_batch
+
+
+def _images_per_s(samples: Samples) -> float:
+    return float(samples.pipelined_images) / (float(samples.pipelined_ns) / 1e9)
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    if not values:
+        return None
+    return Spread(median=float(np.median(values)), low=min(values), high=max(values))
+
+
+def _outliers(samples: Sequence[Samples]) -> Outliers:
+    """Count per process: two processes may differ without any sample standing out."""
+    switched, faulted, total = [], [], 0
+    for s in samples:
+        usable = s.usable(END_TO_END)
+        far = outliers(s.total_ns[usable])
+        switched.append(s.involuntary_switches[usable][far] > 0)
+        faulted.append(s.major_faults[usable][far] > 0)
+        total += int(usable.sum())
+    switch, fault = np.concatenate(switched), np.concatenate(faulted)
+    return Outliers(
+        samples=total,
+        count=len(switch),
+        after_switch=int(switch.sum()),
+        after_fault=int(fault.sum()),
+        explained=int((switch | fault).sum()),
+    )
+
+
+# --------------------------------------------------------------------------- doubts
+
+
+def _doubts(samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement) -> list[Reason]:
+    found = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total))
+    return [reason for reason in found if reason is not None]
+
+
+def _stop_rule(samples: Sequence[Samples], measurement: Measurement) -> Reason | None:
+    """Look at the stop rule again with the samples that are used: a worker may have counted others."""
+    for number, s in enumerate(samples):
+        usable = s.usable(END_TO_END)
+        elapsed_s = float(s.block_wall_s[np.unique(s.block[usable])].sum())
+        unmet = unmet_conditions(s.total_ns[usable].tolist(), elapsed_s, measurement)
+        if unmet:
+            return Reason(
+                name="stop_rule",
+                seen=f"replicate {number + 1} of {len(samples)} ended with {', '.join(unmet)}",
+                recommendation="use an idle machine, or raise measurement.max_s",
+            )
+    return None
+
+
+def _replicates_differ(total: Sequence[NDArray[np.float64]]) -> Reason | None:
+    variance = variance_components([values for values in total if len(values)])
+    if variance is None or variance.between <= variance.within:
+        return None
+    return Reason(
+        name="replicates_differ",
+        seen=f"processes differ by {np.sqrt(variance.between):.3g} ms, the samples of one by "
+        f"{np.sqrt(variance.within):.3g} ms (standard deviations)",
+        recommendation="more replicates, not more iterations: raise measurement.replicates",
+    )
+
+
+def _not_stationary(total: Sequence[NDArray[np.float64]]) -> Reason | None:
+    trends = [drift(values) for values in total]
+    moving = [(number, trend) for number, trend in enumerate(trends) if trend is not None and trend.matters]
+    if not moving:
+        return None
+    number, worst = max(moving, key=lambda item: abs(item[1].change))
+    return Reason(
+        name="not_stationary",
+        seen=f"end-to-end latency of replicate {number + 1} changed by {100 * worst.change:+.1f} % while measured",
+        recommendation="let the machine cool down, or raise measurement.warmup_min_s_cpu or _cuda",
+    )

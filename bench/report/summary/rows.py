@@ -1,0 +1,118 @@
+"""A case in the tables, and how it stands to the best of its data set."""
+
+from __future__ import annotations
+
+from bench.records import ProfileResult, PromptKind, Recipe, Record, Score
+from bench.records.throughput import Loads
+from bench.report.summary.latency import LatencySummary
+from bench.report.summary.training_progress import Course
+from bench.report.summary.verdict import Verdict
+
+
+class ScoreCell(Record):
+    """A score with the heading it stands under."""
+
+    label: str
+    score: Score
+
+
+class Row(Record):
+    """One case in the tables.
+
+    Attributes:
+        case_id, model, dataset, target: What it is.
+        status: `ok`, how its first failed job ended, or `unfinished`.
+        parameters, weights_bytes: Of the network.
+        scores: In the order of the suite's metrics; empty until it is scored.
+        latency: None until it is timed.
+        host_rss_peak_bytes: Largest over its timing processes.
+        peak_device_bytes: Largest over its timing processes; None on a CPU.
+        recipe: How it was trained by this run; None for models that bring their weights.
+        trained_s, trained_steps, trained_images: What its training came to.
+        course: What its training log says so far; None without one.
+        verdict: What its timing is worth; None until it is timed.
+        on_front: Whether no other model of its data set and device is better and as fast; None without score and
+            latency, and where the verdict is `invalid`.
+        front_probability: Share of joint resamples in which it is on that front.
+        self_reported: The framework's own scores.
+        not_honoured: Recipe fields the framework could not honour.
+        fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
+        threads: Library -> threads in effect while it was timed, read back.
+        prompt: What a prompted model was told of each object.
+        random_weights: Whether a prompted network had no weights but random ones.
+        profile: Its memory, energy and operations; None until they are measured.
+        loads: What it came to under load; None unless that was measured.
+    """
+
+    case_id: str
+    model: str
+    dataset: str
+    target: str
+    status: str
+    parameters: int | None = None
+    weights_bytes: int | None = None
+    scores: tuple[ScoreCell, ...] = ()
+    latency: LatencySummary | None = None
+    host_rss_peak_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    recipe: Recipe | None = None
+    trained_s: float | None = None
+    trained_steps: int | None = None
+    trained_images: int | None = None
+    course: Course | None = None
+    verdict: Verdict | None = None
+    on_front: bool | None = None
+    front_probability: float | None = None
+    self_reported: dict[str, float] = {}
+    not_honoured: dict[str, str] = {}
+    fused_stages: tuple[str, ...] = ()
+    threads: dict[str, int] = {}
+    prompt: PromptKind | None = None
+    random_weights: bool = False
+    profile: ProfileResult | None = None
+    loads: Loads | None = None
+
+    @property
+    def headline(self) -> Score | None:
+        """The first score of the suite."""
+        return self.scores[0].score if self.scores else None
+
+    @property
+    def comparable_ms(self) -> float | None:
+        """End-to-end median per image, None without it and where the verdict forbids its use."""
+        if self.latency is None or (self.verdict is not None and self.verdict.state == "invalid"):
+            return None
+        timing = self.latency.end_to_end_at(50.0)
+        return timing.ms_per_image if timing else None
+
+
+class Comparison(Record):
+    """A model against the best of its data set, on the same images.
+
+    Attributes:
+        dataset: Of both.
+        best, other: Rows, by case id.
+        difference, low, high: Headline of the best minus the other's, 95 % interval.
+        significant: Whether they differ after the correction for all pairs of the data set: `Pair.significant`.
+        slower, slower_low, slower_high: End-to-end median of the other over the best's.
+        slower_significant: Whether that interval leaves out one; None where one process gives no interval.
+    """
+
+    dataset: str
+    best: str
+    other: str
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    significant: bool | None = None
+    slower: float | None = None
+    slower_low: float | None = None
+    slower_high: float | None = None
+    slower_significant: bool | None = None
+
+
+def value_of(row: Row) -> float:
+    """The headline score of a row that has one."""
+    assert row.headline is not None
+    assert row.headline.value is not None
+    return row.headline.value

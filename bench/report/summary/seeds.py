@@ -1,0 +1,187 @@
+"""Several trainings of one model: what the mean over seeds is, and how far luck moves it.
+
+A difference between two networks that were trained once each may be the luck of their first
+weights and their order of images. Cases that differ in nothing but the recipe's seed tell how large
+that luck is.
+
+Sources: Student, Biometrika 6 (1908) (interval of a mean); Welch, Biometrika 34 (1947) (means of
+samples with different variances).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import sqrt
+from statistics import mean, stdev
+
+from bench.records import Case, CaseScores, Record, as_json_dict, digest
+from bench.report.summary.significance import LEVEL
+from bench.score.stats.holm import holm
+from bench.score.stats.student import quantile_975, t_statistic, two_sided_p
+
+
+class AcrossSeeds(Record):
+    """One metric over the seeds of one model.
+
+    Attributes:
+        metric: Name of its module.
+        values: One per seed on which it is defined.
+        mean: None without a value.
+        sd: Sample standard deviation (n - 1); None below two values.
+        low, high: 95 % interval of the mean by Student's t; None below two values.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class SeedGroup(Record):
+    """The trainings of one model with different seeds, on one data set and target.
+
+    Attributes:
+        model: Label without the seed.
+        dataset, target: As in the tables.
+        seeds: In the order of the suite.
+        case_ids: One per seed.
+        metrics: In the order of the suite; the first is the headline.
+    """
+
+    model: str
+    dataset: str
+    target: str
+    seeds: tuple[int, ...]
+    case_ids: tuple[str, ...]
+    metrics: tuple[AcrossSeeds, ...]
+
+
+class SeedPair(Record):
+    """Two groups compared by the means of their headlines.
+
+    Attributes:
+        a, b: Positions in the list of groups.
+        difference, low, high: Mean of a minus mean of b, with its 95 % interval.
+        p_holm: Of Welch's test, after Holm's correction for all pairs of the data set.
+        significant: Whether p_holm is below 5 %.
+    """
+
+    a: int
+    b: int
+    difference: float
+    low: float
+    high: float
+    p_holm: float
+    significant: bool
+
+
+def seed_groups(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
+    """Return groups of at least two cases that differ in nothing but the recipe's seed.
+
+    What is left of a label without its ` seed N` must be equal too: two entries of a suite with
+    the same network are two models.
+    """
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.recipe is not None:
+            groups.setdefault(_without_seed(case), []).append(case)
+    return tuple(tuple(group) for group in groups.values() if len({_seed(case) for case in group}) > 1)
+
+
+def model_without_seed(case: Case) -> str:
+    """The model's label without the ` seed N` that tells its trainings apart."""
+    return case.model.label.removesuffix(f" seed {_seed(case)}")
+
+
+def _seed(case: Case) -> int:
+    assert case.recipe is not None
+    return case.recipe.seed
+
+
+def _without_seed(case: Case) -> str:
+    fields = as_json_dict(case)
+    del fields["id"], fields["recipe"]["seed"]
+    fields["model"]["label"] = model_without_seed(case)
+    return digest(fields)
+
+
+def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> tuple[SeedGroup, ...]:
+    """Summarise every group of seeds of which two are scored.
+
+    Args:
+        cases: Of a run.
+        scores: Case id -> its scores, for the cases that have them.
+    """
+    groups = []
+    for group in seed_groups(cases):
+        scored = [case for case in group if case.id in scores]
+        if len(scored) < 2:
+            continue
+        first = scored[0]
+        groups.append(
+            SeedGroup(
+                model=model_without_seed(first),
+                dataset=first.dataset.label,
+                target=first.id.rpartition("@")[2],
+                seeds=tuple(_seed(case) for case in scored),
+                case_ids=tuple(case.id for case in scored),
+                metrics=_over([scores[case.id] for case in scored]),
+            )
+        )
+    return tuple(groups)
+
+
+def _over(scores: Sequence[CaseScores]) -> tuple[AcrossSeeds, ...]:
+    """Each metric over the seeds; all of a run have the same metrics."""
+    by_seed = zip(*(one.scores for one in scores), strict=True)
+    return tuple(across(of[0].metric, [score.value for score in of if score.value is not None]) for of in by_seed)
+
+
+def across(metric: str, values: Sequence[float]) -> AcrossSeeds:
+    """Mean, spread and interval of values of one metric."""
+    n = len(values)
+    if n < 2:
+        return AcrossSeeds(metric=metric, values=tuple(values), mean=values[0] if values else None)
+    middle, spread = mean(values), stdev(values)
+    half = quantile_975(n - 1) * spread / sqrt(n)
+    return AcrossSeeds(
+        metric=metric, values=tuple(values), mean=middle, sd=spread, low=middle - half, high=middle + half
+    )
+
+
+def seed_pairs(groups: Sequence[SeedGroup]) -> tuple[SeedPair, ...]:
+    """Compare every two groups of each data set by Welch's t-test on the headline."""
+    pairs: list[SeedPair] = []
+    for dataset in dict.fromkeys(group.dataset for group in groups):
+        usable = [i for i, g in enumerate(groups) if g.dataset == dataset and g.metrics[0].sd is not None]
+        tests = [(a, b, _welch(groups[a].metrics[0], groups[b].metrics[0])) for a, b in combinations(usable, 2)]
+        corrected = holm([p for _, _, (_, _, p) in tests])
+        for (a, b, (difference, half, _)), p in zip(tests, corrected, strict=True):
+            pairs.append(
+                SeedPair(
+                    a=a,
+                    b=b,
+                    difference=difference,
+                    low=difference - half,
+                    high=difference + half,
+                    p_holm=p,
+                    significant=p < LEVEL,
+                )
+            )
+    return tuple(pairs)
+
+
+def _welch(a: AcrossSeeds, b: AcrossSeeds) -> tuple[float, float, float]:
+    """Difference of the means, half its 95 % interval, and its two-sided p-value."""
+    assert a.mean is not None
+    assert b.mean is not None
+    shares = [(one.sd or 0.0) ** 2 / len(one.values) for one in (a, b)]
+    error = sqrt(sum(shares))
+    difference = a.mean - b.mean
+    # Rounded down to a whole number of degrees of freedom, which errs on the side of "not told apart".
+    parts = sum(share**2 / (len(one.values) - 1) for share, one in zip(shares, (a, b), strict=True))
+    degrees = max(1, int(sum(shares) ** 2 / parts)) if parts > 0 else 1
+    return difference, quantile_975(degrees) * error, two_sided_p(t_statistic(difference, error), degrees)

@@ -1,0 +1,199 @@
+"""Everything a report says, computed once from a run: the forms only lay it out.
+
+A pure function of files: the same run gives the same summary, half-finished runs included.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bench.plugins import load_metric
+from bench.records import Cost, JobFacts, Measurement, Record, Status
+from bench.records.store import layout
+from bench.records.store.passes import loads_of, profile_of
+from bench.records.store.samples import Samples
+from bench.records.store.views import CaseView, JobView, RunView
+from bench.report.runtimes import RuntimeComparison, compare_runtimes
+from bench.report.summary.audit import AuditResult, audit_predictions
+from bench.report.summary.comparisons import comparisons, with_front
+from bench.report.summary.latency import summarise_latency
+from bench.report.summary.rows import Comparison, Row, ScoreCell
+from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
+from bench.report.summary.significance import Pair, all_pairs
+from bench.report.summary.training_progress import course_of_case
+from bench.report.summary.verdict import judge
+
+
+class Failure(Record):
+    """A job that did not end well, and the command that runs just that job again."""
+
+    case_id: str
+    kind: str
+    replicate: int
+    status: str
+    reason: str
+    log: str
+    command: str
+
+
+class RunSummary(Record):
+    """What a run came to."""
+
+    suite: str
+    title: str
+    source: str
+    run: str
+    planned_at: str
+    headline: str
+    higher_is_better: bool
+    measurement: Measurement
+    cost: Cost | None = None
+    rows: tuple[Row, ...]
+    failures: tuple[Failure, ...]
+    comparisons: tuple[Comparison, ...]
+    pairs: tuple[Pair, ...] = ()
+    seed_groups: tuple[SeedGroup, ...] = ()
+    seed_pairs: tuple[SeedPair, ...] = ()
+    runtimes: tuple[RuntimeComparison, ...] = ()
+    environment: dict[str, JsonValue]
+    versions: dict[str, str]
+
+
+def summarise(run: RunView) -> RunSummary:
+    """Compute everything a report says about a run."""
+    metric = load_metric(run.plan.metrics[0])
+    run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
+    timed = {view.case.id: _samples(view) for view in run.cases}
+    rows = [_row(run, view, timed[view.case.id]) for view in run.cases]
+    rows = with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
+    pairs = all_pairs(run)
+    groups = summarise_seeds(
+        [view.case for view in run.cases], {view.case.id: view.scores for view in run.cases if view.scores}
+    )
+    return RunSummary(
+        suite=run.plan.suite,
+        title=run.plan.title,
+        source=run.plan.source,
+        run=run.folder.name,
+        planned_at=run.plan.planned_at,
+        headline=metric.label,
+        higher_is_better=metric.higher_is_better,
+        measurement=run.cases[0].case.measurement,
+        cost=run.plan.cost,
+        rows=tuple(rows),
+        failures=tuple(_failure(run, view, job) for view in run.cases for job in view.failures),
+        comparisons=tuple(comparisons(run, rows, timed, pairs)),
+        pairs=pairs,
+        seed_groups=groups,
+        seed_pairs=seed_pairs(groups),
+        runtimes=compare_runtimes(run, timed),
+        environment=run.environment,
+        versions=_versions(run),
+    )
+
+
+def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:
+    """The case without scores of other metrics than the plan's: the suite has changed since they were taken."""
+    if view.scores is None or [score.metric for score in view.scores.scores] == list(metrics):
+        return view
+    return replace(view, scores=None, statistics=None)
+
+
+def _samples(view: CaseView) -> list[Samples]:
+    files = [job.folder / layout.SAMPLES for job in view.times if job.ok]
+    return [Samples.load(file) for file in files if file.is_file()]
+
+
+def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
+    case = view.case
+    times = [job for job in view.times if job.ok]
+    facts = [job.outcome.facts for job in (view.train, view.predict, *times) if job and job.ok and job.outcome]
+    trained = view.train.outcome.facts if view.train and view.train.ok and view.train.outcome else None
+    latency = summarise_latency(samples, case.measurement, run.plan.seed) if samples else None
+    scores = view.scores.scores if view.scores else ()
+    return Row(
+        case_id=case.id,
+        model=case.model.label,
+        dataset=case.dataset.label,
+        target=case.id.rpartition("@")[2],
+        status=_status(view),
+        parameters=_first(facts, "parameters"),
+        weights_bytes=_first(facts, "weights_bytes"),
+        scores=tuple(ScoreCell(label=load_metric(score.metric).label, score=score) for score in scores),
+        latency=latency,
+        host_rss_peak_bytes=_largest(times, "host_rss_peak_bytes"),
+        peak_device_bytes=_largest(times, "peak_device_bytes"),
+        recipe=case.recipe,
+        trained_s=trained.trained_s if trained else None,
+        trained_steps=trained.trained_steps if trained else None,
+        trained_images=trained.trained_images if trained else None,
+        course=course_of_case(view),
+        verdict=judge(facts, latency.doubts, _audits(view)) if latency else None,
+        self_reported=trained.self_reported if trained else {},
+        not_honoured=trained.not_honoured if trained else {},
+        fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),
+        threads=next((job.outcome.facts.threads for job in times if job.outcome), {}),
+        prompt=case.model.prompt,
+        # Prompted adapters take weights in no other way, and fakes have no parameters.
+        random_weights=case.model.prompt is not None
+        and case.model.weights is None
+        and bool(_first(facts, "parameters")),
+        profile=profile_of(view),
+        loads=loads_of(view),
+    )
+
+
+def _status(view: CaseView) -> str:
+    """How the case ended: by what its scores and latency need; further passes fail for themselves."""
+    for job in view.failures:
+        if job.outcome is not None and job.job.kind not in ("profile", "throughput"):
+            return job.outcome.status.value
+    expected = len(view.times) == view.case.measurement.replicates and all(job.ok for job in view.times)
+    done = view.predict is not None and view.predict.ok and view.scores is not None and expected
+    return Status.OK.value if done else "unfinished"
+
+
+def _audits(view: CaseView) -> list[AuditResult]:
+    if view.predict is None or not view.predict.ok:
+        return []
+    predictions = view.predict.folder / layout.PREDICTIONS
+    kind = view.case.model.task
+    return [audit_predictions(predictions, job.folder / layout.AUDIT, kind) for job in view.times if job.ok]
+
+
+def _first(facts: Sequence[JobFacts], name: str) -> int | None:
+    return next((getattr(f, name) for f in facts if getattr(f, name) is not None), None)
+
+
+def _largest(jobs: Sequence[JobView], name: str) -> int | None:
+    values = [getattr(job.outcome.facts, name) for job in jobs if job.outcome is not None]
+    return max((value for value in values if value is not None), default=None)
+
+
+def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
+    assert job.outcome is not None
+    command = f"bench run {shlex.quote(run.plan.source)} --only {shlex.quote(view.case.id)} --kind {job.job.kind}"
+    return Failure(
+        case_id=view.case.id,
+        kind=job.job.kind,
+        replicate=job.job.replicate,
+        status=job.outcome.status.value,
+        reason=job.outcome.reason or "",
+        log=str(Path("jobs") / job.folder.name / layout.WORKER_LOG),
+        command=command,
+    )
+
+
+def _versions(run: RunView) -> dict[str, str]:
+    """Package -> version, or every version if the interpreters of the adapters differ."""
+    found: dict[str, dict[str, None]] = {}
+    for view in run.cases:
+        for job in view.jobs:
+            for name, version in job.outcome.facts.versions.items() if job.outcome else ():
+                found.setdefault(name, {})[version] = None
+    return {name: " and ".join(found[name]) for name in sorted(found)}

@@ -1,0 +1,140 @@
+"""What `bench run` says while it works: a line per job, a bar while something trains.
+
+Progress goes to standard error, results to standard output. While a timing job runs nothing is
+drawn and nothing wakes up: the machine belongs to the measurement.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from bench.records import Job, Outcome, Status
+from bench.records.store import layout
+
+PROGRESS_INTERVAL_S = 0.5
+"""How often the bar of a training or predicting job is brought up to date."""
+
+_COLOURS = {Status.OK: "green", Status.UNSUPPORTED: "yellow"}
+
+
+class Narrator:
+    """Tells one run to one console."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._count = 0
+
+    @contextmanager
+    def watching(self, job: Job, folder: Path) -> Iterator[None]:
+        """Show a job while it runs; a bar only where drawing cannot disturb."""
+        self._count += 1
+        if not self._console.is_terminal:
+            yield
+        elif job.kind == "time":
+            self._console.print(f"{self._head(job)}  timing …", end="\r", highlight=False)
+            yield
+        else:
+            with self._bar(job, folder):
+                yield
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ended."""
+        text = Text(f"{self._head(job)}  ")
+        text.append(f"{outcome.status.value:<12}", style=_COLOURS.get(outcome.status, "red"))
+        text.append(f"{outcome.wall_s:7.1f} s")
+        if outcome.reason:
+            text.append(f"   {outcome.reason}")
+        self._console.print(text, soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        """Say something that is not a job."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _head(self, job: Job) -> str:
+        width = len(str(self._total))
+        replicate = f" r{job.replicate}" if job.kind == "time" else ""
+        return f"{self._count:>{width}}/{self._total}  {job.kind + replicate:<8} {job.case_id:<44}"
+
+    @contextmanager
+    def _bar(self, job: Job, folder: Path) -> Iterator[None]:
+        columns = (
+            TextColumn(self._head(job)),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        done = threading.Event()
+        with Progress(*columns, console=self._console, transient=True, refresh_per_second=2) as progress:
+            task = progress.add_task(job.kind, total=None, detail="starting")
+
+            def follow() -> None:
+                reader = _reader(job, folder)
+                while not done.wait(PROGRESS_INTERVAL_S):
+                    share, detail = next(reader)
+                    if share is not None:
+                        progress.update(task, total=1.0, completed=share, detail=detail)
+
+            thread = threading.Thread(target=follow, daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                done.set()
+                thread.join()
+
+
+def _reader(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
+    return _training_progress(folder) if job.kind == "train" else _predict_progress(folder)
+
+
+def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
+    """Follow `training.jsonl`; yields (share done, detail) each time it is asked."""
+    log = folder / layout.TRAINING_LOG
+    offset, share, detail = 0, None, ""
+    steps: int | None = None
+    seconds: float | None = None
+    while True:
+        if log.is_file():
+            with log.open(encoding="utf-8") as file:
+                file.seek(offset)
+                for line in iter(file.readline, ""):
+                    if not line.endswith("\n"):
+                        break
+                    offset += len(line.encode())
+                    try:
+                        event = json.loads(line)
+                    except json.JSONDecodeError:
+                        # A line that a kill cut off, with what a resumed training wrote behind it.
+                        continue
+                    if event["event"] == "planned":
+                        steps, seconds = event["steps"], event["seconds"]
+                    elif event["event"] == "step":
+                        done = [event["step"] / steps] if steps else []
+                        done += [event["train_s"] / seconds] if seconds else []
+                        share = min(1.0, max(done)) if done else None
+                        detail = f"step {event['step']}  loss {event['loss']:.3f}"
+                    elif event["event"] == "validated" and "val_mean_iou" in event["values"]:
+                        detail = f"step {event['step']}  val mIoU {event['values']['val_mean_iou']:.3f}"
+        yield share, detail
+
+
+def _predict_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
+    """Follow the worker's `progress.json`, which it replaces atomically."""
+    file = folder / layout.PROGRESS
+    share, detail = None, ""
+    while True:
+        if file.is_file():
+            state = json.loads(file.read_text(encoding="utf-8"))
+            share = state["done"] / state["total"] if state["total"] else 1.0
+            detail = f"{state['done']} of {state['total']} images"
+        yield share, detail

@@ -1,0 +1,120 @@
+"""What is ready on this machine, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.errors import BenchError
+from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
+from bench.measure.floor import stage_floor_ns
+from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
+from bench.run.doctor.devices import device_findings
+from bench.run.doctor.finding import Finding
+from bench.run.environments.interpreters import Interpreters, installed_packages, normal_name, required_packages
+
+MIN_FREE_BYTES = 2 * 1024**3
+STANDS_FOR = {"sal-detectron2": "detectron2"}
+"""Package of an index -> the same from upstream's own repository, which serves as well."""
+MAX_FLOOR_US = 50.0
+"""Of a stage; more would show in the times of fast models."""
+
+
+def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
+    """Look at the interpreter, the devices, every adapter and every data set; imports no framework."""
+    return [
+        Finding("python", "ready", f"{platform.python_version()} at {sys.executable}"),
+        Finding("processor", "ready", f"{cpu_model()}, {len(allowed_cores())} cores allowed"),
+        _load(),
+        _floor(),
+        _gpu(interpreters),
+        *device_findings(),
+        _disk(results),
+        *(_adapter(name, interpreters) for name in sorted(adapter_folders())),
+        *(_dataset(name) for name in dataset_names()),
+    ]
+
+
+def is_fit(findings: Sequence[Finding]) -> bool:
+    """Whether nothing of the machine and of the adapters is missing; a data set that is not here is nobody's fault."""
+    return not any(one.state == "missing" and not one.subject.startswith("data set ") for one in findings)
+
+
+def _load() -> Finding:
+    load, cores = os.getloadavg()[0], len(allowed_cores())
+    if load > 0.3 * cores:
+        return Finding(
+            "load", "note", f"{load:.1f} on {cores} cores", "stop other programs before timing; busy blocks are flagged"
+        )
+    return Finding("load", "ready", f"{load:.1f} on {cores} cores")
+
+
+def _floor() -> Finding:
+    floor_us = stage_floor_ns() / 1e3
+    detail = f"a model that does nothing takes {floor_us:.2f} µs per stage"
+    if floor_us >= MAX_FLOOR_US:
+        return Finding("harness", "note", detail, "stop other programs before timing; the clock itself is slow here")
+    return Finding("harness", "ready", detail)
+
+
+def _gpu(interpreters: Interpreters) -> Finding:
+    gpus = nvidia_gpus()
+    if not gpus:
+        return Finding("cuda", "note", f"no NVIDIA driver or GPU; device auto means {auto_device()}")
+    torch = next(filter(None, (_torch_version(interpreters.python(name)) for name in adapter_folders())), None)
+    if torch is not None and "+cpu" in torch:
+        mend = "reinstall with: make clean install TORCH_BACKEND=auto"
+        return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", mend)
+    return Finding("cuda", "ready", ", ".join(gpus))
+
+
+def _torch_version(python: Path) -> str | None:
+    try:
+        return installed_packages(python).get("torch")
+    except BenchError:
+        return None  # The finding of the adapter says so.
+
+
+def _disk(results: Path) -> Finding:
+    existing = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1024**3:.1f} GiB free at {existing}"
+    if free < MIN_FREE_BYTES:
+        return Finding("disk", "missing", detail, "free some space, or choose another folder with --results DIR")
+    return Finding("disk", "ready", detail)
+
+
+def _adapter(name: str, interpreters: Interpreters) -> Finding:
+    python = interpreters.python(name)
+    try:
+        installed = installed_packages(python)
+    except BenchError as error:
+        return Finding(f"adapter {name}", "missing", str(error), "choose another interpreter with --python")
+    wanted = required_packages(name)
+    normal = {package: normal_name(package) for package in wanted}
+    missing = [package for package in wanted if not {normal[package], STANDS_FOR.get(normal[package])} & set(installed)]
+    if missing:
+        file = adapter_folder(name) / "requirements.txt"
+        mend = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
+        return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", mend)
+    have = ", ".join(f"{package} {_version(normal[package], installed)}" for package in wanted)
+    return Finding(f"adapter {name}", "ready", have or "needs nothing")
+
+
+def _version(package: str, installed: dict[str, str]) -> str:
+    return installed.get(package) or installed[STANDS_FOR[package]]
+
+
+def _dataset(name: str) -> Finding:
+    try:
+        dataset = open_dataset(name, {})
+        counts = ", ".join(f"{len(dataset.ids(split))} {split}" for split in dataset.splits())
+    except (BenchError, ValidationError) as error:
+        return Finding(f"data set {name}", "missing", str(error).splitlines()[0], str(error))
+    return Finding(f"data set {name}", "ready", f"{counts} images, {len(dataset.classes)} classes")

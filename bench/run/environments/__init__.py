@@ -1,0 +1,1 @@
+"""Python environments of adapters: found, made, locked and described."""

@@ -1,0 +1,257 @@
+"""Make, lock and remove the environments of adapters.
+
+A virtual environment holds the path it lies at in many of its files, so it cannot be made elsewhere
+and moved. It is made in place, and its marker is written last: whatever has no marker is removed and
+made anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.plugins import adapter_folder, harness_root
+from bench.records.store.files import write_atomically, write_record
+from bench.records.store.runs import utc_now
+from bench.run.environments.environment import (
+    LOCK,
+    MARKER,
+    Condition,
+    Environment,
+    Made,
+    condition,
+    frozen,
+    requirements_digest,
+    worker_requirements,
+)
+from bench.run.environments.installers import Installer, Sources, Tell, find_installer
+from bench.run.environments.locks import comment, entries, lock_digest
+
+SHARED = "bench_shared.pth"
+BACKEND = "torch-backend"
+"""Under this name a lock says which build of torch it holds."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How an environment is to be made.
+
+    Attributes:
+        sources: Where packages come from.
+        python: Interpreter it is made from: a path, or with uv a version.
+        share: Take what the harness itself needs from the interpreter that runs `bench`.
+        lock: File to install exactly; None = the one beside the environment, or none.
+        again: Make it anew even if it is ready.
+    """
+
+    sources: Sources = field(default_factory=Sources)
+    python: str = sys.executable
+    share: bool = False
+    lock: Path | None = None
+    again: bool = False
+
+
+def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
+    """Make the environment of an adapter, unless it is there as it is wished for.
+
+    Returns:
+        How it was made, now or before.
+
+    Raises:
+        BenchError: If packages cannot be had, contradict each other or do not fit the interpreter.
+    """
+    wish = wishes.lock or (environment.wish if environment.wish.is_file() else None)
+    lock = _read(wish) if wish is not None else None
+    installer = find_installer()
+    with _alone(environment):
+        why = _why_make(environment, wishes, lock)
+        made = environment.made()
+        if not why and made is not None:
+            tell(f"{environment.path} is ready already; --again makes it anew")
+            return made
+        tell(f"making {environment.path}: {why}")
+        _clear(environment)
+        try:
+            return _make(environment, installer, wishes, lock, tell)
+        except BaseException:
+            _clear(environment)
+            raise
+
+
+def lock(environment: Environment, sources: Sources, tell: Tell) -> Path:
+    """Write down what is installed, with hashes, as the file that `create` follows from now on.
+
+    Raises:
+        BenchError: If the environment was never finished, or the hashes cannot be had.
+    """
+    made = environment.made()
+    if made is None:
+        raise BenchError(
+            f"there is no finished environment at {environment.path}; make it with: "
+            f"bench env create {environment.adapter}"
+        )
+    backend = sources.torch_backend or comment(_read(environment.lock), BACKEND)
+    sources = Sources(sources.find_links, sources.no_index, backend)
+    found = find_installer().resolve(
+        environment.python, frozen(environment), sources, tell, constraints=None, complete=True
+    )
+    text = _headed(environment, found, sources)
+    with _alone(environment):
+        write_atomically(environment.lock, text)
+        write_record(environment.path / MARKER, made.model_copy(update={"lock_sha256": lock_digest(text)}))
+        write_atomically(environment.wish, text)
+    return environment.wish
+
+
+def remove(environment: Environment) -> None:
+    """Remove an environment; its lock beside it stays.
+
+    Raises:
+        BenchError: If there is none, or the folder is none.
+    """
+    if not environment.path.is_dir():
+        raise BenchError(f"there is no environment at {environment.path}; list them with: bench env list")
+    if not (environment.path / "pyvenv.cfg").is_file():
+        raise BenchError(f"{environment.path} is no virtual environment, so it is left alone; remove it by hand")
+    with _alone(environment):
+        shutil.rmtree(environment.path)
+
+
+def _why_make(environment: Environment, wishes: Wishes, lock: str | None) -> str:
+    """Why the environment has to be made; empty if it is as wished for."""
+    found: Condition = condition(environment)
+    if found.state != "ready":
+        return found.why
+    made = environment.made()
+    if wishes.again or made is None:
+        return "asked for again"
+    if lock is not None and lock_digest(lock) != made.lock_sha256:
+        return "its lock has changed since it was made"
+    return "what it shares has changed" if made.shared != wishes.share else ""
+
+
+def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: str | None, tell: Tell) -> Made:
+    installer.make(environment.path, wishes.python, tell)
+    version = _version(environment.python)
+    if wishes.share and version != platform.python_version():
+        raise BenchError(
+            f"--share needs the Python that runs bench, {platform.python_version()}, not {version}: compiled packages "
+            "serve one of them only; leave out --share or --python"
+        )
+    sources = _with_backend_of(wishes.sources, lock)
+    if lock is None:
+        file = adapter_folder(environment.adapter) / "requirements.txt"
+        resolved = installer.resolve(
+            environment.python,
+            [] if wishes.share else worker_requirements(),
+            sources,
+            tell,
+            files=[file] if file.is_file() else [],
+            constraints=_constraints(environment.adapter),
+            complete=False,
+        )
+        lock = _headed(environment, resolved, sources)
+    write_atomically(environment.path / LOCK, lock)
+    if entries(lock):
+        tell(f"installing {len(entries(lock))} packages with {installer.name}")
+        installer.install(environment.python, environment.path / LOCK, sources, tell)
+    if wishes.share:
+        _share(environment)
+    made = Made(
+        adapter=environment.adapter,
+        python=version,
+        requirements_sha256=requirements_digest(environment.adapter),
+        lock_sha256=lock_digest(lock),
+        shared=wishes.share,
+        installer=installer.name,
+        made_at=utc_now(),
+    )
+    write_record(environment.path / MARKER, made)
+    return made
+
+
+def _constraints(adapter: str) -> Path | None:
+    """The harness's versions, for its own adapters; one from outside may contradict them."""
+    file = harness_root() / "constraints.txt"
+    own = adapter_folder(adapter).parent == harness_root() / "adapters"
+    return file if own and file.is_file() else None
+
+
+def _with_backend_of(sources: Sources, lock: str | None) -> Sources:
+    """The sources with the build of torch that the lock holds, where no other is asked for."""
+    if lock is None or sources.torch_backend is not None:
+        return sources
+    return Sources(sources.find_links, sources.no_index, comment(lock, BACKEND))
+
+
+def _share(environment: Environment) -> None:
+    """Let the environment find the running interpreter's packages, after its own."""
+    folders = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    own = Path(_ask(environment.python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    fallback = sysconfig.get_path("purelib")
+    write_atomically(own / SHARED, "".join(f"{path}\n" for path in dict.fromkeys([*folders, fallback])))
+
+
+def _version(python: Path) -> str:
+    return _ask(python, "import platform; print(platform.python_version())")
+
+
+def _ask(python: Path, program: str) -> str:
+    try:
+        done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"{python} was made, but does not run: {error}") from None
+    return done.stdout.strip()
+
+
+def _headed(environment: Environment, lock: str, sources: Sources) -> str:
+    """A lock that says what it is of."""
+    version = _version(environment.python)
+    lines = [
+        f"# Environment of adapter {environment.adapter}; install it with: bench env create {environment.adapter}",
+        f"# python: {version} on {platform.system()} {platform.machine()}",
+        *([] if sources.torch_backend is None else [f"# {BACKEND}: {sources.torch_backend}"]),
+    ]
+    return "\n".join([*lines, *(line for line in lock.splitlines() if line.strip())]) + "\n"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"the lock {file} cannot be read: {error}; write one with: bench env lock ADAPTER") from None
+
+
+def _clear(environment: Environment) -> None:
+    """Remove what there is of an environment; anything else at its place is refused."""
+    path = environment.path
+    if not path.exists():
+        return
+    if not path.is_dir() or (any(path.iterdir()) and not (path / "pyvenv.cfg").is_file()):
+        raise BenchError(
+            f"{path} is there and no virtual environment; remove it by hand, or choose another folder with --envs DIR"
+        )
+    # The marker goes first, so that what is left of an interrupted removal is not taken for whole.
+    (path / MARKER).unlink(missing_ok=True)
+    shutil.rmtree(path)
+
+
+@contextmanager
+def _alone(environment: Environment) -> Iterator[None]:
+    """Hold an environment for writing; the lock goes when the process does."""
+    environment.path.parent.mkdir(parents=True, exist_ok=True)
+    with environment.path.with_name(f".{environment.name}.writing").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(f"another bench process is making {environment.path}; wait for it to end") from None
+        yield

@@ -1,0 +1,57 @@
+"""What a run records of where it ran: the machine, the interpreters, their packages and locks.
+
+Beside the results lie `environment.json`, `sbom.cdx.json` and, for each adapter with an environment of
+its own, `locks/<adapter>.lock`, from which `bench repro --rebuild` makes that environment again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bench.measure.environment import capture
+from bench.plugins import harness_root
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.records.store.layout import RunFolder
+from bench.run.environments.environment import Environment
+from bench.run.environments.interpreters import Interpreters, Inventory, inventory
+from bench.run.environments.locks import lock_digest
+from bench.run.environments.sbom import bill_of_materials
+
+
+def write_surroundings(run: RunFolder, interpreters: Interpreters, adapters: Iterable[str]) -> None:
+    """Write what is known of this machine and of the interpreters of these adapters.
+
+    Raises:
+        BenchError: If an interpreter cannot be asked for its packages.
+    """
+    names = sorted(set(adapters))
+    inventories = {name: inventory(interpreters.python(name)) for name in names}
+    described: dict[str, JsonValue] = {name: _interpreter(interpreters, name, inventories[name]) for name in names}
+    environment = {**capture(tree=harness_root()), "interpreters": described}
+    write_atomically(run.path / layout.ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    used = [(inventory(Path(sys.executable)), ["bench"]), *((inventories[name], [name]) for name in names)]
+    write_atomically(run.path / layout.SBOM, json.dumps(bill_of_materials(used), indent=2) + "\n")
+    for name, lock in interpreters.locks.items():
+        if name in inventories:
+            write_atomically(run.lock_of(name), lock.read_text(encoding="utf-8"))
+
+
+def _interpreter(interpreters: Interpreters, adapter: str, found: Inventory) -> JsonValue:
+    """Which interpreter ran an adapter; `lock_sha256` is None where it has no environment of its own."""
+    lock = interpreters.locks.get(adapter)
+    made = None if lock is None else Environment(lock.parent).made()
+    python = interpreters.python(adapter)
+    kind = "isolated" if lock is not None else "running" if python == Path(sys.executable) else "chosen"
+    return {
+        "kind": kind,
+        "python": f"{found.implementation} {found.version}",
+        "executable": str(python) if kind != "running" else python.name,
+        "shared": made is not None and made.shared,
+        "lock_sha256": None if lock is None else lock_digest(lock.read_text(encoding="utf-8")),
+    }

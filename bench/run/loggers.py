@@ -1,0 +1,150 @@
+"""The parent's side of logging: which entries are missing, and a process that writes each.
+
+An entry is named by a digest of all that goes into it. While the digest beside it is the same it is
+not written again, so that a finished run can be run again without a second copy of anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.errors import PluginError, did_you_mean
+from bench.logger import Logger
+from bench.plugins import harness_root, load_logger, logger_names
+from bench.records import as_json_dict, digest
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import read_run
+from bench.records.store.views import CaseView
+
+TIMEOUT_S = 600.0
+LAST_LINES = 3
+
+
+def check_loggers(names: Sequence[str], source: Path) -> None:
+    """Refuse a suite whose loggers are unknown or not installed, before any job runs.
+
+    Args:
+        names: As the suite gives them.
+        source: Its file, for the message.
+
+    Raises:
+        PluginError: For the first such logger, with the nearest name or the command that installs it.
+    """
+    for index, name in enumerate(names):
+        known = logger_names()
+        if name not in known:
+            raise PluginError(
+                f"{source}: loggers[{index}]: no logger named {name!r}.{did_you_mean(name, known)} "
+                f"There are: {', '.join(known)}."
+            )
+        missing = [package for package, module in load_logger(name).packages.items() if find_spec(module) is None]
+        if missing:
+            raise PluginError(
+                f"{source}: loggers[{index}]: {name} needs {' and '.join(missing)}, which {sys.executable} does not "
+                f"have. Install it with: {sys.executable} -m pip install {' '.join(missing)}   (or leave it out of "
+                "'loggers': curves and scores are always in the run's own files)"
+            )
+
+
+def export_case(run: RunFolder, results: Path, case_id: str, loggers: Sequence[str]) -> list[str]:
+    """Write a scored case with every logger that does not have it yet.
+
+    Args:
+        run: The run it belongs to.
+        results: Where trainings of other runs may lie.
+        case_id: The case.
+        loggers: Names.
+
+    Returns:
+        A paragraph for each logger that could not write it. The run goes on: its own files hold
+        all there is, and the next run of the suite tries again.
+    """
+    if not loggers:
+        return []
+    view = next(view for view in read_run(run, results).cases if view.case.id == case_id)
+    if view.scores is None:
+        return []
+    troubles = []
+    for name in loggers:
+        logger, folder = load_logger(name), run.logger(name)
+        wanted = _digest(view, name, logger)
+        mark = folder / f"{layout.slug(case_id)}.json"
+        if _written(mark) == wanted:
+            continue
+        trouble = _export(run, results, case_id, name, logger, folder)
+        if trouble is None:
+            write_atomically(mark, json.dumps({"case": case_id, "digest": wanted}) + "\n")
+        else:
+            troubles.append(trouble)
+    return troubles
+
+
+def _digest(view: CaseView, name: str, logger: Logger) -> str:
+    assert view.scores is not None
+    outcome = view.train.outcome if view.train is not None else None
+    return digest(
+        {
+            "logger": name,
+            "version": logger.version,
+            "case": as_json_dict(view.case),
+            "train": None if view.train is None else view.train.job.key,
+            "trained at": None if outcome is None else outcome.started_at,
+            "predict": view.scores.predict_key,
+            "scores": [as_json_dict(score) for score in view.scores.scores],
+        }
+    )
+
+
+def _written(mark: Path) -> str | None:
+    try:
+        digest_of_entry: str = json.loads(mark.read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return digest_of_entry
+
+
+def _export(run: RunFolder, results: Path, case_id: str, name: str, logger: Logger, folder: Path) -> str | None:
+    """Run the logger in a process of its own; returns what went wrong, or None."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{layout.slug(case_id)}.log"
+    arguments = [str(run.path.resolve()), str(results.resolve()), case_id, name, str(folder.resolve())]
+    with log.open("wb") as output:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.report.loggers._write", *arguments],
+                env=_environment(logger, folder),
+                cwd=harness_root(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+            failed = done.returncode != 0
+        except subprocess.TimeoutExpired:
+            failed = True
+            output.write(f"ended after {TIMEOUT_S:g} s\n".encode())
+    if not failed:
+        log.unlink()
+        return None
+    said = " ".join(" ".join(log.read_text(encoding="utf-8", errors="replace").split("\n")[-1 - LAST_LINES :]).split())
+    return (
+        f"{case_id} could not be written by the logger {name}: {said or 'it said nothing'}. Its scores and curves are "
+        f"safe in the run; the same command tries again. See {log}"
+    )
+
+
+def _environment(logger: Logger, folder: Path) -> dict[str, str]:
+    """The logger's variables under those that are set already: a user may want the network."""
+    defaults = {name: value.replace("{folder}", str(folder.resolve())) for name, value in logger.environment.items()}
+    environment = {**defaults, **os.environ}
+    roots = [str(harness_root()), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(roots)}

@@ -1,0 +1,163 @@
+"""Images and frames of videos in batches, decoded ahead of the model: images side by side, frames one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.data.formats.image_files import Unreadable, read_image
+from bench.errors import DatasetError
+from bench.records.predictions import RgbImage
+from bench.run.predict.request import FilesRequest, Item
+from bench.run.worker.prefetch import loaded_ahead, loading_threads
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image, or one frame of a video.
+
+    Attributes:
+        item: What it belongs to.
+        image: uint8, (H, W, 3), RGB.
+        decode_s: Seconds from the file's bytes on disk to it.
+        number: Of a frame, counted from 0 in the video; None for an image.
+        fps: Frames a second of the video, 0 where it does not say.
+    """
+
+    item: Item
+    image: RgbImage
+    decode_s: float
+    number: int | None = None
+    fps: float = 0.0
+
+
+@dataclass(frozen=True)
+class End:
+    """An item that is through.
+
+    Attributes:
+        item: A video after its last frame, or anything that cannot be read.
+        reason: Why it cannot be read.
+        note: What there is to say of one that can.
+    """
+
+    item: Item
+    reason: str | None = None
+    note: str | None = None
+
+
+@dataclass
+class Batch:
+    """Frames for one call of the model, and items that ended before them or among them."""
+
+    frames: list[Frame] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+
+
+def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+    """Yield everything in batches, the next one decoding while the last one is predicted.
+
+    Args:
+        request: What to read.
+        size: Frames a batch.
+        mixed: Whether images of different sizes may share a batch; where the model would pad them,
+            the labels of one could depend on the others.
+    """
+    made = _grouped(request, size, mixed=mixed)
+    with ThreadPoolExecutor(1) as loader:
+        ahead = loader.submit(next, made, None)
+        while (batch := ahead.result()) is not None:
+            ahead = loader.submit(next, made, None)
+            yield batch
+
+
+def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+    batch = Batch()
+    for event in _events(request, ahead=max(size, loading_threads())):
+        if isinstance(event, End):
+            batch.ends.append(event)
+            # The end of a video is told after its last frames and before those of the next.
+            if batch.frames and event.item.kind == "video":
+                yield batch
+                batch = Batch()
+            continue
+        other = bool(batch.frames) and not mixed and event.image.shape != batch.frames[0].image.shape
+        if len(batch.frames) == size or other:
+            yield batch
+            batch = Batch()
+        batch.frames.append(event)
+    if batch.frames or batch.ends:
+        yield batch
+
+
+def _events(request: FilesRequest, *, ahead: int) -> Iterator[Frame | End]:
+    """Frames and ends in the order of the items, so many images decoded ahead."""
+    for kind, items in groupby(request.items, key=lambda item: item.kind):
+        if kind == "video":
+            for item in items:
+                yield from _video(item, request.every)
+        else:
+            with closing(loaded_ahead(_image, items, ahead=ahead, weight=_bytes)) as events:
+                yield from events
+
+
+def _image(item: Item) -> Frame | End:
+    started = time.perf_counter()
+    path = Path(item.source)
+    try:
+        image = read_image(path)
+    except Unreadable as error:
+        return End(item, f"{path} cannot be read: {error.reason}. Restore it from its source, or leave it out.")
+    except DatasetError as error:
+        return End(item, str(error))
+    return Frame(item, image, time.perf_counter() - started)
+
+
+def _bytes(event: Frame | End) -> int:
+    return event.image.nbytes if isinstance(event, Frame) else 0
+
+
+def _video(item: Item, every: int) -> Iterator[Frame | End]:
+    video = cv2.VideoCapture(item.source)
+    try:
+        fps, stated = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        number, found, started = 0, 0, time.perf_counter()
+        while video.isOpened() and video.grab():
+            if number % every == 0:
+                done, bgr = video.retrieve()
+                if not done:
+                    break
+                rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+                yield Frame(item, rgb, time.perf_counter() - started, number, fps)
+                found, started = found + 1, time.perf_counter()
+            number += 1
+    finally:
+        video.release()
+    if not found:
+        yield End(item, reason=f"{item.source} cannot be read: OpenCV finds no frame in it.")
+    elif number < stated:
+        frames = f"{number} of {stated} frames could be read"
+        yield End(item, note=f"{item.source}: {frames}; it is cut off or damaged after them.")
+    else:
+        yield End(item)
+
+
+def expected(request: FilesRequest) -> int:
+    """Images and frames to come, as far as videos say; for a progress bar."""
+    total = 0
+    for item in request.items:
+        frames = 1
+        if item.kind == "video":
+            video = cv2.VideoCapture(item.source)
+            frames = -(-max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))) // request.every)
+            video.release()
+        total += frames
+    return total

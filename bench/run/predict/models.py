@@ -1,0 +1,241 @@
+"""What predicts: a card with weights, or a finished case of a run; with its classes and its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+
+from bench.data.formats.folder_classes import read_class_file
+from bench.data.formats.label_tables import named_classes
+from bench.data.labels.dataset import open_labelled
+from bench.data.labels.mapping import ClassTable
+from bench.data.labels.predictions import table_for
+from bench.data.labels.spaces import label_space
+from bench.errors import BenchError, did_you_mean
+from bench.measure.devices import auto_device
+from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
+from bench.records.store.runs import open_run, read_job, read_run
+from bench.records.store.views import CaseView
+from bench.run.predict.weight_classes import classes_of_weights
+from bench.suite.model_configs import resolve_model
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """All that decides what is predicted.
+
+    Attributes:
+        model, task, target: As a job has them: the classes are those that the model was built for.
+        weights: Absolute path or an address; None where the model needs none.
+        origin: Where model and weights come from, for the record.
+        mapping: Where these classes go among those of the suite; None where they are the same.
+    """
+
+    model: ModelSpec
+    task: TaskSpec
+    target: Target
+    weights: str | None
+    origin: str
+    mapping: ClassTable | None = None
+
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """Classes that the outputs name."""
+        return self.task.classes if self.mapping is None else self.mapping.classes
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says beside the model; None and empty = not said."""
+
+    weights: str | None = None
+    classes: str | None = None
+    options: dict[str, JsonValue] | None = None
+    device: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    image_size: str | None = None
+
+
+def from_card(name: str, wishes: Wishes) -> Predictor:
+    """The model of a card.
+
+    Raises:
+        BenchError: If there is no such card, it has no weights, or its classes are not known.
+    """
+    weights = _weight_path(wishes.weights)
+    model = resolve_model(name, options=wishes.options, weights=weights)
+    _refuse_prompted(model)
+    if model.weights is None and model.trainable and not model.options.get("pretrained"):
+        raise BenchError(
+            f"{name} has no weights of its own, so its masks would be noise. Give a file with --weights PATH, or a "
+            "trained case with --run RUN --case CASE in place of the model."
+        )
+    classes = _classes(model, wishes)
+    return Predictor(
+        model=model,
+        task=TaskSpec(kind=model.task, classes=classes),
+        target=_target(Target(device=auto_device()), wishes),
+        weights=model.weights,
+        origin=f"card {name}",
+    )
+
+
+def from_run(results: Path, run: str | None, case: str | None, wishes: Wishes) -> Predictor:
+    """The model of a finished case, with the weights it was trained to and on the target it was measured on.
+
+    What a model with `trained_on` predicts is mapped to the classes of the suite, as for its scores.
+
+    Raises:
+        BenchError: If there is no such run or case, its training is not finished, or its classes
+            cannot be mapped because its data set is not here.
+    """
+    folder = open_run(results, run)
+    view = _case(read_run(folder, results).cases, case, f"{folder.suite}/{folder.name}")
+    _refuse_prompted(view.case.model)
+    weights = _weight_path(wishes.weights) or _trained_weights(view)
+    options = {**view.case.model.options, **(wishes.options or {})}
+    if wishes.classes:
+        raise BenchError(f"--classes {wishes.classes}: a case of a run has its classes; leave the option out.")
+    mapping = _mapping(view.case)
+    task = view.task if mapping is None else view.task.model_copy(update={"classes": _own_classes(view.case.model)})
+    _check_names(tuple(spec.name for spec in task.classes), weights, f"case {view.case.id}")
+    return Predictor(
+        model=view.case.model.model_copy(update={"options": options}),
+        task=task,
+        target=_target(view.case.target, wishes),
+        weights=weights,
+        origin=f"case {view.case.id} of run {folder.suite}/{folder.name}",
+        mapping=mapping,
+    )
+
+
+def _mapping(case: Case) -> ClassTable | None:
+    """Where the classes of a model with `trained_on` go; the data set of the case says their names before `labels`."""
+    if case.model.trained_on is None:
+        return None
+    try:
+        return table_for(case.model, open_labelled(case.dataset))
+    except BenchError as error:
+        raise BenchError(
+            f"case {case.id}: its model was trained on other classes, which are mapped to those of data set "
+            f"{case.dataset.label!r} by name, and that cannot be done: {error}"
+        ) from None
+
+
+def _own_classes(model: ModelSpec) -> tuple[ClassSpec, ...]:
+    """Of a model with `trained_on`."""
+    assert model.trained_on is not None  # the callers have asked
+    return label_space(model.trained_on).classes
+
+
+def _case(cases: Sequence[CaseView], wanted: str | None, run: str) -> CaseView:
+    if wanted is None and len(cases) == 1:
+        return cases[0]
+    named = [view for view in cases if wanted in (view.case.id, view.case.model.label)]
+    if len(named) == 1:
+        return named[0]
+    ids = "; ".join(view.case.id for view in (named or cases))
+    if wanted is None:
+        raise BenchError(f"run {run} has {len(cases)} cases; choose one with --case: {ids}")
+    if named:
+        raise BenchError(f"run {run}: --case {wanted!r} names {len(named)} cases; choose one by its id: {ids}")
+    names = [name for view in cases for name in (view.case.id, view.case.model.label)]
+    raise BenchError(f"run {run}: no case {wanted!r}.{did_you_mean(wanted, names)} Its cases are: {ids}")
+
+
+def _trained_weights(view: CaseView) -> str | None:
+    if view.case.recipe is None:
+        return view.case.model.weights
+    facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
+    if view.train is None or facts is None or facts.weights_file is None:
+        raise BenchError(f"case {view.case.id}: its training is not finished; finish it with bench run and its suite")
+    return str((view.train.folder / facts.weights_file).resolve())
+
+
+def _refuse_prompted(model: ModelSpec) -> None:
+    if model.task == "prompted":
+        raise BenchError(
+            f"{model.label} answers prompts, and an image by itself has none; choose a model of another task with: "
+            "bench list models"
+        )
+
+
+def _weight_path(weights: str | None) -> str | None:
+    if weights is None or "://" in weights:
+        return weights
+    path = Path(weights)
+    if not path.exists():
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise BenchError(f"--weights {weights}: there is no such file.{did_you_mean(path.name, siblings)}")
+    return str(path.resolve())
+
+
+def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
+    """From --classes, else from the training that left the weights, the names in the weight file, or the card."""
+    if wishes.classes:
+        classes = read_class_file(Path(wishes.classes)).classes
+        _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")
+        return classes
+    if model.weights is not None and "://" not in model.weights:
+        path = Path(model.weights)
+        names = classes_of_weights(path)
+        trained = _classes_of_training(path)
+        if trained is not None and names in (None, tuple(spec.name for spec in trained)):
+            return trained
+        if names is not None:
+            if model.task == "panoptic":
+                raise BenchError(
+                    f"{path} names its classes but not which are things; give them with --classes FILE.yaml, for "
+                    f"example: classes: [{{name: {names[0]}, value: 0, thing: true}}]"
+                )
+            things = [name for name in names if name != "background"] if model.task == "instance" else []
+            return named_classes(names, things=things)
+    if model.trained_on is not None:
+        return _own_classes(model)
+    raise BenchError(
+        f"{model.label}: its weights do not say which classes they tell apart; give --classes FILE.yaml with their "
+        "names in the order of the training, for example: [background, person]"
+    )
+
+
+def _classes_of_training(weights: Path) -> tuple[ClassSpec, ...] | None:
+    """Of the job whose folder the weights still lie in, with colours and things."""
+    for folder in weights.parents[:4]:
+        if (folder / "job.json").is_file():
+            try:
+                view = read_job(folder)
+            except (BenchError, ValidationError):
+                return None
+            return view.job.task.classes if view is not None and view.job.kind == "train" else None
+    return None
+
+
+def _check_names(names: tuple[str, ...], weights: str | None, asked: str) -> None:
+    stated = classes_of_weights(Path(weights)) if weights is not None and "://" not in weights else None
+    if stated is not None and stated != names:
+        raise BenchError(
+            f"{weights} was trained for the classes {', '.join(stated)}; {asked} has {', '.join(names)}. Give weights "
+            "of these classes, or leave --classes out: the file names its own."
+        )
+
+
+def _target(base: Target, wishes: Wishes) -> Target:
+    changes: dict[str, Any] = {"device": wishes.device, "precision": wishes.precision, "batch_size": wishes.batch_size}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if changes.get("device") == "auto":
+        changes["device"] = auto_device()
+    if wishes.image_size is not None:
+        changes["image_size"] = _size(wishes.image_size)
+    return base.model_copy(update=changes)
+
+
+def _size(text: str) -> Size:
+    height, comma, width = text.partition(",")
+    if not comma or not height.strip().isdecimal() or not width.strip().isdecimal() or "0" in (height, width):
+        raise BenchError(f"--image-size {text}: expected height,width in pixels, for example 480,640")
+    return Size(int(height), int(width))

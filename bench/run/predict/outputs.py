@@ -1,0 +1,203 @@
+"""The files of a prediction: masks, JSON, overlays. Each appears whole or not at all.
+
+| task | files |
+|---|---|
+| semantic | `x.png` class ids (255 = none), `x_palette.png` the same with the classes' colours |
+| instance | `x.json` COCO results: compressed run lengths, `category_id` = class id + 1 |
+| panoptic | `x.png` segment ids as R + 256 G + 65536 B, `x.json` COCO `segments_info` |
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import BenchError
+from bench.records import ClassSpec
+from bench.records.predictions import (
+    Instances,
+    LabelMap,
+    Panoptic,
+    Prediction,
+    RgbImage,
+    SemanticMap,
+    encode_png,
+    run_lengths,
+)
+from bench.records.store.files import write_atomically
+from bench.run.predict.request import OverlayForm
+
+OVERLAY_SCORE = 0.5
+"""Instances below it are in the JSON, but not in the picture."""
+
+OPACITY = 0.5
+BAND = 512
+"""Rows that are painted at a time, so that a picture costs little more than itself."""
+
+JPEG_LONGEST = 65500
+RIM = (255, 255, 255)
+
+
+def write_prediction(
+    prediction: Prediction, image: RgbImage, out: Path, name: str, classes: tuple[ClassSpec, ...], form: OverlayForm
+) -> dict[str, str]:
+    """Write all files of a prediction; returns what each is -> its path below `out`."""
+    files = {}
+    for what, suffix, content in (*_masks(prediction, name, classes), _overlay(prediction, image, classes, form)):
+        write_atomically(out / f"{name}{suffix}", content)
+        files[what] = f"{name}{suffix}"
+    return files
+
+
+def _masks(prediction: Prediction, name: str, classes: tuple[ClassSpec, ...]) -> list[tuple[str, str, bytes]]:
+    if isinstance(prediction, SemanticMap):
+        ids = prediction.labels
+        return [("mask", ".png", encode_png(ids)), ("palette", "_palette.png", _palette_png(ids, classes))]
+    if isinstance(prediction, Panoptic):
+        ids32 = prediction.segment_ids
+        rgb = np.stack([ids32 & 255, (ids32 >> 8) & 255, ids32 >> 16], axis=-1).astype(np.uint8)
+        return [
+            ("mask", ".png", encode_png(rgb)),
+            ("segments", ".json", _json({"image": name, "segments_info": _segments(prediction, classes)})),
+        ]
+    if isinstance(prediction, Instances):
+        return [("instances", ".json", _json(_coco_rows(prediction, name, classes)))]
+    raise BenchError("masks that answer prompts have no files of their own; choose a model of another task")
+
+
+def _overlay(
+    prediction: Prediction, image: RgbImage, classes: tuple[ClassSpec, ...], form: OverlayForm
+) -> tuple[str, str, bytes]:
+    kind = "png" if max(image.shape[:2]) > JPEG_LONGEST else form
+    return "overlay", f"_overlay.{kind}", _encoded(overlay(image, prediction, classes), kind)
+
+
+def _json(document: object) -> bytes:
+    return (json.dumps(document, ensure_ascii=False) + "\n").encode()
+
+
+def _encoded(pixels: NDArray[np.uint8], form: OverlayForm) -> bytes:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1] if form == "png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    done, encoded = cv2.imencode(f".{form}", bgr, settings)
+    if not done:
+        raise BenchError(f"a picture of {pixels.shape[0]} × {pixels.shape[1]} pixels cannot be encoded as {form}")
+    return encoded.tobytes()
+
+
+def _palette_png(labels: LabelMap, classes: tuple[ClassSpec, ...]) -> bytes:
+    picture = Image.fromarray(labels, mode="P")
+    colours = [spec.colour for spec in classes]
+    grey = [(128, 128, 128)] * (256 - len(colours))
+    picture.putpalette(np.array([*colours, *grey], dtype=np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _segments(panoptic: Panoptic, classes: tuple[ClassSpec, ...]) -> list[dict[str, Any]]:
+    rows = []
+    for segment in panoptic.segments:
+        mask = (panoptic.segment_ids == segment.id).view(np.uint8)
+        rows.append(
+            {
+                "id": segment.id,
+                "category_id": segment.class_id + 1,
+                "category": classes[segment.class_id].name,
+                "isthing": int(classes[segment.class_id].is_thing),
+                "area": int(cv2.countNonZero(mask)),
+                "bbox": list(cv2.boundingRect(mask)),
+                "score": segment.score,
+            }
+        )
+    return rows
+
+
+def _coco_rows(instances: Instances, name: str, classes: tuple[ClassSpec, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": name,
+            "category_id": int(class_id) + 1,
+            "category": classes[int(class_id)].name,
+            "score": float(score),
+            "bbox": list(cv2.boundingRect(mask.view(np.uint8))),
+            "area": int(cv2.countNonZero(mask.view(np.uint8))),
+            "segmentation": {"size": list(mask.shape), "counts": compressed(run_lengths(mask))},
+        }
+        for mask, class_id, score in zip(instances.masks, instances.class_ids, instances.scores, strict=True)
+    ]
+
+
+def compressed(counts: list[int]) -> str:
+    """Return COCO run lengths as the text that pycocotools reads.
+
+    From the fourth on, a length is its difference to the one two before; numbers are cut into five
+    bits from the lowest, with a sixth that says whether more follow, and 48 makes them characters.
+    Source: `rleToString` of `common/maskApi.c`, cocodataset/cocoapi.
+
+    >>> compressed([1, 3]), compressed([0, 40, 2, 7])
+    ('13', '0X12oN')
+    """
+    text = []
+    for index, count in enumerate(counts):
+        number = count - counts[index - 2] if index > 2 else count
+        more = True
+        while more:
+            bits = number & 31
+            number >>= 5
+            more = number != (-1 if bits & 16 else 0)
+            text.append(chr((bits | 32 if more else bits) + 48))
+    return "".join(text)
+
+
+def overlay(image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, ...]) -> RgbImage:
+    """The image tinted with its classes' colours, uint8, (H, W, 3).
+
+    Pixels of no class and of a class called `background` keep their own colour. Objects and
+    segments get white rims, so that neighbours of one class can be told apart; instances below
+    `OVERLAY_SCORE` are left out, and the surest lie on top.
+    """
+    palette = np.array([*(spec.colour for spec in classes), *[(0, 0, 0)] * (256 - len(classes))], dtype=np.uint8)
+    seen = np.array([*(spec.name != "background" for spec in classes), *[False] * (256 - len(classes))])
+    labels, rims = _shown(prediction)
+    painted = image.copy()
+    for top in range(0, len(image), BAND):
+        rows = slice(top, top + BAND)
+        tinted = cv2.addWeighted(image[rows], 1 - OPACITY, palette[labels[rows]], OPACITY, 0)
+        cv2.copyTo(tinted, seen[labels[rows]].view(np.uint8), painted[rows])
+    if rims is not None:
+        painted[rims] = RIM
+    return painted
+
+
+def _shown(prediction: Prediction) -> tuple[LabelMap, NDArray[np.bool_] | None]:
+    """Class ids to paint, 255 = none, and rims."""
+    if isinstance(prediction, SemanticMap):
+        return prediction.labels, None
+    labels = np.full(prediction.size, 255, dtype=np.uint8)
+    if isinstance(prediction, Panoptic):
+        for segment in prediction.segments:
+            labels[prediction.segment_ids == segment.id] = segment.class_id
+        return labels, _borders(prediction.segment_ids)
+    objects = np.zeros(prediction.size, dtype=np.int32)
+    if isinstance(prediction, Instances):
+        for index in np.argsort(prediction.scores, kind="stable"):
+            if prediction.scores[index] >= OVERLAY_SCORE:
+                labels[prediction.masks[index]] = prediction.class_ids[index]
+                objects[prediction.masks[index]] = index + 1
+    return labels, _borders(objects)
+
+
+def _borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Pixels of an object whose left or upper neighbour belongs to another, or the reverse."""
+    rims = np.zeros(ids.shape, dtype=np.bool_)
+    rims[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    rims[1:] |= ids[1:] != ids[:-1]
+    return rims

@@ -1,0 +1,1 @@
+"""A finished run, carried out again and compared with itself."""

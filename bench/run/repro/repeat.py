@@ -1,0 +1,285 @@
+"""Run cases of a finished run again, from its record alone.
+
+The cases come from `plan.json`, where they stand resolved; the suite's file may have changed since.
+Trained cases take the weights that the run left, unless they are to be trained again. The repetition
+is a run of its own, in `results/<suite>-repro/`, so that the suite's newest run stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, did_you_mean
+from bench.measure.devices import machine_identity
+from bench.measure.environment import capture
+from bench.plugins import harness_root
+from bench.records.store import layout
+from bench.records.store.files import content_sha256, write_atomically, write_record
+from bench.records.store.runs import locked, new_run, read_run, utc_now
+from bench.records.store.views import CaseView, PlannedCase, RunView
+from bench.run.console import Narrator
+from bench.run.environments.create import Wishes, create
+from bench.run.environments.environment import (
+    Environment,
+    all_environments,
+    condition,
+    environments_folder,
+    with_environment,
+)
+from bench.run.environments.installers import Sources, Tell
+from bench.run.environments.interpreters import Interpreters
+from bench.run.environments.locks import lock_digest
+from bench.run.environments.record import write_surroundings
+from bench.run.repro.differences import Difference, key_differences, machine_differences, once
+from bench.run.runner import Runner
+from bench.score.runs import score_planned_case
+from bench.suite.jobs import CasePlan
+from bench.suite.planning.content_hashes import ContentHashes
+from bench.suite.planning.fingerprints import Fingerprints
+from bench.suite.planning.prepare import plan_again
+
+SUFFIX = "-repro"
+"""Repetitions of the runs of a suite lie in the folder of the suite's name with this."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A case of the record that can be run again.
+
+    Attributes:
+        view: As recorded.
+        plan: As it would run now; trained cases without their training where stored weights are used.
+        planned: As it stands in the plan of the repetition.
+        weights: Which weights it takes, in words.
+        retrained: Whether it is trained again.
+    """
+
+    view: CaseView
+    plan: CasePlan
+    planned: PlannedCase
+    weights: str
+    retrained: bool
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What can be repeated of a run, what cannot and why, and what is not as it was.
+
+    Attributes:
+        record: The run.
+        again: Its cases that can be run.
+        refused: Case id -> why it cannot be compared.
+        differences: Between the record and here.
+        interpreters: Which Python runs which adapter now.
+    """
+
+    record: RunView
+    again: tuple[Again, ...]
+    refused: dict[str, str]
+    differences: tuple[Difference, ...]
+    interpreters: Interpreters
+
+    @property
+    def cases(self) -> tuple[CasePlan, ...]:
+        """The plans of the cases that can be run."""
+        return tuple(one.plan for one in self.again)
+
+
+def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
+    """The cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is none."""
+    if wanted is None:
+        return record.cases
+    found = tuple(
+        view
+        for view in record.cases
+        if any(fnmatchcase(name, wanted) for name in (view.case.id, view.case.model.label))
+    )
+    if not found:
+        names = [name for view in record.cases for name in (view.case.id, view.case.model.label)]
+        ids = "; ".join(view.case.id for view in record.cases)
+        raise BenchError(f"the run has no case {wanted!r}.{did_you_mean(wanted, names)} Its cases are: {ids}")
+    return found
+
+
+def recorded_interpreters(
+    record: RunView, views: Sequence[CaseView], interpreters: Interpreters, rebuild: Sources | None, tell: Tell
+) -> tuple[Interpreters, list[Difference]]:
+    """Find, or rebuild, the environments that the cases ran in; what a flag chose stays.
+
+    Args:
+        record: The run.
+        views: Its cases that matter.
+        interpreters: As the flags say.
+        rebuild: Where packages come from for environments that are not here; None = do not rebuild them.
+        tell: Gets progress.
+
+    Returns:
+        The interpreters, and the environments that are not here.
+    """
+    folder = interpreters.environments or environments_folder(None)
+    recorded = _recorded_environments(record)
+    missing = []
+    for adapter in sorted({view.case.model.adapter for view in views} - {*interpreters.chosen}):
+        digest, shared = recorded.get(adapter, {}).get("lock_sha256"), bool(recorded.get(adapter, {}).get("shared"))
+        if digest is None:
+            continue
+        environment = _environment_of(folder, adapter, digest)
+        lock = record.folder.lock_of(adapter)
+        if environment is None and rebuild is not None and lock.is_file():
+            environment = Environment(folder / f"{adapter}@{digest[:12]}")
+            create(environment, Wishes(sources=rebuild, share=shared, lock=lock), tell)
+        if environment is not None:
+            interpreters = with_environment(interpreters, adapter, environment)
+            continue
+        back = "bench repro --rebuild" if lock.is_file() else ""
+        missing.append(
+            Difference(
+                subject=f"environment of adapter {adapter}",
+                recorded=f"lock {digest[:12]}",
+                here="the interpreter that runs bench",
+                put_back=back,
+            )
+        )
+    return interpreters, missing
+
+
+def prepare_repetition(
+    record: RunView, views: Sequence[CaseView], interpreters: Interpreters, *, retrain: bool, timing: bool
+) -> Repetition:
+    """Plan cases of a run as they would run now, and compare them with the record; runs nothing.
+
+    Args:
+        record: The run.
+        views: Its cases to repeat.
+        interpreters: Which Python runs which adapter.
+        retrain: Train again, instead of taking the weights that the run left.
+        timing: Time again what was timed, where the machine is of the same class.
+    """
+    fingerprints = Fingerprints(ContentHashes.of_user())
+    again: list[Again] = []
+    refused: dict[str, str] = {}
+    differences = machine_differences(record.environment, capture(tree=harness_root()))
+    for view in views:
+        try:
+            if view.predict is None or not view.predict.ok:
+                raise BenchError("the record has no predictions of it")
+            plan = plan_again(view.case, interpreters, fingerprints, seed=record.plan.seed)
+            found = _of_keys(view, plan, retrain=retrain)
+            differences += found
+            if any(one.subject.startswith("data of ") for one in found):
+                raise BenchError("its images or truths are not those of the record, so nothing can be compared")
+            again.append(_again(view, plan, retrain=retrain, timing=timing))
+        except BenchError as error:
+            refused[view.case.id] = str(error)
+    return Repetition(record, tuple(again), refused, once(differences), interpreters)
+
+
+def repeat(repetition: Repetition, results: Path, narrator_for: Callable[[int], Narrator]) -> RunView:
+    """Run what can be run, in a run of its own; returns that run.
+
+    Args:
+        repetition: What to run.
+        results: Folder of all results.
+        narrator_for: Makes the narrator, given the number of jobs to do.
+    """
+    record = repetition.record
+    run = new_run(results, f"{record.plan.suite.removesuffix(SUFFIX)}{SUFFIX}")
+    planned = {one.planned.case.id: one.planned for one in repetition.again}
+    plan = record.plan.model_copy(
+        update={"suite": run.suite, "cases": tuple(planned.values()), "planned_at": utc_now()}
+    )
+    with locked(run):
+        write_record(run.path / layout.PLAN, plan)
+        suite = record.folder.path / layout.SUITE
+        if suite.is_file():
+            write_atomically(run.path / layout.SUITE, suite.read_bytes())
+        write_surroundings(run, repetition.interpreters, {one.view.case.model.adapter for one in repetition.again})
+
+        def score(case: CasePlan, predictions: Path) -> None:
+            score_planned_case(run, plan, planned[case.case.id], predictions)
+
+        # Trainings of other runs are not looked for: whoever retrains wants a training.
+        Runner(repetition, run, run.path, narrator_for, lambda _: True).carry_out(score)
+        return read_run(run, results)
+
+
+def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Again:
+    """What runs of a case; raises `BenchError` if its weights are not there any more."""
+    retrained = plan.train is not None and retrain
+    weights = "none" if view.case.model.weights is None else view.case.model.weights
+    case = plan.case
+    if retrained:
+        weights = "trained again"
+    elif plan.train is not None:
+        weights = _stored_weights(view)
+        case = case.model_copy(update={"model": case.model.model_copy(update={"weights": weights})})
+    same_machine = machine_of(view) == machine_identity()
+    timed = timing and same_machine and any(job.ok for job in view.times)
+    plan = replace(
+        plan,
+        case=case,
+        train=plan.train if retrained else None,
+        times=plan.times if timed else (),
+        profile=None,
+        throughput=None,
+    )
+    planned = PlannedCase(
+        case=view.case,
+        task=view.task,
+        train_key=plan.train.key if plan.train else None if view.train is None else view.train.job.key,
+        export_key=plan.export.key if plan.export else None,
+        predict_key=plan.predict.key,
+        time_keys=tuple(job.key for job in plan.times),
+    )
+    return Again(view, plan, planned, weights, retrained)
+
+
+def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Difference]:
+    """What the keys of the case's jobs are made of now, against the record."""
+    pairs = [("predict", view.predict, plan.predict)]
+    pairs += [("train", view.train, plan.train)] if retrain and plan.train is not None else []
+    pairs += [("time", view.times[0], plan.times[0])] if view.times and plan.times else []
+    # The key of a training stands for its weights, and what is repeated takes those of the record.
+    but_for = ("weights",) if plan.train is not None else ()
+    found = []
+    for kind, recorded, here in pairs:
+        if recorded is not None:
+            found += key_differences(view, kind, recorded.job.key_parts, here.key_parts, but_for=but_for)
+    return found
+
+
+def _stored_weights(view: CaseView) -> str:
+    """Absolute path of the weights that the run left; raises `BenchError` if they are not there any more."""
+    facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
+    if view.train is None or facts is None or facts.weights_file is None:
+        raise BenchError("the training that made its weights is not there any more; --retrain trains it again")
+    path = (view.train.folder / facts.weights_file).resolve()
+    if not path.exists():
+        raise BenchError(f"its weights are not at {path} any more; --retrain trains it again")
+    if facts.weights_sha256 is not None and content_sha256(path) != facts.weights_sha256:
+        raise BenchError(f"{path} does not hold the weights of the record any more; --retrain trains it again")
+    return str(path)
+
+
+def machine_of(view: CaseView) -> str | None:
+    """Class of the machine that timed a case; None if none did."""
+    return next((job.job.key_parts.get("machine") for job in view.times), None)
+
+
+def _recorded_environments(record: RunView) -> dict[str, dict[str, Any]]:
+    """Adapter -> what `environment.json` says of its interpreter; empty for runs of before it did."""
+    found = record.environment.get("interpreters")
+    return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+
+
+def _environment_of(folder: Path, adapter: str, digest: str) -> Environment | None:
+    """An environment of an adapter that holds exactly what a lock lists."""
+    for environment in all_environments(folder):
+        usable = environment.adapter == adapter and condition(environment).state in ("ready", "stale")
+        if usable and lock_digest(environment.lock.read_text(encoding="utf-8")) == digest:
+            return environment
+    return None

@@ -1,0 +1,77 @@
+"""What a job may see of a data set: images alone, or, to train, images with truths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from bench.data.formats.encoding import encoded_image
+from bench.dataset import Dataset
+from bench.errors import BenchError, Unsupported
+from bench.records import Job, PromptKind
+from bench.records.predictions import LabelMap, Prediction, PromptedMasks, RgbImage
+from bench.records.prompts import PromptedImage, prompts_of
+
+
+class Images:
+    """The images of a split without their truths: all that a predicting or timing adapter can reach.
+
+    For a prompted model each image comes with its prompts, which are made from the truth; see
+    `bench.records.prompts`.
+    """
+
+    def __init__(self, dataset: Dataset, ids: Sequence[str], prompt: PromptKind | None = None) -> None:
+        self._image = dataset.image if prompt is None else partial(_prompted_image, dataset, prompt)
+        self._dataset, self._prompt = dataset, prompt
+        self.ids = tuple(ids)
+
+    def image(self, image_id: str) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        return self._image(image_id)
+
+    def encoded(self, image_id: str) -> bytes:
+        """The image as the content of a file."""
+        if self._prompt is not None:
+            raise Unsupported("prompts are places in a decoded image; time this model with measurement: {input: array}")
+        return encoded_image(self._dataset, image_id)
+
+
+def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> PromptedImage:
+    objects = dataset.target(image_id).of("prompted")
+    if not isinstance(objects, PromptedMasks):
+        raise BenchError(
+            f"image {image_id!r} has no instance truth to make {prompt} prompts from; use a data set with instances"
+        )
+    return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
+
+
+class LabelledSplit:
+    """A split with its truths, for training."""
+
+    def __init__(self, dataset: Dataset, split: str, job: Job) -> None:
+        self._dataset, self._ids, self._kind = dataset, tuple(dataset.ids(split)), job.task.kind
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._ids)
+
+    def image(self, index: int) -> RgbImage:
+        """The image, uint8, (H, W, 3)."""
+        return self._dataset.image(self._ids[index])
+
+    def semantic(self, index: int) -> LabelMap:
+        """Its class ids, uint8, (H, W)."""
+        return self._dataset.target(self._ids[index]).semantic.labels
+
+    def truth(self, index: int) -> Prediction:
+        """Its truth in the form of the task."""
+        truth = self._dataset.target(self._ids[index]).of(self._kind)
+        if truth is None:
+            raise BenchError(f"the data set has no {self._kind} truth for image {self._ids[index]!r}")
+        return truth
+
+
+def test_ids(job: Job, dataset: Dataset) -> tuple[str, ...]:
+    """Ids of the images that are scored, in order."""
+    ids = tuple(dataset.ids(job.dataset.test))
+    return ids[: job.dataset.max_images] if job.dataset.max_images is not None else ids

@@ -1,0 +1,97 @@
+"""A job's model, built; and what is reported of it, whatever the job does with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from bench.adapter import Adapter, CalibratedAdapter
+from bench.data.labels.dataset import open_labelled
+from bench.errors import BenchError, Unsupported
+from bench.measure.memory import peak_rss_bytes
+from bench.plugins import load_adapter
+from bench.records import Job, JobFacts
+from bench.records.predictions import RgbImage
+from bench.records.store.files import content_sha256, files_of
+from bench.run.environment_variables import in_effect
+
+CALIBRATION_IMAGES = 32
+"""Of int8: so many images of the training split find the ranges of its numbers."""
+
+
+def built(job: Job, folder: Path) -> tuple[Adapter, float]:
+    """Load the adapter and build its model; returns it and the seconds that took."""
+    cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
+    start = time.perf_counter()
+    adapter = load_adapter(job.model.adapter)
+    offered = getattr(adapter, "runtimes", ("eager",))
+    if job.target.runtime not in offered:
+        raise Unsupported(_lacks_runtime(job, adapter, offered))
+    _refuse_address(job, adapter)
+    if job.target.precision == "int8" and isinstance(adapter, CalibratedAdapter):
+        adapter.calibrate(calibration_images(job))
+    adapter.build(job.model, job.task, job.target, weights_of(job, folder))
+    adapter.synchronize()
+    return adapter, time.perf_counter() - start
+
+
+def _refuse_address(job: Job, adapter: Adapter) -> None:
+    """Refuse weights at an address to an adapter that would pass over them and run with random ones."""
+    if job.weights is not None and "://" in job.weights and not getattr(adapter, "fetches_weights", False):
+        raise BenchError(
+            f"{job.model.label}: nothing is fetched from {job.weights!r} by adapter {job.model.adapter}; download the "
+            "file yourself and set 'weights' to where it lies"
+        )
+
+
+def _lacks_runtime(job: Job, adapter: Adapter, offered: tuple[str, ...]) -> str:
+    why = getattr(adapter, "why_eager_alone", None)
+    because = f": {why}" if why is not None else ""
+    return f"{job.model.label} has no runtime {job.target.runtime}{because}; it has {', '.join(offered)}"
+
+
+def calibration_images(job: Job) -> list[RgbImage]:
+    """The first images of the training split, without their truths; none where files are predicted, not a data set."""
+    if not job.dataset_fingerprint:
+        return []
+    dataset = open_labelled(job.dataset)
+    return [dataset.image(image_id) for image_id in tuple(dataset.ids(job.dataset.train))[:CALIBRATION_IMAGES]]
+
+
+def weights_of(job: Job, folder: Path) -> Path | None:
+    """File or folder of the weights a job runs with; None where there are none, or an address."""
+    return (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
+
+
+def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
+    """Size of the weight files, or what the adapter says of its parameters where there are none."""
+    if weights is not None:
+        return sum(file.stat().st_size for file in files_of(weights))
+    described = adapter.describe().get("weights_bytes")
+    return described if isinstance(described, int) else None
+
+
+def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
+    """What the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
+    described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
+    threads = described.pop("threads", None)
+    of_weights: dict[str, Any] = {}
+    if weights is not None:
+        of_weights = {"weights_bytes": weights_bytes_of(adapter, weights), "weights_sha256": content_sha256(weights)}
+    fields: dict[str, Any] = {
+        **described,
+        **of_weights,
+        "threads": {"opencv": cv2.getNumThreads(), **(threads if isinstance(threads, dict) else {})},
+        "versions": {"python": platform.python_version(), **adapter.versions()},
+        "fused_stages": tuple(adapter.fused_stages),
+        "host_rss_peak_bytes": peak_rss_bytes(),
+        "peak_device_bytes": adapter.peak_device_bytes(),
+        "notes": (f"environment: {in_effect()}",),
+        **more,
+    }
+    return JobFacts(**fields)

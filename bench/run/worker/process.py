@@ -1,0 +1,183 @@
+"""A worker: `python -m bench.run.worker.process JOB_DIR` does one job and leaves files behind.
+
+It owns the clock and the model. When it predicts or times it is handed images alone. Whatever
+happens, it tries to say how it ended in `outcome.json`, written last and atomically; a worker
+that cannot (a signal, a full disk) leaves none, and the parent tells the rest from its end.
+
+At import time this module needs the standard library only: it must be able to say that the
+interpreter it was given lacks a package, or that it runs another tree than the parent's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.records import Job, JobFacts
+
+JOB, OUTCOME = "job.json", "outcome.json"
+"""As in `bench.records.store.layout`, which may not be imported before the tree was checked."""
+
+Ending = dict[str, Any]
+"""What an `Outcome` needs beyond its times: status, reason, traceback, facts."""
+
+
+class WrongTree(Exception):
+    """The packages `bench` or `adapters` come from another place than the parent's."""
+
+
+def main() -> int:
+    """Do the job in the folder named on the command line; 0 whenever an outcome was written.
+
+    A distributed training starts this command again for each further process, with `LOCAL_RANK`
+    above 0 as the field's launchers set it: these work along and leave no outcome.
+    """
+    return serve(_load_work)
+
+
+def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
+    """Do some work in the folder named on the command line, and say how it ended; 0 whenever that was written.
+
+    Args:
+        load_work: Imports the work, once the tree was checked.
+    """
+    started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    _die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    folder = Path(sys.argv[1])
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    try:
+        check_tree(job)
+        _pin(job["cpu_affinity"])
+        ending = _attempt(load_work(), folder)
+    except (WrongTree, ImportError) as error:
+        ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
+    if is_further_process():
+        return int(ending["status"] != "ok")
+    _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
+    return 0
+
+
+def is_further_process() -> bool:
+    """Whether another worker started this one to train along."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def check_tree(job: dict[str, Any]) -> None:
+    """Refuse to run another `bench`, or another adapter, than the parent planned with.
+
+    Args:
+        job: The content of `job.json`.
+
+    Raises:
+        WrongTree: Naming both paths.
+    """
+    found = Path(__file__).resolve().parents[3]
+    if found != Path(job["harness_root"]).resolve():
+        raise WrongTree(f"this worker runs {found / 'bench'}, but the job was planned by {job['harness_root']}/bench")
+    if Path(job["adapters_root"]).resolve() != found / "adapters":
+        return  # An adapter from outside: found by its folder, not by the name of a package.
+    spec = importlib.util.find_spec("adapters")
+    theirs = Path(str(spec.origin)).resolve().parent if spec is not None else None
+    if theirs != found / "adapters":
+        raise WrongTree(
+            f"this worker finds the package adapters in {theirs}, but the job was planned with {job['adapters_root']}; "
+            f"uninstall the other package of that name from {sys.executable}"
+        )
+
+
+def _pin(cores: list[int] | None) -> None:
+    """Stay on some cores; before NumPy is imported, whose thread pools count the cores then."""
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def _load_work() -> Callable[[Job, Path], JobFacts]:
+    """Import the rest of the harness; what is imported here comes from the tree that was checked."""
+    from bench.run.worker.work import do_job
+
+    return do_job
+
+
+def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
+    """Do the work and classify how it ended; the one place in a worker that catches broadly."""
+    from bench.errors import BenchError, ShapeError, Unsupported
+    from bench.measure.out_of_memory import memory_that_is_full
+    from bench.records import Job, as_json_dict, read_record
+
+    try:
+        facts = work(read_record(Job, folder / JOB), folder)
+        return {**_ending("ok"), "facts": as_json_dict(facts)}
+    except Unsupported as error:
+        return _ending("unsupported", str(error))
+    except ShapeError as error:
+        return _ending("invalid_output", str(error))
+    except ImportError:
+        raise
+    except BenchError as error:
+        return _ending("crashed", str(error))
+    except Exception as error:
+        full = memory_that_is_full(error)
+        if full is not None:
+            whose = "device" if full == "oom_device" else "host"
+            reason = f"ran out of {whose} memory; use a smaller batch or image size"
+            return _ending(full, reason, traceback.format_exc())
+        return _ending("crashed", f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _ending(status: str, reason: str | None = None, trace: str | None = None) -> Ending:
+    return {"status": status, "reason": reason, "traceback": trace}
+
+
+def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:
+    """Name the interpreter, the package and the command that mends it."""
+    if not isinstance(error, ImportError):
+        return str(error)
+    adapter = job["model"]["adapter"]
+    what = f"the package {error.name.partition('.')[0]}" if error.name else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        said = f"adapter {adapter!r} needs {what}, which {sys.executable} does not have."
+    else:
+        said = f"adapter {adapter!r} cannot import from {what} with {sys.executable}: {error}."
+    requirements = Path(job["adapters_root"]) / adapter / "requirements.txt"
+    if requirements.is_file():
+        said += f" Install what it needs with: {sys.executable} -m pip install -r {requirements}"
+    return f"{said} See what is there with: bench doctor"
+
+
+def _write(path: Path, outcome: Ending) -> None:
+    """Write an outcome in one step, with the standard library alone; `Outcome` reads it back."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(outcome, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends, so that no orphan disturbs the next run."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:
+        # The parent ended before the request was made.
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

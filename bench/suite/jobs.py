@@ -1,0 +1,244 @@
+"""Cases -> jobs with content keys: what has to be done, in which order, and why a job is stale.
+
+A key is made of everything that can change a job's result and of nothing else, so that two jobs
+with equal keys are interchangeable. Pure: what must be read from disk or asked of an interpreter
+comes in as `Ingredients`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from bench.records import (
+    EXPORTED_RUNTIMES,
+    RECORDS_VERSION,
+    Case,
+    Job,
+    JobKind,
+    Measurement,
+    ModelSpec,
+    Profile,
+    Recipe,
+    Target,
+    TaskSpec,
+    Throughput,
+    as_json_dict,
+    digest,
+)
+from bench.records.prompts import PROMPT_RULES
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What the keys of one case need beyond the case itself.
+
+    Attributes:
+        task: Task with the data set's classes.
+        train_fingerprint: Of the splits used for training and validation.
+        test_fingerprint: Of the scored split.
+        adapter_digest: Of the adapter's source files and those of `_torch` if it uses them.
+        versions: Package -> version in the adapter's interpreter.
+        weights_digest: Of the weight file the model brings, or None.
+        machine: Stable identity of the hardware; timings of another machine are another result.
+        environment: Variables the worker gets before it starts.
+        runtime_versions: Package -> version of what makes the target's runtime, beyond `versions`; a training does
+            without.
+    """
+
+    task: TaskSpec
+    train_fingerprint: str
+    test_fingerprint: str
+    adapter_digest: str
+    versions: dict[str, str]
+    weights_digest: str | None
+    machine: str
+    environment: dict[str, str]
+    runtime_versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """A case with its jobs, complete but for where their weights lie."""
+
+    case: Case
+    train: Job | None
+    export: Job | None
+    predict: Job
+    times: tuple[Job, ...]
+    profile: Job | None
+    throughput: Job | None
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs of the case, each after those that it needs."""
+        jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
+        return tuple(job for job in jobs if job is not None)
+
+
+def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: str, adapters_root: str) -> CasePlan:
+    """Return the jobs of a case with their content keys."""
+
+    def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
+        """A job of this case."""
+        return Job(
+            kind=kind,
+            key=digest({"kind": kind, **parts}),
+            key_parts=parts,
+            case_id=case.id,
+            replicate=replicate,
+            model=case.model,
+            dataset=case.dataset,
+            task=ingredients.task,
+            target=training_target(case.recipe) if kind == "train" and case.recipe else case.target,
+            recipe=case.recipe if kind == "train" else None,
+            measurement=case.measurement if kind == "time" else None,
+            profile=case.profile if kind == "profile" else None,
+            throughput=case.throughput if kind == "throughput" else None,
+            dataset_fingerprint=fingerprint,
+            weights=case.model.weights,
+            seed=seed,
+            harness_root=harness_root,
+            adapters_root=adapters_root,
+        )
+
+    common = _common_parts(case.model, ingredients, seed)
+    train = None
+    if case.recipe is not None:
+        parts = {**common, "data": ingredients.train_fingerprint, "recipe": _readable(as_json_dict(case.recipe))}
+        train = job("train", parts, ingredients.train_fingerprint)
+    running = {
+        **common,
+        "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
+        "target": _readable(as_json_dict(case.target)),
+        "weights": train.key if train else ingredients.weights_digest or "untrained",
+    }
+    if ingredients.runtime_versions:
+        running["runtime packages"] = _packages(ingredients.runtime_versions)
+    if case.target.precision == "int8":
+        running["calibration"] = ingredients.train_fingerprint
+    test = ingredients.test_fingerprint
+    on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
+    timing = {**on_machine, "protocol": _protocol(case.measurement)}
+    return CasePlan(
+        case=case,
+        train=train,
+        export=job("export", running, test) if case.target.runtime in EXPORTED_RUNTIMES else None,
+        predict=job("predict", running, test),
+        times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
+        profile=_pass(job, "profile", case.profile, on_machine, test),
+        throughput=_pass(job, "throughput", case.throughput, on_machine, test),
+    )
+
+
+def _pass(
+    job: Callable[[JobKind, dict[str, str], str], Job],
+    kind: JobKind,
+    asked: Profile | Throughput | None,
+    parts: dict[str, str],
+    fingerprint: str,
+) -> Job | None:
+    """The job of a pass that the suite may leave out."""
+    if asked is None:
+        return None
+    return job(kind, {**parts, kind: _readable(as_json_dict(asked))}, fingerprint)
+
+
+def training_target(recipe: Recipe) -> Target:
+    """Where a recipe trains; cases on other targets share the same training."""
+    return Target(
+        device=recipe.device,
+        precision=recipe.precision,
+        batch_size=recipe.batch_size,
+        threads=recipe.threads,
+        image_size=recipe.image_size,
+        channels_last=recipe.channels_last,
+    )
+
+
+def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict[str, str]:
+    # The label and the description of a model do not change what it computes.
+    built_from: JsonValue = {"name": model.name, "adapter": model.adapter, "options": model.options}
+    return {
+        "records": str(RECORDS_VERSION),
+        "model": _readable(built_from),
+        "task": digest(as_json_dict(ingredients.task)),
+        "adapter source": ingredients.adapter_digest,
+        "packages": _packages(ingredients.versions),
+        "seed": str(seed),
+        **({} if model.prompt is None else {"prompt": f"{model.prompt}, rules {PROMPT_RULES}"}),
+    }
+
+
+def _packages(versions: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={version}" for name, version in sorted(versions.items()))
+
+
+def _protocol(measurement: Measurement) -> str:
+    # More replicates add jobs; they do not make the ones that are there another measurement.
+    return _readable({k: v for k, v in as_json_dict(measurement).items() if k != "replicates"})
+
+
+def _readable(value: JsonValue) -> str:
+    """Canonical JSON: as good a part of a key as its digest, and `why_stale` can say what changed in it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def timing_order(plans: Sequence[CasePlan]) -> list[Job]:
+    """Return all `time` jobs in randomised blocks.
+
+    Each block runs every case once, in an order drawn from the measurement's `order_seed`, so that
+    drift of the machine hits everybody alike.
+    """
+    replicates = max((len(plan.times) for plan in plans), default=0)
+    ordered: list[Job] = []
+    for replicate in range(replicates):
+        block = [plan.times[replicate] for plan in plans if replicate < len(plan.times)]
+        order_seed = plans[0].case.measurement.order_seed
+        random.Random(f"{order_seed}/{replicate}").shuffle(block)
+        ordered += block
+    return ordered
+
+
+def why_stale(old: dict[str, str], new: dict[str, str]) -> str:
+    """Return which parts of a key differ, for `bench check`.
+
+    >>> why_stale({"seed": "0", "packages": "torch=2.4"}, {"seed": "0", "packages": "torch=2.5"})
+    'packages: torch=2.4 -> torch=2.5'
+    >>> why_stale({"recipe": '{"budget":{"seconds":18}}'}, {"recipe": '{"budget":{"seconds":17}}'})
+    'recipe: budget.seconds 18 -> 17'
+    """
+    reasons = []
+    for part in sorted({*old, *new}):
+        before, after = old.get(part), new.get(part)
+        if before == after:
+            continue
+        if before is None or after is None:
+            reasons.append(f"{part} changed")
+        elif part.endswith("packages"):
+            gone, come = sorted({*before.split()} - {*after.split()}), sorted({*after.split()} - {*before.split()})
+            reasons.append(f"{part}: {' '.join(gone) or 'none'} -> {' '.join(come) or 'none'}")
+        elif before.startswith("{") and after.startswith("{"):
+            reasons.append(f"{part}: {_changed_leaves(json.loads(before), json.loads(after))}")
+        else:
+            reasons.append(f"{part} changed")
+    return ", ".join(reasons)
+
+
+def _changed_leaves(before: dict[str, JsonValue], after: dict[str, JsonValue]) -> str:
+    """`path old -> new` for every leaf that differs between two nested mappings."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    return ", ".join(f"{path} {json.dumps(old.get(path))} -> {json.dumps(new.get(path))}" for path in changed)
+
+
+def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value

@@ -1,0 +1,157 @@
+"""Suite -> its cases and its opened data sets; or everything that is wrong with it, told in one go.
+
+Data sets that are not there do not end the check. Most know their classes without their files, and
+these are compared by name with those of the models all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.data.labels.dataset import open_labelled
+from bench.data.labels.predictions import check_mapping
+from bench.data.labels.without_files import open_without_files
+from bench.dataset import Dataset
+from bench.errors import DatasetError, Mistakes, SuiteError
+from bench.measure.devices import auto_device
+from bench.plugins import dataset_names
+from bench.records import Case, DatasetSpec, TaskKind
+from bench.suite.expand import dataset_spec, expand
+from bench.suite.schema import Suite
+
+
+@dataclass(frozen=True)
+class CheckedSuite:
+    """A suite that can be planned.
+
+    Attributes:
+        cases: In the order of the suite.
+        datasets: Opened, by label; the splits that are used have been listed.
+    """
+
+    cases: tuple[Case, ...]
+    datasets: dict[str, Dataset]
+
+
+def checked(suite: Suite, source: Path) -> CheckedSuite:
+    """Expand a suite, open its data sets, compare classes, look for weights.
+
+    Args:
+        suite: As loaded.
+        source: Its file.
+
+    Raises:
+        SuiteError: With a paragraph for each thing that is wrong.
+    """
+    mistakes = Mistakes()
+    cases: tuple[Case, ...] = ()
+    with mistakes.noted():
+        cases = expand(suite, auto_device=auto_device(), source=source)
+    specs = _specs(cases) if cases else _known_specs(suite, source)
+    found = _open_all(specs, cases, source, mistakes)
+    _check_truths(found, suite, source, mistakes)
+    _check_mappings(cases, found, suite, source, mistakes)
+    _check_weights(cases, source, mistakes)
+    sound_otherwise = not mistakes
+    for message, labels in found.absent.items():
+        mistakes.note(_about(source, labels) + message)
+    if found.absent and sound_otherwise:
+        mistakes.note(
+            f"All else in {source} is in order, as far as it can be told without these files: {len(suite.models)} "
+            f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
+        )
+    mistakes.tell()
+    return CheckedSuite(cases, found.opened)
+
+
+@dataclass
+class _Found:
+    """What became of the data sets.
+
+    Attributes:
+        opened: By label.
+        unopened: By label: without files, but with their classes.
+        absent: What is missing -> labels of the data sets that miss it.
+    """
+
+    opened: dict[str, Dataset] = field(default_factory=dict)
+    unopened: dict[str, Dataset] = field(default_factory=dict)
+    absent: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
+    return list({case.dataset.label: case.dataset for case in cases}.values())
+
+
+def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
+    """The data sets that exist, of a suite that does not expand."""
+    return [dataset_spec(entry, source) for entry in suite.datasets if entry.name in dataset_names()]
+
+
+def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path, mistakes: Mistakes) -> _Found:
+    found = _Found()
+    for spec in specs:
+        trains = any(case.recipe is not None for case in cases if case.dataset.label == spec.label)
+        with mistakes.noted(_about(source, [spec.label])):
+            try:
+                found.opened[spec.label] = _opened(spec, [spec.train, spec.val, spec.test] if trains else [spec.test])
+            except DatasetError as error:
+                found.absent.setdefault(str(error), []).append(spec.label)
+                without_files = open_without_files(spec)
+                if without_files is not None:
+                    found.unopened[spec.label] = without_files
+    return found
+
+
+def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
+    """Open a data set and list the splits that are used."""
+    try:
+        dataset = open_labelled(spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise SuiteError(f"options: {at}: {first['msg']}.") from None
+    for split in splits:
+        if split not in dataset.splits():
+            raise SuiteError(f"has no split {split!r}; it has {', '.join(dataset.splits())}.")
+        dataset.ids(split)
+    return dataset
+
+
+def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+    """Note data sets without a truth in the form that is scored, before anything is trained on them."""
+    wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
+    for label, dataset in found.opened.items():
+        if wanted not in dataset.tasks:
+            mistakes.note(
+                f"{_about(source, [label])}its truth is {' and '.join(dataset.tasks)}; task: {suite.task} is scored "
+                f"against {wanted} truths. Change 'task' or the data set; one of objects alone becomes semantic by its "
+                "option background."
+            )
+
+
+def _check_mappings(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+    """Note models whose classes do not map to those of their data set."""
+    known = {**found.opened, **found.unopened}
+    for case in {(case.model.label, case.dataset.label): case for case in cases}.values():
+        if case.dataset.label in known:
+            with mistakes.noted(_about(source, [case.dataset.label])):
+                check_mapping(case.model, known[case.dataset.label], suite.task)
+
+
+def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> None:
+    for model in {case.model.label: case.model for case in cases}.values():
+        if model.weights is not None and "://" not in model.weights and not Path(model.weights).exists():
+            mistakes.note(
+                f"{source}: {model.label}: there are no weights at {model.weights}; correct 'weights' in the suite"
+            )
+
+
+def _about(source: Path, labels: Sequence[str]) -> str:
+    """The words before what is wrong with data sets."""
+    names = " and ".join(repr(label) for label in labels)
+    return f"{source}: data set{'s' if len(labels) > 1 else ''} {names}: "

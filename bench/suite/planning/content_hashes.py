@@ -1,0 +1,111 @@
+"""SHA-256 of files, remembered by path, size and time of change in a file of the user's.
+
+The memory is an SQLite file, `segbench/content_hashes.sqlite` in `$XDG_CACHE_HOME` (usually
+`~/.cache`). It may be deleted at any time. Where it cannot be written, files are hashed anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.measure.devices import allowed_cores
+from bench.records.store.files import content_sha256
+
+SETTLED_S = 2.0
+"""A file that was changed less than so long ago is not remembered: a further change may look the same."""
+
+COMMIT_EVERY = 4096
+
+Progress = Callable[[int, int], None]
+"""Called with the number of files hashed and their total."""
+
+
+class State(NamedTuple):
+    """What tells one content of a file from another without reading it."""
+
+    size: int
+    changed_ns: int
+
+
+class ContentHashes:
+    """Hashes of files; reads a file only if it has changed since it was last read."""
+
+    def __init__(self, memory: Path | None) -> None:
+        """Keep the place of the memory; None remembers nothing. Touches nothing."""
+        self.memory = memory
+        self.read = 0
+        """Files that were read, for tests and for telling the user."""
+
+    @classmethod
+    def of_user(cls) -> ContentHashes:
+        """Those with the user's memory."""
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return cls(Path(cache) / "segbench" / "content_hashes.sqlite")
+
+    def of(self, files: Sequence[Path], progress: Progress | None = None) -> list[str]:
+        """Return the SHA-256 of each file in hex, '' for one that is missing; reads them in parallel."""
+        distinct = {file.absolute(): None for file in files}
+        states = {path: _state(path) for path in distinct}
+        found: dict[Path, str] = {path: "" for path, state in states.items() if state is None}
+        with closing(self._opened()) as database:
+            present = {path: state for path, state in states.items() if state is not None}
+            found |= _remembered(database, present)
+            wanted = [path for path in present if path not in found]
+            with ThreadPoolExecutor(max(1, len(allowed_cores()))) as pool:
+                hashed = zip(wanted, pool.map(content_sha256, wanted), strict=True)
+                for number, (path, sha) in enumerate(hashed, start=1):
+                    found[path] = sha
+                    self.read += 1
+                    _remember(database, path, present[path], sha)
+                    if number % COMMIT_EVERY == 0:
+                        database.commit()  # an interrupted run need not begin again
+                    if progress is not None:
+                        progress(number, len(wanted))
+            database.commit()
+        return [found[file.absolute()] for file in files]
+
+    def _opened(self) -> sqlite3.Connection:
+        if self.memory is not None:
+            try:
+                self.memory.parent.mkdir(parents=True, exist_ok=True)
+                return _with_table(sqlite3.connect(self.memory, timeout=30))
+            except (OSError, sqlite3.Error) as error:
+                print(f"note: {self.memory} cannot be used ({error}); files are hashed anew.", file=sys.stderr)
+                self.memory = None
+        return _with_table(sqlite3.connect(":memory:"))
+
+
+def _with_table(database: sqlite3.Connection) -> sqlite3.Connection:
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS hashes "
+        "(path TEXT PRIMARY KEY, size INTEGER, changed_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
+    )
+    return database
+
+
+def _state(path: Path) -> State | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return State(status.st_size, status.st_mtime_ns)
+
+
+def _remembered(database: sqlite3.Connection, states: dict[Path, State]) -> dict[Path, str]:
+    query = "SELECT sha256 FROM hashes WHERE path = ? AND size = ? AND changed_ns = ?"
+    rows = {path: database.execute(query, (os.fsencode(path), *state)).fetchone() for path, state in states.items()}
+    return {path: str(row[0]) for path, row in rows.items() if row is not None}
+
+
+def _remember(database: sqlite3.Connection, path: Path, state: State, sha: str) -> None:
+    # The state was taken before the file was read: what changed meanwhile is read again next time.
+    if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
+        database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", (os.fsencode(path), *state, sha))

@@ -1,0 +1,81 @@
+"""Fingerprints of splits: a hash over ids and the content of every file that a job could have used.
+
+Splits have fingerprints of their own, so that a changed image of the training split leaves a model
+that is not trained alone, and one of the scored split leaves a training alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
+from bench.dataset import Dataset
+from bench.records import digest
+from bench.suite.planning.content_hashes import ContentHashes
+
+QUIET_S = 2.0
+"""Progress is told of what takes longer."""
+
+
+class Fingerprints:
+    """Fingerprints of the splits of one plan, each worked out once."""
+
+    def __init__(self, hashes: ContentHashes) -> None:
+        """Keep where the hashes of files come from."""
+        self._hashes = hashes
+        self._known: dict[tuple[str, str, int | None], str] = {}
+
+    def of(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
+        """Return the fingerprint of a split.
+
+        Args:
+            dataset: Opened.
+            label: Its name in the suite.
+            split: One of its splits.
+            max_images: Only the first so many images are used; None = all.
+        """
+        key = label, split, max_images
+        if key not in self._known:
+            self._known[key] = self._worked_out(dataset, label, split, max_images)
+        return self._known[key]
+
+    def _worked_out(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
+        if isinstance(dataset, MappedDataset):
+            inner = self._worked_out(dataset.unmapped, label, split, max_images)
+            return labelled_fingerprint(inner, dataset.labels)
+        if not isinstance(dataset, OnDisk):
+            return dataset.fingerprint(split)
+        return self._manifest(dataset, label, split, max_images)
+
+    def _manifest(self, dataset: OnDisk, label: str, split: str, max_images: int | None) -> str:
+        """`OnDisk.fingerprint`, of the images in use, with files hashed in parallel and remembered."""
+        entries = [dataset.entry(image_id) for image_id in dataset.ids(split)[:max_images]]
+        files = [path for entry in entries for path in (entry.image, *entry.truths)]
+        hashes = iter(self._hashes.of(files, _teller(f"{label}: hashing the files of split {split!r}")))
+        rows: list[JsonValue] = [
+            [entry.image_id, *(next(hashes) for _ in range(1 + len(entry.truths)))] for entry in entries
+        ]
+        names: list[JsonValue] = [[c.name, c.is_thing] for c in dataset.classes]
+        return digest([dataset.name, READER_VERSION, dataset.description.decisive, names, rows])
+
+
+def _teller(what: str) -> Callable[[int, int], None]:
+    """Tell progress on standard error: on a terminal one line that changes, elsewhere a line every so often."""
+    started = told = time.monotonic()
+    on_terminal = sys.stderr.isatty()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        last = done == total and told > started
+        if now - started > QUIET_S and (last or now - told > (0.2 if on_terminal else 10.0)):
+            told = now
+            line = f"{what}: {done}/{total}"
+            print(f"\r{line}" if on_terminal else line, end="" if on_terminal and not last else "\n", file=sys.stderr)
+
+    return tell

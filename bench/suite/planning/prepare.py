@@ -1,0 +1,169 @@
+"""Suite file -> planned jobs: the part of a run that `bench check` shows and `bench run` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.data.labels.dataset import open_labelled
+from bench.data.labels.predictions import classes_predicted
+from bench.dataset import Dataset
+from bench.errors import BenchError
+from bench.measure.devices import allowed_cores, machine_identity
+from bench.plugins import adapter_folder, harness_root
+from bench.records import Case, ClassSpec, TaskSpec, digest
+from bench.records.store.files import weights_digest
+from bench.records.store.runs import utc_now
+from bench.records.store.views import Plan, PlannedCase
+from bench.run.environment_variables import worker_environment
+from bench.run.environments.environment import with_choices_of_suite
+from bench.run.environments.interpreters import Interpreters, source_digest
+from bench.suite.jobs import CasePlan, Ingredients, plan_case
+from bench.suite.load import load_suite
+from bench.suite.planning.check import checked
+from bench.suite.planning.content_hashes import ContentHashes
+from bench.suite.planning.fingerprints import Fingerprints
+from bench.suite.schema import Suite
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A suite ready to run.
+
+    Attributes:
+        source: The suite's file.
+        suite: As loaded.
+        cases: Plans in the order of the suite.
+        interpreters: Which Python runs which adapter.
+        classes: Label space that is scored, by label of the data set.
+    """
+
+    source: Path
+    suite: Suite
+    cases: tuple[CasePlan, ...]
+    interpreters: Interpreters
+    classes: dict[str, tuple[ClassSpec, ...]]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The record of this plan."""
+        return Plan(
+            suite=self.suite.name,
+            title=self.suite.title or self.suite.name,
+            source=str(self.source),
+            task=self.suite.task,
+            metrics=self.suite.metrics,
+            cases=tuple(_planned(case, self.classes[case.case.dataset.label]) for case in self.cases),
+            planned_at=utc_now(),
+            seed=self.suite.seed,
+            cost=self.suite.cost,
+        )
+
+
+def prepare(source: Path, interpreters: Interpreters) -> Prepared:
+    """Load, expand and plan a suite; reads indexes and hashes sources, runs nothing.
+
+    Raises:
+        BenchError: For anything the user can mend: the suite, a data set, an interpreter.
+    """
+    suite = load_suite(source)
+    found = checked(suite, source)
+    used = {case.model.adapter for case in found.cases}
+    interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
+    fingerprints = Fingerprints(ContentHashes.of_user())
+    plans = tuple(
+        _plan(case, found.datasets[case.dataset.label], interpreters, fingerprints, seed=suite.seed)
+        for case in found.cases
+    )
+    classes = {label: dataset.classes for label, dataset in found.datasets.items()}
+    return Prepared(source, suite, plans, interpreters, classes)
+
+
+def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:
+    """Plan a case of an earlier run as it would run now.
+
+    Args:
+        case: As it was resolved then.
+        interpreters: Which Python runs which adapter.
+        fingerprints: Of the data, shared by cases.
+        seed: Of the suite.
+
+    Raises:
+        BenchError: If its data, its weights or its interpreter are not here.
+    """
+    try:
+        dataset = open_labelled(case.dataset)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise BenchError(
+            f"data set {case.dataset.name!r} no longer takes these options: {at}: {first['msg']}"
+        ) from None
+    weights = case.model.weights
+    if weights is not None and "://" not in weights and not Path(weights).exists():
+        raise BenchError(f"there are no weights at {weights} any more")
+    return _plan(case, dataset, interpreters, fingerprints, seed=seed)
+
+
+def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
+    """Cores for a worker with so many threads: the last allowed ones; None = no pinning.
+
+    The first cores serve most interrupts, so a worker that needs fewer cores than there are gets
+    the last.
+    """
+    cores = allowed_cores()
+    return cores[-threads:] if threads is not None and threads < len(cores) else None
+
+
+def _plan(
+    case: Case, dataset: Dataset, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int
+) -> CasePlan:
+    adapter = case.model.adapter
+    spec = case.dataset
+    ingredients = Ingredients(
+        task=TaskSpec(kind=case.model.task, classes=classes_predicted(case.model, dataset)),
+        train_fingerprint=_train_fingerprint(case, dataset, fingerprints),
+        test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
+        adapter_digest=source_digest(adapter),
+        versions=interpreters.versions(adapter),
+        runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
+        weights_digest=weights_digest(case.model.weights),
+        machine=machine_identity(),
+        environment=worker_environment(case.target, None),
+    )
+    return plan_case(
+        case,
+        ingredients,
+        seed=seed,
+        harness_root=str(harness_root()),
+        adapters_root=str(_adapters_root(adapter)),
+    )
+
+
+def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:
+    """Of the training and the validation split; empty if nothing is trained or calibrated: they need not be read."""
+    if case.recipe is None and case.target.precision != "int8":
+        return ""
+    spec = case.dataset
+    return digest([fingerprints.of(dataset, spec.label, split, None) for split in (spec.train, spec.val)])
+
+
+def _adapters_root(adapter: str) -> Path:
+    """Folder above the adapter's own: where the worker must find it."""
+    return adapter_folder(adapter).parent
+
+
+def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:
+    return PlannedCase(
+        case=plan.case,
+        task=TaskSpec(kind=plan.case.model.task, classes=classes),
+        train_key=plan.train.key if plan.train else None,
+        export_key=plan.export.key if plan.export else None,
+        predict_key=plan.predict.key,
+        time_keys=tuple(job.key for job in plan.times),
+        profile_key=plan.profile.key if plan.profile else None,
+        throughput_key=plan.throughput.key if plan.throughput else None,
+    )

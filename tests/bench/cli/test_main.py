@@ -1,0 +1,273 @@
+"""The commands of `bench`: exit codes, what goes to which stream, and messages instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __version__
+from bench.cli.main import main
+from bench.plugins import harness_root
+from bench.records.store.runs import newest_run, read_run, runs
+from bench.suite.model_configs import card_files
+from tests.bench.suites import BRIEF, SHAPES, perfect, write_suite
+
+ROOT = harness_root()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder, so that nothing is found or left by accident."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_ADAPTERS", raising=False)
+
+
+def bench(capsys, *words: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command, run in this process."""
+    code = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def refused(capsys, *words: object) -> str:
+    """The message of a command that must end with a mistake: one paragraph on standard error."""
+    code, out, err = bench(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"bench {words[0]}: ")
+    assert "Traceback" not in err
+    assert "\n\n" not in err
+    return err
+
+
+# ------------------------------------------------------------------ mistakes
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_suite_that_is_not_there_is_named_with_the_nearest(capsys, tmp_path, command):
+    write_suite(tmp_path, [perfect()], name="semantic")
+    assert "Did you mean 'semantic.yaml'?" in refused(capsys, command, tmp_path / "semantc.yaml")
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_unknown_model_is_named_with_its_place_and_the_nearest(capsys, tmp_path, command):
+    message = refused(capsys, command, write_suite(tmp_path, ["fake/perfekt"]))
+    assert all(part in message for part in ("suite.yaml: models[0]", "'fake/perfekt'", "'fake/perfect'"))
+
+
+def test_a_wrong_option_of_a_data_set_is_named(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()], datasets=[{"name": "shapes", "options": {"preset": "medium"}}])
+    assert "preset" in refused(capsys, "check", suite)
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()], datasets=[{**SHAPES, "test": "final"}])
+    assert "has no split 'final'; it has train, val, test" in refused(capsys, "check", suite)
+
+
+def test_weights_that_are_not_there_are_named(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect(weights="nowhere.pt")])
+    assert "nowhere.pt" in refused(capsys, "check", suite)
+
+
+def test_an_unknown_metric_is_named_with_the_nearest(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()], metrics=["mean_iuo"])
+    assert "Did you mean 'mean_iou'?" in refused(capsys, "check", suite)
+
+
+def test_a_selection_that_matches_nothing_lists_the_cases_and_leaves_nothing_behind(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()])
+    message = refused(capsys, "run", suite, "--only", "unet/*", "--results", tmp_path / "results")
+    assert "--only 'unet/*' matches no case" in message
+    assert "fake/perfect@shapes@cpu fp32 b1 t1" in message
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "score"])
+def test_without_a_run_there_is_a_command_to_make_one(capsys, command):
+    assert "bench run suites/semantic.yaml" in refused(capsys, command)
+
+
+def test_an_interpreter_for_an_unknown_adapter_is_refused(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()])
+    assert "expected ADAPTER=PATH" in refused(capsys, "check", suite, "--python", "nobody=/usr/bin/python3")
+
+
+@pytest.mark.parametrize("words", [[], ["launch"], ["list"], ["list", "colours"], ["run"]])
+def test_a_command_that_is_not_there_is_a_mistake(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+
+
+# ------------------------------------------------------------------ looking around
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("models", "fake/perfect"),
+        ("datasets", "shapes"),
+        ("metrics", "mean_iou"),
+        ("adapters", "fake"),
+        ("reports", "markdown"),
+        ("loggers", "tensorboard"),
+    ],
+)
+def test_each_list_names_what_a_suite_can_use(capsys, what, named):
+    code, out, err = bench(capsys, "list", what)
+    assert (code, err) == (0, "")
+    assert named in out.split()
+
+
+def test_models_can_be_listed_as_a_table_for_a_page(capsys):
+    code, out, _ = bench(capsys, "list", "models", "--as", "markdown")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["|", "model", "|", "task", "|", "description", "|"]
+    assert any(line.startswith("| `unet/transposed`") for line in lines)
+    assert len(lines) == 2 + len(card_files())
+
+
+def test_the_readme_has_the_table_of_all_models_but_the_fakes(capsys):
+    """Regenerate it with: bench list models --as markdown | grep -v '`fake/'"""
+    _, out, _ = bench(capsys, "list", "models", "--as", "markdown")
+    table = "\n".join(line for line in out.splitlines() if not line.startswith("| `fake/"))
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_models_of_further_adapters_are_listed(capsys, tmp_path, monkeypatch):
+    folder = tmp_path / "further" / "mine"
+    (folder / "models").mkdir(parents=True)
+    (folder / "adapter.py").touch()
+    (folder / "models" / "first.yaml").write_text("description: My first\ntask: semantic\n")
+    monkeypatch.setenv("BENCH_ADAPTERS", "")
+    _, out, _ = bench(capsys, "list", "models", "--adapters", folder.parent)
+    assert "mine/first" in out.split()
+
+
+def test_the_schema_is_json_and_names_what_a_suite_needs(capsys):
+    code, out, _ = bench(capsys, "schema")
+    assert code == 0
+    assert {"models", "datasets"} <= set(json.loads(out)["required"])
+
+
+def test_the_doctor_says_what_is_ready(capsys):
+    code, out, _ = bench(capsys, "doctor")
+    assert code == 0
+    assert "adapter fake" in out
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"segbench {__version__}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    program = f"{sys.executable} -m bench.cli.main schema | head -c 10"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------ a run from end to end
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with `suite.yaml` and the results of a finished run with one case that fails."""
+    folder = tmp_path_factory.mktemp("finished")
+    suite = write_suite(folder, [perfect(), "fake/crashes"])
+    command = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(folder / "results")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    assert done.returncode == 1, done.stderr
+    return folder
+
+
+def test_a_failed_case_is_exit_code_1_and_the_other_is_in_the_table(finished):
+    assert "fake/perfect" in (finished / "stdout").read_text()
+    assert "1 cases failed" in (finished / "stderr").read_text()
+
+
+def test_progress_goes_to_standard_error_and_results_to_standard_output(finished):
+    lines = (finished / "stderr").read_text().splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["1/4", "2/4", "3/4"]
+    assert "RuntimeError: this fake crashes, as its name says" in lines[1]
+    assert (finished / "stdout").read_text().splitlines()[-1].endswith("report.md")
+
+
+def test_a_perfect_model_scores_1(finished):
+    case, _ = read_run(newest_run(finished / "results")).cases
+    assert {score.metric: score.value for score in case.scores.scores} == {"mean_iou": 1.0, "pixel_accuracy": 1.0}
+
+
+def test_check_tells_what_is_done_and_what_failed(capsys, finished):
+    code, out, _ = bench(capsys, "check", finished / "suite.yaml", "--results", finished / "results")
+    assert code == 0
+    assert "2 cases, 4 jobs (2 done, 1 failed, 1 missing)" in out
+    assert "crashed: RuntimeError: this fake crashes, as its name says" in out
+
+
+def test_check_tells_what_a_change_made_stale_and_why(capsys, finished, tmp_path):
+    changed = write_suite(tmp_path, [perfect()], measurement={**BRIEF, "min_samples": 14})
+    code, out, _ = bench(capsys, "check", changed, "--results", finished / "results")
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if "time r0" in line]
+    assert "stale" in line
+    assert "min_samples" in line
+
+
+def test_check_runs_nothing_and_writes_nothing(capsys, tmp_path):
+    suite = write_suite(tmp_path, [perfect()])
+    before = sorted(tmp_path.rglob("*"))
+    code, out, _ = bench(capsys, "check", suite)
+    assert (code, "1 cases, 2 jobs (2 missing); no run in results/ yet" in out) == (0, True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("form", ["markdown", "terminal", "csv", "json"])
+def test_a_finished_run_is_reported_in_each_form(capsys, finished, form):
+    code, out, err = bench(capsys, "report", "--results", finished / "results", "--as", form)
+    assert (code, err) == (0, "")
+    assert "fake/perfect" in out
+
+
+def test_a_report_is_written_where_it_is_asked_for(capsys, finished, tmp_path):
+    code, out, _ = bench(capsys, "report", "--results", finished / "results", "--as", "json", "--out", tmp_path / "x")
+    assert (code, out) == (0, f"{tmp_path / 'x'}\n")
+    assert json.loads((tmp_path / "x").read_text())
+
+
+def test_an_unknown_form_of_report_is_refused_with_those_there_are(capsys, finished):
+    message = refused(capsys, "report", "--results", finished / "results", "--as", "markdwn")
+    assert "no report form 'markdwn'. Did you mean 'markdown'?" in message
+
+
+def test_an_unknown_run_or_suite_is_refused_with_the_nearest(capsys, finished):
+    assert "no run 'x'" in refused(capsys, "report", "--results", finished / "results", "--run", "x")
+    message = refused(capsys, "report", "--results", finished / "results", "--suite", "siute")
+    assert "Did you mean 'suite'?" in message
+
+
+def test_stored_predictions_are_scored_again_without_a_model(capsys, finished):
+    run = newest_run(finished / "results")
+    file = run.scores(read_run(run).cases[0].case.id)
+    before = json.loads(file.read_text())["scores"]
+    file.unlink()
+    code, _, err = bench(capsys, "score", "--results", finished / "results")
+    assert code == 0
+    assert "has no predictions, not scored" in err
+    assert json.loads(file.read_text())["scores"] == before
+
+
+def test_the_same_command_goes_on_with_the_run_and_new_starts_another(capsys, tmp_path):
+    suite, results = write_suite(tmp_path, ["fake/unsupported"]), tmp_path / "results"
+    for flags, expected in ((), 1), ((), 1), (("--new",), 2):
+        code, _, _ = bench(capsys, "run", suite, "--results", results, *flags)
+        assert (code, len(runs(results))) == (0, expected)

@@ -1,0 +1,88 @@
+"""Curves hold what the logs hold: the same numbers, once per training, against seconds and images."""
+
+from __future__ import annotations
+
+from bench.records import DatasetSpec
+from bench.records.store.runs import read_run
+from bench.report.draw.training_pictures import budget_points, draw_training, training_curves_of
+from bench.report.summary.summarise import summarise
+from tests.bench.builders import make_recipe
+
+
+def curves_of(synthetic):
+    return training_curves_of(read_run(synthetic.run))
+
+
+def test_a_curve_holds_the_numbers_of_its_log(synthetic):
+    planned = synthetic.add("one")
+    synthetic.write_plan()
+    synthetic.train(planned, validated=((100, 0.6), (150, 0.8), (200, 0.7)))
+    (curve,) = curves_of(synthetic)
+    assert curve.label == "one"
+    assert (curve.loss.seconds[1], curve.loss.images[1], curve.loss.values[1]) == (1.1, 88, 2 / 11**0.5)
+    assert (curve.val_mean_iou.seconds, curve.val_mean_iou.images) == ((10.0, 15.0, 20.0), (800, 1200, 1600))
+    assert curve.val_mean_iou.values == (0.6, 0.8, 0.7)
+    assert curve.kept == (15.0, 1200)
+    assert curve.train_mean_iou.values == ()
+
+
+def test_cases_that_share_a_training_share_its_curve(synthetic):
+    first, second = synthetic.add("one"), synthetic.add("one")
+    synthetic.planned[1] = second.model_copy(update={"train_key": first.train_key})
+    synthetic.write_plan()
+    synthetic.train(first)
+    assert [curve.label for curve in curves_of(synthetic)] == ["one"]
+
+
+def test_models_that_are_not_trained_have_no_curve(synthetic):
+    synthetic.add("waiting")
+    synthetic.add("brought", recipe=None)
+    trained = synthetic.add("trained")
+    synthetic.write_plan()
+    synthetic.train(trained)
+    assert [curve.label for curve in curves_of(synthetic)] == ["trained"]
+
+
+def test_labels_that_are_one_file_name_get_two_files(synthetic, tmp_path):
+    for label in ("a/b", "a-b"):
+        synthetic.add(label)
+    synthetic.write_plan()
+    for planned in synthetic.planned:
+        synthetic.train(planned)
+    view = read_run(synthetic.run)
+    names = [path.name for path in draw_training(view, summarise(view), tmp_path)]
+    assert names == ["training_curves.png", "training_curve@a-b.png", "training_curve@a-b-2.png"]
+
+
+def test_the_data_set_is_named_where_there_are_several(synthetic):
+    synthetic.add("one")
+    synthetic.add("one", dataset=DatasetSpec(name="shapes", label="more"), id="one@more@cpu fp32 b1")
+    synthetic.write_plan()
+    for planned in synthetic.planned:
+        synthetic.train(planned)
+    assert [curve.label for curve in curves_of(synthetic)] == ["one · shapes", "one · more"]
+
+
+def test_a_point_under_the_budget_is_the_test_score_with_its_interval_and_the_way_there(finished):
+    view = read_run(finished.run)
+    summary = summarise(view)
+    better, _ = budget_points(view, summary)
+    score = summary.rows[0].headline
+    assert (better.seconds, better.images) == (20.0, 1600)
+    assert (better.score, better.score_low, better.score_high) == (score.value, score.low, score.high)
+    assert better.val.values == (0.7,)
+
+
+def test_the_way_there_is_left_out_where_the_headline_is_another_metric(finished):
+    view = read_run(finished.run)
+    plan = view.plan.model_copy(update={"metrics": ("pixel_accuracy", "mean_iou")})
+    points = budget_points(type(view)(view.folder, plan, view.environment, view.cases), summarise(view))
+    assert [point.val.values for point in points] == [(), ()]
+
+
+def test_a_training_without_a_score_has_no_point(synthetic):
+    planned = synthetic.add("one", recipe=make_recipe())
+    synthetic.write_plan()
+    synthetic.train(planned)
+    view = read_run(synthetic.run)
+    assert budget_points(view, summarise(view)) == []

@@ -1,0 +1,164 @@
+"""The timed model must be the scored one, and every row says what it is worth and why."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bench.errors import StoreError
+from bench.records import JobFacts
+from bench.records.predictions import Instances, SemanticMap, save_prediction
+from bench.report.summary.audit import AuditResult, audit_predictions
+from bench.report.summary.reasons import Reason
+from bench.report.summary.verdict import judge
+
+
+def store(folder, predictions):
+    """What a worker leaves: predictions and their index."""
+    for image_id, prediction in predictions.items():
+        save_prediction(prediction, folder, image_id)
+    folder.mkdir(exist_ok=True)
+    hashes = {image_id: prediction.content_hash() for image_id, prediction in predictions.items()}
+    (folder / "index.json").write_text(json.dumps(hashes))
+
+
+def maps(count, seed=0):
+    random = np.random.default_rng(seed)
+    return {f"i{k}": random.integers(0, 3, (50, 40), dtype=np.uint8) for k in range(count)}
+
+
+def audited(tmp_path, scored, timed, kind="semantic"):
+    wrap = (lambda x: x) if kind != "semantic" else SemanticMap
+    store(tmp_path / "predictions", {k: wrap(v) for k, v in scored.items()})
+    store(tmp_path / "audit", {k: wrap(v) for k, v in timed.items()})
+    return audit_predictions(tmp_path / "predictions", tmp_path / "audit", kind)
+
+
+def test_equal_predictions_pass_without_a_reason(tmp_path):
+    scored = maps(20)
+    result = audited(tmp_path, scored, {k: scored[k] for k in ("i3", "i7")})
+    assert (result.ok, result.compared, result.identical, result.equal_pixels) == (True, 2, 2, 1.0)
+    assert result.reason is None
+
+
+def flipped(labels, pixels):
+    changed = labels.copy()
+    changed.ravel()[:pixels] = (changed.ravel()[:pixels] + 1) % 3
+    return changed
+
+
+@pytest.mark.parametrize(("pixels", "ok"), [(4, True), (5, False)])
+def test_one_pixel_in_a_thousand_may_differ_and_no_more(tmp_path, pixels, ok):
+    # two images of 2000 pixels: 4 of 4000 differing leave exactly 99.9 %
+    scored = maps(2)
+    result = audited(tmp_path, scored, {"i0": scored["i0"], "i1": flipped(scored["i1"], pixels)})
+    assert result.ok is ok
+    assert result.equal_pixels == 1 - pixels / 4000
+    assert (result.worst_image, result.worst_equal_pixels) == ("i1", 1 - pixels / 2000)
+    assert (result.reason is None) is ok
+
+
+def test_another_model_is_found_out_and_named(tmp_path):
+    result = audited(tmp_path, maps(3), maps(3, seed=1))
+    assert result.ok is False
+    assert result.reason.name == "timed_and_scored_differ"
+    assert result.reason.seen.startswith("timed and scored model differ: 0 of 3 audited predictions are identical, 3")
+
+
+def test_a_prediction_of_another_size_has_no_equal_pixel(tmp_path):
+    scored = maps(1)
+    result = audited(tmp_path, scored, {"i0": scored["i0"][:25]})
+    assert (result.ok, result.equal_pixels) == (False, 0.0)
+
+
+@pytest.mark.parametrize("timed", [{}, {"elsewhere": np.zeros((4, 4), np.uint8)}])
+def test_nothing_to_compare_is_a_doubt_and_not_a_pass(tmp_path, timed):
+    result = audited(tmp_path, maps(2), timed)
+    assert (result.ok, result.compared, result.not_scored) == (None, 0, len(timed))
+    assert result.reason.name == "not_audited"
+
+
+def test_a_missing_audit_is_a_doubt(tmp_path):
+    store(tmp_path / "predictions", {k: SemanticMap(v) for k, v in maps(1).items()})
+    assert audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic").ok is None
+
+
+def test_instances_must_be_identical(tmp_path):
+    def instances(score):
+        return Instances(np.ones((1, 4, 5), bool), np.array([1]), np.array([score]), np.zeros(1, bool))
+
+    assert audited(tmp_path / "a", {"i": instances(0.9)}, {"i": instances(0.9)}, "instance").ok is True
+    different = audited(tmp_path / "b", {"i": instances(0.9)}, {"i": instances(0.8)}, "instance")
+    assert (different.ok, different.equal_pixels, different.worst_image) == (False, None, "i")
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_damaged_index_says_what_to_delete(tmp_path, text):
+    store(tmp_path / "predictions", {})
+    store(tmp_path / "audit", {})
+    (tmp_path / "audit" / "index.json").write_text(text)
+    with pytest.raises(StoreError, match="run again"):
+        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic")
+
+
+def test_a_prediction_that_its_index_promises_but_is_gone_is_named(tmp_path):
+    store(tmp_path / "predictions", {"i": SemanticMap(np.zeros((4, 4), np.uint8))})
+    store(tmp_path / "audit", {"i": SemanticMap(np.ones((4, 4), np.uint8))})
+    (tmp_path / "audit" / "i.png").unlink()
+    with pytest.raises(StoreError, match=r"audit/i\.png is in its index"):
+        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic")
+
+
+# --------------------------------------------------------------------------- verdict
+
+PASSED = AuditResult(ok=True, compared=6, identical=6, equal_pixels=1.0)
+FAILED = AuditResult(ok=False, compared=6, identical=0, equal_pixels=0.5, worst_image="i1", worst_equal_pixels=0.1)
+
+
+def test_a_row_without_any_doubt_is_valid():
+    verdict = judge([JobFacts(), JobFacts()], [], [PASSED])
+    assert (verdict.state, verdict.reasons) == ("valid", ())
+
+
+def test_a_worker_s_flag_flags_the_row_and_is_read_into_what_was_seen_and_what_to_do():
+    facts = JobFacts(flags=("not_steady: medians differ by 3.1 %, after 30 s; close other programs",))
+    verdict = judge([facts], [], [PASSED])
+    assert verdict.state == "flagged"
+    assert verdict.reasons == (
+        Reason(name="not_steady", seen="medians differ by 3.1 %, after 30 s", recommendation="close other programs"),
+    )
+
+
+def test_an_invalid_worker_or_a_failed_audit_invalidates_the_row_and_comes_first():
+    doubt = Reason(name="not_stationary", seen="x", recommendation="y")
+    by_worker = judge([JobFacts(invalid=("forgot_sync: a; b",))], [doubt], [PASSED])
+    assert by_worker.state == "invalid"
+    assert [r.name for r in by_worker.reasons] == ["forgot_sync", "not_stationary"]
+    by_audit = judge([JobFacts()], [doubt], [PASSED, FAILED])
+    assert by_audit.state == "invalid"
+    assert [r.name for r in by_audit.reasons] == ["timed_and_scored_differ", "not_stationary"]
+
+
+def test_what_was_not_audited_is_flagged():
+    nothing = AuditResult(ok=None, compared=0, identical=0)
+    verdict = judge([JobFacts()], [], [nothing])
+    assert (verdict.state, [r.name for r in verdict.reasons]) == ("flagged", ["not_audited"])
+
+
+def test_replicates_that_say_the_same_are_heard_once():
+    facts = JobFacts(flags=("stop_rule: 80 of 100 samples; raise measurement.max_s",))
+    doubt = Reason(name="stop_rule", seen="replicate 1 of 3 …")
+    verdict = judge([facts, facts, facts], [doubt], [PASSED, PASSED])
+    assert [r.seen for r in verdict.reasons] == ["80 of 100 samples"]
+
+
+def test_a_flag_without_a_name_or_advice_is_kept_whole():
+    assert Reason.parse("something odd") == Reason(name="note", seen="something odd")
+    assert Reason.parse("throttled: thermal bits were set") == Reason(name="throttled", seen="thermal bits were set")
+    assert str(Reason.parse("a: b; c")) == "a: b; c"
+
+
+def test_the_advice_is_what_follows_the_last_semicolon():
+    assert Reason.parse("a: b: c; d; e") == Reason(name="a", seen="b: c; d", recommendation="e")

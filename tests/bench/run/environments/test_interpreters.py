@@ -1,0 +1,128 @@
+"""Which Python runs an adapter, what it has, and what its environment says before it starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.measure.devices import allowed_cores
+from bench.plugins import adapter_folder
+from bench.records import Target
+from bench.run.environment_variables import THREAD_VARIABLES, worker_environment
+from bench.run.environments.interpreters import (
+    Interpreters,
+    installed_packages,
+    parse_choices,
+    required_packages,
+    source_digest,
+)
+from bench.suite.planning.prepare import pinned_cores
+from tests.bench.builders import make_recipe
+
+
+@pytest.fixture
+def bare(tmp_path) -> Path:
+    """Another interpreter: this one under another path, which sees no packages of ours."""
+    folder = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def test_the_running_interpreter_is_asked_for_its_packages():
+    assert Interpreters().python("fake") == Path(sys.executable)
+    assert Interpreters().versions("fake")["numpy"] == np.__version__
+
+
+def test_another_interpreter_is_asked_for_its_own_packages(bare):
+    assert "numpy" not in installed_packages(bare)
+    assert Interpreters({"fake": bare}).versions("fake") == {}
+    assert "numpy" in Interpreters({"fake": bare}).versions("unet")
+
+
+def test_a_file_that_is_no_interpreter_is_refused(tmp_path):
+    file = tmp_path / "python"
+    file.write_text("#!/bin/sh\nexit 1\n")
+    file.chmod(0o755)
+    with pytest.raises(BenchError, match="cannot be asked for its packages"):
+        installed_packages(file)
+
+
+def test_a_choice_of_interpreter_is_read():
+    assert parse_choices([f"fake={sys.executable}"]).python("fake") == Path(sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("fake", "expected ADAPTER=PATH"),
+        ("fake=", "expected ADAPTER=PATH"),
+        ("nobody=/usr/bin/python3", "one of the adapters .*fake"),
+        ("fake=/nowhere/python", "there is no interpreter at /nowhere/python"),
+    ],
+)
+def test_a_choice_that_cannot_be_followed_is_refused(choice, said):
+    with pytest.raises(BenchError, match=said):
+        parse_choices([choice])
+
+
+def test_requirements_are_read_by_name_without_versions_and_comments(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "adapter.py").touch()
+    (tmp_path / "other" / "requirements.txt").write_text(
+        "# what it needs\nnumpy>=1.26  # arrays\n\nruamel.yaml==0.18\n"
+    )
+    monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
+    assert required_packages("other") == ("numpy", "ruamel.yaml")
+    assert required_packages("fake") == ()
+
+
+def test_an_adapters_digest_changes_with_its_source_and_not_with_its_cards(tmp_path, monkeypatch):
+    folder = tmp_path / "other"
+    (folder / "models").mkdir(parents=True)
+    (folder / "adapter.py").write_text("a = 1\n")
+    monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
+    before = source_digest("other")
+    (folder / "models" / "card.yaml").write_text("description: d\n")
+    assert source_digest("other") == before
+    (folder / "adapter.py").write_text("a = 2\n")
+    assert source_digest("other") != before
+
+
+def test_every_thread_pool_gets_the_number_the_target_asks_for():
+    environment = worker_environment(Target(threads=3), None)
+    assert {environment[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+def test_without_a_number_every_allowed_core_is_used():
+    environment = worker_environment(Target(), None)
+    assert {environment[name] for name in THREAD_VARIABLES} == {str(len(allowed_cores()))}
+
+
+def test_a_training_gets_the_threads_of_its_recipe():
+    assert worker_environment(Target(threads=1), make_recipe(threads=2))["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_worker_of_fewer_threads_is_pinned_to_the_last_cores(monkeypatch):
+    monkeypatch.setattr("bench.suite.planning.prepare.allowed_cores", lambda: (0, 2, 4, 6))
+    assert [pinned_cores(threads) for threads in (1, 2, 4, 9, None)] == [(6,), (4, 6), None, None, None]
+
+
+def test_the_fakes_lie_where_they_are_said_to():
+    assert adapter_folder("fake").name == "fake"
+
+
+def test_what_makes_a_runtime_has_versions_of_its_own(bare):
+    onnx = {"onnxruntime", "openvino", "onnx", "onnxscript"}
+    assert Interpreters().runtime_versions("unet", "eager") == {}
+    installed = installed_packages(Path(sys.executable))
+    for runtime in ("onnxruntime", "openvino"):
+        found = Interpreters().runtime_versions("unet", runtime)
+        assert found == {name: installed[name] for name in found}
+        if runtime in installed:
+            assert {runtime} <= found.keys() <= onnx
+    assert "onnx" not in Interpreters({"unet": bare}).runtime_versions("unet", "openvino")
