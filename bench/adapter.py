@@ -12,19 +12,27 @@ rules that the harness checks.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
-from bench.errors import Unsupported
+from bench.errors import PluginError, Unsupported, did_you_mean
 from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+from bench.records.names import harness_root
 from bench.records.predictions import LabelMap, Prediction, RgbImage
 from bench.records.prompts import PromptedImage, Prompts
 
 __all__ = [
+    "ADAPTERS_VARIABLE",
     "Adapter",
     "Batch",
     "CalibratedAdapter",
@@ -38,8 +46,14 @@ __all__ = [
     "TrainingData",
     "TrainingResult",
     "Unsupported",
+    "adapter_folder",
+    "adapter_folders",
+    "load_adapter",
     "predict",
 ]
+
+ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
+"""Environment variable with further adapter folders, separated as in PATH."""
 
 Batch: TypeAlias = Any
 """Whatever `preprocess` hands to `infer`; the harness never looks inside."""
@@ -224,3 +238,49 @@ def predict(adapter: Adapter, images: Sequence[RgbImage]) -> list[Prediction]:
     """Return predictions for images of any sizes: preprocess + infer + postprocess."""
     sizes = [Size(*image.shape[:2]) for image in images]
     return adapter.postprocess(adapter.infer(adapter.preprocess(images)), sizes)
+
+
+def adapter_folders() -> dict[str, Path]:
+    """Adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
+    folders: dict[str, Path] = {}
+    roots = [harness_root() / "adapters"]
+    roots += [Path(part) for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
+    for root in roots:
+        for file in sorted(root.glob("*/adapter.py")):
+            folders.setdefault(file.parent.name, file.parent)
+    for point in entry_points(group="bench.adapters"):
+        spec = importlib.util.find_spec(point.value)
+        if spec is not None and spec.submodule_search_locations:
+            folders.setdefault(point.name, Path(next(iter(spec.submodule_search_locations))))
+    return folders
+
+
+def adapter_folder(name: str) -> Path:
+    """Folder of an adapter; raises `PluginError` with the nearest name."""
+    folders = adapter_folders()
+    if name not in folders:
+        raise PluginError(
+            f"no adapter named {name!r}.{did_you_mean(name, folders)} List them with: bench list adapters"
+        )
+    return folders[name]
+
+
+def load_adapter(name: str) -> Adapter:
+    """Import an adapter's module and make its `Adapter`; the only place that does so."""
+    folder = adapter_folder(name)
+    if folder.parent == harness_root() / "adapters":
+        module = importlib.import_module(f"adapters.{name}.adapter")
+    else:
+        module = _import_file(f"bench_adapter_{name}", folder / "adapter.py")
+    made: Adapter = module.Adapter()
+    return made
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} cannot be imported as an adapter; it must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -26,11 +26,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from bench.records import ClassSpec, Size, TaskKind
+from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "Truth"]
+__all__ = ["Dataset", "Truth", "classes_without_files", "dataset_names", "default_root", "open_dataset"]
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,33 @@ class Dataset(Protocol):
     def fingerprint(self, split: str) -> str:
         """SHA-256 in hex that changes when any image or truth of the split may have changed."""
         ...
+
+
+def dataset_names() -> list[str]:
+    """Names of all data sets."""
+    return module_names("bench.datasets")
+
+
+def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
+    """Open a data set by name; raises `PluginError` for an unknown name and pydantic's
+    `ValidationError` for wrong options."""
+    module = named_module("bench.datasets", name, "data set", "datasets")
+    dataset: Dataset = module.open_dataset(module.Options.model_validate(options, strict=False))
+    return dataset
+
+
+def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[ClassSpec, ...] | None:
+    """The label space of a data set where its module knows it before the files are there; else None."""
+    module = named_module("bench.datasets", name, "data set", "datasets")
+    if not hasattr(module, "classes_without_files"):
+        return None
+    known: tuple[ClassSpec, ...] | None = module.classes_without_files(
+        module.Options.model_validate(options, strict=False)
+    )
+    return known
+
+
+def default_root(name: str) -> str | None:
+    """Where a data set of files looks unless its option `root` says otherwise; None for one without that option."""
+    field = named_module("bench.datasets", name, "data set", "datasets").Options.model_fields.get("root")
+    return None if field is None else str(field.default)

@@ -19,7 +19,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LoggedCase", "LoggedImage", "LoggedPoint", "Logger", "Parameter"]
+from bench.records.names import module_names, named_module
+
+__all__ = ["LoggedCase", "LoggedImage", "LoggedPoint", "Logger", "Parameter", "load_logger", "logger_names"]
 
 Parameter: TypeAlias = str | int | float | bool
 """A hyper-parameter; what is none of these is written as JSON text."""
@@ -99,3 +101,14 @@ class Logger(Protocol):
     def write(self, case: LoggedCase, folder: Path) -> None:
         """Write a case into the tracker's folder of this run, in place of an older entry of it."""
         ...
+
+
+def logger_names() -> list[str]:
+    """Names of all loggers."""
+    return module_names("bench.report.loggers")
+
+
+def load_logger(name: str) -> Logger:
+    """Load a logger by name; raises `PluginError` with the nearest name. Its package is imported when it writes."""
+    logger: Logger = named_module("bench.report.loggers", name, "logger", "loggers").Logger()
+    return logger

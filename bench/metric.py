@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.names import module_names, named_module
 from bench.records.predictions import Prediction
 
-__all__ = ["Metric", "Observed", "Rows"]
+__all__ = ["Metric", "Observed", "Rows", "load_metric", "metric_names"]
 
 Observed: TypeAlias = NDArray[Any]
 """Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
@@ -79,3 +80,14 @@ class Metric(Protocol):
         draws of two models on the same images are paired.
         """
         ...
+
+
+def metric_names() -> list[str]:
+    """Names of all metrics."""
+    return module_names("bench.metrics")
+
+
+def load_metric(name: str) -> Metric:
+    """Load a metric by name; raises `PluginError` with the nearest name."""
+    metric: Metric = named_module("bench.metrics", name, "metric", "metrics").Metric()
+    return metric

@@ -32,8 +32,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bench.adapter import Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
+from bench.dataset import open_dataset
 from bench.errors import BenchError
-from bench.plugins import open_dataset
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.adapter import adapter_folder
 from bench.data.opening import parsed_settings
 from bench.errors import BenchError
-from bench.plugins import adapter_folder, harness_root
 from bench.records import DatasetSpec, Job, Outcome, Status, as_json_dict, digest
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import weights_digest, write_record
 from bench.records.store.runs import utc_now
@@ -21,11 +22,11 @@ from bench.run.console import Narrator
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
+from bench.run.planning.prepare import pinned_cores
 from bench.run.predict.inputs import absolute, find_sources, named_items, output_suffixes
 from bench.run.predict.manifest import FILE, WORK, Ledger, medians
 from bench.run.predict.models import Predictor, Wishes, from_card, from_run
-from bench.run.predict.request import REQUEST, FilesRequest, Item
-from bench.suite.planning.prepare import pinned_cores
+from bench.run.predict.worker.request import REQUEST, FilesRequest, Item
 
 NO_LIMIT_S = 30 * 24 * 3600.0
 MENDABLE = (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR)
@@ -184,12 +185,12 @@ def _job(predictor: Predictor) -> Job:
 
 
 def _run(job: Job, python: Path, work: Path) -> Outcome:
-    from bench.run.environment_variables import inherited_environment
     from bench.run.process import run_worker
+    from bench.run.worker.environment import inherited_environment
 
     started_at = utc_now()
     end = run_worker(
-        [str(python), "-m", "bench.run.predict.worker", str(work)],
+        [str(python), "-m", "bench.run.predict.worker.process", str(work)],
         environment=inherited_environment(job),
         log=work / layout.WORKER_LOG,
         timeout_s=NO_LIMIT_S,

@@ -12,9 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from tabulate import tabulate
 
+from bench.adapter import adapter_folders
 from bench.data.augmentation_preview import preview
+from bench.dataset import dataset_names
 from bench.errors import BenchError
-from bench.plugins import adapter_folders, dataset_names, load_metric, logger_names, metric_names
+from bench.logger import logger_names
+from bench.metric import load_metric, metric_names
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
@@ -27,12 +30,12 @@ from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_surroundings
 from bench.run.loggers import check_loggers, export_case
+from bench.run.planning.prepare import Prepared, prepare
 from bench.run.runner import Runner, wanted_jobs
 from bench.run.state import job_state
 from bench.score.runs import score_planned_case
 from bench.suite.jobs import CasePlan
 from bench.suite.model_configs import card_files, read_card
-from bench.suite.planning.prepare import Prepared, prepare
 from bench.suite.schema import Suite
 
 

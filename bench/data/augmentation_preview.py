@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
-from bench.plugins import harness_root
 from bench.records import Augmentation, Case, ClassSpec, Recipe, Target
+from bench.records.names import harness_root
 from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import slug
 from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet, striped
 from bench.report.loggers._view import overlay
-from bench.run.environment_variables import worker_environment
 from bench.run.environments.interpreters import Interpreters, installed_packages
+from bench.run.planning.prepare import Prepared
 from bench.run.process import run_worker
-from bench.suite.planning.prepare import Prepared
+from bench.run.worker.environment import worker_environment
 
 DRAWS = 5
 """Changed copies of each image."""

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from tabulate import tabulate
 
 from bench.data.opening import Choice, as_yaml, module_of, opened
-from bench.dataset import Dataset
+from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError
-from bench.plugins import dataset_names
 
 LONGEST_TERMS = 110
 """Characters of the terms in a list; `info` has all of them."""

@@ -16,9 +16,8 @@ from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset
+from bench.dataset import Dataset, dataset_names, open_dataset
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
-from bench.plugins import dataset_names, open_dataset
 from bench.records import Labels
 from bench.suite.expand import dataset_spec
 from bench.suite.load import load_suite

@@ -45,8 +45,8 @@ from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missin
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.dataset import Dataset, Truth
+from bench.dataset import open_dataset as open_by_name
 from bench.errors import DatasetError
-from bench.plugins import open_dataset as open_by_name
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Segment, SemanticMap
 

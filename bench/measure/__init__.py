@@ -1,0 +1,1 @@
+"""Clocks, sampling, audits, loads, memory, energy and telemetry of a worker."""

@@ -10,10 +10,11 @@ from tabulate import tabulate
 from bench.report import differences, tables
 from bench.report import sentences as words
 from bench.report.conclusion import conclusion
+from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.summary.summarise import RunSummary
-from bench.report.throughput import PICTURE, scenarios_table, sweep_table
+from bench.report.throughput import scenarios_table, sweep_table
 
 if TYPE_CHECKING:
     import pandas as pd

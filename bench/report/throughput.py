@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
-from bench.report.draw import stage_times as plots
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
 from bench.report.draw.training_pictures import row_label
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.report.summary.summarise import RunSummary
-
-PICTURE = "throughput.png"
 
 NAMES: dict[Scenario, str] = {
     "single_stream": "single stream",
@@ -208,29 +204,3 @@ def csv_cells(loads: Loads) -> dict[str, object]:
             "server_percentile": loads.server.percentile,
         }
     return cells
-
-
-def draw_loads(summary: RunSummary, path: Path) -> Path | None:
-    """Draw images/s against batch size and latency against offered load; None where neither was measured."""
-    curves = []
-    for row in summary.rows:
-        loads = row.loads
-        if loads is None or not (loads.sweep or loads.server):
-            continue
-        points = loads.sweep.points if loads.sweep else ()
-        trials = sorted(loads.server.trials, key=lambda trial: trial.queries_per_s) if loads.server else []
-        curves.append(
-            plots.LoadCurve(
-                label=row_label(summary, row),
-                batches=tuple(
-                    (p.batch_size, p.rate.images_per_s, p.rate.low, p.rate.high) for p in points if p.rate is not None
-                ),
-                chosen_batch=loads.sweep.chosen_batch if loads.sweep else None,
-                trials=tuple((t.queries_per_s, t.percentile_ms, t.passed) for t in trials),
-                bound=(loads.server.percentile, loads.server.bound_ms) if loads.server else None,
-            )
-        )
-    if not any(curve.batches or curve.trials for curve in curves):
-        return None
-    plots.load_curves(curves, path)
-    return path

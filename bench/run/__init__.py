@@ -1,0 +1,1 @@
+"""What the parent does to carry out a plan: processes, their outcomes, and the state of every job."""

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.errors import PluginError, did_you_mean
-from bench.logger import Logger
-from bench.plugins import harness_root, load_logger, logger_names
+from bench.logger import Logger, load_logger, logger_names
 from bench.records import as_json_dict, digest
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import RunFolder

@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
-from bench.plugins import harness_root
 from bench.records import Job, JobKind, Outcome
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
 from bench.run.console import Narrator
-from bench.run.environment_variables import inherited_environment
 from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
+from bench.run.planning.prepare import pinned_cores
 from bench.run.process import run_worker
 from bench.run.state import JobState, job_state
+from bench.run.worker.environment import inherited_environment
 from bench.suite.jobs import CasePlan, timing_order
-from bench.suite.planning.prepare import pinned_cores
 
 Wanted = Callable[[Job], bool]
 

@@ -1,0 +1,1 @@
+"""Predictions become scores here: reductions between tasks, statistics per image, thresholds."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import CaseScores, read_record
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder

@@ -15,8 +15,9 @@ from typing import get_args
 
 from pydantic import JsonValue, ValidationError
 
+from bench.dataset import dataset_names, default_root
 from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
-from bench.plugins import dataset_names, default_root, metric_names
+from bench.metric import metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
 from bench.suite.model_configs import resolve_model

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from pydantic import JsonValue, ValidationError
 
+from bench.adapter import adapter_folders
 from bench.errors import PluginError, did_you_mean
-from bench.plugins import adapter_folders
 from bench.records import ModelSpec, Record, TaskKind
 
 

@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.adapter import TrainingResult, predict
+from bench.adapter import TrainingResult, load_adapter, predict
 from bench.errors import BenchError, Unsupported
-from bench.plugins import load_adapter
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Panoptic, SemanticMap, check_prediction
 from bench.suite.model_configs import card_files, resolve_model

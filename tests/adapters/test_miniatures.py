@@ -24,11 +24,11 @@ from bench.datasets.shapes import open_dataset as drawn
 from bench.records import Size
 from bench.records.predictions import save_prediction
 from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
 from bench.run.worker.work import do_job
 from bench.score.scoring import score_case
 from bench.suite.load import load_suite
 from bench.suite.model_configs import resolve_model
-from bench.suite.planning.prepare import prepare
 
 SIDE = 64
 STEPS = 2

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from bench.adapter import load_adapter
 from bench.errors import Unsupported
-from bench.plugins import load_adapter
 from bench.records import Target, TaskSpec
 from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES

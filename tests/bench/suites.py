@@ -13,9 +13,9 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.runs import read_job
 from bench.run.console import Narrator
 from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
 from bench.run.runner import Runner, Summary, wanted_jobs
 from bench.suite.jobs import CasePlan
-from bench.suite.planning.prepare import prepare
 
 SHAPES = {"name": "shapes", "options": {"preset": "easy", "size": [32, 32], "train": 4, "val": 2, "test": 4}}
 BRIEF = {

@@ -37,7 +37,8 @@ BARE_LOOP = """
 import json, sys, time
 from pathlib import Path
 from bench.adapter import predict
-from bench.plugins import load_adapter, open_dataset
+from bench.adapter import load_adapter
+from bench.dataset import open_dataset
 from bench.records.predictions import save_prediction
 from bench.records import Job
 job = Job.from_json(Path(sys.argv[1]).read_text())

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.fake.adapter import Adapter
+from bench.dataset import open_dataset
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
-from bench.plugins import open_dataset
 from bench.records import DatasetSpec, Job, Measurement, Target, TaskSpec
 from bench.records.predictions import RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, STAGES, Samples

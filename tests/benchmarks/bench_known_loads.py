@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 
 from adapters.fake.adapter import Adapter
+from bench.dataset import open_dataset
 from bench.measure.scenarios import SINGLE_STREAM_PERCENTILE, stream
 from bench.measure.sweep import sweep
 from bench.measure.under_load import UnderLoad
-from bench.plugins import open_dataset
 from bench.records import DatasetSpec, Job, Target, TaskSpec, Throughput
 from bench.suite.model_configs import resolve_model
 

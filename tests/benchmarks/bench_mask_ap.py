@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metric import load_metric
 from bench.metrics._bootstrap import DRAWS
 from bench.metrics._instances import coco_parts, rows_by_class
-from bench.plugins import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Instances
 from bench.records.store.statistics import Collector

@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Panoptic, Segment
 from tests.bench.metrics import panoptic_oracle

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from bench.measure.devices import nvidia_gpus
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 
 SHORT_S = 2.0
 DRIVER = """

@@ -23,7 +23,7 @@ from bench.data.exports._writing import finish, items, new_folder, objects_of, w
 from bench.data.exports.coco import panoptic_row, segmentation
 from bench.dataset import Dataset, Truth
 from bench.records import IGNORE_LABEL
-from bench.run.predict.outputs import compressed
+from bench.run.predict.worker.outputs import compressed
 
 LOSS = ("instances alone say nothing of stuff and void; the maps do",)
 XYWH_ABS = 1

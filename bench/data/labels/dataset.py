@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from bench.data.formats.encoding import encoded_image
 from bench.data.labels.mapping import map_truth
 from bench.data.labels.selection import selected
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, Truth, open_dataset
 from bench.errors import BenchError
-from bench.plugins import open_dataset
 from bench.records import DatasetSpec, Labels, Size, as_json_dict, digest
 from bench.records.predictions import RgbImage
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bench.data.formats.on_disk import Description, Entry, OnDisk
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, Truth, classes_without_files
 from bench.errors import DatasetError
-from bench.plugins import classes_without_files
 from bench.records import DatasetSpec
 
 

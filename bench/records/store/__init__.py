@@ -1,0 +1,1 @@
+"""Files of a run: how they are named, written atomically and read back."""

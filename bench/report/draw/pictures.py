@@ -18,11 +18,11 @@ from bench.records.predictions import Instances, Panoptic, Prediction, PromptedM
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
+from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.stage_times import Tile
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-from bench.report.throughput import PICTURE, draw_loads
 from bench.score.reduce import INSTANCE_SCORE, semantic_from
 
 SHEET = "contact_sheet"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.plugins import load_logger
+from bench.logger import load_logger
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import read_run
 from bench.report.loggers._view import logged_case

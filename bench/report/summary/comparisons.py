@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.metric import Metric
-from bench.plugins import load_metric
+from bench.metric import Metric, load_metric
 from bench.records import Record
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import Cost, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.passes import loads_of, profile_of
 from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, JobView, RunView
-from bench.report.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.latency import summarise_latency
 from bench.report.summary.rows import Comparison, Row, ScoreCell
+from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import Pair, all_pairs
 from bench.report.summary.training_progress import course_of_case

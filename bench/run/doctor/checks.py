@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.adapter import adapter_folder, adapter_folders
+from bench.dataset import dataset_names, open_dataset
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
 from bench.measure.floor import stage_floor_ns
-from bench.plugins import adapter_folder, adapter_folders, dataset_names, open_dataset
 from bench.run.doctor.devices import device_findings
 from bench.run.doctor.finding import Finding
 from bench.run.environments.interpreters import Interpreters, installed_packages, normal_name, required_packages

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.adapter import adapter_folder
 from bench.errors import BenchError
-from bench.plugins import adapter_folder, harness_root
+from bench.records.names import harness_root
 from bench.records.store.files import write_atomically, write_record
 from bench.records.store.runs import utc_now
 from bench.run.environments.environment import (

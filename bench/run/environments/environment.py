@@ -20,9 +20,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError, SuiteError, did_you_mean
-from bench.plugins import adapter_folder, adapter_folders, harness_root
 from bench.records import Record, read_record
+from bench.records.names import harness_root
 from bench.run.environments.interpreters import Interpreters, normal_name, parse_choices
 from bench.run.environments.locks import lock_digest, name_in, pins
 

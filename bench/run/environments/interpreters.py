@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError
-from bench.plugins import adapter_folder, adapter_folders, harness_root
 from bench.records import Runtime
+from bench.records.names import harness_root
 
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
 """Packages of the harness itself that can change a prediction or a picture."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bench.measure.environment import capture
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import RunFolder

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.data.formats.image_files import IMAGE_SUFFIXES, named_in_text
 from bench.errors import BenchError, did_you_mean
-from bench.run.predict.request import Item, OverlayForm
+from bench.run.predict.worker.request import Item, OverlayForm
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 LIST_SUFFIXES = (".txt", ".lst")

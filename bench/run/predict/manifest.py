@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.records.store.files import write_atomically
-from bench.run.predict.request import JOURNAL, Item
+from bench.run.predict.worker.request import JOURNAL, Item
 
 FILE = "predictions.json"
 WORK = ".bench-predict"

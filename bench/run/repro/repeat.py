@@ -16,7 +16,7 @@ from typing import Any
 from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import machine_identity
 from bench.measure.environment import capture
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.runs import locked, new_run, read_run, utc_now
@@ -34,13 +34,13 @@ from bench.run.environments.installers import Sources, Tell
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.locks import lock_digest
 from bench.run.environments.record import write_surroundings
+from bench.run.planning.content_hashes import ContentHashes
+from bench.run.planning.fingerprints import Fingerprints
+from bench.run.planning.prepare import plan_again
 from bench.run.repro.differences import Difference, key_differences, machine_differences, once
 from bench.run.runner import Runner
 from bench.score.runs import score_planned_case
 from bench.suite.jobs import CasePlan
-from bench.suite.planning.content_hashes import ContentHashes
-from bench.suite.planning.fingerprints import Fingerprints
-from bench.suite.planning.prepare import plan_again
 
 SUFFIX = "-repro"
 """Repetitions of the runs of a suite lie in the folder of the suite's name with this."""

@@ -10,15 +10,14 @@ from typing import Any
 
 import cv2
 
-from bench.adapter import Adapter, CalibratedAdapter
+from bench.adapter import Adapter, CalibratedAdapter, load_adapter
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.memory import peak_rss_bytes
-from bench.plugins import load_adapter
 from bench.records import Job, JobFacts
 from bench.records.predictions import RgbImage
 from bench.records.store.files import content_sha256, files_of
-from bench.run.environment_variables import in_effect
+from bench.run.worker.environment import in_effect
 
 CALIBRATION_IMAGES = 32
 """Of int8: so many images of the training split find the ranges of its numbers."""

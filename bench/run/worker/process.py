@@ -23,6 +23,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.run.worker.ranks import is_further_process
+
 if TYPE_CHECKING:
     from bench.records import Job, JobFacts
 
@@ -67,11 +69,6 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
         return int(ending["status"] != "ok")
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
-
-
-def is_further_process() -> bool:
-    """Whether another worker started this one to train along."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def check_tree(job: dict[str, Any]) -> None:

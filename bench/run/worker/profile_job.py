@@ -9,14 +9,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.adapter import Adapter, ProfiledAdapter, predict
+from bench.adapter import Adapter, ProfiledAdapter, load_adapter, predict
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.energy import energy_pass, open_meter
 from bench.measure.memory import MemoryPass
 from bench.measure.stages import pipelined
 from bench.measure.telemetry import Telemetry
-from bench.plugins import load_adapter
 from bench.records import EnergyUse, Job, JobFacts, Missing, Operations, Profile, ProfileResult, explained
 from bench.records.predictions import RgbImage
 from bench.records.store import layout

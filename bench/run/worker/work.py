@@ -26,9 +26,9 @@ from bench.records.store.files import write_atomically
 from bench.run.worker.images import Images, LabelledSplit, test_ids
 from bench.run.worker.model import built, facts_of, weights_of
 from bench.run.worker.prefetch import loaded_batches
-from bench.run.worker.process import is_further_process
 from bench.run.worker.profile_job import profile_job
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, settled, write_progress
+from bench.run.worker.ranks import is_further_process
 from bench.run.worker.throughput_job import throughput_job
 from bench.run.worker.training_log import TrainingLog
 

@@ -1,0 +1,1 @@
+"""Percentiles, intervals, comparisons and the Pareto front; each function names its source."""

@@ -7,9 +7,8 @@ from importlib.util import find_spec
 import pytest
 
 from adapters._torch.runtimes.runtime import RUNTIMES
-from bench.adapter import CalibratedAdapter, ProfiledAdapter
+from bench.adapter import CalibratedAdapter, ProfiledAdapter, load_adapter
 from bench.errors import BenchError, Unsupported
-from bench.plugins import load_adapter
 from bench.records import Target
 from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES

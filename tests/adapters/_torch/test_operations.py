@@ -12,9 +12,8 @@ from torch import nn
 
 from adapters._torch.device import OnTorchDevice
 from adapters._torch.operations import counting
-from bench.adapter import ProfiledAdapter
+from bench.adapter import ProfiledAdapter, load_adapter
 from bench.errors import Unsupported
-from bench.plugins import load_adapter
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES, Rectangles

@@ -14,9 +14,8 @@ from torch.nn import functional as F
 from adapters._torch.images import resize_logits
 from adapters._torch.network import Head
 from adapters._torch.tta import augmented, by_content, scaled, target_forward
-from bench.adapter import predict
+from bench.adapter import load_adapter, predict
 from bench.errors import Unsupported
-from bench.plugins import load_adapter
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.records.predictions import SemanticMap, check_prediction
 from bench.suite.model_configs import resolve_model

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.fake.adapter import Adapter, wait_ms
 from bench.adapter import predict
+from bench.dataset import open_dataset
 from bench.errors import BenchError, Unsupported
-from bench.plugins import open_dataset
 from bench.records import Target, TaskSpec
 from bench.suite.model_configs import card_files, resolve_model
 

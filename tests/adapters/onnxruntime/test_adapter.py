@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.adapter import predict
+from bench.adapter import load_adapter, predict
 from bench.errors import BenchError, Unsupported
-from bench.plugins import load_adapter
 from bench.records import ClassSpec, InferenceAugmentation, ModelSpec, Size, SlidingWindow, Target, TaskSpec
 from tests.adapters.test_contract import MIXED, checked
 

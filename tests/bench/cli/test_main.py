@@ -11,7 +11,7 @@ import pytest
 
 from bench import __version__
 from bench.cli.main import main
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from bench.records.store.runs import newest_run, read_run, runs
 from bench.suite.model_configs import card_files
 from tests.bench.suites import BRIEF, SHAPES, perfect, write_suite

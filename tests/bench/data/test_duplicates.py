@@ -19,7 +19,7 @@ from bench.data.duplicates import (
     thumbnail,
 )
 from bench.data.formats.image_files import glance
-from bench.plugins import open_dataset
+from bench.dataset import open_dataset
 
 
 def slow_bits(thumb):

@@ -10,7 +10,7 @@ import pytest
 from bench.data.export import export_names
 from bench.data.info import published_counts
 from bench.data.opening import Choice, module_of, opened
-from bench.plugins import dataset_names
+from bench.dataset import dataset_names
 from bench.records import TaskKind
 from tests.bench.data.miniatures import bench_data, words_for, written
 

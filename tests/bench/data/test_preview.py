@@ -9,7 +9,7 @@ from PIL import Image
 from bench.data.opening import Choice, opened
 from bench.data.preview import preview, spread
 from bench.data.scan import Listed
-from bench.plugins import open_dataset
+from bench.dataset import open_dataset
 from tests.bench.data.miniatures import bench_data, entries, refused, words_for, written
 
 

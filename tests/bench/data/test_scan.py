@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.data.opening import Choice, opened
 from bench.data.scan import FEW, Listed, Pass, look_at_all
 from bench.errors import DatasetError
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from tests.bench.data.miniatures import copied, written
 
 CONSOLE = Console(file=io.StringIO())

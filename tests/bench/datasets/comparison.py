@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
+from bench.dataset import open_dataset as open_by_name
 from bench.datasets.shapes import Options, open_dataset
-from bench.plugins import open_dataset as open_by_name
 from bench.records import Size
 from bench.records.predictions import check_prediction
 

@@ -13,7 +13,7 @@ from PIL import Image
 from bench.data.exports.cityscapes import export
 from bench.datasets.cityscapes import Options, label_space, open_dataset
 from bench.errors import DatasetError
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records.predictions import SemanticMap
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments
 

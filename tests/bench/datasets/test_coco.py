@@ -14,7 +14,7 @@ from bench.data.exports.coco import export
 from bench.data.formats.polygons import polygon_mask
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import Size
 from bench.records.predictions import Instances
 from bench.records.store.statistics import Collector

@@ -17,7 +17,7 @@ from PIL import Image, features
 from bench.data.formats.image_files import Unreadable, glance, header_of, image_size, read_image, read_mask
 from bench.data.formats.on_disk import files_under
 from bench.errors import BenchError, DatasetError
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from bench.run.predict.inputs import find_sources
 
 RNG = np.random.default_rng(0)

@@ -14,8 +14,10 @@ import pytest
 
 from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.mapping import map_prediction
+from bench.dataset import open_dataset
 from bench.datasets.cityscapes import label_space
-from bench.plugins import harness_root, load_metric, open_dataset
+from bench.metric import load_metric
+from bench.records.names import harness_root
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, write_png
 from bench.records.store.statistics import Collector
 from bench.suite.load import load_suite

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 
 IDLE_W, LOADED_W = 100, 300
 IDLE_BYTES, LOADED_BYTES = 1 << 30, 3 << 30

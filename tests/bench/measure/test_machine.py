@@ -15,7 +15,7 @@ import pytest
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, machine_identity, nvidia_gpus
 from bench.measure.environment import capture
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 
 START = Edge(wall_s=10.0, user_s=1.0, system_s=0.5, involuntary_switches=3, busy_s=100.0, steal_s=2.0)
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from bench.measure.memory import MemoryPass, used_delta
 from bench.measure.telemetry import Telemetry
-from bench.plugins import harness_root
 from bench.records import MemoryUse, Missing, ProfileResult, explained
+from bench.records.names import harness_root
 from tests.bench.measure import scripted_gpu
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock
 

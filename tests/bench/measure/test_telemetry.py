@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.measure.telemetry import Telemetry, gpu_address, gpu_flags, gpu_slowed, sample_gpu
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 
 
 class Refused(Exception):

@@ -7,8 +7,8 @@ import resource
 import numpy as np
 import pytest
 
+from bench.metric import load_metric
 from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined, percentile_interval, ratio, resampled_sums
-from bench.plugins import load_metric
 
 
 def test_every_resample_draws_as_many_images_as_there_are():

@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from tests.bench.metrics import coco_oracle
 from tests.bench.metrics.test_boundary_panoptic_quality import mask_to_boundary
 from tests.bench.metrics.test_mask_ap import CLASSES, THINGS, collected, instances, random_pair, scored

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import ShapeError
+from bench.metric import load_metric
 from bench.metrics.boundary_iou import boundary_counts, boundary_width, class_boundaries
-from bench.plugins import load_metric
 from bench.records import Size
 from bench.records.predictions import SemanticMap
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records.predictions import Panoptic, Segment
 from tests.bench.metrics import panoptic_oracle
 from tests.bench.metrics.test_panoptic_quality import CLASSES, disturbed, random_map

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bench.errors import ShapeError
+from bench.metric import load_metric
 from bench.metrics._bootstrap import image_weights
 from bench.metrics._instances import ClassRows
-from bench.plugins import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap
 from bench.records.store.statistics import Collector

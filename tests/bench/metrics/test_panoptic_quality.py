@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import ShapeError
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Panoptic, Segment, SemanticMap
 from tests.bench.metrics import panoptic_oracle

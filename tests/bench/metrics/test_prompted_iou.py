@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.errors import ShapeError
+from bench.metric import load_metric, metric_names
 from bench.metrics._bootstrap import DRAWS, image_weights
-from bench.plugins import load_metric, metric_names
 from bench.records import ClassSpec
 from bench.records.predictions import PromptedMasks, SemanticMap
 

@@ -10,7 +10,7 @@ import torch
 import torchmetrics.classification as tm
 
 from bench.errors import ShapeError
-from bench.plugins import load_metric, metric_names
+from bench.metric import load_metric, metric_names
 from bench.records.predictions import Instances, SemanticMap
 
 OVERLAP = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 
 METRIC = load_metric("thing_mean_iou")

@@ -15,9 +15,10 @@ from bench.records.store.runs import read_run
 from bench.records.throughput import Loads, Offline, Rate, Served, ServerTrial, Streamed, Sweep, SweepPoint, TailLatency
 from bench.report import markdown, render
 from bench.report.draw import load_curves as _load_plot
+from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.pictures import draw_pictures
 from bench.report.summary.summarise import RunSummary, summarise
-from bench.report.throughput import PICTURE, draw_loads, how_loaded, scenarios_table, sweep_table
+from bench.report.throughput import how_loaded, scenarios_table, sweep_table
 
 
 def rate(images_per_s, **changes):

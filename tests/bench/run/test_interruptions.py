@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.plugins import harness_root
 from bench.records import Outcome, Status, read_record
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.runs import newest_run, read_run
 from tests.bench.run.processes import gone, wait_for

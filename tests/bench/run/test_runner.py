@@ -14,9 +14,9 @@ from bench.records import Status
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_job
 from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
 from bench.run.state import job_state
 from bench.suite.jobs import CasePlan
-from bench.suite.planning.prepare import prepare
 from tests.bench.run.processes import wait_for
 from tests.bench.suites import BRIEF, SHAPES, job_folders, perfect, run_suite, write_suite
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.dataset import Truth
 from bench.errors import BenchError, ShapeError, StoreError
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import Case, ClassSpec, DatasetSpec, Measurement, ModelSpec, Target, TaskSpec, Timeouts
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records.store.statistics import load_statistics, save_statistics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap
 from bench.score.reduce import background_class, semantic_from_instances

@@ -16,7 +16,7 @@ from bench.cli.main import main
 from bench.data.labels.mapping import ClassTable, map_truth
 from bench.data.labels.spaces import label_space
 from bench.datasets import ade20k, carvana, cityscapes, coco, voc
-from bench.plugins import harness_root
+from bench.records.names import harness_root
 from bench.records.predictions import write_png
 from tests.bench.datasets.comparison import all_ids, scenes
 

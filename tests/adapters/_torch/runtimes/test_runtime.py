@@ -12,9 +12,8 @@ from torch import nn
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.runtimes.onnx_export import ExportRequest, content_key, export_facts, exported
 from adapters._torch.runtimes.runtime import Pass, fixed_size, open_runtime
-from bench.adapter import predict
+from bench.adapter import load_adapter, predict
 from bench.errors import Unsupported
-from bench.plugins import load_adapter
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES

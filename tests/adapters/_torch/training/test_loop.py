@@ -19,8 +19,8 @@ from adapters._torch.training.semantic import fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.errors import BenchError, Unsupported
-from bench.plugins import harness_root
 from bench.records import Budget
+from bench.records.names import harness_root
 from tests.adapters.rectangles import THREE_CLASSES, Recorder, Rectangles, rectangles, short_recipe, small_unet
 
 

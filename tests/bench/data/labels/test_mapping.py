@@ -7,7 +7,7 @@ import pytest
 
 from bench.data.labels.mapping import ClassTable, map_panoptic, map_prediction, map_true_instances, map_truth
 from bench.dataset import Truth
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 

@@ -38,7 +38,7 @@ def made_case(**changes) -> LoggedCase:
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     """What the parent sets for the process of a logger."""
-    from bench.plugins import load_logger
+    from bench.logger import load_logger
 
     for name in NAMES:
         for variable, value in load_logger(name).environment.items():

@@ -9,7 +9,7 @@ import pytest
 import bench.run.loggers as export
 from bench.cli.main import main
 from bench.errors import PluginError
-from bench.plugins import load_logger, logger_names
+from bench.logger import load_logger, logger_names
 from bench.records.store.runs import newest_run
 from bench.suite.load import load_suite
 from tests.bench.report.loggers.conftest import NAMES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.plugins import load_metric
+from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
 from bench.report.summary.compare import latency_ratio, paired_differences

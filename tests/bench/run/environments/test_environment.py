@@ -24,8 +24,8 @@ from bench.run.environments.installers import Pip, Sources, find_installer
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.environments.locks import pins
 from bench.run.environments.record import write_surroundings
+from bench.run.planning.prepare import prepare
 from bench.run.repro.repeat import recorded_interpreters
-from bench.suite.planning.prepare import prepare
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
 ADAPTER = '''

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.adapter import adapter_folder
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores
-from bench.plugins import adapter_folder
 from bench.records import Target
-from bench.run.environment_variables import THREAD_VARIABLES, worker_environment
 from bench.run.environments.interpreters import (
     Interpreters,
     installed_packages,
@@ -21,7 +20,8 @@ from bench.run.environments.interpreters import (
     required_packages,
     source_digest,
 )
-from bench.suite.planning.prepare import pinned_cores
+from bench.run.planning.prepare import pinned_cores
+from bench.run.worker.environment import THREAD_VARIABLES, worker_environment
 from tests.bench.builders import make_recipe
 
 
@@ -108,7 +108,7 @@ def test_a_training_gets_the_threads_of_its_recipe():
 
 
 def test_a_worker_of_fewer_threads_is_pinned_to_the_last_cores(monkeypatch):
-    monkeypatch.setattr("bench.suite.planning.prepare.allowed_cores", lambda: (0, 2, 4, 6))
+    monkeypatch.setattr("bench.run.planning.prepare.allowed_cores", lambda: (0, 2, 4, 6))
     assert [pinned_cores(threads) for threads in (1, 2, 4, 9, None)] == [(6,), (4, 6), None, None, None]
 
 

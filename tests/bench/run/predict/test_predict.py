@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from bench.cli.main import main
-from bench.plugins import open_dataset
+from bench.dataset import open_dataset
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, run_lengths
-from bench.run.predict.frames import Frame, batches
 from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes
-from bench.run.predict.outputs import compressed, overlay
-from bench.run.predict.request import FilesRequest, Item
+from bench.run.predict.worker.frames import Frame, batches
+from bench.run.predict.worker.outputs import compressed, overlay
+from bench.run.predict.worker.request import FilesRequest, Item
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")

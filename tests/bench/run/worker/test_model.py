@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.adapter import load_adapter
 from bench.errors import BenchError
-from bench.plugins import load_adapter
 from bench.run.worker.model import built
 from tests.bench.builders import make_job, make_model
 

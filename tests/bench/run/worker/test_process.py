@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.plugins import ADAPTERS_VARIABLE, harness_root, open_dataset
+from bench.adapter import ADAPTERS_VARIABLE
+from bench.dataset import open_dataset
 from bench.records import Budget, DatasetSpec, Job, Measurement, Outcome, Status, Target, TaskSpec, read_record
+from bench.records.names import harness_root
 from bench.records.predictions import load_prediction
 from bench.records.store import layout
 from bench.records.store.samples import Samples
-from bench.run.environment_variables import worker_environment
+from bench.run.worker.environment import worker_environment
 from bench.suite.model_configs import resolve_model
 from tests.bench.builders import make_job, make_recipe
 from tests.bench.run.processes import gone, wait_for

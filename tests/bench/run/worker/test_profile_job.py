@@ -11,9 +11,9 @@ from bench.records import ProfileResult, Status, read_record
 from bench.records.store import layout
 from bench.records.store.runs import new_run
 from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
 from bench.run.worker import profile_job as job_module
 from bench.run.worker.profile_job import NOT_ASKED, profile_job
-from bench.suite.planning.prepare import prepare
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
 MIB = 1 << 20

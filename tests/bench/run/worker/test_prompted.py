@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from bench.dataset import open_dataset
 from bench.errors import SuiteError
-from bench.plugins import open_dataset
 from bench.records import CaseScores, Status
 from bench.records.predictions import load_prediction
 from bench.records.store import layout
@@ -19,11 +19,11 @@ from bench.report.conclusion import conclusion
 from bench.report.sentences import how_measured
 from bench.report.summary.summarise import summarise
 from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
 from bench.run.worker.images import Images
 from bench.score.runs import score_planned_case
 from bench.suite.expand import expand
 from bench.suite.load import load_suite
-from bench.suite.planning.prepare import prepare
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
 PROMPTED = {"task": "prompted", "metrics": ["prompted_iou"]}

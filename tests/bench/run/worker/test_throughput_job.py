@@ -13,7 +13,7 @@ from bench.records.throughput import Loads
 from bench.report import render
 from bench.report.summary.summarise import summarise
 from bench.run.environments.interpreters import Interpreters
-from bench.suite.planning.prepare import prepare
+from bench.run.planning.prepare import prepare
 from tests.bench.suites import BRIEF, job_folders, run_suite, write_suite
 
 THROUGHPUT = {

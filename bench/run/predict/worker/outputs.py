@@ -32,7 +32,7 @@ from bench.records.predictions import (
     run_lengths,
 )
 from bench.records.store.files import write_atomically
-from bench.run.predict.request import OverlayForm
+from bench.run.predict.worker.request import OverlayForm
 
 OVERLAY_SCORE = 0.5
 """Instances below it are in the JSON, but not in the picture."""

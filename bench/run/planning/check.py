@@ -15,10 +15,9 @@ from pydantic import ValidationError
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
-from bench.dataset import Dataset
+from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
-from bench.plugins import dataset_names
 from bench.records import Case, DatasetSpec, TaskKind
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.schema import Suite

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.adapter import ADAPTERS_VARIABLE
 from bench.measure.devices import allowed_cores
-from bench.plugins import ADAPTERS_VARIABLE, harness_root
 from bench.records import Job, Recipe, Target
+from bench.records.names import harness_root
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

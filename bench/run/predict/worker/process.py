@@ -1,4 +1,6 @@
-"""The worker of `bench predict`: `python -m bench.run.predict.worker DIR` predicts files that the request in DIR names.
+"""The worker of `bench predict`: it predicts the files that a request names.
+
+It is started as `python -m bench.run.predict.worker.process DIR`, with the request in DIR.
 
 Model, stages and checks are those of a predict job. What is done stands in a journal, a line per
 image once its files are on disk, so that a worker that is ended loses no more than what it works on.
@@ -24,7 +26,7 @@ def main() -> int:
 
 def _load_work() -> Callable[[Job, Path], JobFacts]:
     """Import the rest of the harness; what is imported here comes from the tree that was checked."""
-    from bench.run.predict.work import predict_request
+    from bench.run.predict.worker.work import predict_request
 
     return predict_request
 

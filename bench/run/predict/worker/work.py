@@ -19,9 +19,9 @@ from bench.measure.outputs import checked
 from bench.measure.stages import BatchTime, staged
 from bench.records import IGNORE_LABEL, Job, JobFacts, read_record
 from bench.records.predictions import Prediction, SemanticMap
-from bench.run.predict.frames import Batch, End, Frame, batches, expected
-from bench.run.predict.outputs import overlay, write_prediction
-from bench.run.predict.request import JOURNAL, REQUEST, FilesRequest, Item
+from bench.run.predict.worker.frames import Batch, End, Frame, batches, expected
+from bench.run.predict.worker.outputs import overlay, write_prediction
+from bench.run.predict.worker.request import JOURNAL, REQUEST, FilesRequest, Item
 from bench.run.worker.model import built, facts_of, weights_of
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, settled, write_progress
 

@@ -16,7 +16,7 @@ from bench.data.formats.on_disk import READER_VERSION, OnDisk
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
 from bench.records import digest
-from bench.suite.planning.content_hashes import ContentHashes
+from bench.run.planning.content_hashes import ContentHashes
 
 QUIET_S = 2.0
 """Progress is told of what takes longer."""

@@ -10,7 +10,7 @@ import pytest
 
 from bench.measure.devices import allowed_cores
 from bench.records import Target
-from bench.run.environment_variables import THREAD_VARIABLES, in_effect, worker_environment
+from bench.run.worker.environment import THREAD_VARIABLES, in_effect, worker_environment
 from tests.bench.builders import make_recipe
 
 

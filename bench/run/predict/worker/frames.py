@@ -16,7 +16,7 @@ import numpy as np
 from bench.data.formats.image_files import Unreadable, read_image
 from bench.errors import DatasetError
 from bench.records.predictions import RgbImage
-from bench.run.predict.request import FilesRequest, Item
+from bench.run.predict.worker.request import FilesRequest, Item
 from bench.run.worker.prefetch import loaded_ahead, loading_threads
 
 

@@ -14,9 +14,9 @@ from bench.data.labels.dataset import open_labelled
 from bench.errors import SuiteError
 from bench.records import DatasetSpec, Labels
 from bench.run.environments.interpreters import Interpreters
-from bench.suite.planning.content_hashes import ContentHashes
-from bench.suite.planning.fingerprints import Fingerprints
-from bench.suite.planning.prepare import prepare
+from bench.run.planning.content_hashes import ContentHashes
+from bench.run.planning.fingerprints import Fingerprints
+from bench.run.planning.prepare import prepare
 
 OLD_S = time.time() - 1000
 RNG = np.random.default_rng(5)

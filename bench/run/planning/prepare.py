@@ -8,24 +8,25 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.adapter import adapter_folder
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import classes_predicted
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, machine_identity
-from bench.plugins import adapter_folder, harness_root
 from bench.records import Case, ClassSpec, TaskSpec, digest
+from bench.records.names import harness_root
 from bench.records.store.files import weights_digest
 from bench.records.store.runs import utc_now
 from bench.records.store.views import Plan, PlannedCase
-from bench.run.environment_variables import worker_environment
 from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, source_digest
+from bench.run.planning.check import checked
+from bench.run.planning.content_hashes import ContentHashes
+from bench.run.planning.fingerprints import Fingerprints
+from bench.run.worker.environment import worker_environment
 from bench.suite.jobs import CasePlan, Ingredients, plan_case
 from bench.suite.load import load_suite
-from bench.suite.planning.check import checked
-from bench.suite.planning.content_hashes import ContentHashes
-from bench.suite.planning.fingerprints import Fingerprints
 from bench.suite.schema import Suite
 
 
