@@ -23,7 +23,7 @@ from pydantic import JsonValue
 import bench.datasets
 import bench.metrics
 import bench.report.loggers
-from bench.adapter import Adapter
+from bench.adapter import Adapter, BaseAdapter
 from bench.dataset import Dataset
 from bench.errors import PluginError, did_you_mean
 from bench.logger import Logger
@@ -65,14 +65,34 @@ def adapter_folder(name: str) -> Path:
 
 
 def load_adapter(name: str) -> Adapter:
-    """Import an adapter's module and make its `Adapter`; the only place that does so."""
+    """Import an adapter's module and make its `Adapter`; the only place that does so.
+
+    Raises:
+        PluginError: If there is no such adapter, or its class is none that the harness can drive.
+    """
     folder = adapter_folder(name)
     if folder.parent == harness_root() / "adapters":
         module = importlib.import_module(f"adapters.{name}.adapter")
     else:
         module = _import_file(f"bench_adapter_{name}", folder / "adapter.py")
-    made: Adapter = module.Adapter()
-    return made
+    return _made(module, folder / "adapter.py")
+
+
+def _made(module: ModuleType, file: Path) -> Adapter:
+    """Make the `Adapter` of a module, or say what it lacks."""
+    cls = getattr(module, "Adapter", None)
+    if not isinstance(cls, type) or not issubclass(cls, BaseAdapter):
+        found = "has no class Adapter" if cls is None else "has an Adapter that does not inherit from BaseAdapter"
+        raise PluginError(
+            f"{file} {found}, whose defaults the harness relies on. Write: from bench.adapter import BaseAdapter, and "
+            "class Adapter(BaseAdapter), with build, preprocess, infer and postprocess; see adapters/README.md"
+        )
+    lacking = sorted(cls.__abstractmethods__)
+    if lacking:
+        raise PluginError(
+            f"{file}: its Adapter lacks {', '.join(lacking)}; write these methods as bench/adapter.py says"
+        )
+    return cls()
 
 
 def _import_file(name: str, file: Path) -> ModuleType:
