@@ -1,13 +1,15 @@
 """The contract every adapter keeps, on one page.
 
 A module `adapters/<name>/adapter.py` (or an entry point in the group `bench.adapters`) has a
-class `Adapter` that follows this protocol and can be made without arguments. Making it touches
-nothing; `build` is the first call that may import a framework's heavy parts or use a device.
+class `Adapter` that inherits from `BaseAdapter` and can be made without arguments. Making it
+touches nothing; `build` is the first call that may import a framework's heavy parts or use a device.
 
 Order of calls in a worker: `build` once; then `train` once in a training job, or
 `preprocess`, `infer`, `postprocess` many times. The harness owns the clock: an adapter has no
 stopwatch, no targets and no file handles beyond its weights. `adapters/README.md` numbers the
 rules that the harness checks.
+
+Everything that an adapter's author needs is imported from here.
 """
 
 from __future__ import annotations
@@ -15,40 +17,83 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import platform
 import sys
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import JsonValue
 
-from bench.errors import PluginError, Unsupported, did_you_mean
-from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+from bench.errors import BenchError, PluginError, Unsupported, did_you_mean
+from bench.records import (
+    ClassSpec,
+    ModelSpec,
+    Operations,
+    Precision,
+    Recipe,
+    Runtime,
+    Size,
+    Target,
+    TaskKind,
+    TaskSpec,
+)
 from bench.records.names import harness_root
-from bench.records.predictions import LabelMap, Prediction, RgbImage
+from bench.records.predictions import (
+    Instances,
+    LabelMap,
+    Panoptic,
+    Prediction,
+    PromptedMasks,
+    RgbImage,
+    Segment,
+    SemanticMap,
+)
 from bench.records.prompts import PromptedImage, Prompts
 
 __all__ = [
     "ADAPTERS_VARIABLE",
     "Adapter",
+    "BaseAdapter",
     "Batch",
-    "CalibratedAdapter",
+    "BenchError",
+    "ClassSpec",
     "DeviceTimer",
-    "ProfiledAdapter",
+    "Instances",
+    "JsonValue",
+    "LabelMap",
+    "ModelSpec",
+    "Operations",
+    "Panoptic",
+    "Precision",
+    "Prediction",
     "Progress",
     "PromptedImage",
+    "PromptedMasks",
     "Prompts",
     "Raw",
+    "Recipe",
+    "RgbImage",
+    "Runtime",
+    "Segment",
+    "SemanticMap",
+    "Size",
     "Split",
+    "Target",
+    "TaskKind",
+    "TaskSpec",
     "TrainingData",
     "TrainingResult",
     "Unsupported",
     "adapter_folder",
     "adapter_folders",
     "load_adapter",
+    "package_versions",
     "predict",
 ]
 
@@ -134,23 +179,28 @@ class DeviceTimer(Protocol):
         ...
 
 
-class Adapter(Protocol):
-    """One framework behind the common interface.
+class BaseAdapter(ABC):
+    """One framework behind the common interface; a subclass writes the four abstract methods.
+
+    Everything else has a default, which is that of a model on a CPU that runs its framework as it
+    is and is not trained here.
 
     Attributes:
-        fused_stages: Stages this adapter cannot separate, for example `("preprocess+infer",)`.
-            An adapter may also have `runtimes`, the values of `Target.runtime` that it offers; without
-            it that is `eager` alone. One with that alone may say why in `why_eager_alone`, the end of a sentence.
-            One with `fetches_weights = True` loads the address that `ModelSpec.weights` may be; to others the
-            harness gives none.
-            It may also have `decode(encoded: Sequence[bytes]) -> Sequence[Any]`, which turns the contents of
-            image files into what `preprocess` takes, on the device for example; without it the harness
-            decodes where the timed path begins at files (`measurement: {input: file}`).
-            What only a profile job asks is in `ProfiledAdapter`, what int8 needs in `CalibratedAdapter`.
+        fused_stages: The stages that this adapter cannot separate, for example `("preprocess+infer",)`.
+        runtimes: The values of `Target.runtime` that it offers; the harness refuses the others.
+        why_eager_alone: Why it has no other runtime, as the end of a sentence; None says nothing.
+        fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
+            harness refuses addresses.
+        packages: The distributions whose versions can change a result, for `versions`.
     """
 
-    fused_stages: tuple[str, ...]
+    fused_stages: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ("eager",)
+    why_eager_alone: str | None = None
+    fetches_weights: ClassVar[bool] = False
+    packages: tuple[str, ...] = ()
 
+    @abstractmethod
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network and load its weights; `weights=None` means untrained, seeded weights.
 
@@ -158,80 +208,91 @@ class Adapter(Protocol):
             Unsupported: If this model, task or target cannot be had here.
             BenchError: If an option of the model card or the weight file is wrong.
         """
-        ...
 
-    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train the built network; resumes from a checkpoint in `out` if there is one.
-
-        An adapter that cannot train raises `Unsupported`.
-        """
-        ...
-
+    @abstractmethod
     def preprocess(self, images: Sequence[RgbImage]) -> Batch:
         """Turn host images, each uint8 (H, W, 3), into a batch that lies on the device.
 
         Under the task `prompted` each is a `PromptedImage`, whose `prompts` say what is asked of it.
         """
-        ...
 
+    @abstractmethod
     def infer(self, batch: Batch) -> Raw:
-        """Forward pass only; ends with raw output on the device."""
-        ...
+        """Make the forward pass alone; it ends with raw output on the device."""
 
+    @abstractmethod
     def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
         """Turn raw output into host predictions at the ORIGINAL image sizes."""
-        ...
 
-    def synchronize(self) -> None:
-        """Wait until the device is idle; nothing to do on a CPU."""
-        ...
+    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:  # noqa: ARG002
+        """Train the built network; an adapter that can resumes from a checkpoint in `out` if there is one.
+
+        Raises:
+            Unsupported: By default, and wherever this network cannot be trained.
+        """
+        raise Unsupported("this adapter does not train; give the model 'weights', or leave it out of the suite")
+
+    def calibrate(self, images: Sequence[RgbImage]) -> None:  # noqa: B027
+        """Take images of the training split, each uint8 (H, W, 3); called before `build` where the target has int8.
+
+        By default they are not looked at; what has no int8 refuses it in `build`.
+        """
+
+    def decode(self, encoded: Sequence[bytes]) -> Sequence[Any] | None:  # noqa: ARG002
+        """Turn the contents of image files into what `preprocess` takes, on the device for example.
+
+        None, the default, leaves it to the harness's decoder. It is asked where the timed path begins at files
+        (`measurement: {input: file}`).
+        """
+        return None
+
+    def synchronize(self) -> None:  # noqa: B027
+        """Wait until the device is idle; there is nothing to do on a CPU."""
 
     def device_timer(self) -> DeviceTimer | None:
         """Return a fresh pair of device events, or None where the device has none."""
-        ...
+        return None
 
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory; nothing to do on a CPU."""
-        ...
+    def reset_peak_device_bytes(self) -> None:  # noqa: B027
+        """Start a new peak of device memory; there is nothing to do on a CPU."""
 
     def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated on the device since the last reset, or None on a CPU."""
-        ...
-
-    def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built model: `parameters`, `trainable_parameters`, `weights_bytes`,
-        `device_name`, `threads` (library -> count, read back). Leave out what is not known."""
-        ...
-
-    def versions(self) -> dict[str, str]:
-        """Package -> version of everything that can change a result."""
-        ...
-
-
-@runtime_checkable
-class ProfiledAdapter(Adapter, Protocol):
-    """An adapter that also tells what only a profile job asks; it need not, and then the report says so."""
+        """Return the peak bytes allocated on the device since the last reset, or None on a CPU."""
+        return None
 
     def peak_reserved_bytes(self) -> int | None:
-        """Peak bytes that the allocator held of the device since `reset_peak_device_bytes`, or None on a CPU."""
-        ...
+        """Return the peak bytes that the allocator held of the device since the last reset, or None if not known."""
+        return None
 
-    def operations(self, images: Sequence[RgbImage]) -> Operations:
+    def operations(self, images: Sequence[RgbImage]) -> Operations:  # noqa: ARG002
         """Count the arithmetic of one `infer` on these images, as it is really run: windows, copies and all.
 
         Raises:
-            Unsupported: If it is not known, as of an exported network.
+            Unsupported: If it is not known, as by default and of an exported network.
         """
-        ...
+        raise Unsupported("the adapter counts none")
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Return facts of the built model: `parameters`, `trainable_parameters`, `weights_bytes`,
+        `device_name`, `threads` (library -> count, read back). What is not known is left out."""
+        return {}
+
+    def versions(self) -> dict[str, str]:
+        """Return package -> version of everything that can change a result; by default of `packages`."""
+        return package_versions(self.packages)
 
 
-@runtime_checkable
-class CalibratedAdapter(Adapter, Protocol):
-    """An adapter that can compute in int8, for which it must see images of the kind that it will be given."""
+Adapter: TypeAlias = BaseAdapter
+"""What the harness holds: any adapter."""
 
-    def calibrate(self, images: Sequence[RgbImage]) -> None:
-        """Take images of the training split, each uint8 (H, W, 3); called before `build` where the target has int8."""
-        ...
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of those packages that are installed; some go by several names."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def predict(adapter: Adapter, images: Sequence[RgbImage]) -> list[Prediction]:
@@ -266,14 +327,49 @@ def adapter_folder(name: str) -> Path:
 
 
 def load_adapter(name: str) -> Adapter:
-    """Import an adapter's module and make its `Adapter`; the only place that does so."""
+    """Import an adapter's module and make its `Adapter`; the only place that does so.
+
+    Raises:
+        PluginError: If there is no such adapter, or its class is none that the harness can drive.
+    """
     folder = adapter_folder(name)
     if folder.parent == harness_root() / "adapters":
         module = importlib.import_module(f"adapters.{name}.adapter")
     else:
         module = _import_file(f"bench_adapter_{name}", folder / "adapter.py")
-    made: Adapter = module.Adapter()
-    return made
+    return _made(module, folder / "adapter.py")
+
+
+def _made(module: ModuleType, file: Path) -> Adapter:
+    """Make the `Adapter` of a module, or say what it lacks."""
+    cls = getattr(module, "Adapter", None)
+    if not isinstance(cls, type) or not issubclass(cls, BaseAdapter):
+        found = "has no class Adapter" if cls is None else "has an Adapter that does not inherit from BaseAdapter"
+        raise PluginError(
+            f"{file} {found}, whose defaults the harness relies on. Write: from bench.adapter import BaseAdapter, and "
+            "class Adapter(BaseAdapter), with build, preprocess, infer and postprocess; see adapters/README.md"
+        )
+    lacking = sorted(cls.__abstractmethods__)
+    if lacking:
+        raise PluginError(
+            f"{file}: its Adapter lacks {', '.join(lacking)}; write these methods as bench/adapter.py says"
+        )
+    return cls()
+
+
+def load_light(adapter: str, module: str) -> ModuleType | None:
+    """Import a module of an adapter's folder that needs no framework, such as `options`; None where it has none."""
+    folder = adapter_folder(adapter)
+    if not (folder / f"{module}.py").is_file():
+        return None
+    if folder.parent == harness_root() / "adapters":
+        return importlib.import_module(f"adapters.{adapter}.{module}")
+    return _import_file(f"bench_adapter_{adapter}_{module}", folder / f"{module}.py")
+
+
+def load_loss_grammar() -> ModuleType:
+    """Import the names and the grammar of the losses that the torch adapters share; imports no framework."""
+    return importlib.import_module("adapters._torch.loss_grammar")
 
 
 def _import_file(name: str, file: Path) -> ModuleType:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.contracts import contracts
+
 ROOT = Path(__file__).resolve().parent.parent
-FRAMEWORKS = ("torch", "torchvision", "lightning", "detectron2", "ultralytics", "segmentation_models_pytorch")
+FRAMEWORKS = {module for found in contracts().values() for module in found["modules"]}
 ADAPTERS_MAY = ("bench.adapter", "bench.records", "bench.errors", "adapters")
 FAKES_MAY = (*ADAPTERS_MAY, "bench.dataset")
 
@@ -40,6 +42,12 @@ def files(*parts: str) -> list[Path]:
 
 def top(module: str) -> str:
     return module.split(".")[0]
+
+
+def test_every_adapter_but_the_fakes_declares_its_framework():
+    folders = {file.parent.name for file in (ROOT / "adapters").glob("*/adapter.py")}
+    assert folders - set(contracts()) == {"fake"}
+    assert {"torch", "transformers", "onnxruntime", "openvino"} <= FRAMEWORKS
 
 
 def test_the_harness_imports_no_framework():

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import cv2
 import torch
 from pydantic import JsonValue
 from torch import nn
 
-from bench.adapter import DeviceTimer
+from bench.adapter import BaseAdapter, DeviceTimer, package_versions
 from bench.errors import Unsupported
 from bench.records import Operations, Precision, Runtime, Target
 from bench.records.predictions import RgbImage
@@ -23,6 +21,9 @@ AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
 
 _AUTOCAST: dict[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+UNTRAINED_SEED = 0
+"""The seed of the weights of a network that is built without a weight file."""
 
 INT8_RUNTIMES = ("onnxruntime", "openvino")
 """What runs a network in 8-bit integers; see `adapters._torch.runtimes.quantisation`."""
@@ -133,6 +134,14 @@ def allowed_cores() -> int:
     return os.cpu_count() or 1
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's generator of the CPU, for fresh weights, and leave it afterwards as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def describe(module: nn.Module, device: torch.device) -> dict[str, JsonValue]:
     """Facts of a network for `bench.adapter.Adapter.describe`."""
     parameters = list(module.parameters())
@@ -191,16 +200,40 @@ class CudaTimer:
         return float(self._begin.elapsed_time(self._end))
 
 
-class OnTorchDevice:
-    """The part of `bench.adapter.Adapter` that is the same for every network on a torch device.
+class OnTorchDevice(BaseAdapter):
+    """The part of `bench.adapter.BaseAdapter` that is the same for every network on a torch device.
 
-    An adapter that inherits from it sets `_device` and `_target` in `build`. It is a `ProfiledAdapter`
-    and a `CalibratedAdapter`.
+    An adapter that inherits from it calls `open` in `build`, and `ready` with its network; where
+    `infer` is not torch's own it adds the packages of what makes it in `_runtime_packages`.
     """
 
     _device: torch.device
     _target: Target
     _calibration: tuple[RgbImage, ...] = ()
+
+    def open(self, target: Target) -> torch.device:
+        """Open the target's device with its arithmetic, threads and kernels, and keep both.
+
+        Raises:
+            Unsupported: If the device, or its arithmetic, cannot be had here.
+        """
+        self._target, self._device = target, open_device(target.device)
+        self.check_precision(self._device, target.precision, target.runtime)
+        set_threads(target.threads)
+        apply_settings(target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic)
+        return self._device
+
+    def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
+        """Refuse arithmetic that the device does not have; a network that has less of it refuses more."""
+        check_precision(device, precision, runtime)
+
+    def ready(self, module: nn.Module) -> None:
+        """Move a network to the opened device, in the target's layout, for prediction."""
+        module.to(self._device).to(memory_format=self._memory_format).eval()
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self._target.channels_last else torch.contiguous_format
 
     def calibrate(self, images: Sequence[RgbImage]) -> None:
         """Keep the images that int8 finds its ranges with; those that have no int8 refuse it in `build`."""
@@ -236,11 +269,13 @@ class OnTorchDevice:
 
         return operations_of(self, images)
 
+    def versions(self) -> dict[str, str]:
+        """Versions of the adapter's packages, of what makes the pass, and of CUDA where torch is built for it."""
+        found = package_versions([*self.packages, *self._runtime_packages()])
+        if torch.version.cuda is not None:
+            found["cuda"] = torch.version.cuda
+            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return found
 
-def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of Python and of those of the packages that are installed; some go by several names."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+    def _runtime_packages(self) -> tuple[str, ...]:
+        return ()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 
 from adapters._torch.runtimes.runtime import RUNTIMES
 from bench.adapter import (
+    BaseAdapter,
     Batch,
-    CalibratedAdapter,
     DeviceTimer,
-    ProfiledAdapter,
     Progress,
     Raw,
     TrainingData,
@@ -23,7 +23,7 @@ from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
 
 
-class ForwardingAdapter:
+class ForwardingAdapter(BaseAdapter):
     """Hands everything to the adapter of a card's network, which `build` chooses by one of the card's options.
 
     The `runtimes` are those of any of them: which one it will be is known when it is built, and it then
@@ -35,11 +35,10 @@ class ForwardingAdapter:
         default: Value of a card without the option; None where it must have it.
     """
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes = RUNTIMES
 
     def __init__(
-        self, option: str, adapters: Mapping[str, Callable[[], ProfiledAdapter]], default: str | None = None
+        self, option: str, adapters: Mapping[str, Callable[[], BaseAdapter]], default: str | None = None
     ) -> None:
         self._option, self._adapters, self._default = option, adapters, default
         self._calibration: tuple[RgbImage, ...] = ()
@@ -57,10 +56,13 @@ class ForwardingAdapter:
                 f"{did_you_mean(str(name), self._adapters)} Choose one of {', '.join(sorted(self._adapters))}"
             )
         self._chosen = self._adapters[name]()
-        if isinstance(self._chosen, CalibratedAdapter):
-            self._chosen.calibrate(self._calibration)
+        self._chosen.calibrate(self._calibration)
         self._chosen.build(model, task, target, weights)
         self.fused_stages = self._chosen.fused_stages
+
+    def decode(self, encoded: Sequence[bytes]) -> Sequence[Any] | None:
+        """Decode images as the chosen adapter does."""
+        return self._chosen.decode(encoded)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind."""

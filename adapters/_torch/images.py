@@ -14,6 +14,22 @@ from torch.nn import functional as F
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import LabelMap, RgbImage
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
+
+
+def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:
+    """Return a size scaled to a short side, but no longer than a long one; None scales to the long one.
+
+    >>> scaled_size(Size(480, 640), 800, 1333), scaled_size(Size(480, 640), None, 96), scaled_size(Size(9, 1), None, 96)
+    (Size(height=800, width=1067), Size(height=72, width=96), Size(height=96, width=11))
+    """
+    scale = long_edge / max(size)
+    if short_edge is not None:
+        scale = min(scale, short_edge / min(size))
+    return Size(*(max(1, int(side * scale + 0.5)) for side in size))
+
 
 def resize_image(image: RgbImage, size: Size | None) -> RgbImage:
     """Return an image at a size: area-averaged when both sides shrink, else bilinear; None keeps it."""

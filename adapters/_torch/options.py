@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
@@ -16,6 +16,25 @@ class Options(BaseModel):
     """Base of an adapter's options: frozen, strict, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class HeadOptions(Options):
+    """Options of a network whose logits name classes in either of two ways.
+
+    Attributes:
+        head: `softmax` over one channel per class, or `sigmoid` over a single channel, for tasks
+            with two classes.
+        threshold: The probability above which a sigmoid head names class 1; 0.5 if left out.
+    """
+
+    head: Literal["softmax", "sigmoid"] = "softmax"
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _threshold_needs_a_sigmoid(self) -> HeadOptions:
+        if self.threshold is not None and self.head != "sigmoid":
+            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
+        return self
 
 
 def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:

@@ -25,9 +25,6 @@ from bench.errors import Unsupported
 from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a weight file."""
-
 
 @dataclass(frozen=True)
 class DeviceBatch:
@@ -77,14 +74,13 @@ class SemanticAdapter(devices.OnTorchDevice):
         packages: Further distributions that can change a result, for `versions`.
     """
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes = RUNTIMES
 
     def __init__(
         self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
     ) -> None:
         self._make_network = make_network
-        self._packages = ("torch", "lightning", "numpy", "opencv-python-headless", *packages)
+        self.packages = ("torch", "lightning", "numpy", "opencv-python-headless", *packages)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -94,16 +90,10 @@ class SemanticAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
         if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
-        self._model, self._task, self._target, self._weights = model, task, target, weights
-        self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision, target.runtime)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
-        self._network = self._fresh_network(UNTRAINED_SEED)
-        layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._model, self._task, self._weights = model, task, weights
+        self.open(target)
+        self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        self.ready(self._network.module)
         self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
@@ -111,8 +101,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         self._several_passes = target_forward(self._runtime, target)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with devices.seeded(seed):
             network = self._make_network(self._model, self._task)
         if self._weights is not None:
             load_weights(network, self._weights, label=self._model.label)
@@ -167,13 +156,8 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Facts of the built network."""
         return self._runtime.describe(devices.describe(self._network.module, self._device))
 
-    def versions(self) -> dict[str, str]:
-        """Versions of torch, of what it computes with, and of the adapter's packages."""
-        found = devices.package_versions([*self._packages, *self._runtime.packages])
-        if torch.version.cuda is not None:
-            found["cuda"] = torch.version.cuda
-            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        return found
+    def _runtime_packages(self) -> tuple[str, ...]:
+        return self._runtime.packages
 
 
 # --------------------------------------------------------------------------- logits to predictions

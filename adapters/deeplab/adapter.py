@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import HeadOptions, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.deeplab.model import DeepLabV3Plus, Depth, OutputStride
 from bench.records import ModelSpec, TaskSpec
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
-
-class DeepLabOptions(Options):
+class DeepLabOptions(HeadOptions):
     """What a card or a suite may set; see `adapters.deeplab.model.DeepLabV3Plus`.
 
     Attributes:
@@ -42,8 +40,6 @@ class DeepLabOptions(Options):
     decoder_width: int = Field(default=256, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     pretrained: Literal["none"] = "none"
-    head: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float | None = Field(default=None, gt=0, lt=1)
 
     @field_validator("aspp_dilations")
     @classmethod
@@ -51,12 +47,6 @@ class DeepLabOptions(Options):
         if min(dilations) < 1:
             raise ValueError("each dilation must be at least 1")
         return dilations
-
-    @model_validator(mode="after")
-    def _threshold_needs_a_sigmoid(self) -> DeepLabOptions:
-        if self.threshold is not None and self.head != "sigmoid":
-            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
-        return self
 
 
 class Adapter(SemanticAdapter):

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.images import resize_image
+from adapters._torch.images import resize_image, scaled_size
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
@@ -22,13 +22,8 @@ from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records import ModelSpec, Precision, Recipe, Runtime, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
-
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a weight file."""
-
-MIN_SIDE = 1
 
 
 @dataclass(frozen=True)
@@ -49,9 +44,8 @@ class Detectron2Network:
 class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
 
-    fused_stages: tuple[str, ...] = ()
     fetches_weights = True
-    runtimes: tuple[str, ...] = ("eager",)
+    packages = ("torch", "torchvision", "numpy", "fvcore")
     why_eager_alone = (
         "the structures that Detectron2 hands on between its parts are no tensors, which a graph is made of"
     )
@@ -66,29 +60,23 @@ class Adapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} finds things; this label space has none")
         if task.kind != "semantic":
             refuse_objects_in_several_passes(target, model.label)
-        self._model, self._task, self._target, self._weights = model, task, target, weights
-        self._device = devices.open_device(target.device)
-        self._check_precision(target.precision)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
-        self._network = self._fresh_network(UNTRAINED_SEED)
-        layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(memory_format=layout).eval()
+        self._model, self._task, self._weights = model, task, weights
+        self.open(target)
+        self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        self.ready(self._network.module)
         from adapters.detectron2.stages import stages_of
 
         self._stages = stages_of(task.kind, self._network.module, self._labels, target)
 
-    def _check_precision(self, precision: Any) -> None:
-        devices.check_precision(self._device, precision)
-        if self._device.type == "cpu" and precision != "fp32" and self._options.task != "semantic":
+    def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
+        """Refuse arithmetic that the device, or an operator of torchvision on it, does not have."""
+        super().check_precision(device, precision, runtime)
+        if device.type == "cpu" and precision != "fp32" and self._options.task != "semantic":
             raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
 
     def _fresh_network(self, seed: int) -> Detectron2Network:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with warnings.catch_warnings(), devices.seeded(seed):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
-            torch.manual_seed(seed)
             network = self._configured_network()
         if self._weights is not None and self._weights.suffix in (".pt", ".safetensors"):
             load_weights(network, self._weights, label=self._model.label)
@@ -146,7 +134,7 @@ class Adapter(devices.OnTorchDevice):
     def _input_size(self, size: Size) -> Size | None:
         if self._target.image_size is not None or self._options.short_edge is None:
             return self._target.image_size
-        return short_edge_size(size, self._options.short_edge, self._options.max_size)
+        return scaled_size(size, self._options.short_edge, self._options.max_size)
 
     def _on_device(self, image: RgbImage) -> Tensor:
         # A copy: images may be read-only, which torch does not take.
@@ -173,16 +161,4 @@ class Adapter(devices.OnTorchDevice):
         """Versions of Detectron2, torch and what they compute with."""
         from adapters.detectron2.framework import versions
 
-        return {**devices.package_versions(("torch", "torchvision", "numpy", "fvcore")), **versions()}
-
-
-def short_edge_size(size: Size, short_edge: int, max_size: int) -> Size:
-    """Return the size Detectron2's `ResizeShortestEdge` gives an image of a size.
-
-    >>> short_edge_size(Size(480, 640), 800, 1333), short_edge_size(Size(100, 1000), 800, 1333)
-    (Size(height=800, width=1067), Size(height=133, width=1333))
-    """
-    scale = short_edge / min(size)
-    if max(size) * scale > max_size:
-        scale = max_size / max(size)
-    return Size(max(MIN_SIDE, int(size.height * scale + 0.5)), max(MIN_SIDE, int(size.width * scale + 0.5)))
+        return {**super().versions(), **versions()}

@@ -31,7 +31,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from bench.adapter import Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
+from bench.adapter import BaseAdapter, Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
 from bench.dataset import open_dataset
 from bench.errors import BenchError
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -101,10 +101,8 @@ def wait_ms(milliseconds: float) -> None:
             time.sleep(left - SPIN_S)
 
 
-class Adapter:
+class Adapter(BaseAdapter):
     """The fakes behind the common interface."""
-
-    fused_stages: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         """Make an adapter that is not built yet."""
@@ -219,18 +217,6 @@ class Adapter:
             self._in_flight = None
         wait_ms(self._options.postprocess_ms)
         return raw
-
-    def synchronize(self) -> None:
-        """Wait for nothing: the fakes work on the host, and `forgets_sync` forgets."""
-
-    def device_timer(self) -> None:
-        """Return None: there is no device."""
-
-    def reset_peak_device_bytes(self) -> None:
-        """Do nothing: there is no device."""
-
-    def peak_device_bytes(self) -> None:
-        """Return None: there is no device."""
 
     def describe(self) -> dict[str, JsonValue]:
         """Fakes have no parameters."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, SessionSettings, open_session
 from adapters.onnxruntime.options import FileOptions
 from adapters.onnxruntime.reading import OutputReader
-from bench.adapter import DeviceTimer, Progress, TrainingData, TrainingResult
+from bench.adapter import BaseAdapter, Progress, TrainingData, TrainingResult, package_versions
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
@@ -54,7 +51,7 @@ class Outputs:
     contents: tuple[Size, ...]
 
 
-class Adapter:
+class Adapter(BaseAdapter):
     """An ONNX file run by ONNX Runtime, or with `runtime: openvino` by OpenVINO.
 
     * `preprocess` resizes every image to the target's `image_size`, or to the size the file is made
@@ -66,8 +63,7 @@ class Adapter:
       classes and gives them the ids of the task.
     """
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ("eager", "onnxruntime", "openvino")
+    runtimes = ("eager", "onnxruntime", "openvino")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Load the file; see `bench.adapter.Adapter.build`."""
@@ -141,20 +137,6 @@ class Adapter:
             for (one, network, content), size in zip(images, sizes, strict=True)
         ]
 
-    def synchronize(self) -> None:
-        """Nothing to wait for: a run returns when it is done."""
-
-    def device_timer(self) -> DeviceTimer | None:
-        """None: it runs on the CPU."""
-        return None
-
-    def reset_peak_device_bytes(self) -> None:
-        """Nothing to reset on a CPU."""
-
-    def peak_device_bytes(self) -> int | None:
-        """None: it runs on the CPU."""
-        return None
-
     def describe(self) -> dict[str, JsonValue]:
         """Size of the file and the threads in effect; how many parameters it has is not counted."""
         return {
@@ -165,11 +147,7 @@ class Adapter:
 
     def versions(self) -> dict[str, str]:
         """Versions of Python, NumPy, OpenCV and the runtime."""
-        found = {"python": platform.python_version()}
-        for package in ("numpy", "opencv-python-headless", *self._session.packages):
-            with suppress(PackageNotFoundError):
-                found[package] = version(package)
-        return found
+        return package_versions(["numpy", "opencv-python-headless", *self._session.packages])
 
 
 def _check_target(target: Target, label: str) -> None:

@@ -21,23 +21,15 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from adapters._torch import device as devices
-from adapters._torch.images import Normalisation, resize_image, resize_logits
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD, Normalisation, resize_image, resize_logits, scaled_size
 from adapters.sam.networks import make_network, sam_options
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, PromptedMasks, RgbImage
 
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a folder of weights."""
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 PROMPTS_AT_ONCE = 32
 """Prompts that are decoded, and masks that are resized, in one call: bounds the memory of crowded images."""
-
-PACKAGES = ("torch", "transformers", "safetensors", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -93,8 +85,7 @@ class DeviceMasks:
 class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/sam/models`."""
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ("eager",)
+    packages = ("torch", "transformers", "safetensors", "numpy", "opencv-python-headless")
     why_eager_alone = (
         "it decodes as many prompts as an image has objects, apart from the image, so that it is no single graph"
     )
@@ -114,18 +105,11 @@ class Adapter(devices.OnTorchDevice):
             )
         if target.window is not None or target.test_time is not None:
             raise Unsupported(f"{model.label} makes one forward pass; it has none over windows and none for test_time")
-        self._model, self._target = model, target
-        self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(UNTRAINED_SEED)
+        self._model = model
+        self.open(target)
+        with devices.seeded(devices.UNTRAINED_SEED):
             self._network = make_network(model, weights)
-        layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self.ready(self._network.module)
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
         point = model.prompt != "box"
         self._several = options.masks == "best_of_three" or (options.masks == "by_prompt" and point)
@@ -160,8 +144,7 @@ class Adapter(devices.OnTorchDevice):
         side = self._network.input_size
         if self._network.family == "sam2":
             return Size(side, side)
-        scale = side / max(size)
-        return Size(*(max(1, int(edge * scale + 0.5)) for edge in size))
+        return scaled_size(size, None, side)
 
     def _prompts(self, image: RgbImage, content: Size) -> DevicePrompts:
         if not isinstance(image, PromptedImage):
@@ -215,14 +198,6 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
-
-    def versions(self) -> dict[str, str]:
-        """Versions of everything that can change a result."""
-        found = devices.package_versions(PACKAGES)
-        if torch.version.cuda is not None:
-            found["cuda"] = torch.version.cuda
-            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        return found
 
 
 def _scaled(prompts: Prompts, size: Size, content: Size) -> np.ndarray[Any, np.dtype[np.float32]]:

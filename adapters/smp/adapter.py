@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import segmentation_models_pytorch as smp
-from pydantic import Field, JsonValue, model_validator
+from pydantic import JsonValue
 from torch import nn
 
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import HeadOptions, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""RGB, 0-1. Asking the library for an encoder's own numbers is a request over the network."""
 
 DOWNLOADED = ("imagenet",)
 """Names of encoder weights that are not paths."""
@@ -44,7 +41,7 @@ DECODERS = {
 }
 
 
-class SmpOptions(Options):
+class SmpOptions(HeadOptions):
     """What a card or a suite may set.
 
     Attributes:
@@ -54,7 +51,6 @@ class SmpOptions(Options):
         encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of
             the encoder or of a whole classifier with it; None starts from scratch.
         arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
-        head, threshold: As of the U-Net.
     """
 
     decoder: Literal[
@@ -74,14 +70,6 @@ class SmpOptions(Options):
     encoder: str = "resnet34"
     encoder_weights: str | None = None
     arguments: dict[str, JsonValue] = {}
-    head: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float | None = Field(default=None, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _threshold_needs_a_sigmoid(self) -> SmpOptions:
-        if self.threshold is not None and self.head != "sigmoid":
-            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
-        return self
 
 
 class Adapter(SemanticAdapter):
@@ -111,7 +99,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         head=head,
         architecture={"network": "smp", **options.model_dump(exclude={"threshold", "encoder_weights"})},
         class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,
+        mean=IMAGENET_MEAN,  # asking the library for an encoder's own numbers is a request over the network
         std=IMAGENET_STD,
     )
 

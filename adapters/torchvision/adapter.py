@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from adapters._torch.forwarding import ForwardingAdapter
 from adapters._torch.semantic import SemanticAdapter
-from bench.adapter import ProfiledAdapter
+from bench.adapter import BaseAdapter
 
 
-def _semantic() -> ProfiledAdapter:
+def _semantic() -> BaseAdapter:
     from adapters.torchvision.semantic import make_network
 
     return SemanticAdapter(make_network, packages=["torchvision"])
 
 
-def _mask_rcnn() -> ProfiledAdapter:
+def _mask_rcnn() -> BaseAdapter:
     from adapters.torchvision.detection import DetectionAdapter
 
     return DetectionAdapter()
 
 
-NETWORKS: dict[str, Callable[[], ProfiledAdapter]] = {
+NETWORKS: dict[str, Callable[[], BaseAdapter]] = {
     "fcn_resnet50": _semantic,
     "fcn_resnet101": _semantic,
     "deeplabv3_resnet50": _semantic,

@@ -20,20 +20,14 @@ from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions, mak
 from adapters.torchvision.stages import Fields, detections, instances, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.records import ModelSpec, Precision, Recipe, Size, Target, TaskSpec
+from bench.records import ModelSpec, Precision, Recipe, Runtime, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
-
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a weight file."""
-
-PACKAGES = ("torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
 
 
 class DetectionAdapter(devices.OnTorchDevice):
     """Mask R-CNN; see `adapters.torchvision.stages` for where a pass is cut."""
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ("eager",)
+    packages = ("torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -48,25 +42,19 @@ class DetectionAdapter(devices.OnTorchDevice):
                 f"{model.label} has no runtime {target.runtime}: its heads run for each region that it proposes, and "
                 "how many there are depends on the image, so that it is no graph of fixed shapes; use runtime eager"
             )
-        self._model, self._task, self._target, self._weights = model, task, target, weights
-        self._device = devices.open_device(target.device)
-        self._check_precision(self._device, target.precision)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
-        self._network = self._fresh_network(UNTRAINED_SEED)
-        layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self._model, self._task, self._weights = model, task, weights
+        self.open(target)
+        self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        self.ready(self._network.module)
 
-    def _check_precision(self, device: torch.device, precision: Precision) -> None:
-        devices.check_precision(device, precision)
+    def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
+        """Refuse arithmetic that the device, or an operator of torchvision on it, does not have."""
+        super().check_precision(device, precision, runtime)
         if device.type == "cpu" and precision != "fp32":
             raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
 
     def _fresh_network(self, seed: int) -> MaskRCNNNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with devices.seeded(seed):
             network = make_mask_rcnn(self._model, self._task)
         if self._weights is not None:
             load_weights(network, self._weights, label=self._model.label)
@@ -80,7 +68,7 @@ class DetectionAdapter(devices.OnTorchDevice):
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters.torchvision.training import fit
 
-        self._check_precision(devices.open_device(recipe.device), recipe.precision)
+        self.check_precision(devices.open_device(recipe.device), recipe.precision)
         return fit(self._fresh_network(recipe.seed), self._options, data, recipe, out, progress)
 
     @torch.inference_mode()
@@ -95,8 +83,7 @@ class DetectionAdapter(devices.OnTorchDevice):
         on_device = [self._on_device(resize_image(image, size)) for image in images]
         resize = size is None and self._options.short_edge is not None
         batch, _ = network_input(self._network.module, on_device, resize=resize)
-        layout = torch.channels_last if self._target.channels_last else torch.contiguous_format
-        return ImageList(batch.tensors.contiguous(memory_format=layout), batch.image_sizes)
+        return ImageList(batch.tensors.contiguous(memory_format=self._memory_format), batch.image_sizes)
 
     def _on_device(self, image: RgbImage) -> Tensor:
         # A copy: images may be read-only, which torch does not take.
@@ -117,7 +104,3 @@ class DetectionAdapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         return devices.describe(self._network.module, self._device)
-
-    def versions(self) -> dict[str, str]:
-        """Versions of torchvision, torch and what they compute with."""
-        return devices.package_versions(PACKAGES)

@@ -9,13 +9,11 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from torchvision.models import segmentation
 
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import Options, read_options
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 NETWORKS = {
     "fcn_resnet50": segmentation.fcn_resnet50,

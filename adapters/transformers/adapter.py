@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from adapters._torch.forwarding import ForwardingAdapter
 from adapters._torch.semantic import SemanticAdapter
-from bench.adapter import ProfiledAdapter
+from bench.adapter import BaseAdapter
 
 
-def _segformer() -> ProfiledAdapter:
+def _segformer() -> BaseAdapter:
     from adapters.transformers.segformer import make_network
 
     return SemanticAdapter(make_network, packages=["transformers"])
 
 
-def _universal() -> ProfiledAdapter:
+def _universal() -> BaseAdapter:
     from adapters.transformers.universal import UniversalAdapter
 
     return UniversalAdapter()
 
 
-ARCHITECTURES: dict[str, Callable[[], ProfiledAdapter]] = {
+ARCHITECTURES: dict[str, Callable[[], BaseAdapter]] = {
     "segformer": _segformer,
     "mask2former": _universal,
     "maskformer": _universal,

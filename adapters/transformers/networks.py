@@ -20,9 +20,6 @@ from adapters.transformers.options import UniversalOptions
 from bench.errors import BenchError, Unsupported
 from bench.records import Size, TaskKind
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 COARSEST_GRID = 32
 """Pixels of a cell of the coarsest features; inputs are padded to multiples of it."""
 

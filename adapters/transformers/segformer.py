@@ -10,14 +10,12 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import Options, read_options
 from adapters._torch.padding import PadsToMultiple
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 COARSEST_GRID = 32
 """Pixels of a cell of its last stage; the attention of the first is reduced by the same factor."""

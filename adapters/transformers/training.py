@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.images import Normalisation, common_size, stack_images
+from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD, Normalisation, common_size, stack_images
 from adapters._torch.training.batches import Augment
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters._torch.training.validation import mean_iou
 from adapters.transformers.masks import ClassifiedMasks, at_original_size, class_scores, label_map
-from adapters.transformers.networks import IMAGENET_MEAN, IMAGENET_STD, MaskClassifier, UniversalNetwork
+from adapters.transformers.networks import MaskClassifier, UniversalNetwork
 from adapters.transformers.options import UniversalOptions
 from adapters.transformers.targets import DecodedMasks, SizeOf
 from bench.adapter import Progress, TrainingData, TrainingResult

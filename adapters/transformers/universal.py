@@ -11,7 +11,15 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
+from adapters._torch.images import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Normalisation,
+    resize_image,
+    resize_logits,
+    scaled_size,
+    stack_images,
+)
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
@@ -23,8 +31,6 @@ from adapters.transformers.classes import Classes
 from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import (
     COARSEST_GRID,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     MaskClassifier,
     UniversalNetwork,
     make_network,
@@ -34,11 +40,6 @@ from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
-
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a weight file."""
-
-PACKAGES = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
 
 FIXED_LEVELS = ("mask2former", "oneformer")
 """Architectures whose pixel decoder unpacks its levels by sizes that it holds as numbers."""
@@ -90,8 +91,8 @@ class ClassesAndMasks(nn.Module):
 class UniversalAdapter(devices.OnTorchDevice):
     """Mask2Former, MaskFormer, OneFormer and EoMT."""
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes = RUNTIMES
+    packages = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -103,17 +104,11 @@ class UniversalAdapter(devices.OnTorchDevice):
         else:
             refuse_objects_in_several_passes(target, model.label)
         self._classes = Classes.of(task, model.label)
-        self._model, self._task, self._target, self._weights = model, task, target, weights
-        self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision, target.runtime)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
-        self._network = self._fresh_network(UNTRAINED_SEED)
+        self._model, self._task, self._weights = model, task, weights
+        self.open(target)
+        self._network = self._fresh_network(devices.UNTRAINED_SEED)
         self._check_sizes()
-        layout = torch.channels_last if target.channels_last else torch.contiguous_format
-        self._network.module.to(self._device).to(memory_format=layout).eval()
+        self.ready(self._network.module)
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
         self._several_passes: Forward | None = None
         self._runtime = self._opened_runtime()
@@ -121,8 +116,7 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def _fresh_network(self, seed: int) -> UniversalNetwork:
         load = self._weights is None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with devices.seeded(seed):
             network = make_network(self._options, self._classes, self._task.kind, load=load, label=self._model.label)
         if self._weights is not None:
             load_weights(network, self._weights, label=self._model.label)
@@ -258,18 +252,5 @@ class UniversalAdapter(devices.OnTorchDevice):
         """Facts of the built network."""
         return self._runtime.describe(devices.describe(self._network.module, self._device))
 
-    def versions(self) -> dict[str, str]:
-        """Versions of transformers, torch and what they compute with."""
-        return devices.package_versions([*PACKAGES, *self._runtime.packages])
-
-
-def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:
-    """Return a size scaled to a short side, but no longer than a long one; None scales to the long one.
-
-    >>> scaled_size(Size(480, 640), 800, 1333), scaled_size(Size(480, 640), None, 96), scaled_size(Size(9, 1), None, 96)
-    (Size(height=800, width=1067), Size(height=72, width=96), Size(height=96, width=11))
-    """
-    scale = long_edge / max(size)
-    if short_edge is not None:
-        scale = min(scale, short_edge / min(size))
-    return Size(*(max(1, int(side * scale + 0.5)) for side in size))
+    def _runtime_packages(self) -> tuple[str, ...]:
+        return self._runtime.packages

@@ -24,17 +24,12 @@ from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
 
-UNTRAINED_SEED = 0
-"""Of the weights of a network that is built without a weight file."""
-
-PACKAGES = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
-
 
 class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/ultralytics/models`, from the framework's YAML files."""
 
-    fused_stages: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes = RUNTIMES
+    packages = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
@@ -47,16 +42,12 @@ class Adapter(devices.OnTorchDevice):
                 f"{model.label}: nothing is fetched from {model.weights!r}; download the file yourself and set "
                 "'weights' to where it lies"
             )
-        self._model, self._task, self._target, self._weights = model, task, target, weights
-        self._device = devices.open_device(target.device)
-        devices.check_precision(self._device, target.precision, target.runtime)
-        network = make_network(model, task, seed=UNTRAINED_SEED)
+        self._model, self._task, self._weights = model, task, weights
+        self.check_precision(devices.open_device(target.device), target.precision, target.runtime)
+        network = make_network(model, task, seed=devices.UNTRAINED_SEED)
         if weights is not None:
             network = load_for_prediction(network, weights, model, task)
-        devices.set_threads(target.threads)
-        devices.apply_settings(
-            target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic
-        )
+        self.open(target)  # after the framework's import, which sets threads of its own
         self._make_ready(network)
 
     def _make_ready(self, network: YoloNetwork) -> None:
@@ -72,8 +63,8 @@ class Adapter(devices.OnTorchDevice):
             module.end2end = not options.nms
             module.set_head_attr(max_det=options.max_det)
         module.fuse(verbose=False)
-        layout = torch.channels_last if self._target.channels_last else torch.contiguous_format
-        self._module = module.requires_grad_(False).to(self._device).to(memory_format=layout)
+        self._module = module.requires_grad_(False)
+        self.ready(self._module)
         if isinstance(options, InstanceOptions):
             self._stages: Any = stages.InstanceStages(network, end2end=not options.nms)
         else:
@@ -124,10 +115,5 @@ class Adapter(devices.OnTorchDevice):
             facts["confidence_floor"] = {"scored": self._options.conf, "user": self._options.user_conf}
         return facts
 
-    def versions(self) -> dict[str, str]:
-        """Versions of the framework, of torch and of what they compute with."""
-        found = devices.package_versions([*PACKAGES, *self._runtime.packages])
-        if torch.version.cuda is not None:
-            found["cuda"] = torch.version.cuda
-            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        return found
+    def _runtime_packages(self) -> tuple[str, ...]:
+        return self._runtime.packages

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import HeadOptions, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.unet.model import Down, Norm, UNet, Up
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
 
 
-class UNetOptions(Options):
+class UNetOptions(HeadOptions):
     """What a card or a suite may set.
 
     Attributes:
@@ -24,9 +24,6 @@ class UNetOptions(Options):
         base_width: Channels of the first level; each further level has twice as many.
         in_channels: 3 for RGB; 1 feeds the luma of the image.
         down, up, norm, bias: See `adapters.unet.model.UNet`.
-        head: `softmax` over one channel per class, or `sigmoid` over a single channel, for tasks
-            with two classes.
-        threshold: Of a sigmoid head; 0.5 if left out.
         min_area: Of cards for instances and panoptic maps: pixels of the smallest segment that is
             made of labels; 1 if left out.
     """
@@ -38,15 +35,7 @@ class UNetOptions(Options):
     up: Up = "transposed_conv"
     norm: Norm = "batch"
     bias: bool = True
-    head: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float | None = Field(default=None, gt=0, lt=1)
     min_area: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _threshold_needs_a_sigmoid(self) -> UNetOptions:
-        if self.threshold is not None and self.head != "sigmoid":
-            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
-        return self
 
 
 class Adapter(SemanticAdapter):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.adapter import Adapter, ProfiledAdapter
+from bench.adapter import Adapter
 from bench.measure.telemetry import INTERVAL_S, Series, Telemetry, known
 from bench.records import MemoryUse, Missing, explained
 
@@ -111,7 +111,7 @@ class MemoryPass:
         if self._device == "cpu":
             return dict.fromkeys(names, Missing("the device is the processor, which has no memory of its own"))
         allocated = adapter.peak_device_bytes()
-        reserved = adapter.peak_reserved_bytes() if isinstance(adapter, ProfiledAdapter) else None
+        reserved = adapter.peak_reserved_bytes()
         none = Missing("the adapter tells none: its framework does not allocate through torch")
         found = (none if allocated is None else allocated, none if reserved is None else reserved, self._used_delta())
         return dict(zip(names, found, strict=True))

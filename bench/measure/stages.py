@@ -156,9 +156,9 @@ def decoded(adapter: Adapter, encoded: Sequence[bytes]) -> Sequence[RgbImage]:
     By the adapter's own `decode`, where it has one, which may leave them on the device; else by the
     decoder of the data sets that lie on disk.
     """
-    own: Callable[[Sequence[bytes]], Sequence[RgbImage]] | None = getattr(adapter, "decode", None)
+    own = adapter.decode(encoded)
     if own is not None:
-        return own(encoded)
+        return own
     # Here, so that an interpreter without Pillow can time a model that is given arrays.
     from bench.data.formats.image_files import decode_image
 

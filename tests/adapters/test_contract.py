@@ -1,7 +1,7 @@
 """What every adapter keeps, whatever framework is behind it; the rules are in adapters/README.md.
 
-To hold another adapter to it, add its cards to `CARDS` with options that make them small, and the
-task they are built for.
+An adapter is held to it by the file `contract.yaml` in its folder, which names its models; see "Add a
+framework" in adapters/README.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bench.errors import BenchError, Unsupported
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Panoptic, SemanticMap, check_prediction
 from bench.suite.model_configs import card_files, resolve_model
+from tests.adapters.contracts import contracts
 from tests.adapters.rectangles import (
     INSTANCES,
     PANOPTIC,
@@ -34,75 +35,27 @@ from tests.adapters.rectangles import (
 )
 
 SMALL_UNET = {"base_width": 4}
-SMALL_MASKS = {"queries": 5, "encoder_layers": 1, "decoder_layers": 1, "train_points": 64, "object_score": 0.1}
-SMALL_EOMT = {**SMALL_MASKS, "canvas": 48}
 BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
 TASKS = {"semantic": THREE_CLASSES, "instance": INSTANCES, "panoptic": PANOPTIC}
-REPRESENTATIVES = {
-    "unet/transposed": SMALL_UNET,
-    "deeplab/small": {"base_width": 8, "aspp_width": 16, "decoder_width": 16, "output_stride": 8},
-    "smp/unet_mobilenet_v2": {},
-    "torchvision/lraspp_mobilenet_v3_large": {},
-    "torchvision/maskrcnn_small": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
-    "transformers/segformer_b0": {},
-    "transformers/mask2former_semantic": SMALL_MASKS,
-    "transformers/mask2former_instance": SMALL_MASKS,
-    "transformers/mask2former_panoptic": SMALL_MASKS,
-    "transformers/maskformer_semantic": SMALL_MASKS,
-    "transformers/maskformer_instance": SMALL_MASKS,
-    "transformers/maskformer_panoptic": SMALL_MASKS,
-    "transformers/oneformer_semantic": SMALL_MASKS,
-    "transformers/oneformer_instance": SMALL_MASKS,
-    "transformers/oneformer_panoptic": SMALL_MASKS,
-    "transformers/eomt_semantic": SMALL_EOMT,
-    "transformers/eomt_instance": SMALL_EOMT,
-    "transformers/eomt_panoptic": SMALL_EOMT,
-    "detectron2/semantic_fpn": {"fpn_channels": 16, "head_channels": 16},
-    "detectron2/mask_rcnn": {"fpn_channels": 16, "box_head_channels": 32, "mask_head_channels": 16},
-    "detectron2/panoptic_fpn": {"fpn_channels": 16, "head_channels": 16, "box_head_channels": 32},
-    "detectron2/panoptic_deeplab": {"aspp_channels": 16, "head_channels": 16},
-    "ultralytics/yolo11n_seg": {},
-    "ultralytics/yolo26n_sem": {},
+CONTRACTS = contracts()
+DECLARED = {
+    f"{adapter}/{name}": model
+    for adapter, found in CONTRACTS.items()
+    for name, model in found.get("models", {}).items()
 }
+REPRESENTATIVES = {card: model["options"] for card, model in DECLARED.items()}
 """A card of each kind of network, with options that make it small."""
 
-RECIPES = {
-    "deeplab/small": (40, 0.01),
-    "smp/unet_mobilenet_v2": (24, 0.003),
-    "torchvision/lraspp_mobilenet_v3_large": (60, 0.003),
-    "torchvision/maskrcnn_small": (24, 0.003),
-    "transformers/segformer_b0": (24, 0.003),
-    "transformers/mask2former_semantic": (24, 0.003),
-    "transformers/mask2former_instance": (24, 0.003),
-    "transformers/mask2former_panoptic": (24, 0.003),
-    "transformers/maskformer_semantic": (60, 0.001),
-    "transformers/maskformer_instance": (24, 0.003),
-    "transformers/maskformer_panoptic": (24, 0.003),
-    "transformers/oneformer_semantic": (24, 0.003),
-    "transformers/oneformer_instance": (24, 0.003),
-    "transformers/oneformer_panoptic": (24, 0.003),
-    "transformers/eomt_semantic": (24, 0.003),
-    "transformers/eomt_instance": (24, 0.003),
-    "transformers/eomt_panoptic": (24, 0.003),
-    "detectron2/semantic_fpn": (24, 0.003),
-    "detectron2/mask_rcnn": (24, 0.003),
-    "detectron2/panoptic_fpn": (24, 0.003),
-    "detectron2/panoptic_deeplab": (120, 0.005),
-    "ultralytics/yolo11n_seg": (24, 0.003),
-    "ultralytics/yolo26n_sem": (60, 0.01),
-}
+RECIPES = {card: (model["steps"], model["learning_rate"]) for card, model in DECLARED.items()}
 """Card -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
 
-UNET_RECIPE = (24, 0.03)
-
-NEEDS = {"deeplab": "torch", "smp": "segmentation_models_pytorch"}
-"""Adapter -> the framework's module, where it has another name; without it the cards are skipped."""
+UNET_RECIPE = RECIPES["unet/transposed"]
 
 
 def card_parameters(card, options):
     task = TWO_CLASSES if card in BINARY else TASKS[resolve_model(card).task]
     adapter = card.split("/")[0]
-    module = NEEDS.get(adapter, "torch" if adapter == "unet" else adapter)
+    module = CONTRACTS[adapter]["modules"][0]
     missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
     return pytest.param(card, options, task, id=card, marks=missing)
 

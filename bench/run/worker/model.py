@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 
-from bench.adapter import Adapter, CalibratedAdapter, load_adapter
+from bench.adapter import Adapter, load_adapter
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.memory import peak_rss_bytes
@@ -28,11 +28,10 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
     start = time.perf_counter()
     adapter = load_adapter(job.model.adapter)
-    offered = getattr(adapter, "runtimes", ("eager",))
-    if job.target.runtime not in offered:
-        raise Unsupported(_lacks_runtime(job, adapter, offered))
+    if job.target.runtime not in adapter.runtimes:
+        raise Unsupported(_lacks_runtime(job, adapter))
     _refuse_address(job, adapter)
-    if job.target.precision == "int8" and isinstance(adapter, CalibratedAdapter):
+    if job.target.precision == "int8":
         adapter.calibrate(calibration_images(job))
     adapter.build(job.model, job.task, job.target, weights_of(job, folder))
     adapter.synchronize()
@@ -41,17 +40,16 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
 
 def _refuse_address(job: Job, adapter: Adapter) -> None:
     """Refuse weights at an address to an adapter that would pass over them and run with random ones."""
-    if job.weights is not None and "://" in job.weights and not getattr(adapter, "fetches_weights", False):
+    if job.weights is not None and "://" in job.weights and not adapter.fetches_weights:
         raise BenchError(
             f"{job.model.label}: nothing is fetched from {job.weights!r} by adapter {job.model.adapter}; download the "
             "file yourself and set 'weights' to where it lies"
         )
 
 
-def _lacks_runtime(job: Job, adapter: Adapter, offered: tuple[str, ...]) -> str:
-    why = getattr(adapter, "why_eager_alone", None)
-    because = f": {why}" if why is not None else ""
-    return f"{job.model.label} has no runtime {job.target.runtime}{because}; it has {', '.join(offered)}"
+def _lacks_runtime(job: Job, adapter: Adapter) -> str:
+    because = f": {adapter.why_eager_alone}" if adapter.why_eager_alone is not None else ""
+    return f"{job.model.label} has no runtime {job.target.runtime}{because}; it has {', '.join(adapter.runtimes)}"
 
 
 def calibration_images(job: Job) -> list[RgbImage]:

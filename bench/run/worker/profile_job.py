@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.adapter import Adapter, ProfiledAdapter, load_adapter, predict
+from bench.adapter import Adapter, load_adapter, predict
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.energy import energy_pass, open_meter
@@ -109,8 +109,6 @@ def _energy(adapter: Adapter, batches: _Batches, telemetry: Telemetry, job: Job,
 
 
 def _operations(adapter: Adapter, images: list[RgbImage]) -> Operations | Missing:
-    if not isinstance(adapter, ProfiledAdapter):
-        return Missing("the adapter counts none")
     try:
         return adapter.operations(images)
     except Unsupported as reason:

@@ -12,7 +12,7 @@ from torch import nn
 
 from adapters._torch.device import OnTorchDevice
 from adapters._torch.operations import counting
-from bench.adapter import ProfiledAdapter, load_adapter
+from bench.adapter import load_adapter
 from bench.errors import Unsupported
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.suite.model_configs import resolve_model
@@ -154,7 +154,6 @@ def test_networks_of_other_adapters_are_counted_and_stay_as_they_are(name):
         pytest.skip(f"{framework} is not installed; make install")
     options, task = REPRESENTATIVES[name]
     adapter = built(name, options, task, image_size=Size(64, 64))
-    assert isinstance(adapter, ProfiledAdapter)
     image = [Rectangles(1, seed=0, size=Size(64, 64)).image(0)]
     first, second = adapter.operations(image), adapter.operations(image)
     assert first == second

@@ -10,12 +10,12 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 
 import tokenizers
 
+from adapters._torch.images import scaled_size
 from adapters.transformers.adapter import Adapter
 from adapters.transformers.classes import Classes
 from adapters.transformers.configs import MODELS, make_config
 from adapters.transformers.networks import make_network
 from adapters.transformers.options import UniversalOptions
-from adapters.transformers.universal import scaled_size
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target

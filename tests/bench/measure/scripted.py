@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.adapter import BaseAdapter
+from bench.records import ModelSpec, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 
@@ -45,10 +45,8 @@ class ScriptedTimer:
         return (self._stop_ns - self._start_ns) / 1e6
 
 
-class ScriptedAdapter:
+class ScriptedAdapter(BaseAdapter):
     """Each stage costs `host_ns` on the host and queues `device_ns` on the device."""
-
-    fused_stages: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -70,9 +68,6 @@ class ScriptedAdapter:
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         raise AssertionError("a scripted adapter is built by its script")
 
-    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        raise AssertionError("a scripted adapter is not trained")
-
     def preprocess(self, images: Sequence[RgbImage]) -> Sequence[RgbImage]:
         self._stage(0, "preprocess")
         return images
@@ -92,17 +87,6 @@ class ScriptedAdapter:
 
     def device_timer(self) -> ScriptedTimer | None:
         return ScriptedTimer(self) if self.events else None
-
-    def reset_peak_device_bytes(self) -> None: ...
-
-    def peak_device_bytes(self) -> int | None:
-        return None
-
-    def describe(self) -> dict:
-        return {}
-
-    def versions(self) -> dict[str, str]:
-        return {}
 
 
 def blank(height: int = 4, width: int = 6) -> RgbImage:

@@ -33,11 +33,10 @@ ADAPTER = '''
 import numpy as np
 import toy
 
-from bench.records.predictions import SemanticMap
+from bench.adapter import BaseAdapter, SemanticMap
 
 
-class Adapter:
-    fused_stages = ()
+class Adapter(BaseAdapter):
 
     def build(self, model, task, target, weights):
         pass
@@ -50,21 +49,6 @@ class Adapter:
 
     def postprocess(self, raw, sizes):
         return [SemanticMap(np.full(size, int(toy.VERSION[0]), np.uint8)) for size in sizes]
-
-    def synchronize(self):
-        pass
-
-    def device_timer(self):
-        return None
-
-    def reset_peak_device_bytes(self):
-        pass
-
-    def peak_device_bytes(self):
-        return None
-
-    def describe(self):
-        return {}
 
     def versions(self):
         return {"toy": toy.VERSION}
