@@ -75,6 +75,21 @@ def load_adapter(name: str) -> Adapter:
     return made
 
 
+def load_light(adapter: str, module: str) -> ModuleType | None:
+    """Import a module of an adapter's folder that needs no framework, such as `options`; None where it has none."""
+    folder = adapter_folder(adapter)
+    if not (folder / f"{module}.py").is_file():
+        return None
+    if folder.parent == harness_root() / "adapters":
+        return importlib.import_module(f"adapters.{adapter}.{module}")
+    return _import_file(f"bench_adapter_{adapter}_{module}", folder / f"{module}.py")
+
+
+def load_loss_grammar() -> ModuleType:
+    """The names and the grammar of the losses that the torch adapters share; imports no framework."""
+    return importlib.import_module("adapters._torch.loss_grammar")
+
+
 def _import_file(name: str, file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
     if spec is None or spec.loader is None:

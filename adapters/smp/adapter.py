@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import segmentation_models_pytorch as smp
-from pydantic import Field, JsonValue, model_validator
 from torch import nn
 
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
+from adapters.smp.options import SmpOptions
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
 
@@ -42,46 +42,6 @@ DECODERS = {
     "segformer": smp.Segformer,
     "dpt": smp.DPT,
 }
-
-
-class SmpOptions(Options):
-    """What a card or a suite may set.
-
-    Attributes:
-        decoder: Which of the library's models.
-        encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
-            `tu-` with a name of timm's.
-        encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of
-            the encoder or of a whole classifier with it; None starts from scratch.
-        arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
-        head, threshold: As of the U-Net.
-    """
-
-    decoder: Literal[
-        "unet",
-        "unetplusplus",
-        "manet",
-        "linknet",
-        "fpn",
-        "pspnet",
-        "pan",
-        "deeplabv3",
-        "deeplabv3plus",
-        "upernet",
-        "segformer",
-        "dpt",
-    ]
-    encoder: str = "resnet34"
-    encoder_weights: str | None = None
-    arguments: dict[str, JsonValue] = {}
-    head: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float | None = Field(default=None, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _threshold_needs_a_sigmoid(self) -> SmpOptions:
-        if self.threshold is not None and self.head != "sigmoid":
-            raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
-        return self
 
 
 class Adapter(SemanticAdapter):
