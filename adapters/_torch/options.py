@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
@@ -38,22 +39,36 @@ class HeadOptions(Options):
 
 
 def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:
-    """Return a card's options as an adapter's own type.
+    """Return a model config's options as an adapter's own type.
 
     Raises:
-        BenchError: Naming the card, the option, what is allowed and the nearest known name.
+        BenchError: With a line for each mistake: the model, the option, what is allowed and the nearest known name.
     """
     try:
         return cls.model_validate(model.options)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if first["type"] == "extra_forbidden":
-            known = sorted(cls.model_fields)
-            raise BenchError(
-                f"{model.label}: no option named {name!r}.{did_you_mean(name, known)} "
-                f"Options of {model.adapter}: {', '.join(known)}"
-            ) from None
-        message = first["msg"].removeprefix("Value error, ")
-        given = f", not {first['input']!r}" if name else ""
-        raise BenchError(f"{model.label}: option {name!r}: {message}{given}" if name else message) from None
+        raise BenchError("\n".join(_sentence(cls, model, one) for one in error.errors())) from None
+
+
+def option_mistakes(cls: type[Options], model: ModelSpec) -> list[str]:
+    """Return what is wrong with a model config's options, one sentence each, all of them; empty if nothing is."""
+    try:
+        cls.model_validate(model.options)
+    except ValidationError as error:
+        return [_sentence(cls, model, one) for one in error.errors()]
+    return []
+
+
+def _sentence(cls: type[Options], model: ModelSpec, error: ErrorDetails) -> str:
+    """One of pydantic's complaints in words of ours."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        known = sorted(cls.model_fields)
+        return (
+            f"{model.label}: no option named {name!r}.{did_you_mean(name, known)} "
+            f"Options of {model.adapter}: {', '.join(known)}"
+        )
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{model.label}: option {name!r} is missing"
+    return f"{model.label}: option {name!r}: {message}, not {error['input']!r}" if name else f"{model.label}: {message}"

@@ -12,14 +12,12 @@ Weights start as torch draws them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Depth: TypeAlias = Literal[18, 34, 50, 101]
-OutputStride: TypeAlias = Literal[8, 16, 32]
+from adapters.deeplab.options import Depth, OutputStride
 
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),

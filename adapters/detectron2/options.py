@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from adapters._torch.options import Options
-from bench.records import TaskKind
+from adapters._torch.options import Options, option_mistakes
+from bench.records import ModelSpec, TaskKind
 
 ARCHITECTURES: dict[str, TaskKind] = {
     "fcn": "semantic",
@@ -106,3 +106,8 @@ class Detectron2Options(Options):
     def task(self) -> TaskKind:
         """Form of the native prediction."""
         return ARCHITECTURES[self.architecture]
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    return option_mistakes(Detectron2Options, model)

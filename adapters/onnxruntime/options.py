@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from adapters._torch.options import Options
+from adapters._torch.options import Options, option_mistakes
+from bench.records import ModelSpec
 
 
 def _tuple(value: object) -> object:
@@ -67,3 +68,8 @@ class FileOptions(Options):
     def is_sigmoid(self) -> bool:
         """Whether one number says which of two classes a pixel has."""
         return self.output_is in ("sigmoid_logit", "sigmoid_probability")
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    return option_mistakes(FileOptions, model)

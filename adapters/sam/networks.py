@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import Field, JsonValue
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -34,15 +33,10 @@ from transformers import (
     SamVisionConfig,
 )
 
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import read_options
+from adapters.sam.options import FAMILY, Family, SamOptions, mistakes
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
-
-Family = Literal["sam", "sam2"]
-Part = Literal["vision", "prompt_encoder", "mask_decoder"]
-
-CELL = {"sam": 16, "sam2": 32}
-"""The input size is a multiple of this: of SAM's patches, of the windows of SAM 2's first stage."""
 
 _CANNOT_BE_BUILT = (StrictDataclassError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError)
 """How transformers and torch answer a configuration whose parts do not fit."""
@@ -73,28 +67,6 @@ SAM2_SIZES = {
     "hiera_large": Hiera(144, 2, (2, 6, 36, 4), (8, 4, 16, 8), (23, 33, 43), 7),
 }
 
-FAMILY: dict[str, Family] = {**dict.fromkeys(SAM_SIZES, "sam"), **dict.fromkeys(SAM2_SIZES, "sam2")}
-"""Network -> the model it is a size of."""
-
-
-class SamOptions(Options):
-    """What a card or a suite may set.
-
-    Attributes:
-        network: vit_b, vit_l, vit_h (SAM); hiera_tiny, hiera_small, hiera_base_plus, hiera_large (SAM 2).
-        masks: `single` takes the one mask the network makes for a clear prompt, `best_of_three` the
-            one of three that it is surest of; `by_prompt` takes the single one for a box and the best
-            of three for a point, which may mean a part or a whole, as its authors advise.
-        input_size: Side of the square that images are resized into, pixels; weights fit one size.
-        overrides: Keys of the configuration to change, by part: `vision` (SAM 2: with `backbone` in
-            it), `prompt_encoder`, `mask_decoder`. Such a network is none of the published ones.
-    """
-
-    network: str
-    masks: Literal["by_prompt", "single", "best_of_three"] = "by_prompt"
-    input_size: int = Field(default=1024, ge=32)
-    overrides: dict[Part, dict[str, JsonValue]] = {}
-
 
 @dataclass(frozen=True)
 class SamNetwork:
@@ -117,19 +89,9 @@ def sam_options(model: ModelSpec) -> SamOptions:
     Raises:
         BenchError: If a name or value is wrong.
     """
-    options = read_options(SamOptions, model)
-    if options.network not in FAMILY:
-        raise BenchError(
-            f"{model.label}: option 'network': no network named {options.network!r}."
-            f"{did_you_mean(options.network, FAMILY)} Networks of sam: {', '.join(FAMILY)}"
-        )
-    cell = CELL[FAMILY[options.network]]
-    if options.input_size % cell:
-        raise BenchError(
-            f"{model.label}: option 'input_size': {options.input_size} is no multiple of {cell}; "
-            f"use {round(options.input_size / cell) * cell or cell}"
-        )
-    return options
+    if found := mistakes(model):
+        raise BenchError("\n".join(found))
+    return read_options(SamOptions, model)
 
 
 def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import segmentation_models_pytorch as smp
-from pydantic import JsonValue
 from torch import nn
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import HeadOptions, read_options
+from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
+from adapters.smp.options import SmpOptions
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
 
@@ -39,37 +39,6 @@ DECODERS = {
     "segformer": smp.Segformer,
     "dpt": smp.DPT,
 }
-
-
-class SmpOptions(HeadOptions):
-    """What a card or a suite may set.
-
-    Attributes:
-        decoder: Which of the library's models.
-        encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
-            `tu-` with a name of timm's.
-        encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of
-            the encoder or of a whole classifier with it; None starts from scratch.
-        arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
-    """
-
-    decoder: Literal[
-        "unet",
-        "unetplusplus",
-        "manet",
-        "linknet",
-        "fpn",
-        "pspnet",
-        "pan",
-        "deeplabv3",
-        "deeplabv3plus",
-        "upernet",
-        "segformer",
-        "dpt",
-    ]
-    encoder: str = "resnet34"
-    encoder_weights: str | None = None
-    arguments: dict[str, JsonValue] = {}
 
 
 class Adapter(SemanticAdapter):

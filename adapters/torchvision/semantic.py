@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 from urllib.error import URLError
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from torch import Tensor, nn
 from torchvision.models import segmentation
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import read_options
+from adapters.torchvision.options import SemanticOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
 
@@ -28,32 +29,6 @@ VOC_CLASSES = 21
 
 PUBLISHED = {"coco_with_voc_labels": "COCO_WITH_VOC_LABELS_V1"}
 """Value of the option `pretrained` -> torchvision's name of the weights."""
-
-
-class SemanticOptions(Options):
-    """What a card or a suite may set.
-
-    Attributes:
-        network: torchvision's name.
-        pretrained: `coco_with_voc_labels` downloads the published weights of all of the network, which tell
-            VOC's 21 classes apart; None leaves them.
-        backbone_weights: `default` downloads those of the backbone; None starts from scratch.
-        bn_momentum: Of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for
-            hundreds of epochs: after a short training its running statistics are still those of
-            the start (a measured 0.05 instead of 0.45 mIoU). None keeps the network's own.
-    """
-
-    network: Literal[
-        "fcn_resnet50",
-        "fcn_resnet101",
-        "deeplabv3_resnet50",
-        "deeplabv3_resnet101",
-        "deeplabv3_mobilenet_v3_large",
-        "lraspp_mobilenet_v3_large",
-    ]
-    pretrained: Literal["coco_with_voc_labels"] | None = None
-    backbone_weights: Literal["default"] | None = None
-    bn_momentum: float | None = Field(default=0.1, gt=0, le=1)
 
 
 class MainOutput(nn.Module):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import Options
+from adapters._torch.options import Options, option_mistakes
+from bench.records import ModelSpec
 
 READING = frozenset(
     {
@@ -97,3 +98,26 @@ class UniversalOptions(Options):
         if self.pretrained is not None:
             return {"architecture": self.architecture, "from": "pretrained"}
         return self.model_dump(exclude=set(READING))
+
+
+class SegFormerOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        architecture: What is built; see `adapters.transformers.adapter`.
+        variant: b0 to b5.
+        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
+            the classifier's only where it has as many classes. None starts from scratch.
+        dropout: Of the classifier.
+    """
+
+    architecture: Literal["segformer"] = "segformer"
+    variant: Literal["b0", "b1", "b2", "b3", "b4", "b5"]
+    pretrained: str | None = None
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    segformer = model.options.get("architecture", "segformer") == "segformer"
+    return option_mistakes(SegFormerOptions if segformer else UniversalOptions, model)

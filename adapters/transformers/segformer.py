@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
+from adapters.transformers.options import SegFormerOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
 
@@ -38,23 +38,6 @@ VARIANTS = {
     "b4": Variant((3, 8, 27, 3), (64, 128, 320, 512), 768),
     "b5": Variant((3, 6, 40, 3), (64, 128, 320, 512), 768),
 }
-
-
-class SegFormerOptions(Options):
-    """What a card or a suite may set.
-
-    Attributes:
-        architecture: What is built; see `adapters.transformers.adapter`.
-        variant: b0 to b5.
-        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
-            the classifier's only where it has as many classes. None starts from scratch.
-        dropout: Of the classifier.
-    """
-
-    architecture: Literal["segformer"] = "segformer"
-    variant: Literal["b0", "b1", "b2", "b3", "b4", "b5"]
-    pretrained: str | None = None
-    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class Logits(nn.Module):

@@ -7,71 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from torch import nn
 
-from adapters._torch.options import Options, read_options
+from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
 from adapters.ultralytics import environment
-from bench.errors import BenchError, Unsupported, did_you_mean
+from adapters.ultralytics.options import InstanceOptions, NetworkOptions, SemanticOptions, mistakes
+from bench.errors import BenchError, Unsupported
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
-
-SIZES = "nsmlx"
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "instance": ("yolov8{}-seg", "yolo11{}-seg", "yolo12{}-seg", "yolo26{}-seg"),
-    "semantic": ("yolo26{}-sem",),
-}
-"""Names of the framework's own YAML files by the form of their prediction."""
 
 STRIDE = 32
 """Input sides are multiples of it: the coarsest feature map has one cell for so many pixels."""
 
 DOWNLOADS = "https://github.com/ultralytics/assets/releases"
-
-
-class NetworkOptions(Options):
-    """What every card may set.
-
-    Attributes:
-        network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
-        bn_momentum: Of batch normalisation in training. The framework's own 0.03 needs hundreds of
-            steps before the running statistics describe the weights; a training of seconds has fewer.
-    """
-
-    network: str
-    bn_momentum: float = Field(default=0.1, gt=0, le=1)
-
-
-class SemanticOptions(NetworkOptions):
-    """Options of a network that labels pixels."""
-
-
-class InstanceOptions(NetworkOptions):
-    """Options of a network that finds instances.
-
-    Attributes:
-        conf: Confidence below which nothing is returned. AP wants the whole curve, hence so low.
-        user_conf: The floor of somebody who looks at the answers; kept in the record, for reductions
-            to label maps and for pictures. The framework's default in prediction.
-        iou: Overlap of boxes above which the less confident one is suppressed.
-        max_det: Most detections per image. COCO's AP looks at 100; the framework's default is 300.
-        retina_masks: Prototypes are resized to the original image (True), or to the network's input
-            and cut there, whose masks are then resized (False, the framework's default in prediction).
-        nms: False takes the head that needs no suppression, where there is one (YOLO26); True is
-            the framework's default for all.
-        mask_ratio: Training masks are so many times smaller than the input.
-    """
-
-    conf: float = Field(default=0.001, ge=0, le=1)
-    user_conf: float = Field(default=0.25, ge=0, le=1)
-    iou: float = Field(default=0.7, ge=0, le=1)
-    max_det: int = Field(default=100, ge=1)
-    retina_masks: bool = True
-    nms: bool = True
-    mask_ratio: Literal[1, 2, 4] = 2
 
 
 @dataclass(frozen=True)
@@ -102,14 +54,9 @@ def options_of(model: ModelSpec) -> NetworkOptions:
     Raises:
         BenchError: If one is wrong, or the framework has no such network for the card's task.
     """
-    options = read_options(InstanceOptions if model.task == "instance" else SemanticOptions, model)
-    known = [family.format(size) for family in FAMILIES.get(model.task, ()) for size in SIZES]
-    if options.network not in known:
-        raise BenchError(
-            f"{model.label}: option 'network': no {model.task} network named {options.network!r}."
-            f"{did_you_mean(options.network, known)} There are: {', '.join(known)}"
-        )
-    return options
+    if found := mistakes(model):
+        raise BenchError("\n".join(found))
+    return read_options(InstanceOptions if model.task == "instance" else SemanticOptions, model)
 
 
 def trained_classes(task: TaskSpec, label: str) -> tuple[int, ...]:

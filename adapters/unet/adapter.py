@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import HeadOptions, read_options
+from adapters._torch.options import read_options
 from adapters._torch.semantic import SemanticAdapter
-from adapters.unet.model import Down, Norm, UNet, Up
+from adapters.unet.model import UNet
+from adapters.unet.options import UNetOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
-
-
-class UNetOptions(HeadOptions):
-    """What a card or a suite may set.
-
-    Attributes:
-        depth: Number of times the image is halved.
-        base_width: Channels of the first level; each further level has twice as many.
-        in_channels: 3 for RGB; 1 feeds the luma of the image.
-        down, up, norm, bias: See `adapters.unet.model.UNet`.
-        min_area: Of cards for instances and panoptic maps: pixels of the smallest segment that is
-            made of labels; 1 if left out.
-    """
-
-    depth: int = Field(default=4, ge=1, le=8)
-    base_width: int = Field(default=16, ge=1)
-    in_channels: Literal[1, 3] = 3
-    down: Down = "max_pool"
-    up: Up = "transposed_conv"
-    norm: Norm = "batch"
-    bias: bool = True
-    min_area: int | None = Field(default=None, ge=1)
 
 
 class Adapter(SemanticAdapter):

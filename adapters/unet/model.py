@@ -11,14 +11,11 @@ one pixel, and an even size never meets the crop.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
-Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
-Norm: TypeAlias = Literal["batch", "group", "none"]
+from adapters.unet.options import Down, Norm, Up
 
 
 class UNet(nn.Module):

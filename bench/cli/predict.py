@@ -29,7 +29,7 @@ from bench.run.predict.models import Predictor, Wishes, from_card, from_run
 from bench.run.predict.worker.request import REQUEST, FilesRequest, Item
 
 NO_LIMIT_S = 30 * 24 * 3600.0
-MENDABLE = (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR)
+MENDABLE = (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR, Status.USAGE_ERROR)
 
 
 def predict_command(options: Namespace) -> int:
@@ -204,8 +204,7 @@ def _told(items: list[Item], skipped: int, ledger: Ledger, outcome: Outcome | No
     if outcome is not None and outcome.status is not Status.OK:
         written = sum(ledger.done(item) for item in items)
         kept = f" {written} of {len(items)} are done; the same command goes on from there." if written else ""
-        mistake = outcome.status in MENDABLE or (outcome.status is Status.CRASHED and _said_by_us(outcome))
-        if mistake:
+        if outcome.status in MENDABLE:
             ledger.withdraw()
             raise BenchError(f"{outcome.reason}{kept}")
         print(f"bench predict: {outcome.status.value}: {outcome.reason}{kept}", file=sys.stderr)
@@ -225,8 +224,3 @@ def _told(items: list[Item], skipped: int, ledger: Ledger, outcome: Outcome | No
         print(f"unreadable: {row['reason']}", file=sys.stderr)
     print(out / FILE)
     return 1 if unreadable else 0
-
-
-def _said_by_us(outcome: Outcome) -> bool:
-    """Whether a worker ended by a `BenchError`, which leaves a reason and no traceback."""
-    return outcome.exit_code == 0 and outcome.traceback is None

@@ -55,10 +55,15 @@ class Job(Record):
 
 
 class Status(str, Enum):
-    """How a job ended; each is a row of the report."""
+    """How a job ended; each is a row of the report.
+
+    `usage_error` is what the user can set right (an option, a weight file, a data set); `crashed` is
+    everything that nobody foresaw.
+    """
 
     OK = "ok"
     UNSUPPORTED = "unsupported"
+    USAGE_ERROR = "usage_error"
     OOM_DEVICE = "oom_device"
     OOM_HOST = "oom_host"
     TIMEOUT = "timeout"

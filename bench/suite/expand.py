@@ -37,10 +37,16 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
     """
     models = _models(suite, source)
     datasets = [dataset_spec(entry, source) for entry in suite.datasets]
-    _check_tasks(suite, [model for _, model in models], source)
-    _check_prompts(suite, source)
-    _refuse_twins([m.label for _, m in models], "models", source)
-    _refuse_twins([d.label for d in datasets], "datasets", source)
+    mistakes = Mistakes()
+    with mistakes.noted():
+        _check_tasks(suite, [model for _, model in models], source)
+    with mistakes.noted():
+        _check_prompts(suite, source)
+    with mistakes.noted():
+        _refuse_twins([m.label for _, m in models], "models", source)
+    with mistakes.noted():
+        _refuse_twins([d.label for d in datasets], "datasets", source)
+    mistakes.tell()
     targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
     cases = tuple(
         Case(
@@ -101,6 +107,7 @@ def _short(number: float) -> str:
 
 
 def _check_names(suite: Suite, source: Path) -> None:
+    mistakes = Mistakes()
     for kind, given, known, listing in (
         ("datasets", [d.name for d in suite.datasets], dataset_names(), "datasets"),
         ("metrics", list(suite.metrics), metric_names(), "metrics"),
@@ -108,10 +115,11 @@ def _check_names(suite: Suite, source: Path) -> None:
         for index, name in enumerate(given):
             if name not in known:
                 what = "data set" if kind == "datasets" else "metric"
-                raise SuiteError(
+                mistakes.note(
                     f"{source}: {kind}[{index}]: no {what} named {name!r}.{did_you_mean(name, known)} "
                     f"List them with: bench list {listing}"
                 )
+    mistakes.tell()
 
 
 def _models(suite: Suite, source: Path) -> list[tuple[ModelEntry, ModelSpec]]:

@@ -9,8 +9,13 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from bench.adapter import load_loss_grammar
+from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean
+from bench.metric import metric_names
+from bench.suite.model_configs import card_files
 from bench.suite.schema import Suite
 
 Lines = dict[tuple[str | int, ...], int]
@@ -29,7 +34,37 @@ def load_suite(path: Path) -> Suite:
         # objects does not, and still refuses "2" for 2.
         return Suite.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise SuiteError(explain(error, path, lines, Suite)) from None
+        raise SuiteError(
+            "\n".join([explain(error, path, lines, Suite), *_names_unknown(document, path, lines)])
+        ) from None
+
+
+def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[str]:
+    """Names of a suite that cannot be validated and that nothing here bears, so that one reading tells all."""
+    recipe = document.get("recipe")
+    loss = recipe.get("loss") if isinstance(recipe, dict) else None
+    found = [
+        f"{path}: recipe.loss{_at_line(('recipe', 'loss'), lines)}: {sentence}"
+        for sentence in (load_loss_grammar().loss_mistakes(loss) if isinstance(loss, str) else ())
+    ]
+    for key, known in (("models", list(card_files())), ("datasets", dataset_names()), ("metrics", metric_names())):
+        entries = document.get(key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            name = entry.get("name") if isinstance(entry, dict) else entry
+            if isinstance(name, str) and name not in known:
+                found.append(
+                    f"{path}: {key}[{index}]{_at_line((key, index), lines)}: no {NOUNS[key]} named {name!r}."
+                    f"{did_you_mean(name, known)} List them with: bench list {key}"
+                )
+    return found
+
+
+NOUNS = {"models": "model", "datasets": "data set", "metrics": "metric"}
+
+
+def _at_line(where: tuple[str | int, ...], lines: Lines) -> str:
+    line = lines.get(where)
+    return f" (line {line})" if line else ""
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
@@ -102,23 +137,32 @@ def _collect_lines(node: yaml.Node | None, at: tuple[str | int, ...], lines: Lin
 
 
 def explain(error: ValidationError, path: Path, lines: Lines, model: type[BaseModel]) -> str:
-    """Return one paragraph for the first complaint of pydantic's, with path, line and nearest key."""
-    first = error.errors()[0]
-    where = _clean(first["loc"], lines)
-    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+    """Return a line for each of pydantic's complaints, sorted by position, with path, line and nearest key."""
+    told = [
+        (_line_of(_clean(one["loc"], lines), lines) or 0, _sentence(one, path, lines, model)) for one in error.errors()
+    ]
+    return "\n".join(dict.fromkeys(text for _, text in sorted(told, key=lambda pair: pair[0])))
+
+
+def _line_of(where: tuple[str | int, ...], lines: Lines) -> int | None:
+    return next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+
+
+def _sentence(one: ErrorDetails, path: Path, lines: Lines, model: type[BaseModel]) -> str:
+    where = _clean(one["loc"], lines)
+    line = _line_of(where, lines)
     at = f"{path}: {_dotted(where)}" + (f" (line {line})" if line else "")
-    if first["type"] == "extra_forbidden":
+    if one["type"] == "extra_forbidden":
         known = _keys_at(model, where[:-1])
         here = _dotted(where[:-1]) or "a suite"
         return (
             f"{at}: unknown key.{did_you_mean(str(where[-1]), known)} Known keys of {here}: {', '.join(sorted(known))}."
         )
-    if first["type"] == "missing":
+    if one["type"] == "missing":
         return f"{path}: {_dotted(where)}: is missing. {_description(model, where)}".rstrip()
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first.get("input"), dict | list) else f" Given: {first.get('input')!r}."
-    more = f" ({error.error_count() - 1} more after this one.)" if error.error_count() > 1 else ""
-    return f"{at}: {message[0].lower()}{message[1:]}.{given}{more}"
+    message = one["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(one.get("input"), dict | list) else f" Given: {one.get('input')!r}."
+    return f"{at}: {message[0].lower()}{message[1:]}.{given}"
 
 
 def _clean(loc: Sequence[str | int], lines: Lines) -> tuple[str | int, ...]:

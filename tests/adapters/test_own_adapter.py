@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.plugins import ADAPTERS_VARIABLE, load_adapter
 
-from bench.adapter import Unsupported, predict
+from bench.adapter import ADAPTERS_VARIABLE, Unsupported, load_adapter, predict
 from bench.errors import PluginError
 from bench.records import Target
 from bench.suite.model_configs import resolve_model

@@ -19,6 +19,7 @@ from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
 from bench.records import Case, DatasetSpec, TaskKind
+from bench.run.planning.option_checks import check_options
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.schema import Suite
 
@@ -55,6 +56,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     _check_truths(found, suite, source, mistakes)
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
+    check_options(cases, source, mistakes)
     sound_otherwise = not mistakes
     for message, labels in found.absent.items():
         mistakes.note(_about(source, labels) + message)

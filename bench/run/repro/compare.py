@@ -125,7 +125,7 @@ def _failure(new: CaseView) -> CaseAnswer | None:
     jobs = [job for job in (new.train, new.export, new.predict) if job is not None and job.outcome is not None]
     for job in jobs:
         if job.outcome is not None and not job.ok:
-            missing = job.outcome.status in (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR)
+            missing = job.outcome.status in (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR, Status.USAGE_ERROR)
             return CaseAnswer(
                 case_id=new.case.id,
                 answer="cannot be compared" if missing else "not reproduced",

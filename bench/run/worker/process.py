@@ -123,7 +123,7 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     except ImportError:
         raise
     except BenchError as error:
-        return _ending("crashed", str(error))
+        return _ending("usage_error", str(error))
     except Exception as error:
         full = memory_that_is_full(error)
         if full is not None:

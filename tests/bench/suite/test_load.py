@@ -70,7 +70,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, text, expected)
 
 
 def test_a_missing_key_says_what_it_is_for(tmp_path):
-    assert complaint(tmp_path, "models: [a]\n") == (
+    assert complaint(tmp_path, "models: [unet/bilinear]\n") == (
         "x.yaml: datasets: is missing. Data sets to compare on; list them with: bench list datasets"
     )
 

@@ -40,6 +40,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adapters._torch.loss_grammar import check_tversky
 from adapters._torch.network import Head
 from adapters._torch.training.losses.terms import Loss, labelled, one_hot, probabilities
 
@@ -87,9 +88,7 @@ def tversky(alpha: float, beta: float) -> Loss:
     Raises:
         ValueError: If one is out of range.
     """
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be above 0, not {value:g}")
+    check_tversky(alpha, beta)
 
     def loss(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
         areas = _areas(logits, labels, head)

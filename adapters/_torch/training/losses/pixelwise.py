@@ -35,14 +35,13 @@ for class 0.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from adapters._torch.loss_grammar import check_focal
 from adapters._torch.network import Head
 from adapters._torch.training.losses.terms import Loss, labelled, one_hot
 from bench.errors import BenchError, ShapeError
@@ -125,10 +124,7 @@ def focal(alpha: float | None = None, gamma: float = 2.0) -> Loss:
     Raises:
         ValueError: If one is out of range.
     """
-    if alpha is not None and not 0 < alpha < 1:
-        raise ValueError(f"alpha must be above 0 and below 1, not {alpha:g}")
-    if not 0 <= gamma < math.inf:
-        raise ValueError(f"gamma must be 0 or above, not {gamma:g}")
+    check_focal(alpha, gamma)
 
     def loss(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
         surprise = _surprise(logits, labels, head)

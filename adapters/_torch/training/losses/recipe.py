@@ -8,8 +8,6 @@ arguments  numbers, in order or by name    focal(0.25, gamma=2)
 from __future__ import annotations
 
 import inspect
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adapters._torch.loss_grammar import PLUS, Term
 from adapters._torch.network import Head
 from adapters._torch.training.losses.boundary import boundary
 from adapters._torch.training.losses.lovasz import lovasz
 from adapters._torch.training.losses.overlap import dice, generalised_dice, jaccard, tversky
 from adapters._torch.training.losses.pixelwise import WeightedCrossEntropy, bce, cross_entropy, focal
 from adapters._torch.training.losses.terms import Loss
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError
 
 ClassPixels: TypeAlias = Callable[[], NDArray[np.int64]]
 """Counts the labelled pixels per class of the training split, (K,)."""
@@ -70,12 +69,6 @@ LOSSES: Mapping[str, LossKind] = {
 }
 """The losses that a recipe can name."""
 
-_ALSO_CALLED = {"ce": "cross_entropy", "gdl": "generalised_dice", "iou": "jaccard", "wce": "weighted_cross_entropy"}
-"""Short names of the literature that `did_you_mean` cannot guess."""
-
-_PLUS = re.compile(r"\+(?![^()]*\))")
-_TERM = re.compile(r"(?:([0-9.eE-]+)\s*\*\s*)?([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?")
-
 
 @dataclass(frozen=True)
 class WeightedSum:
@@ -105,8 +98,8 @@ def read_loss(text: str, *, class_pixels: ClassPixels | None = None) -> Loss:
     """
     counts: list[NDArray[np.int64]] = []
     terms: list[tuple[float, Loss]] = []
-    for part in _PLUS.split(text):
-        term = _Term.read(text, part.strip())
+    for part in PLUS.split(text):
+        term = Term.read(text, part.strip())
         kind = LOSSES[term.name]
         arguments = term.bind(kind)
         if not kind.counts_classes:
@@ -121,84 +114,3 @@ def read_loss(text: str, *, class_pixels: ClassPixels | None = None) -> Loss:
             counts.append(class_pixels())
         terms.append((term.weight, kind.make(counts[0])))
     return WeightedSum(tuple(terms)) if len(terms) > 1 or terms[0][0] != 1 else terms[0][1]
-
-
-@dataclass(frozen=True)
-class _Term:
-    """One term as it is written.
-
-    Attributes:
-        text: The whole sum, for messages.
-        weight: Above 0.
-        name: A known one.
-        in_order, by_name: Its arguments.
-    """
-
-    text: str
-    weight: float
-    name: str
-    in_order: tuple[float, ...]
-    by_name: dict[str, float]
-
-    @classmethod
-    def read(cls, text: str, part: str) -> _Term:
-        """Read a term; BenchError if it is malformed or names no loss."""
-        match = _TERM.fullmatch(part)
-        weight = _number(match.group(1) or "1") if match else None
-        if match is None or weight is None or weight <= 0:
-            raise BenchError(f"loss {text!r}: expected a sum like '0.5*cross_entropy + 0.5*dice', not {part!r}")
-        name, arguments = match.group(2), match.group(3)
-        if name not in LOSSES:
-            meant = did_you_mean(_ALSO_CALLED.get(name.lower(), name), LOSSES)
-            raise BenchError(f"loss {text!r}: no loss named {name!r}.{meant} There are: {', '.join(sorted(LOSSES))}")
-        return cls(text, weight, name, *_read_arguments(text, name, arguments or ""))
-
-    def bind(self, kind: LossKind) -> inspect.BoundArguments:
-        """Match the arguments to those that the loss takes; BenchError if they do not fit."""
-        try:
-            return kind.arguments.bind(*self.in_order, **self.by_name)
-        except TypeError as error:
-            raise _wrong(self.text, self.name, str(error)) from None
-
-    def make(self, kind: LossKind, arguments: inspect.BoundArguments) -> Loss:
-        """Make the loss; BenchError if a number is out of range."""
-        try:
-            return kind.make(*arguments.args, **arguments.kwargs)
-        except ValueError as error:
-            raise _wrong(self.text, self.name, str(error)) from None
-
-
-def _read_arguments(text: str, name: str, arguments: str) -> tuple[tuple[float, ...], dict[str, float]]:
-    """Read `0.25, gamma=2` into numbers in order and by name."""
-    in_order: list[float] = []
-    by_name: dict[str, float] = {}
-    for argument in arguments.split(",") if arguments.strip() else ():
-        key, _, written = (piece.strip() for piece in argument.rpartition("="))
-        value = _number(written)
-        if value is None:
-            raise _wrong(text, name, f"expected a number, not {written!r}")
-        if key in by_name:
-            raise _wrong(text, name, f"{key} is given twice")
-        if key:
-            by_name[key] = value
-        elif by_name:
-            raise _wrong(text, name, f"{written} stands behind an argument with a name, so it needs one too")
-        else:
-            in_order.append(value)
-    return tuple(in_order), by_name
-
-
-def _wrong(text: str, name: str, what: str) -> BenchError:
-    kind = LOSSES[name]
-    takes = ", ".join(kind.arguments.parameters)
-    usage = f"{name} takes ({takes})" if takes else f"{name} takes no arguments"
-    return BenchError(f"loss {text!r}: {name}: {what}. {usage}; write for example '{kind.example}'")
-
-
-def _number(text: str) -> float | None:
-    """A finite number, or None where the text is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -1,0 +1,66 @@
+"""Options of SAM's model configs, without transformers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from adapters._torch.options import Options, option_mistakes
+from bench.errors import did_you_mean
+from bench.records import ModelSpec
+
+Family = Literal["sam", "sam2"]
+
+
+Part = Literal["vision", "prompt_encoder", "mask_decoder"]
+
+
+CELL = {"sam": 16, "sam2": 32}
+"""The input size is a multiple of this: of SAM's patches, of the windows of SAM 2's first stage."""
+
+
+class SamOptions(Options):
+    """What a card or a suite may set.
+
+    Attributes:
+        network: vit_b, vit_l, vit_h (SAM); hiera_tiny, hiera_small, hiera_base_plus, hiera_large (SAM 2).
+        masks: `single` takes the one mask the network makes for a clear prompt, `best_of_three` the
+            one of three that it is surest of; `by_prompt` takes the single one for a box and the best
+            of three for a point, which may mean a part or a whole, as its authors advise.
+        input_size: Side of the square that images are resized into, pixels; weights fit one size.
+        overrides: Keys of the configuration to change, by part: `vision` (SAM 2: with `backbone` in
+            it), `prompt_encoder`, `mask_decoder`. Such a network is none of the published ones.
+    """
+
+    network: str
+    masks: Literal["by_prompt", "single", "best_of_three"] = "by_prompt"
+    input_size: int = Field(default=1024, ge=32)
+    overrides: dict[Part, dict[str, JsonValue]] = {}
+
+
+FAMILY: dict[str, Family] = {
+    **dict.fromkeys(("vit_b", "vit_l", "vit_h"), "sam"),
+    **dict.fromkeys(("hiera_tiny", "hiera_small", "hiera_base_plus", "hiera_large"), "sam2"),
+}
+"""Network -> the model it is a size of."""
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    found = option_mistakes(SamOptions, model)
+    if found:
+        return found
+    options = SamOptions.model_validate(model.options)
+    if options.network not in FAMILY:
+        return [
+            f"{model.label}: option 'network': no network named {options.network!r}."
+            f"{did_you_mean(options.network, FAMILY)} Networks of sam: {', '.join(FAMILY)}"
+        ]
+    cell = CELL[FAMILY[options.network]]
+    if options.input_size % cell:
+        return [
+            f"{model.label}: option 'input_size': {options.input_size} is no multiple of {cell}; "
+            f"use {round(options.input_size / cell) * cell or cell}"
+        ]
+    return []

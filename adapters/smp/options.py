@@ -1,0 +1,46 @@
+"""Options of smp's model configs, without the library."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from adapters._torch.options import HeadOptions, option_mistakes
+from bench.records import ModelSpec
+
+
+class SmpOptions(HeadOptions):
+    """What a card or a suite may set.
+
+    Attributes:
+        decoder: Which of the library's models.
+        encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
+            `tu-` with a name of timm's.
+        encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of
+            the encoder or of a whole classifier with it; None starts from scratch.
+        arguments: Further arguments of the library's constructor, for example `{decoder_channels: […]}`.
+    """
+
+    decoder: Literal[
+        "unet",
+        "unetplusplus",
+        "manet",
+        "linknet",
+        "fpn",
+        "pspnet",
+        "pan",
+        "deeplabv3",
+        "deeplabv3plus",
+        "upernet",
+        "segformer",
+        "dpt",
+    ]
+    encoder: str = "resnet34"
+    encoder_weights: str | None = None
+    arguments: dict[str, JsonValue] = {}
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    return option_mistakes(SmpOptions, model)

@@ -1,0 +1,75 @@
+"""Options of YOLO's model configs, without the framework."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from adapters._torch.options import Options, option_mistakes
+from bench.errors import did_you_mean
+from bench.records import ModelSpec
+
+SIZES = "nsmlx"
+
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "instance": ("yolov8{}-seg", "yolo11{}-seg", "yolo12{}-seg", "yolo26{}-seg"),
+    "semantic": ("yolo26{}-sem",),
+}
+"""Names of the framework's own YAML files by the form of their prediction."""
+
+
+class NetworkOptions(Options):
+    """What every card may set.
+
+    Attributes:
+        network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
+        bn_momentum: Of batch normalisation in training. The framework's own 0.03 needs hundreds of
+            steps before the running statistics describe the weights; a training of seconds has fewer.
+    """
+
+    network: str
+    bn_momentum: float = Field(default=0.1, gt=0, le=1)
+
+
+class SemanticOptions(NetworkOptions):
+    """Options of a network that labels pixels."""
+
+
+class InstanceOptions(NetworkOptions):
+    """Options of a network that finds instances.
+
+    Attributes:
+        conf: Confidence below which nothing is returned. AP wants the whole curve, hence so low.
+        user_conf: The floor of somebody who looks at the answers; kept in the record, for reductions
+            to label maps and for pictures. The framework's default in prediction.
+        iou: Overlap of boxes above which the less confident one is suppressed.
+        max_det: Most detections per image. COCO's AP looks at 100; the framework's default is 300.
+        retina_masks: Prototypes are resized to the original image (True), or to the network's input
+            and cut there, whose masks are then resized (False, the framework's default in prediction).
+        nms: False takes the head that needs no suppression, where there is one (YOLO26); True is
+            the framework's default for all.
+        mask_ratio: Training masks are so many times smaller than the input.
+    """
+
+    conf: float = Field(default=0.001, ge=0, le=1)
+    user_conf: float = Field(default=0.25, ge=0, le=1)
+    iou: float = Field(default=0.7, ge=0, le=1)
+    max_det: int = Field(default=100, ge=1)
+    retina_masks: bool = True
+    nms: bool = True
+    mask_ratio: Literal[1, 2, 4] = 2
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    found = option_mistakes(InstanceOptions if model.task == "instance" else SemanticOptions, model)
+    network = model.options.get("network")
+    known = [family.format(size) for family in FAMILIES.get(model.task, ()) for size in SIZES]
+    if isinstance(network, str) and network not in known:
+        found.append(
+            f"{model.label}: option 'network': no {model.task} network named {network!r}."
+            f"{did_you_mean(network, known)} There are: {', '.join(known)}"
+        )
+    return found

@@ -1,0 +1,44 @@
+"""Options of the U-Net's model configs, without torch."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field
+
+from adapters._torch.options import HeadOptions, option_mistakes
+from bench.records import ModelSpec
+
+Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
+Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
+Norm: TypeAlias = Literal["batch", "group", "none"]
+
+
+class UNetOptions(HeadOptions):
+    """What a card or a suite may set.
+
+    Attributes:
+        depth: Number of times the image is halved.
+        base_width: Channels of the first level; each further level has twice as many.
+        in_channels: 3 for RGB; 1 feeds the luma of the image.
+        down, up, norm, bias: See `adapters.unet.model.UNet`.
+        min_area: Of cards for instances and panoptic maps: pixels of the smallest segment that is
+            made of labels; 1 if left out.
+    """
+
+    depth: int = Field(default=4, ge=1, le=8)
+    base_width: int = Field(default=16, ge=1)
+    in_channels: Literal[1, 3] = 3
+    down: Down = "max_pool"
+    up: Up = "transposed_conv"
+    norm: Norm = "batch"
+    bias: bool = True
+    min_area: int | None = Field(default=None, ge=1)
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    found = option_mistakes(UNetOptions, model)
+    if model.task == "semantic" and model.options.get("min_area") is not None:
+        found.append(f"{model.label}: option 'min_area' belongs to cards for instances and panoptic maps")
+    return found
