@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from bench.suite.planning.check import checked
+from bench.run.planning.check import checked
 
 from adapters._torch.loss_grammar import KNOWN
 from adapters._torch.training.losses import LOSSES
