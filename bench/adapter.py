@@ -108,7 +108,7 @@ Raw: TypeAlias = Any
 
 
 class Split(Protocol):
-    """A split of a data set with its truths, for training only."""
+    """A split of a data set with its ground truth, for training only."""
 
     def __len__(self) -> int: ...
     def image(self, index: int) -> RgbImage:
@@ -120,7 +120,7 @@ class Split(Protocol):
         ...
 
     def truth(self, index: int) -> Prediction:
-        """Its truth in the form of the task that is trained."""
+        """Its ground truth in the form of the task that is trained."""
         ...
 
 
@@ -206,7 +206,7 @@ class BaseAdapter(ABC):
 
         Raises:
             Unsupported: If this model, task or target cannot be had here.
-            BenchError: If an option of the model card or the weight file is wrong.
+            BenchError: If an option of the model config or the weight file is wrong.
         """
 
     @abstractmethod

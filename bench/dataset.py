@@ -4,7 +4,7 @@ A module `bench/datasets/<name>.py` has
 
 * a module docstring: what it is, how it lies on disk, how its splits are made;
 * `SOURCE` and `LICENCE`: where it comes from and its terms, one line each;
-* `TASKS: tuple[TaskKind, ...]`: the forms of truth that it has under some options;
+* `TASKS: tuple[TaskKind, ...]`: the forms of ground truth that it has under some options;
 * `OBTAIN`: how to get it, in words; `PREPARE`: what `bench data prepare` can fetch of it, see `_sources.py`;
 * `EXPECTED`: split -> images that the source publishes, if it does;
 * `class Options(Record)`: what a suite may set; strict, with defaults;
@@ -32,11 +32,11 @@ from bench.records import ClassSpec, Size, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "Truth", "classes_without_files", "dataset_names", "default_root", "open_dataset"]
+__all__ = ["Dataset", "GroundTruth", "classes_without_files", "dataset_names", "default_root", "open_dataset"]
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """All that is known about one image; the three forms come from one scene and agree.
 
     Attributes:
@@ -50,7 +50,7 @@ class Truth:
     panoptic: Panoptic | None = None
 
     def of(self, kind: TaskKind) -> Prediction | None:
-        """The truth in the form of a task, or None."""
+        """The ground truth in the form of a task, or None."""
         if kind == "prompted":
             return None if self.instances is None else objects_of(self.instances)
         return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
@@ -72,11 +72,11 @@ def asked_for(instances: Instances) -> NDArray[np.bool_]:
 
 
 class Dataset(Protocol):
-    """Images with truths, by split.
+    """Images with ground truth, by split.
 
     Attributes:
         classes: The label space; class id = position.
-        tasks: Forms of truth that `target` gives.
+        tasks: Forms of ground truth that `target` gives.
         source: Where it comes from, one line.
         licence: Its terms, one line.
 
@@ -100,8 +100,8 @@ class Dataset(Protocol):
         """The image, uint8, (H, W, 3), RGB."""
         ...
 
-    def target(self, image_id: str) -> Truth:
-        """Its truth at the image's own size."""
+    def target(self, image_id: str) -> GroundTruth:
+        """Its ground truth at the image's own size."""
         ...
 
     def size(self, image_id: str) -> Size:
@@ -109,7 +109,7 @@ class Dataset(Protocol):
         ...
 
     def fingerprint(self, split: str) -> str:
-        """SHA-256 in hex that changes when any image or truth of the split may have changed."""
+        """SHA-256 in hex that changes when any image or ground truth of the split may have changed."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Mistakes that a user can mend.
+"""Mistakes that a user can fix.
 
 A `BenchError` says, in one paragraph, what happened, where, what was expected and what to type
 next. The command line prints it and exits with code 2. Anything else that escapes is a defect of

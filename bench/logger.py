@@ -45,11 +45,11 @@ class LoggedPoint:
 
 @dataclass(frozen=True)
 class LoggedImage:
-    """An image beside its truth and its prediction.
+    """An image beside its ground truth and its prediction.
 
     Attributes:
         name: Id of the image.
-        pixels: uint8, (H, W, 3), RGB: image, truth over it and prediction over it, left to right.
+        pixels: uint8, (H, W, 3), RGB: image, ground truth over it and prediction over it, left to right.
     """
 
     name: str

@@ -24,7 +24,8 @@ from bench.records.predictions import Prediction, RgbImage
 
 
 class ForwardingAdapter(BaseAdapter):
-    """Hands everything to the adapter of a card's network, which `build` chooses by one of the card's options.
+    """Hands everything to the adapter of a model config's network, which `build` chooses by one of the model config's
+    options.
 
     The `runtimes` are those of any of them: which one it will be is known when it is built, and it then
     refuses what it does not have.
@@ -32,7 +33,7 @@ class ForwardingAdapter(BaseAdapter):
     Args:
         option: Name of the option.
         adapters: Its value -> what makes the adapter; imports what that needs only when it is called.
-        default: Value of a card without the option; None where it must have it.
+        default: Value of a model config without the option; None where it must have it.
     """
 
     runtimes = RUNTIMES

@@ -1,4 +1,4 @@
-"""Options of a model card, checked by a pydantic model, with messages that name the card."""
+"""Options of a model config, checked by a pydantic model, with messages that name the model config."""
 
 from __future__ import annotations
 

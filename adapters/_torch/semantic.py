@@ -55,7 +55,7 @@ class DeviceLogits:
 
 
 class SemanticAdapter(devices.OnTorchDevice):
-    """An adapter around a function that makes a network from a card and a task.
+    """An adapter around a function that makes a network from a model config and a task.
 
     * `preprocess` resizes every image to the target's `image_size`. Without one each image keeps
       its size; images of different sizes in one batch are padded at the bottom and on the right to
@@ -64,7 +64,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     * `infer` makes all passes that the target asks for: windows, scales, mirror images. With any of
       these an image is passed without its padding, apart from images of another size.
     * `postprocess` resizes logits, not labels, to the original size, then names classes. For a
-      card whose task is panoptic or instance it makes segments or instances of them; see
+      model config whose task is panoptic or instance it makes segments or instances of them; see
       `adapters._torch.components`.
 
     Args:

@@ -106,7 +106,7 @@ def _check_architecture(given: dict[str, Any], own: dict[str, Any], where: str) 
     if kinds[0] != kinds[1] and None not in kinds:
         raise BenchError(
             f"{where} was trained as another network: {kinds[0]} in the file, {kinds[1]} in the model. "
-            "Choose a card of the network in the file, or train this one."
+            "Choose a model config of the network in the file, or train this one."
         )
     differences = [
         f"{name} is {given.get(name)!r} in the file and {own.get(name)!r} in the model"
@@ -161,7 +161,7 @@ def _other_network(given: Shapes, own: Shapes) -> str:
     return (
         f"holds weights of another network: {fitting} of its {len(given)} tensors fit the {len(own)} of the model; "
         f"{name} is {given.get(name, 'missing')} in the file and {own.get(name, 'missing')} in the model. "
-        "Choose the card, and set the options, that the weights were trained with."
+        "Choose the model config, and set the options, that the weights were trained with."
     )
 
 

@@ -1,1 +1,1 @@
-"""DeepLabV3+ written from scratch: one readable network, its options and its model cards."""
+"""DeepLabV3+ written from scratch: one readable network, its options and its model configs."""

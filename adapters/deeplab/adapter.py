@@ -1,4 +1,4 @@
-"""DeepLabV3+ behind the common contract: its options, and how a card becomes a network."""
+"""DeepLabV3+ behind the common contract: its options, and how a model config becomes a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Adapter(SemanticAdapter):
 
 
 def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the DeepLabV3+ of a card for a task, with fresh weights.
+    """Return the DeepLabV3+ of a model config for a task, with fresh weights.
 
     Raises:
         BenchError: If an option is wrong.

@@ -14,7 +14,7 @@ OutputStride: TypeAlias = Literal[8, 16, 32]
 
 
 class DeepLabOptions(HeadOptions):
-    """What a card or a suite may set; see `adapters.deeplab.model.DeepLabV3Plus`.
+    """What a model config or a suite may set; see `adapters.deeplab.model.DeepLabV3Plus`.
 
     Attributes:
         depth: Layers of the ResNet: 18, 34, 50 or 101.

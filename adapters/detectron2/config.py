@@ -1,4 +1,4 @@
-"""From a card's options to a Detectron2 configuration."""
+"""From a model config's options to a Detectron2 configuration."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ STAGES = ["res2", "res3", "res4", "res5"]
 
 
 def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, device: str, compiled: bool) -> CfgNode:
-    """Return the configuration of a card, frozen.
+    """Return the configuration of a model config, frozen.
 
     Args:
-        options: Of the card.
+        options: Of the model config.
         labels: Gives the number of classes of each head.
         label: Of the model, for messages.
         device: As torch names it.

@@ -1,4 +1,4 @@
-"""What a card or a suite may set about a Detectron2 model."""
+"""What a model config or a suite may set about a Detectron2 model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARCHITECTURES: dict[str, TaskKind] = {
 
 
 class Detectron2Options(Options):
-    """Options of a card.
+    """Options of a model config.
 
     Attributes:
         architecture: What is built.

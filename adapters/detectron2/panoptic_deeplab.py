@@ -69,7 +69,7 @@ if "EagerSemanticHead" not in SEM_SEG_HEADS_REGISTRY:  # the process's, and refu
 
 
 class CentreTargets:
-    """What the network learns from a panoptic truth.
+    """What the network learns from a panoptic ground truth.
 
     Args:
         labels: Numbering of the semantic head, with a class of its own for every thing.
@@ -88,7 +88,7 @@ class CentreTargets:
         )
 
     def __call__(self, truth: Panoptic, size: Size | None) -> dict[str, Tensor]:
-        """Return the targets (H, W), offsets (2, H, W), of a truth resized to `size` by nearest pixel."""
+        """Return the targets (H, W), offsets (2, H, W), of a ground truth resized to `size` by nearest pixel."""
         ids = _resized(truth.segment_ids, size)
         rows = [{"id": s.id, "category_id": s.class_id, "iscrowd": s.crowd} for s in truth.segments]
         found = self._generate(ids, rows)

@@ -59,7 +59,7 @@ def fit(
 
     Args:
         network: Trained in place.
-        options: Of its card.
+        options: Of its model config.
         labels: Numbering of its heads.
         data: Training and validation split.
         recipe: The device may be `auto`.

@@ -1,8 +1,8 @@
 """Models that misbehave on purpose, and two that behave: instruments that test the harness.
 
-A card's `behaviour` chooses one:
+A model config's `behaviour` chooses one:
 
-* `perfect`, `noisy`: know the truth of the `shapes` images by their content, which no real adapter
+* `perfect`, `noisy`: know the ground truth of the `shapes` images by their content, which no real adapter
   may; `noisy` spoils a share of the pixels, the same ones each time it sees an image; `perfect` also
   knows instances, segments and prompted objects;
 * `echoes_prompts`: answers a prompt with the prompt itself, its box filled or the pixel it names: what
@@ -42,13 +42,13 @@ SPIN_S = 0.0015
 
 
 class Options(BaseModel):
-    """Options of a fake's card.
+    """Options of a fake's model config.
 
     Attributes:
         behaviour: What it does; see the module's docstring.
         preprocess_ms, infer_ms, postprocess_ms: Latency of each stage of a timed behaviour.
         second_infer_ms: `bimodal`: latency of `infer` for every other image, chosen by content.
-        dataset: `perfect`, `noisy`: options of the `shapes` data set whose truth is known.
+        dataset: `perfect`, `noisy`: options of the `shapes` data set whose ground truth is known.
         split: `perfect`, `noisy`: its split.
         flipped: `noisy`: share of pixels that get another class.
         how: `crashes`: in which way.
@@ -163,7 +163,7 @@ class Adapter(BaseAdapter):
         return list(images)
 
     def infer(self, batch: list[RgbImage]) -> list[Prediction]:
-        """Behave as the card says."""
+        """Behave as the model config says."""
         self._calls += 1
         behaviour = self._options.behaviour
         fits = behaviour == "oom_device" and len(batch) <= self._options.fits
@@ -211,7 +211,7 @@ class Adapter(BaseAdapter):
         return np.where(spoil, other, truth)
 
     def postprocess(self, raw: list[Prediction], sizes: Sequence[Size]) -> list[Prediction]:
-        """Hand the predictions back; void in a known truth becomes "names no class"."""
+        """Hand the predictions back; void in a known ground truth becomes "names no class"."""
         if self._in_flight is not None:
             self._in_flight.join()
             self._in_flight = None
@@ -254,7 +254,7 @@ def _echo(image: RgbImage) -> PromptedMasks:
 
 
 def as_prediction(truth: Prediction) -> Prediction:
-    """The truth as a model may state it: without crowds, which only a truth has."""
+    """The ground truth as a model may state it: without crowds, which only a ground truth has."""
     if isinstance(truth, Instances):
         return replace(truth, crowd=np.zeros_like(truth.crowd))
     if isinstance(truth, Panoptic):

@@ -55,7 +55,7 @@ class Adapter(BaseAdapter):
     """An ONNX file run by ONNX Runtime, or with `runtime: openvino` by OpenVINO.
 
     * `preprocess` resizes every image to the target's `image_size`, or to the size the file is made
-      for, normalises as the card says and pads to the multiple. Images of one size are one array;
+      for, normalises as the model config says and pads to the multiple. Images of one size are one array;
       where sizes differ, or the file takes one image at a time, each is passed apart, without padding
       to the largest.
     * `infer` runs the file.
@@ -170,7 +170,7 @@ def _check_target(target: Target, label: str) -> None:
     if any(refused.values()):
         names = " and ".join(name for name, asked in refused.items() if asked)
         raise Unsupported(
-            f"{label} is passed whole, once, in the layout its card says; leave {names} out of its target"
+            f"{label} is passed whole, once, in the layout its model config says; leave {names} out of its target"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a card says about an ONNX file: how pixels go in, and what comes out."""
+"""What a model config says about an ONNX file: how pixels go in, and what comes out."""
 
 from __future__ import annotations
 

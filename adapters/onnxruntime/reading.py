@@ -16,15 +16,15 @@ from bench.records.predictions import LabelMap
 
 
 class OutputReader:
-    """Reads the output of one image, as the card explains it.
+    """Reads the output of one image, as the model config explains it.
 
     Args:
-        options: Of the card.
+        options: Of the model config.
         task: With the classes that ids stand for.
         label: Name of the model, for messages.
 
     Raises:
-        BenchError: If the card names a class that nobody has.
+        BenchError: If the model config names a class that nobody has.
         Unsupported: If the output cannot tell the task's classes apart.
     """
 

@@ -1,4 +1,4 @@
-"""SAM and SAM 2 of transformers: their sizes, and how one is made from a card or from a folder of weights.
+"""SAM and SAM 2 of transformers: their sizes, and how one is made from a model config or from a folder of weights.
 
 The configurations are those of the published checkpoints. Weights lie in a folder as `save_pretrained`
 writes it and the model hub holds it: `config.json` and `model.safetensors`. Nothing is downloaded.
@@ -84,7 +84,7 @@ class SamNetwork:
 
 
 def sam_options(model: ModelSpec) -> SamOptions:
-    """Return the checked options of a card.
+    """Return the checked options of a model config.
 
     Raises:
         BenchError: If a name or value is wrong.
@@ -95,7 +95,7 @@ def sam_options(model: ModelSpec) -> SamOptions:
 
 
 def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
-    """Return the network of a card, with the weights of a folder or random ones from torch's generator.
+    """Return the network of a model config, with the weights of a folder or random ones from torch's generator.
 
     Raises:
         BenchError: If an option is wrong or the folder does not hold the weights of this network.
@@ -114,7 +114,7 @@ def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
 
 
 def _settings(options: SamOptions) -> dict[str, dict[str, Any]]:
-    """What the card says of the configuration, by part."""
+    """What the model config says of the configuration, by part."""
     side = options.input_size
     if options.network in SAM_SIZES:
         size = dict(SAM_SIZES[options.network])
@@ -186,7 +186,7 @@ def _random(family: Family, config: PretrainedConfig) -> nn.Module:
 
 
 def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Path, label: str) -> nn.Module:
-    """Load a folder, which must hold exactly the network that the card names."""
+    """Load a folder, which must hold exactly the network that the model config names."""
     _check_files(folder, label)
     try:
         config = (SamConfig if family == "sam" else Sam2Config).from_pretrained(folder, local_files_only=True)
@@ -240,7 +240,7 @@ def _check_same(config: PretrainedConfig, wanted: Mapping[str, dict[str, Any]], 
         if _plain(given) != _plain(value):
             raise BenchError(
                 f"{label}: {folder} holds another network: {'.'.join(path)} is {_plain(given)} in its config.json and "
-                f"{_plain(value)} in the card. Use the card of that network, or its input_size."
+                f"{_plain(value)} in the model config. Use the model config of that network, or its input_size."
             )
 
 

@@ -21,7 +21,7 @@ CELL = {"sam": 16, "sam2": 32}
 
 
 class SamOptions(Options):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         network: vit_b, vit_l, vit_h (SAM); hiera_tiny, hiera_small, hiera_base_plus, hiera_large (SAM 2).

@@ -49,7 +49,7 @@ class Adapter(SemanticAdapter):
 
 
 def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the network of a card for a task, with fresh weights or its encoder's pretrained ones.
+    """Return the network of a model config for a task, with fresh weights or its encoder's pretrained ones.
 
     Raises:
         BenchError: If an option is wrong or the encoder's weights cannot be had.

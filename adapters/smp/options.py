@@ -11,7 +11,7 @@ from bench.records import ModelSpec
 
 
 class SmpOptions(HeadOptions):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         decoder: Which of the library's models.

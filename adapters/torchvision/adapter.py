@@ -32,11 +32,11 @@ NETWORKS: dict[str, Callable[[], BaseAdapter]] = {
     "maskrcnn_resnet50_fpn_v2": _mask_rcnn,
     "maskrcnn_small": _mask_rcnn,
 }
-"""A card's option `network` -> what follows the contract for it."""
+"""A model config's option `network` -> what follows the contract for it."""
 
 
 class Adapter(ForwardingAdapter):
-    """torchvision's networks, chosen by the card's option `network`."""
+    """torchvision's networks, chosen by the model config's option `network`."""
 
     def __init__(self) -> None:
         super().__init__("network", NETWORKS)

@@ -21,41 +21,41 @@ RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Matched:
-    """The predictions of one class in one image, against its truths.
+    """The predictions of one class in one image, against its ground truth.
 
     Attributes:
         scores: float64, (N,).
-        right: Whether each has a truth of its own, bool, (N,).
-        truths: Number of truths.
+        right: Whether each has a ground truth of its own, bool, (N,).
+        truths: Number of ground truth.
     """
 
     scores: NDArray[np.float64]
     right: NDArray[np.bool_]
-    truths: int
+    ground_truths: int
 
 
-def mask_ap50(truths: Sequence[Instances], found: Sequence[Instances]) -> float | None:
+def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) -> float | None:
     """Return COCO's average precision of masks at IoU 0.5, 0-1; None if nothing is to be found.
 
-    The mean over classes with a truth of the precision, made monotone and read at 101 recalls.
-    Unlike COCO's own evaluation, truths that are crowds are left out rather than ignored.
+    The mean over classes with a ground truth of the precision, made monotone and read at 101 recalls.
+    Unlike COCO's own evaluation, ground truth that are crowds are left out rather than ignored.
 
     Args:
         truths: Of each image.
         found: Of each image, at the same size.
     """
-    classes = {int(c) for truth in truths for c in truth.class_ids[~truth.crowd]}
+    classes = {int(c) for truth in ground_truths for c in truth.class_ids[~truth.crowd]}
     if not classes:
         return None
     precisions = [
-        _average_precision([_match(t, f, class_id) for t, f in zip(truths, found, strict=True)])
+        _average_precision([_match(t, f, class_id) for t, f in zip(ground_truths, found, strict=True)])
         for class_id in sorted(classes)
     ]
     return float(np.mean(precisions))
 
 
 def _match(truth: Instances, found: Instances, class_id: int) -> Matched:
-    """Give each prediction, surest first, the free truth it overlaps most, if that is by at least `IOU`."""
+    """Give each prediction, surest first, the free ground truth it overlaps most, if that is by at least `IOU`."""
     ours = found.class_ids == class_id
     order = np.argsort(-found.scores[ours], kind="stable")
     masks = found.masks[ours][order]
@@ -83,7 +83,7 @@ def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.fl
 def _average_precision(matched: Sequence[Matched]) -> float:
     order = np.argsort(-np.concatenate([m.scores for m in matched]), kind="stable")
     right = np.concatenate([m.right for m in matched])[order].cumsum()
-    recall = right / sum(m.truths for m in matched)
+    recall = right / sum(m.ground_truths for m in matched)
     precision = right / np.arange(1, len(right) + 1)
     # The best precision at this recall or any higher one; 0 beyond the highest recall.
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)

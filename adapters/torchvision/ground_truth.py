@@ -68,7 +68,7 @@ class DecodedInstances:
     does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
-        split: With instances as truths.
+        split: With instances as ground truth.
         things: Class id by label, less one, rising.
         size: Training size; None keeps each image's own.
         cache_bytes: Host memory for what is kept.

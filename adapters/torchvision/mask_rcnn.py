@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN from a card: its options, and how they become a network."""
+"""torchvision's Mask R-CNN from a model config: its options, and how they become a network."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class MaskRCNNNetwork:
 
 
 def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:
-    """Return the network of a card for a task with at least one thing, with fresh weights.
+    """Return the network of a model config for a task with at least one thing, with fresh weights.
 
     Raises:
         BenchError: If an option is wrong or the backbone's weights cannot be had.

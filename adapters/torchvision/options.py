@@ -11,7 +11,7 @@ from bench.records import ModelSpec
 
 
 class SemanticOptions(Options):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         network: torchvision's name.
@@ -51,7 +51,7 @@ SMALL_ONLY = (
 
 
 class MaskRCNNOptions(Options):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         network: torchvision's name, or `maskrcnn_small`: its pieces on a narrow pyramid, with batch

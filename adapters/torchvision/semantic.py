@@ -45,7 +45,7 @@ class MainOutput(nn.Module):
 
 
 def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the network of a card for a task.
+    """Return the network of a model config for a task.
 
     Raises:
         BenchError: If an option is wrong or weights cannot be had.
@@ -69,7 +69,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
 
 
 def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Module:
-    """The network of an option `network` with the weights that the card asks for."""
+    """The network of an option `network` with the weights that the model config asks for."""
     download = model.weights is None  # a path in `weights` replaces all of them
     published = options.pretrained if download else None
     if published is not None and classes != VOC_CLASSES:

@@ -23,14 +23,14 @@ from bench.records.predictions import Instances
 
 Fields: TypeAlias = dict[str, Tensor]
 """Of the instances of an image: `boxes` (N, 4) as x1 y1 x2 y2, `labels` (N,) from 1, `scores` (N,),
-and `masks`: as the network finds them (N, 1, 28, 28) within their boxes, in a truth (N, H, W)."""
+and `masks`: as the network finds them (N, 1, 28, 28) within their boxes, in a ground truth (N, H, W)."""
 
 MASK_THRESHOLD = 0.5
 """Probability from which a pixel belongs to an instance."""
 
 
 def network_input(
-    model: MaskRCNN, images: Sequence[Tensor], truths: Sequence[Fields] | None = None, *, resize: bool
+    model: MaskRCNN, images: Sequence[Tensor], ground_truths: Sequence[Fields] | None = None, *, resize: bool
 ) -> tuple[ImageList, list[Fields] | None]:
     """Normalise images, resize them as torchvision does if asked to, and pad them together.
 
@@ -42,7 +42,7 @@ def network_input(
     """
     transform = model.transform
     scaled = [transform.normalize(image) for image in images]
-    followed = None if truths is None else [dict(truth) for truth in truths]
+    followed = None if ground_truths is None else [dict(truth) for truth in ground_truths]
     if resize:
         both = [transform.resize(image, followed and followed[i]) for i, image in enumerate(scaled)]
         scaled = [image for image, _ in both]
@@ -58,11 +58,11 @@ def detections(model: MaskRCNN, images: ImageList) -> list[Fields]:
     return found
 
 
-def losses(model: MaskRCNN, images: ImageList, truths: list[Fields]) -> dict[str, Tensor]:
+def losses(model: MaskRCNN, images: ImageList, ground_truths: list[Fields]) -> dict[str, Tensor]:
     """The network's own five losses, in training mode."""
     features = model.backbone(images.tensors)
-    proposals, of_proposals = model.rpn(images, features, truths)
-    _, of_heads = model.roi_heads(features, proposals, images.image_sizes, truths)
+    proposals, of_proposals = model.rpn(images, features, ground_truths)
+    _, of_heads = model.roi_heads(features, proposals, images.image_sizes, ground_truths)
     return {**of_heads, **of_proposals}
 
 

@@ -24,7 +24,7 @@ from bench.records import Augmentation, Recipe, Size
 from bench.records.predictions import Instances
 
 InstanceBatch = tuple[list[Tensor], list[Fields]]
-"""Images, each uint8 (3, H, W), and their truths."""
+"""Images, each uint8 (3, H, W), and their ground truth."""
 
 
 def fit(
@@ -39,7 +39,7 @@ def fit(
 
     Args:
         network: Trained in place; its initial weights are the caller's.
-        options: Of its card.
+        options: Of its model config.
         data: Training and validation split.
         recipe: The device may be `auto`.
         out: Gets the checkpoint and the weight files.
@@ -84,7 +84,7 @@ class InstanceTrainee:
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> InstanceBatch:
-        """Images of their own sizes, with their truths."""
+        """Images of their own sizes, with their ground truth."""
         examples = self._train.batch(chosen, self._augment)
         return [example.pixels for example in examples], [example.fields for example in examples]
 
@@ -92,9 +92,11 @@ class InstanceTrainee:
         """The sum of the network's losses at the training size."""
         assert isinstance(module, MaskRCNN)
         pixels, fields = batch
-        images, truths = network_input(module, [image.float() / 255 for image in pixels], fields, resize=self._resize)
-        assert truths is not None  # as many as were given
-        return torch.stack(list(losses(module, images, truths).values())).sum()
+        images, ground_truths = network_input(
+            module, [image.float() / 255 for image in pixels], fields, resize=self._resize
+        )
+        assert ground_truths is not None  # as many as were given
+        return torch.stack(list(losses(module, images, ground_truths).values())).sum()
 
     @torch.inference_mode()
     def validate(self, module: nn.Module) -> dict[str, float] | None:

@@ -28,11 +28,11 @@ ARCHITECTURES: dict[str, Callable[[], BaseAdapter]] = {
     "oneformer": _universal,
     "eomt": _universal,
 }
-"""A card's option `architecture`, `segformer` where it has none -> what follows the contract for it."""
+"""A model config's option `architecture`, `segformer` where it has none -> what follows the contract for it."""
 
 
 class Adapter(ForwardingAdapter):
-    """The networks of transformers, chosen by the card's option `architecture`."""
+    """The networks of transformers, chosen by the model config's option `architecture`."""
 
     def __init__(self) -> None:
         super().__init__("architecture", ARCHITECTURES, default="segformer")

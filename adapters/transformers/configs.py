@@ -1,4 +1,4 @@
-"""From a card's options to a configuration of transformers."""
+"""From a model config's options to a configuration of transformers."""
 
 from __future__ import annotations
 

@@ -132,10 +132,10 @@ class UniversalNetwork:
 def make_network(
     options: UniversalOptions, classes: Classes, kind: TaskKind, *, load: bool, label: str
 ) -> UniversalNetwork:
-    """Return the network of a card on the CPU.
+    """Return the network of a model config on the CPU.
 
     Args:
-        options: Of the card.
+        options: Of the model config.
         classes: It tells apart.
         kind: Form of the prediction it is built for.
         load: Whether the weights of `pretrained` are wanted; its configuration is read in any case.
@@ -204,7 +204,7 @@ def _pretrained(options: UniversalOptions, labels: int, *, load: bool, label: st
 def _check_architecture(config: PretrainedConfig, options: UniversalOptions, label: str) -> None:
     if config.model_type != options.architecture:
         raise BenchError(
-            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the card's architecture "
+            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the model config's architecture "
             f"is {options.architecture}. Give the one that fits the other"
         )
 

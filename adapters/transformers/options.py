@@ -1,4 +1,4 @@
-"""What a card or a suite may set about a network that classifies masks."""
+"""What a model config or a suite may set about a network that classifies masks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READING = frozenset(
 
 
 class UniversalOptions(Options):
-    """Options of a card; the defaults are a small network that learns from scratch on a CPU.
+    """Options of a model config; the defaults are a small network that learns from scratch on a CPU.
 
     Attributes:
         architecture: What is built.
@@ -101,7 +101,7 @@ class UniversalOptions(Options):
 
 
 class SegFormerOptions(Options):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         architecture: What is built; see `adapters.transformers.adapter`.

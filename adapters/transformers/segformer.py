@@ -1,4 +1,4 @@
-"""SegFormer of transformers, built from its configuration: nothing is downloaded unless a card asks for it."""
+"""SegFormer of transformers, built from its configuration: nothing is downloaded unless a model config asks for it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Logits(nn.Module):
 
 
 def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the SegFormer of a card for a task.
+    """Return the SegFormer of a model config for a task.
 
     Raises:
         BenchError: If an option is wrong or the pretrained weights cannot be had.

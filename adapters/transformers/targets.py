@@ -1,4 +1,4 @@
-"""The truths of a split as masks with classes, from which a network that classifies masks learns."""
+"""The ground truth of a split as masks with classes, from which a network that classifies masks learns."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Layers:
 
 
 def layers_of(truth: SemanticMap | Instances | Panoptic, classes: Classes) -> Layers:
-    """Return a truth's masks: one per class, instance or segment that the network knows; crowds are left out."""
+    """Return a ground truth's masks: one per class, instance or segment that the network knows; crowds are left out."""
     number_of = classes.numbers()
     if isinstance(truth, SemanticMap):
         present = [c for c in np.unique(truth.labels).tolist() if c in number_of]
@@ -103,7 +103,7 @@ class DecodedMasks:
     does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
-        split: With truths in the form of the task.
+        split: With ground truth in the form of the task.
         classes: That the network knows.
         size_of: The training size of an image of a size; None keeps it.
         cache_bytes: Host memory for what is kept.

@@ -40,7 +40,7 @@ def fit(
 
     Args:
         network: Trained in place; its initial weights are the caller's.
-        options: Of its card.
+        options: Of its model config.
         size_of: The training size of an image of a size; None keeps it.
         data: Training and validation split.
         recipe: The device may be `auto`.

@@ -73,7 +73,7 @@ def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: I
     """Return the fields of a recipe that these trainers treat otherwise, with how.
 
     Args:
-        options: Of the card.
+        options: Of the model config.
         recipe: What was asked for.
         side: See `training_side`.
         sizes: Of the training images.

@@ -1,4 +1,4 @@
-"""From a card to a YOLO network: options, fresh weights, weight files."""
+"""From a model config to a YOLO network: options, fresh weights, weight files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class YoloNetwork:
 
     Attributes:
         module: The framework's model, on the CPU, not fused.
-        options: Of its card.
+        options: Of its model config.
         class_names: Of the network, by its own ids.
         class_ids: Id in the task of each class of the network; `IGNORE_LABEL` where the task has none.
     """
@@ -49,10 +49,10 @@ class YoloNetwork:
 
 
 def options_of(model: ModelSpec) -> NetworkOptions:
-    """Return a card's options.
+    """Return a model config's options.
 
     Raises:
-        BenchError: If one is wrong, or the framework has no such network for the card's task.
+        BenchError: If one is wrong, or the framework has no such network for the model config's task.
     """
     if found := mistakes(model):
         raise BenchError("\n".join(found))
@@ -76,7 +76,7 @@ def trained_classes(task: TaskSpec, label: str) -> tuple[int, ...]:
 
 
 def make_network(model: ModelSpec, task: TaskSpec, *, seed: int) -> YoloNetwork:
-    """Return a card's network for a task with weights drawn from a seed; torch's generators are left alone."""
+    """Return a model config's network for a task with weights drawn from a seed; torch's generators are left alone."""
     options, ids = options_of(model), trained_classes(task, model.label)
     environment.import_framework()
     from ultralytics.nn.tasks import SegmentationModel, SemanticSegmentationModel

@@ -21,7 +21,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 
 class NetworkOptions(Options):
-    """What every card may set.
+    """What every model config may set.
 
     Attributes:
         network: Name of the framework's YAML with its size, for example `yolo11n-seg`.

@@ -57,7 +57,7 @@ DECISIVE = ("mask_map", "mean_iou")
 
 
 class BudgetSpentError(BaseException):
-    """Ends the framework's loop, which takes some exceptions for errors it can mend."""
+    """Ends the framework's loop, which takes some exceptions for errors it can fix."""
 
 
 def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:

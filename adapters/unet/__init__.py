@@ -1,1 +1,1 @@
-"""A U-Net written from scratch: one readable network, its options and its model cards."""
+"""A U-Net written from scratch: one readable network, its options and its model configs."""

@@ -1,4 +1,4 @@
-"""The U-Net behind the common contract: its options, and how a card becomes a network."""
+"""The U-Net behind the common contract: its options, and how a model config becomes a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Adapter(SemanticAdapter):
 
 
 def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
-    """Return the U-Net of a card for a task, with fresh weights.
+    """Return the U-Net of a model config for a task, with fresh weights.
 
     Raises:
         BenchError: If an option is wrong.
@@ -31,7 +31,7 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     """
     options = read_options(UNetOptions, model)
     if options.min_area is not None and model.task == "semantic":
-        raise BenchError(f"{model.label}: option 'min_area' belongs to cards for instances and panoptic maps")
+        raise BenchError(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
     head = head_of(options.head, options.threshold, task)
     unet = UNet(
         in_channels=options.in_channels,

@@ -15,14 +15,14 @@ Norm: TypeAlias = Literal["batch", "group", "none"]
 
 
 class UNetOptions(HeadOptions):
-    """What a card or a suite may set.
+    """What a model config or a suite may set.
 
     Attributes:
         depth: Number of times the image is halved.
         base_width: Channels of the first level; each further level has twice as many.
         in_channels: 3 for RGB; 1 feeds the luma of the image.
         down, up, norm, bias: See `adapters.unet.model.UNet`.
-        min_area: Of cards for instances and panoptic maps: pixels of the smallest segment that is
+        min_area: Of model configs for instances and panoptic maps: pixels of the smallest segment that is
             made of labels; 1 if left out.
     """
 
@@ -40,5 +40,5 @@ def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_mistakes(UNetOptions, model)
     if model.task == "semantic" and model.options.get("min_area") is not None:
-        found.append(f"{model.label}: option 'min_area' belongs to cards for instances and panoptic maps")
+        found.append(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
     return found

@@ -1,6 +1,6 @@
 """The command line: arguments -> one call -> exit code. Everything else is imported when needed.
 
-Exit codes: 0 all well, 1 a case failed, 2 a mistake the message tells how to mend, 130 interrupted.
+Exit codes: 0 all well, 1 a case failed, 2 a mistake the message tells how to fix, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_env(commands, common)
     _add_repro(commands, common)
     commands.add_parser("schema", parents=[common], help="print the JSON Schema of a suite, for editors")
-    doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to mend what is not")
+    doctor = commands.add_parser("doctor", parents=[common], help="show what is ready, and how to fix what is not")
     doctor.add_argument(
         "--strict", action="store_true", help="exit with 1 if the machine or an adapter lacks something"
     )
@@ -120,7 +120,11 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
     predict.add_argument("--classes", metavar="FILE.yaml", help="classes of other weights, by name, in their order")
     predict.add_argument("--threshold", type=float, metavar="T", help="of a model with a sigmoid head, 0 to 1")
     predict.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the card, in YAML; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the model config, in YAML; repeatable",
     )
     predict.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
     predict.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="(default: fp32, or the case's)")
@@ -137,7 +141,7 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
     data = commands.add_parser("data", help="look at a data set: what it is, whether it is sound, what is in it")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", parents=[common], help="list the data sets, with forms of truth and terms")
+    actions.add_parser("list", parents=[common], help="list the data sets, with forms of ground truth and terms")
 
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("name", nargs="?", metavar="NAME", help="see: bench data list")
@@ -169,7 +173,9 @@ def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
     stats.add_argument(
         "--out", metavar="FILE.png", help="where the picture goes (default: RESULTS/data/NAME-stats.png)"
     )
-    preview = actions.add_parser("preview", parents=[common, chosen, splits], help="draw images with their truth")
+    preview = actions.add_parser(
+        "preview", parents=[common, chosen, splits], help="draw images with their ground truth"
+    )
     preview.add_argument("--images", type=int, default=6, metavar="N", help="images on the sheet (default: 6)")
     preview.add_argument(
         "--out", metavar="FILE.png", help="where the sheet goes (default: RESULTS/data/NAME-preview.png)"

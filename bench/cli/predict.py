@@ -18,14 +18,14 @@ from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import weights_digest, write_record
 from bench.records.store.runs import utc_now
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
 from bench.run.planning.prepare import pinned_cores
 from bench.run.predict.inputs import absolute, find_sources, named_items, output_suffixes
-from bench.run.predict.manifest import FILE, WORK, Ledger, medians
-from bench.run.predict.models import Predictor, Wishes, from_card, from_run
+from bench.run.predict.manifest import FILE, WORK, Manifest, medians
+from bench.run.predict.models import Predictor, Wishes, from_model_config, from_run
 from bench.run.predict.worker.request import REQUEST, FilesRequest, Item
 
 NO_LIMIT_S = 30 * 24 * 3600.0
@@ -39,17 +39,17 @@ def predict_command(options: Namespace) -> int:
     out = _out_folder(options.out)
     if options.every < 1:
         raise BenchError(f"--every {options.every}: expected a whole number from 1 upwards")
-    ledger = Ledger(out, _identity(predictor, options), overwrite=options.overwrite)
-    sources = find_sources(words, out=out, own=ledger.own_files())
-    earlier = ledger.items()
+    manifest = Manifest(out, _identity(predictor, options), overwrite=options.overwrite)
+    sources = find_sources(words, out=out, own=manifest.own_files())
+    earlier = manifest.items()
     items = named_items(sources, earlier, output_suffixes(predictor.task.kind, options.overlay))
-    to_do = items if options.overwrite else [item for item in items if not ledger.settled(item)]
+    to_do = items if options.overwrite else [item for item in items if not manifest.settled(item)]
     _refuse_collisions(to_do, earlier, out, predictor, options)
-    for item in (item for item in items if item not in to_do and ledger.changed(item)):
+    for item in (item for item in items if item not in to_do and manifest.changed(item)):
         print(f"{item.source} has changed since it was predicted; --overwrite predicts it again", file=sys.stderr)
     skipped = len(items) - len(to_do)
-    outcome = _carry_out(to_do, ledger, predictor, interpreters, out, options) if to_do else None
-    return _told(items, skipped, ledger, outcome, out)
+    outcome = _carry_out(to_do, manifest, predictor, interpreters, out, options) if to_do else None
+    return _told(items, skipped, manifest, outcome, out)
 
 
 def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
@@ -73,7 +73,7 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
     words = list(options.words)
     if options.run is not None or options.case is not None:
         return from_run(Path(options.results), options.run, options.case, wishes), words
-    return from_card(words[0], wishes), words[1:]
+    return from_model_config(words[0], wishes), words[1:]
 
 
 def _out_folder(name: str) -> Path:
@@ -115,7 +115,7 @@ def _refuse_collisions(
 
 def _carry_out(
     items: list[Item],
-    ledger: Ledger,
+    manifest: Manifest,
     predictor: Predictor,
     interpreters: Interpreters,
     out: Path,
@@ -128,7 +128,7 @@ def _carry_out(
         work.mkdir(parents=True)
     except OSError as error:
         raise BenchError(f"--out {out}: cannot be made a folder: {error.strerror}; name another") from None
-    ledger.plan(items)
+    manifest.plan(items)
     job = _job(predictor)
     write_record(work / layout.JOB, job)
     write_record(
@@ -144,13 +144,13 @@ def _carry_out(
     )
     origin = {"origin": predictor.origin, "weights": predictor.weights, "started_at": utc_now()}
     try:
-        with Narrator(Console(stderr=True), 1).watching(job, work):
+        with RunConsole(Console(stderr=True), 1).watching(job, work):
             outcome = _run(job, interpreters.python(job.model.adapter), work)
     finally:
-        ledger.settle()
-        ledger.save({"run": origin})
+        manifest.settle()
+        manifest.save({"run": origin})
     facts = as_json_dict(outcome.facts)
-    ledger.save(
+    manifest.save(
         {
             "run": {
                 **origin,
@@ -199,19 +199,19 @@ def _run(job: Job, python: Path, work: Path) -> Outcome:
     return settle(work, end, started_at=started_at, timeout_s=NO_LIMIT_S)
 
 
-def _told(items: list[Item], skipped: int, ledger: Ledger, outcome: Outcome | None, out: Path) -> int:
+def _told(items: list[Item], skipped: int, manifest: Manifest, outcome: Outcome | None, out: Path) -> int:
     """Say what was done and what was not; returns the exit code."""
     if outcome is not None and outcome.status is not Status.OK:
-        written = sum(ledger.done(item) for item in items)
+        written = sum(manifest.done(item) for item in items)
         kept = f" {written} of {len(items)} are done; the same command goes on from there." if written else ""
         if outcome.status in MENDABLE:
-            ledger.withdraw()
+            manifest.withdraw()
             raise BenchError(f"{outcome.reason}{kept}")
         print(f"bench predict: {outcome.status.value}: {outcome.reason}{kept}", file=sys.stderr)
         print(f"bench predict: more in {out / WORK / layout.WORKER_LOG}", file=sys.stderr)
         return 1
-    unreadable = [row for item in items if (row := ledger.rows[item.source])["status"] == "unreadable"]
-    rows = [ledger.rows[item.source] for item in items]
+    unreadable = [row for item in items if (row := manifest.rows[item.source])["status"] == "unreadable"]
+    rows = [manifest.rows[item.source] for item in items]
     done = len(items) - len(unreadable)
     print(f"{done} of {len(items)} predicted" + (f", {skipped} of them by an earlier call" if skipped else ""))
     timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())

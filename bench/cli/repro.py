@@ -16,7 +16,7 @@ from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import open_run, read_run
 from bench.records.store.views import RunView
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.installers import Sources
 from bench.run.repro.compare import CaseAnswer, RepetitionVerdict, Tolerance, answer_for
@@ -36,7 +36,7 @@ def repro_command(options: Namespace) -> int:
     if not repetition.again:
         return _told(_verdict(repetition, None, tolerance))
     console = Console(stderr=True)
-    new = repeat(repetition, results, lambda total: Narrator(console, total))
+    new = repeat(repetition, results, lambda total: RunConsole(console, total))
     verdict = _verdict(repetition, new, tolerance)
     write_record(new.folder.path / layout.REPRO, verdict)
     code = _told(verdict)

@@ -24,7 +24,7 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.runs import locked, new_run, open_run, read_plan, read_run, runs
 from bench.report import render, report_names, write_report
 from bench.report.summary.summarise import summarise
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.doctor.checks import examine, is_fit
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
@@ -35,7 +35,7 @@ from bench.run.runner import Runner, wanted_jobs
 from bench.run.state import job_state
 from bench.score.runs import score_planned_case
 from bench.suite.jobs import CasePlan
-from bench.suite.model_configs import card_files, read_card
+from bench.suite.model_configs import model_config_files, read_model_config
 from bench.suite.schema import Suite
 
 
@@ -54,7 +54,7 @@ def run_command(options: Namespace) -> int:
             prepared,
             run,
             results,
-            narrator_for=lambda total: Narrator(console, total),
+            narrator_for=lambda total: RunConsole(console, total),
             wanted=wanted_jobs(options.only, tuple(options.kind or ())),
         )
         planned = {case.case.id: case for case in prepared.plan.cases}
@@ -191,7 +191,7 @@ def list_command(options: Namespace) -> int:
 def _listing(what: str) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of what a suite can name, names first."""
     if what == "models":
-        cards = [(name, read_card(name)) for name in card_files()]
+        cards = [(name, read_model_config(name)) for name in model_config_files()]
         return ["model", "task", "description"], [[name, card.task, card.description] for name, card in cards]
     if what == "metrics":
         metrics = [load_metric(name) for name in metric_names()]
@@ -252,14 +252,14 @@ def suite_schema() -> str:
 
 
 def doctor_command(options: Namespace) -> int:
-    """`bench doctor`: what is ready, what is missing, and the command that mends it."""
+    """`bench doctor`: what is ready, what is missing, and the command that fixes it."""
     findings = examine(_interpreters(options), Path(options.results))
     rows = [[f.subject, f.state, f.detail] for f in findings]
     print(tabulate(rows, headers=["what", "state", "detail"], tablefmt="simple"))
-    missing = [f for f in findings if f.mend]
+    missing = [f for f in findings if f.fix]
     if missing:
-        print("\nTo mend:")
+        print("\nTo fix:")
         for finding in missing:
-            print(f"  {finding.subject}: {finding.mend}")
+            print(f"  {finding.subject}: {finding.fix}")
     sys.stdout.flush()
     return 1 if options.strict and not is_fit(findings) else 0

@@ -89,7 +89,7 @@ class Checked:
 def check(
     choice: Choice, dataset: Dataset, splits: Sequence[str], *, cache: Path, jobs: int | None, console: Console
 ) -> Checked:
-    """Look at every image and truth of the splits; raises `DatasetError` only if a process dies.
+    """Look at every image and ground truth of the splits; raises `DatasetError` only if a process dies.
 
     Args:
         choice, dataset: What is checked.

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import bench.data.exports
 from bench.data.exports import Exported
 from bench.data.opening import Choice, as_yaml
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import BenchError, PluginError, did_you_mean
 from bench.records import Size
 from bench.records.predictions import RgbImage
@@ -55,7 +55,7 @@ def export(
 
     Raises:
         PluginError: If there is no such format.
-        DatasetError: If the folder holds anything, a truth cannot be read, or the format has no
+        DatasetError: If the folder holds anything, a ground truth cannot be read, or the format has no
             class for one of the source's.
     """
     if form not in export_names():
@@ -106,7 +106,7 @@ class _Watched:
         self._progress.update(self._bar, completed=len(self._seen))
         return self._dataset.image(image_id)
 
-    def target(self, image_id: str) -> Truth:
+    def target(self, image_id: str) -> GroundTruth:
         return self._dataset.target(image_id)
 
     def size(self, image_id: str) -> Size:

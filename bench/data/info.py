@@ -19,13 +19,13 @@ LONGEST_TERMS = 110
 
 
 def listing() -> str:
-    """Every data set with its forms of truth, its terms and its one line."""
+    """Every data set with its forms of ground truth, its terms and its one line."""
     rows = []
     for name in dataset_names():
         module = module_of(name)
         short = textwrap.shorten(module.LICENCE, LONGEST_TERMS, placeholder=" …")
         rows.append([name, ", ".join(module.TASKS), short, _document(module).splitlines()[0]])
-    headers = ["data set", "forms of truth", "terms", "description"]
+    headers = ["data set", "forms of ground truth", "terms", "description"]
     return tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[None, 18, 40, 50])
 
 

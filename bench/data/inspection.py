@@ -1,4 +1,5 @@
-"""What a check sees of one image: whether it can be read, whether its truth fits, and how to recognise it again."""
+"""What a check sees of one image: whether it can be read, whether its ground truth fits, and how to recognise it
+again."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry
 from bench.data.opening import on_disk
 from bench.data.scan import Row
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, Size
 
@@ -26,7 +27,7 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 def inspect(dataset: Dataset, image_id: str) -> Row:
-    """Look at one image and its truth.
+    """Look at one image and its ground truth.
 
     Returns:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
@@ -45,7 +46,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         truth = dataset.target(image_id)
         row["found"] += _of_truth(dataset, truth, size)
     except DatasetError as error:
-        # The size of a truth is compared with that of its image; where that cannot be read, it was told above.
+        # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
             row["found"].append([error.kind or "truth", str(error)])
     row["stored"] = [] if entry is None else [_stored(path) for path in mask_files(entry)]
@@ -70,11 +71,13 @@ def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None) -> _I
     return _Image(seen.size, key_of_file(encoded), thumbnail(seen.grey).tobytes().hex())
 
 
-def _of_truth(dataset: Dataset, truth: Truth, size: Size | None) -> list[list[str]]:
-    """Findings about a truth that could be read."""
+def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[list[str]]:
+    """Findings about a ground truth that could be read."""
     found = []
     if size is not None and truth.semantic.size != size:
-        found.append(["size", f"the truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"])
+        found.append(
+            ["size", f"the ground truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"]
+        )
     present = _present(truth.semantic.labels)
     outside = present[(present >= len(dataset.classes)) & (present != IGNORE_LABEL)]
     if len(outside):
@@ -92,8 +95,8 @@ def _present(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
     return np.flatnonzero(np.bincount(runs_of(labels).values))
 
 
-def _emptiness(dataset: Dataset, truth: Truth, present: NDArray[np.intp]) -> str:
-    """How a truth says nothing; '' if it says something."""
+def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) -> str:
+    """How a ground truth says nothing; '' if it says something."""
     if "semantic" not in dataset.tasks:
         return "no object" if truth.instances is None or not len(truth.instances.masks) else ""
     if set(present.tolist()) <= {IGNORE_LABEL}:
@@ -104,8 +107,8 @@ def _emptiness(dataset: Dataset, truth: Truth, present: NDArray[np.intp]) -> str
 
 
 def mask_files(entry: Entry) -> list[Path]:
-    """Those of its truths that are pictures."""
-    return [path for path in entry.truths if path.suffix.lower() in (*MASK_SUFFIXES, *JPEG_SUFFIXES)]
+    """Those of its ground truth that are pictures."""
+    return [path for path in entry.ground_truths if path.suffix.lower() in (*MASK_SUFFIXES, *JPEG_SUFFIXES)]
 
 
 def _stored(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""`bench data preview`: images, their truth laid over them, and the truth alone, on one sheet."""
+"""`bench data preview`: images, their ground truth laid over them, and the ground truth alone, on one sheet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.scan import Listed
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import LabelMap, RgbImage
@@ -46,7 +46,7 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
         present |= np.bincount(truth.semantic.labels.ravel(), minlength=256) > 0
         rows.append(PictureRow(f"{listed.split}/{listed.image_id}", _pictures(image, truth, dataset)))
     classes = [spec for index, spec in enumerate(dataset.classes) if present[index]]
-    titles = ["image", "truth over image", "truth"]
+    titles = ["image", "ground truth over image", "truth"]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void")
     return chosen
 
@@ -69,8 +69,8 @@ def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
     ]
 
 
-def _pictures(image: RgbImage, truth: Truth, dataset: Dataset) -> list[NDArray[np.uint8]]:
-    """The image, tinted with its truth, and the truth in the classes' colours; all of one size."""
+def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
+    """The image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
     form = truth.instances or truth.panoptic
     rims = None if form is None else outlines(form)
     labels = truth.semantic.labels

@@ -1,6 +1,6 @@
 """`bench data stats`: which classes there are and how often, how large objects and images are.
 
-Only truths are read, not images. Shares of pixels are of labelled ones: void is told apart. An
+Only ground truth are read, not images. Shares of pixels are of labelled ones: void is told apart. An
 object's area is its visible pixels; crowds are not counted. Small is below 32² pixels and large
 from 96² upwards, as in the COCO evaluation.
 """
@@ -23,7 +23,7 @@ from bench.data.formats.label_tables import runs_of
 from bench.data.opening import Choice
 from bench.data.scan import Listed, Pass, Row, look_at_all
 from bench.data.stats_figure import draw
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Size
 
@@ -57,7 +57,7 @@ class SplitCount:
         sizes: Size -> images.
         labelled, void: Pixels.
         objects: Crowds left out.
-        unreadable: Images whose truth could not be read.
+        unreadable: Images whose ground truth could not be read.
     """
 
     images: int = 0
@@ -77,7 +77,7 @@ class Counted:
         classes: The label space.
         by_class: One for each class, in its order.
         by_split: One for each split that was counted.
-        has_objects: Whether its truth has instances or segments.
+        has_objects: Whether its ground truth has instances or segments.
     """
 
     label: str
@@ -93,7 +93,7 @@ def measure(
     """Count classes, objects and sizes over some splits; see `check` for the arguments.
 
     Raises:
-        DatasetError: If a split cannot be listed, or no truth can be read.
+        DatasetError: If a split cannot be listed, or no ground truth can be read.
     """
     images = [Listed(split, image_id) for split in splits for image_id in dataset.ids(split)]
     seen = look_at_all(Pass("stats", choice, dataset, count, COUNT_VERSION, cache, jobs), images, console)
@@ -103,7 +103,7 @@ def measure(
         _add(seen.rows[image.image_id], by_class, by_split[image.split])
     if not any(split.images for split in by_split.values()):
         raise DatasetError(
-            f"{choice.label}: none of {len(images)} truths can be read. See why with: bench data check {choice.name}"
+            f"{choice.label}: none of {len(images)} ground truth can be read. See why with: bench data check {choice.name}"
         )
     has_objects = bool({"instance", "panoptic"} & set(dataset.tasks))
     return Counted(choice.label, dataset.classes, by_class, by_split, has_objects)
@@ -114,7 +114,7 @@ def count(dataset: Dataset, image_id: str) -> Row:
 
     Returns:
         `size`: height, width; `pixels`: class id or 255 -> pixels; `areas`: class id -> areas of its
-        objects (keys are text, as JSON has them). Or `error`, if its truth cannot be read.
+        objects (keys are text, as JSON has them). Or `error`, if its ground truth cannot be read.
     """
     try:
         truth = dataset.target(image_id)
@@ -131,7 +131,7 @@ def count(dataset: Dataset, image_id: str) -> Row:
     }
 
 
-def _objects(truth: Truth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
+def _objects(truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
     """Class and visible pixels of every object that is no crowd."""
     if truth.instances is not None:
         instances = truth.instances
@@ -183,7 +183,7 @@ def table(counted: Counted) -> str:
         notes.append(f"In no image: {', '.join(absent)}.")
     unreadable = sum(split.unreadable for split in counted.by_split.values())
     if unreadable:
-        notes.append(f"Left out: {unreadable} images whose truth cannot be read; see bench data check.")
+        notes.append(f"Left out: {unreadable} images whose ground truth cannot be read; see bench data check.")
     return "\n\n".join([*parts, "\n".join(notes)])
 
 

@@ -39,7 +39,7 @@ def draw(
         path: File to write.
         classes: The label space.
         pixels, images: Of each class.
-        areas: Pixels of each object; None where the truth has no objects.
+        areas: Pixels of each object; None where the ground truth has no objects.
         sizes: Size -> number of images.
     """
     import matplotlib as mpl

@@ -27,7 +27,7 @@ from bench.data.formats.on_disk import (
     root_of,
 )
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -98,8 +98,8 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
     return named_classes([row["name"] for row in read_table("ade20k")])
 
 
-def _truth(num_classes: int, entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _truth(num_classes: int, entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(
@@ -109,4 +109,4 @@ def _truth(num_classes: int, entry: Entry) -> Truth:
         )
     class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
     known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."
-    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))

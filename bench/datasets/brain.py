@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, digest
 from bench.records.predictions import RgbImage, SemanticMap
@@ -110,12 +110,12 @@ class Brain:
         grey = self._volumes[0][:, :, _slice(image_id)]
         return np.repeat(grey[:, :, None], 3, axis=2)
 
-    def target(self, image_id: str) -> Truth:
+    def target(self, image_id: str) -> GroundTruth:
         """Tissue of every pixel, by the rule in the module's docstring."""
         t1, gm, wm = (volume[:, :, _slice(image_id)] for volume in self._volumes)
         tissue = np.where(wm > gm, 3, 2)
         other = np.where(t1 >= MIN_T1, 1, 0)
-        return Truth(SemanticMap(np.where(np.maximum(gm, wm) >= MIN_PROBABILITY, tissue, other).astype(np.uint8)))
+        return GroundTruth(SemanticMap(np.where(np.maximum(gm, wm) >= MIN_PROBABILITY, tissue, other).astype(np.uint8)))
 
     def size(self, image_id: str) -> Size:  # noqa: ARG002 - all slices have one size
         """197 × 233."""

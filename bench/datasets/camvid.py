@@ -36,7 +36,7 @@ from bench.data.formats.on_disk import (
     root_of,
 )
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -140,8 +140,8 @@ def _original_splits(root: Path) -> dict[str, list[str]]:
     return {split: [n for n in names if DRIVES[n.split("_")[0]] == split] for split in SPLITS}
 
 
-def _colour_truth(num_classes: int, entry: Entry) -> Truth:  # noqa: ARG001 - the colours say it
-    file = entry.truths[0]
+def _colour_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa: ARG001 - the colours say it
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 2:
         raise DatasetError(
@@ -151,11 +151,11 @@ def _colour_truth(num_classes: int, entry: Entry) -> Truth:  # noqa: ARG001 - th
         )
     class_of = {VOID_COLOUR: IGNORE_LABEL, **{rgb_of(row): index for index, row in enumerate(read_table("camvid"))}}
     known = "CamVid has the 32 colours of label_colors.txt. Restore the file from LabeledApproved_full.zip."
-    return Truth(SemanticMap(map_colours(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_colours(mask.pixels, class_of, file=file, known=known)))
 
 
-def _value_truth(num_classes: int, entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _value_truth(num_classes: int, entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(
@@ -165,4 +165,4 @@ def _value_truth(num_classes: int, entry: Entry) -> Truth:
         )
     class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
     known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."
-    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))

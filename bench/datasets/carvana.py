@@ -30,7 +30,7 @@ from bench.data.formats.on_disk import (
     root_of,
 )
 from bench.data.formats.splits import by_fraction, group_keys
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -92,12 +92,12 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
     return named_classes(["background", "car"], things=["car"])
 
 
-def _truth(entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _truth(entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{file} holds colours; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.", kind="colours"
         )
     known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
-    return Truth(SemanticMap(map_values(mask.pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(mask.pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))

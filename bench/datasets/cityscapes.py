@@ -1,4 +1,4 @@
-"""Cityscapes, the fine annotations: street scenes with semantic, instance and panoptic truth.
+"""Cityscapes, the fine annotations: street scenes with semantic, instance and panoptic ground truth.
 
     root/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
     root/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png, …_gtFine_instanceIds.png
@@ -15,7 +15,7 @@ Objects of `caravan` and `trailer` count only in the label spaces that have them
 follow `createPanopticImgs.py` of cityscapesScripts: segment id = value in instanceIds.png; where a
 label space merges labels of stuff, they are one segment with the smallest of the values.
 
-Expected: 2,975 train, 500 val, 1,525 test. The truth of test is not public: its files hold void.
+Expected: 2,975 train, 500 val, 1,525 test. The ground truth of test is not public: its files hold void.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, read_table, rgb_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
@@ -136,25 +136,25 @@ def _entries(root: Path, split: str) -> list[Entry]:
     for path in files:
         stem = path.name.removesuffix(IMAGE_ENDING)
         city = root / "gtFine" / split / path.parent.relative_to(folder)
-        truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in ("labelIds", "instanceIds"))
-        entries.append(Entry(stem, path, truths))
-    absent = [path for entry in entries for path in entry.truths if not path.is_file()]
+        ground_truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in ("labelIds", "instanceIds"))
+        entries.append(Entry(stem, path, ground_truths))
+    absent = [path for entry in entries for path in entry.ground_truths if not path.is_file()]
     if absent:
         raise missing(
             "cityscapes",
             absent[0],
-            f"two truths for each of the {len(files)} images of {split}; {len(absent)} files are missing",
+            f"two ground truth for each of the {len(files)} images of {split}; {len(absent)} files are missing",
             OBTAIN,
         )
     return entries
 
 
-def _truth(labels: Labels, entry: Entry) -> Truth:
-    semantic, values = (_pixels(path) for path in entry.truths)
+def _truth(labels: Labels, entry: Entry) -> GroundTruth:
+    semantic, values = (_pixels(path) for path in entry.ground_truths)
     known = f"Cityscapes has the labels 0 to {max(labels.class_of)}. Restore the file from gtFine_trainvaltest.zip."
-    instances, panoptic = _objects(values, labels, entry.truths[1], known)
-    return Truth(
-        semantic=SemanticMap(map_values(semantic, labels.class_of, file=entry.truths[0], known=known)),
+    instances, panoptic = _objects(values, labels, entry.ground_truths[1], known)
+    return GroundTruth(
+        semantic=SemanticMap(map_values(semantic, labels.class_of, file=entry.ground_truths[0], known=known)),
         instances=instances,
         panoptic=panoptic,
     )

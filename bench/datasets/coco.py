@@ -7,7 +7,7 @@
     root/annotations/stuff_<split>2017.json          truth: stuff (91 kinds of stuff, and other)
     root/stuffthingmaps/<split>2017/*.png            truth: stuff_maps (80 things and 91 kinds of stuff)
 
-Other projects: set `images` and `annotations`, in which `{split}` and `{truth}` are filled in, for
+Other projects: set `images` and `annotations`, in which `{split}` and `{ground truth}` are filled in, for
 example `images: "{split}"` and `annotations: "{split}/_annotations.coco.json"`. The classes are the
 `categories` of the file, in its order. A split without an annotation file does not exist.
 
@@ -45,7 +45,7 @@ from bench.data.formats.rasters import SegmentationError, painted, segmentation_
 from bench.data.formats.segments import read_segment_map
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.data.labels.spaces import label_space
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Segment, SemanticMap
@@ -226,16 +226,16 @@ class _Reader:
         entries = []
         for image in kept[: options.images_per_split].tolist():
             name = index.names[image].decode()
-            truths: tuple[Path, ...] = (index.state.file,)
+            ground_truths: tuple[Path, ...] = (index.state.file,)
             if options.truth == "panoptic":
-                truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
-            entries.append(Entry(id_of(PurePath(name)), folder / name, truths, index.key(image)))
+                ground_truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
+            entries.append(Entry(id_of(PurePath(name)), folder / name, ground_truths, index.key(image)))
         if not entries[0].image.is_file():
             what = f"the {len(kept)} images that {index.state.file.name} names"
             raise missing("coco", entries[0].image, what, OBTAIN)
         return entries
 
-    def instance_truth(self, entry: Entry) -> Truth:
+    def instance_truth(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
         size = self._size(index, entry)
@@ -248,12 +248,12 @@ class _Reader:
                 crowd.append(bool(annotation.get("iscrowd", 0)))
         instances = stacked(_masks(drawn, size, index, entry), class_ids, crowd, size)
         background = IGNORE_LABEL if self._options.background is None else len(self.classes) - 1
-        return Truth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
+        return GroundTruth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
 
-    def panoptic_truth(self, entry: Entry) -> Truth:
+    def panoptic_truth(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
         index = self._index_of(entry)
-        found = read_segment_map(entry.truths[1])
+        found = read_segment_map(entry.ground_truths[1])
         listed = {int(row["id"]): row for row in index.annotations(entry.key)[0]["segments_info"]}
         found.require(listed, index.state.file)
         segments = []
@@ -263,7 +263,7 @@ class _Reader:
                 segments.append(Segment(number, class_id, bool(row.get("iscrowd", 0))))
         return found.truth(segments, self.classes)
 
-    def stuff_truth(self, entry: Entry) -> Truth:
+    def stuff_truth(self, entry: Entry) -> GroundTruth:
         """One mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's own reader does."""
         index = self._index_of(entry)
         size = self._size(index, entry)
@@ -274,13 +274,13 @@ class _Reader:
             if (mask & taken).any():
                 raise DatasetError(
                     f"{index.state.file}: annotation {annotation.get('id')} of image {entry.image.name} covers pixels "
-                    "that another one covers too; in stuff annotations a pixel has one class. Mend or remove it.",
+                    "that another one covers too; in stuff annotations a pixel has one class. Fix or remove it.",
                     kind="labels",
                 )
             taken |= mask
             class_id = self._class_id(annotation, index)
             labels[mask] = IGNORE_LABEL if class_id is None else class_id
-        return Truth(semantic=SemanticMap(labels))
+        return GroundTruth(semantic=SemanticMap(labels))
 
     def _kept(self, index: CocoIndex) -> NDArray[np.bool_]:
         """Which images are used, bool, (I,)."""
@@ -298,7 +298,7 @@ class _Reader:
         return _place(self._options, self._options.maps, split)
 
     def _index_of(self, entry: Entry) -> CocoIndex:
-        return self._index(self._split_of[entry.truths[0]])
+        return self._index(self._split_of[entry.ground_truths[0]])
 
     def _size(self, index: CocoIndex, entry: Entry) -> Size:
         return index.size(index.position(entry.key)) or image_size(entry.image)
@@ -308,7 +308,7 @@ class _Reader:
         category = row.get("category_id")
         if category not in self._categories:
             raise DatasetError(
-                f"{index.state.file}: category_id {category} is not among its categories. Mend the file.", kind="labels"
+                f"{index.state.file}: category_id {category} is not among its categories. Fix the file.", kind="labels"
             )
         return self._class_of.get(category)
 
@@ -324,7 +324,7 @@ class _Reader:
         options, file = self._options, index.state.file
         rows = {str(row["name"]): (position, row) for position, row in enumerate(index.categories)}
         if len(rows) != len(index.categories) or not rows:
-            raise DatasetError(f"{file} has no categories, or two of one name. Mend the file.")
+            raise DatasetError(f"{file} has no categories, or two of one name. Fix the file.")
         for name in options.classes or ():
             if name not in rows:
                 raise DatasetError(
@@ -354,7 +354,7 @@ def _masks(annotations: Sequence[Mapping[str, Any]], size: Size, index: CocoInde
     except SegmentationError as error:
         raise DatasetError(
             f"{index.state.file}: annotation {annotations[error.position].get('id')} of image {entry.image.name} "
-            f"cannot be drawn: {error}. Mend or remove it."
+            f"cannot be drawn: {error}. Fix or remove it."
         ) from None
 
 

@@ -44,7 +44,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_col
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.dataset import open_dataset as open_by_name
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
@@ -67,7 +67,7 @@ FIELD_OF: dict[TruthKind, str] = {
     "instances": "annotations",
     "semantic": "sem_seg_file_name",
 }
-"""What a dict must have; where no truth is asked for, the first that the first dict has."""
+"""What a dict must have; where no ground truth is asked for, the first that the first dict has."""
 
 
 class Options(Record):
@@ -78,7 +78,7 @@ class Options(Record):
         dicts: File of the dicts of a split.
         metadata: File of the metadata.
         splits: Names to look for.
-        truth: Which truth; None takes the first of panoptic, instances and semantic that the dicts have.
+        truth: Which ground truth; None takes the first of panoptic, instances and semantic that the dicts have.
         background: With `instances`, name of a class for pixels in no object; makes the data set
             semantic as well.
         config: A Detectron2 config to take the data sets from.
@@ -219,7 +219,7 @@ def _palette(count: int) -> list[tuple[int, int, int]]:
 
 
 def _first_truth(file: Path) -> TruthKind:
-    """The truth of the first dict of a file."""
+    """The ground truth of the first dict of a file."""
     with JsonStream(file) as stream:
         first = next(stream.elements(), None) if stream.peek() == "[" else None
     row = first.value if first is not None and isinstance(first.value, dict) else {}
@@ -240,24 +240,24 @@ class _Reader:
         entries = []
         for row, name in enumerate(tables["names"].tolist()):
             image = self._root / name.decode()
-            truths: tuple[Path, ...] = (file,)
+            ground_truths: tuple[Path, ...] = (file,)
             if self._truth != "instances":
                 map_name = tables[self._truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} truths need. Add it, "
+                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth need. Add it, "
                         "or "
-                        "ask for another truth."
+                        "ask for another ground truth."
                     )
-                truths += (self._root / map_name,)
-            entries.append(Entry(id_of(self._below_root(image)), image, truths, str(row)))
+                ground_truths += (self._root / map_name,)
+            entries.append(Entry(id_of(self._below_root(image)), image, ground_truths, str(row)))
         if not entries:
             raise DatasetError(f"{file} has no dataset dict. Write those of the split to it.")
         if not entries[0].image.is_file():
             raise missing("detectron2", entries[0].image, f"the {len(entries)} images that {file.name} names", OBTAIN)
         return entries
 
-    def instances(self, entry: Entry) -> Truth:
+    def instances(self, entry: Entry) -> GroundTruth:
         """Objects, and the map painted from them."""
         record, where = self._record(entry)
         size = _size(record, entry)
@@ -267,14 +267,14 @@ class _Reader:
             masks = segmentation_masks([row.get("segmentation") for row in rows], size)
         except SegmentationError as error:
             raise DatasetError(
-                f"{where}: annotation {error.position + 1} cannot be drawn: {error}. Mend or remove it.", kind="mask"
+                f"{where}: annotation {error.position + 1} cannot be drawn: {error}. Fix or remove it.", kind="mask"
             ) from None
         instances = stacked(masks, class_ids, [bool(row.get("iscrowd", 0)) for row in rows], size)
-        return Truth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
+        return GroundTruth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
 
-    def semantic(self, entry: Entry) -> Truth:
+    def semantic(self, entry: Entry) -> GroundTruth:
         """The map of classes."""
-        file = entry.truths[1]
+        file = entry.ground_truths[1]
         mask = read_mask(file)
         if mask.pixels.ndim == 3:
             raise DatasetError(
@@ -284,18 +284,18 @@ class _Reader:
         class_of = {**{index: index for index in range(count)}, self._metadata.ignored: IGNORE_LABEL}
         known = (
             f"{self._metadata.file.name} has stuff_classes 0 to {count - 1} and ignore_label {self._metadata.ignored}. "
-            "Mend the map, or the metadata."
+            "Fix the map, or the metadata."
         )
-        return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+        return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
-    def panoptic(self, entry: Entry) -> Truth:
+    def panoptic(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
         record, where = self._record(entry)
         rows = record.get("segments_info")
         if not isinstance(rows, list):
-            raise DatasetError(f"{where} has no segments_info, which panoptic truths need. Add it.")
-        found = read_segment_map(entry.truths[1])
-        found.require([int(row["id"]) for row in rows], entry.truths[0])
+            raise DatasetError(f"{where} has no segments_info, which panoptic ground truth need. Add it.")
+        found = read_segment_map(entry.ground_truths[1])
+        found.require([int(row["id"]) for row in rows], entry.ground_truths[0])
         segments = []
         for row in rows:
             if not self._metadata.joint and not isinstance(row.get("isthing"), bool | int):
@@ -318,14 +318,14 @@ class _Reader:
             raise DatasetError(
                 f"{where}: category_id {category} is outside the table; {metadata.file.name} has {name} 0 to "
                 f"{count - 1}. "
-                "Dataset dicts count classes from 0, unlike COCO's own files. Mend the dict, or the metadata.",
+                "Dataset dicts count classes from 0, unlike COCO's own files. Fix the dict, or the metadata.",
                 kind="labels",
             )
         return first + category
 
     def _record(self, entry: Entry) -> tuple[dict[str, Any], str]:
         """The dict of an image, and what to call it in messages."""
-        file = entry.truths[0]
+        file = entry.ground_truths[0]
         state, tables = self._index(file)
         part = slice(int(entry.key), int(entry.key) + 1)
         record: dict[str, Any] = state.rows(tables["offset"][part], tables["length"][part])[0]

@@ -56,7 +56,7 @@ from bench.data.formats.on_disk import (
     root_of,
 )
 from bench.data.formats.splits import by_fraction, compiled, group_keys
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -131,8 +131,8 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(description, lambda split: entries[split], partial(_truth, table))
 
 
-def _truth(table: FolderTable, entry: Entry) -> Truth:
-    return Truth(SemanticMap(table.labels(entry.truths[0])))
+def _truth(table: FolderTable, entry: Entry) -> GroundTruth:
+    return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))
 
 
 def _usual_order(split: str) -> tuple[int, str]:

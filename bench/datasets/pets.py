@@ -21,7 +21,7 @@ from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -111,8 +111,8 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
     return named_classes(names, things=names[1:])
 
 
-def _truth(names: list[str], border: str, entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _truth(names: list[str], border: str, entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(
@@ -121,4 +121,4 @@ def _truth(names: list[str], border: str, entry: Entry) -> Truth:
     pet = 1 if names[1] == "pet" else names.index(entry.key)
     class_of = {PET: pet, BACKGROUND: 0, BORDER: pet if border == "pet" else IGNORE_LABEL}
     known = "A trimap has 1 (pet), 2 (background) and 3 (border). Restore the file from annotations.tar.gz."
-    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))

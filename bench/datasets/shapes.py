@@ -1,9 +1,9 @@
-"""Scenes drawn from a seed: nothing to download, exact truth for every task, bit-identical on every machine.
+"""Scenes drawn from a seed: nothing to download, exact ground truth for every task, bit-identical on every machine.
 
 Textured sky, ground and water (stuff) with discs, squares, triangles, rings, crosses and dumbbells
 (things): objects that occlude each other, have holes (ring) or come in two parts (dumbbell),
 crowds of small ones, a void band, and a class that never occurs (hexagon). Semantic, instance and
-panoptic truth come from the one scene.
+panoptic ground truth come from the one scene.
 
 Presets: in `easy` colour nearly tells the class and objects are large, so that a small network
 learns it in seconds; in `standard` colour is a weak hint; in `hard` it tells nothing, objects are
@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, STUFF, Scene, draw_scene
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
 from bench.records.predictions import Instances, Panoptic, RgbImage, SemanticMap
@@ -91,10 +91,10 @@ class Shapes:
         """The scene's image, uint8, (H, W, 3)."""
         return self._scene(image_id).image.copy()
 
-    def target(self, image_id: str) -> Truth:
-        """The scene's truth in all three forms."""
+    def target(self, image_id: str) -> GroundTruth:
+        """The scene's ground truth in all three forms."""
         scene = self._scene(image_id)
-        return Truth(
+        return GroundTruth(
             semantic=SemanticMap(scene.labels.copy()),
             instances=_instances(scene),
             panoptic=Panoptic(scene.segment_ids.copy(), scene.segments),

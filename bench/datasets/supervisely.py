@@ -48,7 +48,7 @@ from bench.data.formats.on_disk import (
 )
 from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import by_fraction, group_keys
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
@@ -228,8 +228,8 @@ def _entries(root: Path, members: Images | Sequence[str]) -> list[Entry]:
     return require_files("supervisely", entries, "an annotation", OBTAIN)
 
 
-def _truth(project: Project, entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _truth(project: Project, entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     document = read_json_object(file)
     stated = document.get("size")
     if not isinstance(stated, dict) or not isinstance(document.get("objects"), list):
@@ -256,7 +256,7 @@ def _truth(project: Project, entry: Entry) -> Truth:
             masks[key] = masks[key] | mask if key in masks else mask
             rows[key] = class_id, any(tag.get("name") == CROWD for tag in row.get("tags") or ())
     instances = stacked(list(masks.values()), [c for c, _ in rows.values()], [k for _, k in rows.values()], size)
-    return Truth(semantic=SemanticMap(labels), instances=instances)
+    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
 
 
 def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray[np.bool_]:

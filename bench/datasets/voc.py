@@ -11,7 +11,7 @@ images of val), and there are no instances.
 
 An object has the class of most of its pixels. Objects do not overlap, there are no crowds.
 
-Expected: 1,464 train, 1,449 val; augmented 10,582 train. The truth of test is not public.
+Expected: 1,464 train, 1,449 val; augmented 10,582 train. The ground truth of test is not public.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.data.formats.label_tables import map_values, named_classes, read_tabl
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Instances, LabelMap, SemanticMap
@@ -128,7 +128,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 
 def _has_masks(file: Path, masks: Path) -> bool:
-    """Whether a list of test images comes with truths; the official one does not."""
+    """Whether a list of test images comes with ground truth; the official one does not."""
     return file.is_file() and any((masks / f"{name}.png").is_file() for name in read_lines(file)[:1])
 
 
@@ -139,19 +139,19 @@ def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
         Entry(name, root / "JPEGImages" / f"{name}.jpg", tuple(root / folder / f"{name}.png" for folder in folders))
         for name in names
     ]
-    absent = [path for entry in entries for path in (entry.image, *entry.truths) if not path.is_file()]
+    absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
     if absent or not entries:
         what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
         raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", OBTAIN)
     return entries
 
 
-def _truth(num_classes: int, entry: Entry) -> Truth:
+def _truth(num_classes: int, entry: Entry) -> GroundTruth:
     class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
     known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
-    labels = map_values(_indices(entry.truths[0]), class_of, file=entry.truths[0], known=known)
-    instances = _objects(labels, entry.truths[1]) if len(entry.truths) > 1 else None
-    return Truth(semantic=SemanticMap(labels), instances=instances)
+    labels = map_values(_indices(entry.ground_truths[0]), class_of, file=entry.ground_truths[0], known=known)
+    instances = _objects(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
+    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
 
 
 def _indices(path: Path) -> NDArray[np.uint8]:

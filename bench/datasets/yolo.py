@@ -36,7 +36,7 @@ from bench.data.formats.polygons import polygon_masks
 from bench.data.formats.rasters import painted, stacked
 from bench.data.formats.yolo_yaml import MASKS, DataYaml, read_data_yaml
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -111,9 +111,9 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
 def _labelled(yaml: DataYaml, split: str) -> list[Entry]:
     """Images of a split with their text files, of which some may not be there."""
     entries = _entries(yaml, split, "labels", ".txt")
-    if not any(entry.truths[0].is_file() for entry in entries):
+    if not any(entry.ground_truths[0].is_file() for entry in entries):
         labels = f"labels of {len(entries)} images, of which none has any"
-        raise missing("yolo", entries[0].truths[0], labels, yaml.obtain)
+        raise missing("yolo", entries[0].ground_truths[0], labels, yaml.obtain)
     return entries
 
 
@@ -138,30 +138,30 @@ def _entries(yaml: DataYaml, split: str, folder_of_truths: str, suffix: str) -> 
     return entries
 
 
-def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(
             f"{file} holds colours; a mask of Ultralytics' holds numbers of classes. Write those.", kind="colours"
         )
     known = (
-        f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or mend the mask."
+        f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or fix the mask."
     )
-    return Truth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
 
-def _truth(yaml: DataYaml, background: int, entry: Entry) -> Truth:
+def _truth(yaml: DataYaml, background: int, entry: Entry) -> GroundTruth:
     size = image_size(entry.image)
     polygons, class_ids = [], []
-    label = entry.truths[0]
+    label = entry.ground_truths[0]
     for number, line in enumerate(label.read_text(encoding="utf-8").splitlines() if label.is_file() else (), start=1):
         if line.strip():
             class_id, points = _row(line, len(yaml.names), f"{label}:{number}", yaml.file.name)
             polygons.append([points * (size.width, size.height)])
             class_ids.append(class_id)
     instances = stacked(polygon_masks(polygons, size), class_ids, [False] * len(class_ids), size)
-    return Truth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
+    return GroundTruth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
 
 
 def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDArray[np.float64]]:
@@ -180,7 +180,7 @@ def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDA
     if class_id != values[0] or not 0 <= class_id < num_classes:
         raise DatasetError(
             f"{where} has labels outside the table: class {values[0]:g}; {origin} names 0 to {num_classes - 1}. "
-            "Add its name, or mend the line.",
+            "Add its name, or fix the line.",
             kind="labels",
         )
     if not ((values[1:] >= -TOLERANCE) & (values[1:] <= 1 + TOLERANCE)).all():

@@ -32,7 +32,7 @@ Counters = Callable[[tuple[int, ...]], Edge]
 
 
 class ImageSource(Protocol):
-    """Images without their truths."""
+    """Images without their ground truth."""
 
     ids: tuple[str, ...]
 

@@ -3,13 +3,13 @@
 The rules are pycocotools' to the letter (`cocoeval.py` at 8c9bcc3). Matching is done image by image
 and kept as rows, so that precision, its intervals and comparisons are computed without the masks.
 
-A row per image (so that images without objects count), per truth and per detection:
+A row per image (so that images without objects count), per ground truth and per detection:
 
     kind, class, score, rank, area, matched, ignored
 
 `rank` is the place of a detection by score within its image and class. `matched` and `ignored` hold
 a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
-truth, `ignored` says whether it is a crowd.
+ground truth, `ignored` says whether it is a crowd.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
 """
@@ -48,7 +48,7 @@ NUMBER, KIND, CLASS, SCORE, RANK, AREA, MATCHED, IGNORED = range(1 + len(COLUMNS
 def as_instances(
     target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]
 ) -> tuple[Instances, Instances]:
-    """Return both as instances (truth first).
+    """Return both as instances (ground truth first).
 
     Raises:
         ShapeError: For another form or size, or a prediction of a class that has no instances.
@@ -106,8 +106,8 @@ def match_rows(
     Args:
         target, predicted: Give classes, scores and crowds.
         found: Of `ranked`.
-        ious: Of all detections with truths of their class, (detections, truths).
-        areas: Of the truths and of all detections.
+        ious: Of all detections with ground truth of their class, (detections, ground truth).
+        areas: Of the ground truth and of all detections.
     """
     true_area, area = areas[0].astype(np.float64), areas[1][found.kept].astype(np.float64)
     class_ids = predicted.class_ids[found.kept]
@@ -120,8 +120,8 @@ def match_rows(
             matched, ignored,
         )  # fmt: skip
     table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
-    truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
-    truths[:] = _columns(TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
+    ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
+    ground_truths[:] = _columns(TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
     detections[:] = _columns(DETECTION, class_ids, predicted.scores[found.kept], found.ranks, area, matched, ignored)
     return Rows(table)
 
@@ -155,20 +155,20 @@ def _match(
     ignored: NDArray[np.int64],
 ) -> None:
     """Greedy matching by falling score, each threshold and range of areas for itself; compiled."""
-    truths = len(true_class)
+    ground_truths = len(true_class)
     for r in range(len(ranges)):
         low, high = ranges[r, 0], ranges[r, 1]
         for t in range(len(thresholds)):
             bit = np.int64(1) << np.int64(10 * r + t)
-            taken = np.zeros(truths, dtype=np.bool_)
+            taken = np.zeros(ground_truths, dtype=np.bool_)
             for d in range(len(class_ids)):
                 best = -1
                 best_iou = min(thresholds[t], 1 - 1e-10)
-                # Truths that are ignored come last: they are only tried where no other one fits.
+                # Ground truth that are ignored come last: they are only tried where no other one fits.
                 for ignore in range(2):
                     if best >= 0:
                         break
-                    for g in range(truths):
+                    for g in range(ground_truths):
                         if true_class[g] != class_ids[d] or (taken[g] and not crowd[g]):
                             continue
                         out = crowd[g] or true_area[g] < low or true_area[g] > high
@@ -188,7 +188,7 @@ def _match(
 
 
 class Curves(NamedTuple):
-    """What one class comes to, for each IoU threshold, (T,); nan without a truth that counts.
+    """What one class comes to, for each IoU threshold, (T,); nan without a ground truth that counts.
 
     Attributes:
         precision: Mean of the interpolated precision over the recall points.
@@ -205,7 +205,7 @@ class ClassRows(NamedTuple):
     Attributes:
         images: Number of the image of each detection, int64, (D,).
         ranks, matched, ignored: As stored, int64, (D,).
-        true_images: Number of the image of each truth, int64, (G,).
+        true_images: Number of the image of each ground truth, int64, (G,).
         true_areas: float64, (G,).
         crowd: bool, (G,).
     """
@@ -222,16 +222,16 @@ class ClassRows(NamedTuple):
     def of(cls, rows: NDArray[np.float64], class_id: int) -> ClassRows:
         """Rows of a class among those of all images, shape (rows, 8)."""
         own = rows[rows[:, CLASS] == class_id]
-        detections, truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == TRUTH]
+        detections, ground_truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == TRUTH]
         ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
         images, ranks, matched, ignored = (
             np.ascontiguousarray(ordered[:, column].astype(np.int64)) for column in (NUMBER, RANK, MATCHED, IGNORED)
         )
-        true_images = truths[:, NUMBER].astype(np.int64)
-        return cls(images, ranks, matched, ignored, true_images, truths[:, AREA], truths[:, IGNORED] > 0)
+        true_images = ground_truths[:, NUMBER].astype(np.int64)
+        return cls(images, ranks, matched, ignored, true_images, ground_truths[:, AREA], ground_truths[:, IGNORED] > 0)
 
     def counted_truths(self, area_range: str) -> NDArray[np.bool_]:
-        """Which truths count in a range of areas, (G,)."""
+        """Which ground truth count in a range of areas, (G,)."""
         low, high = AREA_RANGES[area_range]
         return np.asarray(~self.crowd & (self.true_areas >= low) & (self.true_areas <= high))
 
@@ -264,7 +264,7 @@ class ClassRows(NamedTuple):
         return precision, recall
 
     def resampled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """AP of the class for each draw of the images, (draws,), nan without a truth.
+        """AP of the class for each draw of the images, (draws,), nan without a ground truth.
 
         An image that is drawn twice counts twice at once, at each of its scores.
         """
@@ -323,7 +323,7 @@ def _precision(
 
 
 def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
-    """Return mean AP for each resample of the images, (draws,), nan where no truth is drawn."""
+    """Return mean AP for each resample of the images, (draws,), nan where no ground truth is drawn."""
     check_columns(rows)
     if not len(rows):
         return np.empty(0)

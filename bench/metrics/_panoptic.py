@@ -34,7 +34,7 @@ IOU_SUM, TRUE_POSITIVES, FALSE_POSITIVES, FALSE_NEGATIVES = range(4)
 
 
 def as_panoptic(target: Prediction, predicted: Prediction) -> tuple[Panoptic, Panoptic]:
-    """Return both as panoptic maps (truth first); raises `ShapeError` for another form or size."""
+    """Return both as panoptic maps (ground truth first); raises `ShapeError` for another form or size."""
     if not isinstance(target, Panoptic) or not isinstance(predicted, Panoptic):
         raise ShapeError(
             f"a panoptic metric compares two Panoptic maps, not {type(target).__name__} and {type(predicted).__name__}"
@@ -142,7 +142,7 @@ def pair_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Sides:
-    """Classes of both lists as arrays, and which truths are crowds."""
+    """Classes of both lists as arrays, and which ground truth are crowds."""
 
     true_class: NDArray[np.int64]
     crowd: NDArray[np.bool_]

@@ -30,7 +30,7 @@ NO_PIXEL = "every pixel of every target is void"
 
 
 def as_label_maps(target: Prediction, predicted: Prediction) -> tuple[SemanticMap, SemanticMap]:
-    """Return both as label maps (truth first); raises `ShapeError` for another form or size."""
+    """Return both as label maps (ground truth first); raises `ShapeError` for another form or size."""
     if not isinstance(target, SemanticMap) or not isinstance(predicted, SemanticMap):
         raise ShapeError(
             f"a semantic metric compares two SemanticMaps, not {type(target).__name__} and "
@@ -55,27 +55,27 @@ class ClassTotals:
     """Pixels per class; a leading axis, if any, runs over images or over resamples.
 
     Attributes:
-        hits: Truly of the class and predicted as it, shape (..., K).
+        true positives: Truly of the class and predicted as it, shape (..., K).
         target: Truly of the class, whatever was predicted, shape (..., K).
         predicted: Predicted as the class on a pixel that is not void, shape (..., K).
     """
 
-    hits: NDArray[np.int64] | NDArray[np.float64]
+    true_positives: NDArray[np.int64] | NDArray[np.float64]
     target: NDArray[np.int64] | NDArray[np.float64]
     predicted: NDArray[np.int64] | NDArray[np.float64]
 
     @property
     def union(self) -> NDArray[np.float64]:
         """Pixels that are truly of the class or predicted as it, shape (..., K)."""
-        return np.asarray(self.target + self.predicted - self.hits, dtype=np.float64)
+        return np.asarray(self.target + self.predicted - self.true_positives, dtype=np.float64)
 
     def pooled(self) -> ClassTotals:
         """Sum over the leading axis."""
-        return ClassTotals(self.hits.sum(axis=0), self.target.sum(axis=0), self.predicted.sum(axis=0))
+        return ClassTotals(self.true_positives.sum(axis=0), self.target.sum(axis=0), self.predicted.sum(axis=0))
 
     def resampled(self, *, seed: int) -> ClassTotals:
         """Pool each resample of the images, shape (draws, K)."""
-        stacked = np.stack([self.hits, self.target, self.predicted], axis=1).astype(np.int64)  # (N, 3, K)
+        stacked = np.stack([self.true_positives, self.target, self.predicted], axis=1).astype(np.int64)  # (N, 3, K)
         sums = resampled_sums(stacked, seed=seed)
         return ClassTotals(sums[:, 0], sums[:, 1], sums[:, 2])
 
@@ -84,7 +84,7 @@ def class_totals(statistics: NDArray[np.int64]) -> ClassTotals:
     """Reduce confusion counts, shape (..., K, K + 1), to the three counts per class."""
     of_class = statistics[..., :-1]  # the last column names no class
     return ClassTotals(
-        hits=np.diagonal(of_class, axis1=-2, axis2=-1),
+        true_positives=np.diagonal(of_class, axis1=-2, axis2=-1),
         target=statistics.sum(axis=-1),
         predicted=of_class.sum(axis=-2),
     )
@@ -99,22 +99,22 @@ TotalsFormula: TypeAlias = Callable[[ClassTotals], NDArray[np.float64]]
 
 def class_iou(totals: ClassTotals) -> NDArray[np.float64]:
     """Intersection over union per class, nan where the class occurs nowhere."""
-    return ratio(totals.hits, totals.union)
+    return ratio(totals.true_positives, totals.union)
 
 
 def class_dice(totals: ClassTotals) -> NDArray[np.float64]:
     """Dice = F1 per class, nan where the class occurs nowhere."""
-    return ratio(2 * totals.hits, totals.target + totals.predicted)
+    return ratio(2 * totals.true_positives, totals.target + totals.predicted)
 
 
 def class_precision(totals: ClassTotals) -> NDArray[np.float64]:
     """Share of the predicted pixels that are right, nan where the class is never predicted."""
-    return ratio(totals.hits, totals.predicted)
+    return ratio(totals.true_positives, totals.predicted)
 
 
 def class_recall(totals: ClassTotals) -> NDArray[np.float64]:
     """Share of the true pixels that are found, nan where the class is in no target."""
-    return ratio(totals.hits, totals.target)
+    return ratio(totals.true_positives, totals.target)
 
 
 def mean_where(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

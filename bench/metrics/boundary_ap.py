@@ -47,7 +47,7 @@ class Metric:
     definition = "COCO AP with min(IoU of masks, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal))"
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
-        """Truths and matched detections of one image."""
+        """Ground truth and matched detections of one image."""
         truth, guess = as_instances(target, predicted, classes)
         found = ranked(guess)
         width = boundary_width(truth.size)

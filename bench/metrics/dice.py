@@ -5,7 +5,7 @@ What it measures:
 
 Definition:
     Counts are pooled over all images, void pixels of the target left out. For each class,
-    Dice = 2 hits / (true pixels + predicted pixels) = 2 IoU / (1 + IoU). The mean runs over the
+    Dice = 2 true positives / (true pixels + predicted pixels) = 2 IoU / (1 + IoU). The mean runs over the
     classes that occur in a target or a prediction.
 
 When undefined:
@@ -61,7 +61,7 @@ def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
 
 def micro_dice(totals: ClassTotals) -> NDArray[np.float64]:
     """Dice of all classes' counts added up."""
-    return ratio(2 * totals.hits.sum(axis=-1), (totals.target + totals.predicted).sum(axis=-1))
+    return ratio(2 * totals.true_positives.sum(axis=-1), (totals.target + totals.predicted).sum(axis=-1))
 
 
 FORMULA = Formula(
@@ -85,7 +85,9 @@ class Metric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better = True
     statistic = CONFUSION
-    definition = "mean over classes that occur of 2 hits / (true + predicted pixels), counts pooled, void left out"
+    definition = (
+        "mean over classes that occur of 2 true positives / (true + predicted pixels), counts pooled, void left out"
+    )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
         """Confusion counts of one image, shape (K, K + 1)."""

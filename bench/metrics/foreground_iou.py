@@ -78,7 +78,7 @@ def _formula(classes: Sequence[ClassSpec]) -> Formula:
 
 
 def _never_defined(totals: ClassTotals) -> NDArray[np.float64]:
-    return np.full(totals.hits.shape[:-1], np.nan)
+    return np.full(totals.true_positives.shape[:-1], np.nan)
 
 
 class Metric:
@@ -90,7 +90,7 @@ class Metric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better = True
     statistic = CONFUSION
-    definition = "hits / union of the class that is not background, counts pooled over images, void left out"
+    definition = "true positives / union of the class that is not background, counts pooled over images, void left out"
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
         """Confusion counts of one image, shape (K, K + 1)."""

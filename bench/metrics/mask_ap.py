@@ -5,16 +5,16 @@ What it measures:
 
 Definition:
     pycocotools' `COCOeval` with `iouType='segm'`: for ten IoU thresholds 0.50:0.05:0.95 and each
-    thing class, detections are matched to truths greedily by falling score, at most 100 per image
+    thing class, detections are matched to ground truth greedily by falling score, at most 100 per image
     and class; precision is made monotone from the right and averaged at 101 recall points; AP is
-    the mean over thresholds and classes with a truth. Crowds are not asked for: a detection on one
+    the mean over thresholds and classes with a ground truth. Crowds are not asked for: a detection on one
     (intersection over its own area) counts neither for nor against, as does an unmatched one
     outside the range of areas. Areas are those of the masks, in pixels of the original image.
     Parts: AP50, AP75, AP_small (up to 32²), AP_medium, AP_large (from 96²), AR_1, AR_10, AR_100 and
     the AR of each range.
 
 When undefined:
-    A class without a truth that is not a crowd has no value and leaves the mean; without any such
+    A class without a ground truth that is not a crowd has no value and leaves the mean; without any such
     class there is no AP. COCO writes -1 for both.
 
 Differs from:
@@ -23,7 +23,7 @@ Differs from:
     network's size. torchmetrics takes recall points in 32-bit floats (off by 4e-4). COCO results
     that hold a `bbox` are sorted into ranges by the area of that box instead of the mask's;
     supervision's mask mAP compares boxes. Detectron2 uses a C++ version with small differences.
-    cityscapesScripts' AP is another quantity: an IoU above the threshold, truths from 100 pixels on,
+    cityscapesScripts' AP is another quantity: an IoU above the threshold, ground truth from 100 pixels on,
     precision integrated in steps of recall and not made monotone, any number of detections.
 
 Source:
@@ -47,7 +47,8 @@ from bench.records.predictions import Instances, Prediction
 def mask_ious(
     target: Instances, true_masks: MaskStack, predicted_ids: NDArray[np.int64], masks: MaskStack
 ) -> NDArray[np.float64]:
-    """IoU of detections with truths of their class, (D, truths), else 0; with a crowd, the share that lies in it."""
+    """IoU of detections with ground truth of their class, (D, ground truth), else 0; with a crowd, the share that lies
+    in it."""
     same_class = predicted_ids[:, None] == target.class_ids[None]
     shared = intersections(masks, true_masks, same_class)
     union = masks.areas[:, None] + np.where(target.crowd, 0, true_masks.areas)[None]
@@ -65,12 +66,12 @@ class Metric:
     higher_is_better = True
     statistic = "mask_matches"
     definition = (
-        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a truth, 101 "
+        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground truth, 101 "
         "recall points, 100 detections per image and class, crowds ignored"
     )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
-        """Truths and matched detections of one image."""
+        """Ground truth and matched detections of one image."""
         truth, guess = as_instances(target, predicted, classes)
         found = ranked(guess)
         true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)

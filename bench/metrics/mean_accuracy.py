@@ -6,7 +6,7 @@ What it measures:
 
 Definition:
     Counts are pooled over all images, void pixels of the target left out. For each class, accuracy =
-    hits / true pixels. The mean runs over the classes that are true somewhere. It is the mean
+    true positives / true pixels. The mean runs over the classes that are true somewhere. It is the mean
     recall under the name that toolboxes print it by.
 
 When undefined:

@@ -6,7 +6,7 @@ What it measures:
 
 Definition:
     Counts are pooled over all images, void pixels of the target left out. For each class,
-    IoU = hits / (true pixels + predicted pixels - hits). The mean runs over the classes whose
+    IoU = true positives / (true pixels + predicted pixels - true positives). The mean runs over the classes whose
     union is not empty, so a class that is predicted but never true scores 0 and lowers the mean.
     A prediction that names no class costs its true class and blames no other.
 
@@ -77,7 +77,7 @@ def absent_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
 
 def micro_iou(totals: ClassTotals) -> NDArray[np.float64]:
     """Sum of intersections over sum of unions."""
-    return ratio(totals.hits.sum(axis=-1), totals.union.sum(axis=-1))
+    return ratio(totals.true_positives.sum(axis=-1), totals.union.sum(axis=-1))
 
 
 def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
@@ -110,7 +110,9 @@ class Metric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better = True
     statistic = CONFUSION
-    definition = "mean over classes with a union > 0 of hits / union, counts pooled over images, void left out"
+    definition = (
+        "mean over classes with a union > 0 of true positives / union, counts pooled over images, void left out"
+    )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
         """Confusion counts of one image, shape (K, K + 1)."""

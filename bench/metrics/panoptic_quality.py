@@ -17,8 +17,8 @@ When undefined:
 
 Differs from:
     torchmetrics' `PanopticQuality` also takes true pixels that are predicted as void out of the
-    union and does not count truths that are mostly predicted as void as missed, so that a model
-    gains by predicting nothing; it knows no crowds. panopticapi reads the areas of truths from
+    union and does not count ground truth that are mostly predicted as void as missed, so that a model
+    gains by predicting nothing; it knows no crowds. panopticapi reads the areas of ground truth from
     their JSON, here they are counted from the map.
 
 Source:

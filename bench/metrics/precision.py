@@ -5,7 +5,7 @@ What it measures:
 
 Definition:
     Counts are pooled over all images, void pixels of the target left out. For each class,
-    precision = hits / predicted pixels. The mean runs over the classes that are predicted at all.
+    precision = true positives / predicted pixels. The mean runs over the classes that are predicted at all.
 
 When undefined:
     A class that is never predicted has no precision and leaves the mean.
@@ -54,7 +54,7 @@ def never_predicted_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
 
 def micro_precision(totals: ClassTotals) -> NDArray[np.float64]:
     """Share of all predictions naming a class that are right."""
-    return ratio(totals.hits.sum(axis=-1), totals.predicted.sum(axis=-1))
+    return ratio(totals.true_positives.sum(axis=-1), totals.predicted.sum(axis=-1))
 
 
 FORMULA = Formula(
@@ -77,7 +77,9 @@ class Metric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better = True
     statistic = CONFUSION
-    definition = "mean over predicted classes of hits / predicted pixels, counts pooled over images, void left out"
+    definition = (
+        "mean over predicted classes of true positives / predicted pixels, counts pooled over images, void left out"
+    )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
         """Confusion counts of one image, shape (K, K + 1)."""

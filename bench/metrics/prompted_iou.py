@@ -1,7 +1,7 @@
 """Class-agnostic mean intersection over union: how well a model outlines the objects it is pointed to.
 
 What it measures:
-    Masks alone. The model is shown an object by a point or a box made from the truth and answers
+    Masks alone. The model is shown an object by a point or a box made from the ground truth and answers
     with its mask; it neither finds nor names anything. Such a score is an oracle's and stands in a
     table of its own: a model that must find its objects has no comparable number.
 
@@ -17,8 +17,8 @@ When undefined:
 Differs from:
     A class-aware `mean_iou` pools pixels per class; here a small object weighs as much as a large
     one. COCO's AP matches masks to objects and counts those above a threshold. Segment Anything's
-    "oracle" takes the best of three masks by the truth; here the model chooses its mask itself. Void
-    pixels of a semantic truth are not of any object and count as such. `per_image`: the mean over
+    "oracle" takes the best of three masks by the ground truth; here the model chooses its mask itself. Void
+    pixels of a semantic ground truth are not of any object and count as such. `per_image`: the mean over
     the objects of each image, then over images. Parts: objects by area, with COCO's limits.
 
 Source:
@@ -59,7 +59,7 @@ class Metric:
     statistic = "prompted"
     definition = (
         "mean over the true objects of all images of the IoU with the mask made from the object's own prompt, which "
-        "comes from the truth; no classes, no matching, crowds left out"
+        "comes from the ground truth; no classes, no matching, crowds left out"
     )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:  # noqa: ARG002

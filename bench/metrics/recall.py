@@ -5,7 +5,7 @@ What it measures:
 
 Definition:
     Counts are pooled over all images, void pixels of the target left out. For each class,
-    recall = hits / true pixels; a prediction that names no class counts as missed. The mean runs
+    recall = true positives / true pixels; a prediction that names no class counts as missed. The mean runs
     over the classes that are true somewhere.
 
 When undefined:
@@ -55,7 +55,7 @@ def never_true_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
 
 def micro_recall(totals: ClassTotals) -> NDArray[np.float64]:
     """Share of all true pixels that are right."""
-    return ratio(totals.hits.sum(axis=-1), totals.target.sum(axis=-1))
+    return ratio(totals.true_positives.sum(axis=-1), totals.target.sum(axis=-1))
 
 
 FORMULA = Formula(
@@ -78,7 +78,9 @@ class Metric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better = True
     statistic = CONFUSION
-    definition = "mean over classes in a target of hits / true pixels, counts pooled over images, void left out"
+    definition = (
+        "mean over classes in a target of true positives / true pixels, counts pooled over images, void left out"
+    )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
         """Confusion counts of one image, shape (K, K + 1)."""

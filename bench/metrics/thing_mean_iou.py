@@ -7,7 +7,7 @@ What it measures:
 
 Definition:
     As `mean_iou`, from the same counts, with the mean over the thing classes that have a union.
-    Pixels of stuff stay in the counts: a thing predicted where the truth is stuff is a false
+    Pixels of stuff stay in the counts: a thing predicted where the ground truth is stuff is a false
     positive. Only void pixels of the target are left out.
 
 When undefined:
@@ -70,7 +70,7 @@ class Metric:
     higher_is_better = True
     statistic = CONFUSION
     definition = (
-        "mean over thing classes with a union > 0 of hits / union, counts pooled over images, stuff pixels count as "
+        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff pixels count as "
         "background, void left out"
     )
 

@@ -48,7 +48,7 @@ class TaskSpec(Record):
 
 
 class ModelSpec(Record):
-    """A model card, resolved: everything an adapter needs to build the network.
+    """A model config, resolved: everything an adapter needs to build the network.
 
     Attributes:
         name: Path name, `adapter/card`, for example `unet/transposed`.
@@ -56,7 +56,7 @@ class ModelSpec(Record):
         adapter: Folder under `adapters/`, or the name of an entry point.
         task: The form of its native prediction.
         description: One line for `bench list models`.
-        options: The card's options with the suite's overrides applied; the adapter checks them.
+        options: The model config's options with the suite's overrides applied; the adapter checks them.
         weights: Local path or address of pretrained weights; None builds from a seed.
         trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
         prompt: What a prompted model is told of each object; None for every other task.
@@ -267,7 +267,7 @@ class Recipe(Record):
         accumulate: Batches whose gradients make one optimiser step; the step then sees
             `batch_size * accumulate` images.
         clip_gradient_norm: Largest norm of all gradients together; None leaves them, or leaves
-            the choice to the model card.
+            the choice to the model config.
         ema_decay: Validate and keep an exponential moving average of the weights with this decay
             per step; None keeps the weights themselves.
         early_stopping: Stop after so many validations in a row without a better one; None trains

@@ -1,6 +1,6 @@
 """What a model predicts and what is true: checked arrays that can be stored and read back.
 
-The same three types hold predictions and truths, so a metric never sees a framework's format.
+The same three types hold predictions and ground truth, so a metric never sees a framework's format.
 All maps have the ORIGINAL image size. Construction checks shapes, dtypes and ids, and raises
 `ShapeError` naming the image.
 """
@@ -32,7 +32,7 @@ class SemanticMap:
     """One class id per pixel.
 
     Attributes:
-        labels: uint8, shape (H, W); `IGNORE_LABEL` (255) = void in a truth, "names no class" in
+        labels: uint8, shape (H, W); `IGNORE_LABEL` (255) = void in a ground truth, "names no class" in
             a prediction.
     """
 
@@ -55,8 +55,8 @@ class Instances:
     Attributes:
         masks: bool, shape (N, H, W).
         class_ids: int64, shape (N,).
-        scores: float64, shape (N,), 0-1; ones in a truth.
-        crowd: bool, shape (N,); only a truth has crowds.
+        scores: float64, shape (N,), 0-1; ones in a ground truth.
+        crowd: bool, shape (N,); only a ground truth has crowds.
     """
 
     masks: NDArray[np.bool_]
@@ -113,7 +113,7 @@ class PromptedMasks:
 
     Attributes:
         masks: bool, shape (N, H, W); may overlap, and may be empty in a prediction.
-        scores: float64, shape (N,), 0-1: what the model makes of each mask; ones in a truth.
+        scores: float64, shape (N,), 0-1: what the model makes of each mask; ones in a ground truth.
     """
 
     masks: NDArray[np.bool_]

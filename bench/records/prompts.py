@@ -1,7 +1,7 @@
-"""What a prompted model is told of each object: a point or a box, made from the truth by fixed rules.
+"""What a prompted model is told of each object: a point or a box, made from the ground truth by fixed rules.
 
 The harness makes prompts, not the adapter: every model is told the same, and none sees a mask. Such
-prompts are an oracle. Nobody has them for an image without its truth, so a score with them stands in
+prompts are an oracle. Nobody has them for an image without its ground truth, so a score with them stands in
 a table of its own and never beside a model that has to find the objects.
 
 Coordinates are those of pixels: (x, y) is the middle of the pixel in column x and row y, so the first

@@ -26,7 +26,7 @@ PICTURES = {
     "training_curves.png": "Loss and mean IoU of all models, by training seconds and images; losses differ in kind",
     "training_curve.png": "Loss and mean IoU, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
-    "contact_sheet.png": "Image, truth and each model's prediction, on images where the models disagree most",
+    "contact_sheet.png": "Image, ground truth and each model's prediction, on images where the models disagree most",
 }
 """File name -> caption, in the order of the report."""
 

@@ -25,7 +25,7 @@ PROGRESS_INTERVAL_S = 0.5
 _COLOURS = {Status.OK: "green", Status.UNSUPPORTED: "yellow"}
 
 
-class Narrator:
+class RunConsole:
     """Tells one run to one console."""
 
     def __init__(self, console: Console, total: int) -> None:

@@ -24,7 +24,7 @@ from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
 from bench.run.planning.prepare import pinned_cores
@@ -69,7 +69,7 @@ class Runner:
     """Carries out one plan in one run folder."""
 
     def __init__(
-        self, prepared: Work, run: RunFolder, results: Path, narrator_for: Callable[[int], Narrator], wanted: Wanted
+        self, prepared: Work, run: RunFolder, results: Path, narrator_for: Callable[[int], RunConsole], wanted: Wanted
     ) -> None:
         """Take a plan; nothing runs before `carry_out`.
 
@@ -77,7 +77,7 @@ class Runner:
             prepared: The plan.
             run: Where its jobs leave their files.
             results: Where finished trainings of other runs are looked for.
-            narrator_for: Makes the narrator, given the number of jobs to do.
+            narrator_for: Makes the console, given the number of jobs to do.
             wanted: Jobs to do; the others are left as they are.
         """
         self._prepared = prepared

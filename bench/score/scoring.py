@@ -131,7 +131,7 @@ def _observe_all(
             kind = _scored_as(metric, task.kind) or task.kind
             target = truth.of(kind)
             if target is None:
-                raise BenchError(f"metric {metric.name!r} needs {kind} truths; image {image_id!r} has none")
+                raise BenchError(f"metric {metric.name!r} needs {kind} ground truth; image {image_id!r} has none")
             if kind not in forms:
                 forms[kind] = reduced(native, kind, task.classes)
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))

@@ -4,7 +4,7 @@ An instance model becomes a label map only after a threshold is chosen, and that
 mIoU more than a better network would. One pass over the images counts pixels by (score of the
 topmost instance, true class, predicted class); every threshold of the grid is a sum over these.
 
-The best threshold is picked with the truth in hand: it is an upper bound (an oracle), and reported
+The best threshold is picked with the ground truth in hand: it is an upper bound (an oracle), and reported
 as such beside the score at the fixed threshold.
 """
 

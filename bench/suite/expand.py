@@ -207,7 +207,7 @@ def _check_prompts(suite: Suite, source: Path) -> None:
         )
     if suite.prompts and suite.task != "prompted":
         raise SuiteError(
-            f"{source}: 'prompts' are made from the truth, for task: prompted only, not for task: {suite.task}. "
+            f"{source}: 'prompts' are made from the ground truth, for task: prompted only, not for task: {suite.task}. "
             "Remove them, or change 'task'."
         )
 

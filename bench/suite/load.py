@@ -15,7 +15,7 @@ from bench.adapter import load_loss_grammar
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean
 from bench.metric import metric_names
-from bench.suite.model_configs import card_files
+from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
 
 Lines = dict[tuple[str | int, ...], int]
@@ -47,7 +47,11 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
         f"{path}: recipe.loss{_at_line(('recipe', 'loss'), lines)}: {sentence}"
         for sentence in (load_loss_grammar().loss_mistakes(loss) if isinstance(loss, str) else ())
     ]
-    for key, known in (("models", list(card_files())), ("datasets", dataset_names()), ("metrics", metric_names())):
+    for key, known in (
+        ("models", list(model_config_files())),
+        ("datasets", dataset_names()),
+        ("metrics", metric_names()),
+    ):
         entries = document.get(key)
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             name = entry.get("name") if isinstance(entry, dict) else entry

@@ -1,4 +1,4 @@
-"""Model cards: `adapters/<adapter>/models/<card>.yaml`, named `<adapter>/<card>`."""
+"""model configs: `adapters/<adapter>/models/<model config>.yaml`, named `<adapter>/<model config>`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.records import ModelSpec, Record, TaskKind
 
 
 class Card(Record):
-    """A model card as it is written."""
+    """A model config as it is written."""
 
     description: str
     task: TaskKind
@@ -23,8 +23,8 @@ class Card(Record):
     trained_on: str | None = None
 
 
-def card_files() -> dict[str, Path]:
-    """Card name -> file, over all adapters."""
+def model_config_files() -> dict[str, Path]:
+    """Model config name -> file, over all adapters."""
     return {
         f"{adapter}/{file.stem}": file
         for adapter, folder in sorted(adapter_folders().items())
@@ -32,30 +32,30 @@ def card_files() -> dict[str, Path]:
     }
 
 
-def read_card(name: str) -> Card:
-    """Read a card by name.
+def read_model_config(name: str) -> Card:
+    """Read a model config by name.
 
     Raises:
-        PluginError: If there is no such card, naming the nearest, or it is not a valid card.
+        PluginError: If there is no such model config, naming the nearest, or it is not a valid model config.
     """
-    files = card_files()
+    files = model_config_files()
     if name not in files:
         raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
     try:
         return Card.model_validate(yaml.safe_load(files[name].read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
-        raise PluginError(f"{files[name]} is not a valid model card: {' '.join(str(error).split())}") from None
+        raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
 
 def resolve_model(
     name: str, *, label: str | None = None, options: dict[str, JsonValue] | None = None, weights: str | None = None
 ) -> ModelSpec:
-    """Return a card as a `ModelSpec`, with the given options in place of the card's.
+    """Return a model config as a `ModelSpec`, with the given options in place of the model config's.
 
     Raises:
-        PluginError: As `read_card`.
+        PluginError: As `read_model_config`.
     """
-    card = read_card(name)
+    card = read_model_config(name)
     return ModelSpec(
         name=name,
         label=label or name,
@@ -65,6 +65,6 @@ def resolve_model(
         options={**card.options, **(options or {})},
         weights=weights or card.weights,
         trainable=card.trainable,
-        # Weights of the user's own need not be in the label space of the card's.
+        # Weights of the user's own need not be in the label space of the model config's.
         trained_on=card.trained_on if weights is None else None,
     )

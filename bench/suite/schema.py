@@ -119,11 +119,11 @@ class Match(Record):
 
 
 class ModelEntry(Record):
-    """A model card, with what this suite changes about it."""
+    """A model config, with what this suite changes about it."""
 
-    name: str = Field(description="Card, as adapter/card, for example unet/transposed.")
-    label: str | None = Field(default=None, description="Name in tables; the card's name if left out.")
-    options: dict[str, JsonValue] = Field(default={}, description="Options that replace the card's.")
+    name: str = Field(description="Model config, as adapter/card, for example unet/transposed.")
+    label: str | None = Field(default=None, description="Name in tables; the model config's name if left out.")
+    options: dict[str, JsonValue] = Field(default={}, description="Options that replace the model config's.")
     weights: str | None = Field(default=None, description="Local path of weights, instead of training.")
     trained_on: Annotated[str | tuple[str, ...] | None, BeforeValidator(_label_space)] = Field(
         default=None,
@@ -184,7 +184,7 @@ class Suite(Record):
     extends: str | None = Field(default=None, description="Another suite file, relative to this one, to start from.")
     task: TaskKind = Field(default="semantic", description="Form of the prediction that is scored.")
     models: Many[Annotated[ModelEntry, BeforeValidator(_named), _OrName()]] = Field(
-        description="Model cards to compare; list them with: bench list models"
+        description="model configs to compare; list them with: bench list models"
     )
     datasets: Many[Annotated[DatasetEntry, BeforeValidator(_named), _OrName()]] = Field(
         description="Data sets to compare on; list them with: bench list datasets"

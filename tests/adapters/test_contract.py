@@ -22,7 +22,7 @@ from bench.adapter import TrainingResult, load_adapter, predict
 from bench.errors import BenchError, Unsupported
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Panoptic, SemanticMap, check_prediction
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.contracts import contracts
 from tests.adapters.rectangles import (
     INSTANCES,
@@ -44,10 +44,10 @@ DECLARED = {
     for name, model in found.get("models", {}).items()
 }
 REPRESENTATIVES = {card: model["options"] for card, model in DECLARED.items()}
-"""A card of each kind of network, with options that make it small."""
+"""A model config of each kind of network, with options that make it small."""
 
 RECIPES = {card: (model["steps"], model["learning_rate"]) for card, model in DECLARED.items()}
-"""Card -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
+"""Model config -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
 
 UNET_RECIPE = RECIPES["unet/transposed"]
 
@@ -60,7 +60,7 @@ def card_parameters(card, options):
     return pytest.param(card, options, task, id=card, marks=missing)
 
 
-UNETS = {card: SMALL_UNET for card in sorted(card_files()) if card.startswith("unet/")}
+UNETS = {card: SMALL_UNET for card in sorted(model_config_files()) if card.startswith("unet/")}
 EVERY_CARD = pytest.mark.parametrize(
     ("card", "options", "task"), [card_parameters(*one) for one in {**UNETS, **REPRESENTATIVES}.items()]
 )
@@ -79,7 +79,7 @@ def built(card, options, task, weights=None, **target):
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """Train a card once; an untrained network may give one answer to everything."""
+    """Train a model config once; an untrained network may give one answer to everything."""
     done = {}
 
     def train(card, options, task):

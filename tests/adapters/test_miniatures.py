@@ -47,7 +47,7 @@ class Miniature:
         form: Module that exports it, and reads it; None for one that comes with the harness.
         options: Over those that the export tells.
         test: Split to score.
-        tasks: Forms of its truth.
+        tasks: Forms of its ground truth.
     """
 
     form: str | None
@@ -192,7 +192,8 @@ def kinds_of_truth():
 
 
 CARDS = {"semantic": "unet/transposed", "instance": "unet/components_instances", "panoptic": "unet/components"}
-"""Form of the prediction -> a card, so that there is a case to score the truth in place of its predictions."""
+"""Form of the prediction -> a model config, so that there is a case to score the ground truth in place of its
+predictions."""
 
 
 @pytest.mark.parametrize(("name", "kind"), kinds_of_truth(), ids=lambda part: part.replace(" ", "_"))

@@ -24,7 +24,7 @@ CARDS = {
     "detectron2/panoptic_fpn": "detectron2",
     "ultralytics/yolo11n_seg": "ultralytics",
 }
-"""Card -> the module it needs; without it the card is skipped."""
+"""Model config -> the module it needs; without it the model config is skipped."""
 
 
 def refused(model):

@@ -10,9 +10,11 @@ import yaml
 
 from bench.data.labels.spaces import label_space
 from bench.records import TaskSpec
-from bench.suite.model_configs import card_files, read_card, resolve_model
+from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
 
-PUBLISHED = {name: card for name in sorted(card_files()) if (card := read_card(name)).trained_on is not None}
+PUBLISHED = {
+    name: card for name in sorted(model_config_files()) if (card := read_model_config(name)).trained_on is not None
+}
 
 
 def names_of(space):

@@ -11,7 +11,7 @@ import yaml
 from bench.records import Job, JobKind, Outcome
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import read_job
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.planning.prepare import prepare
 from bench.run.runner import Runner, Summary, wanted_jobs
@@ -35,7 +35,7 @@ BRIEF = {
 
 
 def perfect(**more: Any) -> dict[str, Any]:
-    """The fake that knows the truth of `SHAPES`."""
+    """The fake that knows the ground truth of `SHAPES`."""
     return {"name": "fake/perfect", "options": {"dataset": SHAPES["options"]}, **more}
 
 
@@ -54,7 +54,7 @@ def write_suite(folder: Path, models: list[Any], name: str = "suite", **changes:
     return path
 
 
-class Listener(Narrator):
+class Listener(RunConsole):
     """Keeps what a run said instead of showing it."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
     taskset -c 0 python tests/benchmarks/bench_confusion.py [--rounds 15] [--height 1024 --width 2048 --classes 19]
 
 All candidates count the same uint8 maps in every round, in an order that is reversed each time, so
-that a drifting machine hits all alike. Printed are medians, milliseconds, and how many times faster
+that a drifting machine true positives all alike. Printed are medians, milliseconds, and how many times faster
 ours is. Exit code 1 if a candidate disagrees by a single pixel or a goal is missed. The maps: `city`
 (smooth regions with about 110 joint runs per row and a void band), `blocks` (32 pixel squares) and
 `noise` (every pixel drawn for itself).

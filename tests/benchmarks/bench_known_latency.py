@@ -42,7 +42,7 @@ class Line:
 
 
 class Shapes:
-    """Small images without their truths."""
+    """Small images without their ground truth."""
 
     def __init__(self) -> None:
         self._dataset = open_dataset("shapes", {"preset": "easy", "size": [64, 64], "test": 64})

@@ -2,7 +2,7 @@
 
     taskset -c 0 python tests/benchmarks/bench_mask_ap.py [--images 1000]
 
-Synthetic images as in COCO: 480 × 640, about 7 truths and 30 detections of 20 classes. Each
+Synthetic images as in COCO: 480 × 640, about 7 ground truth and 30 detections of 20 classes. Each
 candidate starts from dense masks and ends with the twelve figures, which must agree. pycocotools
 and the evaluators that follow its interface encode the masks first, each with its own encoder.
 Prints seconds and the ratio to ours, and what the 95 % interval costs on top, which the others do
@@ -39,14 +39,14 @@ Result = TypeVar("Result")
 
 
 def scene(random: np.random.Generator) -> tuple[Instances, Instances]:
-    """Ellipses as truths; detections are most of them moved a little, and made-up ones."""
-    truths = int(random.integers(3, 12))
-    shapes = [_ellipse(random) for _ in range(truths)]
-    class_ids = random.integers(0, CLASSES, truths)
+    """Ellipses as ground truth; detections are most of them moved a little, and made-up ones."""
+    ground_truths = int(random.integers(3, 12))
+    shapes = [_ellipse(random) for _ in range(ground_truths)]
+    class_ids = random.integers(0, CLASSES, ground_truths)
     found = [(_moved(random, s), c) for s, c in zip(shapes, class_ids, strict=True) for _ in range(2)]
     found += [(_ellipse(random), int(random.integers(0, CLASSES))) for _ in range(30 - len(found))]
     scores = random.random(len(found))
-    return _instances(shapes, class_ids, np.ones(truths)), _instances(
+    return _instances(shapes, class_ids, np.ones(ground_truths)), _instances(
         [s for s, _ in found], [c for _, c in found], scores
     )
 

@@ -39,7 +39,7 @@ def scene(random: np.random.Generator, size: tuple[int, int], segments: int) -> 
 
 
 def shifted(truth: Panoptic) -> Panoptic:
-    """The truth moved by a few pixels: most segments match."""
+    """The ground truth moved by a few pixels: most segments match."""
     ids = np.roll(truth.segment_ids, (3, 5), axis=(0, 1))
     return Panoptic(ids, truth.segments)
 

@@ -1,4 +1,4 @@
-"""How many scenes of the `shapes` data set one core draws per second, image and truth together.
+"""How many scenes of the `shapes` data set one core draws per second, image and ground truth together.
 
     taskset -c 0 python tests/benchmarks/bench_shapes.py [--images 200] [--size 128] [--rounds 5]
 
@@ -21,7 +21,7 @@ GOAL = ("standard", 128)
 
 
 def images_per_s(preset: str, side: int, images: int) -> float:
-    """Draw that many scenes once; each is drawn for its image and found again for its truth."""
+    """Draw that many scenes once; each is drawn for its image and found again for its ground truth."""
     dataset = open_dataset(Options.model_validate({"preset": preset, "size": Size(side, side), "test": images}))
     ids = dataset.ids("test")
     start = time.perf_counter()

@@ -7,7 +7,7 @@ A module `bench/data/exports/<name>.py` has
 * `def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported`:
   writes all splits; refuses a folder that holds anything; raises `DatasetError`.
 
-What is written reads back as the source's truth up to `LOSS`. Formats with classes of their own
+What is written reads back as the source's ground truth up to `LOSS`. Formats with classes of their own
 take `names`: source class -> class of the format; by default classes of equal name, and for
 `shapes` the table in `_names.py`. `export.json` beside the data says what was lost and how to open it.
 """

@@ -1,4 +1,4 @@
-"""What all exporters share: an empty folder, image files, and the parts of a truth."""
+"""What all exporters share: an empty folder, image files, and the parts of a ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench.data.exports import Exported
 from bench.data.formats.rasters import stacked
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import Instances, LabelMap, RgbImage
@@ -64,11 +64,11 @@ def finish(exported: Exported, source: Dataset) -> Exported:
     return exported
 
 
-def objects_of(truth: Truth, classes: Sequence[ClassSpec], *, form: str) -> Instances:
-    """True instances of things: those of the truth, or its panoptic segments of things.
+def objects_of(truth: GroundTruth, classes: Sequence[ClassSpec], *, form: str) -> Instances:
+    """True instances of things: those of the ground truth, or its panoptic segments of things.
 
     Raises:
-        DatasetError: If the truth has neither.
+        DatasetError: If the ground truth has neither.
     """
     if truth.instances is not None:
         return truth.instances

@@ -19,7 +19,7 @@ from bench.datasets.ade20k import FOLDERS
 LOSS = (
     JPEG_LOSS,
     "instances and segments: only the class of each pixel is kept",
-    "only the splits train and val: SceneParse150 has no other with a truth",
+    "only the splits train and val: SceneParse150 has no other with a ground truth",
 )
 
 

@@ -23,7 +23,7 @@ from bench.data.exports import Exported
 from bench.data.exports._names import class_map
 from bench.data.exports._writing import finish, items, mapped, new_folder, objects_of, write_png_file
 from bench.data.formats.label_tables import read_table, rgb_of
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.datasets.cityscapes import PER_LABEL
 from bench.records import IGNORE_LABEL
 from bench.records.predictions import LabelMap
@@ -63,7 +63,9 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     return finish(exported, source)
 
 
-def _instance_values(truth: Truth, labels: LabelMap, label_ids: Sequence[int], source: Dataset) -> NDArray[np.uint16]:
+def _instance_values(
+    truth: GroundTruth, labels: LabelMap, label_ids: Sequence[int], source: Dataset
+) -> NDArray[np.uint16]:
     """Label, or label * 1000 + number of the object, uint16, (H, W)."""
     values = labels.astype(np.uint16)
     objects = objects_of(truth, source.classes, form="cityscapes")

@@ -35,7 +35,7 @@ from bench.data.exports._writing import (
     write_png_file,
 )
 from bench.data.formats.coco_stuff import stored_values
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import LabelMap, Panoptic, run_lengths
@@ -122,7 +122,7 @@ class _Split:
         path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def _annotations(truth: Truth, source: Dataset, number: int, first_id: int) -> list[dict[str, Any]]:
+def _annotations(truth: GroundTruth, source: Dataset, number: int, first_id: int) -> list[dict[str, Any]]:
     objects = objects_of(truth, source.classes, form="coco")
     rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)
     return [

@@ -1,7 +1,7 @@
 """Write a data set as dataset dicts of Detectron2: PNG images, one JSON list for each split, metadata.json.
 
 All classes are one label space, listed as thing_classes and as stuff_classes, as Detectron2 has it for
-panoptic models; thing_dataset_id_to_contiguous_id says which are things. So a dict can hold every truth that
+panoptic models; thing_dataset_id_to_contiguous_id says which are things. So a dict can hold every ground truth that
 the source has: annotations, sem_seg_file_name, and pan_seg_file_name with segments_info. Boxes are XYWH_ABS;
 run lengths are text, as Detectron2 decodes them. Paths are relative to the folder; Detectron2 itself takes
 them from where it is started.
@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from bench.data.exports import Exported
 from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
 from bench.data.exports.coco import panoptic_row, segmentation
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.records import IGNORE_LABEL
 from bench.run.predict.worker.outputs import compressed
 
@@ -66,7 +66,7 @@ def _segment(segment: Mapping[str, Any], source: Dataset) -> dict[str, Any]:
     return {**segment, "category_id": class_id, "isthing": source.classes[class_id].is_thing}
 
 
-def _annotations(truth: Truth, source: Dataset) -> list[dict[str, Any]]:
+def _annotations(truth: GroundTruth, source: Dataset) -> list[dict[str, Any]]:
     objects = objects_of(truth, source.classes, form="detectron2")
     annotations = []
     rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)

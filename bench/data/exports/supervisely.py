@@ -21,7 +21,7 @@ from pydantic import JsonValue
 
 from bench.data.exports import Exported
 from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.datasets.supervisely import CROWD
 from bench.records import IGNORE_LABEL, ClassSpec
 
@@ -67,7 +67,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _layers(
-    truth: Truth, classes: Sequence[ClassSpec], with_objects: bool
+    truth: GroundTruth, classes: Sequence[ClassSpec], with_objects: bool
 ) -> Iterator[tuple[int, NDArray[np.bool_], bool]]:
     """Class, mask and crowd of everything in an image from the bottom to the top; void has the class after the last."""
     labels = truth.semantic.labels

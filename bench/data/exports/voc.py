@@ -27,7 +27,7 @@ from bench.data.exports._writing import (
     write_jpeg,
 )
 from bench.data.formats.label_tables import palette_colour, read_table
-from bench.dataset import Dataset, Truth
+from bench.dataset import Dataset, GroundTruth
 from bench.datasets.voc import BORDER
 from bench.errors import DatasetError
 
@@ -69,7 +69,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _objects(
-    truth: Truth, labels: NDArray[np.uint8], positions: Sequence[int], source: Dataset, image_id: str
+    truth: GroundTruth, labels: NDArray[np.uint8], positions: Sequence[int], source: Dataset, image_id: str
 ) -> tuple[NDArray[np.uint8], list[tuple[int, NDArray[np.bool_]]]]:
     """Number of the object of each pixel, uint8, (H, W), and class and mask of each object."""
     objects = objects_of(truth, source.classes, form="voc")

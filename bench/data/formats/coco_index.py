@@ -1,7 +1,7 @@
 """What a COCO annotation file holds, as tables: 16 bytes for each annotation, some fifty for each image.
 
 The annotations themselves stay in the file. The index says where those of an image begin and how
-long they are, so that a truth is read at the cost of its own bytes; no process holds the file.
+long they are, so that a ground truth is read at the cost of its own bytes; no process holds the file.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.byt
 
 def _required(row: Mapping[str, Any], name: str, what: str, file: Path) -> Any:
     if row.get(name) is None:
-        raise DatasetError(f"{file}: {what} has no {name}, which COCO's format requires. Mend the file.")
+        raise DatasetError(f"{file}: {what} has no {name}, which COCO's format requires. Fix the file.")
     return row[name]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_files
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import SemanticMap
@@ -108,8 +108,8 @@ def _entries(folders: Folders) -> list[Entry]:
     return require_files("coco", entries, f"a pixel map in {folders.maps}", OBTAIN)
 
 
-def _truth(classes: Sequence[ClassSpec], entry: Entry) -> Truth:
-    file = entry.truths[0]
+def _truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
         raise DatasetError(f"{file} holds colours; the pixel maps of COCO-Stuff are grey. {OBTAIN}", kind="colours")
@@ -119,4 +119,6 @@ def _truth(classes: Sequence[ClassSpec], entry: Entry) -> Truth:
     position = {spec.name: index for index, spec in enumerate(classes)}
     class_of = {value: position.get(name, IGNORE_LABEL) for name, value in values.items()}
     known = f"COCO-Stuff has 171 values from 0 to {max(values.values())}, and 255 where nothing is labelled. {OBTAIN}"
-    return Truth(SemanticMap(map_values(mask.pixels, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, file=file, known=known)))
+    return GroundTruth(
+        SemanticMap(map_values(mask.pixels, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, file=file, known=known))
+    )

@@ -16,7 +16,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Mend the file.") from None
+        raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class FolderTable:
         marks = self.by_colour if colours else self.by_value
         shown = ", ".join(str(mark).strip("()").replace(" ", "") for mark in list(marks)[:20])
         more = ", …" if len(marks) > 20 else ""
-        return f"{self.origin} knows {shown}{more}. Add it to classes.yaml as a class or as void, or mend the mask."
+        return f"{self.origin} knows {shown}{more}. Add it to classes.yaml as a class or as void, or fix the mask."
 
 
 def read_class_file(path: Path) -> FolderTable:

@@ -1,7 +1,7 @@
-"""The one class behind every data set that lies on disk: a format lists its entries and reads a truth.
+"""The one class behind every data set that lies on disk: a format lists its entries and reads a ground truth.
 
 A format module makes an `OnDisk` from a table of classes, a function that lists the entries of a
-split, and a function that reads the truth of an entry. Everything else is the same for all:
+split, and a function that reads the ground truth of an entry. Everything else is the same for all:
 ids, decoding, the check that a mask has the size of its image, and the fingerprint.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from pydantic import JsonValue
 
 from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
@@ -34,13 +34,13 @@ class Entry:
     Attributes:
         image_id: Unique over all splits, without path separators.
         image: Its file.
-        truths: Files that hold its truth, a shared annotation file too; the format knows which is which.
+        truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
         key: What the format calls it in an annotation file.
     """
 
     image_id: str
     image: Path
-    truths: tuple[Path, ...] = ()
+    ground_truths: tuple[Path, ...] = ()
     key: str = ""
 
 
@@ -51,11 +51,11 @@ class Description:
     Attributes:
         name: As in a suite.
         classes: The label space.
-        tasks: Forms of truth.
+        tasks: Forms of ground truth.
         source: Where it comes from, one line.
         licence: Its terms, one line.
         splits: Names, in order.
-        decisive: Options that decide what a truth is; part of the fingerprint.
+        decisive: Options that decide what a ground truth is; part of the fingerprint.
     """
 
     name: str
@@ -74,7 +74,7 @@ class OnDisk:
         self,
         description: Description,
         list_split: Callable[[str], Sequence[Entry]],
-        read_truth: Callable[[Entry], Truth],
+        read_truth: Callable[[Entry], GroundTruth],
     ) -> None:
         """Keep the description; list and read nothing."""
         self.description = description
@@ -107,13 +107,13 @@ class OnDisk:
         """The content of its file."""
         return read_bytes(self.entry(image_id).image)
 
-    def target(self, image_id: str) -> Truth:
-        """Its truth; raises `DatasetError` if it cannot be read or has another size than the image."""
+    def target(self, image_id: str) -> GroundTruth:
+        """Its ground truth; raises `DatasetError` if it cannot be read or has another size than the image."""
         entry = self.entry(image_id)
         truth = self._read_truth(entry)
         found, expected = truth.semantic.size, image_size(entry.image)
         if found != expected:
-            masks = ", ".join(str(path) for path in entry.truths) or f"the annotation of {entry.image.name}"
+            masks = ", ".join(str(path) for path in entry.ground_truths) or f"the annotation of {entry.image.name}"
             raise DatasetError(
                 f"{masks}: the mask has {found.height} × {found.width} pixels, its image {entry.image} has "
                 f"{expected.height} × {expected.width} (height × width). Make the mask again from the image as shown "
@@ -127,9 +127,9 @@ class OnDisk:
         return image_size(self.entry(image_id).image)
 
     def fingerprint(self, split: str) -> str:
-        """Hash of ids and content of all files of the split and of the options that decide the truths."""
+        """Hash of ids and content of all files of the split and of the options that decide the ground truth."""
         rows: list[JsonValue] = [
-            [entry.image_id, *(content_hash(path) for path in (entry.image, *entry.truths))]
+            [entry.image_id, *(content_hash(path) for path in (entry.image, *entry.ground_truths))]
             for entry in self._split(split).values()
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
@@ -236,7 +236,7 @@ def root_of(root: str) -> Path:
 
 def require_files(name: str, entries: Sequence[Entry], expected: str, obtain: str) -> list[Entry]:
     """Return the entries; raises `DatasetError` with the number of missing files and the first of them."""
-    absent = [path for entry in entries for path in (entry.image, *entry.truths) if not path.is_file()]
+    absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
     if absent:
         counted = f"{expected} for {len(entries)} images, of whose files {len(absent)} are missing"
         raise missing(name, absent[0], counted, obtain)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import Runs, pack_rgb, runs_of
 from bench.data.formats.rasters import stacked
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Size
 from bench.records.predictions import Panoptic, Segment, SemanticMap
@@ -44,7 +44,7 @@ class SegmentMap:
                 kind="labels",
             )
 
-    def truth(self, segments: Sequence[Segment], classes: Sequence[ClassSpec]) -> Truth:
+    def truth(self, segments: Sequence[Segment], classes: Sequence[ClassSpec]) -> GroundTruth:
         """All three forms; pixels of ids that are not among the segments become void."""
         class_of = {s.id: s.class_id for s in segments}
         kept = np.array([i if i in class_of else 0 for i in self.numbers.tolist()], dtype=np.int32)
@@ -52,7 +52,7 @@ class SegmentMap:
         ids = self.runs.filled(kept[self.which])
         things = [s for s in segments if classes[s.class_id].is_thing]
         masks = [ids == s.id for s in things]
-        return Truth(
+        return GroundTruth(
             semantic=SemanticMap(self.runs.filled(labels[self.which])),
             instances=stacked(masks, [s.class_id for s in things], [s.crowd for s in things], Size(*ids.shape)),
             panoptic=Panoptic(ids, tuple(segments)),

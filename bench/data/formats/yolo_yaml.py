@@ -120,7 +120,7 @@ def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
         raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.")
     if count is not None and count != len(names):
         raise DatasetError(
-            f"{file}: nc is {count}, but names has {len(names)}: {', '.join(map(str, names))}. Mend the one that is "
+            f"{file}: nc is {count}, but names has {len(names)}: {', '.join(map(str, names))}. Fix the one that is "
             "wrong."
         )
     return tuple(str(name) for name in names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.data.formats.encoding import encoded_image
 from bench.data.labels.mapping import map_truth
 from bench.data.labels.selection import selected
-from bench.dataset import Dataset, Truth, open_dataset
+from bench.dataset import Dataset, GroundTruth, open_dataset
 from bench.errors import BenchError
 from bench.records import DatasetSpec, Labels, Size, as_json_dict, digest
 from bench.records.predictions import RgbImage
@@ -24,7 +24,7 @@ def open_labelled(spec: DatasetSpec) -> Dataset:
 
 
 class MappedDataset:
-    """A data set whose truths are in another label space; keeps `bench.datasets.Dataset`."""
+    """A data set whose ground truth are in another label space; keeps `bench.datasets.Dataset`."""
 
     def __init__(self, dataset: Dataset, labels: Labels) -> None:
         """Work out the classes; raises `BenchError` if `labels` does not fit the data set."""
@@ -52,8 +52,8 @@ class MappedDataset:
         """The image as the content of a file."""
         return encoded_image(self.unmapped, image_id)
 
-    def target(self, image_id: str) -> Truth:
-        """Its truth in the mapped label space."""
+    def target(self, image_id: str) -> GroundTruth:
+        """Its ground truth in the mapped label space."""
         return map_truth(self.unmapped.target(image_id), self.table)
 
     def size(self, image_id: str) -> Size:

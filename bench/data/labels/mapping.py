@@ -1,6 +1,6 @@
-"""Class ids -> class ids on the arrays of predictions and truths.
+"""Class ids -> class ids on the arrays of predictions and ground truth.
 
-What has no class in the new label space is void: "not scored" in a truth, "names no class" in a
+What has no class in the new label space is void: "not scored" in a ground truth, "names no class" in a
 prediction.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, Segment, SemanticMap
 
@@ -56,9 +56,9 @@ def map_prediction(prediction: Prediction, table: ClassTable) -> Prediction:
     return _chosen(prediction, new_ids, new_ids != IGNORE_LABEL)
 
 
-def map_truth(truth: Truth, table: ClassTable) -> Truth:
-    """Return all forms of a truth in the new label space."""
-    return Truth(
+def map_truth(truth: GroundTruth, table: ClassTable) -> GroundTruth:
+    """Return all forms of a ground truth in the new label space."""
+    return GroundTruth(
         semantic=SemanticMap(table.lookup()[truth.semantic.labels]),
         instances=None if truth.instances is None else map_true_instances(truth.instances, table),
         panoptic=None if truth.panoptic is None else map_panoptic(truth.panoptic, table),

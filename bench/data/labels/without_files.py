@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.data.formats.on_disk import Description, Entry, OnDisk
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset, Truth, classes_without_files
+from bench.dataset import Dataset, GroundTruth, classes_without_files
 from bench.errors import DatasetError
 from bench.records import DatasetSpec
 
@@ -27,5 +27,5 @@ def _no_entries(split: str) -> tuple[Entry, ...]:
     raise DatasetError(f"the files of split {split!r} are not there.")
 
 
-def _no_truth(entry: Entry) -> Truth:
+def _no_truth(entry: Entry) -> GroundTruth:
     raise DatasetError(f"{entry.image}: the files of this data set are not there.")

@@ -1,4 +1,4 @@
-"""Contact sheets: image, truth and every model's prediction, or copies of an image, one image a row.
+"""Contact sheets: image, ground truth and every model's prediction, or copies of an image, one image a row.
 
 Tiles are placed by the inch, not by a layout engine: images of any shape keep theirs, and columns
 stay aligned.
@@ -32,7 +32,7 @@ OUTLINE = (25, 25, 25)
 
 @dataclass(frozen=True)
 class Tile:
-    """A truth or a prediction as it is shown.
+    """A ground truth or a prediction as it is shown.
 
     Attributes:
         labels: Class ids, uint8, (H, W); 255 = void or no class.
@@ -74,7 +74,7 @@ class PictureRow:
 
 
 def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[ClassSpec]) -> None:
-    """Write a grid of image, truth and predictions with the classes' colours below as a PNG.
+    """Write a grid of image, ground truth and predictions with the classes' colours below as a PNG.
 
     Label maps are scaled by nearest neighbour; pixels that name no class are white with grey
     stripes; a missing prediction is told as such.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.mapping import map_prediction
 from bench.data.labels.predictions import table_for
-from bench.dataset import Dataset, Truth, asked_for
+from bench.dataset import Dataset, GroundTruth, asked_for
 from bench.errors import BenchError, DatasetError
 from bench.records import TaskKind
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
@@ -156,7 +156,7 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
     tiles = {image_id: [_predicted_tile(view, image_id, dataset) for view in views] for image_id in candidates}
 
     def told_apart(image_id: str) -> float:
-        alone = len(views) == 1  # nobody to disagree with but the truth
+        alone = len(views) == 1  # nobody to disagree with but the ground truth
         shown = tiles[image_id] + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
         return _disagreement([tile.labels for tile in shown if tile is not None])
 
@@ -182,8 +182,8 @@ def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
     return f"{view.case.model.label}\n{view.case.id.rpartition('@')[2]}" if several else view.case.model.label
 
 
-def _truth_tile(truth: Truth, kind: TaskKind) -> Tile:
-    """The truth in classes' colours, outlined as the finest form that is compared."""
+def _truth_tile(truth: GroundTruth, kind: TaskKind) -> Tile:
+    """The ground truth in classes' colours, outlined as the finest form that is compared."""
     form = truth.of(kind)
     return Tile(truth.semantic.labels, None if form is None else outlines(form))
 

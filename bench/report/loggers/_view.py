@@ -121,7 +121,7 @@ def _images(view: CaseView) -> tuple[LoggedImage, ...]:
 
 
 def _strip(row: SheetRow, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    """Image, truth over it and prediction over it, (H, 3 W, 3); a missing prediction is grey."""
+    """Image, ground truth over it and prediction over it, (H, 3 W, 3); a missing prediction is grey."""
     ((_, predicted),) = row.predictions
     missing = np.full_like(row.image, 128)
     shown = overlay(row.image, predicted, classes) if predicted is not None else missing

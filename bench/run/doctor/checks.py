@@ -1,4 +1,4 @@
-"""What is ready on this machine, what is missing, and the command that mends it."""
+"""What is ready on this machine, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _gpu(interpreters: Interpreters) -> Finding:
         return Finding("cuda", "note", f"no NVIDIA driver or GPU; device auto means {auto_device()}")
     torch = next(filter(None, (_torch_version(interpreters.python(name)) for name in adapter_folders())), None)
     if torch is not None and "+cpu" in torch:
-        mend = "reinstall with: make clean install TORCH_BACKEND=auto"
-        return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", mend)
+        fix = "reinstall with: make clean install TORCH_BACKEND=auto"
+        return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", fix)
     return Finding("cuda", "ready", ", ".join(gpus))
 
 
@@ -102,8 +102,8 @@ def _adapter(name: str, interpreters: Interpreters) -> Finding:
     missing = [package for package in wanted if not {normal[package], STANDS_FOR.get(normal[package])} & set(installed)]
     if missing:
         file = adapter_folder(name) / "requirements.txt"
-        mend = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
-        return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", mend)
+        fix = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
+        return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", fix)
     have = ", ".join(f"{package} {_version(normal[package], installed)}" for package in wanted)
     return Finding(f"adapter {name}", "ready", have or "needs nothing")
 

@@ -46,8 +46,8 @@ def _driver() -> Finding:
             "GPU driver", "note", "nvidia-ml-py is not installed", "install it with: pip install nvidia-ml-py"
         )
     except pynvml.NVMLError as error:
-        mend = "start the container with --gpus all" if in_container() and Path("/proc/driver/nvidia").exists() else ""
-        return Finding("GPU driver", "note", f"none: {error}", mend)
+        fix = "start the container with --gpus all" if in_container() and Path("/proc/driver/nvidia").exists() else ""
+        return Finding("GPU driver", "note", f"none: {error}", fix)
     try:
         cuda = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
         version = pynvml.nvmlSystemGetDriverVersion()
@@ -99,12 +99,12 @@ def rapl(powercap: Path) -> Finding:
     if not counters:
         detail = "no RAPL counters: a virtual machine, a container, or a processor without them"
         return Finding("CPU energy", "note", detail)
-    mend = (
+    fix = (
         f"start the container with --user 0 or -v {powercap}:{powercap}:ro and readable files"
         if in_container()
         else f"sudo chmod a+r {powercap}/*/energy_uj (until the next boot)"
     )
-    return Finding("CPU energy", "note", f"RAPL is there, but not readable by user {os.getuid()}", mend)
+    return Finding("CPU energy", "note", f"RAPL is there, but not readable by user {os.getuid()}", fix)
 
 
 def perf(paranoid: Path) -> Finding:
@@ -119,9 +119,9 @@ def perf(paranoid: Path) -> Finding:
         return Finding("perf events", "note", "the kernel has none, or does not say")
     if value <= PARANOID_OF_USERS:
         return Finding("perf events", "ready", f"perf_event_paranoid is {value}")
-    mend = (
+    fix = (
         "start the container with --cap-add PERFMON"
         if in_container()
         else f"sudo sysctl kernel.perf_event_paranoid={PARANOID_OF_USERS}"
     )
-    return Finding("perf events", "note", f"perf_event_paranoid is {value}", mend)
+    return Finding("perf events", "note", f"perf_event_paranoid is {value}", fix)

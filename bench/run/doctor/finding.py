@@ -14,10 +14,10 @@ class Finding:
         subject: What was looked at.
         state: `ready`, `missing`, or `note` for something to know.
         detail: What was found.
-        mend: Command or step that mends it; empty when nothing is to be done.
+        fix: Command or step that fixes it; empty when nothing is to be done.
     """
 
     subject: str
     state: Literal["ready", "missing", "note"]
     detail: str
-    mend: str = ""
+    fix: str = ""

@@ -132,7 +132,7 @@ class Uv:
     def make(self, folder: Path, python: str, tell: Tell) -> None:
         """Make an empty environment."""
         command = [self._program, "venv", "--python", python, str(folder)]
-        _run(command, f"making {folder}", tell, mend=_OTHER_PYTHON)
+        _run(command, f"making {folder}", tell, fix=_OTHER_PYTHON)
 
     def resolve(
         self,
@@ -178,7 +178,7 @@ class Pip:
     def make(self, folder: Path, python: str, tell: Tell) -> None:
         """Make an empty environment."""
         command = [python, "-m", "venv", "--without-pip", str(folder)]
-        _run(command, f"making {folder}", tell, mend=_OTHER_PYTHON)
+        _run(command, f"making {folder}", tell, fix=_OTHER_PYTHON)
 
     def resolve(
         self,
@@ -254,7 +254,7 @@ def _as_file(lines: Sequence[str]) -> Iterator[Path]:
         yield file
 
 
-def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, mend: str | None = None) -> str:
+def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, fix: str | None = None) -> str:
     """Run a program and return its standard output; what it says on standard error is progress.
 
     Raises:
@@ -276,24 +276,24 @@ def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, mend: 
         output.seek(0)
         text = output.read()
     if process.returncode != 0:
-        raise BenchError(f"{doing} failed. {_explained(''.join(said) + text, mend)}")
+        raise BenchError(f"{doing} failed. {_explained(''.join(said) + text, fix)}")
     return text
 
 
-def _explained(said: str, mend: str | None) -> str:
+def _explained(said: str, fix: str | None) -> str:
     """What an installer said, as one paragraph with what to do about it."""
     reason = " ".join(_DECORATION.sub(" ", said).split())
     shortened = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
-    if mend is not None:
-        return f"{shortened.rstrip('.')}. {mend}"
+    if fix is not None:
+        return f"{shortened.rstrip('.')}. {fix}"
     if _NO_NETWORK.search(reason):
-        mend = (
+        fix = (
             "No package index can be reached: go online, or name a folder of downloaded packages with --find-links "
             "DIR --no-index."
         )
     else:
-        mend = (
-            "Mend the adapter's requirements.txt, or choose another Python with --python or other packages with "
+        fix = (
+            "Fix the adapter's requirements.txt, or choose another Python with --python or other packages with "
             "--find-links."
         )
-    return f"{shortened.rstrip('.')}. {mend}"
+    return f"{shortened.rstrip('.')}. {fix}"

@@ -124,13 +124,13 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
 
 
 def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
-    """Note data sets without a truth in the form that is scored, before anything is trained on them."""
+    """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
     wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
     for label, dataset in found.opened.items():
         if wanted not in dataset.tasks:
             mistakes.note(
-                f"{_about(source, [label])}its truth is {' and '.join(dataset.tasks)}; task: {suite.task} is scored "
-                f"against {wanted} truths. Change 'task' or the data set; one of objects alone becomes semantic by its "
+                f"{_about(source, [label])}its ground truth is {' and '.join(dataset.tasks)}; task: {suite.task} is scored "
+                f"against {wanted} ground truth. Change 'task' or the data set; one of objects alone becomes semantic by its "
                 "option background."
             )
 

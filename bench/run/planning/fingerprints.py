@@ -55,10 +55,10 @@ class Fingerprints:
     def _manifest(self, dataset: OnDisk, label: str, split: str, max_images: int | None) -> str:
         """`OnDisk.fingerprint`, of the images in use, with files hashed in parallel and remembered."""
         entries = [dataset.entry(image_id) for image_id in dataset.ids(split)[:max_images]]
-        files = [path for entry in entries for path in (entry.image, *entry.truths)]
+        files = [path for entry in entries for path in (entry.image, *entry.ground_truths)]
         hashes = iter(self._hashes.of(files, _teller(f"{label}: hashing the files of split {split!r}")))
         rows: list[JsonValue] = [
-            [entry.image_id, *(next(hashes) for _ in range(1 + len(entry.truths)))] for entry in entries
+            [entry.image_id, *(next(hashes) for _ in range(1 + len(entry.ground_truths)))] for entry in entries
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in dataset.classes]
         return digest([dataset.name, READER_VERSION, dataset.description.decisive, names, rows])

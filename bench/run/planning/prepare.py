@@ -68,7 +68,7 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
     """Load, expand and plan a suite; reads indexes and hashes sources, runs nothing.
 
     Raises:
-        BenchError: For anything the user can mend: the suite, a data set, an interpreter.
+        BenchError: For anything the user can fix: the suite, a data set, an interpreter.
     """
     suite = load_suite(source)
     found = checked(suite, source)

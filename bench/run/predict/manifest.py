@@ -32,7 +32,7 @@ HOW_TIMED = (
 )
 
 
-class Ledger:
+class Manifest:
     """The document, read from the output folder or new."""
 
     def __init__(self, out: Path, identity: dict[str, Any], *, overwrite: bool) -> None:

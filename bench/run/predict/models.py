@@ -1,4 +1,4 @@
-"""What predicts: a card with weights, or a finished case of a run; with its classes and its target."""
+"""What predicts: a model config with weights, or a finished case of a run; with its classes and its target."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Wishes:
     image_size: str | None = None
 
 
-def from_card(name: str, wishes: Wishes) -> Predictor:
-    """The model of a card.
+def from_model_config(name: str, wishes: Wishes) -> Predictor:
+    """The model of a model config.
 
     Raises:
-        BenchError: If there is no such card, it has no weights, or its classes are not known.
+        BenchError: If there is no such model config, it has no weights, or its classes are not known.
     """
     weights = _weight_path(wishes.weights)
     model = resolve_model(name, options=wishes.options, weights=weights)
@@ -81,7 +81,7 @@ def from_card(name: str, wishes: Wishes) -> Predictor:
         task=TaskSpec(kind=model.task, classes=classes),
         target=_target(Target(device=auto_device()), wishes),
         weights=model.weights,
-        origin=f"card {name}",
+        origin=f"model config {name}",
     )
 
 
@@ -176,7 +176,8 @@ def _weight_path(weights: str | None) -> str | None:
 
 
 def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
-    """From --classes, else from the training that left the weights, the names in the weight file, or the card."""
+    """From --classes, else from the training that left the weights, the names in the weight file, or the model
+    config."""
     if wishes.classes:
         classes = read_class_file(Path(wishes.classes)).classes
         _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")

@@ -21,7 +21,7 @@ from bench.records.store import layout
 from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.runs import locked, new_run, read_run, utc_now
 from bench.records.store.views import CaseView, PlannedCase, RunView
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from bench.run.environments.create import Wishes, create
 from bench.run.environments.environment import (
     Environment,
@@ -171,20 +171,20 @@ def prepare_repetition(
             found = _of_keys(view, plan, retrain=retrain)
             differences += found
             if any(one.subject.startswith("data of ") for one in found):
-                raise BenchError("its images or truths are not those of the record, so nothing can be compared")
+                raise BenchError("its images or ground truth are not those of the record, so nothing can be compared")
             again.append(_again(view, plan, retrain=retrain, timing=timing))
         except BenchError as error:
             refused[view.case.id] = str(error)
     return Repetition(record, tuple(again), refused, once(differences), interpreters)
 
 
-def repeat(repetition: Repetition, results: Path, narrator_for: Callable[[int], Narrator]) -> RunView:
+def repeat(repetition: Repetition, results: Path, narrator_for: Callable[[int], RunConsole]) -> RunView:
     """Run what can be run, in a run of its own; returns that run.
 
     Args:
         repetition: What to run.
         results: Folder of all results.
-        narrator_for: Makes the narrator, given the number of jobs to do.
+        narrator_for: Makes the console, given the number of jobs to do.
     """
     record = repetition.record
     run = new_run(results, f"{record.plan.suite.removesuffix(SUFFIX)}{SUFFIX}")

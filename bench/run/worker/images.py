@@ -1,4 +1,4 @@
-"""What a job may see of a data set: images alone, or, to train, images with truths."""
+"""What a job may see of a data set: images alone, or, to train, images with ground truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.records.prompts import PromptedImage, prompts_of
 class Images:
     """The images of a split without their truths: all that a predicting or timing adapter can reach.
 
-    For a prompted model each image comes with its prompts, which are made from the truth; see
+    For a prompted model each image comes with its prompts, which are made from the ground truth; see
     `bench.records.prompts`.
     """
 
@@ -40,13 +40,13 @@ def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> Prom
     objects = dataset.target(image_id).of("prompted")
     if not isinstance(objects, PromptedMasks):
         raise BenchError(
-            f"image {image_id!r} has no instance truth to make {prompt} prompts from; use a data set with instances"
+            f"image {image_id!r} has no instance ground truth to make {prompt} prompts from; use a data set with instances"
         )
     return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
 
 
 class LabelledSplit:
-    """A split with its truths, for training."""
+    """A split with its ground truth, for training."""
 
     def __init__(self, dataset: Dataset, split: str, job: Job) -> None:
         self._dataset, self._ids, self._kind = dataset, tuple(dataset.ids(split)), job.task.kind
@@ -64,10 +64,10 @@ class LabelledSplit:
         return self._dataset.target(self._ids[index]).semantic.labels
 
     def truth(self, index: int) -> Prediction:
-        """Its truth in the form of the task."""
+        """Its ground truth in the form of the task."""
         truth = self._dataset.target(self._ids[index]).of(self._kind)
         if truth is None:
-            raise BenchError(f"the data set has no {self._kind} truth for image {self._ids[index]!r}")
+            raise BenchError(f"the data set has no {self._kind} ground truth for image {self._ids[index]!r}")
         return truth
 
 

@@ -53,7 +53,8 @@ def _lacks_runtime(job: Job, adapter: Adapter) -> str:
 
 
 def calibration_images(job: Job) -> list[RgbImage]:
-    """The first images of the training split, without their truths; none where files are predicted, not a data set."""
+    """The first images of the training split, without their ground truth; none where files are predicted, not a data
+    set."""
     if not job.dataset_fingerprint:
         return []
     dataset = open_labelled(job.dataset)

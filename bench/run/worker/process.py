@@ -138,7 +138,7 @@ def _ending(status: str, reason: str | None = None, trace: str | None = None) ->
 
 
 def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:
-    """Name the interpreter, the package and the command that mends it."""
+    """Name the interpreter, the package and the command that fixes it."""
     if not isinstance(error, ImportError):
         return str(error)
     adapter = job["model"]["adapter"]

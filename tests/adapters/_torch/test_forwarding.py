@@ -17,7 +17,7 @@ FORWARDING = {
     "torchvision": ("torchvision/fcn_resnet50", "network", "fcn_resnet50"),
     "transformers": ("transformers/segformer_b0", "architecture", "segformer"),
 }
-"""Adapter -> a card, the option that chooses, and its value there; none of these imports the framework."""
+"""Adapter -> a model config, the option that chooses, and its value there; none of these imports the framework."""
 
 
 @pytest.mark.parametrize("name", FORWARDING)

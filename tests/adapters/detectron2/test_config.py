@@ -10,11 +10,11 @@ from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
 from bench.errors import BenchError, Unsupported
 from bench.records import TaskSpec
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.detectron2.made import TASKS, built
 from tests.adapters.rectangles import THREE_CLASSES
 
-CARDS = [card for card in sorted(card_files()) if card.startswith("detectron2/")]
+CARDS = [card for card in sorted(model_config_files()) if card.startswith("detectron2/")]
 DEFORMABLE = {"MODEL.RESNETS.DEFORM_ON_PER_STAGE": [False, True, True, True]}
 
 

@@ -19,7 +19,7 @@ CORNER, BAND = np.s_[0:2, 0:3], np.s_[3:6, 4:9]
 
 
 class One:
-    """A split of one image with a truth of its own."""
+    """A split of one image with a ground truth of its own."""
 
     def __init__(self, truth, labels):
         self._truth, self._labels = truth, labels

@@ -174,8 +174,8 @@ def test_a_label_map_network_learns_the_scenes_and_reports_what_it_scores(tmp_pa
     assert result.self_reported["val_mean_iou"] > 0.6  # all ground would be about 0.28
 
 
-def mean_iou(truths, found):
-    truth, predicted = np.stack(truths), np.stack(found)
+def mean_iou(ground_truths, found):
+    truth, predicted = np.stack(ground_truths), np.stack(found)
     known = truth != 255
     unions = {c: (((truth == c) | (predicted == c)) & known).sum() for c in range(3)}
     both = {c: (((truth == c) & (predicted == c)) & known).sum() for c in range(3)}

@@ -1,4 +1,4 @@
-"""The fakes do what their cards say, so that what they test is tested."""
+"""The fakes do what their model configs say, so that what they test is tested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.adapter import predict
 from bench.dataset import open_dataset
 from bench.errors import BenchError, Unsupported
 from bench.records import Target, TaskSpec
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 
 SHAPES = {"preset": "easy", "size": [32, 32], "test": 6}
 DATASET = open_dataset("shapes", SHAPES)
@@ -74,6 +74,6 @@ def test_the_fakes_run_on_no_gpu():
 
 
 def test_no_card_of_a_fake_asks_for_a_recipe_but_the_one_that_trains():
-    fakes = [name for name in card_files() if name.startswith("fake/")]
+    fakes = [name for name in model_config_files() if name.startswith("fake/")]
     trainable = [n for n in fakes if resolve_model(n, label=None, options={}, weights=None).trainable]
     assert trainable == ["fake/trains"]

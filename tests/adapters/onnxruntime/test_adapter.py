@@ -1,7 +1,7 @@
 """ONNX files of other people's making: each a colour picker whose answers follow from the pixels.
 
 The file is one 1 × 1 convolution; its weights are chosen so that the right class is known by the
-colour, and only if the pixels went in as the card says.
+colour, and only if the pixels went in as the model config says.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ NETWORKS = {
     "sam/sam_vit_b": {"vision": _SAM, "prompt_encoder": _PROMPTS, "mask_decoder": _DECODER},
     "sam/sam2_hiera_tiny": {"vision": _SAM2, "prompt_encoder": _PROMPTS, "mask_decoder": _DECODER},
 }
-"""Card -> overrides that make it small."""
+"""Model config -> overrides that make it small."""
 
 
 def spec(card, prompt="box", **options) -> ModelSpec:

@@ -30,28 +30,28 @@ def box(top, left, height, width):
 
 
 def scenes(seed):
-    """Truths, and predictions that are shaken copies of them and noise."""
+    """Ground truth, and predictions that are shaken copies of them and noise."""
     random = np.random.default_rng(seed)
-    truths, found = [], []
+    ground_truths, found = [], []
     for _ in range(6):
         boxes = [random.integers((0, 0, 2, 2), (7, 9, 6, 8)) for _ in range(random.integers(0, 5))]
         ids = random.integers(0, 3, size=len(boxes))
         shaken = [np.maximum(b + random.integers(-1, 2, size=4), (0, 0, 1, 1)) for b in boxes if random.random() < 0.9]
         noise = [random.integers((0, 0, 2, 2), (7, 9, 6, 8)) for _ in range(random.integers(0, 3))]
         guessed = [*(int(i) if random.random() < 0.8 else 1 for i in ids[: len(shaken)]), *[0] * len(noise)]
-        truths.append(instances([box(*b) for b in boxes], ids))
+        ground_truths.append(instances([box(*b) for b in boxes], ids))
         found.append(instances([box(*b) for b in (*shaken, *noise)], guessed, random.random(len(guessed)).round(2)))
-    return truths, found
+    return ground_truths, found
 
 
-def by_pycocotools(truths, found):
+def by_pycocotools(ground_truths, found):
     coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed; make install")
     from pycocotools.cocoeval import COCOeval
 
-    images = [{"id": i, "height": SIZE[0], "width": SIZE[1]} for i in range(len(truths))]
+    images = [{"id": i, "height": SIZE[0], "width": SIZE[1]} for i in range(len(ground_truths))]
     categories = [{"id": c} for c in range(3)]
     true, predicted = coco.COCO(), coco.COCO()
-    true.dataset = {"images": images, "categories": categories, "annotations": rows(truths)}
+    true.dataset = {"images": images, "categories": categories, "annotations": rows(ground_truths)}
     predicted.dataset = {"images": images, "categories": categories, "annotations": rows(found)}
     true.createIndex()
     predicted.createIndex()
@@ -86,13 +86,13 @@ def rows(predictions):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_what_pycocotools_says_about_random_scenes(seed):
-    truths, found = scenes(seed)
-    assert mask_ap50(truths, found) == pytest.approx(by_pycocotools(truths, found), abs=1e-6)
+    ground_truths, found = scenes(seed)
+    assert mask_ap50(ground_truths, found) == pytest.approx(by_pycocotools(ground_truths, found), abs=1e-6)
 
 
 def test_the_truths_themselves_score_one():
-    truths, _ = scenes(0)
-    assert mask_ap50(truths, truths) == 1.0
+    ground_truths, _ = scenes(0)
+    assert mask_ap50(ground_truths, ground_truths) == 1.0
 
 
 def test_nothing_found_scores_zero():

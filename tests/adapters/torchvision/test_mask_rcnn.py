@@ -91,8 +91,8 @@ def test_the_losses_are_those_of_the_network_in_training():
     pixels = [split[i].pixels.float() / 255 for i in range(2)]
     fields = [split[i].fields for i in range(2)]
     torch.manual_seed(0)
-    batch, truths = network_input(model, pixels, fields, resize=False)
-    ours = losses(model, batch, truths)
+    batch, ground_truths = network_input(model, pixels, fields, resize=False)
+    ours = losses(model, batch, ground_truths)
     model.transform._skip_resize = True
     torch.manual_seed(0)
     theirs = model(pixels, fields)

@@ -18,7 +18,7 @@ from adapters.torchvision.semantic import make_network
 from bench.data.labels.spaces import label_space
 from bench.errors import BenchError
 from bench.records import Size, Target, TaskSpec
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES
 
 SIZE = Size(48, 64)
@@ -26,7 +26,9 @@ TASKS = {
     "semantic": TaskSpec(kind="semantic", classes=label_space("voc").classes),
     "instance": TaskSpec(kind="instance", classes=label_space("coco_91").classes),
 }
-CARDS = [name for name in sorted(card_files()) if name.startswith("torchvision/") and resolve_model(name).trained_on]
+CARDS = [
+    name for name in sorted(model_config_files()) if name.startswith("torchvision/") and resolve_model(name).trained_on
+]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Truths as masks with classes."""
+"""Ground truth as masks with classes."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.records.predictions import check_prediction
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import PANOPTIC, THREE_CLASSES, Rectangles
 from tests.adapters.transformers.made import TASKS, built, small_model
 
-CARDS = sorted(c for c in card_files() if c.startswith("transformers/") and "segformer" not in c)
+CARDS = sorted(c for c in model_config_files() if c.startswith("transformers/") and "segformer" not in c)
 
 
 SIZE = Size(24, 32)
@@ -85,7 +85,7 @@ def test_a_classifier_of_other_classes_is_made_anew(tmp_path):
 def test_a_pretrained_network_of_another_architecture_is_named(tmp_path):
     own = UniversalOptions(architecture="eomt", encoder_layers=1, decoder_layers=1)
     make_config(own, labels=3).save_pretrained(tmp_path)
-    with pytest.raises(BenchError, match="is a eomt; the card's architecture is mask2former"):
+    with pytest.raises(BenchError, match="is a eomt; the model config's architecture is mask2former"):
         built("mask2former", pretrained=str(tmp_path))
 
 

@@ -10,11 +10,11 @@ from adapters.ultralytics.network import FAMILIES, SIZES, make_network
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, Size, Target, TaskSpec
-from bench.suite.model_configs import card_files, resolve_model
+from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES, Recorder
 from tests.adapters.ultralytics.yolo import built, images, recipe, scenes, spec
 
-CARDS = [name for name in sorted(card_files()) if name.startswith("ultralytics/")]
+CARDS = [name for name in sorted(model_config_files()) if name.startswith("ultralytics/")]
 
 
 @pytest.mark.parametrize(

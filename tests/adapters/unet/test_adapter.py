@@ -86,7 +86,7 @@ def test_instances_are_refused_where_no_class_is_a_thing():
 
 
 def test_a_minimal_area_belongs_to_cards_that_make_segments():
-    with pytest.raises(BenchError, match="option 'min_area' belongs to cards for instances and panoptic maps"):
+    with pytest.raises(BenchError, match="option 'min_area' belongs to model configs for instances and panoptic maps"):
         built(min_area=4)
 
 

@@ -13,7 +13,7 @@ from bench import __version__
 from bench.cli.main import main
 from bench.records.names import harness_root
 from bench.records.store.runs import newest_run, read_run, runs
-from bench.suite.model_configs import card_files
+from bench.suite.model_configs import model_config_files
 from tests.bench.suites import BRIEF, SHAPES, perfect, write_suite
 
 ROOT = harness_root()
@@ -129,7 +129,7 @@ def test_models_can_be_listed_as_a_table_for_a_page(capsys):
     assert code == 0
     assert lines[0].split() == ["|", "model", "|", "task", "|", "description", "|"]
     assert any(line.startswith("| `unet/transposed`") for line in lines)
-    assert len(lines) == 2 + len(card_files())
+    assert len(lines) == 2 + len(model_config_files())
 
 
 def test_the_readme_has_the_table_of_all_models_but_the_fakes(capsys):

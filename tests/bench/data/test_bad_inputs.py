@@ -40,7 +40,7 @@ def said(capsys, choice):
 
 
 def test_a_truncated_mask(damaged, capsys):
-    mask = entries(damaged, "train")[0].truths[0]
+    mask = entries(damaged, "train")[0].ground_truths[0]
     mask.write_bytes(mask.read_bytes()[:900])
     assert said(capsys, damaged) == (
         "wrong: masks that cannot be read: 1\n"
@@ -50,7 +50,7 @@ def test_a_truncated_mask(damaged, capsys):
 
 
 def test_a_label_outside_the_table(damaged, capsys):
-    mask = entries(damaged, "train")[5].truths[0]
+    mask = entries(damaged, "train")[5].ground_truths[0]
     with Image.open(mask) as stored:
         stored.putpixel((3, 4), 77)
         stored.putpixel((4, 4), 77)
@@ -64,7 +64,7 @@ def test_a_label_outside_the_table(damaged, capsys):
 
 
 def test_a_palette_image_that_was_read_as_rgb(damaged, capsys):
-    mask = entries(damaged, "test")[1].truths[0]
+    mask = entries(damaged, "test")[1].ground_truths[0]
     cv2.imwrite(str(mask), cv2.imread(str(mask)))
     assert said(capsys, damaged) == (
         "wrong: colours outside the table, or in place of indices: 1\n"
@@ -77,7 +77,7 @@ def test_masks_in_the_colours_of_another_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exported = written("camvid", tmp_path / "camvid")
     choice = Choice("camvid", "camvid", dict(exported.options))
-    mask = entries(choice, "train")[0].truths[0]
+    mask = entries(choice, "train")[0].ground_truths[0]
     colours = np.zeros((48, 64, 3), np.uint8)
     colours[:, :60], colours[0, 60:] = (128, 64, 128), (70, 130, 180)  # CamVid's road, and the sky of Cityscapes
     Image.fromarray(colours).save(mask)

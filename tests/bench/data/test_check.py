@@ -89,7 +89,7 @@ def test_the_report_counts_and_names_what_is_wrong_and_ends_with_the_verdict(dam
 
 
 def test_a_mask_that_cannot_be_read_is_told_from_its_image(damaged, capsys):
-    mask = entries(damaged, "train")[0].truths[0]
+    mask = entries(damaged, "train")[0].ground_truths[0]
     mask.write_bytes(mask.read_bytes()[:60])
     code, found = findings(capsys, damaged)
     assert code == 1
@@ -99,7 +99,7 @@ def test_a_mask_that_cannot_be_read_is_told_from_its_image(damaged, capsys):
 
 def test_masks_of_another_size_than_their_image_are_found(damaged, capsys):
     for entry in entries(damaged, "val")[:2]:
-        for path in entry.truths:
+        for path in entry.ground_truths:
             with Image.open(path) as mask:
                 mask.resize((32, 24), Image.Resampling.NEAREST).save(path)
     code, found = findings(capsys, damaged)
@@ -111,7 +111,7 @@ def test_masks_of_another_size_than_their_image_are_found(damaged, capsys):
 
 
 def test_labels_outside_the_table_are_found_with_their_number_of_pixels(damaged, capsys):
-    path = entries(damaged, "train")[5].truths[0]
+    path = entries(damaged, "train")[5].ground_truths[0]
     with Image.open(path) as mask:
         mask.putpixel((3, 4), 77)
         mask.save(path)
@@ -122,7 +122,7 @@ def test_labels_outside_the_table_are_found_with_their_number_of_pixels(damaged,
 
 
 def test_palette_images_that_became_rgb_are_found(damaged, capsys):
-    path = entries(damaged, "test")[1].truths[0]
+    path = entries(damaged, "test")[1].ground_truths[0]
     with Image.open(path) as mask:
         mask.convert("RGB").save(path)
     code, found = findings(capsys, damaged)
@@ -133,7 +133,7 @@ def test_palette_images_that_became_rgb_are_found(damaged, capsys):
 
 
 def test_a_palette_unlike_the_others_is_a_note(damaged, capsys):
-    path = entries(damaged, "test")[1].truths[0]
+    path = entries(damaged, "test")[1].ground_truths[0]
     with Image.open(path) as mask:
         palette = mask.getpalette()
         palette[3 * 2 : 3 * 3] = [1, 2, 3]
@@ -148,7 +148,7 @@ def test_colours_outside_a_colour_table_are_found(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     exported = written("camvid", tmp_path / "camvid")
     choice = Choice("camvid", "camvid", dict(exported.options))
-    path = entries(choice, "train")[0].truths[0]
+    path = entries(choice, "train")[0].ground_truths[0]
     with Image.open(path) as mask:
         mask.putpixel((0, 0), (1, 2, 3))
         mask.save(path)
@@ -173,7 +173,7 @@ def test_a_broken_polygon_is_found(tmp_path, monkeypatch, capsys):
 
 
 def test_empty_masks_are_a_note_and_fail_only_when_strict(damaged, capsys):
-    for path, value in zip((e.truths for e in entries(damaged, "val")[:2]), (0, 255), strict=False):
+    for path, value in zip((e.ground_truths for e in entries(damaged, "val")[:2]), (0, 255), strict=False):
         for mask in path:
             with Image.open(mask) as stored:
                 palette = stored.getpalette()
@@ -221,7 +221,7 @@ def test_a_changed_copy_in_another_split_is_nearly_identical(damaged, capsys, ch
     quality = 40 if change == "compressed" else 95
     if change == "enlarged":
         image = cv2.resize(image, (96, 72), interpolation=cv2.INTER_CUBIC)
-        for path in val[3].truths:  # which then need the size of their image
+        for path in val[3].ground_truths:  # which then need the size of their image
             with Image.open(path) as mask:
                 mask.resize((96, 72), Image.Resampling.NEAREST).save(path)
     cv2.imwrite(str(val[3].image), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -239,7 +239,7 @@ def test_several_processes_find_what_one_finds(damaged, capsys):
     originals = entries(damaged, "val")
     for number in range(20):
         entry, name = originals[number % 6], f"more{number}"
-        for path in (entry.image, *entry.truths):
+        for path in (entry.image, *entry.ground_truths):
             shutil.copyfile(path, path.with_stem(name))
     listed = Path(damaged.options["root"]) / "ImageSets" / "Segmentation" / "val.txt"
     names = [entry.image_id for entry in originals] + [f"more{number}" for number in range(20)]
@@ -266,7 +266,7 @@ def test_a_second_check_reads_no_image_again_and_a_changed_file_once(damaged, ca
     assert (code, looked) == (0, [])
     assert err == "30 of 30 images are as they were when last looked at\n"
     entry = entries(damaged, "val")[2]
-    os.utime(entry.truths[0], ns=(1, 1))
+    os.utime(entry.ground_truths[0], ns=(1, 1))
     code, _, err = bench_data(capsys, "check", *words_for(damaged))
     assert (code, looked) == (0, [entry.image_id])
     assert err == "29 of 30 images are as they were when last looked at\n"

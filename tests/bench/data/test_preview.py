@@ -1,4 +1,4 @@
-"""`bench data preview`: which images are drawn, and what of their truth is seen."""
+"""`bench data preview`: which images are drawn, and what of their ground truth is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bench data stats`: the counts against a slow count of the same truths, the table, and the picture."""
+"""`bench data stats`: the counts against a slow count of the same ground truth, the table, and the picture."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_sizes_are_told_by_smallest_usual_and_largest(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     choice = copied(written("folder", tmp_path / "folder"), tmp_path / "copy")
     for entry, size in zip(entries(choice, "val"), [(20, 10), (200, 100)], strict=False):
-        for path in (entry.image, *entry.truths):
+        for path in (entry.image, *entry.ground_truths):
             with Image.open(path) as picture:
                 picture.resize(size, Image.Resampling.NEAREST).save(path)
     _, out, _ = bench_data(capsys, "stats", *words_for(choice), "--split", "val")
@@ -77,19 +77,19 @@ def test_a_data_set_without_objects_has_no_columns_for_them(tmp_path, monkeypatc
 def test_unreadable_truths_are_left_out_and_counted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     choice = copied(written("voc", tmp_path / "voc"), tmp_path / "copy")
-    entries(choice, "val")[0].truths[0].write_bytes(b"")
+    entries(choice, "val")[0].ground_truths[0].write_bytes(b"")
     code, out, _ = bench_data(capsys, "stats", *words_for(choice))
     assert code == 0
-    assert "Left out: 1 images whose truth cannot be read; see bench data check." in out
+    assert "Left out: 1 images whose ground truth cannot be read; see bench data check." in out
 
 
 def test_a_data_set_of_unreadable_truths_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     choice = copied(written("voc", tmp_path / "voc"), tmp_path / "copy")
     for entry in entries(choice, "test"):
-        entry.truths[0].write_bytes(b"")
+        entry.ground_truths[0].write_bytes(b"")
     message = refused(capsys, "stats", *words_for(choice), "--split", "test")
-    assert message == "voc: none of 4 truths can be read. See why with: bench data check voc"
+    assert message == "voc: none of 4 ground truth can be read. See why with: bench data check voc"
 
 
 def test_the_picture_is_drawn_where_it_is_asked_for_and_is_the_same_every_time(tmp_path, monkeypatch, capsys):

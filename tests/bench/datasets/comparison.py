@@ -1,4 +1,4 @@
-"""Truths as comparable values, whatever the order and the numbers of their objects."""
+"""Ground truth as comparable values, whatever the order and the numbers of their objects."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.records.predictions import check_prediction
 def scenes(*, train=20, val=6, test=4, size=(48, 64)):
     """Scenes with everything that is hard: crowds, void, holes, objects in two parts, a class that never occurs."""
     dataset = open_dataset(Options(size=Size(*size), train=train, val=val, test=test))
-    truths = [dataset.target(i) for s in dataset.splits() for i in dataset.ids(s)]
-    assert any(t.instances.crowd.any() for t in truths)
-    assert any((t.semantic.labels == 255).any() for t in truths)
+    ground_truths = [dataset.target(i) for s in dataset.splits() for i in dataset.ids(s)]
+    assert any(t.instances.crowd.any() for t in ground_truths)
+    assert any((t.semantic.labels == 255).any() for t in ground_truths)
     return dataset
 
 
@@ -26,7 +26,7 @@ def all_ids(dataset):
 
 
 def reopened(exported):
-    """The data set that an export says how to open; every truth of it is checked against the contract."""
+    """The data set that an export says how to open; every ground truth of it is checked against the contract."""
     dataset = open_by_name(exported.dataset, dict(exported.options))
     for image_id in all_ids(dataset):
         truth, size = dataset.target(image_id), dataset.size(image_id)
@@ -38,7 +38,7 @@ def reopened(exported):
 
 
 def labels(truth, class_of=None, void=255):
-    """Class ids of a truth as a list, renamed by `class_of`."""
+    """Class ids of a ground truth as a list, renamed by `class_of`."""
     found = truth.semantic.labels
     if class_of is not None:
         table = np.full(256, void, np.uint8)

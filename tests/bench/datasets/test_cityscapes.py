@@ -1,4 +1,4 @@
-"""Cityscapes as exported reads back as the truth, and as cityscapesScripts reads it."""
+"""Cityscapes as exported reads back as the ground truth, and as cityscapesScripts reads it."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_missing_files_say_what_is_expected_and_how_to_get_it(tmp_path, exported
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
     next((copy / "gtFine" / "val" / "export").glob("*_instanceIds.png")).unlink()
     with pytest.raises(
-        DatasetError, match=r"_instanceIds\.png\. Expected: two truths for each of the 6 images of val; 1 "
+        DatasetError, match=r"_instanceIds\.png\. Expected: two ground truth for each of the 6 images of val; 1 "
     ):
         open_dataset(Options(root=str(copy))).ids("val")
 
@@ -165,14 +165,14 @@ def test_a_label_outside_the_table_and_a_converted_mask_are_told(tmp_path, expor
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
     dataset = open_dataset(Options(root=str(copy)))
     entry = dataset.entry(dataset.ids("val")[0])
-    labels_read = cv2.imread(str(entry.truths[0]), cv2.IMREAD_UNCHANGED)
+    labels_read = cv2.imread(str(entry.ground_truths[0]), cv2.IMREAD_UNCHANGED)
     labels_read[0, :3] = 77
-    cv2.imwrite(str(entry.truths[0]), labels_read)
+    cv2.imwrite(str(entry.ground_truths[0]), labels_read)
     with pytest.raises(
         DatasetError, match=r"_labelIds\.png has labels outside the table: 77 \(3 pixels\)\. Cityscapes has"
     ):
         dataset.target(entry.image_id)
-    cv2.imwrite(str(entry.truths[0]), cv2.cvtColor(labels_read, cv2.COLOR_GRAY2BGR) * (1, 2, 3))
+    cv2.imwrite(str(entry.ground_truths[0]), cv2.cvtColor(labels_read, cv2.COLOR_GRAY2BGR) * (1, 2, 3))
     with pytest.raises(DatasetError, match=r"_labelIds\.png holds colours where labels are expected"):
         dataset.target(entry.image_id)
 

@@ -1,4 +1,4 @@
-"""COCO as exported reads back as the truth, and as pycocotools reads it."""
+"""COCO as exported reads back as the ground truth, and as pycocotools reads it."""
 
 from __future__ import annotations
 
@@ -230,9 +230,7 @@ def test_a_category_outside_the_table_is_named(exported, tmp_path):
 def test_a_segmentation_that_cannot_be_drawn_is_named(exported, tmp_path, wrong):
     copy = rewritten(exported, tmp_path, lambda d: d["annotations"][0].update(segmentation=wrong))
     dataset = opened(copy)
-    with pytest.raises(
-        DatasetError, match=r"annotation 1 of image 0+21\.jpg cannot be drawn: .*\. Mend or remove it\."
-    ):
+    with pytest.raises(DatasetError, match=r"annotation 1 of image 0+21\.jpg cannot be drawn: .*\. Fix or remove it\."):
         dataset.target("000000000021")
 
 

@@ -1,4 +1,4 @@
-"""Dataset dicts as exported read back as the truth, and configs name the data sets that Detectron2 registers."""
+"""Dataset dicts as exported read back as the ground truth, and configs name the data sets that Detectron2 registers."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ def test_metadata_may_be_yaml_and_give_another_value_for_void(source, exported, 
     (copy / "m.yaml").write_text(f"stuff_classes: [{', '.join(names)}]\nignore_label: 200\n")
     loaded = opened(copy, truth="semantic", metadata="m.yaml")
     entry = loaded.entry(loaded.ids("val")[0])
-    cv2.imwrite(str(entry.truths[1]), np.where(np.arange(48)[:, None] < 9, np.full((48, 64), 200), 4).astype(np.uint8))
+    cv2.imwrite(
+        str(entry.ground_truths[1]), np.where(np.arange(48)[:, None] < 9, np.full((48, 64), 200), 4).astype(np.uint8)
+    )
     assert np.unique(loaded.target(entry.image_id).semantic.labels).tolist() == [4, 255]
     assert not any(spec.is_thing for spec in loaded.classes)
 
@@ -292,21 +294,21 @@ def test_missing_dicts_and_metadata_say_where_they_were_sought(exported, tmp_pat
             lambda d: d["annotations"][0].update(category_id=10),
             "category_id 10 is outside the table; metadata.json has thing_classes 0 to 9. Dataset dicts count classes "
             "from "
-            "0, unlike COCO's own files. Mend the dict, or the metadata.",
+            "0, unlike COCO's own files. Fix the dict, or the metadata.",
         ),
         (
             "instances",
             lambda d: d["annotations"][0].update(segmentation={"size": [9, 9], "counts": [81]}),
             "annotation 1 cannot be drawn: its segmentation is neither polygons nor run lengths of an image of (48, "
             "64). "
-            "Mend or remove it.",
+            "Fix or remove it.",
         ),
         (
             "panoptic",
             lambda d: d["segments_info"][0].update(category_id=-1),
             "category_id -1 is outside the table; metadata.json has thing_classes 0 to 9. Dataset dicts count classes "
             "from "
-            "0, unlike COCO's own files. Mend the dict, or the metadata.",
+            "0, unlike COCO's own files. Fix the dict, or the metadata.",
         ),
     ],
 )
@@ -320,7 +322,7 @@ def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_
     image = f"images/val/{source.ids('val')[0]}.png"
     copy = rewritten(exported, tmp_path / "1", lambda d: d.pop("segments_info"))
     assert refusal(first_of_val, copy) == (
-        f"{copy}/val.json: image {image} has no segments_info, which panoptic truths need. Add it."
+        f"{copy}/val.json: image {image} has no segments_info, which panoptic ground truth need. Add it."
     )
     copy = rewritten(exported, tmp_path / "2", lambda d: d["segments_info"][0].pop("isthing"), separate)
     number = json.loads((copy / "val.json").read_text())[0]["segments_info"][0]["id"]
@@ -333,7 +335,7 @@ def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_
 def test_a_dict_without_the_file_that_a_truth_needs_is_named(exported, tmp_path):
     copy = rewritten(exported, tmp_path, lambda d: d.pop("pan_seg_file_name"))
     assert refusal(first_of_val, copy) == (
-        f"{copy}/val.json: dict 0 has no pan_seg_file_name, which panoptic truths need. Add it, or ask for another "
+        f"{copy}/val.json: dict 0 has no pan_seg_file_name, which panoptic ground truth need. Add it, or ask for another "
         "truth."
     )
     (copy / "val.json").write_text('[{"height": 3}]')

@@ -24,29 +24,29 @@ def cut_image(entry):
 
 
 def cut_mask(entry):
-    cut(entry.truths[0])
+    cut(entry.ground_truths[0])
 
 
 def shrink_masks(entry):
-    for path in entry.truths:
+    for path in entry.ground_truths:
         with Image.open(path) as mask:
             mask.resize((32, 24), Image.Resampling.NEAREST).save(path)
 
 
 def shrink_objects(entry):
-    with Image.open(entry.truths[1]) as mask:
-        mask.resize((32, 24), Image.Resampling.NEAREST).save(entry.truths[1])
+    with Image.open(entry.ground_truths[1]) as mask:
+        mask.resize((32, 24), Image.Resampling.NEAREST).save(entry.ground_truths[1])
 
 
 def write_an_unknown_label(entry):
-    with Image.open(entry.truths[0]) as mask:
+    with Image.open(entry.ground_truths[0]) as mask:
         mask.putpixel((3, 4), 77)
-        mask.save(entry.truths[0])
+        mask.save(entry.ground_truths[0])
 
 
 def write_colours(entry):
-    with Image.open(entry.truths[0]) as mask:
-        mask.convert("RGB").save(entry.truths[0])
+    with Image.open(entry.ground_truths[0]) as mask:
+        mask.convert("RGB").save(entry.ground_truths[0])
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_a_label_outside_the_table_is_named_with_its_pixels(tmp_path):
     message = refusal(tmp_path)
     assert re.search(r"masks/.\.png has labels outside the table: 9 \(2 pixels\)\. ", message)
     assert message.endswith(
-        "classes.yaml knows 0, 1, 255. Add it to classes.yaml as a class or as void, or mend the mask."
+        "classes.yaml knows 0, 1, 255. Add it to classes.yaml as a class or as void, or fix the mask."
     )
 
 

@@ -58,7 +58,7 @@ def opened(folder):
 
 @pytest.fixture(scope="module")
 def noisy(cityscapes):
-    """Image id -> predicted labels 0-33: the truth five pixels aside, a tenth of the pixels drawn anew."""
+    """Image id -> predicted labels 0-33: the ground truth five pixels aside, a tenth of the pixels drawn anew."""
     random, found = np.random.default_rng(11), {}
     for path in sorted((cityscapes / "gtFine" / "val").rglob("*_labelIds.png")):
         labels = np.roll(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 5, axis=1)
@@ -73,12 +73,12 @@ def official_iou(cityscapes, noisy, tmp_path_factory):
     """What the evaluator of the benchmark says of the noisy prediction."""
     folder, args = tmp_path_factory.mktemp("predicted"), semantic_evaluation.args
     args.quiet, args.evalInstLevelScore, args.JSONOutput = True, False, False
-    predicted, truths = [], []
+    predicted, ground_truths = [], []
     for image_id, labels in noisy.items():
         predicted.append(str(folder / f"{image_id}.png"))
         write_png(folder / f"{image_id}.png", labels)
-        truths.append(str(cityscapes / "gtFine" / "val" / "export" / f"{image_id}_gtFine_labelIds.png"))
-    return semantic_evaluation.evaluateImgLists(predicted, truths, args)
+        ground_truths.append(str(cityscapes / "gtFine" / "val" / "export" / f"{image_id}_gtFine_labelIds.png"))
+    return semantic_evaluation.evaluateImgLists(predicted, ground_truths, args)
 
 
 def as_classes(labels):
@@ -90,7 +90,7 @@ def as_classes(labels):
 
 
 def score(name, pairs, classes):
-    """A metric of pairs of truth and prediction."""
+    """A metric of pairs of ground truth and prediction."""
     metric, collector = load_metric(name), Collector(len(pairs))
     for number, (truth, predicted) in enumerate(pairs):
         collector.add(metric.statistic, number, metric.observe(truth, predicted, classes))
@@ -132,7 +132,7 @@ def test_iou_of_categories_by_the_shipped_suite_is_that_of_the_benchmark(citysca
 
 
 def wrong(panoptic: Panoptic) -> Panoptic:
-    """The truth two pixels aside; of its segments the first became void and the second another class."""
+    """The ground truth two pixels aside; of its segments the first became void and the second another class."""
     ids = np.roll(panoptic.segment_ids, 2, axis=1)
     gone, renamed, *_ = panoptic.segments
     ids = np.where(ids == gone.id, 0, ids).astype(np.int32)
@@ -184,9 +184,9 @@ def test_panoptic_quality_of_cityscapes_is_the_benchmarks(tmp_path):
     dataset, file = opened(folder), folder / "gtFine" / "cityscapes_panoptic_val.json"
     label_of = {class_id: label for label, class_id in label_space("train_ids").class_of.items()}
     category_of = [label_of[class_id] for class_id in range(len(dataset.classes))]
-    truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("val")}
-    predicted = {image_id: wrong(truth) for image_id, truth in truths.items()}
-    ours = score("panoptic_quality", [(truths[i], predicted[i]) for i in truths], dataset.classes)
+    ground_truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("val")}
+    predicted = {image_id: wrong(truth) for image_id, truth in ground_truths.items()}
+    ours = score("panoptic_quality", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     assert_the_same_quality(ours, official_pq(file, predicted, category_of, tmp_path), category_of, dataset.classes)
 
 
@@ -197,9 +197,9 @@ def test_panoptic_quality_of_coco_is_that_of_cocos_evaluator(tmp_path):
     file = folder / "annotations" / "panoptic_train2017.json"
     names = {row["name"]: row["id"] for row in json.loads(file.read_text())["categories"]}
     category_of = [names[spec.name] for spec in dataset.classes]
-    truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("train")}
-    predicted = {int(image_id): wrong(truth) for image_id, truth in truths.items()}
-    ours = score("panoptic_quality", [(truths[i], predicted[int(i)]) for i in truths], dataset.classes)
+    ground_truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("train")}
+    predicted = {int(image_id): wrong(truth) for image_id, truth in ground_truths.items()}
+    ours = score("panoptic_quality", [(ground_truths[i], predicted[int(i)]) for i in ground_truths], dataset.classes)
     assert_the_same_quality(ours, official_pq(file, predicted, category_of, tmp_path), category_of, dataset.classes)
 
 
@@ -218,7 +218,7 @@ def official_ap(folder, predictions, tmp_path, monkeypatch):
     }.items():
         monkeypatch.setattr(args, name, value)
     label_of = {class_id: label for label, class_id in label_space("train_ids").class_of.items()}
-    texts, truths = [], []
+    texts, ground_truths = [], []
     for image_id, found in predictions.items():
         lines = ""
         for number, (mask, class_id, score_) in enumerate(
@@ -228,16 +228,16 @@ def official_ap(folder, predictions, tmp_path, monkeypatch):
             lines += f"{image_id}_{number}.png {label_of[class_id]} {score_}\n"
         (tmp_path / f"{image_id}.txt").write_text(lines)
         texts.append(str(tmp_path / f"{image_id}.txt"))
-        truths.append(str(folder / "gtFine" / "val" / "export" / f"{image_id}_gtFine_instanceIds.png"))
+        ground_truths.append(str(folder / "gtFine" / "val" / "export" / f"{image_id}_gtFine_instanceIds.png"))
     # As its `evaluateImgLists`, but for a file of the matches, which it cannot write with today's NumPy either.
     instance_evaluation.setInstanceLabels(args)
-    of_truths = instance_evaluation.getGtInstances(truths, args)
-    matches = instance_evaluation.matchGtWithPreds(texts, truths, of_truths, args)
+    of_truths = instance_evaluation.getGtInstances(ground_truths, args)
+    matches = instance_evaluation.matchGtWithPreds(texts, ground_truths, of_truths, args)
     return instance_evaluation.computeAverages(instance_evaluation.evaluateMatches(matches, args), args)["allAp"]
 
 
 def shifted(instances: Instances, by: int) -> Instances:
-    """The objects of a truth, moved to the right, surer ones first."""
+    """The objects of a ground truth, moved to the right, surer ones first."""
     kept = ~instances.crowd
     masks = np.roll(instances.masks[kept], by, axis=2)
     scores = np.linspace(0.9, 0.3, int(kept.sum()))
@@ -246,20 +246,21 @@ def shifted(instances: Instances, by: int) -> Instances:
 
 def test_perfect_instances_score_1_by_cityscapes_and_by_coco(cityscapes, tmp_path, monkeypatch):
     dataset = opened(cityscapes)
-    truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
-    predicted = {image_id: shifted(truth, 0) for image_id, truth in truths.items()}
-    ours = score("mask_ap", [(truths[i], predicted[i]) for i in truths], dataset.classes)
+    ground_truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
+    predicted = {image_id: shifted(truth, 0) for image_id, truth in ground_truths.items()}
+    ours = score("mask_ap", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     assert ours.value == pytest.approx(1.0)
     assert official_ap(cityscapes, predicted, tmp_path, monkeypatch) == pytest.approx(1.0)
 
 
 def test_ap_of_the_cityscapes_benchmark_is_another_quantity(cityscapes, tmp_path, monkeypatch):
-    # It wants more than the threshold, not as much; leaves out truths below 100 pixels; integrates precision in steps
+    # It wants more than the threshold, not as much; leaves out ground truth below 100 pixels; integrates precision in
+    # steps
     # of recall without making it monotone; and has no limit of detections. `mask_ap` is COCO's and says so.
     dataset = opened(cityscapes)
-    truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
-    predicted = {image_id: shifted(truth, 2) for image_id, truth in truths.items()}
-    ours = score("mask_ap", [(truths[i], predicted[i]) for i in truths], dataset.classes)
+    ground_truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
+    predicted = {image_id: shifted(truth, 2) for image_id, truth in ground_truths.items()}
+    ours = score("mask_ap", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     theirs = official_ap(cityscapes, predicted, tmp_path, monkeypatch)
     assert 0.1 < ours.value < 0.95
     assert 0.1 < theirs < 0.95

@@ -40,7 +40,7 @@ def copied(folders, name, tmp_path):
 
 
 def read_back(source, exported, class_of, *, void=255, exact_images):
-    """Compare all truths; return the data set that was read."""
+    """Compare all ground truth; return the data set that was read."""
     loaded = reopened(exported)
     for old, new in exported.ids.items():
         assert labels(loaded.target(new)) == labels(source.target(old), class_of, void)
@@ -200,9 +200,9 @@ def test_missing_masks_are_counted(folders, tmp_path, name):
     module, root = OPENERS[name], copied(folders, name, tmp_path)
     dataset = module.open_dataset(module.Options(root=str(root)))
     entry = dataset.entry(dataset.ids("val")[0])
-    entry.truths[0].unlink()
+    entry.ground_truths[0].unlink()
     with pytest.raises(
-        DatasetError, match=rf"^{name}: nothing at .*{entry.truths[0].name}\. Expected: .* files 1 are missing"
+        DatasetError, match=rf"^{name}: nothing at .*{entry.ground_truths[0].name}\. Expected: .* files 1 are missing"
     ):
         module.open_dataset(module.Options(root=str(root))).ids("val")
 
@@ -212,7 +212,7 @@ def test_a_label_outside_the_table_and_a_mask_made_rgb_are_told(folders, tmp_pat
     module, root = OPENERS[name], copied(folders, name, tmp_path)
     dataset = module.open_dataset(module.Options(root=str(root)))
     entry = dataset.entry(dataset.ids("val")[0])
-    file = entry.truths[0]
+    file = entry.ground_truths[0]
     Image.fromarray(np.full((48, 64), 200, np.uint8)).save(file, format="PNG")
     with pytest.raises(
         DatasetError, match=r"has labels outside the table: 200 \(3072 pixels\)\. .* Restore the file from"
@@ -226,12 +226,12 @@ def test_a_label_outside_the_table_and_a_mask_made_rgb_are_told(folders, tmp_pat
 def test_a_colour_that_camvid_does_not_know_and_a_grey_mask_are_told(folders, tmp_path):
     dataset = camvid.open_dataset(camvid.Options(root=str(copied(folders, "camvid", tmp_path))))
     entry = dataset.entry(dataset.ids("val")[0])
-    Image.new("RGB", (64, 48), (1, 2, 3)).save(entry.truths[0])
+    Image.new("RGB", (64, 48), (1, 2, 3)).save(entry.ground_truths[0])
     with pytest.raises(
         DatasetError, match=r"colours outside the table: RGB 1,2,3 \(3072 pixels\)\. CamVid has the 32 colours"
     ):
         dataset.target(entry.image_id)
-    Image.new("L", (64, 48), 3).save(entry.truths[0])
+    Image.new("L", (64, 48), 3).save(entry.ground_truths[0])
     with pytest.raises(DatasetError, match=r"holds values; the original CamVid has colours\. .* variant: segnet"):
         dataset.target(entry.image_id)
 

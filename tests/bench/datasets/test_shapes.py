@@ -1,4 +1,4 @@
-"""Scenes never change by a pixel, their three truths are one, and every hard case occurs."""
+"""Scenes never change by a pixel, their three ground truth are one, and every hard case occurs."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def first_truths(preset, count=100):
     return [dataset.target(image_id) for image_id in dataset.ids("train")[:count]]
 
 
-def things(truths, class_ids):
-    """Visible masks of the things of some classes, crowds left out, with their truth and segment id."""
-    for truth in truths:
+def things(ground_truths, class_ids):
+    """Visible masks of the things of some classes, crowds left out, with their ground truth and segment id."""
+    for truth in ground_truths:
         for segment in truth.panoptic.segments:
             if segment.class_id in class_ids and not segment.crowd:
                 yield truth.panoptic.segment_ids == segment.id, truth, segment
@@ -116,11 +116,11 @@ def test_objects_that_hide_others_occur(preset):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_crowds_and_void_and_scenes_without_either_occur(preset):
-    truths = first_truths(preset)
-    crowds = sum(bool(truth.instances.crowd.any()) for truth in truths)
-    voids = sum(bool((truth.semantic.labels == IGNORE_LABEL).any()) for truth in truths)
-    assert 0 < crowds < len(truths)
-    assert 0 < voids < len(truths)
+    ground_truths = first_truths(preset)
+    crowds = sum(bool(truth.instances.crowd.any()) for truth in ground_truths)
+    voids = sum(bool((truth.semantic.labels == IGNORE_LABEL).any()) for truth in ground_truths)
+    assert 0 < crowds < len(ground_truths)
+    assert 0 < voids < len(ground_truths)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,4 +1,5 @@
-"""A Supervisely project as exported reads back as the truth; bitmaps and polygons follow Supervisely's own rules."""
+"""A Supervisely project as exported reads back as the ground truth; bitmaps and polygons follow Supervisely's own
+rules."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def bitmap(title, rows, origin, data=None, **more):
 
 
 def only(root, **options):
-    """The truth of the only image."""
+    """The ground truth of the only image."""
     dataset = opened(root, fractions=ALL, **options)
     return dataset.target(dataset.ids("all")[0])
 

@@ -1,4 +1,4 @@
-"""Pascal VOC as exported reads back as the truth; its palette and lists are VOC's."""
+"""Pascal VOC as exported reads back as the ground truth; its palette and lists are VOC's."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_mask_read_and_written_by_opencv_is_recognised(exported, tmp_path):
     copy = shutil.copytree(exported.folder, tmp_path / "VOC2012")
     dataset = open_dataset(Options(root=str(copy)))
     entry = dataset.entry(dataset.ids("val")[0])
-    cv2.imwrite(str(entry.truths[0]), cv2.imread(str(entry.truths[0])))
+    cv2.imwrite(str(entry.ground_truths[0]), cv2.imread(str(entry.ground_truths[0])))
     with pytest.raises(
         DatasetError, match=r"\.png holds colours, not palette indices; it was probably converted to RGB"
     ):
@@ -103,7 +103,7 @@ def test_a_label_outside_the_table_is_named(exported, tmp_path):
     dataset = open_dataset(Options(root=str(copy)))
     entry = dataset.entry(dataset.ids("val")[0])
     size = dataset.size(entry.image_id)
-    Image.fromarray(np.full(size, 21, np.uint8)).save(entry.truths[0])
+    Image.fromarray(np.full(size, 21, np.uint8)).save(entry.ground_truths[0])
     with pytest.raises(
         DatasetError, match=r"labels outside the table: 21 \(3072 pixels\)\. VOC has the indices 0 to 20 and 255"
     ):

@@ -1,4 +1,4 @@
-"""YOLO labels as exported read back as the truth but for crowds; paths and lines follow Ultralytics' rules."""
+"""YOLO labels as exported read back as the ground truth but for crowds; paths and lines follow Ultralytics' rules."""
 
 from __future__ import annotations
 

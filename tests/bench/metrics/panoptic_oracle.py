@@ -1,7 +1,7 @@
 """panopticapi's counting, transcribed: the oracle of the panoptic metrics.
 
 Source: cocodataset/panopticapi at 7bb4655, `evaluation.py`, `pq_compute_single_core` and
-`PQStat.pq_average`; only the reading of files is replaced. Areas of truths, which it reads from
+`PQStat.pq_average`; only the reading of files is replaced. Areas of ground truth, which it reads from
 JSON, are counted from the map.
 """
 

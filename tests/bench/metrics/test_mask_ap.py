@@ -40,10 +40,10 @@ def instances(masks, class_ids, scores=None, crowd=None):
 
 
 def random_pair(random, *, size, ties):
-    truths = int(random.integers(0, 9))
-    masks = blobs(random, truths, size)
-    target = instances(masks, random.integers(1, 4, truths), crowd=random.random(truths) < 0.2)
-    # Some detections are truths moved a little, some are made up; scores may be equal.
+    ground_truths = int(random.integers(0, 9))
+    masks = blobs(random, ground_truths, size)
+    target = instances(masks, random.integers(1, 4, ground_truths), crowd=random.random(ground_truths) < 0.2)
+    # Some detections are ground truth moved a little, some are made up; scores may be equal.
     moved = [np.roll(m, random.integers(-2, 3, 2), axis=(0, 1)) for m in masks if random.random() < 0.8]
     extra = blobs(random, int(random.integers(0, 6)), size)
     found = np.concatenate([np.array(moved, dtype=bool).reshape(-1, *size), extra])
@@ -114,11 +114,11 @@ def ultralytics_ap(recall, precision):
     return np.trapezoid(np.interp(x, mrec, mpre), x)
 
 
-def detector(found: int, truths: int):
-    """One image a truth; the first so many are found exactly."""
+def detector(found: int, ground_truths: int):
+    """One image a ground truth; the first so many are found exactly."""
     mask = np.ones((1, 8, 8), bool)
     nothing = instances(np.zeros((0, 8, 8), bool), [])
-    return [(instances(mask, [1]), instances(mask, [1], [0.9]) if i < found else nothing) for i in range(truths)]
+    return [(instances(mask, [1]), instances(mask, [1], [0.9]) if i < found else nothing) for i in range(ground_truths)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def random_map(random, size, segments, *, crowds=False, spread=1):
 
 
 def disturbed(random, truth):
-    """The truth with a part of its pixels moved and some classes changed, so that some segments match."""
+    """The ground truth with a part of its pixels moved and some classes changed, so that some segments match."""
     ids = truth.segment_ids.copy()
     moved = np.roll(ids, int(random.integers(0, 3)), axis=int(random.integers(0, 2)))
     ids[random.random(ids.shape) < 0.1] = 0
@@ -68,7 +68,7 @@ def test_every_figure_equals_panopticapis_with_void_and_crowds(seed, spread):
 
 
 def one_object(covered):
-    """A truth of 100 pixels of class A, of which so many are predicted and the rest is called void."""
+    """A ground truth of 100 pixels of class A, of which so many are predicted and the rest is called void."""
     truth = Panoptic(np.full((10, 10), 7, np.int32), (Segment(7, 2),))
     ids = np.zeros(100, np.int32)
     ids[:covered] = 3

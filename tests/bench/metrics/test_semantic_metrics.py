@@ -31,7 +31,7 @@ def observed(metric, pairs, specs):
 
 def by_loop(pairs, num_classes):
     """(true positives, true pixels, predicted pixels) by class, counted one pixel at a time."""
-    hits, true, guessed = [0] * num_classes, [0] * num_classes, [0] * num_classes
+    true_positives, true, guessed = [0] * num_classes, [0] * num_classes, [0] * num_classes
     for target, predicted in pairs:
         for t, p in zip(target.labels.ravel().tolist(), predicted.labels.ravel().tolist(), strict=True):
             if t == 255:
@@ -39,8 +39,8 @@ def by_loop(pairs, num_classes):
             true[t] += 1
             if p < num_classes:
                 guessed[p] += 1
-                hits[t] += t == p
-    return hits, true, guessed
+                true_positives[t] += t == p
+    return true_positives, true, guessed
 
 
 # --------------------------------------------------------------------------- known answers

@@ -159,7 +159,7 @@ class SyntheticRun:
         (folder / layout.TRAINING_LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def predict(self, planned, wrong: float, seed: int) -> None:
-        """Store the truth with a share of wrong pixels as predictions."""
+        """Store the ground truth with a share of wrong pixels as predictions."""
         folder = self.write_job(planned, "predict", planned.predict_key, predicted_images=12, versions={"torch": "2.0"})
         rng, hashes = np.random.default_rng(seed), {}
         for image_id in self.ids:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
 from bench.run import console as narrator
-from bench.run.console import Narrator
+from bench.run.console import RunConsole
 from tests.bench.builders import make_job
 
 
@@ -29,7 +29,7 @@ def outcome(**changes) -> Outcome:
 
 def told(job: Job, how: Outcome, folder, *, terminal: bool = False) -> str:
     to = console(terminal=terminal)
-    teller = Narrator(to, 12)
+    teller = RunConsole(to, 12)
     with teller.watching(job, folder):
         pass
     teller.ended(job, how)
@@ -58,7 +58,7 @@ def test_nothing_is_drawn_while_something_is_timed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(narrator.threading, "Thread", no_thread)
     to = console(terminal=True)
-    with Narrator(to, 1).watching(make_job(kind="time"), tmp_path):
+    with RunConsole(to, 1).watching(make_job(kind="time"), tmp_path):
         before = said(to)
     assert said(to) == before
     assert "timing" in before
@@ -66,7 +66,7 @@ def test_nothing_is_drawn_while_something_is_timed(tmp_path, monkeypatch):
 
 def test_nothing_is_drawn_where_nobody_watches(tmp_path):
     to = console(terminal=False)
-    with Narrator(to, 1).watching(make_job(kind="train"), tmp_path):
+    with RunConsole(to, 1).watching(make_job(kind="train"), tmp_path):
         pass
     assert said(to) == ""
 
@@ -112,6 +112,6 @@ def test_a_bar_is_shown_while_a_job_predicts_and_gone_when_it_ends(tmp_path, mon
     to = console(terminal=True)
     import time
 
-    with Narrator(to, 1).watching(make_job(), tmp_path):
+    with RunConsole(to, 1).watching(make_job(), tmp_path):
         time.sleep(0.7)
     assert "30 of 40 images" in said(to)

@@ -165,13 +165,13 @@ def test_weights_trained_in_the_same_run_are_named_relative_to_the_job(tmp_path,
 def test_a_case_that_cannot_be_scored_fails_and_the_next_is_scored(tmp_path, run, results):
     def score(plan: CasePlan, _: Path) -> None:
         if plan.case.model.label == "fake/slow_5ms":
-            raise BenchError("no truth")
+            raise BenchError("no ground truth")
 
     suite = write_suite(tmp_path, ["fake/slow_5ms", perfect()])
     ran = run_suite(suite, run, results, kinds=("predict",), score=score)
     assert ran.scored == ["fake/slow_5ms", "fake/perfect"]
     assert [case.partition("@")[0] for case in ran.summary.failed] == ["fake/slow_5ms"]
-    assert ran.listener.notes[0].endswith("could not be scored: no truth")
+    assert ran.listener.notes[0].endswith("could not be scored: no ground truth")
 
 
 def worker_of(run, kind: str) -> int | None:

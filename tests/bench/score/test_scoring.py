@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import BenchError, ShapeError, StoreError
 from bench.metric import load_metric
 from bench.records import Case, ClassSpec, DatasetSpec, Measurement, ModelSpec, Target, TaskSpec, Timeouts
@@ -20,9 +20,9 @@ CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("background"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A data set of given truths, in memory."""
+    """A data set of given ground truth, in memory."""
 
-    truths: dict[str, Truth]
+    ground_truths: dict[str, GroundTruth]
     classes: tuple[ClassSpec, ...] = CLASSES
     tasks: tuple[str, ...] = ("semantic", "panoptic")
     source: str = "drawn in a test"
@@ -33,16 +33,16 @@ class Drawn:
 
     def ids(self, split):
         assert split == "test"
-        return tuple(self.truths)
+        return tuple(self.ground_truths)
 
     def image(self, image_id):
         raise AssertionError("scoring reads no images")
 
     def target(self, image_id):
-        return self.truths[image_id]
+        return self.ground_truths[image_id]
 
     def size(self, image_id):
-        return self.truths[image_id].semantic.size
+        return self.ground_truths[image_id].semantic.size
 
     def fingerprint(self, split):
         return split
@@ -63,7 +63,7 @@ def case(kind="semantic", max_images=None):
 def drawn(images: int, seed: int = 0) -> Drawn:
     random = np.random.default_rng(seed)
     maps = {f"image-{i:03d}": random.integers(0, 3, (8, 10), dtype=np.uint8) for i in range(images)}
-    return Drawn({name: Truth(SemanticMap(labels)) for name, labels in maps.items()})
+    return Drawn({name: GroundTruth(SemanticMap(labels)) for name, labels in maps.items()})
 
 
 def score(dataset, folder, metrics=("mean_iou", "boundary_iou", "dice"), *, kind="semantic", **options):
@@ -74,7 +74,7 @@ def score(dataset, folder, metrics=("mean_iou", "boundary_iou", "dice"), *, kind
 
 def with_mistakes(dataset, folder, share=0.3):
     random = np.random.default_rng(1)
-    for image_id, truth in dataset.truths.items():
+    for image_id, truth in dataset.ground_truths.items():
         labels = truth.semantic.labels.copy()
         labels[random.random(labels.shape) < share] = 1
         save_prediction(SemanticMap(labels), folder, image_id)
@@ -85,10 +85,10 @@ def test_scores_of_stored_predictions_equal_scores_of_the_arrays(tmp_path):
     with_mistakes(dataset, tmp_path)
     scored = score(dataset, tmp_path)
     assert [s.metric for s in scored.scores.scores] == ["mean_iou", "boundary_iou", "dice"]
-    assert scored.statistics.image_ids == tuple(dataset.truths)
+    assert scored.statistics.image_ids == tuple(dataset.ground_truths)
     # the oracle: intersections and unions over all pixels of all images at once
     random = np.random.default_rng(1)
-    true = np.stack([t.semantic.labels for t in dataset.truths.values()])
+    true = np.stack([t.semantic.labels for t in dataset.ground_truths.values()])
     guess = true.copy()
     for labels in guess:
         labels[random.random(labels.shape) < 0.3] = 1
@@ -113,7 +113,7 @@ def test_only_the_images_of_the_case_are_scored_and_their_progress_is_told(tmp_p
     with_mistakes(dataset, tmp_path)
     told = []
     scored = score(dataset, tmp_path, max_images=4, progress=lambda done, total: told.append((done, total)))
-    assert scored.statistics.image_ids == tuple(dataset.truths)[:4]
+    assert scored.statistics.image_ids == tuple(dataset.ground_truths)[:4]
     assert scored.scores.scores[0].images == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
@@ -150,7 +150,7 @@ def test_label_spaces_that_differ_are_refused_with_the_classes_that_do(tmp_path)
 
 def test_instances_are_scored_as_a_semantic_map_and_the_score_says_so(tmp_path):
     dataset = drawn(2)
-    for image_id, truth in dataset.truths.items():
+    for image_id, truth in dataset.ground_truths.items():
         labels = truth.semantic.labels
         masks = np.stack([labels == 1, labels == 2, labels == 0])
         # the third, unsure one would spoil the map
@@ -163,7 +163,7 @@ def test_instances_are_scored_as_a_semantic_map_and_the_score_says_so(tmp_path):
 
 def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for_it(tmp_path):
     dataset = drawn(3)
-    for image_id, truth in dataset.truths.items():
+    for image_id, truth in dataset.ground_truths.items():
         labels = truth.semantic.labels
         masks = np.stack([labels == 1, labels == 2, labels == 0])
         # right, but unsure of class 2; the third is wrong and less sure still
@@ -177,10 +177,10 @@ def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for
 
 def test_panoptic_maps_are_scored_as_a_semantic_map(tmp_path):
     labels = np.uint8([[0, 0, 1], [2, 2, 1]])
-    dataset = Drawn({"a": Truth(SemanticMap(labels))})
+    dataset = Drawn({"a": GroundTruth(SemanticMap(labels))})
     guess = Panoptic(labels.astype(np.int32) + 1, (Segment(1, 0), Segment(2, 1), Segment(3, 1)))
     save_prediction(guess, tmp_path, "a")
-    # class 0: 2/2; class 1: 2 hits of 4 predicted; class 2 missed
+    # class 0: 2/2; class 1: 2 true positives of 4 predicted; class 2 missed
     scored = score(dataset, tmp_path, ("mean_iou",), kind="panoptic")
     assert scored.scores.scores[0].value == pytest.approx((1 + 0.5 + 0) / 3)
 
@@ -217,7 +217,7 @@ def test_a_damaged_statistics_file_says_how_to_mend_it(tmp_path, damage):
 
 def test_sizes_may_differ_from_image_to_image(tmp_path):
     maps = {"a": np.zeros((4, 6), np.uint8), "b": np.ones((7, 3), np.uint8)}
-    dataset = Drawn({name: Truth(SemanticMap(labels)) for name, labels in maps.items()})
+    dataset = Drawn({name: GroundTruth(SemanticMap(labels)) for name, labels in maps.items()})
     for name, labels in maps.items():
         save_prediction(SemanticMap(labels), tmp_path, name)
     scored = score(dataset, tmp_path)

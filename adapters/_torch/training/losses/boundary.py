@@ -1,7 +1,7 @@
 """The boundary loss: how far from the true boundary an answer is wrong.
 
 (1 / (N·C)) Σ_i Σ_k φ_ik (p_ik − y_ik) over the N labelled pixels of the batch and the C channels
-(a sigmoid head has the foreground alone). φ is the signed distance map of the truth, in pixels of
+(a sigmoid head has the foreground alone). φ is the signed distance map of the ground truth, in pixels of
 the training size: outside class k the distance to its nearest pixel, inside 1 minus the distance to
 the nearest pixel of another class, so that pixels along the boundary have 0 inside and 1 outside.
 Every term is 0 or above, and what is wrong far away costs most.

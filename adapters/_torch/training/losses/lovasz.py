@@ -1,10 +1,10 @@
 """The Lovász extension of the Jaccard loss: a convex stand-in for one minus IoU that is exact for hard answers.
 
 For a class c, sort the errors m_i of the labelled pixels of the batch from large to small. With
-J_n = 1 − |truth left| / |union| when the first n of them are wrong, the loss is Σ_n m_(n) (J_n − J_(n−1)).
+J_n = 1 − |ground truth left| / |union| when the first n of them are wrong, the loss is Σ_n m_(n) (J_n − J_(n−1)).
 
 Softmax head (Lovász-Softmax)
-    m_i = 1 − p_ic where y_i = c, else p_ic; mean over the classes that occur in the batch's truth.
+    m_i = 1 − p_ic where y_i = c, else p_ic; mean over the classes that occur in the batch's ground truth.
 Sigmoid head (Lovász hinge)
     m_i = max(0, 1 − z_i s_i), s_i = 1 where y_i = 1, else −1. The margin lies around logit 0, so it
     suits thresholds near 0.5. Without foreground in the batch the worst pixel alone counts. Not
@@ -51,16 +51,16 @@ def _by_class(values: Tensor) -> Tensor:
 
 
 def _extension(errors: Tensor, truth: Tensor) -> Tensor:
-    """The Lovász extension per row, (C,), of errors from 0 up and 0-1 truths, both (C, P)."""
+    """The Lovász extension per row, (C,), of errors from 0 up and 0-1 ground truth, both (C, P)."""
     errors, order = errors.sort(dim=1, descending=True)
     return (errors * _jaccard_steps(truth.gather(1, order))).sum(dim=1)
 
 
 def _jaccard_steps(truth: Tensor) -> Tensor:
-    """J_n − J_(n−1), float32, (C, P), of 0-1 truths in order of falling error.
+    """J_n − J_(n−1), float32, (C, P), of 0-1 ground truth in order of falling error.
 
-    A pixel of the truth leaves the union as it is and costs 1 / union; another one enlarges it to
-    union and costs |truth left| / (union · (union − 1)), or 1 if it is all there is.
+    A pixel of the ground truth leaves the union as it is and costs 1 / union; another one enlarges it to
+    union and costs |ground truth left| / (union · (union − 1)), or 1 if it is all there is.
     """
     # Whole numbers: exact for any number of pixels, and on a GPU the same in every run.
     belongs = truth.to(torch.int64)

@@ -1,6 +1,6 @@
 """Losses that compare areas: one minus a soft coefficient of overlap.
 
-Over the labelled pixels i of the whole batch, with probability p_ik and one-hot truth y_ik, let
+Over the labelled pixels i of the whole batch, with probability p_ik and one-hot ground truth y_ik, let
 I_k = Σ_i p_ik y_ik, P_k = Σ_i p_ik and Y_k = Σ_i y_ik. Means run over all classes; a sigmoid head
 has the foreground alone, except in `generalised_dice`. Half a pixel (`_SMOOTH`) is added above and
 below, so that a class that is neither there nor predicted costs nothing and one that is predicted

@@ -10,7 +10,7 @@ for class 0.
     divided here because its mean over no pixel is NaN.
 `bce`
     One-vs-rest: every channel is a sigmoid of its own,
-    −(1/(N·C)) Σ_i Σ_k [y_ik log σ(z_ik) + (1 − y_ik) log(1 − σ(z_ik))], with the one-hot truth y.
+    −(1/(N·C)) Σ_i Σ_k [y_ik log σ(z_ik) + (1 − y_ik) log(1 − σ(z_ik))], with the one-hot ground truth y.
     The highest logit still names the class. For a sigmoid head it is `cross_entropy`.
     Source: Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90; PyTorch's
     `BCEWithLogitsLoss`. smp's `SoftBCEWithLogitsLoss` divides by the ignored pixels too.

@@ -235,10 +235,10 @@ def test_annotations_of_unknown_images_are_counted_and_the_first_is_named(tmp_pa
     ("member", "rows", "message"),
     [
         ("images", [{"id": 1, "file_name": "a"}] * 2, " lists image 1 twice. Remove one of its rows."),
-        ("images", [{"id": 1}], ": image 1 has no file_name, which COCO's format requires. Mend the file."),
-        ("images", [{"file_name": "a"}], ": an image has no id, which COCO's format requires. Mend the file."),
-        ("annotations", [{"id": 4}], ": annotation 4 has no image_id, which COCO's format requires. Mend the file."),
-        ("categories", [{"id": 4}], ": category 4 has no name, which COCO's format requires. Mend the file."),
+        ("images", [{"id": 1}], ": image 1 has no file_name, which COCO's format requires. Fix the file."),
+        ("images", [{"file_name": "a"}], ": an image has no id, which COCO's format requires. Fix the file."),
+        ("annotations", [{"id": 4}], ": annotation 4 has no image_id, which COCO's format requires. Fix the file."),
+        ("categories", [{"id": 4}], ": category 4 has no name, which COCO's format requires. Fix the file."),
         (
             "images",
             ["a.jpg"],

@@ -1,4 +1,4 @@
-"""COCO-Stuff: pixel maps and run lengths as exported read back as the truth, and as pycocotools reads them."""
+"""COCO-Stuff: pixel maps and run lengths as exported read back as the ground truth, and as pycocotools reads them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_pixel_maps_read_back_as_the_classes_they_were_written_with(source, expo
     for image_id in all_ids(source):
         truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
         assert labels(read) == labels(truth, [position[number - 1] for number in STUFF_IDS])
-        stored = cv2.imread(str(loaded.entry(exported.ids[image_id]).truths[0]), cv2.IMREAD_UNCHANGED)
+        stored = cv2.imread(str(loaded.entry(exported.ids[image_id]).ground_truths[0]), cv2.IMREAD_UNCHANGED)
         assert stored.tolist() == labels(truth, [number - 1 for number in STUFF_IDS])
 
 
@@ -92,7 +92,7 @@ def test_maps_without_gaps_are_told_by_their_name_and_the_published_ones_go_befo
         if image_id != expected.ids("val")[0]:
             file.unlink()
     loaded = opened(copy, truth="stuff_maps")
-    used = [loaded.entry(image_id).truths[0].stem for image_id in loaded.ids("val")]
+    used = [loaded.entry(image_id).ground_truths[0].stem for image_id in loaded.ids("val")]
     assert used == [f"{i}_labelTrainIds" if n else i for n, i in enumerate(loaded.ids("val"))]
     for image_id in loaded.ids("val"):
         assert labels(loaded.target(image_id)) == labels(expected.target(image_id))
@@ -118,7 +118,7 @@ def test_classes_without_a_name_of_coco_stuff_are_written_without_pixel_maps(sou
 def test_a_value_that_no_image_was_labelled_with_is_outside_the_table(exported, tmp_path):
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
     dataset = opened(copy, truth="stuff_maps")
-    file = dataset.entry("000000000021").truths[0]
+    file = dataset.entry("000000000021").ground_truths[0]
     cv2.imwrite(str(file), np.full((48, 64), 11, np.uint8))  # street sign
     with pytest.raises(DatasetError) as error:
         dataset.target("000000000021")
@@ -171,7 +171,7 @@ def test_a_pixel_of_two_kinds_of_stuff_is_refused(exported, tmp_path):
     assert str(error.value) == (
         f"{copy}/annotations/stuff_val2017.json: annotation 999 of image 000000000021.jpg covers pixels that another "
         "one "
-        "covers too; in stuff annotations a pixel has one class. Mend or remove it."
+        "covers too; in stuff annotations a pixel has one class. Fix or remove it."
     )
 
 
@@ -184,7 +184,7 @@ def test_run_lengths_of_another_size_are_refused(exported, tmp_path):
     assert str(error.value) == (
         f"{copy}/annotations/stuff_val2017.json: annotation 1 of image 000000000021.jpg cannot be drawn: its "
         "segmentation "
-        "is neither polygons nor run lengths of an image of (48, 64). Mend or remove it."
+        "is neither polygons nor run lengths of an image of (48, 64). Fix or remove it."
     )
 
 
@@ -193,7 +193,7 @@ def test_a_category_outside_the_table_is_named(exported, tmp_path):
     with pytest.raises(DatasetError) as error:
         opened(copy, truth="stuff").target("000000000021")
     assert str(error.value) == (
-        f"{copy}/annotations/stuff_val2017.json: category_id 99 is not among its categories. Mend the file."
+        f"{copy}/annotations/stuff_val2017.json: category_id 99 is not among its categories. Fix the file."
     )
 
 

@@ -38,13 +38,13 @@ def refusal(call, *arguments, **options):
     return str(error.value)
 
 
-def labelled(folder, *splits, images="images", truths="labels"):
+def labelled(folder, *splits, images="images", ground_truths="labels"):
     """Images of 4 × 8 pixels, each with one polygon."""
     for split in splits:
-        for name in (images, truths):
+        for name in (images, ground_truths):
             (folder / name / split).mkdir(parents=True)
         Image.new("RGB", (8, 4)).save(folder / images / split / "a.jpg")
-        (folder / truths / split / "a.txt").write_text("1 0 0 1 0 1 1")
+        (folder / ground_truths / split / "a.txt").write_text("1 0 0 1 0 1 1")
 
 
 # ------------------------------------------------------------------ where a YAML leads
@@ -178,11 +178,11 @@ def test_a_value_without_a_name_and_a_missing_mask_are_told(source, tmp_path):
     root = masked(source, tmp_path, ["a", "b"], [0, 1, *[1] * 8], masks_dir="masks")
     loaded = opened(root)
     image_id = loaded.ids("val")[0]
-    file = loaded.entry(image_id).truths[0]
+    file = loaded.entry(image_id).ground_truths[0]
     cv2.imwrite(str(file), np.full((48, 64), 2, np.uint8))
     assert refusal(loaded.target, image_id) == (
         f"{file} has labels outside the table: 2 (3072 pixels). data.yaml knows 0, 1, 255. Add its name or its "
-        "label_mapping, or mend the mask."
+        "label_mapping, or fix the mask."
     )
     file.unlink()
     assert refusal(opened(root).ids, "val").startswith(
@@ -202,7 +202,7 @@ def test_a_value_without_a_name_and_a_missing_mask_are_told(source, tmp_path):
             "does "
             "not name them.",
         ),
-        ({"nc": 3}, ": nc is 3, but names has 2: cat, dog. Mend the one that is wrong."),
+        ({"nc": 3}, ": nc is 3, but names has 2: cat, dog. Fix the one that is wrong."),
         ({"names": {0: "a", "x": "b"}}, ": names must be a list of different names, or a table from 0, 1, … to names."),
         ({"train": 3}, ": train must be a folder, a .txt list, or a list of these, not 3."),
         (

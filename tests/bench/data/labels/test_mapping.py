@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.data.labels.mapping import ClassTable, map_panoptic, map_prediction, map_true_instances, map_truth
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
@@ -53,7 +53,9 @@ def test_a_mapped_map_equals_a_loop_over_its_pixels(seed):
 def test_mapping_then_scoring_equals_scoring_arrays_that_were_mapped_by_hand(metric):
     scorer = load_metric(metric)
     pairs = [(semantic(2 * i), semantic(2 * i + 1)) for i in range(4)]
-    mapped = [scorer.observe(map_truth(Truth(t), TABLE).semantic, map_prediction(p, TABLE), NEW) for t, p in pairs]
+    mapped = [
+        scorer.observe(map_truth(GroundTruth(t), TABLE).semantic, map_prediction(p, TABLE), NEW) for t, p in pairs
+    ]
     hand = [scorer.observe(SemanticMap(by_hand(t.labels)), SemanticMap(by_hand(p.labels)), NEW) for t, p in pairs]
     values = [scorer.score(np.stack(rows), NEW, seed=0).value for rows in (mapped, hand)]
     assert values[0] == values[1]

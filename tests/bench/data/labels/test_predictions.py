@@ -10,7 +10,7 @@ import pytest
 from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.predictions import check_mapping, table_for
 from bench.data.labels.spaces import label_space
-from bench.dataset import Truth
+from bench.dataset import GroundTruth
 from bench.errors import BenchError
 from bench.records import (
     Case,
@@ -29,23 +29,23 @@ from bench.score.scoring import score_case
 
 @dataclass(frozen=True)
 class Named:
-    """A data set of given classes and truths, in memory."""
+    """A data set of given classes and ground truth, in memory."""
 
     classes: tuple[ClassSpec, ...]
-    truths: dict[str, SemanticMap]
+    ground_truths: dict[str, SemanticMap]
     tasks: tuple[str, ...] = ("semantic",)
     source: str = "a test"
     licence: str = "none"
 
     def ids(self, split):
-        return tuple(self.truths)
+        return tuple(self.ground_truths)
 
     def target(self, image_id):
-        return Truth(self.truths[image_id])
+        return GroundTruth(self.ground_truths[image_id])
 
 
-def named(*names, things=(), **truths):
-    return Named(tuple(ClassSpec(name=n, is_thing=n in things, colour=(0, 0, 0)) for n in names), truths)
+def named(*names, things=(), **ground_truths):
+    return Named(tuple(ClassSpec(name=n, is_thing=n in things, colour=(0, 0, 0)) for n in names), ground_truths)
 
 
 def model(trained_on, task="semantic", **more):

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that everything missing comes with what mends it."""
+"""What the doctor finds, and that everything missing comes with what fixes it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def findings(results: Path, interpreters: Interpreters | None = None) -> dict[st
 def test_a_missing_package_comes_with_the_command_that_installs_it(tmp_path, needy):
     found = findings(tmp_path)["adapter needy"]
     assert (found.state, found.detail) == ("missing", "without a-package-nobody-has")
-    assert found.mend.startswith(f"{sys.executable} -m pip install")
-    assert Path(found.mend.split()[-1]).resolve() == needy / "requirements.txt"
+    assert found.fix.startswith(f"{sys.executable} -m pip install")
+    assert Path(found.fix.split()[-1]).resolve() == needy / "requirements.txt"
 
 
 def test_an_adapter_that_needs_nothing_is_ready(tmp_path):
     found = findings(tmp_path)["adapter fake"]
-    assert (found.state, found.detail, found.mend) == ("ready", "needs nothing", "")
+    assert (found.state, found.detail, found.fix) == ("ready", "needs nothing", "")
 
 
 def test_an_interpreter_that_cannot_be_asked_is_a_finding_and_no_crash(tmp_path, needy):
@@ -45,7 +45,7 @@ def test_an_interpreter_that_cannot_be_asked_is_a_finding_and_no_crash(tmp_path,
     broken.chmod(0o755)
     found = findings(tmp_path, Interpreters({"needy": broken}))["adapter needy"]
     assert found.state == "missing"
-    assert "--python" in found.mend
+    assert "--python" in found.fix
 
 
 def test_an_interpreter_that_cannot_be_asked_is_no_crash_beside_a_gpu(tmp_path, monkeypatch, needy):
@@ -60,13 +60,13 @@ def test_a_cpu_build_of_torch_beside_a_gpu_is_missing_with_the_command(tmp_path,
     monkeypatch.setattr(doctor, "nvidia_gpus", lambda: ["a GPU"])
     monkeypatch.setattr(doctor, "installed_packages", lambda _: {"torch": "2.4.0+cpu"})
     found = findings(tmp_path)["cuda"]
-    assert (found.state, found.mend) == ("missing", "reinstall with: make clean install TORCH_BACKEND=auto")
+    assert (found.state, found.fix) == ("missing", "reinstall with: make clean install TORCH_BACKEND=auto")
 
 
 def test_no_gpu_is_a_note_and_nothing_to_mend(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [])
     found = findings(tmp_path)["cuda"]
-    assert (found.state, found.mend) == ("note", "")
+    assert (found.state, found.fix) == ("note", "")
 
 
 def test_a_full_disk_is_found_where_the_results_will_lie(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_every_data_set_is_looked_at(tmp_path):
 
 
 def test_everything_that_is_missing_says_how_to_mend_it(tmp_path, needy):
-    assert all(finding.mend for finding in findings(tmp_path).values() if finding.state == "missing")
+    assert all(finding.fix for finding in findings(tmp_path).values() if finding.state == "missing")
 
 
 @pytest.mark.parametrize(("floor_ns", "state"), [(1_230.0, "ready"), (50_000.0, "note")])

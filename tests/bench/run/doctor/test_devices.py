@@ -29,19 +29,19 @@ def test_the_kernel_decides_whether_users_may_count_events(tmp_path, container, 
     found = perf(setting)
     assert found.state == state
     if state == "note":
-        assert found.mend == (
+        assert found.fix == (
             "start the container with --cap-add PERFMON" if container else "sudo sysctl kernel.perf_event_paranoid=2"
         )
 
 
 def test_a_kernel_without_events_is_nothing_to_mend(tmp_path):
     found = perf(tmp_path / "perf_event_paranoid")
-    assert (found.state, found.mend) == ("note", "")
+    assert (found.state, found.fix) == ("note", "")
 
 
 def test_a_machine_without_energy_counters_has_nothing_to_mend(tmp_path):
     found = rapl(tmp_path)
-    assert (found.state, found.mend) == ("note", "")
+    assert (found.state, found.fix) == ("note", "")
 
 
 def test_energy_counters_that_can_be_read_are_counted(tmp_path):
@@ -57,5 +57,5 @@ def test_energy_counters_that_are_closed_come_with_what_opens_them(tmp_path, mon
     monkeypatch.setattr(devices.os, "access", lambda path, mode: False)  # root may read everything
     found = rapl(tmp_path)
     assert f"user {os.getuid()}" in found.detail
-    assert ("container" in found.mend) is container
-    assert ("chmod a+r" in found.mend) is not container
+    assert ("container" in found.fix) is container
+    assert ("chmod a+r" in found.fix) is not container

@@ -56,7 +56,8 @@ class Adapter(BaseAdapter):
 
 
 def make_wheel(folder: Path, version: str, *, content: str | None = None) -> Path:
-    """A wheel of the package `toy`, made by hand (https://packaging.python.org/specifications/binary-distribution-format/)."""
+    """A wheel of the package `toy`, made by hand
+    (https://packaging.python.org/specifications/binary-distribution-format/)."""
     info = f"toy-{version}.dist-info"
     files = {
         "toy.py": content or f'VERSION = "{version}"\n',

@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from bench.run.planning.check import checked
 
 from adapters._torch.loss_grammar import KNOWN
 from adapters._torch.training.losses import LOSSES
 from bench.adapter import load_light
 from bench.errors import SuiteError
 from bench.records.names import harness_root
+from bench.run.planning.check import checked
 from bench.suite.load import load_suite
 
 BASE = "datasets: [{name: shapes, options: {train: 2, val: 2, test: 2}}]\n"

@@ -23,7 +23,7 @@ CASES = ("fake/perfect@shapes@cpu fp32 b1 t1", "fake/trains@shapes@cpu fp32 b1 t
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """Results of a run of a model that knows the truth and one that is trained."""
+    """Results of a run of a model that knows the ground truth and one that is trained."""
     folder = tmp_path_factory.mktemp("finished")
     suite = write_suite(
         folder,
@@ -155,7 +155,7 @@ def test_other_data_are_not_compared(capsys, results):
     spoil(job, f'"data": "{parts["data"]}"', f'"data": "{"0" * 64}"')
     code, out, _ = repro(capsys, results, "fake/perfect")
     assert code == 1
-    assert "its images or truths are not those of the record" in out
+    assert "its images or ground truth are not those of the record" in out
 
 
 def test_other_packages_are_listed_with_what_puts_them_back(capsys, results):

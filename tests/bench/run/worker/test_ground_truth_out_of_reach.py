@@ -1,4 +1,4 @@
-"""A predicting or timing adapter is handed images and nothing that leads to their truths."""
+"""A predicting or timing adapter is handed images and nothing that leads to their ground truth."""
 
 from __future__ import annotations
 

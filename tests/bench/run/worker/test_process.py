@@ -90,8 +90,8 @@ def test_every_image_of_the_scored_split_is_predicted_and_stored_as_it_was_retur
 
 def test_the_index_holds_the_hash_of_each_prediction(predicted):
     folder, _ = predicted
-    truths = {image_id: shapes().target(image_id).semantic.content_hash() for image_id in shapes().ids("test")}
-    assert index_of(folder / layout.PREDICTIONS) == truths
+    ground_truths = {image_id: shapes().target(image_id).semantic.content_hash() for image_id in shapes().ids("test")}
+    assert index_of(folder / layout.PREDICTIONS) == ground_truths
 
 
 def test_what_the_interpreter_ran_with_is_recorded(predicted):

@@ -1,4 +1,5 @@
-"""The task `prompted` from suite to score: prompts from the truth, masks from the model, one number without classes."""
+"""The task `prompted` from suite to score: prompts from the ground truth, masks from the model, one number without
+classes."""
 
 from __future__ import annotations
 
@@ -200,7 +201,7 @@ def test_a_data_set_without_instances_says_so(tmp_path, monkeypatch):
     dataset = open_dataset("shapes", SHAPES["options"])
     whole = dataset.target
     monkeypatch.setattr(dataset, "target", lambda image_id: type(whole(image_id))(whole(image_id).semantic))
-    with pytest.raises(Exception, match="no instance truth to make point prompts from"):
+    with pytest.raises(Exception, match="no instance ground truth to make point prompts from"):
         Images(dataset, dataset.ids("test"), "point").image(dataset.ids("test")[0])
 
 

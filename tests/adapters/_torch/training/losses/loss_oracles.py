@@ -70,15 +70,15 @@ def focal(alpha, gamma):
 
 def areas(logits, labels, head, class_id):
     """Soft true positives, false positives, false negatives of a class."""
-    hits = false = missed = 0.0
+    true_positives = false = missed = 0.0
     for p in pixels(labels):
         probability = probabilities(logits, head, *p)[class_id]
         if labels[p] == class_id:
-            hits += probability
+            true_positives += probability
             missed += 1 - probability
         else:
             false += probability
-    return hits, false, missed
+    return true_positives, false, missed
 
 
 def mean_over_classes(coefficient):
@@ -89,13 +89,19 @@ def mean_over_classes(coefficient):
     return loss
 
 
-dice = mean_over_classes(lambda hits, false, missed: (2 * hits + 1) / (2 * hits + false + missed + 1))
-jaccard = mean_over_classes(lambda hits, false, missed: (hits + 0.5) / (hits + false + missed + 0.5))
+dice = mean_over_classes(
+    lambda true_positives, false, missed: (2 * true_positives + 1) / (2 * true_positives + false + missed + 1)
+)
+jaccard = mean_over_classes(
+    lambda true_positives, false, missed: (true_positives + 0.5) / (true_positives + false + missed + 0.5)
+)
 
 
 def tversky(alpha, beta):
     return mean_over_classes(
-        lambda hits, false, missed: (hits + 0.5) / (hits + alpha * false + beta * missed + 0.5),
+        lambda true_positives, false, missed: (
+            (true_positives + 0.5) / (true_positives + alpha * false + beta * missed + 0.5)
+        ),
     )
 
 
@@ -104,10 +110,10 @@ def generalised_dice(logits, labels, head):
     rarest = min(n for n in counts.values() if n)
     above = below = 1.0
     for c, count in counts.items():
-        hits, false, missed = areas(logits, labels, head, c)
+        true_positives, false, missed = areas(logits, labels, head, c)
         weight = rarest**2 / (count or rarest) ** 2
-        above += 2 * weight * hits
-        below += weight * (2 * hits + false + missed)
+        above += 2 * weight * true_positives
+        below += weight * (2 * true_positives + false + missed)
     return 1 - above / below
 
 
@@ -130,7 +136,7 @@ def lovasz(logits, labels, head):
 
 
 def lovasz_extension(errors, truth):
-    """Definition 1 of the paper for Δ(wrong) = 1 - |truth without wrong| / |truth with wrong|."""
+    """Definition 1 of the paper for Δ(wrong) = 1 - |ground truth without wrong| / |ground truth with wrong|."""
     total, wrong, before = 0.0, set(), 0.0
     for pixel in sorted(errors, key=errors.get, reverse=True):
         wrong.add(pixel)
