@@ -204,7 +204,8 @@ def _pretrained(options: UniversalOptions, labels: int, *, load: bool, label: st
 def _check_architecture(config: PretrainedConfig, options: UniversalOptions, label: str) -> None:
     if config.model_type != options.architecture:
         raise BenchError(
-            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the model config's architecture "
+            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the model config's "
+            "architecture "
             f"is {options.architecture}. Give the one that fits the other"
         )
 

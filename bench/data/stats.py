@@ -103,7 +103,8 @@ def measure(
         _add(seen.rows[image.image_id], by_class, by_split[image.split])
     if not any(split.images for split in by_split.values()):
         raise DatasetError(
-            f"{choice.label}: none of {len(images)} ground truth can be read. See why with: bench data check {choice.name}"
+            f"{choice.label}: none of {len(images)} ground truth can be read. See why with: bench data check "
+            f"{choice.name}"
         )
     has_objects = bool({"instance", "panoptic"} & set(dataset.tasks))
     return Counted(choice.label, dataset.classes, by_class, by_split, has_objects)

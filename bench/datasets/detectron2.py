@@ -245,7 +245,8 @@ class _Reader:
                 map_name = tables[self._truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth need. Add it, "
+                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth "
+                        "need. Add it, "
                         "or "
                         "ask for another ground truth."
                     )

@@ -70,7 +70,8 @@ class Metric:
     higher_is_better = True
     statistic = CONFUSION
     definition = (
-        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff pixels count as "
+        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff "
+        "pixels count as "
         "background, void left out"
     )
 

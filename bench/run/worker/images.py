@@ -40,7 +40,8 @@ def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> Prom
     objects = dataset.target(image_id).of("prompted")
     if not isinstance(objects, PromptedMasks):
         raise BenchError(
-            f"image {image_id!r} has no instance ground truth to make {prompt} prompts from; use a data set with instances"
+            f"image {image_id!r} has no instance ground truth to make {prompt} prompts from; use a data set "
+            "with instances"
         )
     return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
 

@@ -132,7 +132,8 @@ def test_a_bare_state_dict_of_another_network_is_refused_by_tensor(tmp_path):
     tensors = len(make_unet(small_unet(), THREE_CLASSES).module.state_dict())
     assert refusal(tmp_path / "w.pt") == (
         f"unet/test: {tmp_path}/w.pt holds weights of another network: 0 of its 1 tensors fit the {tensors} of the "
-        "model; bottleneck.0.bias is missing in the file and (16,) in the model. Choose the model config, and set the options, "
+        "model; bottleneck.0.bias is missing in the file and (16,) in the model. Choose the model config, and "
+        "set the options, "
         "that the weights were trained with."
     )
 

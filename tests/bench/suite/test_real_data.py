@@ -271,8 +271,10 @@ def test_a_data_set_without_truths_of_the_suites_form_is_told_before_anything_is
     code, _, err = checked(capsys, suite)
     assert (code, err) == (
         2,
-        f"bench check: {suite}: data set 'carvana': its ground truth is semantic; task: panoptic is scored against panoptic "
-        "ground truth. Change 'task' or the data set; one of objects alone becomes semantic by its option background.\n",
+        f"bench check: {suite}: data set 'carvana': its ground truth is semantic; task: panoptic is scored "
+        "against panoptic "
+        "ground truth. Change 'task' or the data set; one of objects alone becomes semantic by its option "
+        "background.\n",
     )
 
 
