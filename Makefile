@@ -2,6 +2,7 @@
 #
 #   make run                      install, run suites/semantic.yaml, print the table
 #   make test                     lint, types and every test in the same environment
+#   make docs                     the pages in docs/, into site/
 #   make install                  only the environment
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
 #   make clean                    remove the environment and caches; results stay
@@ -15,7 +16,7 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,dev]"
+PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,docs,dev]"
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.
@@ -24,13 +25,13 @@ DETECTRON2_DIR := $(VENV)/detectron2
 DETECTRON2_FLAGS := --no-deps --only-binary=:all: --python-version 3.10 --target $(DETECTRON2_DIR) $(DETECTRON2)
 DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02b5c4e
 
-.PHONY: run test install lint types clean detectron2-upstream
+.PHONY: run test install lint types docs clean detectron2-upstream
 
 run: install
 	$(BIN)/bench run $(SUITE)
 
 # Adapters are tested in two processes at once; what measures time runs alone.
-test: lint types
+test: lint types docs
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/adapters
 	$(BIN)/python -m pytest -q --ignore=tests/adapters
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m openvino tests/adapters
@@ -41,6 +42,10 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+# NO_MKDOCS_2_WARNING: an advertisement, which a strict build need not print.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 install: $(STAMP)
 
@@ -74,4 +79,4 @@ detectron2-upstream: install
 	$(BIN)/python -m pip install --no-build-isolation --no-deps "$(DETECTRON2_UPSTREAM)"
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

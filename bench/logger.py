@@ -102,6 +102,10 @@ class Logger(Protocol):
         """Write a case into the tracker's folder of this run, in place of an older entry of it."""
         ...
 
+    def opened_with(self, folder: Path) -> str:
+        """The shell command that shows what lies in that folder."""
+        ...
+
 
 def logger_names() -> list[str]:
     """Names of all loggers."""

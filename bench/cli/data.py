@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.data.check import check, report
 from bench.data.export import export
 from bench.data.export import report as export_report
-from bench.data.info import info, listing
+from bench.data.info import info
 from bench.data.opening import Choice, chosen, opened, wanted_splits
 from bench.data.prepare.download import Patience
 from bench.data.prepare.prepare import carry_out, counted, introduction, planned
@@ -32,7 +32,6 @@ FOLDER = "data"
 def data_command(options: Namespace) -> int:
     """`bench data …`."""
     actions = {
-        "list": list_command,
         "info": info_command,
         "check": check_command,
         "stats": stats_command,
@@ -41,12 +40,6 @@ def data_command(options: Namespace) -> int:
         "prepare": prepare_command,
     }
     return actions[options.action](options)
-
-
-def list_command(options: Namespace) -> int:  # noqa: ARG001 - every command takes its options
-    """`bench data list`: every data set, one row each."""
-    print(listing())
-    return 0
 
 
 def info_command(options: Namespace) -> int:

@@ -17,7 +17,7 @@ from bench.records import DatasetSpec, Job, Outcome, Status, as_json_dict, diges
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import weights_digest, write_record
-from bench.records.store.runs import utc_now
+from bench.records.store.runs import is_run, utc_now
 from bench.run.console import RunConsole
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
@@ -71,8 +71,13 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
         image_size=options.image_size,
     )
     words = list(options.words)
-    if options.run is not None or options.case is not None:
-        return from_run(Path(options.results), options.run, options.case, wishes), words
+    results, run = Path(options.results), options.run
+    if run is None and is_run(results, words[0]):
+        run, words = words[0], words[1:]
+    if run is not None or options.case is not None:
+        if not words:
+            raise BenchError("no images given; name folders, files, 'globs', .txt lists or videos after the run")
+        return from_run(results, run, options.case, wishes), words
     return from_model_config(words[0], wishes), words[1:]
 
 

@@ -14,22 +14,25 @@ from tabulate import tabulate
 
 from bench.adapter import adapter_folders
 from bench.data.augmentation_preview import preview
-from bench.dataset import dataset_names
+from bench.data.info import DATASET_HEADERS, dataset_rows
 from bench.errors import BenchError
 from bench.logger import logger_names
 from bench.metric import load_metric, metric_names
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
+from bench.records.store.invocation import flags_of
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import locked, new_run, open_run, read_plan, read_run, runs
+from bench.records.store.selection import with_cases
 from bench.report import render, report_names, write_report
 from bench.report.summary.summarise import summarise
 from bench.run.console import RunConsole
 from bench.run.doctor.checks import examine, is_fit
+from bench.run.doctor.lines import as_lines, without_datasets
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_surroundings
-from bench.run.loggers import check_loggers, export_case
+from bench.run.loggers import check_loggers, export_case, where_trackers_wrote
 from bench.run.planning.prepare import Prepared, prepare
 from bench.run.runner import Runner, wanted_jobs
 from bench.run.state import job_state
@@ -37,6 +40,15 @@ from bench.score.runs import score_planned_case
 from bench.suite.jobs import CasePlan
 from bench.suite.model_configs import model_config_files, read_model_config
 from bench.suite.schema import Suite
+
+WIDTHS: dict[str | tuple[str, str], int] = {
+    "description": 90,
+    "definition": 90,
+    ("datasets", "label types"): 18,
+    ("datasets", "terms"): 40,
+    ("datasets", "description"): 50,
+}
+"""Widest column of a list, in characters, by header or by list and header."""
 
 
 def run_command(options: Namespace) -> int:
@@ -49,13 +61,13 @@ def run_command(options: Namespace) -> int:
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
     console = Console(stderr=True)
     with locked(run):
-        _write_plan(prepared, run)
+        _write_plan(prepared, run, flags_of(options))
         runner = Runner(
             prepared,
             run,
             results,
             narrator_for=lambda total: RunConsole(console, total),
-            wanted=wanted_jobs(options.only, tuple(options.kind or ())),
+            wanted=wanted_jobs(options.case, tuple(options.kind or ())),
         )
         planned = {case.case.id: case for case in prepared.plan.cases}
 
@@ -74,20 +86,22 @@ def run_command(options: Namespace) -> int:
         write_report(view, run.path)
     print(render("terminal", summarise(view)))
     print(run.path / layout.REPORT)
+    for line in where_trackers_wrote(run, prepared.suite.loggers):
+        print(line, file=sys.stderr)
     return 1 if summary.failed else 0
 
 
-def _write_plan(prepared: Prepared, run: RunFolder) -> None:
+def _write_plan(prepared: Prepared, run: RunFolder, flags: list[str]) -> None:
     write_record(run.path / layout.PLAN, prepared.plan)
     write_atomically(run.path / layout.SUITE, prepared.source.read_text(encoding="utf-8"))
-    write_surroundings(run, prepared.interpreters, {plan.case.model.adapter for plan in prepared.cases})
+    write_surroundings(run, prepared.interpreters, {plan.case.model.adapter for plan in prepared.cases}, flags)
 
 
 def _check_selection(prepared: Prepared, options: Namespace) -> None:
-    wanted = wanted_jobs(options.only, ())
+    wanted = wanted_jobs(options.case, ())
     if not any(wanted(plan.predict) for plan in prepared.cases):
         ids = "\n  ".join(plan.case.id for plan in prepared.cases)
-        raise BenchError(f"--only {options.only!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
+        raise BenchError(f"--case {options.case!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
 
 
 def _interpreters(options: Namespace) -> Interpreters:
@@ -142,7 +156,7 @@ def report_command(options: Namespace) -> int:
             f"no report form {options.form!r}.{did_you_mean(options.form, report_names())} "
             f"Forms: {', '.join(report_names())}"
         )
-    view = read_run(run, Path(options.results))
+    view = with_cases(read_run(run, Path(options.results)), options.case)
     if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
         for path in write_report(view, Path(options.out)):
             print(path)
@@ -163,7 +177,7 @@ def score_command(options: Namespace) -> int:
     plan = read_plan(run)
     console = Console(stderr=True)
     with locked(run):
-        for case in read_run(run, results).cases:
+        for case in with_cases(read_run(run, results), options.case).cases:
             if case.predict is None or not case.predict.ok:
                 console.print(f"{case.case.id}: has no predictions, not scored", highlight=False)
                 continue
@@ -183,7 +197,7 @@ def list_command(options: Namespace) -> int:
         cells = [[f"`{row[0]}`", *(cell.replace("|", "\\|") for cell in row[1:])] for row in rows]
         print(tabulate(cells, headers=headers, tablefmt="github"))
     else:
-        width = [90 if header in ("description", "definition") else None for header in headers]
+        width = [WIDTHS.get((options.what, header), WIDTHS.get(header)) for header in headers]
         print(tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=width))
     return 0
 
@@ -199,11 +213,13 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
             [m.name, m.label, ", ".join(m.tasks), m.definition] for m in metrics
         ]
     if what == "datasets":
-        return ["data set", "description"], [[name, _first_line(f"bench.datasets.{name}")] for name in dataset_names()]
+        return list(DATASET_HEADERS), dataset_rows()
     if what == "adapters":
         return ["adapter", "folder"], [[name, str(folder)] for name, folder in adapter_folders().items()]
     if what == "loggers":
-        return ["logger", "description"], [[name, _first_line(f"bench.loggers.{name}")] for name in logger_names()]
+        return ["logger", "description"], [
+            [name, _first_line(f"bench.report.loggers.{name}")] for name in logger_names()
+        ]
     return ["report"], [[name] for name in report_names()]
 
 
@@ -254,12 +270,7 @@ def suite_schema() -> str:
 def doctor_command(options: Namespace) -> int:
     """`bench doctor`: what is ready, what is missing, and the command that fixes it."""
     findings = examine(_interpreters(options), Path(options.results))
-    rows = [[f.subject, f.state, f.detail] for f in findings]
-    print(tabulate(rows, headers=["what", "state", "detail"], tablefmt="simple"))
-    missing = [f for f in findings if f.fix]
-    if missing:
-        print("\nTo fix:")
-        for finding in missing:
-            print(f"  {finding.subject}: {finding.fix}")
+    shown = findings if options.data else without_datasets(findings)
+    print("\n".join(as_lines(shown)))
     sys.stdout.flush()
     return 1 if options.strict and not is_fit(findings) else 0

@@ -1,4 +1,4 @@
-"""`bench data info` and `bench data list`: what a data set is, what of it is here, and how to get the rest."""
+"""`bench data info` and `bench list datasets`: what a data set is, what of it is here, and how to get the rest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ LONGEST_TERMS = 110
 """Characters of the terms in a list; `info` has all of them."""
 
 
-def listing() -> str:
-    """Every data set with its forms of ground truth, its terms and its one line."""
+DATASET_HEADERS = ("data set", "label types", "terms", "description")
+
+
+def dataset_rows() -> list[list[str]]:
+    """Every data set with its label types, its terms and its one line, as `DATASET_HEADERS` names them."""
     rows = []
     for name in dataset_names():
         module = module_of(name)
         short = textwrap.shorten(module.LICENCE, LONGEST_TERMS, placeholder=" …")
         rows.append([name, ", ".join(module.TASKS), short, _document(module).splitlines()[0]])
-    headers = ["data set", "forms of ground truth", "terms", "description"]
-    return tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[None, 18, 40, 50])
+    return rows
 
 
 def published_counts(choice: Choice) -> dict[str, int]:

@@ -66,7 +66,7 @@ def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: 
     if label is not None:
         raise BenchError(f"--dataset {label!r} names a data set of a suite; give the suite with --suite FILE.")
     if name is None:
-        raise BenchError("no data set given. Name one of bench data list, or give --suite FILE --dataset LABEL.")
+        raise BenchError("no data set given. Name one of bench list datasets, or give --suite FILE --dataset LABEL.")
     return Choice(name, name, given)
 
 
@@ -129,7 +129,7 @@ def module_of(name: str) -> ModuleType:
     """The module of a data set; raises `PluginError` with the nearest name."""
     if name not in dataset_names():
         raise PluginError(
-            f"no data set named {name!r}.{did_you_mean(name, dataset_names())} List them with: bench data list"
+            f"no data set named {name!r}.{did_you_mean(name, dataset_names())} List them with: bench list datasets"
         )
     return importlib.import_module(f"bench.datasets.{name}")
 

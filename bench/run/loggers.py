@@ -148,3 +148,13 @@ def _environment(logger: Logger, folder: Path) -> dict[str, str]:
     environment = {**defaults, **os.environ}
     roots = [str(harness_root()), *filter(None, [environment.get("PYTHONPATH")])]
     return {**environment, "PYTHONPATH": os.pathsep.join(roots)}
+
+
+def where_trackers_wrote(run: RunFolder, loggers: Sequence[str]) -> list[str]:
+    """For each tracker that wrote into a run: its folder, and the command that opens it, ready to be pasted."""
+    folders = [(name, run.logger(name).resolve()) for name in loggers]
+    return [
+        f"{name}: {folder}; open it with: {load_logger(name).opened_with(folder)}"
+        for name, folder in folders
+        if any(folder.glob("*.json"))
+    ]

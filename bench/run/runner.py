@@ -204,10 +204,10 @@ class Runner:
 
 
 def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:
-    """Return which jobs `--only` and `--kind` ask for; a case id or label with `*` and `?`."""
+    """Return which jobs `--case` and `--kind` ask for; a case id or label with `*` and `?`."""
 
     def wanted(job: Job) -> bool:
-        named = only is None or any(fnmatchcase(name, only) for name in (job.case_id, job.model.label))
+        named = only is None or any(name == only or fnmatchcase(name, only) for name in (job.case_id, job.model.label))
         return named and (not kinds or job.kind in kinds)
 
     return wanted

@@ -68,6 +68,11 @@ def open_run(results: Path, name: str | None, suite: str | None = None) -> RunFo
     return matching[-1]
 
 
+def is_run(results: Path, name: str) -> bool:
+    """Whether `open_run` would open a run by this name."""
+    return (Path(name) / layout.PLAN).is_file() or any(name in (r.name, f"{r.suite}/{r.name}") for r in runs(results))
+
+
 @contextmanager
 def locked(run: RunFolder) -> Iterator[None]:
     """Hold a run for writing; the lock goes when the process does, however it ends."""

@@ -1,13 +1,18 @@
-"""MLflow: one SQLite store per run, a run of its own in it for every case.
+"""MLflow: one SQLite store per run, an entry per case; to look at it: `uvx mlflow ui` (see the docs, trackers).
 
-Look at it with `mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db`. Artifacts lie beside the
+Look at it with
+`mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db`, which needs the full package `mlflow` of the same
+version: `uvx --from mlflow==VERSION mlflow ui …` runs it without installing. Artifacts lie beside the
 store; their places are absolute paths in it, as MLflow wants them.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,17 @@ class Logger:
     version = 1
     packages = {"mlflow-skinny": "mlflow", "sqlalchemy": "sqlalchemy", "alembic": "alembic"}
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+
+    def opened_with(self, folder: Path) -> str:
+        """The command of MLflow's own server, from an environment with the full package where this one lacks it.
+
+        `mlflow-skinny` writes the store and has no server; the server must be of the same version as the store.
+        """
+        store = shlex.quote(f"sqlite:///{folder / 'mlflow.db'}")
+        command = f"mlflow ui --backend-store-uri {store}"
+        if find_spec("flask") is not None:
+            return command
+        return f"uvx --from mlflow=={metadata.version('mlflow-skinny')} {command}"
 
     def write(self, case: LoggedCase, folder: Path) -> None:
         """Write the case as a run into `folder/mlflow.db`, in place of an older one."""

@@ -6,6 +6,7 @@ Events bear the time at which their step was done, so that the axis *Relative* i
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ class Logger:
     version = 1
     packages = {"tensorboard": "tensorboard"}
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def opened_with(self, folder: Path) -> str:
+        """The command of TensorBoard's own server."""
+        return f"tensorboard --logdir {shlex.quote(str(folder))}"
 
     def write(self, case: LoggedCase, folder: Path) -> None:
         """Write the case's event file into `folder/<case>`, which is emptied first."""

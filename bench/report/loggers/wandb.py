@@ -7,6 +7,7 @@ suite, run and case: syncing twice gives one run, not two.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ class Logger:
         "WANDB_CONFIG_DIR": "{folder}/.cache",
         "WANDB_DATA_DIR": "{folder}/.cache",
     }
+
+    def opened_with(self, folder: Path) -> str:
+        """The command that uploads the offline runs; there is no local viewer."""
+        return f"wandb sync {shlex.quote(str(folder))}/*/wandb/offline-run-*"
 
     def write(self, case: LoggedCase, folder: Path) -> None:
         """Write the case as an offline run into `folder/<case>/wandb`, which is emptied first."""

@@ -5,7 +5,6 @@ A pure function of files: the same run gives the same summary, half-finished run
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import JsonValue
 from bench.metric import load_metric
 from bench.records import Cost, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
+from bench.records.store.invocation import rerun_command
 from bench.records.store.passes import loads_of, profile_of
 from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, JobView, RunView
@@ -177,7 +177,6 @@ def _largest(jobs: Sequence[JobView], name: str) -> int | None:
 
 def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
     assert job.outcome is not None
-    command = f"bench run {shlex.quote(run.plan.source)} --only {shlex.quote(view.case.id)} --kind {job.job.kind}"
     return Failure(
         case_id=view.case.id,
         kind=job.job.kind,
@@ -185,7 +184,7 @@ def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
         status=job.outcome.status.value,
         reason=job.outcome.reason or "",
         log=str(Path("jobs") / job.folder.name / layout.WORKER_LOG),
-        command=command,
+        command=rerun_command(run, view.case.id, job.job.kind),
     )
 
 

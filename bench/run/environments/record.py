@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -17,6 +17,7 @@ from bench.measure.environment import capture
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
+from bench.records.store.invocation import KEY
 from bench.records.store.layout import RunFolder
 from bench.run.environments.environment import Environment
 from bench.run.environments.interpreters import Interpreters, Inventory, inventory
@@ -24,8 +25,10 @@ from bench.run.environments.locks import lock_digest
 from bench.run.environments.sbom import bill_of_materials
 
 
-def write_surroundings(run: RunFolder, interpreters: Interpreters, adapters: Iterable[str]) -> None:
-    """Write what is known of this machine and of the interpreters of these adapters.
+def write_surroundings(
+    run: RunFolder, interpreters: Interpreters, adapters: Iterable[str], flags: Sequence[str] = ()
+) -> None:
+    """Write what is known of this machine and of the interpreters of these adapters, and `flags`, those of the command.
 
     Raises:
         BenchError: If an interpreter cannot be asked for its packages.
@@ -33,7 +36,7 @@ def write_surroundings(run: RunFolder, interpreters: Interpreters, adapters: Ite
     names = sorted(set(adapters))
     inventories = {name: inventory(interpreters.python(name)) for name in names}
     described: dict[str, JsonValue] = {name: _interpreter(interpreters, name, inventories[name]) for name in names}
-    environment = {**capture(tree=harness_root()), "interpreters": described}
+    environment = {**capture(tree=harness_root()), "interpreters": described, KEY: list(flags)}
     write_atomically(run.path / layout.ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
     used = [(inventory(Path(sys.executable)), ["bench"]), *((inventories[name], [name]) for name in names)]
     write_atomically(run.path / layout.SBOM, json.dumps(bill_of_materials(used), indent=2) + "\n")

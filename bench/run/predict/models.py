@@ -19,6 +19,7 @@ from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import auto_device
 from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
 from bench.records.store.runs import open_run, read_job, read_run
+from bench.records.store.selection import is_named
 from bench.records.store.views import CaseView
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.suite.model_configs import resolve_model
@@ -73,7 +74,7 @@ def from_model_config(name: str, wishes: Wishes) -> Predictor:
     if model.weights is None and model.trainable and not model.options.get("pretrained"):
         raise BenchError(
             f"{name} has no weights of its own, so its masks would be noise. Give a file with --weights PATH, or a "
-            "trained case with --run RUN --case CASE in place of the model."
+            "trained case with RUN --case PATTERN in place of the model."
         )
     classes = _classes(model, wishes)
     return Predictor(
@@ -136,7 +137,7 @@ def _own_classes(model: ModelSpec) -> tuple[ClassSpec, ...]:
 def _case(cases: Sequence[CaseView], wanted: str | None, run: str) -> CaseView:
     if wanted is None and len(cases) == 1:
         return cases[0]
-    named = [view for view in cases if wanted in (view.case.id, view.case.model.label)]
+    named = [view for view in cases if wanted is not None and is_named(view.case, wanted)]
     if len(named) == 1:
         return named[0]
     ids = "; ".join(view.case.id for view in (named or cases))

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError
 from bench.measure.devices import machine_identity
 from bench.measure.environment import capture
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.runs import locked, new_run, read_run, utc_now
+from bench.records.store.selection import with_cases
 from bench.records.store.views import CaseView, PlannedCase, RunView
 from bench.run.console import RunConsole
 from bench.run.environments.create import Wishes, create
@@ -91,18 +91,7 @@ class Repetition:
 
 def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
     """The cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is none."""
-    if wanted is None:
-        return record.cases
-    found = tuple(
-        view
-        for view in record.cases
-        if any(fnmatchcase(name, wanted) for name in (view.case.id, view.case.model.label))
-    )
-    if not found:
-        names = [name for view in record.cases for name in (view.case.id, view.case.model.label)]
-        ids = "; ".join(view.case.id for view in record.cases)
-        raise BenchError(f"the run has no case {wanted!r}.{did_you_mean(wanted, names)} Its cases are: {ids}")
-    return found
+    return with_cases(record, wanted).cases
 
 
 def recorded_interpreters(

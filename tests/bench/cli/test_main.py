@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import __version__
-from bench.cli.main import main
+from bench.cli.main import GROUPS, main
 from bench.records.names import harness_root
 from bench.records.store.runs import newest_run, read_run, runs
 from bench.suite.model_configs import model_config_files
@@ -80,8 +81,8 @@ def test_an_unknown_metric_is_named_with_the_nearest(capsys, tmp_path):
 
 def test_a_selection_that_matches_nothing_lists_the_cases_and_leaves_nothing_behind(capsys, tmp_path):
     suite = write_suite(tmp_path, [perfect()])
-    message = refused(capsys, "run", suite, "--only", "unet/*", "--results", tmp_path / "results")
-    assert "--only 'unet/*' matches no case" in message
+    message = refused(capsys, "run", suite, "--case", "unet/*", "--results", tmp_path / "results")
+    assert "--case 'unet/*' matches no case" in message
     assert "fake/perfect@shapes@cpu fp32 b1 t1" in message
     assert not (tmp_path / "results").exists()
 
@@ -132,13 +133,6 @@ def test_models_can_be_listed_as_a_table_for_a_page(capsys):
     assert len(lines) == 2 + len(model_config_files())
 
 
-def test_the_readme_has_the_table_of_all_models_but_the_fakes(capsys):
-    """Regenerate it with: bench list models --as markdown | grep -v '`fake/'"""
-    _, out, _ = bench(capsys, "list", "models", "--as", "markdown")
-    table = "\n".join(line for line in out.splitlines() if not line.startswith("| `fake/"))
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
 def test_models_of_further_adapters_are_listed(capsys, tmp_path, monkeypatch):
     folder = tmp_path / "further" / "mine"
     (folder / "models").mkdir(parents=True)
@@ -153,6 +147,32 @@ def test_the_schema_is_json_and_names_what_a_suite_needs(capsys):
     code, out, _ = bench(capsys, "schema")
     assert code == 0
     assert {"models", "datasets"} <= set(json.loads(out)["required"])
+
+
+def test_help_names_every_command_under_a_heading_and_no_alias(capsys):
+    commands = {name for names in GROUPS.values() for name in names}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:-1] for line in lines if line[:-1] in GROUPS] == list(GROUPS)
+    listed = [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in commands]
+    assert sorted(listed) == sorted(commands)
+    for name in commands:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        assert "--only" not in text
+        assert "--run " not in text
+
+
+def test_the_doctor_fits_100_columns_and_lists_data_sets_only_when_asked(capsys):
+    _, short, _ = bench(capsys, "doctor")
+    _, long, _ = bench(capsys, "doctor", "--data")
+    assert "data set coco" not in short
+    assert "data set coco" in long
+    for line in (short + long).splitlines():
+        assert len(line) <= 100 or len(line.split()) == 1
 
 
 def test_the_doctor_says_what_is_ready(capsys):
@@ -238,6 +258,55 @@ def test_a_finished_run_is_reported_in_each_form(capsys, finished, form):
     assert "fake/perfect" in out
 
 
+@pytest.mark.parametrize("order", [("RUN", "--case", "*perf*"), ("--case", "*perf*", "RUN"), ("--case", "*/perfect")])
+def test_a_report_can_be_of_some_cases(capsys, finished, order):
+    run = newest_run(finished / "results").name
+    words = [run if word == "RUN" else word for word in order]
+    code, out, err = bench(capsys, "report", *words, "--as", "csv", "--results", finished / "results")
+    assert (code, err) == (0, "")
+    assert "fake/perfect" in out
+    assert "fake/crashes" not in out
+
+
+@pytest.mark.parametrize("command", ["report", "score", "repro"])
+def test_a_pattern_that_names_no_case_is_refused_alike_everywhere(capsys, finished, command):
+    message = refused(capsys, command, "--case", "fake/perfekt", "--results", finished / "results")
+    assert "no case 'fake/perfekt'. Did you mean 'fake/perfect'?" in message
+
+
+def test_older_spellings_work_and_name_the_new_ones(capsys, finished):
+    results, run = finished / "results", newest_run(finished / "results").name
+    code, old, err = bench(capsys, "report", "--run", run, "--as", "csv", "--results", results)
+    assert (code, old) == (0, bench(capsys, "report", run, "--as", "csv", "--results", results)[1])
+    assert "bench report RUN" in err
+    code, _, err = bench(capsys, "repro", run, "fake/perfect", "--dry-run", "--results", results)
+    assert code == 0
+    assert "bench repro RUN --case PATTERN" in err
+    code, _, err = bench(capsys, "run", finished / "suite.yaml", "--only", "fake/nobody", "--results", results)
+    assert code == 2
+    assert "--case PATTERN" in err
+
+
+def test_the_printed_command_runs_the_failed_job_again_from_anywhere_it_is_pasted(capsys, tmp_path, monkeypatch):
+    folder = tmp_path / "own adapters" / "gate"
+    (folder / "models").mkdir(parents=True)
+    (folder / "requirements.txt").touch()
+    (folder / "adapter.py").write_text("from adapters.fake.adapter import Adapter as Adapter\n")
+    config = ROOT / "adapters" / "fake" / "models" / "crashes.yaml"
+    (folder / "models" / "v.yaml").write_text(config.read_text(encoding="utf-8"))
+    suite = write_suite(tmp_path, ["gate/v"])
+    flags = ["--adapters", str(folder.parent), "--results", "res 2", "--python", f"gate={sys.executable}"]
+    monkeypatch.setenv("BENCH_ADAPTERS", "")
+    assert bench(capsys, "run", suite, *flags)[0] == 1
+    (failure,) = json.loads(bench(capsys, "report", "--as", "json", "--results", "res 2")[1])["failures"]
+    monkeypatch.setenv("BENCH_ADAPTERS", "")
+    words = shlex.split(failure["command"])
+    assert words[0] == "bench"
+    code, _, err = bench(capsys, *words[1:])
+    assert (code, "no model named" in err) == (1, False)
+    assert len(runs(Path("res 2"))) == 1
+
+
 def test_a_report_is_written_where_it_is_asked_for(capsys, finished, tmp_path):
     code, out, _ = bench(capsys, "report", "--results", finished / "results", "--as", "json", "--out", tmp_path / "x")
     assert (code, out) == (0, f"{tmp_path / 'x'}\n")
@@ -250,7 +319,7 @@ def test_an_unknown_form_of_report_is_refused_with_those_there_are(capsys, finis
 
 
 def test_an_unknown_run_or_suite_is_refused_with_the_nearest(capsys, finished):
-    assert "no run 'x'" in refused(capsys, "report", "--results", finished / "results", "--run", "x")
+    assert "no run 'x'" in refused(capsys, "report", "x", "--results", finished / "results")
     message = refused(capsys, "report", "--results", finished / "results", "--suite", "siute")
     assert "Did you mean 'suite'?" in message
 

@@ -1,4 +1,4 @@
-"""`bench data list` and `bench data info`: what is said of data sets that are here and that are not."""
+"""`bench list datasets` and `bench data info`: what is said of data sets that are here and that are not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from bench.cli.main import main
 from bench.data.export import export_names
 from bench.data.info import published_counts
 from bench.data.opening import Choice, module_of, opened
@@ -21,11 +22,20 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_the_list_names_every_data_set_with_forms_and_terms(capsys):
-    code, out, _ = bench_data(capsys, "list")
-    assert code == 0
+    assert main(["list", "datasets"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     assert out.splitlines()[0].split("  ")[0] == "data set"
     for name in dataset_names():
         assert f"\n{name} " in out
+
+
+def test_the_older_data_list_prints_the_same_and_warns(capsys):
+    main(["list", "datasets"])
+    new, _ = capsys.readouterr()
+    code, old, err = bench_data(capsys, "list")
+    assert (code, old) == (0, new)
+    assert "bench list datasets" in err
 
 
 @pytest.mark.parametrize("name", dataset_names())

@@ -57,7 +57,7 @@ def test_a_data_set_is_named_once(capsys, suite):
 
 def test_no_data_set_is_refused(capsys):
     message = refused(capsys, "check")
-    assert message == "no data set given. Name one of bench data list, or give --suite FILE --dataset LABEL."
+    assert message == "no data set given. Name one of bench list datasets, or give --suite FILE --dataset LABEL."
 
 
 def test_a_label_without_a_suite_is_refused(capsys):
@@ -68,7 +68,7 @@ def test_a_label_without_a_suite_is_refused(capsys):
 @pytest.mark.parametrize("action", ["info", "check", "stats", "preview"])
 def test_an_unknown_name_is_refused_with_the_nearest(capsys, action):
     message = refused(capsys, action, "cityscape")
-    assert message == "no data set named 'cityscape'. Did you mean 'cityscapes'? List them with: bench data list"
+    assert message == "no data set named 'cityscape'. Did you mean 'cityscapes'? List them with: bench list datasets"
 
 
 @pytest.mark.parametrize("action", ["info", "check"])

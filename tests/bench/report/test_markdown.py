@@ -39,7 +39,7 @@ def test_a_reason_stays_in_its_cell_and_its_angle_brackets_stay_text(text):
 
 
 def test_the_command_that_repeats_a_job_can_be_copied(text):
-    assert "`bench run suites/synthetic.yaml --only 'broken@shapes@cpu fp32 b1' --kind train`" in text
+    assert "`bench run suites/synthetic.yaml --case 'broken@shapes@cpu fp32 b1' --kind train`" in text
 
 
 def test_the_answer_comes_first_and_the_notes_last(text):

@@ -108,7 +108,7 @@ def test_a_failure_is_a_row_with_its_reason_and_the_command_that_repeats_it(fini
     for form in ("markdown", "terminal"):
         text = render(form, summary)
         assert "RuntimeError: boom" in text
-        assert "bench run suites/synthetic.yaml --only 'broken@shapes@cpu fp32 b1' --kind train" in text
+        assert "bench run suites/synthetic.yaml --case 'broken@shapes@cpu fp32 b1' --kind train" in text
 
 
 def test_timed_predictions_that_differ_from_the_scored_ones_make_a_row_invalid(finished):

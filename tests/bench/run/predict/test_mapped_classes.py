@@ -34,7 +34,7 @@ def predicted(tmp_path, photo, suite):
     results, out = tmp_path / "results", tmp_path / "out"
     assert main(["run", str(suite), "--results", str(results), "--kind", "predict"]) == 0
     run = next(path.name for path in (results / "suite").iterdir())
-    words = ["--results", results, "--run", run, photo, "--out", out]
+    words = ["--results", results, run, photo, "--out", out]
     assert main(["predict", *map(str, words)]) == 0
     return out
 

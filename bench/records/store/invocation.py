@@ -1,0 +1,31 @@
+"""The flags a run was started with, kept in its record so that a printed command can be pasted as it stands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from argparse import Namespace
+
+from bench.adapter import ADAPTERS_VARIABLE
+from bench.records.store.views import RunView
+
+KEY = "flags"
+"""Name in `environment.json`; records of before 0.2 lack it."""
+
+
+def flags_of(options: Namespace) -> list[str]:
+    """The flags that say where a run is and what runs it, as they were given; empty where all are defaults."""
+    adapters = options.adapters or [part for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
+    flags = [word for folder in adapters for word in ("--adapters", folder)]
+    if options.results != "results":
+        flags += ["--results", options.results]
+    for name in ("python", "env"):
+        flags += [word for value in getattr(options, name) for word in (f"--{name}", value)]
+    return [*flags, "--envs", options.envs] if options.envs else flags
+
+
+def rerun_command(run: RunView, case_id: str, kind: str) -> str:
+    """The shell command that does the jobs of one kind of a case again, with the flags of the run."""
+    flags = run.environment.get(KEY)
+    words = ["bench", "run", run.plan.source, "--case", case_id, "--kind", kind]
+    return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
