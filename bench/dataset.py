@@ -26,13 +26,12 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from bench.records import ClassSpec, Size, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "GroundTruth", "classes_without_files", "dataset_names", "default_root", "open_dataset"]
+__all__ = ["Dataset", "GroundTruth", "dataset_names", "default_root"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ class Dataset(Protocol):
         source: Where it comes from, one line.
         licence: Its terms, one line.
 
-    Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file.
+    Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file, and
+    `group(image_id) -> str`, what the image must stay together with (patient, scene, film) or its own id.
     """
 
     classes: tuple[ClassSpec, ...]
@@ -116,25 +116,6 @@ class Dataset(Protocol):
 def dataset_names() -> list[str]:
     """Names of all data sets."""
     return module_names("bench.datasets")
-
-
-def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
-    """Open a data set by name; raises `PluginError` for an unknown name and pydantic's
-    `ValidationError` for wrong options."""
-    module = named_module("bench.datasets", name, "data set", "datasets")
-    dataset: Dataset = module.open_dataset(module.Options.model_validate(options, strict=False))
-    return dataset
-
-
-def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[ClassSpec, ...] | None:
-    """The label space of a data set where its module knows it before the files are there; else None."""
-    module = named_module("bench.datasets", name, "data set", "datasets")
-    if not hasattr(module, "classes_without_files"):
-        return None
-    known: tuple[ClassSpec, ...] | None = module.classes_without_files(
-        module.Options.model_validate(options, strict=False)
-    )
-    return known
 
 
 def default_root(name: str) -> str | None:

@@ -31,6 +31,10 @@ Observed: TypeAlias = NDArray[Any]
 """Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
 
 
+CONFUSION = "confusion"
+"""The statistic of metrics that count pixels by true and predicted class."""
+
+
 class Rows(NamedTuple):
     """Statistics of an image with a number of rows of its own, at least one: float64, (R, C)."""
 

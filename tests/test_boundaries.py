@@ -15,7 +15,7 @@ from tests.adapters.contracts import contracts
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {module for found in contracts().values() for module in found["modules"]}
 ADAPTERS_MAY = ("bench.adapter", "bench.records", "bench.errors", "adapters")
-FAKES_MAY = (*ADAPTERS_MAY, "bench.dataset")
+FAKES_MAY = (*ADAPTERS_MAY, "bench.dataset", "bench.data.formats.by_name")
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bench.adapter import BaseAdapter, Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.errors import BenchError
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap

@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.data.check import check, report
+from bench.data.detect import detect
+from bench.data.detect import report as detect_report
 from bench.data.export import export
 from bench.data.export import report as export_report
 from bench.data.info import info
@@ -32,6 +34,7 @@ FOLDER = "data"
 def data_command(options: Namespace) -> int:
     """`bench data …`."""
     actions = {
+        "detect": detect_command,
         "info": info_command,
         "check": check_command,
         "stats": stats_command,
@@ -40,6 +43,14 @@ def data_command(options: Namespace) -> int:
         "prepare": prepare_command,
     }
     return actions[options.action](options)
+
+
+def detect_command(options: Namespace) -> int:
+    """`bench data detect`: what a folder seems to be; 1 if nothing opens."""
+    folder = Path(options.folder)
+    found = detect(folder)
+    print(detect_report(found, folder))
+    return 0 if found and not found[0].trouble else 1
 
 
 def info_command(options: Namespace) -> int:

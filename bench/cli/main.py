@@ -184,6 +184,9 @@ def _add_data(commands: Commands, common: argparse.ArgumentParser) -> None:
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", parents=[common])  # hidden: bench list datasets
 
+    detect = actions.add_parser("detect", parents=[common], help="say what a folder seems to be, and how to open it")
+    detect.add_argument("folder", metavar="DIR", help="folder with images and annotations")
+
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("name", nargs="?", metavar="NAME", help="see: bench list datasets")
     chosen.add_argument(

@@ -25,7 +25,7 @@ from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import slug
 from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet, striped
-from bench.report.loggers._view import overlay
+from bench.report.draw.overlay import overlay
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.planning.prepare import Prepared
 from bench.run.process import run_worker

@@ -10,6 +10,7 @@ from types import ModuleType
 from pydantic import ValidationError
 from tabulate import tabulate
 
+from bench.data.formats.resplit import parted
 from bench.data.opening import Choice, as_yaml, module_of, opened
 from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError
@@ -51,6 +52,7 @@ def published_counts(choice: Choice) -> dict[str, int]:
             table = getattr(module, f"EXPECTED_{key.upper()}")
             set_options.pop(key)
     defaults = {key: field.default for key, field in module.Options.model_fields.items()}
+    # An option that is not the data set's own makes other splits.
     if any(value != defaults.get(key) for key, value in set_options.items()):
         return {}
     return {split: count for split, count in table.items() if isinstance(count, int)}
@@ -68,7 +70,7 @@ def info(choice: Choice) -> str:
     facts = f"Source: {module.SOURCE}\nTerms: {module.LICENCE}"
     parts = [f"{title}\n{_document(module)}", facts, _options(module), *_fetchable(choice.name, module)]
     try:
-        module.Options.model_validate(choice.options, strict=False)
+        module.Options.model_validate(parted(choice.options, module.Options.model_fields)[0], strict=False)
     except ValidationError:
         opened(choice)  # tells which option is wrong
     try:

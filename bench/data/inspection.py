@@ -108,7 +108,8 @@ def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) 
 
 def mask_files(entry: Entry) -> list[Path]:
     """Those of its ground truth that are pictures."""
-    return [path for path in entry.ground_truths if path.suffix.lower() in (*MASK_SUFFIXES, *JPEG_SUFFIXES)]
+    pictures = {*MASK_SUFFIXES, *JPEG_SUFFIXES} - {".npy"}
+    return [path for path in entry.ground_truths if path.suffix.lower() in pictures]
 
 
 def _stored(path: Path) -> list[str]:

@@ -14,9 +14,11 @@ from typing import Any
 import yaml
 from pydantic import JsonValue, ValidationError
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.resplit import Resplit
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset, dataset_names, open_dataset
+from bench.dataset import Dataset, dataset_names
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
 from bench.records import Labels
 from bench.suite.expand import dataset_spec
@@ -165,10 +167,11 @@ def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> 
     """One paragraph for the first complaint about the options."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    shared = [key for key in Resplit.model_fields if key not in known]
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return (
-            f"{choice.asked_in}: {choice.name} has no option {where!r}.{did_you_mean(where, known)} "
-            f"Its options: {', '.join(known)}"
+            f"{choice.asked_in}: {choice.name} has no option {where!r}.{did_you_mean(where, [*known, *shared])} "
+            f"Its options: {', '.join(known)}; and as every data set of files: {', '.join(shared)}"
         )
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     given: Any = first.get("input")

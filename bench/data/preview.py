@@ -15,8 +15,8 @@ from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
 from bench.records.predictions import LabelMap, RgbImage
 from bench.report.draw.contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
+from bench.report.draw.overlay import overlay
 from bench.report.draw.pictures import outlines
-from bench.report.loggers._view import overlay
 
 LONGEST = 640
 """Longer sides are shortened before drawing: a tile has fewer pixels, and rims stay visible."""

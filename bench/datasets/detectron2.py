@@ -35,6 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
 from bench.data.formats.image_files import image_size, read_mask
@@ -45,7 +46,6 @@ from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missin
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.dataset import Dataset, GroundTruth
-from bench.dataset import open_dataset as open_by_name
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Segment, SemanticMap

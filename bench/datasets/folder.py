@@ -23,6 +23,18 @@ Sets for segmenting people come in this form, with masks of black and white. Nam
 
 and keep photographs of one person in one split by `group`.
 
+Files that lie otherwise are found by patterns of their paths below root, for example
+
+    images: "{split}/images/{id}.*"    masks: "{split}/masks/{id}.png"      split first
+    images: "{id}.jpg"                 masks: "{id}_mask.png"               both in one folder
+    images: "{group}/{id}.tif"         masks: "{group}/{id}_mask.tif"       one folder a patient
+    images: "images/{id}.*"            masks: "masks/{class}/{id}.png"      one mask for each class
+    images: "images/{id}.*"            masks: "masks/{id}_mask*.png"        several masks of one image
+
+with `masks_hold: instances` where values are numbers of objects and `masks_hold: object` where each
+file is one object. `classes` may also name a `_classes.csv` of Roboflow's or a `labelmap.txt` of
+CVAT's, and may contain `{split}`. `bench data detect DIR` proposes the patterns.
+
 Splits, by the option `split_by`:
     folders    the first sub-folder of images/ is the split: images/train/a.jpg, masks/train/a.png
     lists      root/<split>.txt, one image a line, with or without suffix
@@ -55,10 +67,13 @@ from bench.data.formats.on_disk import (
     require_folder,
     root_of,
 )
+from bench.data.formats.pattern_folder import open_patterns
+from bench.data.formats.pattern_options import PatternOptions
+from bench.data.formats.patterns import is_pattern
 from bench.data.formats.splits import by_fraction, compiled, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import Record, TaskKind
+from bench.records import TaskKind
 from bench.records.predictions import SemanticMap
 
 SOURCE = "images and masks in two folders"
@@ -69,12 +84,12 @@ USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 
 
-class Options(Record):
+class Options(PatternOptions):
     """What a suite may set.
 
     Attributes:
         root: Folder with the two below.
-        images, masks: Their names.
+        images, masks: Their names, or patterns with `{id}`, see above.
         mask_suffix: What follows the image's name in the name of its mask.
         classes: Name of the file with the classes.
         split_by: How images are split.
@@ -104,6 +119,8 @@ def open_dataset(options: Options) -> OnDisk:
         DatasetError: If folders, images or masks are missing, or the options do not split the images.
     """
     root = root_of(options.root)
+    if is_pattern(options.images) or is_pattern(options.masks):
+        return open_patterns(options, partial(_splits, root=root, options=options))
     expected = f"the folders {options.images}/ and {options.masks}/ with one mask for each image"
     images = require_folder("folder", root / options.images, expected, OBTAIN)
     masks = require_folder("folder", root / options.masks, expected, OBTAIN)
@@ -113,12 +130,14 @@ def open_dataset(options: Options) -> OnDisk:
     pairs = _pairs(files, images, masks, options.mask_suffix)
     class_file = root / options.classes
     table = read_class_file(class_file) if class_file.is_file() else inferred_table(list(pairs.values()), masks)
-    splits = _splits([path.relative_to(images).as_posix() for path in files], root, options)
+    names = [path.relative_to(images).as_posix() for path in files]
+    splits = _splits(names, root, options)
+    groups = [""] * len(names) if options.group is None else group_keys(names, options.group, where="folder")
 
     entries: dict[str, list[Entry]] = defaultdict(list)
-    for path, split in zip(files, splits, strict=True):
+    for path, split, group in zip(files, splits, groups, strict=True):
         if split is not None:
-            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs[path],)))
+            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs[path],), group=group))
     description = Description(
         name="folder",
         classes=table.classes,
@@ -159,7 +178,7 @@ def _pairs(files: Sequence[Path], images: Path, masks: Path, suffix: str) -> dic
     return {path: found[names[path]] for path in files}
 
 
-def _splits(names: Sequence[str], root: Path, options: Options) -> list[str | None]:
+def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[str] | None = None) -> list[str | None]:
     """Split of each image; None = in no list."""
     rule = options.split_by
     if rule == "auto":
@@ -177,7 +196,7 @@ def _splits(names: Sequence[str], root: Path, options: Options) -> list[str | No
         return _by_list(names, root, options.images)
     if rule == "pattern":
         return _by_pattern(names, options.patterns)
-    keys = group_keys(names, options.group, where="folder")
+    keys = group_keys(names, options.group, where="folder") if keys is None else keys
     return list(by_fraction(keys, options.fractions, seed=options.seed, where="folder"))
 
 

@@ -22,9 +22,6 @@ from bench.metrics._confusion import confusion_counts
 from bench.records import IGNORE_LABEL, ClassSpec, Score
 from bench.records.predictions import Prediction, SemanticMap
 
-CONFUSION = "confusion"
-"""Name of the statistic of `observe_confusion`."""
-
 NO_IMAGE = "no image was scored"
 NO_PIXEL = "every pixel of every target is void"
 

@@ -29,8 +29,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metric import CONFUSION
 from bench.metrics._semantic import (
-    CONFUSION,
     Formula,
     bootstrap_confusion,
     class_recall,

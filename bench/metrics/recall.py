@@ -27,9 +27,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._semantic import (
-    CONFUSION,
     ClassTotals,
     Formula,
     bootstrap_confusion,

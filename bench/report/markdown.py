@@ -11,6 +11,7 @@ from bench.report import differences, tables
 from bench.report import sentences as words
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
+from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.summary.summarise import RunSummary
@@ -89,6 +90,8 @@ def _scores(summary: RunSummary) -> list[str]:
         *table,
         *_section("Across seeds", tables.seeds_table(summary)),
         words.seeds_note(summary),
+        *_section("Across folds", folds_table(summary)),
+        folds_note(summary),
     ]
 
 

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.report import sentences as words
 from bench.report import tables
 from bench.report.conclusion import conclusion
+from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table
@@ -26,6 +27,9 @@ def render(summary: RunSummary) -> str:
         _table(frame, headers),
         "\n".join(line.replace("**", "").replace("`", "") for line in conclusion(summary)),
     ]
+    folds = folds_table(summary)
+    if len(folds):
+        parts += [_table(folds, list(folds.columns)), folds_note(summary)]
     resources = resources_table(summary, brief=True)
     if len(resources):
         parts.append(_table(resources, list(resources.columns)))

@@ -15,8 +15,7 @@ from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset
 from bench.errors import BenchError, ShapeError
-from bench.metric import Metric, Observed, Rows, load_metric
-from bench.metrics._semantic import CONFUSION
+from bench.metric import CONFUSION, Metric, Observed, Rows, load_metric
 from bench.records import Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Prediction, load_prediction
 from bench.records.store.statistics import Collector, Statistics

@@ -20,6 +20,7 @@ from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
 from bench.metric import metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
+from bench.suite.folds import fold_specs
 from bench.suite.model_configs import resolve_model
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
@@ -36,7 +37,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.
     """
     models = _models(suite, source)
-    datasets = [dataset_spec(entry, source) for entry in suite.datasets]
+    datasets = [spec for entry in suite.datasets for spec in fold_specs(entry, dataset_spec(entry, source), source)]
     mistakes = Mistakes()
     with mistakes.noted():
         _check_tasks(suite, [model for _, model in models], source)
@@ -178,6 +179,7 @@ def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
     """A data set of a suite. Its paths are made absolute: from the suite's folder, a default `root` from this one."""
     root = default_root(entry.name)
     options: dict[str, JsonValue] = {} if root is None else {"root": str(Path(root).absolute())}
+    options |= {} if entry.folds is None else {"folds": entry.folds}
     return DatasetSpec(
         name=entry.name,
         label=entry.label or entry.name,

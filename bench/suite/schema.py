@@ -149,6 +149,11 @@ class DatasetEntry(Record):
     test: str = Field(default="test", description="Split to score and to time.")
     max_images: int | None = Field(default=None, ge=1, description="Score only the first so many images.")
     labels: Labels | None = Field(default=None, description="Select, merge and drop classes, by name.")
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        description="Cross-validate: one case for each of so many parts of the images, in groups by the option group.",
+    )
 
 
 class TargetEntry(Record):

@@ -38,7 +38,7 @@ import json, sys, time
 from pathlib import Path
 from bench.adapter import predict
 from bench.adapter import load_adapter
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.records.predictions import save_prediction
 from bench.records import Job
 job = Job.from_json(Path(sys.argv[1]).read_text())

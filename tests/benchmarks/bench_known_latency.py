@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.fake.adapter import Adapter
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
 from bench.records import DatasetSpec, Job, Measurement, Target, TaskSpec

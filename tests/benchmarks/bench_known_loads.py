@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from adapters.fake.adapter import Adapter
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.measure.scenarios import SINGLE_STREAM_PERCENTILE, stream
 from bench.measure.sweep import sweep
 from bench.measure.under_load import UnderLoad

@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.data.exports import Exported
 from bench.data.formats.rasters import stacked
@@ -103,11 +102,3 @@ def write_png_file(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     path.write_bytes(cv2.imencode(".png", stored)[1].tobytes())
-
-
-def write_indexed(path: Path, indices: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> None:
-    """Write indices, uint8, (H, W), with a palette of RGB colours, as the PNG or GIF that the name asks for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(np.ascontiguousarray(indices)).convert("P")
-    image.putpalette([channel for colour in palette for channel in colour])
-    image.save(path, optimize=False)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bench.data.exports import Exported
 from bench.data.exports._names import class_map
-from bench.data.exports._writing import JPEG_LOSS, finish, items, mapped, new_folder, write_indexed, write_jpeg
+from bench.data.exports._writing import JPEG_LOSS, finish, items, mapped, new_folder, write_jpeg
+from bench.data.formats.image_files import write_indexed
 from bench.dataset import Dataset
 
 LOSS = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from bench.data.exports import Exported
-from bench.data.exports._writing import finish, items, new_folder, write_indexed, write_png_file
+from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.formats.image_files import write_indexed
 from bench.data.formats.label_tables import palette_colour
 from bench.dataset import Dataset
 from bench.records import IGNORE_LABEL

@@ -23,9 +23,9 @@ from bench.data.exports._writing import (
     mapped,
     new_folder,
     objects_of,
-    write_indexed,
     write_jpeg,
 )
+from bench.data.formats.image_files import write_indexed
 from bench.data.formats.label_tables import palette_colour, read_table
 from bench.dataset import Dataset, GroundTruth
 from bench.datasets.voc import BORDER

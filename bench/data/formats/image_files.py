@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from bench.data.formats.arrays import read_array
 from bench.errors import DatasetError, FaultKind
 from bench.records import Size
 from bench.records.predictions import RgbImage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 MAX_PIXELS = 2**30
 """OpenCV's own limit; 32,768 pixels square."""
 ORIENTATION_TAG = 0x0112
@@ -217,6 +218,8 @@ def read_mask(path: Path) -> StoredMask:
         Unreadable: If the file is missing, truncated or no image, or memory is too small for it.
         DatasetError: If it is too large, JPEG, or not of 8 or 16 bits.
     """
+    if path.suffix.lower() == ".npy":
+        return StoredMask(read_array(path), "grey")
     encoded = read_bytes(path)
     image, header = _examined(encoded, path)
     if header.form in ("JPEG", "MPO"):
@@ -387,3 +390,11 @@ def _unreadable(path: Path, reason: object) -> Unreadable:
     if isinstance(reason, UnidentifiedImageError):
         reason = "it is no image of a known format"
     return Unreadable(path, str(reason))
+
+
+def write_indexed(path: Path, indices: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> None:
+    """Write indices, uint8, (H, W), with a palette of RGB colours, as the PNG or GIF that the name asks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.ascontiguousarray(indices)).convert("P")
+    image.putpalette([channel for colour in palette for channel in colour])
+    image.save(path, optimize=False)

@@ -36,12 +36,14 @@ class Entry:
         image: Its file.
         truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
         key: What the format calls it in an annotation file.
+        group: What must stay in one split: patient, scene, film; empty where it is not known.
     """
 
     image_id: str
     image: Path
     ground_truths: tuple[Path, ...] = ()
     key: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class OnDisk:
             if image_id in self._split(split):
                 return self._split(split)[image_id]
         raise DatasetError(f"{self.name}: no image {image_id!r} in the splits {', '.join(self.splits())}")
+
+    def group(self, image_id: str) -> str:
+        """What the image must stay together with: patient, scene, film; the image's own id where none is known."""
+        return self.entry(image_id).group or image_id
 
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB, upright."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
 from bench.data.labels.mapping import map_truth
 from bench.data.labels.selection import selected
-from bench.dataset import Dataset, GroundTruth, open_dataset
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import BenchError
 from bench.records import DatasetSpec, Labels, Size, as_json_dict, digest
 from bench.records.predictions import RgbImage
@@ -43,6 +44,11 @@ class MappedDataset:
     def ids(self, split: str) -> Sequence[str]:
         """Ids of a split; images without any of the classes stay."""
         return self.unmapped.ids(split)
+
+    def group(self, image_id: str) -> str:
+        """What the image must stay together with; its own id where the data set knows none."""
+        of_group = getattr(self.unmapped, "group", None)
+        return image_id if of_group is None else str(of_group(image_id))
 
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bench.data.formats.by_name import classes_without_files
 from bench.data.formats.on_disk import Description, Entry, OnDisk
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset, GroundTruth, classes_without_files
+from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import DatasetSpec
 

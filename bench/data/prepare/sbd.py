@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports._writing import write_indexed
 from bench.data.formats.documents import read_lines
+from bench.data.formats.image_files import write_indexed
 from bench.data.formats.label_tables import palette_colour
 from bench.errors import BenchError
 from bench.records.store.files import write_atomically

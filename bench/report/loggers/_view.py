@@ -17,12 +17,9 @@ from bench.records import Case, ClassSpec, as_json_dict
 from bench.records.store import layout
 from bench.records.store.training_log import TrainingLog, read_training_log
 from bench.records.store.views import CaseView, RunView
+from bench.report.draw.overlay import overlay
 from bench.report.draw.pictures import sheet_rows
-from bench.report.draw.stage_times import SheetRow, Tile
-
-UNPAINTED = 255
-OVERLAY = 0.5
-"""Share of a class's colour in a pixel of an overlay."""
+from bench.report.draw.stage_times import SheetRow
 
 
 def logged_case(run: RunView, view: CaseView) -> LoggedCase:
@@ -126,14 +123,3 @@ def _strip(row: SheetRow, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
     missing = np.full_like(row.image, 128)
     shown = overlay(row.image, predicted, classes) if predicted is not None else missing
     return np.concatenate([row.image, overlay(row.image, row.truth, classes), shown], axis=1)
-
-
-def overlay(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    """The image tinted with its classes' colours, (H, W, 3); pixels of no class keep their own."""
-    palette = np.zeros((UNPAINTED + 1, 3))
-    palette[: len(classes)] = [spec.colour for spec in classes]
-    tinted = (1 - OVERLAY) * image + OVERLAY * palette[tile.labels]
-    painted = np.where((tile.labels < len(classes))[..., None], np.round(tinted), image)
-    if tile.outlines is not None:
-        painted[tile.outlines] = 0
-    return np.asarray(painted, dtype=np.uint8)

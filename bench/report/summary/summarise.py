@@ -20,6 +20,7 @@ from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, JobView, RunView
 from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.comparisons import comparisons, with_front
+from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import summarise_latency
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
@@ -59,6 +60,7 @@ class RunSummary(Record):
     pairs: tuple[Pair, ...] = ()
     seed_groups: tuple[SeedGroup, ...] = ()
     seed_pairs: tuple[SeedPair, ...] = ()
+    fold_groups: tuple[FoldGroup, ...] = ()
     runtimes: tuple[RuntimeComparison, ...] = ()
     environment: dict[str, JsonValue]
     versions: dict[str, str]
@@ -91,6 +93,7 @@ def summarise(run: RunView) -> RunSummary:
         pairs=pairs,
         seed_groups=groups,
         seed_pairs=seed_pairs(groups),
+        fold_groups=summarise_folds(run),
         runtimes=compare_runtimes(run, timed),
         environment=run.environment,
         versions=_versions(run),

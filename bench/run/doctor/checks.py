@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.adapter import adapter_folder, adapter_folders
-from bench.dataset import dataset_names, open_dataset
+from bench.data.formats.by_name import open_dataset
+from bench.dataset import dataset_names
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
 from bench.measure.floor import stage_floor_ns

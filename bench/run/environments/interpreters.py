@@ -70,9 +70,9 @@ def inventory(python: Path) -> Inventory:
     """Ask an interpreter for its packages, without importing any of them; raises `BenchError` if it cannot be asked."""
     try:
         answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
+        return Inventory(**json.loads(answer.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
         raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
-    return Inventory(**json.loads(answer.stdout))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.fake.adapter import Adapter, wait_ms
 from bench.adapter import predict
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.errors import BenchError, Unsupported
 from bench.records import Target, TaskSpec
 from bench.suite.model_configs import model_config_files, resolve_model

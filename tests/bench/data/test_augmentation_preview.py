@@ -98,7 +98,9 @@ def test_a_number_of_images_that_is_no_sheet_is_refused(capsys, tmp_path, number
 
 def test_an_interpreter_without_torchvision_is_named_with_the_command_that_mends_it(capsys, tmp_path):
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho '{json.dumps({'torch': '2.4.0'})}'\n", encoding="utf-8")
+    torch = {"name": "torch", "version": "2.4.0"}
+    answer = json.dumps({"implementation": "CPython", "version": "3.11.0", "packages": [torch]})
+    python.write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
     python.chmod(0o755)
     suite = write_suite(tmp_path, ["unet/transposed"], recipe=RECIPE)
     message = refused(capsys, suite, tmp_path / "sheets", "--python", f"unet={python}")

@@ -18,8 +18,8 @@ from bench.data.duplicates import (
     nearest_pairs,
     thumbnail,
 )
+from bench.data.formats.by_name import open_dataset
 from bench.data.formats.image_files import glance
-from bench.dataset import open_dataset
 
 
 def slow_bits(thumb):

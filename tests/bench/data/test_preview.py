@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.opening import Choice, opened
 from bench.data.preview import preview, spread
 from bench.data.scan import Listed
-from bench.dataset import open_dataset
 from tests.bench.data.miniatures import bench_data, entries, refused, words_for, written
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.opening import Choice, opened
 from bench.data.stats import measure, table
-from bench.dataset import open_dataset
 from tests.bench.data.miniatures import bench_data, copied, entries, refused, words_for, written
 
 OPTIONS = {"size": [48, 64], "train": 6, "val": 3, "test": 2}

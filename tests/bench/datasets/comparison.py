@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from bench.dataset import open_dataset as open_by_name
+from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.datasets.shapes import Options, open_dataset
 from bench.records import Size
 from bench.records.predictions import check_prediction

@@ -12,8 +12,8 @@ import pytest
 from bench.data.exports.cityscapes import export as export_cityscapes
 from bench.data.exports.coco import export as export_coco
 from bench.data.exports.detectron2 import export
+from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.detectron2_config import builtin, config_names
-from bench.dataset import open_dataset as open_by_name
 from bench.datasets.detectron2 import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes, segments

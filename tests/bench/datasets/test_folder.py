@@ -221,7 +221,7 @@ def test_images_without_masks_are_counted_and_named(tmp_path):
     (tmp_path / "masks" / "b.png").unlink()
     assert refusal(tmp_path) == (
         f"folder: 1 of 4 images have no mask, for example {tmp_path / 'images' / 'b.jpg'}; expected "
-        f"{tmp_path / 'masks' / 'b.png'} (or tif, tiff, bmp, gif, webp). Add the masks, move the images away, or "
+        f"{tmp_path / 'masks' / 'b.png'} (or tif, tiff, bmp, gif, webp, npy). Add the masks, move the images away, or "
         "set the option mask_suffix."
     )
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.mapping import map_prediction
-from bench.dataset import open_dataset
 from bench.datasets.cityscapes import label_space
 from bench.metric import load_metric
 from bench.records.names import harness_root

@@ -111,7 +111,7 @@ def test_the_files_have_the_form_that_supervisely_documents(source, exported):
 
 def test_classes_of_pixels_alone_are_exported_too(source, exported, tmp_path):
     from bench.data.exports.ade20k import export as export_ade20k
-    from bench.dataset import open_dataset as open_by_name
+    from bench.data.formats.by_name import open_dataset as open_by_name
 
     ade20k = export_ade20k(source, tmp_path / "ade20k")
     pixels = open_by_name("ade20k", dict(ade20k.options))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.records import DatasetSpec, JobFacts, Measurement, Outcome, Status, Target, TaskSpec
 from bench.records.predictions import SemanticMap, save_prediction
 from bench.records.store import layout

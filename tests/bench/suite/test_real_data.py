@@ -284,7 +284,7 @@ def test_a_data_set_without_truths_of_the_suites_form_is_told_before_anything_is
 def commands_of_the_readme() -> list[list[str]]:
     """The words of each `bench` command of the section on one's own folder."""
     text = (harness_root() / "README.md").read_text(encoding="utf-8")
-    block = text.split("## Your own folder in three commands\n\n```\n")[1].split("```")[0]
+    block = text.split("## Your own data in three commands\n\n```sh\n")[1].split("```")[0]
     lines = [line.split("#")[0].split() for line in block.splitlines()]
     return [words[1:] for words in lines if words[0] == "bench"]
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-import bench.datasets
+import bench.data.formats
 from bench.data.exports.coco import export
 from bench.data.formats.coco_stuff import stored_values, stuff_classes
 from bench.data.labels.spaces import label_space
@@ -55,7 +55,7 @@ def test_the_table_has_80_things_91_kinds_of_stuff_and_eleven_ids_that_were_neve
     classes = stuff_classes()
     assert len(classes) == len({spec.name for spec in classes}) == 171
     assert sum(spec.is_thing for spec in classes) == 80
-    file = Path(bench.datasets.__file__).parent / "_labels" / "coco_stuff.csv"
+    file = Path(bench.data.formats.__file__).parent / "_labels" / "coco_stuff.csv"
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
     assert [int(row["id"]) for row in rows] == list(range(1, 183))
     assert {row["kind"] for row in rows[:91]} == {"thing", "unused"}

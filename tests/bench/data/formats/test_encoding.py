@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
 from bench.data.formats.image_files import decode_image
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import open_dataset
 from bench.records import DatasetSpec, Labels
 
 SHAPES = {"preset": "easy", "size": [24, 40], "test": 2}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.cli.main import main
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 LABELS = {"merge": {"object": ["disc", "square", "triangle", "ring"]}, "rest": "background"}

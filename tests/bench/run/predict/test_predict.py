@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from bench.cli.main import main
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, run_lengths
 from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes

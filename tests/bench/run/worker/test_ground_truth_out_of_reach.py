@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.records import Status
 from bench.records.store.runs import new_run
 from bench.run.worker.images import Images

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.adapter import ADAPTERS_VARIABLE
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.records import Budget, DatasetSpec, Job, Measurement, Outcome, Status, Target, TaskSpec, read_record
 from bench.records.names import harness_root
 from bench.records.predictions import load_prediction

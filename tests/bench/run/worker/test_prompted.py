@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from bench.dataset import open_dataset
+from bench.data.formats.by_name import open_dataset
 from bench.errors import SuiteError
 from bench.records import CaseScores, Status
 from bench.records.predictions import load_prediction

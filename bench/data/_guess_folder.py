@@ -1,0 +1,270 @@
+"""Proposing patterns for a folder of images and masks from the names of its files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from pydantic import JsonValue
+
+from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
+from bench.data.formats.label_tables import pack_rgb
+from bench.data.formats.patterns import Matches, match_paths
+from bench.errors import DatasetError
+
+SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev")
+IMAGE_WORDS = re.compile(r"^(images?|imgs?|jpegimages|inputs?|rgb|photos?|frames|originals?|pictures|x|data)$", re.I)
+MASK_WORDS = re.compile(
+    r"^(masks?|labels?|annotations?|annots?|gts?|ground_?truths?|segs?|segmentations?|segmentationclass|labelmaps?|"
+    r"targets?|y|mask_images|1st_manual|\w*_?masks?|\w*_labels?|\w*annot)$",
+    re.I,
+)
+MASK_NAME = re.compile(r"(mask|seg|label|lbl|(^|[_.-])gt([_.-]|$)|annot|manual|matte|ground_?truth|_L$)", re.I)
+SAMPLED = 400
+READ = 24
+MOST_CLASSES = 40
+DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class PatternGuess:
+    """Patterns, and how well they fit.
+
+    Attributes:
+        images, masks: The patterns.
+        matches: What they match.
+        share: Of all pictures in the folder, those that are matched with a partner.
+    """
+
+    images: str
+    masks: str
+    matches: Matches
+    share: float
+
+
+def best_patterns(paths: Sequence[str], root: Path) -> PatternGuess | None:
+    """Return the patterns that leave fewest pictures without a partner; None if none fits half of them."""
+    pictures = [path for path in paths if _suffix(path) in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)]
+    best: PatternGuess | None = None
+    tried: set[tuple[str, str]] = set()
+    for images, masks in _candidates(pictures):
+        if (images, masks) in tried:
+            continue
+        tried.add((images, masks))
+        matches = match_paths(pictures, root, images, masks)
+        matched = sum(1 + len(one.masks) for one in matches.found)
+        share = matched / max(1, len(pictures))
+        if matches.found and (best is None or share > best.share + 1e-9):
+            best = PatternGuess(images, masks, matches, share)
+    return best if best is not None and best.share >= 0.5 else None
+
+
+def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Patterns worth trying: folders of images beside folders of masks, then both in one folder."""
+    of_folder: dict[str, list[str]] = defaultdict(list)
+    for path in pictures:
+        of_folder[_abstract(path)].append(path)
+    for folder in list(of_folder):
+        below = folder.rpartition("/")[0]
+        if folder.endswith("{id}/images") and f"{below}/masks" in of_folder:
+            yield f"{folder}/{{id}}.*", f"{below}/masks/*.png"
+    folders = sorted(of_folder, key=lambda folder: (-len(of_folder[folder]), folder))[:12]
+    for images in folders:
+        for masks in folders:
+            if images != masks and not _is_mask_folder(images) and (_is_mask_folder(masks) or len(folders) == 2):
+                yield from _paired(of_folder[images], of_folder[masks], images, masks)
+    for folder in folders:
+        named = [path for path in of_folder[folder] if MASK_NAME.search(PurePosixPath(path).stem)]
+        lossless = [path for path in named if _suffix(path) in MASK_SUFFIXES]
+        rest = sorted(set(of_folder[folder]) - set(lossless))
+        if lossless and rest:
+            yield from _paired(rest, lossless, folder, folder)
+        photographs = [path for path in of_folder[folder] if _suffix(path) in (".jpg", ".jpeg")]
+        others = [path for path in of_folder[folder] if _suffix(path) in MASK_SUFFIXES]
+        if photographs and others:
+            yield from _paired(photographs, others, folder, folder)
+
+
+def _abstract(path: str) -> str:
+    """Folder of a path with its split as a placeholder, and without what lies below a folder of images or masks."""
+    kept: list[str] = []
+    for part in path.split("/")[:-1]:
+        bare = re.sub(r"(?i)[_-]?(images?|masks?|labels?|annot)$", "", part)
+        if part.lower() in SPLIT_WORDS and "{split}" not in kept:
+            kept.append("{split}")
+        elif bare.lower() in SPLIT_WORDS and bare != part and "{split}" not in kept:
+            kept.append("{split}" + part[len(bare) :])
+        else:
+            kept.append(part)
+    words = [i for i, part in enumerate(kept) if IMAGE_WORDS.match(part) or _is_mask_word(part)]
+    if words:
+        end = words[-1]
+        after = kept[end + 1 :]
+        kept = kept[: end + 1] + [part for part in after[:1] if part == "{split}"]
+    return "/".join(_with_groups(kept, path))
+
+
+def _with_groups(kept: list[str], path: str) -> list[str]:
+    """Folders that are neither splits nor words become groups, or the id where the image is called so too."""
+    stem = PurePosixPath(path).stem
+    last = kept[-1] if kept else ""
+    named = bool(kept) and bool(IMAGE_WORDS.match(last) or _is_mask_word(last))
+    if named and len(kept) >= 2 and kept[-2] not in ("{split}",) and _many_like(kept[-2]):
+        place = "{id}" if stem == kept[-2] or (_is_mask_word(last) and len(kept[-2]) > 20) else "{group}"
+        return [*kept[:-2], place, last]
+    if kept and not named and last != "{split}" and _many_like(last):
+        return [*kept[:-1], "{group}"]
+    return kept
+
+
+def _many_like(name: str) -> bool:
+    """Whether a folder's name has a number, as those of patients, scenes and films have."""
+    return bool(DIGITS.search(name))
+
+
+def _is_mask_word(part: str) -> bool:
+    return bool(MASK_WORDS.match(part)) or bool(re.fullmatch(r"\{split\}[_-]?(masks?|labels?|annot)", part, re.I))
+
+
+def _is_mask_folder(folder: str) -> bool:
+    return any(_is_mask_word(part) for part in folder.split("/"))
+
+
+def _paired(
+    images: Sequence[str], masks: Sequence[str], image_folder: str, mask_folder: str
+) -> Iterator[tuple[str, str]]:
+    """Patterns in which masks are called after images, with what all masks have before and behind the name."""
+    image_names = [_name_below(path, image_folder) for path in images]
+    mask_names = [_name_below(path, mask_folder) for path in masks]
+    # Beside folders of masks every picture is an image, whatever its suffix.
+    image_end, mask_end = _ending(images) if image_folder == mask_folder else ".*", _ending(masks)
+    for before, behind in _own_affixes(image_names):
+        cores = {name[len(before) : len(name) - len(behind)] for name in image_names}
+        affixes: Counter[tuple[str, str]] = Counter()
+        step = max(1, len(mask_names) // SAMPLED)
+        for name in mask_names[::step]:
+            found = _around(name, cores)
+            if found is not None:
+                affixes[found] += 1
+        if affixes:
+            left = f"{image_folder}/" if image_folder else ""
+            right = f"{mask_folder}/" if mask_folder else ""
+            pattern = _generalised(affixes)
+            if pattern is not None:
+                yield f"{left}{before}{{id}}{behind}{image_end}", f"{right}{pattern}{mask_end}"
+
+
+def _name_below(path: str, folder: str) -> str:
+    """Path below a folder, the one that may have placeholders, without suffix."""
+    depth = len(folder.split("/")) if folder else 0
+    name = "/".join(path.split("/")[depth:])
+    return name[: len(name) - len(_suffix(path))]
+
+
+def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:
+    """What all images have before and behind their names; nothing first."""
+    found = [("", "")]
+    if len(names) > 1:
+        before = re.sub(r"\d+$", "", _common_start(list(names)))
+        behind = re.sub(r"^\w?\d+", "", _common_start([name[::-1] for name in names])[::-1])
+        behind = behind[re.search(r"[_.-]|$", behind).start() :] if behind else ""  # type: ignore[union-attr]
+        found += [(a, b) for a, b in ((before, ""), ("", behind), (before, behind)) if (a or b) and "/" not in a + b]
+    return list(dict.fromkeys(found))
+
+
+def _around(name: str, cores: set[str]) -> tuple[str, str] | None:
+    """What stands before and behind the longest name of an image within the name of a mask."""
+    for length in range(len(name), 0, -1):
+        for start in range(len(name) - length + 1):
+            if name[start : start + length] in cores:
+                return name[:start], name[start + length :]
+    return None
+
+
+def _generalised(affixes: Mapping[tuple[str, str], int]) -> str | None:
+    """One pattern for all that stands around the names."""
+    befores, behinds = {a for a, _ in affixes}, {b for _, b in affixes}
+    before, behind = _one_of(befores, at_start=True), _one_of(behinds, at_start=False)
+    return None if before is None or behind is None else f"{before}{{id}}{behind}"
+
+
+def _one_of(texts: set[str], *, at_start: bool) -> str | None:
+    if len(texts) == 1:
+        return next(iter(texts))
+    numbered = {DIGITS.sub("{n}", text) for text in texts}
+    if len(numbered) == 1 and next(iter(numbered)).count("{n}") == 1:
+        return next(iter(numbered))
+    common = _common_start(sorted(texts))
+    ends = {text[-1:] for text in texts} if at_start else {text[:1] for text in texts}
+    only_numbers = all(re.fullmatch(r"[\d_.\- ()]*", text[len(common) :]) for text in texts)
+    if not at_start and common and only_numbers:
+        return f"{common}*"
+    if len(texts) <= MOST_CLASSES and len(ends) == 1 and next(iter(ends)) in ("/", "_", "-"):
+        mark = next(iter(ends))
+        return f"{{class}}{mark}" if at_start else f"{mark}{{class}}"
+    return None
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    """The longest beginning that all texts have."""
+    first, last = min(texts), max(texts)
+    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:length]
+
+
+def _ending(paths: Sequence[str]) -> str:
+    endings = {path[len(path) - len(_suffix(path)) :] for path in paths}
+    return next(iter(endings)) if len(endings) == 1 else ".*"
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
+
+
+def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], bool]:
+    """What the masks hold, why, and whether that is certain; reads a few of them."""
+    several = sum(len(one.masks) > 1 for one in guess.matches.found)
+    if "{class}" in guess.masks:
+        names = sorted({name for one in guess.matches.found for name in one.classes})
+        return {}, [f"one mask for each class: {', '.join(names[:10])}"], True
+    if several:
+        return (
+            {"masks_hold": "object"},
+            [f"{several} images have several masks, taken as one object each"],
+            True,
+        )
+    found = guess.matches.found
+    files = [one.masks[0] for one in found[:: max(1, len(found) // READ)]][:READ]
+    numbers = [seen for seen in map(_looks_numbered, files) if seen is not None]
+    votes = sum(numbers)
+    if len(numbers) >= 2 and votes >= 0.9 * len(numbers):
+        reason = (
+            f"in {votes} of {len(numbers)} masks looked at, every value from 1 upwards is one connected region, as "
+            "numbers of objects are; if the values are classes, leave masks_hold out"
+        )
+        return {"masks_hold": "instances"}, [reason], False
+    return {}, [], True
+
+
+def _looks_numbered(file: Path) -> bool | None:
+    """Whether a mask has two or more values from 1 upwards, each one region; None if it says nothing of that."""
+    try:
+        pixels = read_mask(file).pixels
+    except DatasetError:
+        return None
+    coloured = pixels.ndim == 3
+    labels = pack_rgb(pixels) if coloured else pixels
+    values = [value for value in np.unique(labels).tolist() if value]
+    if len(values) < 2:
+        return None
+    if not coloured and values != list(range(1, len(values) + 1)) and len(values) < 20:
+        return False
+    if coloured and len(values) < 20:
+        return False
+    regions = [cv2.connectedComponents((labels == value).astype(np.uint8))[0] - 1 for value in values[:64]]
+    return bool(sum(count == 1 for count in regions) >= 0.95 * len(regions))

@@ -1,0 +1,234 @@
+"""Known formats by the files that they have; what is proposed here is opened before it is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pydantic import JsonValue
+
+from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+
+HEAD = 1 << 16
+LARGEST_JSON = 1 << 28
+MOST_JSON = 40
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a folder may be.
+
+    Attributes:
+        name: Data set that reads it.
+        options: Beside `root`.
+        reasons: What speaks for it.
+        certain: Whether nothing but this is likely.
+    """
+
+    name: str
+    options: dict[str, JsonValue] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The visible files of a folder."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    def has(self, pattern: str) -> bool:
+        """Whether a path matches a regular expression from its start."""
+        expression = re.compile(pattern)
+        return any(expression.match(path) for path in self.paths)
+
+
+def guesses(listing: Listing) -> Iterator[Guess]:
+    """All that a folder may be, the likeliest first."""
+    for propose in (_by_folders, _coco, _json_beside_images, _yolo, _patterns):
+        yield from propose(listing)
+
+
+SIGNATURES: tuple[tuple[str, dict[str, JsonValue], tuple[str, ...]], ...] = (
+    ("cityscapes", {}, (r"leftImg8bit/", r"gtFine/")),
+    ("ade20k", {}, (r"images/(training|validation)/", r"annotations/(training|validation)/.*\.png$")),
+    ("pets", {}, (r"annotations/trimaps/", r"annotations/trainval\.txt$", r"images/")),
+    ("camvid", {}, (r"701_StillsRaw_full/", r"LabeledApproved_full/")),
+    ("camvid", {"variant": "segnet"}, (r"trainannot/", r"train/")),
+    ("carvana", {}, (r"train/[0-9a-f]{12}_\d\d\.jpg$", r"train_masks/")),
+    ("supervisely", {}, (r"meta\.json$", r".*/ann/.*\.json$")),
+    ("voc", {}, (r"JPEGImages/", r"SegmentationClass/", r"ImageSets/Segmentation/")),
+    ("cvat", {}, (r"annotations\.xml$",)),
+    ("detectron2", {}, (r"metadata\.json$", r"(train|val|test)\.json$")),
+)
+
+
+def _by_folders(listing: Listing) -> Iterator[Guess]:
+    for name, options, signs in SIGNATURES:
+        if all(listing.has(sign) for sign in signs):
+            yield Guess(name, options, (f"it has {' and '.join(_readable(sign) for sign in signs)}",))
+    if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"labelmap\.txt$"):
+        lists = listing.has("ImageSets/Segmentation/")
+        yield Guess(
+            "folder",
+            {"images": "JPEGImages/{id}.*", "masks": "SegmentationClass/{id}.png", "classes": "labelmap.txt"},
+            (
+                "it has JPEGImages, SegmentationClass and a labelmap.txt, as CVAT writes them"
+                + ("; its lists of splits are not used, images are dealt out by fractions" if lists else ""),
+            ),
+            certain=False,
+        )
+
+
+def _readable(sign: str) -> str:
+    return re.sub(r"\\d\\d|\[0-9a-f\]\{12\}", "…", sign.replace(".*", "…").replace("\\", "").rstrip("$"))
+
+
+def _coco(listing: Listing) -> Iterator[Guess]:
+    files = [path for path in listing.paths if path.lower().endswith(".json")]
+    if len(files) > MOST_JSON:
+        files = [path for path in files if re.search(r"(?i)coco|instances|panoptic|annotation", path)][:MOST_JSON]
+    found = [path for path in files if _is_coco(listing.root / path)]
+    stuff = [path for path in found if "panoptic" in PurePosixPath(path).name]
+    if any("instances_" in path for path in found) and stuff and listing.has("annotations/instances_.*2017"):
+        found = [path for path in found if path not in stuff]
+    if any(re.match(r"annotations/(instances|panoptic|stuff)_\w+2017\.json", path) for path in found):
+        for truth in ("instances", "panoptic", "stuff"):
+            if any(path.startswith(f"annotations/{truth}_") for path in found):
+                yield Guess("coco", {"truth": truth}, (f"it has annotations/{truth}_…2017.json as COCO has it",))
+        return
+    if found:
+        yield from _own_coco(listing, found)
+
+
+def _own_coco(listing: Listing, found: Sequence[str]) -> Iterator[Guess]:
+    """A project in COCO's form: where its JSON files and images lie, by split."""
+    abstract = Counter(_split_as_place(path)[0] for path in found)
+    pattern = abstract.most_common(1)[0][0]
+    members = [path for path in found if _split_as_place(path)[0] == pattern]
+    splits = [_split_as_place(path)[1] or PurePosixPath(path).stem for path in members]
+    if "{split}" not in pattern:
+        members, splits = members[:1], ["all"]
+    folder = _image_folder(listing, members[0], splits[0])
+    if folder is None:
+        return
+    images = folder.replace(splits[0], "{split}") if "{split}" in pattern and len(splits) > 1 else folder
+    options: dict[str, JsonValue] = {"annotations": pattern, "images": images or ".", "splits": list(splits)}
+    reasons = [f"{len(members)} JSON files have images, annotations and categories: {', '.join(members[:4])}"]
+    left = [path for path in found if path not in members]
+    if left:
+        reasons.append(f"not used: {', '.join(left[:4])}")
+    yield Guess("coco", options, tuple(reasons))
+
+
+def _split_as_place(path: str) -> tuple[str, str]:
+    """Path with its split as a placeholder, and the split."""
+    words = "|".join(sorted((*SPLIT_WORDS, "default"), key=len, reverse=True))
+    match = re.search(rf"(?<![a-z])({words})(?![a-z])", path, re.I)
+    if match is None:
+        return path, ""
+    return path.replace(match.group(1), "{split}"), match.group(1)
+
+
+def _is_coco(file: Path) -> bool:
+    """Whether a file's beginning, or all of it, has the three keys."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(HEAD)
+        if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
+            return False
+        document = _document(file)
+    except OSError:
+        return False
+    return isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document)
+
+
+def _document(file: Path) -> object:
+    try:
+        return json.loads(file.read_bytes()) if file.stat().st_size <= LARGEST_JSON else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _image_folder(listing: Listing, annotation: str, split: str) -> str | None:
+    """Folder, below the root, from which the names in a JSON file lead to images."""
+    document = _document(listing.root / annotation)
+    rows = document.get("images") if isinstance(document, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    names = [str(row.get("file_name", "")).replace("\\", "/") for row in rows if isinstance(row, dict)][:200]
+    known, votes = {_composed(path) for path in listing.paths}, Counter[str]()
+    folders = {str(parent) for path in listing.paths for parent in PurePosixPath(path).parents}
+    for folder in folders:
+        base = "" if folder == "." else f"{folder}/"
+        votes[folder if folder != "." else ""] += sum(_composed(base + name) in known for name in names)
+    best = max(votes.values(), default=0)
+    if not best:  # names that lead nowhere, or none: the folder with most pictures, of this split if there is one
+        pictures = [path for path in listing.paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
+        votes = Counter(path.rpartition("/")[0] for path in pictures)
+        of_split = {folder: count for folder, count in votes.items() if split in folder.split("/")}
+        return max(of_split or votes, key=lambda folder: votes[folder], default=None)
+    ties = [folder for folder, count in votes.items() if count == best]
+    return min(ties, key=lambda folder: (split not in folder.split("/"), len(folder)))
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _json_beside_images(listing: Listing) -> Iterator[Guess]:
+    files = [path for path in listing.paths if path.lower().endswith(".json")]
+    sample = files[:: max(1, len(files) // 20)][:20]
+    documents = [_document(listing.root / path) for path in sample]
+    labelme = sum(isinstance(one, dict) and isinstance(one.get("shapes"), list) for one in documents)
+    if labelme and labelme >= len(documents) / 2:
+        yield Guess("labelme", {}, (f"{labelme} of {len(documents)} JSON files looked at have shapes, as LabelMe's",))
+
+
+def _yolo(listing: Listing) -> Iterator[Guess]:
+    for path in listing.paths:
+        if re.fullmatch(r"[^/]+\.ya?ml", path) and path not in ("classes.yaml", "classes.yml"):
+            try:
+                text = (listing.root / path).read_text(encoding="utf-8", errors="replace")[:HEAD]
+            except OSError:
+                continue
+            if re.search(r"^\s*(names|nc)\s*:", text, re.M) and re.search(r"^\s*(train|val|test)\s*:", text, re.M):
+                yield Guess("yolo", {"file": path}, (f"{path} has names and splits, as YOLO's",))
+
+
+def _patterns(listing: Listing) -> Iterator[Guess]:
+    found = best_patterns(listing.paths, listing.root)
+    if found is None:
+        return
+    options, reasons, certain = mask_options(found)
+    counted = f"{len(found.matches.found)} images have a mask by these patterns, {found.share:.0%} of all pictures"
+    base: dict[str, JsonValue] = {"images": found.images, "masks": found.masks, **options}
+    if "{split}" in found.images and listing.has(r".*_classes\.csv$"):
+        folder = found.images[: found.images.index("{split}") + len("{split}")]
+        base["classes"] = f"{folder}/_classes.csv"
+        reasons = [*reasons, "the classes are in _classes.csv, as Roboflow writes them"]
+    elif listing.has(r"_classes\.csv$"):
+        base["classes"] = "_classes.csv"
+    plain = None if options else _two_folders(found.images, found.masks)
+    if plain is not None:
+        rest = {key: value for key, value in base.items() if key not in ("images", "masks")}
+        yield Guess("folder", {**plain, **rest}, (counted, *reasons), certain and found.share > 0.95)
+        return
+    yield Guess("folder", base, (counted, *reasons), certain and found.share > 0.95)
+
+
+def _two_folders(images: str, masks: str) -> dict[str, JsonValue] | None:
+    """Options of the plain form for patterns that need no more than that; None for others."""
+    of_images = re.fullmatch(r"([^{*]+)/\{id\}\.\*", images)
+    of_masks = re.fullmatch(r"([^{*]+)/\{id\}([^{*/]*?)\.[^{/]+", masks)
+    if of_images is None or of_masks is None:
+        return None
+    found = {"images": of_images.group(1), "masks": of_masks.group(1), "mask_suffix": of_masks.group(2)}
+    usual = {"images": "images", "masks": "masks", "mask_suffix": ""}
+    return {key: value for key, value in found.items() if value != usual[key]}

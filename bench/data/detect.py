@@ -1,0 +1,164 @@
+"""`bench data detect`: what a folder seems to be, how sure that is and why, and the lines of a suite that open it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from pydantic import JsonValue, ValidationError
+
+from bench.data._guess_formats import Guess, Listing, guesses
+from bench.data.formats.by_name import open_dataset
+from bench.data.formats.patterns import visible_files
+from bench.data.opening import as_yaml
+from bench.dataset import Dataset, dataset_names
+from bench.errors import BenchError, DatasetError
+
+ODD = (BenchError, ValidationError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What a folder that only looks like a format may make its reader raise."""
+TRAIN = ("train", "training")
+VAL = ("val", "valid", "validation", "dev")
+TEST = ("test", "testing")
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A proposal that was tried.
+
+    Attributes:
+        guess: What is proposed.
+        dataset: Opened, or None.
+        trouble: Why it does not open or its first ground truth cannot be read; empty if it does.
+        counts: Split -> images.
+    """
+
+    guess: Guess
+    dataset: Dataset | None
+    trouble: str
+    counts: dict[str, int]
+
+
+def detect(folder: Path) -> tuple[Detected, ...]:
+    """Return what a folder may be, what opens first, then the likeliest; empty if it is like nothing known.
+
+    Raises:
+        DatasetError: If there is no such folder.
+    """
+    root = folder.expanduser().absolute()
+    if not root.is_dir():
+        raise DatasetError(f"{folder} is no folder. Give the folder in which the images and annotations lie.")
+    listing = Listing(root, tuple(visible_files(root)))
+    tried: list[Detected] = []
+    for guess in guesses(listing):
+        if guess.name not in dataset_names():
+            continue
+        found = _tried(guess, root)
+        tried.append(found)
+        if not found.trouble and guess.certain:
+            break
+    return tuple(sorted(tried, key=lambda one: bool(one.trouble)))
+
+
+def _tried(guess: Guess, root: Path) -> Detected:
+    """Open a proposal, with fractions where it has one split only, and read the first ground truth of each split."""
+    dataset: Dataset | None = None
+    counts: dict[str, int] = {}
+    try:
+        dataset = open_dataset(guess.name, {"root": str(root), **guess.options})
+        counts = {split: len(dataset.ids(split)) for split in dataset.splits()}
+        if len([split for split in counts if counts[split]]) == 1 and sum(counts.values()) >= 3:
+            guess = replace(guess, options={**guess.options, "split_by": "fraction"})
+            dataset = open_dataset(guess.name, {"root": str(root), **guess.options})
+            counts = {split: len(dataset.ids(split)) for split in dataset.splits()}
+        for split in dataset.splits():
+            for image_id in dataset.ids(split)[:1]:
+                dataset.target(image_id)
+        trouble = "" if any(counts.values()) else "it has no images"
+    except ODD as error:
+        trouble = " ".join(str(error).split()) or type(error).__name__
+    return Detected(guess, dataset, trouble, counts)
+
+
+def yaml_lines(found: Detected, root: Path) -> str:
+    """Lines for a suite."""
+    options: dict[str, JsonValue] = {"root": str(root), **found.guess.options}
+    lines = ["datasets:", f"  - name: {found.guess.name}", "    options:"]
+    lines += [f"      {key}: {as_yaml(value)}" for key, value in options.items()]
+    lines += [f"    {role}: {as_yaml(split)}{note}" for role, split, note in _roles(found.counts)]
+    return "\n".join(lines)
+
+
+def _roles(counts: dict[str, int]) -> list[tuple[str, str, str]]:
+    """What the splits are used for, where they are not called train, val and test."""
+    there = [split for split, count in counts.items() if count]
+    if not there:
+        return []
+    train = next((s for s in there if s.lower() in TRAIN), there[0])
+    val = next((s for s in there if s.lower() in VAL), None)
+    test = next((s for s in there if s.lower() in TEST), None)
+    rows = []
+    if train != "train":
+        rows.append(("train", train, ""))
+    if val is None:
+        rows.append(("val", test or train, "  # there is no split for validation"))
+    elif val != "val":
+        rows.append(("val", val, ""))
+    if test is None:
+        rows.append(("test", val or there[-1], "  # there is no split for testing"))
+    elif test != "test":
+        rows.append(("test", test, ""))
+    return rows
+
+
+def report(found: tuple[Detected, ...], folder: Path) -> str:
+    """Return what was found, in words, with the lines to use."""
+    root = folder.expanduser().absolute()
+    counted = _what_lies_there(root)
+    if not found:
+        return "\n\n".join([f"{folder}: like no format that is known. {counted}", _advice(root)])
+    first, *others = found
+    parts = [f"{folder}: {_sureness(first)} {first.guess.name}. {counted}"]
+    parts.append("\n".join(f"- {reason}" for reason in first.guess.reasons))
+    if first.trouble:
+        parts.append(f"It cannot be used yet: {first.trouble}")
+    if first.dataset is not None and not first.trouble:
+        parts.append(_contents(first))
+    parts.append(f"For a suite:\n\n{yaml_lines(first, root)}")
+    for other in others:
+        verb = f"but then: {other.trouble}" if other.trouble else "which opens too"
+        said = ", ".join(f"{key}={as_yaml(value)}" for key, value in other.guess.options.items())
+        parts.append(f"It could also be {other.guess.name} ({said or 'as usual'}), {verb}")
+    parts.append("Then read every file once with: bench data check --suite SUITE.yaml")
+    return "\n\n".join(parts)
+
+
+def _sureness(found: Detected) -> str:
+    if found.trouble:
+        return "looks like, but does not open as,"
+    return "this is, for sure," if found.guess.certain else "this is probably"
+
+
+def _contents(found: Detected) -> str:
+    dataset = found.dataset
+    assert dataset is not None
+    names = [spec.name for spec in dataset.classes]
+    shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+    counts = ", ".join(f"{count} {split}" for split, count in found.counts.items())
+    return f"Images: {counts}\nClasses: {shown}\nGround truth: {', '.join(dataset.tasks)}\nSource: {dataset.source}"
+
+
+def _what_lies_there(root: Path) -> str:
+    endings = Counter(PurePosixPath(path).suffix.lower() or "no suffix" for path in visible_files(root))
+    if not endings:
+        return "It holds no visible file."
+    return "It holds " + ", ".join(f"{count} {ending}" for ending, count in endings.most_common(8)) + "."
+
+
+def _advice(root: Path) -> str:
+    return (
+        "If images and masks lie there, say where by patterns, for example:\n\n"
+        f"datasets:\n  - name: folder\n    options:\n      root: {as_yaml(str(root))}\n"
+        '      images: "{split}/images/{id}.*"\n      masks: "{split}/masks/{id}_mask.png"\n\n'
+        "All formats: bench data list"
+    )

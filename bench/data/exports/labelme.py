@@ -1,0 +1,81 @@
+"""Write a data set for LabelMe: PNG images in a folder for each split, each with a JSON file of mask shapes.
+
+Stuff comes first and void, as a label of that name, last, because later shapes lie on top. Objects are
+shapes of their own. A mask shape is a PNG in base64 within its box, as LabelMe writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from bench.data.exports import Exported
+from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports.supervisely import VOID, _layers
+from bench.dataset import Dataset
+
+LOSS = (
+    "panoptic segments: objects and the class of each pixel are kept",
+    "where objects overlap, the smaller one is on top in the map of classes",
+    "crowds are objects like others",
+)
+VERSION = "5.5.0"
+
+
+def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+    """Write all splits; `names` renames classes."""
+    new_folder(folder)
+    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
+    void = VOID
+    while void in labels:
+        void += "_"
+    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    ids = {}
+    for item in items(source):
+        base = folder / item.split
+        write_png_file(base / f"{item.image_id}.png", source.image(item.image_id))
+        size = source.size(item.image_id)
+        layers = _layers(source.target(item.image_id), source.classes, with_objects)
+        document: dict[str, Any] = {
+            "version": VERSION,
+            "flags": {},
+            "shapes": [shape_of([*labels, void][position], mask) for position, mask, _ in layers],
+            "imagePath": f"{item.image_id}.png",
+            "imageData": None,
+            "imageHeight": size.height,
+            "imageWidth": size.width,
+        }
+        (base / f"{item.image_id}.json").write_text(json.dumps(document), encoding="utf-8")
+        ids[item.image_id] = f"{item.split}__{item.image_id}"
+    stuff: list[JsonValue] = [t for t, spec in zip(labels, source.classes, strict=True) if not spec.is_thing]
+    options: dict[str, JsonValue] = {
+        "root": str(folder),
+        "classes": list(labels),
+        "background": None,
+        "void": [void],
+        "stuff": stuff,
+    }
+    return finish(Exported("labelme", options, folder, ids, LOSS), source)
+
+
+def shape_of(label: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """A mask, bool, (H, W), as a shape."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    cut = mask[top : top + height, left : left + width].astype(np.uint8) * np.uint8(255)
+    return {
+        "label": label,
+        "points": [[left, top], [left + width - 1, top + height - 1]],
+        "group_id": None,
+        "description": "",
+        "shape_type": "mask",
+        "flags": {},
+        "mask": base64.b64encode(cv2.imencode(".png", cut)[1].tobytes()).decode("ascii"),
+    }

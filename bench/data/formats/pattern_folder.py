@@ -1,0 +1,200 @@
+"""A folder whose images and masks are found by patterns, as an `OnDisk`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from bench.data.formats.class_lists import read_classes
+from bench.data.formats.folder_classes import FolderTable, inferred_table
+from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, require_folder, root_of
+from bench.data.formats.pattern_options import PatternOptions
+from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
+from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder
+from bench.data.formats.splits import group_keys
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import ClassSpec, TaskKind
+from bench.records.predictions import SemanticMap
+
+EXPECTED = "a folder with images and masks"
+OBTAIN = "Put your images and masks there."
+USUAL_ORDER = ("train", "val", "valid", "validation", "test")
+SHOWN = 3
+
+
+class SplitsOf(Protocol):
+    """Says the split of each image."""
+
+    def __call__(self, names: Sequence[str], *, keys: Sequence[str]) -> Sequence[str | None]:
+        """Paths and groups -> split of each, None = in no list."""
+        ...
+
+
+def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
+    """Return the data set; lists all files, and reads the masks only if their classes must be inferred.
+
+    Args:
+        options: Of `folder`; `images` or `masks` is a pattern, and the other one too or a folder.
+        splits_of: Says the split of each image where the pattern has no `{split}`.
+
+    Raises:
+        DatasetError: If images have no mask, masks no image, or an image several where one is expected.
+    """
+    root = require_folder("folder", root_of(options.root), EXPECTED, OBTAIN)
+    images = options.images if is_pattern(options.images) else f"{options.images}/{{id}}.*"
+    masks = options.masks if is_pattern(options.masks) else f"{options.masks}/{{id}}{options.mask_suffix}.*"
+    matches = match_folder(root, images, masks)
+    _require_pairs(matches, root, images, masks)
+    several = [one for one in matches.found if len(one.masks) > 1]
+    if several and options.masks_hold == "classes" and "{class}" not in masks:
+        raise _several(several, options)
+    entries = _entries(matches.found, root, images, options, splits_of)
+    files = [mask for one in matches.found for mask in one.masks]
+    classes, read, decisive = _truths(matches, files, root, options, masks, tuple(entries))
+    tasks: tuple[TaskKind, ...] = ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance")
+    description = Description(
+        name="folder",
+        classes=classes,
+        tasks=tasks,
+        source=f"images and masks in the folder {root.name}{_unread(matches, root)}",
+        licence="your own",
+        splits=tuple(sorted(entries, key=_usual_order)),
+        decisive=decisive,
+    )
+    return OnDisk(description, lambda split: entries[split], read)
+
+
+def _usual_order(split: str) -> tuple[int, str]:
+    return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
+
+
+def _require_pairs(matches: Matches, root: Path, images: str, masks: str) -> None:
+    """Raise `DatasetError` unless every image has a mask and every mask an image."""
+    total = len(matches.found) + len(matches.alone)
+    told = []
+    if not total:
+        told.append(f"no image fits the pattern images: {images!r}")
+    if matches.alone:
+        told.append(f"{len(matches.alone)} of {total} images have no mask, {_named(matches.alone, root)}")
+    if matches.orphans:
+        told.append(f"{len(matches.orphans)} masks have no image, {_named(matches.orphans, root)}")
+    if told:
+        raise DatasetError(
+            f"folder: {root}: {'; '.join(told)}. The patterns are images: {images!r} and masks: {masks!r}. Correct "
+            "them, add what is missing, or move the rest away. What lies there is told by: bench data detect "
+            f"{root}"
+        )
+
+
+def _named(files: Sequence[Path], root: Path) -> str:
+    shown = ", ".join(file.relative_to(root).as_posix() for file in files[:SHOWN])
+    return f"for example {shown}" if len(files) > SHOWN else shown
+
+
+def _unread(matches: Matches, root: Path) -> str:
+    if not matches.others:
+        return ""
+    names = _named(matches.others, root)
+    return f" ({len(matches.others)} files fit neither pattern and are not read: {names})"
+
+
+def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
+    one = several[0]
+    return DatasetError(
+        f"folder: {len(several)} images have several masks, for example {one.image.name}: "
+        f"{', '.join(mask.name for mask in one.masks[:4])}. Say what they are: masks_hold: object if each is one "
+        "object (scored as instances, and together as one class), or put {class} where the name of the class is in "
+        f"masks: {options.masks!r}."
+    )
+
+
+def _entries(
+    found: Sequence[Found], root: Path, images: str, options: PatternOptions, splits_of: SplitsOf
+) -> dict[str, list[Entry]]:
+    fixed = images[: images.find("{")].rpartition("/")[0]
+    names = [one.image.relative_to(root / fixed).as_posix() for one in found]
+    groups = _groups(found, names, options, by_pattern="{group}" in images)
+    splits = [one.values["split"] for one in found] if "{split}" in images else splits_of(names, keys=groups or names)
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for one, split, group in zip(found, splits, groups or [""] * len(found), strict=True):
+        if split is not None:
+            parts = PurePath(*one.values.values())
+            image_id = id_of(parts.with_name(parts.name + ".x"))
+            entries[split].append(Entry(image_id, one.image, one.masks, group=group))
+    return dict(entries)
+
+
+def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOptions, *, by_pattern: bool) -> list[str]:
+    """Group of each image; empty without groups."""
+    if by_pattern and options.group is not None:
+        raise DatasetError("folder: groups are said twice, by {group} in images and by the option group; keep one.")
+    if by_pattern:
+        return [one.values["group"] for one in found]
+    return [] if options.group is None else group_keys(names, options.group, where="folder")
+
+
+def _truths(
+    matches: Matches, files: Sequence[Path], root: Path, options: PatternOptions, masks: str, splits: Sequence[str]
+) -> tuple[tuple[ClassSpec, ...], Callable[[Entry], GroundTruth], JsonValue]:
+    """Label space, reader of the ground truth, and what decides it."""
+    if options.masks_hold == "classes" and "{class}" not in masks:
+        table = _table(files, root, options, splits)
+        decisive: JsonValue = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
+        return table.classes, partial(_labels, table), decisive
+    of_file = {
+        mask: name or options.object_class
+        for one in matches.found
+        for mask, name in zip(one.masks, one.classes, strict=True)
+    }
+    names = _class_names(Counter(of_file.values()), options)
+    class_of = {name: index for index, name in enumerate(names)}
+    things = options.masks_hold != "classes"
+    classes = tuple(
+        ClassSpec(name=name, is_thing=things and index > 0, colour=palette_colour(index) if index else (0, 0, 0))
+        for index, name in enumerate(names)
+    )
+    rule = MaskRule(options.masks_hold, class_of, of_file, options.threshold, options.class_order is not None)
+    return classes, rule.truth, [options.masks_hold, options.threshold, list(names), rule.on_top]
+
+
+def _labels(table: FolderTable, entry: Entry) -> GroundTruth:
+    return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))
+
+
+def _class_names(counted: Mapping[str, int], options: PatternOptions) -> tuple[str, ...]:
+    """Names of the classes, the background first."""
+    known = sorted(set(counted) - {BACKGROUND})
+    order = options.class_order
+    if order is not None and sorted(order) != known:
+        raise DatasetError(
+            f"folder: class_order names {', '.join(order)}, but the masks are of {', '.join(known)}. Name each of "
+            "these once."
+        )
+    if len(known) >= MAX_CLASSES:
+        raise DatasetError(
+            f"folder: {{class}} in masks: {options.masks!r} takes {len(known)} values, for example "
+            f"{', '.join(known[:SHOWN])}; these are no classes. Put the placeholder elsewhere."
+        )
+    return (BACKGROUND, *(order or known))
+
+
+def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: Sequence[str]) -> FolderTable:
+    """Classes by value or colour: of the file, the same for all splits, or inferred."""
+    named = [root / options.classes.replace("{split}", split) for split in splits]
+    there = list(dict.fromkeys(file for file in named if file.is_file()))
+    if not there and options.classes != "classes.yaml":
+        raise DatasetError(f"folder: nothing at {named[0]}, which the option classes names. Correct or remove it.")
+    if not there:
+        return inferred_table(list(files), root)
+    tables = [read_classes(file) for file in there]
+    for file, table in zip(there, tables, strict=True):
+        if (table.by_value, table.by_colour) != (tables[0].by_value, tables[0].by_colour):
+            raise DatasetError(f"{file} and {there[0]} give other classes; all splits need the same. Make them agree.")
+    return tables[0]

@@ -1,0 +1,43 @@
+"""What a suite may say of a folder whose files are found by patterns; `folder.Options` adds these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.records import Record
+
+MasksHold = Literal["classes", "instances", "object"]
+
+
+class FolderOptions(Record):
+    """Options of `folder` that patterns read as well; their meaning stands there."""
+
+    root: str = "data/folder"
+    images: str = "images"
+    masks: str = "masks"
+    mask_suffix: str = ""
+    classes: str = "classes.yaml"
+    group: str | None = None
+
+
+class PatternOptions(FolderOptions):
+    """Options that matter where `images` or `masks` of a folder is a pattern with `{id}`.
+
+    Attributes:
+        masks_hold: What a pixel of a mask says. `classes`: its class. `instances`: the number (or the
+            colour) of its object, 0 (or black) being none. `object`: whether it is in the one object
+            of this file; an image may have several such files.
+        object_class: With `instances` and `object`, name of the class of objects, unless the masks' pattern
+            has `{class}`.
+        threshold: Where masks say yes or no: a value of at least this is yes. None expects masks of 0 and
+            one other value.
+        class_order: With one mask for each class, all classes but `background`, later ones on top of earlier ones;
+            None takes the order of the names and refuses pixels that are in two.
+    """
+
+    masks_hold: MasksHold = "classes"
+    object_class: str = Field(default="object", min_length=1)
+    threshold: int | None = Field(default=None, ge=1, le=65535)
+    class_order: tuple[str, ...] | None = None

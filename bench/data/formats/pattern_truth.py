@@ -1,0 +1,128 @@
+"""Ground truth of an image from the masks that its pattern found: classes, one mask for each class, or objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.label_tables import pack_rgb
+from bench.data.formats.on_disk import Entry
+from bench.data.formats.pattern_options import MasksHold
+from bench.data.formats.rasters import painted, stacked
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import Size
+from bench.records.predictions import Instances, SemanticMap
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """How the masks of an image become its ground truth.
+
+    Attributes:
+        hold: Objects by number, one object a file, or, with `classes`, one class a file.
+        class_of: Name of a class -> class id; 0 is the background.
+        classes_of: Mask -> name of its class.
+        threshold: Least value that is yes; None expects two values.
+        on_top: Whether pixels in two classes belong to the later one.
+    """
+
+    hold: MasksHold
+    class_of: Mapping[str, int]
+    classes_of: Mapping[Path, str]
+    threshold: int | None
+    on_top: bool
+
+    def truth(self, entry: Entry) -> GroundTruth:
+        """Ground truth of an image; raises `DatasetError` for masks that say something else than the rule expects."""
+        if self.hold == "classes":
+            return GroundTruth(SemanticMap(self._one_mask_a_class(entry)))
+        masks: list[NDArray[np.bool_]] = []
+        class_ids: list[int] = []
+        for file in entry.ground_truths:
+            objects = numbered(file) if self.hold == "instances" else [yes_or_no(file, self.threshold)]
+            masks += objects
+            class_ids += [self.class_of[self.classes_of[file]]] * len(objects)
+        instances = _stacked(masks, class_ids, entry)
+        return GroundTruth(SemanticMap(painted(instances, background=0)), instances)
+
+    def _one_mask_a_class(self, entry: Entry) -> NDArray[np.uint8]:
+        files = sorted(entry.ground_truths, key=lambda file: self.class_of[self.classes_of[file]])
+        labels: NDArray[np.uint8] | None = None
+        for file in files:
+            mask, class_id = yes_or_no(file, self.threshold), self.class_of[self.classes_of[file]]
+            if labels is None:
+                labels = np.zeros(mask.shape, dtype=np.uint8)
+            _require_size(mask, labels.shape, file, files[0])
+            taken = mask & (labels != 0) & (labels != class_id)
+            if taken.any() and not self.on_top:
+                raise DatasetError(
+                    f"{file}: {int(taken.sum())} pixels are also in another class of {entry.image.name}, and a pixel "
+                    "has one class. Say which lies on top, the last one highest, for example class_order: "
+                    f"[{', '.join(name for name in self.class_of if name != BACKGROUND)}].",
+                    kind="labels",
+                )
+            labels[mask] = class_id
+        assert labels is not None
+        return labels
+
+
+def numbered(file: Path) -> list[NDArray[np.bool_]]:
+    """Mask of each object, bool, (H, W), of a mask whose values or colours are numbers; 0 or black is none."""
+    pixels = read_mask(file).pixels
+    numbers = pack_rgb(pixels) if pixels.ndim == 3 else pixels
+    return [numbers == value for value in np.unique(numbers).tolist() if value != 0]
+
+
+def yes_or_no(file: Path, threshold: int | None) -> NDArray[np.bool_]:
+    """Where a mask says yes, bool, (H, W).
+
+    Raises:
+        DatasetError: Without a threshold, if the mask has values other than 0 and one more.
+    """
+    stored = read_mask(file)
+    pixels: NDArray[Any] = stored.pixels
+    if pixels.ndim == 3:
+        pixels = pixels.max(axis=2)
+    elif stored.colours == "indices" and stored.palette is not None:
+        brightest = np.array([max(colour) for colour in stored.palette] + [0] * 256, dtype=np.int64)
+        # A palette of black alone says nothing: the indices do.
+        pixels = brightest[pixels] if brightest[np.unique(pixels)].any() else pixels
+    if threshold is not None:
+        return np.asarray(pixels >= threshold)
+    values = np.unique(pixels)
+    if len(values[values != 0]) > 1:
+        shown = ", ".join(map(str, values[:6].tolist())) + (", …" if len(values) > 6 else "")
+        raise DatasetError(
+            f"{file} should say yes or no, 0 or one other value, but holds {len(values)} values: {shown}. If the "
+            "greys between are the work of smoothing or JPEG, write threshold: 128; if the values are numbers of "
+            "objects, write masks_hold: instances.",
+            kind="labels",
+        )
+    return np.asarray(pixels != 0)
+
+
+def _stacked(masks: Sequence[NDArray[np.bool_]], class_ids: Sequence[int], entry: Entry) -> Instances:
+    first = read_mask(entry.ground_truths[0]).pixels if not masks else masks[0]
+    size = Size(int(first.shape[0]), int(first.shape[1]))
+    for mask in masks:
+        _require_size(mask, size, entry.ground_truths[-1], entry.ground_truths[0])
+    kept = [(mask, class_id) for mask, class_id in zip(masks, class_ids, strict=True) if mask.any()]
+    return stacked([mask for mask, _ in kept], [c for _, c in kept], [False] * len(kept), size)
+
+
+def _require_size(mask: NDArray[np.bool_], size: Sequence[int], file: Path, other: Path) -> None:
+    if tuple(mask.shape) != tuple(size):
+        raise DatasetError(
+            f"{file} has {mask.shape[0]} × {mask.shape[1]} pixels, {other.name}, another mask of the same image, has "
+            f"{size[0]} × {size[1]} (height × width). Make them again from one image.",
+            kind="size",
+        )

@@ -1,0 +1,218 @@
+"""Other splits than a data set's own: by fractions or by folds, in groups, stratified; for every data set of files.
+
+These options are understood beside the data set's own:
+
+    split_by: fraction     pool the images and deal them out by `fractions` and `seed`
+    group: REGEX           searched in the path of an image below root; its first group must stay in one split
+    stratify: true         every class has its share of the images in each split; reads all annotations once
+    folds: 5, fold: 2      cross-validation: test is the second of five parts, `validation` of the rest is val
+    pool: [train, val]     pool only these of the data set's splits; the others are left out
+
+With `folds` alone the splits are the parts, fold1 to fold5. `group` without one of the others changes no
+split: it says what must be seen as one when scores get intervals.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue, model_validator
+
+from bench.data.formats.on_disk import Entry, OnDisk
+from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.stratify import stratified
+from bench.dataset import Dataset
+from bench.errors import DatasetError, did_you_mean
+from bench.records import IGNORE_LABEL, Record
+from bench.records.predictions import SemanticMap
+
+ALWAYS = ("folds", "fold", "stratify", "pool", "validation")
+"""Options that no data set has itself."""
+
+
+class Resplit(Record):
+    """Options that any data set of files takes.
+
+    Attributes:
+        split_by: `fraction` pools the images and deals them out anew.
+        fractions: Split -> share of the images.
+        group: Regular expression, searched in the path of an image below root, whose first group names what must
+            stay together.
+        stratify: Whether each class gets its share of images in every split.
+        seed: Another seed gives other splits.
+        folds: Number of parts for cross-validation.
+        fold: Which part is test, from 1.
+        validation: With `fold`, share of the other parts that is val.
+        pool: Splits whose images are dealt out; None = all.
+    """
+
+    split_by: Literal["fraction"] | None = None
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    stratify: bool = False
+    seed: int = Field(default=0, ge=0)
+    folds: int | None = Field(default=None, ge=2)
+    fold: int | None = Field(default=None, ge=1)
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    pool: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Resplit:
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            raise ValueError(f"fold {self.fold} needs folds, and is one of them: from 1 to {self.folds or 'folds'}")
+        return self
+
+    @property
+    def deals(self) -> bool:
+        """Whether images are dealt out anew."""
+        return self.split_by is not None or self.stratify or self.folds is not None
+
+
+def parted(
+    options: Mapping[str, JsonValue], own: Collection[str]
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue] | None]:
+    """Options of the data set itself, and those that say other splits; None where there are none of these.
+
+    Args:
+        options: As in a suite.
+        own: Names of the data set's own options; those of the two that it understands itself stay with it.
+
+    >>> parted({"root": "x", "split_by": "fraction"}, ["root"])
+    ({'root': 'x'}, {'split_by': 'fraction'})
+    >>> parted({"root": "x", "group": "^a"}, ["root", "group", "fractions"])
+    ({'root': 'x', 'group': '^a'}, None)
+    >>> parted({"root": "x", "group": "^a", "folds": 3}, ["root", "group", "fractions"])
+    ({'root': 'x', 'group': '^a', 'fractions': {'all': 1.0}}, {'group': '^a', 'folds': 3})
+    """
+    about_splits = {key: value for key, value in options.items() if key in Resplit.model_fields}
+    if not any(key in ALWAYS or key not in own for key in about_splits):
+        return dict(options), None
+    kept = {key: value for key, value in options.items() if key in own or key not in Resplit.model_fields}
+    if "fractions" in own:
+        kept["fractions"] = {"all": 1.0}  # one pool, whatever the number of groups
+    # Rules that only the data set knows, such as lists, say what is pooled.
+    if "split_by" in own and about_splits.get("split_by") != "fraction":
+        about_splits.pop("split_by", None)
+    return kept, about_splits
+
+
+def resplit(dataset: Dataset, options: Resplit, root: str | None) -> Dataset:
+    """Return the data set with other splits, or with groups alone; lists the images when first asked for them.
+
+    Raises:
+        DatasetError: If the data set is not made of files, or `pool` names a split that it does not have.
+    """
+    if not isinstance(dataset, OnDisk):
+        raise DatasetError(
+            f"options {', '.join(sorted(options.model_fields_set))} are for data sets of files; this one has splits of "
+            "its own. Remove them."
+        )
+    useless = options.model_fields_set & {"fractions", "seed", "pool", "validation"}
+    if not options.deals and useless:
+        raise DatasetError(
+            f"{dataset.name}: {', '.join(sorted(useless))} without split_by: fraction, stratify or folds changes "
+            "nothing. Add one of these, or remove it."
+        )
+    for split in options.pool or ():
+        if split not in dataset.splits():
+            raise DatasetError(
+                f"{dataset.name}: pool names {split!r}.{did_you_mean(split, dataset.splits())} "
+                f"It has: {', '.join(dataset.splits())}"
+            )
+    dealt = _Dealt(dataset, options, root)
+    other = copy.copy(dataset)
+    other._entries = {}
+    other._list_split = dealt.entries
+    if options.deals:
+        other.description = replace(dataset.description, splits=dealt.names())
+    return other
+
+
+class _Dealt:
+    """The images of a data set, dealt out when first needed."""
+
+    def __init__(self, dataset: OnDisk, options: Resplit, root: str | None) -> None:
+        self._dataset, self._options, self._root = dataset, options, root
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        if self._options.folds is None:
+            return tuple(self._options.fractions)
+        return tuple(self._parts()) if self._options.fold is None else ("train", "val", "test")
+
+    def entries(self, split: str) -> list[Entry]:
+        """Images of a split, in the order of the data set."""
+        if not self._options.deals:
+            listed = [self._dataset.entry(image_id) for image_id in self._dataset.ids(split)]
+            return self._grouped(listed)
+        return self._by_split[split]
+
+    @cached_property
+    def _by_split(self) -> dict[str, list[Entry]]:
+        pool = self._options.pool or self._dataset.splits()
+        entries = self._grouped([self._dataset.entry(i) for split in pool for i in self._dataset.ids(split)])
+        keys = [entry.group or entry.image_id for entry in entries]
+        where, options = self._dataset.name, self._options
+        if options.folds is None:
+            dealt = self._deal(entries, keys, options.fractions)
+        else:
+            if len(set(keys)) < options.folds:
+                raise DatasetError(
+                    f"{where}: {len(entries)} images in {len(set(keys))} groups are too few for folds: "
+                    f"{options.folds}. Give fewer folds."
+                )
+            dealt = self._deal(entries, keys, self._parts())
+            if options.fold is not None:
+                dealt = _train_val_test(keys, dealt, options, where)
+        return {name: [e for e, split in zip(entries, dealt, strict=True) if split == name] for name in self.names()}
+
+    def _deal(self, entries: Sequence[Entry], keys: Sequence[str], fractions: Mapping[str, float]) -> list[str]:
+        seed, where = self._options.seed, self._dataset.name
+        if not self._options.stratify:
+            return by_fraction(keys, fractions, seed=seed, where=where)
+        presence = np.stack([self._presence(entry) for entry in entries])
+        return stratified(keys, presence, fractions, seed=seed, where=where)
+
+    def _parts(self) -> dict[str, float]:
+        folds = self._options.folds or 1
+        return {f"fold{number}": 1 / folds for number in range(1, folds + 1)}
+
+    def _presence(self, entry: Entry) -> NDArray[np.bool_]:
+        """Which classes an image has, bool, (K,)."""
+        truth = self._dataset.target(entry.image_id)
+        present = np.zeros(len(self._dataset.classes), dtype=np.bool_)
+        if truth.instances is not None:
+            present[truth.instances.class_ids] = True
+        if isinstance(truth.semantic, SemanticMap):
+            found = np.unique(truth.semantic.labels)
+            present[found[found != IGNORE_LABEL]] = True
+        return present
+
+    def _grouped(self, entries: list[Entry]) -> list[Entry]:
+        """Entries with their groups: those that the data set knows, else by the expression."""
+        if self._options.group is None or all(entry.group for entry in entries):
+            return entries
+        names = [_below(entry.image, self._root) for entry in entries]
+        keys = group_keys(names, self._options.group, where=self._dataset.name)
+        return [replace(entry, group=key) for entry, key in zip(entries, keys, strict=True)]
+
+
+def _train_val_test(keys: Sequence[str], parts: Sequence[str], options: Resplit, where: str) -> list[str]:
+    """Splits for one fold: its part is test, a share of the other groups val."""
+    rest = [key for key, part in zip(keys, parts, strict=True) if part != f"fold{options.fold}"]
+    shares = {"train": 1 - options.validation, "val": options.validation}
+    inner = iter(by_fraction(rest, shares, seed=options.seed, where=f"{where}, fold {options.fold}"))
+    return ["test" if part == f"fold{options.fold}" else next(inner) for part in parts]
+
+
+def _below(path: Path, root: str | None) -> str:
+    """Path below the root, or the whole path."""
+    base = None if root is None else Path(root).expanduser()
+    return path.relative_to(base).as_posix() if base is not None and path.is_relative_to(base) else path.as_posix()

@@ -1,0 +1,177 @@
+"""CVAT for images 1.1: polygons, masks and boxes of all images in one annotations.xml.
+
+    root/annotations.xml               image: name, width, height, subset; polygon, mask, box: label, group_id, z_order
+    root/images/<name>                 or root/images/<subset>/<name>, or root/<name>
+
+Polygons are drawn by pycocotools' rule (pixel centres), masks are run lengths along rows within their box,
+beginning with what is not in the mask. Shapes of one label and one `group_id` are one object; where shapes
+overlap, the one with the larger `z_order`, then the later one, lies on top. Polylines, points and other shapes have
+no area, and boxes are no masks: they are refused unless `ignore_labels` leaves their labels out.
+
+Classes are the labels in the order of the task; pixels in no shape are `background`. Splits are the subsets, or else
+`fractions` by way of `split_by: fraction`.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.polygons import corners_of, polygon_masks
+from bench.data.formats.rasters import stacked
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import SemanticMap
+
+SOURCE = "annotations of CVAT, https://www.cvat.ai"
+LICENCE = "your own"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
+OBTAIN = "Export the task from CVAT as 'CVAT for images 1.1', with its images, and unpack it there."
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with the XML and the images.
+        file: Name of the XML.
+        ignore_labels: Labels whose shapes are left out.
+        void: Labels whose pixels are not scored.
+        stuff: Labels without countable objects.
+        background: Class of pixels in no shape; None makes them void.
+    """
+
+    root: str = "data/cvat"
+    file: str = "annotations.xml"
+    ignore_labels: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
+    stuff: tuple[str, ...] = ()
+    background: str | None = "background"
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; reads the XML.
+
+    Raises:
+        DatasetError: If the XML or images are missing.
+    """
+    root = root_of(options.root)
+    file = root / options.file
+    if not file.is_file():
+        raise missing("cvat", file, "annotations.xml", OBTAIN)
+    try:
+        tree = ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as error:
+        raise DatasetError(f"{file} cannot be read as XML: {error}. {OBTAIN}") from None
+    classes, class_of = _label_space(tree, file, options)
+    entries: dict[str, list[Entry]] = {}
+    rows: dict[str, ElementTree.Element] = {}
+    for row in tree.iter("image"):
+        name = row.get("name", "").replace("\\", "/")
+        subset = row.get("subset") or "all"
+        image = _image_of(root, name, subset, file)
+        image_id = id_of(PurePosixPath(subset) / name if row.get("subset") else PurePosixPath(name))
+        rows[image_id] = row
+        entries.setdefault(subset.lower(), []).append(Entry(image_id, image, (file,), key=image_id))
+    if not entries:
+        raise DatasetError(f"{file} names no images. {OBTAIN}")
+    description = Description(
+        name="cvat",
+        classes=classes,
+        tasks=TASKS,
+        source=f"CVAT annotations in the folder {root.name}",
+        licence=LICENCE,
+        splits=tuple(entries),
+        decisive=[options.background, list(options.void), list(options.ignore_labels)],
+    )
+    return OnDisk(description, lambda split: entries[split], partial(_truth, options, classes, class_of, rows))
+
+
+def _label_space(
+    tree: ElementTree.Element, file: Path, options: Options
+) -> tuple[tuple[ClassSpec, ...], dict[str, int]]:
+    """Classes, and class id or void of each label."""
+    listed = [str(label.findtext("name")) for label in tree.iterfind("./meta//labels/label")]
+    used = sorted({str(shape.get("label")) for row in tree.iter("image") for shape in row if shape.get("label")})
+    apart = {*options.ignore_labels, *options.void, options.background}
+    names = [name for name in dict.fromkeys([*listed, *used]) if name not in apart]
+    if options.background is not None:
+        names.insert(0, options.background)
+    if not names or len(names) >= MAX_CLASSES:
+        raise DatasetError(f"{file} has {len(names)} labels; expected 1 to {MAX_CLASSES - 1}.")
+    stuff = {*options.stuff, options.background}
+    offset = 0 if options.background is not None else 1
+    classes = tuple(
+        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
+        for index, name in enumerate(names)
+    )
+    return classes, {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
+
+
+def _image_of(root: Path, name: str, subset: str, file: Path) -> Path:
+    tried = [root / "images" / subset / name, root / "images" / name, root / name]
+    for path in tried:
+        if path.is_file():
+            return path
+    raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[1]} and {tried[2]}. {OBTAIN}")
+
+
+def _truth(
+    options: Options,
+    classes: Sequence[ClassSpec],
+    class_of: Mapping[str, int],
+    rows: Mapping[str, ElementTree.Element],
+    entry: Entry,
+) -> GroundTruth:
+    row, where = rows[entry.key], f"{entry.ground_truths[0]}: image {entry.image.name}"
+    size = Size(int(row.get("height", 0)), int(row.get("width", 0)))
+    background = IGNORE_LABEL if options.background is None else class_of[options.background]
+    labels = np.full(size, background, dtype=np.uint8)
+    masks: dict[object, NDArray[np.bool_]] = {}
+    class_ids: dict[object, int] = {}
+    shapes = [shape for shape in row if shape.get("label") not in (None, *options.ignore_labels)]
+    for number, shape in enumerate(sorted(shapes, key=lambda one: int(one.get("z_order", "0"))), start=1):
+        label = str(shape.get("label"))
+        mask, class_id = shape_mask(shape, size, f"{where}: {shape.tag} of {label}"), class_of[label]
+        labels[mask] = class_id
+        if class_id != IGNORE_LABEL and classes[class_id].is_thing and mask.any():
+            key: object = (label, shape.get("group_id")) if shape.get("group_id") else number
+            masks[key] = masks[key] | mask if key in masks else mask
+            class_ids[key] = class_id
+    instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
+    return GroundTruth(SemanticMap(labels), instances)
+
+
+def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np.bool_]:
+    """Mask of a shape, bool, `size`; raises `DatasetError` for one that is no mask."""
+    try:
+        if shape.tag == "polygon":
+            points = [float(text) for pair in shape.get("points", "").split(";") for text in pair.split(",")]
+            return np.asarray(polygon_masks([[corners_of(points)]], size)[0])
+        if shape.tag == "mask":
+            return _of_run_lengths(shape, size)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{where} cannot be drawn: {error}. Correct it in CVAT and export again.") from None
+    raise DatasetError(
+        f"{where} is no mask; polygons and masks are. Convert it in CVAT, or leave its label out by ignore_labels."
+    )
+
+
+def _of_run_lengths(shape: ElementTree.Element, size: Size) -> NDArray[np.bool_]:
+    left, top, width, height = (int(float(shape.attrib[key])) for key in ("left", "top", "width", "height"))
+    counts = [int(text) for text in shape.attrib["rle"].split(",")]
+    values = np.arange(len(counts)) % 2 == 1
+    pixels = np.repeat(values, counts)
+    if pixels.size != width * height or left < 0 or top < 0 or left + width > size.width or top + height > size.height:
+        raise ValueError(f"its run lengths give {pixels.size} pixels for a box of {height} × {width} in {tuple(size)}")
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[top : top + height, left : left + width] = pixels.reshape(height, width)
+    return mask

@@ -1,0 +1,238 @@
+"""LabelMe: polygons and other shapes in one JSON file for each image, beside it.
+
+    root/…/a.jpg, root/…/a.json        version, shapes, imagePath, imageHeight, imageWidth, imageData
+
+Polygons, rectangles (turned ones too), circles and masks are drawn as `labelme.utils.shape_to_mask` draws them: corners
+and edges belong to the shape. Shapes of one label and one `group_id` are parts of one object. Points
+and lines have no area and are refused, unless `ignore_labels` leaves their labels out. Later shapes lie
+on top in the semantic form. The image is the file that `imagePath` names, looked for below the folder of
+the JSON, then by its name alone, with `\\` as well as `/`; else the one with the name of the JSON.
+
+Classes are the labels in the order of their names, or `classes`; pixels in no shape are `background`. A label
+of the name of the background, or listed in `void`, is that. An image without a JSON was not annotated: it
+is left out, counted in the source. Splits are the first folders if all are called train, val,
+valid, validation or test, else `fractions`.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydantic import Field
+
+from bench.data.formats.documents import read_json_object
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
+from bench.data.formats.patterns import visible_files
+from bench.data.formats.rasters import stacked
+from bench.data.formats.splits import by_fraction, group_keys
+from bench.dataset import GroundTruth
+from bench.datasets.folder import USUAL_ORDER
+from bench.errors import DatasetError, did_you_mean
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.predictions import SemanticMap
+
+SOURCE = "annotations of LabelMe, https://github.com/wkentaro/labelme"
+LICENCE = "your own"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
+OBTAIN = "Save the annotations in LabelMe beside the images."
+
+
+class Options(Record):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with images and JSON files.
+        classes: Labels in use, in this order; None takes all. Others are refused, so that no typing error
+            loses one.
+        ignore_labels: Labels whose shapes are left out, as if they were not there.
+        void: Labels whose pixels are not scored.
+        stuff: Labels without countable objects.
+        background: Class of pixels in no shape; None makes them void.
+        fractions: Split -> share of the images.
+        group: Regular expression, searched in the path of the image, whose first group names what must stay together.
+        seed: For `fractions`.
+    """
+
+    root: str = "data/labelme"
+    classes: tuple[str, ...] | None = None
+    ignore_labels: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
+    stuff: tuple[str, ...] = ()
+    background: str | None = "background"
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; reads every JSON file for its labels.
+
+    Raises:
+        DatasetError: If there are no annotations, an image is missing, or a label is not among `classes`.
+    """
+    root = require_folder("labelme", root_of(options.root), "images and JSON files", OBTAIN)
+    files = [path for path in files_under(root, (".json",)) if not _is_hidden(path.relative_to(root))]
+    documents = {file: document for file in files if "shapes" in (document := read_json_object(file))}
+    if not documents:
+        raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
+    classes, class_of = _label_space(documents, options)
+    images = {file: _image_of(file, document) for file, document in documents.items()}
+    pictures = [path for path in visible_files(root) if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
+    unlabelled = len({root / path for path in pictures} - set(images.values()))
+    left = f"; {unlabelled} images without a JSON file are left out" if unlabelled else ""
+    splits = _splits(list(images.values()), root, options)
+    entries: dict[str, list[Entry]] = {}
+    for (file, image), (split, group) in zip(images.items(), splits, strict=True):
+        image_id = id_of(file.relative_to(root))
+        entries.setdefault(split, []).append(Entry(image_id, image, (file,), group=group))
+    description = Description(
+        name="labelme",
+        classes=classes,
+        tasks=TASKS,
+        source=f"LabelMe annotations in the folder {root.name}{left}",
+        licence=LICENCE,
+        splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
+        decisive=[options.background, list(options.void), list(options.ignore_labels)],
+    )
+    return OnDisk(description, lambda split: entries[split], partial(_truth, options, classes, class_of))
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _label_space(
+    documents: Mapping[Path, Mapping[str, Any]], options: Options
+) -> tuple[tuple[ClassSpec, ...], dict[str, int]]:
+    """Classes, and class id or void of each label."""
+    seen: dict[str, Path] = {}
+    for file, document in documents.items():
+        for shape in document["shapes"]:
+            seen.setdefault(str(shape.get("label")), file)
+    apart = {*options.ignore_labels, *options.void, options.background}
+    found = sorted(label for label in seen if label not in apart)
+    for label in found:
+        if options.classes is not None and label not in options.classes:
+            raise DatasetError(
+                f"{seen[label]}: the label {label!r} is not among classes: {', '.join(options.classes)}."
+                f"{did_you_mean(label, options.classes)} Correct it, or add it to classes, void or ignore_labels.",
+                kind="labels",
+            )
+    names = [*(options.classes or found)]
+    if options.background is not None and options.background not in names:
+        names.insert(0, options.background)
+    if not names or len(names) >= MAX_CLASSES:
+        raise DatasetError(f"labelme: {len(names)} labels; expected 1 to {MAX_CLASSES - 1}. Set the option classes.")
+    stuff = {*options.stuff, options.background}
+    offset = 0 if options.background == names[0] else 1
+    classes = tuple(
+        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
+        for index, name in enumerate(names)
+    )
+    return classes, {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
+
+
+def _image_of(file: Path, document: Mapping[str, Any]) -> Path:
+    """The image of a JSON file; raises `DatasetError` with all places that were looked at."""
+    named = PurePosixPath(str(document.get("imagePath") or "").replace("\\", "/"))
+    tried = [file.parent / named, file.parent / named.name] if named.name else []
+    tried += [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
+    for path in tried:
+        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+            return path
+    raise DatasetError(
+        f"{file}: its image {str(named) or 'without a name'} is not there; looked for {tried[0]} and for images called "
+        f"{file.stem}. Put the image beside the JSON file, or remove the JSON file."
+    )
+
+
+def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[str, str]]:
+    """Split and group of each image."""
+    names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in images]
+    keys = group_keys(names, options.group, where="labelme") if options.group is not None else [""] * len(names)
+    tops = [name.split("/")[0] for name in names]
+    if all("/" in name and top in USUAL_ORDER for name, top in zip(names, tops, strict=True)):
+        return list(zip(tops, keys, strict=True))
+    dealt = by_fraction(keys if options.group else names, options.fractions, seed=options.seed, where="labelme")
+    return list(zip(dealt, keys, strict=True))
+
+
+def _truth(options: Options, classes: Sequence[ClassSpec], class_of: Mapping[str, int], entry: Entry) -> GroundTruth:
+    file = entry.ground_truths[0]
+    document = read_json_object(file)
+    try:
+        size = Size(int(document["imageHeight"]), int(document["imageWidth"]))
+    except (KeyError, TypeError, ValueError):
+        raise DatasetError(f"{file} has no imageHeight and imageWidth. Save it again in LabelMe.") from None
+    background = IGNORE_LABEL if options.background is None else class_of[options.background]
+    labels = np.full(size, background, dtype=np.uint8)
+    masks: dict[object, NDArray[np.bool_]] = {}
+    class_ids: dict[object, int] = {}
+    for number, shape in enumerate(document["shapes"], start=1):
+        label = str(shape.get("label"))
+        if label in options.ignore_labels:
+            continue
+        class_id = class_of[label]
+        mask = shape_mask(shape, size, f"{file}: shape {number}, {label}")
+        labels[mask] = class_id
+        if class_id != IGNORE_LABEL and classes[class_id].is_thing and mask.any():
+            group = shape.get("group_id")
+            key: object = number if group is None else (label, group)
+            masks[key] = masks[key] | mask if key in masks else mask
+            class_ids[key] = class_id
+    instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
+    return GroundTruth(SemanticMap(labels), instances)
+
+
+def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.bool_]:
+    """Mask of a shape, bool, `size`, as LabelMe draws it; raises `DatasetError` for one without an area."""
+    kind = shape.get("shape_type") or "polygon"
+    try:
+        points = [(float(x), float(y)) for x, y in shape["points"]]
+        if kind == "mask":
+            return _pasted(str(shape["mask"]), points, size)
+        canvas = Image.new("L", (size.width, size.height))
+        draw = ImageDraw.Draw(canvas)
+        if (kind == "polygon" and len(points) > 2) or (kind == "oriented_rectangle" and len(points) == 4):
+            draw.polygon(points, outline=1, fill=1)
+        elif kind == "rectangle" and len(points) == 2:
+            (x1, y1), (x2, y2) = points
+            draw.rectangle([min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)], outline=1, fill=1)
+        elif kind == "circle" and len(points) == 2:
+            (x, y), (px, py) = points
+            radius = math.hypot(x - px, y - py)
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=1, fill=1)
+        else:
+            raise ValueError(f"a {kind} of {len(points)} points has no area")
+    except (KeyError, TypeError, ValueError, cv2.error) as error:
+        raise DatasetError(
+            f"{where}: it cannot be drawn: {' '.join(str(error).split())}. Correct it in LabelMe, or leave its label "
+            "out by ignore_labels.",
+            kind="mask",
+        ) from None
+    return np.asarray(canvas).astype(np.bool_)
+
+
+def _pasted(text: str, points: Sequence[tuple[float, float]], size: Size) -> NDArray[np.bool_]:
+    """A mask shape: a PNG in base64 within the box of its two points, both included."""
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None or len(points) != 2:
+        raise ValueError("its mask is no picture in a box")
+    left, top = (round(number) for number in points[0])
+    mask = np.zeros(size, dtype=np.bool_)
+    rows, columns = slice(max(top, 0), top + pixels.shape[0]), slice(max(left, 0), left + pixels.shape[1])
+    target = mask[rows, columns]
+    source = pixels[max(-top, 0) :, max(-left, 0) :][: target.shape[0], : target.shape[1]]
+    mask[rows, columns] = source > 0
+    return mask

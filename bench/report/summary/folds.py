@@ -1,0 +1,139 @@
+"""Cross-validation: what the folds of a model say together.
+
+The pooled score is computed from the images of all folds at once, each predicted by the model that was
+not trained on it. The mean and the standard deviation over folds say how far the choice of images moves
+a score; folds share training images and are not independent, so there is no interval from them.
+Source: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", JMLR 5, 2004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+import numpy as np
+
+from bench.metric import Observed, load_metric
+from bench.records import Case, ClassSpec, Record, Score, as_json_dict, digest
+from bench.records.store.statistics import Statistics, load_statistics
+from bench.records.store.views import CaseView, RunView
+
+
+class AcrossFolds(Record):
+    """One metric over the folds of one model.
+
+    Attributes:
+        metric: Name of its module.
+        values: One for each fold on which it is defined.
+        mean: Of the values; None without one.
+        sd: Sample standard deviation (n - 1); None below two values.
+        pooled: Score of all folds' images together; None where a fold is missing or it is undefined.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    mean: float | None = None
+    sd: float | None = None
+    pooled: Score | None = None
+
+
+class FoldGroup(Record):
+    """The folds of one model on one data set and target.
+
+    Attributes:
+        model, dataset, target: As in the tables, the data set without its fold.
+        folds: Those that are scored, from 1.
+        of: How many there are.
+        case_ids: One for each.
+        images: Scored in all of them.
+        metrics: In the order of the suite.
+    """
+
+    model: str
+    dataset: str
+    target: str
+    folds: tuple[int, ...]
+    of: int
+    case_ids: tuple[str, ...]
+    images: int
+    metrics: tuple[AcrossFolds, ...]
+
+
+def fold_of(case: Case) -> int | None:
+    """Number of a case's fold; None if it is of no cross-validation."""
+    fold = case.dataset.options.get("fold")
+    is_fold = isinstance(fold, int) and case.dataset.label.endswith(f" fold {fold}")
+    return fold if is_fold and isinstance(fold, int) else None
+
+
+def summarise_folds(run: RunView) -> tuple[FoldGroup, ...]:
+    """Summarise every model whose folds are scored, at least two of them."""
+    groups: dict[str, list[CaseView]] = {}
+    for view in run.cases:
+        if fold_of(view.case) is not None and view.scores is not None and view.statistics is not None:
+            groups.setdefault(_without_fold(view.case), []).append(view)
+    return tuple(_summarised(views, run.plan.seed) for views in groups.values() if len(views) > 1)
+
+
+def _without_fold(case: Case) -> str:
+    fields = as_json_dict(case)
+    del fields["id"], fields["dataset"]["options"]["fold"]
+    fields["dataset"]["label"] = case.dataset.label.removesuffix(f" fold {fold_of(case)}")
+    return digest(fields)
+
+
+def _summarised(views: Sequence[CaseView], seed: int) -> FoldGroup:
+    first = views[0].case
+    statistics = [load_statistics(view.statistics) for view in views if view.statistics is not None]
+    numbers = tuple(number for view in views if (number := fold_of(view.case)) is not None)
+    of = int(str(first.dataset.options.get("folds", len(views))))
+    by_metric = zip(*(view.scores.scores for view in views if view.scores is not None), strict=True)
+    classes = views[0].task.classes
+    return FoldGroup(
+        model=first.model.label,
+        dataset=first.dataset.label.removesuffix(f" fold {fold_of(first)}"),
+        target=first.id.rpartition("@")[2],
+        folds=numbers,
+        of=of,
+        case_ids=tuple(view.case.id for view in views),
+        images=sum(len(one.image_ids) for one in statistics),
+        metrics=tuple(
+            across_folds(scores, statistics, classes, seed, complete=len(views) == of) for scores in by_metric
+        ),
+    )
+
+
+def across_folds(
+    scores: Sequence[Score],
+    statistics: Sequence[Statistics],
+    classes: Sequence[ClassSpec],
+    seed: int,
+    *,
+    complete: bool,
+) -> AcrossFolds:
+    """Return one metric over folds: their scores and statistics, in one order; pooled only if they are complete."""
+    values = tuple(score.value for score in scores if score.value is not None)
+    metric = load_metric(scores[0].metric)
+    pooled = None
+    if complete and all(metric.statistic in one.arrays for one in statistics):
+        pooled = metric.score(pooled_statistic(statistics, metric.statistic), classes, seed=seed)
+    return AcrossFolds(
+        metric=scores[0].metric,
+        values=values,
+        mean=mean(values) if values else None,
+        sd=stdev(values) if len(values) > 1 else None,
+        pooled=pooled if pooled is not None and pooled.value is not None else None,
+    )
+
+
+def pooled_statistic(statistics: Sequence[Statistics], name: str) -> Observed:
+    """Return a statistic of several sets of images as that of all of them, in their order."""
+    parts, before = [], 0
+    for one in statistics:
+        array = one.arrays[name]
+        if name in one.tables:
+            array = array.copy()
+            array[:, 0] += before
+        parts.append(array)
+        before += len(one.image_ids)
+    return np.concatenate(parts)

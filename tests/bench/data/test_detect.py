@@ -1,0 +1,202 @@
+"""`bench data detect` prints lines that open what lies there, for every format and every way to name files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from bench.data.formats.by_name import open_dataset
+from bench.data.opening import chosen, opened
+from tests.bench.data.miniatures import bench_data, written
+
+HEADER = "name: x\nmodels: [fake/echo]\n"
+
+
+def detected(capsys, tmp_path, folder):
+    """The data set that the printed lines open, and all that was printed."""
+    code, out, _ = bench_data(capsys, "detect", folder)
+    assert code == 0, out
+    lines = out[out.index("datasets:") :].split("\n\n")[0]
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"{HEADER}{lines}\n")
+    entry = yaml.safe_load(lines)["datasets"][0]
+    return opened(chosen(None, [], str(suite), None)), entry, out
+
+
+def total(dataset):
+    ids = [image_id for split in dataset.splits() for image_id in dataset.ids(split)]
+    assert len(set(ids)) == len(ids)
+    for image_id in ids[:3]:
+        dataset.target(image_id)
+    return len(ids)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "ade20k", "camvid", "carvana", "cityscapes", "coco", "detectron2", "folder", "labelme", "pets", "supervisely",
+        "voc", "yolo",
+    ],
+)  # fmt: skip
+def test_every_format_that_can_be_written_is_recognised(capsys, tmp_path, form):
+    exported = written(form, tmp_path / "data")
+    expected = total(open_dataset(exported.dataset, dict(exported.options)))
+    (tmp_path / "data" / "export.json").unlink()
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "data")
+    assert entry["name"] == exported.dataset
+    assert total(dataset) == expected >= 26
+
+
+def draw(root, image, mask, number, *, objects=1, value=1):
+    for path in (root / image, root / mask):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 12), (number, 0, 0)).save(root / image)
+    pixels = np.zeros((12, 16), np.uint8)
+    for index in range(objects):
+        pixels[4 * index : 4 * index + 3, number % 5 : number % 5 + 4] = value * (index + 1)
+    if mask.endswith(".npy"):
+        np.save(root / mask, pixels)
+    else:
+        Image.fromarray(pixels).save(root / mask)
+    return int((pixels > 0).sum())
+
+
+LAYOUTS = {
+    "two folders": ("images/p{0}.png", "masks/p{0}.png"),
+    "two folders with an ending": ("images/p{0}.jpg", "masks/p{0}_mask.png"),
+    "one folder": ("p{0}.jpg", "p{0}_mask.png"),
+    "one folder, _seg, PNG": ("p{0}.png", "p{0}_seg.png"),
+    "one folder, beginning": ("p{0}.png", "mask_p{0}.png"),
+    "one folder, both with endings": ("{0}_sat.jpg", "{0}_mask.png"),
+    "one folder, same name": ("p{0}.jpg", "p{0}.png"),
+    "split first": ("{split}/images/p{0}.png", "{split}/masks/p{0}.png"),
+    "split last": ("images/{split}/p{0}.png", "masks/{split}/p{0}.png"),
+    "split in the folder's name": ("{split}_images/p{0}.png", "{split}_masks/p{0}.png"),
+    "split, one folder": ("{split}/p{0}.jpg", "{split}/p{0}_mask.png"),
+    "beginnings of both": ("images/img_{0}.png", "labels/lbl_{0}.png"),
+    "arrays": ("images/p{0}.png", "masks/p{0}.npy"),
+    "a folder a patient": ("TCGA_{group}/TCGA_{group}_{0}.tif", "TCGA_{group}/TCGA_{group}_{0}_mask.tif"),
+    "names with dots and spaces": ("images/p {0}.v1.png", "masks/p {0}.v1.png"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_way_to_name_images_and_masks_is_found(capsys, tmp_path, layout):
+    image, mask = LAYOUTS[layout]
+    foreground = 0
+    for number in range(12):
+        fields = {"split": ("train", "val", "test")[0 if number < 6 else 1 + number % 2], "group": number // 3}
+        foreground += draw(tmp_path / "d", *(text.format(number, **fields) for text in (image, mask)), number)
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert entry["name"] == "folder"
+    assert total(dataset) == 12
+    found = sum(
+        int((dataset.target(i).semantic.labels == 1).sum()) for split in dataset.splits() for i in dataset.ids(split)
+    )
+    assert found == foreground
+    if "{split}" in image:
+        assert {split: len(dataset.ids(split)) for split in dataset.splits()} == {"train": 6, "val": 3, "test": 3}
+    if "{group}" in image:
+        assert len({dataset.group(i) for split in dataset.splits() for i in dataset.ids(split)}) == 4
+
+
+def test_several_masks_of_an_image_are_objects(capsys, tmp_path):
+    for number in range(6):
+        for ending in ("", "_1", "_2"):
+            draw(tmp_path / "d", f"images/b ({number}).png", f"masks/b ({number})_mask{ending}.png", number, value=255)
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert entry["options"]["masks_hold"] == "object"
+    assert total(dataset) == 6
+    assert len(dataset.target("b (0)").instances.masks) == 3
+
+
+def test_one_mask_for_each_class_is_recognised_by_the_folders(capsys, tmp_path):
+    for number in range(6):
+        draw(tmp_path / "d", f"images/{number}a.png", f"masks/road/{number}a.png", number, value=255)
+    for number in range(3):
+        draw(tmp_path / "d", f"images/{number}a.png", f"masks/car/{number}a.png", number + 4, value=255)
+    _, entry, _ = detected_without_reading(capsys, tmp_path / "d")
+    assert entry["options"]["masks"] == "masks/{class}/{id}.png"
+
+
+def detected_without_reading(capsys, folder):
+    _, out, _ = bench_data(capsys, "detect", folder)
+    return None, yaml.safe_load(out[out.index("datasets:") :].split("\n\n")[0])["datasets"][0], out
+
+
+def test_numbers_of_objects_are_proposed_as_probable_only(capsys, tmp_path):
+    for number in range(8):
+        draw(tmp_path / "d", f"images/{number}.png", f"masks/{number}.png", number, objects=2 + number % 2)
+    dataset, entry, out = detected(capsys, tmp_path, tmp_path / "d")
+    assert entry["options"]["masks_hold"] == "instances"
+    assert "this is probably folder" in out
+    assert "if the values are classes, leave masks_hold out" in out
+    assert "instance" in dataset.tasks
+
+
+def test_roboflows_classes_are_named(capsys, tmp_path):
+    for number in range(8):
+        split = "train" if number < 4 else "valid"
+        draw(
+            tmp_path / "d",
+            f"{split}/p{number}_jpg.rf.{number}.jpg",
+            f"{split}/p{number}_jpg.rf.{number}_mask.png",
+            number,
+        )
+    for split in ("train", "valid"):
+        (tmp_path / "d" / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, crack\n")
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert [c.name for c in dataset.classes] == ["background", "crack"]
+    assert (entry["val"], entry["test"]) == ("valid", "valid")
+
+
+def test_one_coco_json_is_split_by_fractions(capsys, tmp_path):
+    exported = written("coco", tmp_path / "whole")
+    source = next((tmp_path / "whole" / "annotations").glob("instances_train*.json"))
+    document = json.loads(source.read_text())
+    (tmp_path / "d" / "annotations").mkdir(parents=True)
+    shutil.copytree(next((tmp_path / "whole").glob("train*")), tmp_path / "d" / "default")
+    (tmp_path / "d" / "annotations" / "instances_default.json").write_text(json.dumps(document))
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert (entry["name"], entry["options"]["split_by"]) == (exported.dataset, "fraction")
+    assert dataset.splits() == ("train", "val", "test")
+    assert total(dataset) == 20
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"a.json": "{", "b.json": "[]", "c.json": '{"images": 3, "annotations": 4, "categories": null}'},
+        {"a.json": '{"images": [1], "annotations": [], "categories": [2]}'},
+        {"meta.json": "[]", "ds/ann/a.json": "7"},
+        {"a.json": '{"shapes": [3]}'},
+        {"a.json": '{"shapes": []}'},
+        {"data.yaml": "names: 3\ntrain: [4]\n", "classes.yaml": "\x00"},
+        {"images/a.png": "no picture", "masks/a.png": "none either"},
+        {"images/a.png": "no picture", "masks/a.npy": "none either"},
+        {"leftImg8bit/x": "", "gtFine/x": ""},
+        {"JPEGImages/x": "", "SegmentationClass/y": "", "ImageSets/Segmentation/train.txt": "q\n"},
+        {"{id}_mask.png": "", "{id}.png": "", "[a-.png": "", "*.jpg": ""},
+        {"train.json": "[]", "metadata.json": "{}"},
+    ],
+)
+def test_odd_folders_are_told_of_and_nothing_crashes(capsys, tmp_path, files):
+    for name, text in files.items():
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_text(text)
+    (tmp_path / "d").mkdir(exist_ok=True)
+    code, out, err = bench_data(capsys, "detect", tmp_path / "d")
+    assert (code, err) == (1, "")
+    assert "like no format that is known" in out or "It cannot be used yet" in out
+
+
+def test_a_folder_that_is_not_there_is_a_usage_error(capsys, tmp_path):
+    code, _, err = bench_data(capsys, "detect", tmp_path / "none")
+    assert code == 2
+    assert "is no folder" in err

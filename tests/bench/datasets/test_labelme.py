@@ -1,0 +1,106 @@
+"""LabelMe's JSON gives the masks that LabelMe draws; what cannot be drawn or found is named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data.exports.labelme import export
+from bench.datasets.labelme import Options, open_dataset, shape_mask
+from bench.errors import DatasetError
+from bench.records import Size
+from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
+
+ALL = {"all": 1.0}
+
+
+def annotated(root, *shapes, name="a", image_path=None, size=(6, 8)):
+    root.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (size[1], size[0])).save(root / f"{name}.png")
+    document = {"shapes": list(shapes), "imagePath": image_path or f"{name}.png"}
+    document |= {"imageHeight": size[0], "imageWidth": size[1]}
+    (root / f"{name}.json").write_text(json.dumps(document))
+    return root
+
+
+def shape(label, points, kind="polygon", group=None):
+    return {"label": label, "points": points, "shape_type": kind, "group_id": group}
+
+
+def opened(root, **options):
+    return open_dataset(Options(root=str(root), fractions=ALL, **options))
+
+
+def test_an_export_reads_back_as_the_truth(tmp_path):
+    source = scenes()
+    exported = export(source, tmp_path / "x")
+    dataset = reopened(exported)
+    for image_id in all_ids(source):
+        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
+        assert labels(back) == labels(truth)
+        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
+        assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [
+        ("polygon", [[1, 1], [6.5, 1.2], [4, 4.7]]),
+        ("rectangle", [[5, 4], [2, 1]]),
+        ("circle", [[4, 3], [5.5, 4]]),
+    ],
+)
+def test_shapes_are_drawn_as_labelme_draws_them(kind, points):
+    utils = pytest.importorskip("labelme.utils", reason="labelme is not installed", exc_type=ImportError)
+    expected = utils.shape_to_mask((16, 20), points, shape_type=kind)
+    assert shape_mask(shape("a", points, kind), Size(16, 20), "here").tolist() == expected.tolist()
+
+
+def test_a_rectangle_holds_its_corners_and_parts_of_a_group_are_one_object(tmp_path):
+    root = annotated(
+        tmp_path,
+        shape("cell", [[0, 0], [1, 1]], "rectangle", 1),
+        shape("cell", [[4, 4], [5, 5]], "rectangle", 1),
+        shape("rod", [[5, 5], [7, 5]], "rectangle"),
+    )
+    dataset = opened(root)
+    truth = dataset.target("a")
+    assert [c.name for c in dataset.classes] == ["background", "cell", "rod"]
+    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [8, 3]
+    assert np.bincount(truth.semantic.labels.ravel()).tolist() == [48 - 10, 7, 3]
+
+
+def test_an_image_path_of_another_system_leads_to_the_image_beside(tmp_path):
+    root = annotated(tmp_path, shape("cell", [[0, 0], [2, 2]], "rectangle"), image_path="..\\images\\a.png")
+    assert opened(root).entry("a").image == root / "a.png"
+
+
+def test_a_missing_image_is_named(tmp_path):
+    root = annotated(tmp_path, shape("cell", [[0, 0], [2, 2]], "rectangle"))
+    (root / "a.png").unlink()
+    with pytest.raises(DatasetError, match=r"a\.json: its image a\.png is not there"):
+        opened(root)
+
+
+def test_images_that_were_not_annotated_are_counted(tmp_path):
+    root = annotated(tmp_path, shape("cell", [[0, 0], [2, 2]], "rectangle"))
+    Image.new("RGB", (3, 3)).save(root / "b.png")
+    assert "1 images without a JSON file are left out" in opened(root).source
+
+
+def test_a_shape_without_an_area_is_refused_until_its_label_is_ignored(tmp_path):
+    root = annotated(tmp_path, shape("p", [[1, 1]], "point"), shape("cell", [[0, 0], [2, 2]], "rectangle"))
+    with pytest.raises(DatasetError, match=r"shape 1, p: it cannot be drawn.*ignore_labels"):
+        opened(root).target("a")
+    dataset = opened(root, ignore_labels=("p",))
+    assert [c.name for c in dataset.classes] == ["background", "cell"]
+    assert dataset.target("a").instances.masks.sum() == 9
+
+
+def test_a_label_with_a_typing_error_is_not_a_class(tmp_path):
+    root = annotated(tmp_path, shape("cel", [[0, 0], [2, 2]], "rectangle"))
+    with pytest.raises(DatasetError, match="Did you mean 'cell'"):
+        opened(root, classes=("cell",))
