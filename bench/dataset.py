@@ -31,7 +31,7 @@ from bench.records import ClassSpec, Size, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "GroundTruth", "dataset_names", "default_root"]
+__all__ = ["Dataset", "GroundTruth", "dataset_names", "default_root", "option_names"]
 
 
 @dataclass(frozen=True)
@@ -122,3 +122,10 @@ def default_root(name: str) -> str | None:
     """Where a data set of files looks unless its option `root` says otherwise; None for one without that option."""
     field = named_module("bench.datasets", name, "data set", "datasets").Options.model_fields.get("root")
     return None if field is None else str(field.default)
+
+
+def option_names(name: str) -> list[str]:
+    """Names of the options of a data set; none for one that does not exist."""
+    if name not in dataset_names():
+        return []
+    return list(named_module("bench.datasets", name, "data set", "datasets").Options.model_fields)

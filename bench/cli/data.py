@@ -26,6 +26,7 @@ from bench.data.stats import plot as plot_stats
 from bench.errors import BenchError
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import slug
+from bench.run.planning.data_checks import remember
 
 FOLDER = "data"
 """Where, below the results, a check or a count remembers what it saw and pictures go by default."""
@@ -67,6 +68,8 @@ def check_command(options: Namespace) -> int:
     checked = check(
         choice, dataset, splits, cache=_cache(options), jobs=_positive(options.jobs, "--jobs"), console=_console()
     )
+    if sum(checked.counts.values()):
+        remember(dataset, [split for split in splits if checked.counts.get(split)], wrong=checked.wrong)
     if checked.remembered:
         total = sum(checked.counts.values())
         print(f"{checked.remembered} of {total} images are as they were when last looked at", file=sys.stderr)

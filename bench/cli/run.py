@@ -55,6 +55,8 @@ def run_command(options: Namespace) -> int:
     """`bench run`: do what is not done, print the table, write the report."""
     prepared = prepare(Path(options.suite), _interpreters(options))
     check_loggers(prepared.suite.loggers, prepared.source)
+    for note in prepared.notes:
+        print(f"note: {note}", file=sys.stderr)
     _check_selection(prepared, options)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
@@ -112,6 +114,8 @@ def check_command(options: Namespace) -> int:
     """`bench check`: cases, jobs, and which are done, missing or stale and why."""
     prepared = prepare(Path(options.suite), _interpreters(options))
     check_loggers(prepared.suite.loggers, prepared.source)
+    for note in prepared.notes:
+        print(f"note: {note}", file=sys.stderr)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
-from bench.records import Augmentation, Case, ClassSpec, Recipe, Target
+from bench.records import Augmentation, Case, ClassSpec, Recipe, Target, label_dtype
 from bench.records.names import harness_root
 from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
@@ -185,7 +185,7 @@ def _shown(image: RgbImage, labels: LabelMap, classes: tuple[ClassSpec, ...]) ->
     """The image tinted with its classes, and with white and grey stripes where it is void."""
     void = labels >= len(classes)
     white = ClassSpec(name="void", colour=(255, 255, 255))
-    named = np.where(void, len(classes), labels).astype(np.uint8)
+    named = np.where(void, len(classes), labels).astype(label_dtype(len(classes) + 1))
     return striped(overlay(image, Tile(named), (*classes, white)), void)
 
 

@@ -25,6 +25,7 @@ from bench.errors import DatasetError
 
 WRONG = {
     "listing": "splits that cannot be listed",
+    "nothing": "splits in which there is nothing to learn or to score",
     "duplicate": "ids that occur twice",
     "image": "images that cannot be read",
     "mask": "masks that cannot be read",
@@ -42,6 +43,9 @@ NOTES = {
     "unseen": "images with objects that cover no pixel",
     "repeated": "identical images within a split",
     "stored": "masks stored otherwise than the others",
+    "read": "what is left out, guessed or converted in reading",
+    "turned": "images that EXIF turns; do their labels fit them as shown?",
+    "absent": "classes that no training image has",
     "count": "splits with fewer images than published",
 }
 """As `WRONG`, for what may be meant."""
@@ -102,7 +106,12 @@ def check(
     images: list[Listed] = []
     for split in splits:
         try:
-            images += [Listed(split, image_id) for image_id in dataset.ids(split)]
+            listed = [Listed(split, image_id) for image_id in dataset.ids(split)]
+            images += listed
+            if not listed:
+                findings.append(Finding("nothing", split, "", f"{split}: has no image"))
+            files = on_disk(dataset)
+            findings += [Finding("read", split, "", note) for note in (files.notes(split) if files else ())]
         except DatasetError as error:
             findings.append(Finding("listing", split, "", str(error)))
     counts = dict(Counter(image.split for image in images))
@@ -115,6 +124,7 @@ def check(
     names = _Names(dataset)
     findings += [*_same(images, seen.rows, names), *_near(images, seen.rows, names)]
     findings += _stored_otherwise(images, seen.rows, dataset)
+    findings += _absent_classes(images, seen.rows, dataset)
     order = [*WRONG, *NOTES]
     findings.sort(key=lambda finding: order.index(finding.kind))
     return Checked(choice.label, counts, tuple(findings), seen.remembered)
@@ -203,6 +213,23 @@ def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: D
             yield Finding("stored", image.split, image.image_id, f"{_mask(dataset, image, position)} {what}")
 
 
+def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
+    """Splits whose ground truth says nothing at all, and classes of other splits that `train` does not have."""
+    present: dict[str, set[int]] = {}
+    for split in dict.fromkeys(image.split for image in images):
+        inspected = [rows[image.image_id] for image in images if image.split == split]
+        present[split] = {class_id for row in inspected for class_id in row.get("classes", ())}
+        if not present[split] and all("classes" in row for row in inspected):
+            kind = "labelled pixel" if "semantic" in dataset.tasks else "object"
+            yield Finding("nothing", split, "", f"{split}: none of its {len(inspected)} images has any {kind}")
+    if present.get("train"):
+        others = set().union(*(found for split, found in present.items() if split != "train"))
+        names = [spec.name for index, spec in enumerate(dataset.classes) if index in others - present["train"]]
+        if names:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            yield Finding("absent", "train", "", f"train: no image has {', '.join(names[:8])}{more}; other splits do")
+
+
 def _first_difference(palette: str, usual: str) -> int:
     """First index at which two palettes, six hex digits a colour, differ."""
     return next(i // 6 for i, (a, b) in enumerate(zip(palette, usual, strict=False)) if a != b)
@@ -247,6 +274,10 @@ def verdict(checked: Checked) -> str:
     where = f"{total} images ({', '.join(f'{split} {count}' for split, count in checked.counts.items())})"
     notes = len(checked.findings) - checked.wrong
     noted = f"; {notes} note{'s' if notes != 1 else ''}" if notes else ""
+    if not total:
+        return (
+            f"{checked.label}: no image was looked at; {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong"
+        )
     if not checked.wrong:
         return f"{checked.label}: nothing wrong in {where}{noted}"
     return f"{checked.label}: {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong in {where}{noted}"

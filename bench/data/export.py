@@ -18,8 +18,11 @@ from bench.data.exports import Exported
 from bench.data.opening import Choice, as_yaml
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import BenchError, PluginError, did_you_mean
-from bench.records import Size
+from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import RgbImage
+
+WIDE_FORMS = ("coco", "yolo")
+"""Formats that hold objects alone, of any number of classes."""
 
 
 def export_names() -> list[str]:
@@ -61,6 +64,12 @@ def export(
     if form not in export_names():
         raise PluginError(
             f"no export format {form!r}.{did_you_mean(form, export_names())} Formats: {', '.join(export_names())}"
+        )
+    if len(dataset.classes) > IGNORE_LABEL and form not in WIDE_FORMS:
+        raise BenchError(
+            f"{choice.label} has {len(dataset.classes)} classes; {form} stores masks of 8 bits, which hold "
+            f"{IGNORE_LABEL}. Export it as {' or '.join(WIDE_FORMS)}, or choose fewer classes, for example with: "
+            "--set classes='[…]'"
         )
     names = parsed_names(rename, dataset)
     module = importlib.import_module(f"bench.data.exports.{form}")

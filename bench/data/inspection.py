@@ -18,9 +18,10 @@ from bench.data.opening import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, Size
+from bench.records import Size, background_class, void_of
+from bench.records.predictions import LabelMap
 
-INSPECTION_VERSION = 2
+INSPECTION_VERSION = 3
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -31,7 +32,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
 
     Returns:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
-        missing if the image cannot be read; `stored`: how each mask file is stored.
+        missing if the image cannot be read; `classes`: ids of the classes in it, missing if its ground truth
+        cannot be; `stored`: how each mask file is stored.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
@@ -45,10 +47,13 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     try:
         truth = dataset.target(image_id)
         row["found"] += _of_truth(dataset, truth, size)
+        row["classes"] = _classes(dataset, truth)
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
             row["found"].append([error.kind or "truth", str(error)])
+    if entry is not None and "content" in row and header_of(entry.image).orientation != 1:
+        row["found"].append(["turned", f"{entry.image}: EXIF orientation {header_of(entry.image).orientation}"])
     row["stored"] = [] if entry is None else [_stored(path) for path in mask_files(entry)]
     return row
 
@@ -79,7 +84,7 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
             ["size", f"the ground truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"]
         )
     present = _present(truth.semantic.labels)
-    outside = present[(present >= len(dataset.classes)) & (present != IGNORE_LABEL)]
+    outside = present[(present >= len(dataset.classes)) & (present != void_of(truth.semantic.labels))]
     if len(outside):
         found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
     if truth.instances is not None and len(truth.instances.masks):
@@ -90,7 +95,16 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
     return [*found, *([["empty", empty]] if empty else [])]
 
 
-def _present(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
+def _classes(dataset: Dataset, truth: GroundTruth) -> list[int]:
+    """Ids of the classes of an image, rising."""
+    if "semantic" not in dataset.tasks and truth.instances is not None:
+        return sorted(set(truth.instances.class_ids.tolist()))
+    present = _present(truth.semantic.labels)
+    objects = [] if truth.instances is None else truth.instances.class_ids.tolist()
+    return sorted({int(i) for i in present if i != void_of(truth.semantic.labels)} | set(objects))
+
+
+def _present(labels: LabelMap) -> NDArray[np.intp]:
     """The values that occur, rising."""
     return np.flatnonzero(np.bincount(runs_of(labels).values))
 
@@ -99,10 +113,9 @@ def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) 
     """How a ground truth says nothing; '' if it says something."""
     if "semantic" not in dataset.tasks:
         return "no object" if truth.instances is None or not len(truth.instances.masks) else ""
-    if set(present.tolist()) <= {IGNORE_LABEL}:
+    if set(present.tolist()) <= {void_of(truth.semantic.labels)}:
         return "all void"
-    names = [dataset.classes[i].name if i < len(dataset.classes) else "void" for i in present.tolist()]
-    only_background = all(name in ("background", "void") for name in names)
+    only_background = set(present.tolist()) <= {background_class(dataset.classes), void_of(truth.semantic.labels)}
     return "only background" if only_background else ""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records import ClassSpec, label_dtype, void_id
 from bench.records.predictions import LabelMap, RgbImage
 from bench.report.draw.contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
 from bench.report.draw.overlay import overlay
@@ -94,12 +94,12 @@ def _tinted(
 ) -> NDArray[np.uint8]:
     white = ClassSpec(name="void", colour=(255, 255, 255))
     void = labels >= len(classes)
-    named = np.where(void, len(classes), labels).astype(np.uint8)
+    named = np.where(void, len(classes), labels).astype(label_dtype(len(classes) + 1))
     return striped(overlay(image, Tile(named, rims), (*classes, white)), void)
 
 
 def _painted(labels: LabelMap, rims: NDArray[np.bool_] | None, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    palette = np.full((IGNORE_LABEL + 1, 3), 255, dtype=np.uint8)
+    palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
     painted = striped(palette[labels], labels >= len(classes))
     if rims is not None:

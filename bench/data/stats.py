@@ -25,7 +25,7 @@ from bench.data.scan import Listed, Pass, Row, look_at_all
 from bench.data.stats_figure import draw
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Size
+from bench.records import ClassSpec, Size, void_id
 
 COUNT_VERSION = 1
 """Raised when `count` gives other rows for the same files."""
@@ -114,14 +114,14 @@ def count(dataset: Dataset, image_id: str) -> Row:
     """Count one image.
 
     Returns:
-        `size`: height, width; `pixels`: class id or 255 -> pixels; `areas`: class id -> areas of its
+        `size`: height, width; `pixels`: class id or void -> pixels; `areas`: class id -> areas of its
         objects (keys are text, as JSON has them). Or `error`, if its ground truth cannot be read.
     """
     try:
         truth = dataset.target(image_id)
     except DatasetError as error:
         return {"error": str(error)}
-    occurring = np.bincount(truth.semantic.labels.ravel(), minlength=256)
+    occurring = np.bincount(truth.semantic.labels.ravel(), minlength=max(256, len(dataset.classes)))
     areas: dict[str, list[int]] = defaultdict(list)
     for class_id, area in _objects(truth, dataset.classes):
         areas[str(class_id)].append(area)
@@ -160,13 +160,14 @@ def _add(row: Row, by_class: Sequence[ClassCount], split: SplitCount) -> None:
         return
     split.images += 1
     split.sizes[Size(*row["size"])] += 1
+    void = str(void_id(len(by_class)))
     for text, pixels in row["pixels"].items():
-        if int(text) == IGNORE_LABEL:
+        if text == void:
             split.void += pixels
         else:
             split.labelled += pixels
             by_class[int(text)].pixels += pixels
-    for text in {*row["pixels"], *row["areas"]} - {str(IGNORE_LABEL)}:
+    for text in {*row["pixels"], *row["areas"]} - {void}:
         by_class[int(text)].images += 1
     for text, areas in row["areas"].items():
         split.objects += len(areas)

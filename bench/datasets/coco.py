@@ -27,23 +27,38 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
 from bench.data.formats.coco_index import CocoIndex, coco_index
+from bench.data.formats.coco_rows import WITHOUT_MASK, OddValue, colour, flags_of, id_text, is_crowd, shown
+from bench.data.formats.coco_source import OBTAIN as OBTAIN
+from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
-from bench.data.formats.image_files import image_size
+from bench.data.formats.coco_truths import (
+    box_mask,
+    listed_segments,
+    no_annotations,
+    require_upright,
+    turned,
+    unchecked_classes,
+)
+from bench.data.formats.image_files import header_of, image_size
+from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.label_tables import palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
-from bench.data.formats.sources import Archive, Part, Preparation
 from bench.data.labels.spaces import label_space
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
@@ -54,68 +69,6 @@ SOURCE = "COCO or a project in its format, https://cocodataset.org"
 LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other projects: their own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 118287, "val": 5000}
-ADDRESS = "http://images.cocodataset.org"
-PREPARE = Preparation(
-    parts=(
-        Part(
-            name="val",
-            what="5,000 images",
-            archives=(Archive(f"{ADDRESS}/zips/val2017.zip", "md5:442b8da7639aecaf257c1dceb8ba8c80"),),
-            options=None,
-            splits=("val",),
-        ),
-        Part(
-            name="train",
-            what="118,287 images",
-            archives=(Archive(f"{ADDRESS}/zips/train2017.zip", "md5:cced6f7f71b7629ddf16f17bbcfab6b2"),),
-            options=None,
-            splits=("train",),
-            by_default=False,
-        ),
-        Part(
-            name="instances",
-            what="objects of both splits, for truth: instances",
-            archives=(
-                Archive(
-                    f"{ADDRESS}/annotations/annotations_trainval2017.zip",
-                    "md5:f4bbac642086de4f52a3fdda2de5fa2c",
-                    only=("annotations/instances_*2017.json",),
-                ),
-            ),
-        ),
-        Part(
-            name="panoptic",
-            what="segments of both splits, for truth: panoptic",
-            archives=(
-                Archive(
-                    f"{ADDRESS}/annotations/panoptic_annotations_trainval2017.zip",
-                    "sha256:c05f76d2129b6b561eb70efe16e7006df62f73fb92889132d373b9d90e31a370",
-                    inner=("annotations/panoptic_*2017.zip",),
-                ),
-            ),
-            options={"truth": "panoptic"},
-            by_default=False,
-        ),
-        Part(
-            name="stuff",
-            what="stuff of both splits, for truth: stuff",
-            archives=(
-                Archive(
-                    f"{ADDRESS}/annotations/stuff_annotations_trainval2017.zip",
-                    "md5:2a27c15a2dfcbd2e1c9276dc23cac101",
-                    only=("annotations/stuff_*2017.json",),
-                ),
-            ),
-            options={"truth": "stuff"},
-            by_default=False,
-        ),
-    )
-)
-OBTAIN = (
-    "Fetch it with: bench data prepare coco --out data/coco. By hand: unpack train2017.zip, val2017.zip, "
-    "annotations_trainval2017.zip, panoptic_annotations_trainval2017.zip and stuff_annotations_trainval2017.zip from "
-    f"{ADDRESS} into one folder; the panoptic PNGs are in archives within the last but one."
-)
 STUFF_MAPS = "stuffthingmaps/{split}2017"
 TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
     "instances": ("instance",),
@@ -134,10 +87,15 @@ class Options(Record):
         maps: Where the PNGs lie; None for the usual place: with `panoptic` the folder beside the JSON that
             has its name, with `stuff_maps` stuffthingmaps/{split}2017.
         splits: Names to look for.
-        classes: Use only these classes, in this order, and with `instances` only images that have
-            one of them; None takes all.
+        classes: Use only these classes, in this order; None takes all. Images without any of them stay,
+            because what is found there is wrong.
         images_per_split: Use only the first so many images of each split, in the order of their ids.
-        background: With `instances`, name of a class for pixels in no object.
+        background: With `instances`, name of a class for pixels in no object. It says that all objects of
+            the classes are annotated, so that the data set can be scored as semantic, too.
+        without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.
+        crowds: What annotations marked `iscrowd` are, where most are: crowds, or objects each.
+        missing_images: What becomes of images that are not on disk: left out; None refuses them.
+        orientation: Whether the annotations of images that EXIF turns fit these as shown or as stored.
     """
 
     root: str = "data/coco"
@@ -149,6 +107,10 @@ class Options(Record):
     classes: tuple[str, ...] | None = None
     images_per_split: int | None = Field(default=None, ge=1)
     background: str | None = None
+    without_mask: WithoutMask | None = None
+    crowds: Crowds | None = None
+    missing_images: Literal["leave_out"] | None = None
+    orientation: Literal["shown", "stored"] | None = None
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -167,7 +129,7 @@ def open_dataset(options: Options) -> OnDisk:
     found = {split: file for split, file in files.items() if file.is_file()}
     if not found:
         first = next(iter(files.values()), root_of(options.root))
-        raise missing("coco", first, f"annotations for a split of {', '.join(options.splits)}", OBTAIN)
+        raise no_annotations(root_of(options.root), first, options.splits, OBTAIN)
     reader = _Reader(options, found)
     with_background = options.truth == "instances" and options.background is not None
     description = Description(
@@ -177,10 +139,17 @@ def open_dataset(options: Options) -> OnDisk:
         source=SOURCE,
         licence=LICENCE,
         splits=tuple(found),
-        decisive=[options.truth, options.background],
+        decisive=_decisive(options),
     )
     read = {"instances": reader.instance_truth, "panoptic": reader.panoptic_truth, "stuff": reader.stuff_truth}
-    return OnDisk(description, reader.entries, read[options.truth])
+    return OnDisk(description, reader.entries, read[options.truth], reader.notes)
+
+
+def _decisive(options: Options) -> list[JsonValue]:
+    """Options that decide what a ground truth is; those that say nothing are left out."""
+    further = {"without_mask": options.without_mask, "crowds": options.crowds, "orientation": options.orientation}
+    said: dict[str, JsonValue] = {name: value for name, value in further.items() if value is not None}
+    return [options.truth, options.background, *([said] if said else [])]
 
 
 def _place(options: Options, pattern: str, split: str) -> Path:
@@ -198,8 +167,12 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...] | None:
     known = {spec.name: spec for spec in label_space(space).classes}
     classes = [known[name] for name in options.classes or tuple(known) if name in known]
     if options.background is not None and options.truth == "instances":
-        classes.append(ClassSpec(name=options.background, is_thing=False, colour=(0, 0, 0)))
+        classes.append(_background(options.background))
     return tuple(classes)
+
+
+def _background(name: str) -> ClassSpec:
+    return ClassSpec(name=name, is_thing=False, colour=(0, 0, 0), is_background=True)
 
 
 class _Reader:
@@ -208,59 +181,151 @@ class _Reader:
     def __init__(self, options: Options, files: Mapping[str, Path]) -> None:
         self._options, self._files = options, files
         self._index = lru_cache(maxsize=None)(self._read_index)
-        self._categories: dict[int, str] = {}
+        self._categories: dict[str, str] = {}
+        self._notes: dict[str, list[str]] = {}
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
-        self._categories = _names_of(smallest)
+        self._roots = exporter_roots(smallest.categories, used_categories(smallest))
+        self._categories = smallest.names_of_categories
         self.classes = self._label_space(smallest)
         names = [c.name for c in self.classes]
-        self._class_of = {i: names.index(name) for i, name in self._categories.items() if name in names}
+        self._class_of = {
+            i: names.index(name) for i, name in self._categories.items() if name in names and i not in self._roots
+        }
         self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
+
+    def notes(self, split: str) -> tuple[str, ...]:
+        """What was read otherwise than it is written, once `entries` has listed the split."""
+        return tuple(self._notes.get(split, ()))
 
     def entries(self, split: str) -> list[Entry]:
         """Images of a split, in the order of their ids."""
         index, options = self._index(split), self._options
-        folder = _place(options, options.images, split)
-        kept = np.flatnonzero(self._kept(index))
-        if not len(kept):
-            raise DatasetError(f"coco: {index.state.file} has no image with one of the classes asked for.")
+        kept = np.flatnonzero(self._kept(index))[: options.images_per_split].tolist()
+        if not kept:
+            raise DatasetError(f"coco: {index.state.file} lists no image that has a ground truth. Add images to it.")
+        notes = self._notes[split] = self._checked(index)
+        folder, root = _place(options, options.images, split), root_of(options.root)
+        places = ImagePlaces([folder, root])
+        found = {image: places.find(index.names[image].decode()) for image in kept}
+        absent = [image for image in kept if found[image] is None]
+        if absent and (options.missing_images is None or len(absent) == len(kept)):
+            raise self._absent(index, folder, absent, len(kept))
+        if absent:
+            notes.append(f"{index.state.file.name}: {len(absent)} of {len(kept)} images are not on disk and left out")
+        notes += [f"{index.state.file.name}: {n} images were found {how}" for how, n in places.found_by.items()]
         entries = []
-        for image in kept[: options.images_per_split].tolist():
-            name = index.names[image].decode()
+        ids = self._ids(split, [index.names[image].decode() for image in kept if found[image]])
+        for image, image_id in zip([image for image in kept if found[image]], ids, strict=True):
             ground_truths: tuple[Path, ...] = (index.state.file,)
             if options.truth == "panoptic":
-                ground_truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
-            entries.append(Entry(id_of(PurePath(name)), folder / name, ground_truths, index.key(image)))
-        if not entries[0].image.is_file():
-            what = f"the {len(kept)} images that {index.state.file.name} names"
-            raise missing("coco", entries[0].image, what, OBTAIN)
+                name = index.maps[image].decode() or PurePath(index.names[image].decode()).stem + ".png"
+                ground_truths += (self._maps(split) / name,)
+            entries.append(Entry(image_id, found[image] or folder, ground_truths, index.key(image)))
         return entries
+
+    def _checked(self, index: CocoIndex) -> list[str]:
+        """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
+        if self._options.truth != "instances":
+            return []
+        used = np.array([i in self._class_of for i in map(_id_of, index.categories)], dtype=np.bool_)
+        chosen = np.append(used, True)[index.category]  # of no category: -1 takes the appended one
+        options = self._options
+        notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
+        if self._roots:
+            names = ", ".join(repr(self._categories[i]) for i in sorted(self._roots))
+            notes.append(f"{index.state.file.name}: the exporter's root category {names} is no class and left out")
+        if (index.row_offset >= 0).any():
+            notes.append(
+                f"{index.state.file.name}: its images were looked through for some categories each, as LVIS's and Open "
+                "Images'; detections of others count neither as right nor as wrong (federated AP)"
+            )
+        return notes
+
+    def _absent(self, index: CocoIndex, folder: Path, absent: Sequence[int], total: int) -> DatasetError:
+        names = [index.names[image].decode() for image in absent[:5]]
+        what = (
+            f"the {total} images that {index.state.file.name} names, of which {len(absent)} are missing: "
+            f"{', '.join(names)}{' …' if len(absent) > len(names) else ''}"
+        )
+        usual = Options()
+        if (self._options.images, self._options.annotations) == (usual.images, usual.annotations):
+            return missing("coco", folder / names[0], what, OBTAIN)
+        return missing(
+            "coco",
+            folder / names[0],
+            what,
+            "Put them there, set the option images to their folder, or leave them out with missing_images: leave_out.",
+        )
+
+    def _ids(self, split: str, names: Sequence[str]) -> list[str]:
+        """Ids of images: their names; with suffix or split where these alone would not be unique."""
+        ids = [id_of(PurePath(name.replace("\\", "/"))) for name in names]
+        if len(set(ids)) < len(ids):
+            ids = ["__".join(PurePath(name.replace("\\", "/")).parts) for name in names]
+        own = _place(self._options, self._options.images, split)
+        for other in self._files:
+            folder = _place(self._options, self._options.images, other)
+            if other != split and folder != own and not _names_in(folder).isdisjoint(names):
+                return [f"{split}__{image_id}" for image_id in ids]
+        return [image_id.lstrip("_") or image_id for image_id in ids] if any(i[0] in "_/" for i in ids) else ids
 
     def instance_truth(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
-        size = self._size(index, entry)
-        drawn, class_ids, crowd = [], [], []
+        stored = self._options.orientation == "stored"
+        size = image_size(entry.image) if stored else self._size(index, entry)
+        drawn: list[dict[str, Any]] = []
+        class_ids, boxes = [], []
         for annotation in index.annotations(entry.key):
-            class_id = self._class_id(annotation, index)
-            if class_id is not None:
-                drawn.append(annotation)
-                class_ids.append(class_id)
-                crowd.append(bool(annotation.get("iscrowd", 0)))
-        instances = stacked(_masks(drawn, size, index, entry), class_ids, crowd, size)
-        background = IGNORE_LABEL if self._options.background is None else len(self.classes) - 1
-        return GroundTruth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
+            class_id, without = self._class_id(annotation, index), flags_of(annotation) & WITHOUT_MASK
+            if class_id is None or (without and self._options.without_mask == "leave_out"):
+                continue
+            if without and self._options.without_mask == "box":
+                boxes.append(len(drawn))
+                annotation["segmentation"] = []
+            drawn.append(annotation)
+            class_ids.append(class_id)
+        crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
+        masks = _masks(drawn, self._drawn_size(index, entry), index, entry)
+        for position in boxes:
+            masks[position], crowd[position] = box_mask(drawn[position].get("bbox"), Size(*masks.shape[1:])), True
+        instances = stacked(self._as_shown(masks, entry), class_ids, crowd, size)
+        unchecked = self._unchecked(index, entry, class_ids)
+        if unchecked:
+            instances = replace(instances, unchecked=unchecked)
+        background = None if self._options.background is None else len(self.classes) - 1
+        labels = painted(instances, background=background, num_classes=len(self.classes))
+        return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+
+    def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
+        """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
+        row = index.row(entry.key)
+        return () if row is None else unchecked_classes(row, class_ids, self._class_of, index.state.file)
+
+    def _drawn_size(self, index: CocoIndex, entry: Entry) -> Size:
+        """Size of the image that the annotations fit: as shown, or as stored where EXIF turns it and they fit that."""
+        size = self._size(index, entry)
+        header = header_of(entry.image)
+        if header.orientation == 1:
+            return size
+        if self._options.orientation is None:
+            require_upright(header, index.size(index.position(entry.key)), entry.image)
+        return header.stored if self._options.orientation == "stored" else size
+
+    def _as_shown(self, masks: NDArray[np.bool_], entry: Entry) -> NDArray[np.bool_]:
+        return turned(masks, header_of(entry.image)) if self._options.orientation == "stored" else masks
 
     def panoptic_truth(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
         index = self._index_of(entry)
         found = read_segment_map(entry.ground_truths[1])
-        listed = {int(row["id"]): row for row in index.annotations(entry.key)[0]["segments_info"]}
+        listed = listed_segments(index.annotations(entry.key)[0], index.state.file)
         found.require(listed, index.state.file)
         segments = []
         for number, row in listed.items():
             class_id = self._class_id(row, index)
             if class_id is not None:
-                segments.append(Segment(number, class_id, bool(row.get("iscrowd", 0))))
+                segments.append(Segment(number, class_id, is_crowd(row)))
         return found.truth(segments, self.classes)
 
     def stuff_truth(self, entry: Entry) -> GroundTruth:
@@ -286,10 +351,7 @@ class _Reader:
         """Which images are used, bool, (I,)."""
         if self._options.truth != "instances":
             return index.counts() > 0
-        if self._options.classes is None:
-            return np.ones(len(index), dtype=np.bool_)
-        wanted = [row["id"] in self._class_of for row in index.categories]
-        return index.with_category(np.array(wanted, dtype=np.bool_))
+        return np.ones(len(index), dtype=np.bool_)
 
     def _maps(self, split: str) -> Path:
         """Folder of the panoptic PNGs."""
@@ -306,15 +368,19 @@ class _Reader:
     def _class_id(self, row: Mapping[str, Any], index: CocoIndex) -> int | None:
         """Class id of an annotation or segment, None if its category was not asked for."""
         category = row.get("category_id")
-        if category not in self._categories:
+        with suppress(OddValue):
+            category = id_text(category)
+        if not isinstance(category, str) or category in self._roots or category not in self._categories:
             raise DatasetError(
-                f"{index.state.file}: category_id {category} is not among its categories. Fix the file.", kind="labels"
+                f"{index.state.file}: category_id {shown(row.get('category_id'))} is not among its categories. "
+                "Fix the file.",
+                kind="labels",
             )
         return self._class_of.get(category)
 
     def _read_index(self, split: str) -> CocoIndex:
         index = coco_index(self._files[split])
-        if self._categories and _names_of(index) != self._categories:
+        if self._categories and index.names_of_categories != self._categories:
             raise DatasetError(
                 f"{index.state.file} has other categories than the other splits. All splits need the same."
             )
@@ -322,29 +388,49 @@ class _Reader:
 
     def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
         options, file = self._options, index.state.file
-        rows = {str(row["name"]): (position, row) for position, row in enumerate(index.categories)}
-        if len(rows) != len(index.categories) or not rows:
-            raise DatasetError(f"{file} has no categories, or two of one name. Fix the file.")
+        used = [row for row in index.categories if _id_of(row) not in self._roots]
+        rows = {str(row["name"]): (position, row) for position, row in enumerate(used)}
+        if not rows:
+            raise DatasetError(f"{file} has no categories. Add them to the file.")
+        if len(rows) != len(used):
+            twice = sorted(name for name, times in Counter(str(row["name"]) for row in used).items() if times > 1)
+            raise DatasetError(f"{file} has two categories of one name, {twice[0]!r}. Rename or merge them.")
         for name in options.classes or ():
             if name not in rows:
                 raise DatasetError(
                     f"coco: no class named {name!r}.{did_you_mean(name, rows)} {file.name} has: {', '.join(rows)}"
                 )
         classes = [
-            ClassSpec(name=name, is_thing=self._is_thing(rows[name][1]), colour=_colour(*rows[name]))
+            ClassSpec(
+                name=name,
+                is_thing=self._is_thing(rows[name][1]),
+                colour=colour(rows[name][1].get("color"), palette_colour(rows[name][0] + 1)),
+            )
             for name in options.classes or tuple(rows)
         ]
         if options.background is not None and options.truth == "instances":
-            classes.append(ClassSpec(name=options.background, is_thing=False, colour=(0, 0, 0)))
+            if options.background in [spec.name for spec in classes]:
+                others = ", ".join(spec.name for spec in classes if spec.name != options.background)
+                raise DatasetError(
+                    f"coco: background: {options.background} is also a category of {file}; two classes of one name "
+                    f"cannot be told apart. Leave the category out with classes: [{others}], or call the class of "
+                    "pixels in no object otherwise, for example background: outside."
+                )
+            classes.append(_background(options.background))
         return tuple(classes)
 
     def _is_thing(self, category: Mapping[str, Any]) -> bool:
         return {"instances": True, "stuff": False}.get(self._options.truth, bool(category.get("isthing", 1)))
 
 
-def _names_of(index: CocoIndex) -> dict[int, str]:
-    """Category id -> name."""
-    return {row["id"]: str(row["name"]) for row in index.categories}
+def _id_of(category: Mapping[str, Any]) -> str:
+    return id_text(category["id"])
+
+
+@lru_cache(maxsize=16)
+def _names_in(folder: Path) -> frozenset[str]:
+    """Names in a folder; none where there is no such folder."""
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def _masks(annotations: Sequence[Mapping[str, Any]], size: Size, index: CocoIndex, entry: Entry) -> NDArray[np.bool_]:
@@ -356,8 +442,3 @@ def _masks(annotations: Sequence[Mapping[str, Any]], size: Size, index: CocoInde
             f"{index.state.file}: annotation {annotations[error.position].get('id')} of image {entry.image.name} "
             f"cannot be drawn: {error}. Fix or remove it."
         ) from None
-
-
-def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
-    red, green, blue = row.get("color") or palette_colour(index + 1)
-    return int(red), int(green), int(blue)

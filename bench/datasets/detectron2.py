@@ -196,7 +196,7 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
         ClassSpec(name=name, is_thing=index in thing_ids, colour=shown[index]) for index, name in enumerate(names)
     ]
     if truth == "instances" and background is not None:
-        classes.append(ClassSpec(name=background, colour=(0, 0, 0)))
+        classes.append(ClassSpec(name=background, colour=(0, 0, 0), is_background=True))
     return Metadata(
         file=file,
         classes=tuple(classes),

@@ -145,11 +145,19 @@ def _project(file: Path, options: Options) -> Project:
         raise DatasetError(f"{file} has two classes of one title, or {MAX_CLASSES} or more. Rename or merge them.")
     used = [title for title in options.classes or tuple(colours) if title not in options.void]
     stuff = {*options.stuff, options.background}
-    classes = [ClassSpec(name=title, is_thing=title not in stuff, colour=colours[title]) for title in used]
+    classes = [
+        ClassSpec(
+            name=title,
+            is_thing=title not in stuff,
+            colour=colours[title],
+            is_background=title == options.background,
+        )
+        for title in used
+    ]
     class_of = {title: index for index, title in enumerate(used)}
     if options.background is not None and options.background not in class_of:
         class_of[options.background] = len(classes)
-        classes.append(ClassSpec(name=options.background, colour=(0, 0, 0)))
+        classes.append(ClassSpec(name=options.background, colour=(0, 0, 0), is_background=True))
     return Project(
         shape_of={str(row["title"]): str(row.get("shape", "any")) for row in rows},
         classes=tuple(classes),

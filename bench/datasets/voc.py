@@ -9,6 +9,9 @@ With `augmented: true` train is the 10,582 images of `trainaug.txt`, their class
 SegmentationClassAug (VOC and the Semantic Boundaries Dataset of Hariharan et al., 2011, minus the
 images of val), and there are no instances.
 
+With a labelmap.txt in root, as CVAT's "Segmentation mask" export writes it, the classes are those of that
+file, masks hold its colours, and splits are the lists that are there; see `_voc_labelmap.py`.
+
 An object has the class of most of its pixels. Objects do not overlap, there are no crowds.
 
 Expected: 1,464 train, 1,449 val; augmented 10,582 train. The ground truth of test is not public.
@@ -28,6 +31,7 @@ from bench.data.formats.label_tables import map_values, named_classes, read_tabl
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
 from bench.data.formats.sources import Archive, Part, Preparation
+from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
@@ -99,6 +103,8 @@ def open_dataset(options: Options) -> OnDisk:
     masks = "SegmentationClassAug" if options.augmented else "SegmentationClass"
     for folder in ("JPEGImages", "ImageSets/Segmentation", "SegmentationClass"):
         require_folder("voc", root / folder, "JPEGImages, SegmentationClass and ImageSets/Segmentation", OBTAIN)
+    if (root / NAME).is_file() and not options.augmented:
+        return _open_own(root)
     require_folder("voc", root / masks, "the masks of the images in trainaug.txt", OBTAIN_AUGMENTED)
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val", "test")}
     if options.augmented:
@@ -119,6 +125,24 @@ def open_dataset(options: Options) -> OnDisk:
     )
     folders = [masks, "SegmentationObject"] if with_objects else [masks]
     return OnDisk(description, lambda split: _entries(root, lists[split], folders), partial(_truth, len(classes)))
+
+
+def _open_own(root: Path) -> OnDisk:
+    """A data set in this layout with classes of its own."""
+    labelmap = read_labelmap(root / NAME)
+    lists = lists_of(root / "ImageSets" / "Segmentation")
+    with_objects = (root / "SegmentationObject").is_dir()
+    folders = ["SegmentationClass", *(["SegmentationObject"] if with_objects else [])]
+    description = Description(
+        name="voc",
+        classes=labelmap.classes,
+        tasks=TASKS if with_objects else ("semantic",),
+        source=f"masks in Pascal VOC's layout, {root.name}",
+        licence="your own",
+        splits=tuple(lists),
+        decisive=[NAME, with_objects],
+    )
+    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), labelmap.truth)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract

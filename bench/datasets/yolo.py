@@ -29,16 +29,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.documents import read_text
 from bench.data.formats.image_files import image_size, read_mask
-from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_masks
 from bench.data.formats.rasters import painted, stacked
+from bench.data.formats.yolo_labels import label_notes
 from bench.data.formats.yolo_yaml import MASKS, DataYaml, read_data_yaml
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records import ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
 
 SOURCE = "labels in the format of YOLO"
@@ -57,6 +59,8 @@ class Options(Record):
         data: A YAML elsewhere, in the place of these two.
         truth: Polygons or masks; None takes masks if the YAML has masks_dir.
         background: Name of a class for pixels in no object; makes polygons a semantic data set as well.
+        unmatched_labels: What becomes of label files that fit no image: left out; None refuses them where
+            there are images without a label file.
     """
 
     root: str = "data/yolo"
@@ -64,6 +68,7 @@ class Options(Record):
     data: str | None = None
     truth: Literal["polygons", "masks"] | None = None
     background: str | None = None
+    unmatched_labels: Literal["leave_out"] | None = None
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -79,7 +84,7 @@ def open_dataset(options: Options) -> OnDisk:
         return _open_masks(yaml, options)
     classes = named_classes(yaml.names, things=yaml.names)
     if options.background is not None:
-        classes += (ClassSpec(name=options.background, colour=(0, 0, 0)),)
+        classes += (ClassSpec(name=options.background, colour=(0, 0, 0), is_background=True),)
     description = Description(
         name="yolo",
         classes=classes,
@@ -89,11 +94,15 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(yaml.splits),
         decisive=options.background,
     )
-    background = IGNORE_LABEL if options.background is None else len(yaml.names)
-    return OnDisk(description, partial(_labelled, yaml), partial(_truth, yaml, background))
+    background = None if options.background is None else len(yaml.names)
+    notes: dict[str, list[str]] = {}
+    list_split = partial(_labelled, yaml, options.unmatched_labels, notes)
+    return OnDisk(description, list_split, partial(_truth, yaml, background), lambda split: notes.get(split, ()))
 
 
 def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
+    if len(yaml.names) >= MAX_CLASSES:
+        raise DatasetError(f"{yaml.file} names {len(yaml.names)} classes; masks of 8 bits hold {MAX_CLASSES - 1}.")
     names = yaml.names if len(yaml.names) > 1 else (options.background or "background", *yaml.names)
     class_of = yaml.class_of_value(len(names))
     description = Description(
@@ -108,12 +117,16 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
     return OnDisk(description, partial(_masked, yaml), partial(_mask_truth, yaml, class_of))
 
 
-def _labelled(yaml: DataYaml, split: str) -> list[Entry]:
+def _labelled(
+    yaml: DataYaml, unmatched: Literal["leave_out"] | None, notes: dict[str, list[str]], split: str
+) -> list[Entry]:
     """Images of a split with their text files, of which some may not be there."""
     entries = _entries(yaml, split, "labels", ".txt")
     if not any(entry.ground_truths[0].is_file() for entry in entries):
         labels = f"labels of {len(entries)} images, of which none has any"
         raise missing("yolo", entries[0].ground_truths[0], labels, yaml.obtain)
+    require_files("yolo", [Entry(e.image_id, e.image) for e in entries], "an image", yaml.obtain)
+    notes[split] = label_notes(entries, leave_out=unmatched is not None)
     return entries
 
 
@@ -127,15 +140,25 @@ def _entries(yaml: DataYaml, split: str, folder_of_truths: str, suffix: str) -> 
     for image in yaml.images(split):
         parts = list(Path(os.path.normpath(image)).parts)
         if "images" not in parts[:-1]:
-            raise DatasetError(
-                f"yolo: {image} does not lie in a folder images, beside which {folder_of_truths} are sought."
-            )
+            entries.append(_beside(yaml, image, folder_of_truths, suffix))
+            continue
         position = len(parts) - 1 - parts[::-1].index("images")
         truth = Path(*parts[:position], folder_of_truths, *parts[position + 1 :]).with_suffix(suffix)
         folder, home = Path(*parts[:position]), Path(os.path.normpath(yaml.base))
         above = folder.relative_to(home).parts if folder.is_relative_to(home) else ()
         entries.append(Entry(id_of(Path(*above, *parts[position + 1 :])), image, (truth,)))
     return entries
+
+
+def _beside(yaml: DataYaml, image: Path, folder_of_truths: str, suffix: str) -> Entry:
+    """An image in no folder called images: its label file lies beside it, as Ultralytics has it; a mask cannot."""
+    if folder_of_truths != "labels":
+        raise DatasetError(
+            f"yolo: {image} does not lie in a folder images, beside which {folder_of_truths} are sought."
+        )
+    plain, home = Path(os.path.normpath(image)), Path(os.path.normpath(yaml.base))
+    name = plain.relative_to(home) if plain.is_relative_to(home) else Path(plain.name)
+    return Entry(id_of(name), image, (plain.with_suffix(suffix),))
 
 
 def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
@@ -151,17 +174,18 @@ def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Gr
     return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
 
-def _truth(yaml: DataYaml, background: int, entry: Entry) -> GroundTruth:
+def _truth(yaml: DataYaml, background: int | None, entry: Entry) -> GroundTruth:
     size = image_size(entry.image)
     polygons, class_ids = [], []
     label = entry.ground_truths[0]
-    for number, line in enumerate(label.read_text(encoding="utf-8").splitlines() if label.is_file() else (), start=1):
+    for number, line in enumerate(read_text(label).splitlines() if label.is_file() else (), start=1):
         if line.strip():
             class_id, points = _row(line, len(yaml.names), f"{label}:{number}", yaml.file.name)
             polygons.append([points * (size.width, size.height)])
             class_ids.append(class_id)
     instances = stacked(polygon_masks(polygons, size), class_ids, [False] * len(class_ids), size)
-    return GroundTruth(semantic=SemanticMap(painted(instances, background=background)), instances=instances)
+    labels = painted(instances, background=background, num_classes=len(yaml.names) + (background is not None))
+    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
 
 
 def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDArray[np.float64]]:
@@ -176,7 +200,7 @@ def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDA
         )
     if len(values) < 7 or len(values) % 2 == 0:
         raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")
-    class_id = int(values[0])
+    class_id = int(values[0]) if np.isfinite(values[0]) else -1
     if class_id != values[0] or not 0 <= class_id < num_classes:
         raise DatasetError(
             f"{where} has labels outside the table: class {values[0]:g}; {origin} names 0 to {num_classes - 1}. "

@@ -39,6 +39,7 @@ AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 
 MAX_DETECTIONS = 100
 """Per image and class; the surest ones."""
 
+EVERY_BIT = (1 << (len(IOU_THRESHOLDS) * len(AREA_RANGES))) - 1
 IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
 COLUMNS = ("kind", "class", "score", "rank", "area", "matched", "ignored")
 NUMBER, KIND, CLASS, SCORE, RANK, AREA, MATCHED, IGNORED = range(1 + len(COLUMNS))
@@ -119,6 +120,9 @@ def match_rows(
             kept_ious, class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
             matched, ignored,
         )  # fmt: skip
+    if target.unchecked:  # LVIS's federated rule
+        free = np.isin(class_ids, target.unchecked)
+        ignored[free] |= ~matched[free] & EVERY_BIT
     table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
     ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
     ground_truths[:] = _columns(TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)

@@ -19,7 +19,7 @@ from bench.errors import ShapeError
 from bench.metric import Metric
 from bench.metrics._bootstrap import Interval, mean_of_defined, percentile_interval, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
-from bench.records import IGNORE_LABEL, ClassSpec, Score
+from bench.records import ClassSpec, Score, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
 NO_IMAGE = "no image was scored"
@@ -44,7 +44,9 @@ def as_label_maps(target: Prediction, predicted: Prediction) -> tuple[SemanticMa
 def observe_confusion(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
     """Count the pixels of one image by (true class, predicted class or none), shape (K, K + 1)."""
     true_map, predicted_map = as_label_maps(target, predicted)
-    return confusion_counts(true_map.labels, predicted_map.labels, num_classes=len(classes), ignore=IGNORE_LABEL)
+    return confusion_counts(
+        true_map.labels, predicted_map.labels, num_classes=len(classes), ignore=void_of(true_map.labels)
+    )
 
 
 @dataclass(frozen=True)

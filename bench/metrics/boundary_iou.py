@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
 from bench.metrics._semantic import as_label_maps, build_score, defined
-from bench.records import IGNORE_LABEL, ClassSpec, Score, Size, TaskKind
+from bench.records import ClassSpec, Score, Size, TaskKind, void_of
 from bench.records.predictions import LabelMap, Prediction
 
 DILATION_RATIO = 0.02
@@ -88,23 +88,23 @@ def boundary_counts(target: LabelMap, predicted: LabelMap, *, num_classes: int) 
     """
     _check_ids(target, num_classes)
     width = boundary_width(Size(*target.shape))
-    seen = np.where(target == IGNORE_LABEL, np.uint8(IGNORE_LABEL), predicted)
+    seen = np.where(target == void_of(target), target, predicted)
     true_rim, seen_rim = class_boundaries(target, width), class_boundaries(seen, width)
     both = _pixels_by_class(target[true_rim & seen_rim & (target == seen)], num_classes)
     either = _pixels_by_class(target[true_rim], num_classes) + _pixels_by_class(seen[seen_rim], num_classes) - both
     return np.stack([both, either], axis=1)
 
 
-def _pixels_by_class(ids: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    return np.bincount(ids, minlength=256).astype(np.int64)[:num_classes]
+def _pixels_by_class(ids: LabelMap, num_classes: int) -> NDArray[np.int64]:
+    return np.bincount(ids, minlength=max(256, num_classes)).astype(np.int64)[:num_classes]
 
 
 def _check_ids(target: LabelMap, num_classes: int) -> None:
-    unknown = target[(target >= num_classes) & (target != IGNORE_LABEL)]
+    unknown = target[(target >= num_classes) & (target != void_of(target))]
     if unknown.size:
         raise ShapeError(
             f"the target holds class id {int(unknown.min())}; valid ids are 0..{num_classes - 1} and "
-            f"{IGNORE_LABEL} for void. Check the data set's class list."
+            f"{void_of(target)} for void. Check the data set's class list."
         )
 
 

@@ -42,7 +42,7 @@ from bench.metrics._semantic import (
     per_image,
     score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind
+from bench.records import ClassSpec, Score, TaskKind, background_class
 from bench.records.predictions import Prediction
 
 
@@ -50,7 +50,7 @@ def foreground_class(classes: Sequence[ClassSpec]) -> int | None:
     """Id of the foreground of a two-class label space, None for another number of classes."""
     if len(classes) != 2:
         return None
-    return 0 if classes[1].name.lower() == "background" else 1
+    return 0 if background_class(classes) == 1 else 1
 
 
 def foreground_iou(class_id: int) -> TotalsFormula:

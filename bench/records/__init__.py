@@ -23,8 +23,10 @@ from bench.records.case import (
     Target,
     TaskKind,
     TaskSpec,
+    background_class,
 )
 from bench.records.job import Job, JobFacts, Outcome, Status
+from bench.records.label_ids import label_dtype, void_id, void_of
 from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Cost, Profile, Scenario, Throughput
 from bench.records.profile import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
@@ -77,7 +79,11 @@ __all__ = [
     "Timeouts",
     "Unmapped",
     "as_json_dict",
+    "background_class",
     "digest",
     "explained",
+    "label_dtype",
     "read_record",
+    "void_id",
+    "void_of",
 ]

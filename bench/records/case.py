@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -28,11 +29,25 @@ class ClassSpec(Record):
         name: Unique within the label space; label spaces are matched by name.
         is_thing: Whether the class has countable instances (a "thing") or not ("stuff").
         colour: RGB, 0-255, for pictures only.
+        is_background: Whether it is the class of pixels in no object, under whatever name; see `background_class`.
     """
 
     name: str
     is_thing: bool = False
     colour: tuple[int, int, int]
+    is_background: bool = False
+
+
+def background_class(classes: Sequence[ClassSpec]) -> int | None:
+    """Id of the class of pixels in no object: the one declared to be it, else the one called `background`, else None.
+
+    >>> grey = (0, 0, 0)
+    >>> background_class([ClassSpec(name="cell", colour=grey), ClassSpec(name="bg", colour=grey, is_background=True)])
+    1
+    """
+    declared = [index for index, spec in enumerate(classes) if spec.is_background]
+    named = [index for index, spec in enumerate(classes) if spec.name.lower() == "background" and not spec.is_thing]
+    return next(iter([*declared, *named]), None)
 
 
 class TaskSpec(Record):

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.records import IGNORE_LABEL, Size
+from bench.records import Size, label_dtype, void_id
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """A decoded image: uint8, shape (H, W, 3), RGB."""
 
-LabelMap: TypeAlias = NDArray[np.uint8]
-"""Class ids, uint8, shape (H, W); `IGNORE_LABEL` marks pixels that are not scored."""
+LabelMap: TypeAlias = NDArray[Any]
+"""Class ids, uint8, shape (H, W), 255 = not scored; of more than 255 classes uint16 and 65535, see `void_of`."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class SemanticMap:
     """One class id per pixel.
 
     Attributes:
-        labels: uint8, shape (H, W); `IGNORE_LABEL` (255) = void in a ground truth, "names no class" in
-            a prediction.
+        labels: uint8, shape (H, W); 255 = void in a ground truth, "names no class" in a prediction. Of more
+            than 255 classes uint16, with 65535 in the place of 255.
     """
 
     labels: LabelMap
@@ -57,12 +57,15 @@ class Instances:
         class_ids: int64, shape (N,).
         scores: float64, shape (N,), 0-1; ones in a ground truth.
         crowd: bool, shape (N,); only a ground truth has crowds.
+        unchecked: Classes that a ground truth was not looked through for, or not to the end: detections of them
+            that fit no object count neither as right nor as wrong.
     """
 
     masks: NDArray[np.bool_]
     class_ids: NDArray[np.int64]
     scores: NDArray[np.float64]
     crowd: NDArray[np.bool_]
+    unchecked: tuple[int, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -186,11 +189,12 @@ def check_prediction(
             "See adapters/README.md, rule 3."
         )
     if isinstance(prediction, SemanticMap):
-        _check_array(prediction.labels, np.uint8, tuple(size), "labels", where)
-        unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != IGNORE_LABEL)]
+        void = void_id(num_classes)
+        _check_array(prediction.labels, label_dtype(num_classes), tuple(size), "labels", where)
+        unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != void)]
         if unknown.size:
             raise ShapeError(
-                f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {IGNORE_LABEL} "
+                f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {void} "
                 "for no class. See adapters/README.md, rule 5."
             )
     elif isinstance(prediction, Instances):
@@ -248,7 +252,7 @@ def _check_ids(class_ids: NDArray[np.int64], num_classes: int, where: str) -> No
 def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
     """Write one prediction under `folder` as `stem.png` and, where needed, `stem.json`.
 
-    Semantic maps become 8-bit PNG (pixel = class id). Panoptic maps become the COCO id-PNG
+    Semantic maps become PNG of 8 or 16 bits (pixel = class id). Panoptic maps become the COCO id-PNG
     (id = R + 256 G + 65536 B) with their segments in JSON. Instances and masks of prompts become
     JSON with run lengths in COCO's order (column-major, starting with zeros).
     """
@@ -379,13 +383,13 @@ def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
     return mask
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a grey (H, W) or RGB (H, W, 3) uint8 array as PNG; see `encode_png`."""
+def write_png(path: Path, pixels: LabelMap) -> None:
+    """Write a grey (H, W) array, uint8 or uint16, or an RGB (H, W, 3) one, uint8, as PNG; see `encode_png`."""
     path.write_bytes(encode_png(pixels))
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode a map, grey (H, W) or RGB (H, W, 3), uint8, as PNG; the bytes are deterministic."""
+def encode_png(pixels: LabelMap) -> bytes:
+    """Encode a map, grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8, as PNG; the bytes are deterministic."""
     bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".png", bgr, PNG_SETTINGS)
     if not done:
@@ -393,12 +397,13 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def read_png(path: Path) -> NDArray[np.uint8]:
-    """Read a PNG as stored: grey (H, W) or RGB (H, W, 3), uint8."""
+def read_png(path: Path) -> LabelMap:
+    """Read a PNG as stored: grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
     encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     # OpenCV refuses an empty buffer by an exception of its own, where it returns None for other damage.
     pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if pixels is None:
         raise ShapeError(f"{path} is not a readable PNG; delete its job folder and run the suite again")
-    rgb = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return np.asarray(rgb, dtype=np.uint8)
+    if pixels.ndim == 2:
+        return np.asarray(pixels)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)

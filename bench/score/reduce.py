@@ -4,7 +4,7 @@ The lattice is panoptic -> instance -> semantic. A panoptic prediction says ever
 does; an instance prediction says it after two choices, the score from which an instance counts and
 what lies elsewhere. Every rule is stated in the definition of each score made by it. Nothing is
 invented: where nothing is predicted, the semantic map names no class, unless the label space has a
-class called `background`.
+class for pixels in no object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.records import IGNORE_LABEL, ClassSpec, TaskKind
+from bench.records import ClassSpec, TaskKind, background_class, label_dtype, void_id, void_of
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, SemanticMap
 
 INSTANCE_SCORE = 0.5
@@ -40,7 +40,7 @@ class Painting(NamedTuple):
     """Instances on one map.
 
     Attributes:
-        labels: Class of the topmost instance, uint8, (H, W); `IGNORE_LABEL` where there is none.
+        labels: Class of the topmost instance, (H, W), void where there is none; see `void_of`.
         scores: Its score, float64, (H, W); -1 where there is none.
     """
 
@@ -73,51 +73,54 @@ def semantic_from(prediction: Prediction, classes: Sequence[ClassSpec]) -> Seman
     if isinstance(prediction, SemanticMap):
         return prediction
     if isinstance(prediction, Panoptic):
-        return semantic_from_panoptic(prediction)
+        return semantic_from_panoptic(prediction, len(classes))
     if isinstance(prediction, PromptedMasks):
         raise BenchError("masks of prompts have no classes; they cannot be reduced to a semantic map")
-    return semantic_from_instances(prediction, tau=INSTANCE_SCORE, background=background_class(classes))
+    nothing = background_class(classes)
+    return semantic_from_instances(prediction, tau=INSTANCE_SCORE, background=nothing, num_classes=len(classes))
 
 
-def background_class(classes: Sequence[ClassSpec]) -> int | None:
-    """Id of the class called `background`, or None."""
-    return next((i for i, spec in enumerate(classes) if spec.name.lower() == "background"), None)
-
-
-def semantic_from_panoptic(panoptic: Panoptic) -> SemanticMap:
-    """Paint every segment with its class; void stays void.
+def semantic_from_panoptic(panoptic: Panoptic, num_classes: int = 0) -> SemanticMap:
+    """Paint every segment with its class; void stays void. Of more than 255 classes their number must be given.
 
     Raises:
         BenchError: If the map holds a segment id that is not in its list.
     """
     ids, place = np.unique(panoptic.segment_ids, return_inverse=True)
-    class_of = {segment.id: segment.class_id for segment in panoptic.segments} | {0: IGNORE_LABEL}
+    class_of = {segment.id: segment.class_id for segment in panoptic.segments} | {0: void_id(num_classes)}
     unlisted = [int(i) for i in ids if int(i) not in class_of]
     if unlisted:
         raise BenchError(f"a panoptic map holds segment ids {unlisted[:5]} that are not in its list of segments")
-    labels = np.array([class_of[int(i)] for i in ids], dtype=np.uint8)
+    labels = np.array([class_of[int(i)] for i in ids], dtype=label_dtype(num_classes))
     return SemanticMap(labels[place.reshape(panoptic.segment_ids.shape)])
 
 
-def semantic_from_instances(instances: Instances, *, tau: float, background: int | None) -> SemanticMap:
+def semantic_from_instances(
+    instances: Instances, *, tau: float, background: int | None, num_classes: int = 0
+) -> SemanticMap:
     """Paint instances over one another in ascending score, so that the surest is on top.
 
     Args:
         instances: May overlap.
         tau: Instances with a lower score are left out.
         background: Class id of pixels without an instance; None leaves them without a class.
+        num_classes: K; must be given where there can be more than 255.
     """
-    labels, scores = painted(instances)
-    return SemanticMap(np.where(scores >= tau, labels, np.uint8(IGNORE_LABEL if background is None else background)))
+    labels, scores = painted(instances, num_classes)
+    nothing = labels.dtype.type(void_of(labels) if background is None else background)
+    return SemanticMap(np.where(scores >= tau, labels, nothing))
 
 
-def painted(instances: Instances) -> Painting:
-    """Paint all instances over one another in ascending score.
+def painted(instances: Instances, num_classes: int = 0) -> Painting:
+    """Paint all instances over one another in ascending score; of more than 255 classes K must be given.
 
     The topmost instance of a pixel has its highest score, so the map at a threshold is this one
     where `scores` reaches it, whatever the threshold.
     """
-    labels = np.full(instances.size, IGNORE_LABEL, dtype=np.uint8)
+    void = void_id(num_classes)
+    if max(instances.class_ids.tolist(), default=0) >= void:
+        raise BenchError(f"class id {int(instances.class_ids.max())} does not fit a label map of {void} classes")
+    labels = np.full(instances.size, void, dtype=label_dtype(num_classes))
     scores = np.full(instances.size, -1.0)
     for index in np.argsort(instances.scores, kind="stable"):
         labels[instances.masks[index]] = instances.class_ids[index]

@@ -16,10 +16,11 @@ from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset
 from bench.errors import BenchError, ShapeError
 from bench.metric import CONFUSION, Metric, Observed, Rows, load_metric
-from bench.records import Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
+from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Prediction, load_prediction
 from bench.records.store.statistics import Collector, Statistics
-from bench.score.reduce import REDUCED_BY, RULES, reaches, reduced
+from bench.score.completeness import is_complete, scored_as
+from bench.score.reduce import REDUCED_BY, RULES, reduced
 from bench.score.thresholds import ORACLE, ORACLE_TAU, ThresholdCounts
 
 Progress = Callable[[int, int], None]
@@ -119,15 +120,15 @@ def _observe_all(
     table: ClassTable | None,
 ) -> _ObservedCase:
     """One pass over the images; metrics with the same statistic share what the first observes."""
-    observers = {m.statistic: m for m in reversed(metrics) if _scored_as(m, task.kind) is not None}
-    thresholds = ThresholdCounts(task.classes) if task.kind == "instance" and CONFUSION in observers else None
+    observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
+    thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
     collector = Collector(len(image_ids))
     for number, image_id in enumerate(image_ids):
         truth, native = dataset.target(image_id), load_prediction(task.kind, folder, image_id)
         native = native if table is None else map_prediction(native, table)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
-            kind = _scored_as(metric, task.kind) or task.kind
+            kind = scored_as(metric, task.kind) or task.kind
             target = truth.of(kind)
             if target is None:
                 raise BenchError(f"metric {metric.name!r} needs {kind} ground truth; image {image_id!r} has none")
@@ -141,6 +142,17 @@ def _observe_all(
     return _ObservedCase(collector.statistics(image_ids), thresholds)
 
 
+def _has_thresholds(task: TaskSpec) -> bool:
+    """Whether the scores at all thresholds are counted; of more than 255 classes the counts would be gigabytes."""
+    return task.kind == "instance" and len(task.classes) <= IGNORE_LABEL
+
+
+def _scored_on(metric: Metric, native: TaskKind, dataset: Dataset) -> TaskKind | None:
+    """As `scored_as`; None where the ground truth of the data set is not complete in that form."""
+    kind = scored_as(metric, native)
+    return kind if kind is None or kind == native or is_complete(dataset, kind) else None
+
+
 def _observe(
     metric: Metric, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec], image_id: str
 ) -> Observed | Rows:
@@ -150,21 +162,15 @@ def _observe(
         raise ShapeError(f"image {image_id!r}: {error}") from error
 
 
-def _scored_as(metric: Metric, native: TaskKind) -> TaskKind | None:
-    """The form a native prediction is scored in: its own, else the first of the metric's it can be reduced to."""
-    if native in metric.tasks:
-        return native
-    return next((kind for kind in metric.tasks if reaches(native, kind)), None)
-
-
 def _score(metric: Metric, task: TaskSpec, observed: _ObservedCase, images: int, seed: int) -> Score:
-    kind = _scored_as(metric, task.kind)
-    if kind is None:
+    kind = scored_as(metric, task.kind)
+    if kind is None or metric.statistic not in observed.statistics.arrays:
+        scores = f"{metric.name} scores {' and '.join(metric.tasks)} predictions, not {task.kind} ones"
         return Score(
             metric=metric.name,
             version=metric.version,
             value=None,
-            undefined_because=f"{metric.name} scores {' and '.join(metric.tasks)} predictions, not {task.kind} ones",
+            undefined_because=scores if kind is None else f"the ground truth is not complete for {kind} scores",
             images=images,
             definition=metric.definition,
         )

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Metric
-from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records import ClassSpec, background_class, void_of
 from bench.records.predictions import Instances, SemanticMap
-from bench.score.reduce import background_class, painted
+from bench.score.reduce import painted
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Thresholds that are tried: 0.05, 0.10, … 0.95; the fixed one is among them."""
@@ -51,11 +51,11 @@ class ThresholdCounts:
 
     def add(self, target: SemanticMap, predicted: Instances) -> None:
         """Count the pixels of one image."""
-        labels, scores = painted(predicted)
+        labels, scores = painted(predicted, len(self._classes))
         bins = np.searchsorted(GRID, scores, side="right")
-        known = target.labels != IGNORE_LABEL
+        known = target.labels != void_of(target.labels)
         none = len(self._classes)
-        named = np.where(labels == IGNORE_LABEL, none, labels).astype(np.int64)
+        named = np.where(labels == void_of(labels), none, labels).astype(np.int64)
         flat = (bins[known] * len(self._classes) + target.labels[known]) * (none + 1) + named[known]
         self._counts += np.bincount(flat, minlength=self._counts.size).reshape(self._counts.shape)
 

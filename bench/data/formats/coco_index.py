@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.coco_rows import OddValue, checked_text, colour, file_name_of, flags_of, id_text, shown, side
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream, Placed
 from bench.errors import DatasetError
 from bench.records import Size
 
-KIND = "coco_1"
+KIND = "coco_2"
 """Raise the number when the tables change."""
+LOOKED_THROUGH = ("neg_category_ids", "not_exhaustive_category_ids", "pos_category_ids")
+"""What LVIS and Open Images say of an image: for which categories it was looked through."""
 LISTS = ("images", "annotations", "categories")
 
 
@@ -40,6 +44,9 @@ class CocoIndex:
         first: Image i has the annotations first[i] up to first[i + 1]; int64, (I + 1,).
         category: Position of the category of each annotation, -1 for none of them; int32, (A,).
         offset, length: Where each annotation lies in the file, bytes; int64 and int32, (A,).
+        flags: Bits of each annotation, see `_coco_rows.flags_of`; uint8, (A,).
+        row_offset, row_length: Where the row of an image lies that says for which categories it was
+            looked through, as LVIS does; -1 and 0 for other images; int64 and int32, (I,).
     """
 
     state: FileState
@@ -52,6 +59,14 @@ class CocoIndex:
     category: NDArray[np.int32]
     offset: NDArray[np.int64]
     length: NDArray[np.int32]
+    flags: NDArray[np.uint8]
+    row_offset: NDArray[np.int64]
+    row_length: NDArray[np.int32]
+
+    @property
+    def names_of_categories(self) -> dict[str, str]:
+        """Id of each category in its one form -> its name, in the order of the file."""
+        return {id_text(row["id"]): str(row["name"]) for row in self.categories}
 
     def __len__(self) -> int:
         """Number of images."""
@@ -79,6 +94,21 @@ class CocoIndex:
         of_wanted = np.append(wanted, False)[self.category]  # -1 takes the appended one
         image = np.repeat(np.arange(len(self)), self.counts())
         return np.bincount(image[of_wanted], minlength=len(self)) > 0
+
+    def row(self, key: str) -> dict[str, Any] | None:
+        """Row of an image that says for which categories it was looked through; None for another."""
+        image = self.position(key)
+        if self.row_offset[image] < 0:
+            return None
+        found: dict[str, Any] = self.state.rows(self.row_offset[[image]], self.row_length[[image]])[0]
+        return found
+
+    def first_with(self, chosen: NDArray[np.bool_]) -> str:
+        """The first of the chosen annotations, bool, (A,), in words: its id and its image."""
+        at = int(np.flatnonzero(chosen)[0])
+        row = self.state.rows(self.offset[[at]], self.length[[at]])[0]
+        image = int(np.searchsorted(self.first, at, side="right")) - 1
+        return f"annotation {row.get('id')} of image {self.names[image].decode()}"
 
     def annotations(self, key: str) -> list[dict[str, Any]]:
         """Annotations of an image, read from the file; raises `DatasetError` if it has changed."""
@@ -114,6 +144,8 @@ class _Rows:
     category: array[int] = field(default_factory=lambda: array("q"))
     offset: array[int] = field(default_factory=lambda: array("q"))
     length: array[int] = field(default_factory=lambda: array("q"))
+    flags: array[int] = field(default_factory=lambda: array("B"))
+    rows: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, member: str, placed: Placed, file: Path) -> None:
         """Note one row of one of the lists."""
@@ -121,26 +153,72 @@ class _Rows:
         if not isinstance(row, dict):
             raise _not_coco(file)
         if member == "categories":
-            for name in ("id", "name"):
-                _required(row, name, f"category {row.get('name') or row.get('id')}", file)
-            self.categories.append(row)
+            self._add_category(row, file)
         elif member == "images":
-            number = self._image(_required(row, "id", "an image", file))
-            if number in self.names:
-                raise DatasetError(f"{file} lists image {row['id']} twice. Remove one of its rows.")
-            self.names[number] = str(_required(row, "file_name", f"image {row['id']}", file))
-            self.sizes[number] = (int(row.get("height") or 0), int(row.get("width") or 0))
+            self._add_image(row, placed, file)
         else:
-            number = self._image(_required(row, "image_id", f"annotation {row.get('id')}", file))
-            self.maps.setdefault(number, str(row.get("file_name", "")))
-            category = json.dumps(row.get("category_id"))
-            self.image.append(number)
-            self.category.append(self.number_of_category.setdefault(category, len(self.number_of_category)))
-            self.offset.append(placed.offset)
-            self.length.append(placed.length)
+            self._add_annotation(row, placed, file)
 
-    def _image(self, key: object) -> int:
-        return self.number_of_image.setdefault(str(key), len(self.number_of_image))
+    def _add_category(self, row: dict[str, Any], file: Path) -> None:
+        what = f"category {row.get('name') or row.get('id')}"
+        _required(row, "id", what, file)
+        _required(row, "name", what, file)
+        with _naming(file, what, "id"):
+            id_text(row["id"])
+        with _naming(file, what, "name"):
+            checked_text(row["name"] if isinstance(row["name"], str) else id_text(row["name"]))
+        with _naming(file, what, "color"):
+            colour(row.get("color"), (0, 0, 0))
+        self.categories.append(row)
+
+    def _add_image(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
+        key = _required(row, "id", "an image", file)
+        what = f"image {shown(key)}"
+        with _naming(file, what, "id"):
+            number = self._image(id_text(key))
+        if number in self.names:
+            raise DatasetError(f"{file} lists image {row['id']} twice. Remove one of its rows.")
+        if row.get("coco_url") is None:
+            _required(row, "file_name", what, file)
+        with _naming(file, what, "file_name"):
+            self.names[number] = file_name_of(row)
+        with _naming(file, what, "height or width"):
+            self.sizes[number] = (side(row.get("height")), side(row.get("width")))
+        if any(key in row for key in LOOKED_THROUGH):
+            self.rows[number] = (placed.offset, placed.length)
+
+    def _add_annotation(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
+        image_id = _required(row, "image_id", f"annotation {shown(row.get('id'))}", file)
+        try:
+            number = self._image(id_text(image_id))
+            # A map of segments has no category of its own.
+            category = id_text(row["category_id"]) if row.get("category_id") is not None else ""
+            name = row.get("file_name")
+            self.maps.setdefault(number, "" if name is None else checked_text(name))
+            flags = flags_of(row)
+        except OddValue as error:
+            raise DatasetError(
+                f"{file}: image_id, category_id, file_name or iscrowd of annotation {shown(row.get('id'))} {error}. "
+                "Fix the file.",
+                kind="labels",
+            ) from None
+        self.image.append(number)
+        self.category.append(self.number_of_category.setdefault(category, len(self.number_of_category)))
+        self.offset.append(placed.offset)
+        self.length.append(placed.length)
+        self.flags.append(flags)
+
+    def _image(self, key: str) -> int:
+        return self.number_of_image.setdefault(key, len(self.number_of_image))
+
+
+@contextmanager
+def _naming(file: Path, what: str, name: str) -> Iterator[None]:
+    """Turn an `OddValue` into an error that says where it is."""
+    try:
+        yield
+    except OddValue as error:
+        raise DatasetError(f"{file}: {name} of {what} {error}. Fix the file.") from None
 
 
 def _read(state: FileState) -> Tables:
@@ -180,7 +258,7 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     by_image = np.argsort(rank[owner], kind="stable") if len(owner) else owner
-    position = {json.dumps(row.get("id")): index for index, row in enumerate(rows.categories)}
+    position = {id_text(row["id"]): index for index, row in enumerate(rows.categories)}
     category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
     numbers = np.frombuffer(rows.category, dtype=np.int64)
     return {
@@ -193,6 +271,9 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
         "category": category[numbers][by_image] if len(owner) else np.zeros(0, np.int32),
         "offset": offset[by_image],
         "length": length[by_image].astype(np.int32),
+        "flags": np.frombuffer(rows.flags, dtype=np.uint8)[by_image] if len(owner) else np.zeros(0, np.uint8),
+        "row_offset": np.array([rows.rows.get(number, (-1, 0))[0] for number in order.tolist()], dtype=np.int64),
+        "row_length": np.array([rows.rows.get(number, (-1, 0))[1] for number in order.tolist()], dtype=np.int32),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
 
 
@@ -23,7 +24,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Contents of a JSON file that holds an object; raises `DatasetError` naming the file if it is none."""
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path} cannot be read as JSON: {_one_line(error)}. Restore the file from its source."
         ) from None
@@ -32,12 +33,26 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return document
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file without surrounding space; empty lines and lines that begin with # are left out."""
+def read_text(path: Path) -> str:
+    """Contents of a text file in UTF-8, or in UTF-16 if it begins with its mark, as PowerShell writes it.
+
+    Raises:
+        DatasetError: If it is missing or neither.
+    """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        content = path.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {_one_line(error)}. It must be a text file in UTF-8.") from None
+    if "\0" in text:
+        raise DatasetError(f"{path} holds the character NUL; it is no text file in UTF-8. Save it as one.")
+    return text
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without surrounding space; empty lines and lines that begin with # are left out."""
+    lines = [line.strip() for line in read_text(path).splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.formats.arrays import read_array
+from bench.data.formats.png_chunks import overrun
 from bench.errors import DatasetError, FaultKind
 from bench.records import Size
 from bench.records.predictions import RgbImage
@@ -274,6 +275,9 @@ def _examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
         raise _unreadable(path, error) from None
     if _is_cut(encoded, header):
         raise _unreadable(path, f"it is truncated after {len(encoded)} bytes")
+    damage = overrun(encoded) if header.form == "PNG" else None
+    if damage is not None:
+        raise _unreadable(path, damage)
     return image, _remembered(header, path)
 
 
@@ -377,6 +381,11 @@ def _of_unknown_range(dtype: str, path: Path) -> DatasetError:
 
 def _too_large(path: Path) -> Unreadable:
     return Unreadable(path, "its pixels do not fit into the memory of this machine; cut it into tiles")
+
+
+def as_shown(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Pixels as stored, (H, W, …), as EXIF has them shown."""
+    return _upright(pixels, header)
 
 
 def _upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:

@@ -86,6 +86,8 @@ class JsonStream:
                 if self._more():  # perhaps the window ends within the value
                     continue
                 raise _unreadable(self.file, f"{error.msg} at byte {self._start + error.pos}") from None
+            except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+                raise _unreadable(self.file, f"{error} at byte {self._start + self._at}") from None
             if end == len(self._text) and self._more():  # a number may go on
                 continue
             text, offset = self._text[self._at : end], self._start + self._at

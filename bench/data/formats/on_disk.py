@@ -77,13 +77,19 @@ class OnDisk:
         description: Description,
         list_split: Callable[[str], Sequence[Entry]],
         read_truth: Callable[[Entry], GroundTruth],
+        notes: Callable[[str], Sequence[str]] = lambda _: (),
     ) -> None:
-        """Keep the description; list and read nothing."""
+        """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name."""
+        twice = [name for name, times in Counter(c.name for c in description.classes).items() if times > 1]
+        if twice:
+            raise DatasetError(
+                f"{description.name}: two classes are called {twice[0]!r}. Rename one, or the option background."
+            )
         self.description = description
         self.name = description.name
         self.classes, self.tasks = description.classes, description.tasks
         self.source, self.licence = description.source, description.licence
-        self._list_split, self._read_truth = list_split, read_truth
+        self._list_split, self._read_truth, self._notes = list_split, read_truth, notes
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def splits(self) -> tuple[str, ...]:
@@ -93,6 +99,11 @@ class OnDisk:
     def ids(self, split: str) -> tuple[str, ...]:
         """Ids of a split, in the order of its list or of its file names."""
         return tuple(self._split(split))
+
+    def notes(self, split: str) -> tuple[str, ...]:
+        """What of a split is left out, guessed or converted, a sentence each; lists the split."""
+        self._split(split)
+        return tuple(self._notes(split))
 
     def entry(self, image_id: str) -> Entry:
         """The files of one image; lists splits until one has it."""
@@ -190,7 +201,7 @@ def id_of(relative: PurePath) -> str:
 
 
 def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Files below a folder with one of the suffixes, in any case, sorted by path; hidden ones left out.
+    """Files below a folder with one of the suffixes, in any case, sorted by path; hidden files and folders left out.
 
     Linked folders are entered, each real folder once.
 
@@ -205,6 +216,7 @@ def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not n.startswith(".")]
     return sorted((named_in_text(path) for path in found if path.is_file()), key=lambda path: path.as_posix())
 

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.coco_rows import nested
 from bench.data.formats.polygons import Corners, corners_of, polygon_masks
-from bench.records import Size
+from bench.records import Size, label_dtype, void_id
 from bench.records.predictions import Instances, LabelMap, mask_from_run_lengths
 
 
@@ -64,7 +65,11 @@ def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[n
     masks: dict[int, NDArray[np.bool_]] = {}
     for position, segmentation in enumerate(segmentations):
         try:
-            polygons.append([corners_of(points) for points in segmentation] if isinstance(segmentation, list) else [])
+            listed = isinstance(segmentation, list)
+            parts = nested(segmentation).parts if isinstance(segmentation, list) else []
+            if segmentation and listed and not parts:
+                raise ValueError("a polygon needs three or more pairs of numbers")
+            polygons.append([corners_of(points) for points in parts])
             if not isinstance(segmentation, list):
                 masks[position] = _mask_of_runs(segmentation, size)
         except (ValueError, TypeError, OverflowError) as error:
@@ -88,14 +93,21 @@ def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
     raise ValueError(f"its segmentation is neither polygons nor run lengths of an image of {tuple(size)}")
 
 
-def painted(instances: Instances, *, background: int) -> LabelMap:
+def painted(instances: Instances, *, background: int | None, num_classes: int = 0) -> LabelMap:
     """Class ids of overlapping masks in one map: smaller objects lie on top of larger ones, crowds at the bottom.
 
     Args:
         instances: Masks with classes.
-        background: Class id of pixels in no mask, or 255 for void.
+        background: Class id of pixels in no mask; None for void.
+        num_classes: K, which decides how wide the ids are; must be given where there can be more than 255.
+
+    Raises:
+        OverflowError: If a class id does not fit.
     """
-    labels = np.full(instances.size, background, dtype=np.uint8)
+    void, dtype = void_id(num_classes), label_dtype(num_classes)
+    if max(instances.class_ids.tolist(), default=0) >= max(num_classes, void):
+        raise OverflowError(f"class id {int(instances.class_ids.max())} does not fit {void} classes")
+    labels = np.full(instances.size, void if background is None else background, dtype=dtype)
     pixels = instances.masks.view(np.uint8)
     areas = [cv2.countNonZero(mask) for mask in pixels]
     for index in sorted(range(len(areas)), key=lambda i: (not instances.crowd[i], -areas[i], i)):

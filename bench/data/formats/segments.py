@@ -14,7 +14,7 @@ from bench.data.formats.label_tables import Runs, pack_rgb, runs_of
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Size
+from bench.records import ClassSpec, Size, label_dtype, void_id
 from bench.records.predictions import Panoptic, Segment, SemanticMap
 
 
@@ -48,7 +48,9 @@ class SegmentMap:
         """All three forms; pixels of ids that are not among the segments become void."""
         class_of = {s.id: s.class_id for s in segments}
         kept = np.array([i if i in class_of else 0 for i in self.numbers.tolist()], dtype=np.int32)
-        labels = np.array([class_of.get(i, IGNORE_LABEL) for i in self.numbers.tolist()], dtype=np.uint8)
+        labels = np.array(
+            [class_of.get(i, void_id(len(classes))) for i in self.numbers.tolist()], dtype=label_dtype(len(classes))
+        )
         ids = self.runs.filled(kept[self.which])
         things = [s for s in segments if classes[s.class_id].is_thing]
         masks = [ids == s.id for s in things]

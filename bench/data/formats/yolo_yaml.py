@@ -9,13 +9,13 @@ from typing import Any
 
 from bench.data.formats.documents import read_lines, read_yaml
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.label_tables import MAX_CLASSES
 from bench.data.formats.on_disk import files_under, missing
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL
 
 SPLITS = ("train", "val", "test")
 OBTAIN = "Put your data.yaml there, with images/ and labels/ beside it."
+MOST_NAMES = 65535
 NOT_RUN = "What the YAML says under download is never run here: fetch the data by hand."
 MASKS = "masks"
 """Folder of masks where the YAML names none."""
@@ -51,7 +51,7 @@ class DataYaml:
             if where.is_dir():
                 images += files_under(where)
             elif where.suffix == ".txt" and where.is_file():
-                images += [where.parent / line for line in read_lines(where)]
+                images += [where.parent / _with_slashes(where.parent, line) for line in read_lines(where)]
             else:
                 raise missing("yolo", where, "a folder of images or a .txt list of them", self.obtain)
         if not images:
@@ -67,11 +67,17 @@ class DataYaml:
         }
 
     def _place(self, place: str) -> Path:
+        place = _with_slashes(self.base, place)
         where = self.base / place
         # As exported by Roboflow, whose YAMLs were made for a folder beside the data.
         if not where.exists() and place.startswith("../"):
             return self.base / place.removeprefix("../")
         return where
+
+
+def _with_slashes(folder: Path, place: str) -> str:
+    """A path as written, or with slashes for backslashes where there is nothing under the name as written."""
+    return place if "\\" not in place or (folder / place).exists() else place.replace("\\", "/")
 
 
 def read_data_yaml(file: Path, root: Path) -> DataYaml:
@@ -108,15 +114,20 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
 
 
 def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
-    names, count = document.get("names"), document.get("nc")
-    if names is None:
+    names, count = document.get("names"), _count(document.get("nc"), file)
+    if names is None and count is None:
         raise DatasetError(
             f"{file} has no names. Give the classes as a list, names: [cat, dog], or as a table, "
-            "names: {0: cat, 1: dog}; nc does not name them."
+            "names: {0: cat, 1: dog}."
         )
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names) or len(names) >= MAX_CLASSES:
+    if names is None:
+        names = [f"class_{number}" for number in range(count or 0)]  # as Ultralytics calls them
+    if isinstance(names, dict):
+        numbered = {_number(key): name for key, name in names.items()}
+        if set(numbered) == set(range(len(names))):
+            names = [numbered[number] for number in range(len(names))]
+    plain = isinstance(names, list) and all(isinstance(name, str | int | float) for name in names)
+    if not plain or not names or len(set(map(str, names))) != len(names):
         raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.")
     if count is not None and count != len(names):
         raise DatasetError(
@@ -124,6 +135,18 @@ def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
             "wrong."
         )
     return tuple(str(name) for name in names)
+
+
+def _number(key: Any) -> Any:
+    """A key of `names` as a number, where it is one in quotes."""
+    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
+
+
+def _count(value: Any, file: Path) -> int | None:
+    found = _number(value)
+    if found is None or (isinstance(found, int) and not isinstance(found, bool) and 0 < found <= MOST_NAMES):
+        return found
+    raise DatasetError(f"{file}: nc is {value!r}; it must be the number of classes, 1 to {MOST_NAMES}.")
 
 
 def _listed(places: Any, split: str, file: Path) -> list[str]:

@@ -7,14 +7,14 @@ prediction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import GroundTruth
-from bench.records import IGNORE_LABEL, ClassSpec
-from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, Segment, SemanticMap
+from bench.records import ClassSpec, label_dtype, void_id
+from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, Segment, SemanticMap
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,21 @@ class ClassTable:
     """Where each class of one label space goes in another.
 
     Attributes:
-        ids: Old id -> new id, or `IGNORE_LABEL` for a class that is void.
+        ids: Old id -> new id, or `void` for a class that is void.
         classes: The new label space.
     """
 
     ids: tuple[int, ...]
     classes: tuple[ClassSpec, ...]
 
-    def lookup(self) -> NDArray[np.uint8]:
-        """New ids of all 8-bit labels, uint8, (256,); void and ids without a class are void."""
-        table = np.full(256, IGNORE_LABEL, dtype=np.uint8)
+    @property
+    def void(self) -> int:
+        """Id of void in the new label space."""
+        return void_id(len(self.classes))
+
+    def lookup(self) -> LabelMap:
+        """New ids of all old labels, (256,) or (65536,); void and ids without a class are void."""
+        table = np.full(1 + void_id(len(self.ids)), self.void, dtype=label_dtype(len(self.classes)))
         table[: len(self.ids)] = self.ids
         return table
 
@@ -53,7 +58,7 @@ def map_prediction(prediction: Prediction, table: ClassTable) -> Prediction:
     if isinstance(prediction, PromptedMasks):
         return prediction
     new_ids = np.array([table.ids[i] for i in prediction.class_ids], dtype=np.int64)
-    return _chosen(prediction, new_ids, new_ids != IGNORE_LABEL)
+    return _chosen(prediction, new_ids, new_ids != table.void)
 
 
 def map_truth(truth: GroundTruth, table: ClassTable) -> GroundTruth:
@@ -76,7 +81,10 @@ def map_true_instances(instances: Instances, table: ClassTable) -> Instances:
     new_ids = np.array([table.ids[i] for i in instances.class_ids], dtype=np.int64)
     things = [i for i, spec in enumerate(table.classes) if spec.is_thing]
     kept = _chosen(instances, new_ids, np.isin(new_ids, things))
-    void = instances.masks[new_ids == IGNORE_LABEL]
+    # A merged class was looked through for if each of its members was.
+    unchecked = sorted({table.ids[i] for i in instances.unchecked} - {table.void})
+    kept = replace(kept, unchecked=tuple(unchecked))
+    void = instances.masks[new_ids == table.void]
     if not void.any():
         return kept
     crowds = len(things)
@@ -85,11 +93,18 @@ def map_true_instances(instances: Instances, table: ClassTable) -> Instances:
         class_ids=np.concatenate([kept.class_ids, np.array(things, dtype=np.int64)]),
         scores=np.concatenate([kept.scores, np.ones(crowds)]),
         crowd=np.concatenate([kept.crowd, np.ones(crowds, dtype=np.bool_)]),
+        unchecked=kept.unchecked,
     )
 
 
 def _chosen(instances: Instances, new_ids: NDArray[np.int64], kept: NDArray[np.bool_]) -> Instances:
-    return Instances(instances.masks[kept], new_ids[kept], instances.scores[kept], instances.crowd[kept])
+    return replace(
+        instances,
+        masks=instances.masks[kept],
+        class_ids=new_ids[kept],
+        scores=instances.scores[kept],
+        crowd=instances.crowd[kept],
+    )
 
 
 def map_panoptic(panoptic: Panoptic, table: ClassTable) -> Panoptic:
@@ -104,7 +119,7 @@ def map_panoptic(panoptic: Panoptic, table: ClassTable) -> Panoptic:
     new_class: dict[int, int] = {}
     for segment in sorted(panoptic.segments, key=lambda s: s.id):
         class_id = table.ids[segment.class_id]
-        if class_id == IGNORE_LABEL:
+        if class_id == table.void:
             continue
         new_id = of_stuff.setdefault(class_id, segment.id) if table.is_stuff(class_id) else segment.id
         groups.setdefault(new_id, []).append(segment)

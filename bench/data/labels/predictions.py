@@ -15,7 +15,7 @@ from bench.data.labels.mapping import ClassTable
 from bench.data.labels.spaces import BACKGROUND, LabelSpace, label_space
 from bench.dataset import Dataset
 from bench.errors import BenchError, did_you_mean
-from bench.records import IGNORE_LABEL, ClassSpec, ModelSpec, TaskKind, digest
+from bench.records import ClassSpec, ModelSpec, TaskKind, background_class, digest, void_id
 
 SYNONYMS = Path(__file__).resolve().parent / "synonyms.yaml"
 
@@ -69,7 +69,7 @@ def check_mapping(model: ModelSpec, dataset: Dataset, kind: TaskKind) -> None:
     found = _matched(model, dataset)
     free = set()
     if model.task == "instance":
-        free = {spec.name for spec in dataset.classes if _key(spec.name) == BACKGROUND}
+        free = {spec.name for spec in dataset.classes if _key(spec.name) == BACKGROUND or spec.is_background}
         free |= {spec.name for spec in dataset.classes if kind == "instance" and not spec.is_thing}
     never = [name for name in found.never if name not in free]
     if model.unmapped != "error" or not (found.lost or never):
@@ -100,9 +100,9 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
         name = model.synonyms.get(spec.name) or _partner(spec.name, known)
         if name is None and not (spec.name in space.unused or _key(spec.name) == BACKGROUND):
             lost.append(spec.name)
-        ids.append(IGNORE_LABEL if name is None else known[name])
+        ids.append(void_id(len(classes)) if name is None else known[name])
     if model.unmapped == "background":
-        nothing = next((i for i, spec in enumerate(classes) if _key(spec.name) == BACKGROUND), None)
+        nothing = background_class(classes)
         if nothing is None:
             raise BenchError(f"{model.label}: unmapped: background needs a class 'background' among the suite's.")
         ids = [nothing if spec.name in lost else i for spec, i in zip(space.classes, ids, strict=True)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.data.labels.mapping import ClassTable
 from bench.data.labels.spaces import BACKGROUND
 from bench.errors import BenchError, did_you_mean
-from bench.records import IGNORE_LABEL, ClassSpec, Labels
+from bench.records import ClassSpec, Labels, void_id
 
 REST = "rest: ignore (their pixels are not scored), rest: background (they count as background) or rest: keep"
 
@@ -43,7 +43,7 @@ def selected(labels: Labels, classes: Sequence[ClassSpec]) -> ClassTable:
     new = tuple(_new_class(name, labels, classes, goes_to) for name in order)
     _check_stated(labels, order)
     place = {name: index for index, name in enumerate(order)}
-    return ClassTable(tuple(place.get(goes_to.get(name) or "", IGNORE_LABEL) for name in names), new)
+    return ClassTable(tuple(place.get(goes_to.get(name) or "", void_id(len(new))) for name in names), new)
 
 
 def _spoken_for(labels: Labels, names: Sequence[str]) -> dict[str, str | None]:
@@ -76,7 +76,7 @@ def _new_class(name: str, labels: Labels, classes: Sequence[ClassSpec], goes_to:
     members = [spec for spec in classes if goes_to.get(spec.name) == name]
     own = next((spec for spec in members if spec.name == name), None)
     if name == BACKGROUND and name not in labels.merge and name not in (labels.classes or ()):
-        return own or ClassSpec(name=BACKGROUND, is_thing=False, colour=(0, 0, 0))
+        return own or ClassSpec(name=BACKGROUND, is_thing=False, colour=(0, 0, 0), is_background=True)
     if not members:
         raise BenchError(f"labels.merge.{name}: is empty; name the classes that become {name!r}.")
     stated = name in labels.things or name in labels.stuff
@@ -89,7 +89,8 @@ def _new_class(name: str, labels: Labels, classes: Sequence[ClassSpec], goes_to:
             f"{name!r} is: things: [{name}] or stuff: [{name}]."
         )
     is_thing = name in labels.things if stated else members[0].is_thing
-    return ClassSpec(name=name, is_thing=is_thing, colour=(own or members[0]).colour)
+    is_background = not is_thing and any(spec.is_background for spec in members)
+    return ClassSpec(name=name, is_thing=is_thing, colour=(own or members[0]).colour, is_background=is_background)
 
 
 def _check_stated(labels: Labels, order: Sequence[str]) -> None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec
+from bench.records import ClassSpec, void_id
 from bench.report.draw.figure import GREY, STYLE, columns_that_fit, save, shortened
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Tile:
         outlines: Rims of instances or segments, bool, (H, W), drawn dark; None for a label map.
     """
 
-    labels: NDArray[np.uint8]
+    labels: NDArray[Any]
     outlines: NDArray[np.bool_] | None = None
 
 
@@ -184,7 +184,7 @@ def _wrapped(label: str, longest: int) -> str:
 def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
     """The map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
     labels = tile.labels
-    palette = np.full((256, 3), 255, dtype=np.uint8)
+    palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
     painted = striped(palette[labels], labels >= len(classes))
     if tile.outlines is not None:

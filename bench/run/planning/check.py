@@ -15,11 +15,14 @@ from pydantic import ValidationError
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
-from bench.dataset import Dataset, dataset_names
+from bench.dataset import Dataset, dataset_names, option_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
-from bench.records import Case, DatasetSpec, TaskKind
+from bench.metric import load_metric, metric_names
+from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
+from bench.run.planning.data_checks import on_disk, sampled_faults, unchecked_note
 from bench.run.planning.option_checks import check_options
+from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.schema import Suite
 
@@ -31,10 +34,12 @@ class CheckedSuite:
     Attributes:
         cases: In the order of the suite.
         datasets: Opened, by label; the splits that are used have been listed.
+        notes: What is to be known of their files, a sentence each.
     """
 
     cases: tuple[Case, ...]
     datasets: dict[str, Dataset]
+    notes: tuple[str, ...] = ()
 
 
 def checked(suite: Suite, source: Path) -> CheckedSuite:
@@ -54,6 +59,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     specs = _specs(cases) if cases else _known_specs(suite, source)
     found = _open_all(specs, cases, source, mistakes)
     _check_truths(found, suite, source, mistakes)
+    _check_completeness(cases, found, suite, source, mistakes)
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
     check_options(cases, source, mistakes)
@@ -66,7 +72,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
             f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
         )
     mistakes.tell()
-    return CheckedSuite(cases, found.opened)
+    return CheckedSuite(cases, found.opened, tuple(found.notes))
 
 
 @dataclass
@@ -77,11 +83,13 @@ class _Found:
         opened: By label.
         unopened: By label: without files, but with their classes.
         absent: What is missing -> labels of the data sets that miss it.
+        notes: What of the opened ones is left out or converted, and which were never checked completely.
     """
 
     opened: dict[str, Dataset] = field(default_factory=dict)
     unopened: dict[str, Dataset] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
@@ -99,7 +107,13 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
         trains = any(case.recipe is not None for case in cases if case.dataset.label == spec.label)
         with mistakes.noted(_about(source, [spec.label])):
             try:
-                found.opened[spec.label] = _opened(spec, [spec.train, spec.val, spec.test] if trains else [spec.test])
+                splits = [spec.train, spec.val, spec.test] if trains else [spec.test]
+                dataset = found.opened[spec.label] = _opened(spec, splits)
+                found.notes += [f"{spec.label}: {note}" for note in _reading_notes(dataset, splits)]
+                unchecked = unchecked_note(dataset, spec.label, splits, source)
+                found.notes += [] if unchecked is None else [unchecked]
+                for fault in sampled_faults(dataset, splits):
+                    mistakes.note(_about(source, [spec.label]) + fault)
             except DatasetError as error:
                 found.absent.setdefault(str(error), []).append(spec.label)
                 without_files = open_without_files(spec)
@@ -123,6 +137,12 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
     return dataset
 
 
+def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
+    """What of the splits is left out, guessed or converted in reading."""
+    files = on_disk(dataset)
+    return [note for split in dict.fromkeys(splits) for note in (files.notes(split) if files else ())]
+
+
 def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
     """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
     wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
@@ -135,6 +155,39 @@ def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes)
                 "semantic by its "
                 "option background."
             )
+
+
+def _check_completeness(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+    """Note metrics that need ground truth where the data set has none, and label maps too large for models."""
+    metrics = [load_metric(name) for name in suite.metrics if name in metric_names()]
+    for label, dataset in found.opened.items():
+        natives = dict.fromkeys(case.model.task for case in cases if case.dataset.label == label)
+        for native in natives:
+            for kind, names in incomplete(metrics, native, dataset).items():
+                mistakes.note(_about(source, [label]) + _outside(kind, names, dataset))
+        if "semantic" in natives and len(dataset.classes) > IGNORE_LABEL:
+            mistakes.note(
+                f"{_about(source, [label])}it has {len(dataset.classes)} classes; the label maps of semantic models "
+                f"hold {IGNORE_LABEL}. Choose some of them by 'labels' or the option classes."
+            )
+
+
+def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
+    """Why metrics cannot be computed on a data set, and what to write."""
+    inner = getattr(dataset, "unmapped", dataset)
+    takes = "background" in option_names(getattr(inner, "name", ""))
+    settle = (
+        "If all objects of its classes are annotated, say so by the data set's option background: NAME, for example "
+        "background: outside (a name that no class has); these pixels then are that class, and what is found there "
+        "is wrong. "
+        if takes
+        else ""
+    )
+    return (
+        f"its ground truth is {' and '.join(dataset.tasks)} and says nothing of pixels outside the objects, where "
+        f"{', '.join(names)} would let every false positive go. {settle}Else remove "
+        f"{'this metric' if len(names) == 1 else 'these metrics'} from 'metrics', which need {kind} ground truth."
+    )
 
 
 def _check_mappings(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:

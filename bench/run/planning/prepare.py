@@ -40,6 +40,7 @@ class Prepared:
         cases: Plans in the order of the suite.
         interpreters: Which Python runs which adapter.
         classes: Label space that is scored, by label of the data set.
+        notes: What is to be known of the data sets' files.
     """
 
     source: Path
@@ -47,6 +48,7 @@ class Prepared:
     cases: tuple[CasePlan, ...]
     interpreters: Interpreters
     classes: dict[str, tuple[ClassSpec, ...]]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def plan(self) -> Plan:
@@ -80,7 +82,7 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
         for case in found.cases
     )
     classes = {label: dataset.classes for label, dataset in found.datasets.items()}
-    return Prepared(source, suite, plans, interpreters, classes)
+    return Prepared(source, suite, plans, interpreters, classes, found.notes)
 
 
 def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:

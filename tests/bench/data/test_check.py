@@ -163,7 +163,7 @@ def test_a_broken_polygon_is_found(tmp_path, monkeypatch, capsys):
     exported = written("coco", tmp_path / "coco")
     file = exported.folder / "annotations" / "instances_val2017.json"
     document = json.loads(file.read_text())
-    document["annotations"][0]["segmentation"] = [[1, 2, 3]]
+    document["annotations"][0]["segmentation"] = [[1, 2, 3, 4, 5, 6, 7]]
     file.write_text(json.dumps(document))
     choice = Choice("coco", "coco", {"root": str(exported.folder), "truth": "instances"})
     code, found = findings(capsys, choice)

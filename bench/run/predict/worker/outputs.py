@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import BenchError
-from bench.records import ClassSpec
+from bench.records import ClassSpec, background_class, label_dtype, void_id
 from bench.records.predictions import (
     Instances,
     LabelMap,
@@ -93,6 +93,8 @@ def _encoded(pixels: NDArray[np.uint8], form: OverlayForm) -> bytes:
 
 
 def _palette_png(labels: LabelMap, classes: tuple[ClassSpec, ...]) -> bytes:
+    if labels.dtype != np.uint8:  # a palette has 256 places
+        return encode_png(labels)
     picture = Image.fromarray(labels, mode="P")
     colours = [spec.colour for spec in classes]
     grey = [(128, 128, 128)] * (256 - len(colours))
@@ -164,9 +166,11 @@ def overlay(image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, .
     segments get white rims, so that neighbours of one class can be told apart; instances below
     `OVERLAY_SCORE` are left out, and the surest lie on top.
     """
-    palette = np.array([*(spec.colour for spec in classes), *[(0, 0, 0)] * (256 - len(classes))], dtype=np.uint8)
-    seen = np.array([*(spec.name != "background" for spec in classes), *[False] * (256 - len(classes))])
-    labels, rims = _shown(prediction)
+    palette = np.zeros((1 + void_id(len(classes)), 3), dtype=np.uint8)
+    palette[: len(classes)] = [spec.colour for spec in classes]
+    seen = np.zeros(len(palette), dtype=np.bool_)
+    seen[: len(classes)] = [index != background_class(classes) for index in range(len(classes))]
+    labels, rims = _shown(prediction, len(classes))
     painted = image.copy()
     for top in range(0, len(image), BAND):
         rows = slice(top, top + BAND)
@@ -177,11 +181,11 @@ def overlay(image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, .
     return painted
 
 
-def _shown(prediction: Prediction) -> tuple[LabelMap, NDArray[np.bool_] | None]:
-    """Class ids to paint, 255 = none, and rims."""
+def _shown(prediction: Prediction, num_classes: int) -> tuple[LabelMap, NDArray[np.bool_] | None]:
+    """Class ids to paint, void = none, and rims."""
     if isinstance(prediction, SemanticMap):
         return prediction.labels, None
-    labels = np.full(prediction.size, 255, dtype=np.uint8)
+    labels = np.full(prediction.size, void_id(num_classes), dtype=label_dtype(num_classes))
     if isinstance(prediction, Panoptic):
         for segment in prediction.segments:
             labels[prediction.segment_ids == segment.id] = segment.class_id

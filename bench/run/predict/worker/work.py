@@ -17,7 +17,7 @@ from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.stages import BatchTime, staged
-from bench.records import IGNORE_LABEL, Job, JobFacts, read_record
+from bench.records import Job, JobFacts, read_record, void_of
 from bench.records.predictions import Prediction, SemanticMap
 from bench.run.predict.worker.frames import Batch, End, Frame, batches, expected
 from bench.run.predict.worker.outputs import overlay, write_prediction
@@ -130,9 +130,9 @@ class _Desk:
         """Pixels per class of a label map; else objects or segments per class."""
         names = [spec.name for spec in self._classes]
         if isinstance(prediction, SemanticMap):
-            counts = np.bincount(prediction.labels.ravel(), minlength=256)
+            counts = np.bincount(prediction.labels.ravel(), minlength=void_of(prediction.labels) + 1)
             found = {name: int(count) for name, count in zip(names, counts[: len(names)], strict=True) if count}
-            return {"pixels": found, "pixels_of_no_class": int(counts[IGNORE_LABEL])}
+            return {"pixels": found, "pixels_of_no_class": int(counts[void_of(prediction.labels)])}
         ids = [s.class_id for s in prediction.segments] if hasattr(prediction, "segments") else []
         ids = prediction.class_ids.tolist() if hasattr(prediction, "class_ids") else ids
         return {"objects": {name: ids.count(index) for index, name in enumerate(names) if index in ids}}

@@ -198,9 +198,7 @@ def test_a_value_without_a_name_and_a_missing_mask_are_told(source, tmp_path):
     [
         (
             {"names": None},
-            " has no names. Give the classes as a list, names: [cat, dog], or as a table, names: {0: cat, 1: dog}; nc "
-            "does "
-            "not name them.",
+            " has no names. Give the classes as a list, names: [cat, dog], or as a table, names: {0: cat, 1: dog}.",
         ),
         ({"nc": 3}, ": nc is 3, but names has 2: cat, dog. Fix the one that is wrong."),
         ({"names": {0: "a", "x": "b"}}, ": names must be a list of different names, or a table from 0, 1, … to names."),

@@ -1,0 +1,121 @@
+"""What can be told of a COCO file from its index alone: annotations that would be read otherwise than they are meant.
+
+Everything here is complete, not sampled, and costs no second look at the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.coco_index import CocoIndex
+from bench.data.formats.coco_rows import CROWD, CROWD_AS_TEXT, DEGENERATE, REFORMED, WITHOUT_MASK, id_text
+from bench.errors import DatasetError
+
+WithoutMask = Literal["leave_out", "box"]
+Crowds = Literal["keep", "objects"]
+MOST_CROWDS = 0.5
+"""Share of annotations from which crowds are no exception but a habit of the tool that wrote the file."""
+
+
+def exporter_roots(categories: Sequence[dict[str, Any]], used: NDArray[np.bool_]) -> set[str]:
+    """Ids of categories that an exporter made for its own tree: the super-category of others, and never annotated.
+
+    Roboflow writes one in front of the classes. COCO's `person`, which is its own super-category, is none.
+
+    Args:
+        categories: Of the file.
+        used: Whether there is an annotation of each, bool, (categories,).
+    """
+    # Two rows of one id would hide each other; the label space refuses them by their names.
+    above = Counter(str(row.get("supercategory")) for row in categories)
+    return {
+        id_text(row["id"])
+        for row, annotated in zip(categories, used.tolist(), strict=True)
+        if not annotated
+        and row.get("supercategory") in (None, "", "none", "None")
+        and above[str(row["name"])] - (str(row.get("supercategory")) == row["name"])
+    }
+
+
+def used_categories(index: CocoIndex) -> NDArray[np.bool_]:
+    """Whether there is an annotation of each category, bool, (categories,)."""
+    known = index.category[index.category >= 0]
+    return np.bincount(known, minlength=len(index.categories)) > 0
+
+
+def checked_objects(
+    index: CocoIndex, chosen: NDArray[np.bool_], *, without_mask: WithoutMask | None, crowds: Crowds | None
+) -> list[str]:
+    """Refuse what an option has to settle, and tell what is read otherwise than it is written.
+
+    Args:
+        index: Of the file.
+        chosen: The annotations that are used, bool, (A,).
+        without_mask, crowds: The options of these names; None where the suite says nothing.
+
+    Returns:
+        A note for each thing that is left out or converted.
+
+    Raises:
+        DatasetError: If annotations have no mask, or most are crowds, and no option says what becomes of them.
+    """
+    file, total = index.state.file, int(chosen.sum())
+    unnamed = chosen & (index.category < 0)
+    if unnamed.any():
+        raise DatasetError(
+            f"{file}: {int(unnamed.sum())} of {total} annotations have a category_id that is not among its categories, "
+            f"for example {index.first_with(unnamed)}. Add the category, or remove the annotations.",
+            kind="labels",
+        )
+    empty = chosen & ((index.flags & WITHOUT_MASK) > 0)
+    if empty.any() and without_mask is None:
+        raise DatasetError(
+            f"{file}: {int(empty.sum())} of {total} annotations have no mask (no segmentation, an empty one, or "
+            f"polygons of fewer than three points), for example {index.first_with(empty)}. No model can find an "
+            "object that has no pixel. Draw them, or say what becomes of them by the data set's option: "
+            "without_mask: leave_out (they are no objects; what is found there counts as wrong) or without_mask: box "
+            "(their box is a crowd: what is found there counts neither as right nor as wrong)."
+        )
+    crowded = chosen & ((index.flags & CROWD) > 0)
+    share = int(crowded.sum()) / max(total, 1)
+    if share > MOST_CROWDS and crowds is None:
+        raise DatasetError(
+            f"{file}: {int(crowded.sum())} of {total} annotations are marked iscrowd: 1, for example "
+            f"{index.first_with(crowded)}. A crowd is a region that no detection is scored in; CVAT and other tools "
+            "mark every mask so that is stored as run lengths. Say what they are by the data set's option: "
+            "crowds: objects (each is one object) or crowds: keep (they are crowds indeed)."
+        )
+    return [*_notes(index, chosen, crowded, empty, without_mask, crowds)]
+
+
+def _notes(
+    index: CocoIndex,
+    chosen: NDArray[np.bool_],
+    crowded: NDArray[np.bool_],
+    empty: NDArray[np.bool_],
+    without_mask: WithoutMask | None,
+    crowds: Crowds | None,
+) -> list[str]:
+    name = index.state.file.name
+    become = {"leave_out": "are left out", "box": "are crowds of the size of their box", None: ""}[without_mask]
+    rows = [
+        (empty, f"annotations without a mask {become}"),
+        (crowded & (crowds == "objects"), "annotations marked iscrowd are read as objects"),
+        (chosen & ((index.flags & DEGENERATE) > 0), "annotations have parts of fewer than three points, left out"),
+        (
+            chosen & ((index.flags & REFORMED) > 0),
+            "annotations have a segmentation that is a flat list of numbers or a list of pairs, where COCO nests a "
+            "list for each polygon, [[x1, y1, x2, y2, …]]; they are read as that",
+        ),
+        (chosen & ((index.flags & CROWD_AS_TEXT) > 0), "annotations have iscrowd as text, read as the number in it"),
+    ]
+    return [
+        f"{name}: {int(which.sum())} {what}, for example {index.first_with(which)}"
+        for which, what in rows
+        if which.any()
+    ]

@@ -1,0 +1,152 @@
+"""VOC's layout with classes of one's own: labelmap.txt, as CVAT's "Segmentation mask" export writes it.
+
+    # label:color_rgb:parts:actions
+    background:0,0,0::
+    cell:250,50,83::
+
+Masks hold these colours, as RGB or as a palette; objects are told apart by their colours in SegmentationObject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.documents import read_lines
+from bench.data.formats.image_files import IMAGE_SUFFIXES, read_mask
+from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, pack_rgb
+from bench.data.formats.on_disk import Entry, files_under, missing
+from bench.data.formats.rasters import stacked
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL, ClassSpec, Size
+from bench.records.predictions import Instances, LabelMap, SemanticMap
+
+NAME = "labelmap.txt"
+BORDER: Rgb = (224, 224, 192)
+"""VOC's colour of borders and difficult objects."""
+BLACK: Rgb = (0, 0, 0)
+OBTAIN = "Export the project again as 'Segmentation mask 1.1', with its images."
+
+
+@dataclass(frozen=True)
+class LabelMapFile:
+    """What labelmap.txt says.
+
+    Attributes:
+        file: Where it lies.
+        classes: In its order; the class of black pixels is the background.
+    """
+
+    file: Path
+    classes: tuple[ClassSpec, ...]
+
+    @property
+    def class_of(self) -> dict[Rgb, int]:
+        """Colour -> class id, with VOC's colour of borders as void unless a class has it."""
+        return {BORDER: IGNORE_LABEL, **{spec.colour: index for index, spec in enumerate(self.classes)}}
+
+    def truth(self, entry: Entry) -> GroundTruth:
+        """Classes by their colours, and objects where there is a second mask."""
+        known = f"{self.file.name} names {', '.join(f'{c.name} {c.colour}' for c in self.classes[:8])}. {OBTAIN}"
+        pixels = _colours(entry.ground_truths[0])
+        labels = map_colours(pixels, self.class_of, file=entry.ground_truths[0], known=known)
+        objects = self._objects(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
+        return GroundTruth(semantic=SemanticMap(labels), instances=objects)
+
+    def _objects(self, labels: LabelMap, file: Path) -> Instances:
+        numbers = pack_rgb(_colours(file))
+        if numbers.shape != labels.shape:
+            raise DatasetError(
+                f"{file} has {numbers.shape} pixels, the mask of classes {labels.shape} (height, width). {OBTAIN}",
+                kind="size",
+            )
+        border = (BORDER[0] << 16) | (BORDER[1] << 8) | BORDER[2]
+        masks, class_ids = [], []
+        for number in np.unique(numbers[(numbers != 0) & (numbers != border)]).tolist():
+            mask = numbers == number
+            counts = np.bincount(labels[mask & (labels != IGNORE_LABEL)], minlength=1)
+            class_id = int(counts.argmax())
+            if not counts.any() or not self.classes[class_id].is_thing:
+                colour = (number >> 16, number >> 8 & 255, number & 255)
+                raise DatasetError(
+                    f"{file}: the object of colour {colour} lies on background or border in SegmentationClass. "
+                    f"{OBTAIN}",
+                    kind="labels",
+                )
+            masks.append(mask)
+            class_ids.append(class_id)
+        return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))
+
+
+def read_labelmap(file: Path) -> LabelMapFile:
+    """Read labelmap.txt; raises `DatasetError` with the line for a colour or name that is none, or given twice."""
+    classes: list[ClassSpec] = []
+    for line in read_lines(file):
+        name, _, rest = line.partition(":")
+        numbers = rest.split(":")[0].split(",")
+        if not name or len(numbers) != 3 or not all(n.strip().isdecimal() and int(n) < 256 for n in numbers):
+            raise DatasetError(f"{file}: {line!r} is not of the form name:red,green,blue:parts:actions.")
+        colour = (int(numbers[0]), int(numbers[1]), int(numbers[2]))
+        twice = next((spec for spec in classes if colour == spec.colour or name == spec.name), None)
+        if twice is not None:
+            raise DatasetError(f"{file}: {name!r} has the name or the colour {colour} of {twice.name!r}. Change one.")
+        black = colour == BLACK
+        classes.append(ClassSpec(name=name, is_thing=not black, colour=colour, is_background=black))
+    if all(spec.colour != BLACK for spec in classes):
+        classes.insert(0, ClassSpec(name="background", colour=BLACK, is_background=True))
+    if not 1 < len(classes) <= MAX_CLASSES:
+        raise DatasetError(f"{file} names {len(classes)} classes; 2 to {MAX_CLASSES} are expected.")
+    return LabelMapFile(file, tuple(classes))
+
+
+def lists_of(folder: Path) -> dict[str, Path]:
+    """Split -> its list; of lists that repeat others, trainval and the like, none."""
+    found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    parts = [name for name in ("train", "val", "test") if name in found]
+    if not found:
+        raise missing("voc", folder, "a list of image names for each split, for example train.txt", OBTAIN)
+    return {name: found[name] for name in parts} if parts else found
+
+
+def entries_of(root: Path, file: Path, folders: list[str]) -> list[Entry]:
+    """Images of a list, with a suffix of any kind; raises `DatasetError` if files are missing."""
+    images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in _images(root)}
+    names = [_without_suffix(line) for line in read_lines(file)]
+    entries = [
+        Entry(
+            name.replace("/", "__"),
+            images.get(name, root / "JPEGImages" / f"{name}.jpg"),
+            tuple(root / folder / f"{name}.png" for folder in folders),
+        )
+        for name in names
+    ]
+    absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
+    if absent or not entries:
+        what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
+        raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", OBTAIN)
+    return entries
+
+
+def _images(root: Path) -> list[Path]:
+    return files_under(root / "JPEGImages")
+
+
+def _without_suffix(line: str) -> str:
+    name = line.replace("\\", "/").strip("/")
+    return str(Path(name).with_suffix("").as_posix()) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _colours(path: Path) -> NDArray[np.uint8]:
+    """Colours of a mask, uint8, (H, W, 3), RGB, whether it stores them or indices into a palette."""
+    mask = read_mask(path)
+    if mask.colours == "rgb":
+        return np.asarray(mask.pixels, dtype=np.uint8)
+    if mask.palette is None:
+        raise DatasetError(f"{path} holds grey values, no colours of {NAME}. {OBTAIN}", kind="colours")
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(mask.palette)] = mask.palette
+    return np.ascontiguousarray(table[mask.pixels])
