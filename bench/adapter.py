@@ -191,6 +191,8 @@ class BaseAdapter(ABC):
         why_eager_alone: Why it has no other runtime, as the end of a sentence; None says nothing.
         fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
             harness refuses addresses.
+        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3; the harness refuses others such
+            data sets.
         packages: The distributions whose versions can change a result, for `versions`.
     """
 
@@ -198,6 +200,7 @@ class BaseAdapter(ABC):
     runtimes: tuple[str, ...] = ("eager",)
     why_eager_alone: str | None = None
     fetches_weights: ClassVar[bool] = False
+    takes_bands: bool = False
     packages: tuple[str, ...] = ()
 
     @abstractmethod

@@ -37,7 +37,8 @@ def resize_image(image: RgbImage, size: Size | None) -> RgbImage:
         return image
     shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
+    resized = np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
+    return resized if resized.ndim == 3 else resized[..., None]  # OpenCV drops the axis of one channel
 
 
 def resize_labels(labels: LabelMap, size: Size | None) -> LabelMap:
@@ -60,7 +61,7 @@ def stack_images(images: Sequence[RgbImage], fill: Sequence[float], *, pin: bool
     normalisation turns into about zero.
     """
     height, width = common_size(images)
-    batch = torch.empty((len(images), height, width, 3), dtype=torch.uint8, pin_memory=pin)
+    batch = torch.empty((len(images), height, width, images[0].shape[2]), dtype=torch.uint8, pin_memory=pin)
     array = batch.numpy()
     if any(image.shape[:2] != (height, width) for image in images):
         array[:] = np.round(np.asarray(fill) * 255).astype(np.uint8)
@@ -86,8 +87,8 @@ class Normalisation:
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        self._shift = torch.tensor([255 * m for m in mean], device=device).view(1, 3, 1, 1)
-        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(1, 3, 1, 1)
+        self._shift = torch.tensor([255 * m for m in mean], device=device).view(1, -1, 1, 1)
+        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(1, -1, 1, 1)
 
     def __call__(self, pixels: Tensor, *, channels_last: bool) -> Tensor:
         """Turn uint8 (B, H, W, 3) on the device into float32 (B, 3, H, W)."""

@@ -75,6 +75,11 @@ def head_of(kind: str, threshold: float | None, task: TaskSpec) -> Head:
     return Head(classes, threshold=0.5 if threshold is None else threshold)
 
 
+def bands_of(task: TaskSpec) -> dict[str, JsonValue]:
+    """What an architecture says of its input: nothing of RGB, the channels of all else."""
+    return {} if task.channels == 3 else {"channels": task.channels}
+
+
 def _logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
@@ -106,7 +111,8 @@ class SemanticNetwork:
         architecture: Everything that decides the shapes and the meaning of the weights; stands in
             weight files, and a file with another architecture is refused.
         class_names: Of the task, by id.
-        mean, std: Of the RGB input, in 0-1 units: the module sees (rgb / 255 - mean) / std.
+        mean, std: Of the RGB input, in 0-1 units: the module sees (rgb / 255 - mean) / std. Of other bands 0.5 and
+            0.25 each.
         min_area: Pixels of the smallest segment or instance that is made of labels; a semantic
             map is what it is.
     """
@@ -115,6 +121,6 @@ class SemanticNetwork:
     head: Head
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
     min_area: int = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     """
 
     runtimes = RUNTIMES
+    takes_bands = False
 
     def __init__(
         self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
@@ -90,6 +91,8 @@ class SemanticAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
         if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
+        if task.channels != 3 and target.runtime != "eager":
+            raise Unsupported(f"runtime {target.runtime} exports networks for RGB alone; use eager for other bands")
         self._model, self._task, self._weights = model, task, weights
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
@@ -105,7 +108,8 @@ class SemanticAdapter(devices.OnTorchDevice):
             network = self._make_network(self._model, self._task)
         if self._weights is not None:
             load_weights(network, self._weights, label=self._model.label)
-        return network
+        channels = self._task.channels
+        return network if channels == 3 else replace(network, mean=(0.5,) * channels, std=(0.25,) * channels)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind, from the built weights if there were any.
@@ -114,6 +118,12 @@ class SemanticAdapter(devices.OnTorchDevice):
         """
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters._torch.training.semantic import fit
+
+        if self._task.channels != 3 and recipe.augmentation:
+            raise Unsupported(
+                f"augmentation is made for RGB; these images have {self._task.channels} channels. Leave 'augmentation' "
+                "out of the recipe; flip works"
+            )
 
         return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
 

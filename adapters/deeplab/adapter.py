@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.deeplab.model import DeepLabV3Plus
@@ -13,6 +13,8 @@ from bench.records import ModelSpec, TaskSpec
 
 class Adapter(SemanticAdapter):
     """All of the contract is shared with the other torch adapters; only the network is ours."""
+
+    takes_bands = True
 
     def __init__(self) -> None:
         super().__init__(make_deeplab)
@@ -29,10 +31,14 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = head_of(options.head, options.threshold, task)
     shape = options.model_dump(exclude={"pretrained", "head", "threshold"})
     return SemanticNetwork(
-        module=DeepLabV3Plus(out_channels=head.channels, **shape),
+        module=DeepLabV3Plus(in_channels=task.channels, out_channels=head.channels, **shape),
         head=head,
         # Dropout is at work in training only; weights trained with one share serve any other.
-        architecture={"network": "deeplabv3plus", **options.model_dump(exclude={"dropout", "pretrained", "threshold"})},
+        architecture={
+            "network": "deeplabv3plus",
+            **bands_of(task),
+            **options.model_dump(exclude={"dropout", "pretrained", "threshold"}),
+        },
         class_names=tuple(c.name for c in task.classes),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,

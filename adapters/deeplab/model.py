@@ -48,6 +48,7 @@ class DeepLabV3Plus(nn.Module):
         low_level_width: Channels that the features of the first stage are reduced to.
         decoder_width: Channels of the decoder's two 3 × 3 convolutions.
         dropout: Share of the pyramid's output that training leaves out.
+        in_channels: Channels of the input.
     """
 
     def __init__(
@@ -62,9 +63,12 @@ class DeepLabV3Plus(nn.Module):
         low_level_width: int,
         decoder_width: int,
         dropout: float,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
-        self.backbone = DilatedResNet(depth=depth, output_stride=output_stride, base_width=base_width)
+        self.backbone = DilatedResNet(
+            depth=depth, output_stride=output_stride, base_width=base_width, in_channels=in_channels
+        )
         low_level, high_level = self.backbone.low_level_channels, self.backbone.high_level_channels
         self.aspp = AtrousPyramid(high_level, aspp_width, dilations=aspp_dilations, dropout=dropout)
         self.reduce = convolution(low_level, low_level_width, kernel_size=1)
@@ -75,7 +79,7 @@ class DeepLabV3Plus(nn.Module):
         self.classify = nn.Conv2d(decoder_width, out_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to logits (B, out_channels, ⌈H/4⌉, ⌈W/4⌉); the paper resizes those bilinearly."""
+        """Map (B, in_channels, H, W) to logits (B, out_channels, ⌈H/4⌉, ⌈W/4⌉); the paper resizes those bilinearly."""
         low_level, high_level = self.backbone(image)
         context = resize(self.aspp(high_level), like=low_level)
         fused = self.decoder(torch.cat([self.reduce(low_level), context], dim=1))
@@ -93,11 +97,11 @@ class DilatedResNet(nn.Module):
         low_level_channels, high_level_channels: Of the features after the first and the last stage.
     """
 
-    def __init__(self, *, depth: Depth, output_stride: OutputStride, base_width: int) -> None:
+    def __init__(self, *, depth: Depth, output_stride: OutputStride, base_width: int, in_channels: int = 3) -> None:
         super().__init__()
         block = BasicBlock if depth < 50 else Bottleneck
         self.stem = nn.Sequential(
-            *convolution(3, base_width, kernel_size=7, stride=2),
+            *convolution(in_channels, base_width, kernel_size=7, stride=2),
             nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
         )
         stages: list[nn.Module] = []

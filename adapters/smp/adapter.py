@@ -10,7 +10,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
@@ -44,6 +44,8 @@ DECODERS = {
 class Adapter(SemanticAdapter):
     """All of the contract is shared with the other torch adapters; only the network is the library's."""
 
+    takes_bands = True
+
     def __init__(self) -> None:
         super().__init__(make_network, packages=["segmentation-models-pytorch", "timm"])
 
@@ -60,20 +62,24 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     # A path in `weights` replaces all of them: nothing needs to be downloaded first.
     encoder_weights = None if model.weights is not None else options.encoder_weights
     downloaded = encoder_weights if encoder_weights in DOWNLOADED else None
-    module = _build(options, model.label, classes=head.channels, encoder_weights=downloaded)
+    module = _build(options, model.label, task=task, classes=head.channels, encoder_weights=downloaded)
     if encoder_weights is not None and downloaded is None:
         _load_encoder(module, Path(encoder_weights), model.label)
     return SemanticNetwork(
         module=PadsToMultiple(module, _multiple(options)),
         head=head,
-        architecture={"network": "smp", **options.model_dump(exclude={"threshold", "encoder_weights"})},
+        architecture={
+            "network": "smp",
+            **bands_of(task),
+            **options.model_dump(exclude={"threshold", "encoder_weights"}),
+        },
         class_names=tuple(spec.name for spec in task.classes),
         mean=IMAGENET_MEAN,  # asking the library for an encoder's own numbers is a request over the network
         std=IMAGENET_STD,
     )
 
 
-def _build(options: SmpOptions, label: str, *, classes: int, encoder_weights: str | None) -> nn.Module:
+def _build(options: SmpOptions, label: str, *, task: TaskSpec, classes: int, encoder_weights: str | None) -> nn.Module:
     known = smp.encoders.get_encoder_names()
     if not options.encoder.startswith("tu-") and options.encoder not in known:
         raise BenchError(
@@ -89,7 +95,7 @@ def _build(options: SmpOptions, label: str, *, classes: int, encoder_weights: st
             )
     try:
         module: nn.Module = DECODERS[options.decoder](
-            options.encoder, encoder_weights=encoder_weights, in_channels=3, classes=classes, **arguments
+            options.encoder, encoder_weights=encoder_weights, in_channels=task.channels, classes=classes, **arguments
         )
     except OSError as error:  # what the hub's client raises without a network
         raise BenchError(

@@ -18,6 +18,8 @@ from bench.records import ModelSpec, TaskSpec
 class Adapter(SemanticAdapter):
     """All of the contract is shared with the other torch adapters; only the network is ours."""
 
+    takes_bands = True
+
     def __init__(self) -> None:
         super().__init__(make_unet)
 
@@ -34,7 +36,7 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         raise BenchError(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
     head = head_of(options.head, options.threshold, task)
     unet = UNet(
-        in_channels=options.in_channels,
+        in_channels=options.in_channels if task.channels == 3 else task.channels,
         out_channels=head.channels,
         depth=options.depth,
         base_width=options.base_width,
@@ -45,8 +47,10 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     )
     # These read the logits; weights trained with one serve any other.
     architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold", "min_area"})}
+    if task.channels != 3:
+        architecture["in_channels"] = task.channels
     return SemanticNetwork(
-        module=unet if options.in_channels == 3 else nn.Sequential(Luma(), unet),
+        module=unet if task.channels != 3 or options.in_channels == 3 else nn.Sequential(Luma(), unet),
         head=head,
         architecture=architecture,
         class_names=tuple(c.name for c in task.classes),

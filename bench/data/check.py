@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.data.duplicates import BITS, GRID, nearest_pairs
+from bench.data.formats.leftovers import unread
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
 from bench.data.opening import Choice, on_disk
@@ -47,6 +48,7 @@ NOTES = {
     "turned": "images that EXIF turns; do their labels fit them as shown?",
     "absent": "classes that no training image has",
     "count": "splits with fewer images than published",
+    "leftover": "files in its folders that are not read",
 }
 """As `WRONG`, for what may be meant."""
 
@@ -77,12 +79,14 @@ class Checked:
         counts: Split -> images looked at.
         findings: In the order of `WRONG` and `NOTES`, then of splits and images.
         remembered: Images known from an earlier check.
+        inferred: How files are read, where that was inferred or declared.
     """
 
     label: str
     counts: dict[str, int]
     findings: tuple[Finding, ...]
     remembered: int
+    inferred: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -115,6 +119,9 @@ def check(
         except DatasetError as error:
             findings.append(Finding("listing", split, "", str(error)))
     counts = dict(Counter(image.split for image in images))
+    if not splits:
+        findings.append(Finding("listing", "", "", f"{choice.label} has no splits, and so no images"))
+    findings += passed_over(dataset)
     findings += _duplicates(images) + _fewer(choice, counts)
     task = Pass("check", choice, dataset, inspect, INSPECTION_VERSION, cache, jobs)
     seen = look_at_all(task, images, console)
@@ -125,9 +132,22 @@ def check(
     findings += [*_same(images, seen.rows, names), *_near(images, seen.rows, names)]
     findings += _stored_otherwise(images, seen.rows, dataset)
     findings += _absent_classes(images, seen.rows, dataset)
+    files = on_disk(dataset)
+    inferred = () if files is None else files.description.inferred
     order = [*WRONG, *NOTES]
     findings.sort(key=lambda finding: order.index(finding.kind))
-    return Checked(choice.label, counts, tuple(findings), seen.remembered)
+    return Checked(choice.label, counts, tuple(findings), seen.remembered, inferred)
+
+
+def passed_over(dataset: Dataset) -> list[Finding]:
+    """The files in the folders of a data set that no split reads."""
+    files = on_disk(dataset)
+    if files is None:
+        return []
+    told = [Finding("leftover", "", "", note) for note in files.description.notes]
+    if files.name == "folder":  # which looks through its folders itself
+        return told
+    return [*told, *(Finding("leftover", "", "", left.told()) for left in unread(files))]
 
 
 class _Names:
@@ -254,7 +274,7 @@ def report(checked: Checked, *, show: int) -> str:
         if len(found) > len(shown):
             lines.append(f"  … and {len(found) - len(shown)} more; --show 0 lists all")
         lines.append("")
-    return "\n".join([*lines, verdict(checked)])
+    return "\n".join([*checked.inferred, *lines, verdict(checked)])
 
 
 def _located(finding: Finding) -> str:
@@ -271,6 +291,8 @@ def verdict(checked: Checked) -> str:
     'mine: nothing wrong in 10 images (train 8, val 2)'
     """
     total = sum(checked.counts.values())
+    if not total:
+        return f"{checked.label}: no images were found, so that nothing could be checked"
     where = f"{total} images ({', '.join(f'{split} {count}' for split, count in checked.counts.items())})"
     notes = len(checked.findings) - checked.wrong
     noted = f"; {notes} note{'s' if notes != 1 else ''}" if notes else ""

@@ -113,7 +113,8 @@ class _Watched:
     def image(self, image_id: str) -> RgbImage:
         self._seen.add(image_id)
         self._progress.update(self._bar, completed=len(self._seen))
-        return self._dataset.image(image_id)
+        image, bands = self._dataset.image(image_id), getattr(self._dataset, "bands", None)
+        return image if bands is None else bands.shown(image)
 
     def target(self, image_id: str) -> GroundTruth:
         return self._dataset.target(image_id)

@@ -72,6 +72,11 @@ def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None) -> _I
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         return _Image(Size(*image.shape[:2]), key_of_pixels(image), thumbnail(grey).tobytes().hex())
     encoded = read_bytes(entry.image)
+    bands = getattr(dataset, "bands", None)
+    if bands is not None:
+        image = bands.shown(dataset.image(image_id))
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return _Image(Size(*image.shape[:2]), key_of_file(encoded), thumbnail(grey).tobytes().hex())
     seen = glance(encoded, entry.image, least=ENOUGH)
     return _Image(seen.size, key_of_file(encoded), thumbnail(seen.grey).tobytes().hex())
 

@@ -71,6 +71,8 @@ def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
 
 def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
     """The image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
+    bands = getattr(dataset, "bands", None)
+    image = image if bands is None else bands.shown(image)
     form = truth.instances or truth.panoptic
     rims = None if form is None else outlines(form)
     labels = truth.semantic.labels

@@ -246,7 +246,7 @@ class _Reader:
                 if not map_name:
                     raise DatasetError(
                         f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth "
-                        "need. Add it, "
+                        "needs. Add it, "
                         "or "
                         "ask for another ground truth."
                     )

@@ -14,8 +14,18 @@ classes.yaml is a list of names, whose positions are the values in the masks (25
     void: [255]
 
 Without values, the colours tell the classes apart, in RGB masks and in palettes. Without the file
-the classes are inferred: every mask is read once at opening, masks of 0 and 255 alone become
-background and foreground, otherwise each value is a class and 255 is void.
+every mask is read once at opening, and the classes are told from them only if they are certain:
+0 and 255 alone are background and foreground, 0 to K − 1 without a gap are indices, few colours are
+a class each. Everything else is refused with what was seen and the lines that would settle it:
+
+    binary: {threshold: 128}     two classes: below, and from this grey value on; takes JPEG masks too
+    void: 255 | none             the value that is not scored, or that there is none
+
+Images of other bands than grey or RGB, or of fewer than 16 bits in 16, are declared:
+
+    bands: [1, 2, 3, 4]          bands counted from 1; [3, 2, 1] takes three as red, green and blue
+    range: [0, 4095]             what becomes 0 and 255; {percentiles: [2, 98]} measures it on `train`
+    rgb: [3, 2, 1]               of more bands, those of pictures and of models that take RGB alone
 
 Sets for segmenting people come in this form, with masks of black and white. Name the classes by
 
@@ -46,26 +56,29 @@ Splits, by the option `split_by`:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from bench.data.formats.bands import BandOptions, Percentiles, check_undeclared, measured_ranges
 from bench.data.formats.documents import read_lines
-from bench.data.formats.folder_classes import FolderTable, inferred_table, read_class_file
-from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
+from bench.data.formats.folder_classes import Binary, FolderTable, binary_table, read_class_file
+from bench.data.formats.folder_pairs import paired
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.mask_diagnosis import check_sample, inferred_table
 from bench.data.formats.on_disk import (
     Description,
     Entry,
     OnDisk,
     files_under,
     id_of,
-    masks_by_stem,
     missing,
     require_folder,
     root_of,
+    same_text,
 )
 from bench.data.formats.pattern_folder import open_patterns
 from bench.data.formats.pattern_options import PatternOptions
@@ -73,7 +86,7 @@ from bench.data.formats.patterns import is_pattern
 from bench.data.formats.splits import by_fraction, compiled, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import TaskKind
+from bench.records import TaskKind, as_json_dict
 from bench.records.predictions import SemanticMap
 
 SOURCE = "images and masks in two folders"
@@ -84,7 +97,7 @@ USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 
 
-class Options(PatternOptions):
+class Options(PatternOptions, BandOptions):
     """What a suite may set.
 
     Attributes:
@@ -92,6 +105,8 @@ class Options(PatternOptions):
         images, masks: Their names, or patterns with `{id}`, see above.
         mask_suffix: What follows the image's name in the name of its mask.
         classes: Name of the file with the classes.
+        binary: Two classes, told apart at a grey value: `{threshold: 128}`; `channel: alpha` takes the transparency.
+        void: Value in the masks that is not scored, or `none`; without it what the file with the classes says.
         split_by: How images are split.
         patterns: For `pattern`: split -> regular expression, searched in the path below images/.
         fractions: For `fraction`: split -> share.
@@ -105,6 +120,8 @@ class Options(PatternOptions):
     masks: str = "masks"
     mask_suffix: str = ""
     classes: str = "classes.yaml"
+    binary: Binary | None = None
+    void: Annotated[int, Field(ge=0, le=65535)] | Literal["none"] | None = None
     split_by: SplitRule = "auto"
     patterns: dict[str, str] = {}
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -127,9 +144,11 @@ def open_dataset(options: Options) -> OnDisk:
     files = files_under(images)
     if not files:
         raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", OBTAIN)
-    pairs = _pairs(files, images, masks, options.mask_suffix)
-    class_file = root / options.classes
-    table = read_class_file(class_file) if class_file.is_file() else inferred_table(list(pairs.values()), masks)
+    pairs = paired(files, images, masks, options.mask_suffix, lossy=options.binary is not None)
+    table = _table(options, root / options.classes, list(pairs.mask_of.values()), masks)
+    reading = options.reading()
+    if reading is None:
+        check_undeclared(files)
     names = [path.relative_to(images).as_posix() for path in files]
     splits = _splits(names, root, options)
     groups = [""] * len(names) if options.group is None else group_keys(names, options.group, where="folder")
@@ -137,7 +156,10 @@ def open_dataset(options: Options) -> OnDisk:
     entries: dict[str, list[Entry]] = defaultdict(list)
     for path, split, group in zip(files, splits, groups, strict=True):
         if split is not None:
-            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs[path],), group=group))
+            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs.mask_of[path],), group=group))
+    if reading is not None and isinstance(options.range, Percentiles):
+        training = entries.get("train") or [entry for split in entries.values() for entry in split]
+        reading = measured_ranges(reading, [entry.image for entry in training], options.range)
     description = Description(
         name="folder",
         classes=table.classes,
@@ -145,9 +167,28 @@ def open_dataset(options: Options) -> OnDisk:
         source=f"images and masks in the folder {root.name}",
         licence=LICENCE,
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=[[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())],
+        decisive=[*_decisive(table), *([] if reading is None else [reading.told()])],
+        inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.told()])),
+        notes=pairs.notes,
+        bands=reading,
     )
     return OnDisk(description, lambda split: entries[split], partial(_truth, table))
+
+
+def _table(options: Options, class_file: Path, masks: list[Path], folder: Path) -> FolderTable:
+    if options.binary is not None:
+        return binary_table(options.binary, class_file)
+    if not class_file.is_file():
+        return inferred_table(masks, folder, options.void)
+    table = read_class_file(class_file, options.void)
+    said = options.void is not None or not table.void_by_default
+    check_sample(table, masks, folder, void_is_said=said)
+    return table
+
+
+def _decisive(table: FolderTable) -> list[JsonValue]:
+    marks: list[JsonValue] = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
+    return marks if table.binary is None else [as_json_dict(table.binary)]
 
 
 def _truth(table: FolderTable, entry: Entry) -> GroundTruth:
@@ -156,26 +197,6 @@ def _truth(table: FolderTable, entry: Entry) -> GroundTruth:
 
 def _usual_order(split: str) -> tuple[int, str]:
     return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
-
-
-def _pairs(files: Sequence[Path], images: Path, masks: Path, suffix: str) -> dict[Path, Path]:
-    """Image -> mask; raises `DatasetError` with the number of images that have none."""
-    found = masks_by_stem(masks, MASK_SUFFIXES)
-    names = {path: path.relative_to(images).with_suffix("").as_posix() + suffix for path in files}
-    alone = [path for path in files if names[path] not in found]
-    if alone:
-        lossy = files_under(masks, (".jpg", ".jpeg"))
-        hint = (
-            f" {masks} holds {len(lossy)} JPEG files: masks must be stored without loss, as PNG for example."
-            if lossy
-            else ""
-        )
-        raise DatasetError(
-            f"folder: {len(alone)} of {len(files)} images have no mask, for example {alone[0]}; expected "
-            f"{masks / (names[alone[0]] + '.png')} (or {', '.join(s[1:] for s in MASK_SUFFIXES[1:])}).{hint} Add the "
-            "masks, move the images away, or set the option mask_suffix."
-        )
-    return {path: found[names[path]] for path in files}
 
 
 def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[str] | None = None) -> list[str | None]:
@@ -201,15 +222,21 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
 
 
 def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
-    position = {name: index for index, name in enumerate(names)}
-    position |= {Path(name).with_suffix("").as_posix(): index for index, name in enumerate(names)}
+    position = {same_text(name): index for index, name in enumerate(names)}
+    position |= {same_text(Path(name).with_suffix("").as_posix()): index for index, name in enumerate(names)}
     splits: list[str | None] = [None] * len(names)
     lists = [root / f"{split}.txt" for split in USUAL_ORDER if (root / f"{split}.txt").is_file()]
     if not lists:
         raise missing("folder", root / "train.txt", "lists of images, <split>.txt", "Write one image a line.")
     for file in lists:
-        for line in read_lines(file):
-            index = position.get(line.removeprefix(f"{images}/"))
+        lines = read_lines(file, known=_AnyForm(position))
+        if not lines:
+            raise DatasetError(
+                f"{file} names no image. Write one image a line; a line that begins with # is a comment, unless an "
+                "image has that name. Remove the file if there is no such split."
+            )
+        for line in lines:
+            index = position.get(same_text(line).removeprefix(f"{images}/"))
             if index is None:
                 raise DatasetError(f"{file} names {line!r}, but there is no such image below {root / images}.")
             if splits[index] not in (None, file.stem):
@@ -218,6 +245,16 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
                 )
             splits[index] = file.stem
     return splits
+
+
+class _AnyForm:
+    """The names of the images, in any of Unicode's forms."""
+
+    def __init__(self, names: Container[str]) -> None:
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and same_text(name) in self._names
 
 
 def _by_pattern(names: Sequence[str], patterns: dict[str, str]) -> list[str | None]:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bench.records.base import Record, Size
 from bench.records.labels import Labels, Unmapped
@@ -56,10 +63,20 @@ class TaskSpec(Record):
     Attributes:
         kind: Form of the prediction.
         classes: The label space; class id = position.
+        channels: Of an image, (H, W, channels); 3 is RGB unless the data set declares other bands.
     """
 
     kind: TaskKind
     classes: tuple[ClassSpec, ...]
+    channels: int = Field(default=3, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave 3 channels out, so that the keys of jobs on RGB images are what they were."""
+        written: dict[str, Any] = write(self)
+        if self.channels == 3:
+            written.pop("channels", None)
+        return written
 
 
 class ModelSpec(Record):

@@ -46,6 +46,7 @@ def how_measured(summary: RunSummary) -> list[str]:
         "framework.",
         *_prompted(summary),
         *how_loaded(summary),
+        *(f"Data set {label}: {note}." for label, notes in summary.data_notes.items() for note in notes),
     ]
 
 

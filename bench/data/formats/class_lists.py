@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from bench.data.formats.documents import read_lines
-from bench.data.formats.folder_classes import ClassFile, FolderClass, FolderTable, _table, read_class_file
+from bench.data.formats.folder_classes import ClassFile, FolderClass, FolderTable, read_class_file, table_of
 from bench.errors import DatasetError
 
 LABELMAP = re.compile(r"^\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*:.*$")
@@ -23,7 +23,7 @@ def read_classes(path: Path) -> FolderTable:
     if rows is None:
         return read_class_file(path)
     try:
-        return _table(ClassFile(classes=tuple(rows(path))), path.name)
+        return table_of(ClassFile(classes=tuple(rows(path))), path.name)
     except ValueError as error:
         reason = str(error).splitlines()[-2:] or [str(error)]
         raise DatasetError(f"{path}: {reason[0].strip()}. Every class needs a name and a value of its own.") from None

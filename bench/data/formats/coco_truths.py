@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.coco_rows import OddValue, id_text, is_crowd, shown
-from bench.data.formats.image_files import Header, as_shown
+from bench.data.formats.image_files import Header, upright
 from bench.data.formats.on_disk import missing
 from bench.errors import DatasetError
 from bench.records import Size
@@ -115,5 +115,5 @@ def require_upright(header: Header, stated: Size | None, image: Path) -> None:
 
 def turned(masks: NDArray[np.bool_], header: Header) -> NDArray[np.bool_]:
     """Masks of an image as stored, bool, (N, H, W), as EXIF shows it."""
-    shown_masks = as_shown(np.moveaxis(masks, 0, -1), header)
+    shown_masks = upright(np.moveaxis(masks, 0, -1), header)
     return np.ascontiguousarray(np.moveaxis(shown_masks, -1, 0))

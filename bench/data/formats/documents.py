@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,13 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file without surrounding space; empty lines and lines that begin with # are left out."""
+def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
+    """Lines of a text file without surrounding space, without empty lines and comments.
+
+    A line that begins with # is a comment, unless it is one of the `known` names.
+    """
     lines = [line.strip() for line in read_text(path).splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and (not line.startswith("#") or line in known)]
 
 
 def _one_line(error: Exception) -> str:

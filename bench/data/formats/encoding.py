@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 
 from bench.dataset import Dataset
-from bench.errors import DatasetError
+from bench.errors import DatasetError, Unsupported
 
 
 def encoded_image(dataset: Dataset, image_id: str) -> bytes:
@@ -18,7 +18,10 @@ def encoded_image(dataset: Dataset, image_id: str) -> bytes:
 
     Raises:
         DatasetError: If its file cannot be read.
+        Unsupported: If the data set declares bands, which no decoder of files knows.
     """
+    if getattr(dataset, "bands", None) is not None:
+        raise Unsupported("this data set declares bands or a range; time it with measurement: {input: array}")
     of_file: Callable[[str], bytes] | None = getattr(dataset, "encoded", None)
     if of_file is not None:
         return of_file(image_id)

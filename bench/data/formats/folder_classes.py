@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import cv2
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from bench.data.formats.documents import read_yaml
-from bench.data.formats.image_files import StoredMask, read_mask
+from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, map_values, palette_colour
+from bench.data.formats.mask_values import is_grey
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record
 from bench.records.predictions import LabelMap
@@ -66,6 +70,18 @@ class ClassFile(Record):
         return self
 
 
+class Binary(Record):
+    """How masks of two classes are read: a pixel is foreground from a grey value on.
+
+    Attributes:
+        threshold: The lowest value of the foreground, in the values of the file; 1-bit masks count as 0 and 255.
+        channel: `alpha` takes the transparency instead of the grey value.
+    """
+
+    threshold: int = Field(ge=1, le=65535)
+    channel: Literal["grey", "alpha"] = "grey"
+
+
 @dataclass(frozen=True)
 class FolderTable:
     """How stored pixels become class ids.
@@ -75,18 +91,26 @@ class FolderTable:
         by_value: Stored value -> class id or `IGNORE_LABEL`.
         by_colour: RGB -> class id or `IGNORE_LABEL`; empty if not every class has a colour.
         origin: Where the table comes from, for messages.
+        inferred: What was seen, if the table was inferred from the masks.
+        binary: How masks of two classes are cut at a grey value; the two look-ups are not used then.
+        void_by_default: Whether 255 is void because a list of names has it so, and not because it was written.
     """
 
     classes: tuple[ClassSpec, ...]
     by_value: Mapping[int, int]
     by_colour: Mapping[Rgb, int]
     origin: str
+    inferred: str = ""
+    binary: Binary | None = None
+    void_by_default: bool = False
 
     def labels(self, file: Path) -> LabelMap:
         """Class ids of a mask; raises `DatasetError` for a value or colour outside the table."""
+        if self.binary is not None:
+            return cut_at(file, self.binary)
         mask = read_mask(file)
         pixels = mask.pixels
-        if mask.colours == "rgb" and not self.by_colour and _is_grey(mask):
+        if mask.colours == "rgb" and not self.by_colour and is_grey(pixels):
             pixels = pixels[..., 0]
         if pixels.ndim == 3:
             if not self.by_colour:
@@ -110,15 +134,22 @@ class FolderTable:
         return f"{self.origin} knows {shown}{more}. Add it to classes.yaml as a class or as void, or fix the mask."
 
 
-def read_class_file(path: Path) -> FolderTable:
+def read_class_file(path: Path, void: int | Literal["none"] | None = None) -> FolderTable:
     """Read classes.yaml: a list of names (value = position), or `classes` and `void`.
+
+    Args:
+        path: The file.
+        void: The option of that name; None leaves 255 void for a list, and the file's own word otherwise.
 
     Raises:
         DatasetError: If it is neither, with an example.
     """
-    document: Any = read_yaml(path)
+    document: Any = read_class_document(path)
+    by_default = isinstance(document, list)
     if isinstance(document, list) and all(isinstance(name, str) for name in document):
         document = {"classes": [{"name": name, "value": value} for value, name in enumerate(document)], "void": [255]}
+    if void is not None and isinstance(document, dict):
+        document["void"] = [] if void == "none" else [void]
     try:
         checked = ClassFile.model_validate(document, strict=False)
     except ValidationError as error:
@@ -127,10 +158,92 @@ def read_class_file(path: Path) -> FolderTable:
         raise DatasetError(
             f"{path}: {place}: {first['msg']}. Expected a list of names, or for example:\n{EXAMPLE}"
         ) from None
-    return _table(checked, path.name)
+    return replace(table_of(checked, path.name), void_by_default=by_default)
 
 
-def _table(checked: ClassFile, origin: str) -> FolderTable:
+def read_class_document(path: Path) -> Any:
+    """Contents of classes.yaml, names as they are written.
+
+    YAML takes `no`, `yes`, `on`, `off`, `null` and numbers without quotes for something else than text.
+
+    Raises:
+        DatasetError: If it is no YAML, or a list in which every name is a number.
+    """
+    document = read_yaml(path)
+    rows = document.get("classes") if isinstance(document, dict) else document
+    if not isinstance(rows, list):
+        return document
+    written: Any = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    as_text = written["classes"] if isinstance(document, dict) else written
+    if rows and all(isinstance(row, int | float) and not isinstance(row, bool) for row in rows):
+        raise DatasetError(
+            f"{path}: a list of names is expected, but it holds the numbers {as_text}. If these are the values in the "
+            f"masks, give each a name, for example:\n{EXAMPLE}"
+        )
+    for index, (row, text) in enumerate(zip(rows, as_text, strict=True)):
+        if isinstance(row, dict) and "name" in row:
+            row["name"] = text["name"]
+        elif not isinstance(row, dict | list):
+            rows[index] = text
+    if isinstance(document, dict) and rows and all(isinstance(row, str) for row in rows):
+        document["classes"] = [{"name": name, "value": value} for value, name in enumerate(rows)]
+    return document
+
+
+def binary_table(binary: Binary, class_file: Path) -> FolderTable:
+    """Make the table of masks that are cut at a grey value; the class file may name its two classes.
+
+    Raises:
+        DatasetError: If the file has more or fewer than two.
+    """
+    names = ["background", "foreground"]
+    colours: list[Rgb | None] = [None, (255, 255, 255)]
+    if class_file.is_file():
+        classes = read_class_file(class_file).classes
+        if len(classes) != 2:
+            raise DatasetError(
+                f"{class_file} names {len(classes)} classes, but the option binary makes two: what is below the "
+                "threshold, then the rest. Name these two, or take the option away."
+            )
+        names, colours = [c.name for c in classes], [c.colour for c in classes]
+    rows = [FolderClass(name=name, value=i, colour=colours[i]) for i, name in enumerate(names)]
+    table = table_of(ClassFile(classes=tuple(rows)), "the option binary")
+    return replace(table, binary=binary, by_value={}, by_colour={})
+
+
+def cut_at(file: Path, binary: Binary) -> LabelMap:
+    """Return 1 where a mask reaches the threshold, else 0, uint8, (H, W).
+
+    Raises:
+        DatasetError: If the file has no transparency where that is asked for, or holds 0 and 1 alone, which a
+            threshold above 1 would make empty.
+    """
+    mask = read_mask(file, lossy=True, alpha="keep")
+    if binary.channel == "alpha":
+        if mask.alpha is None:
+            raise DatasetError(f"{file} has no alpha channel, which the option binary asks for.", kind="labels")
+        pixels = mask.alpha
+    elif mask.bits == 1:
+        pixels = mask.pixels * np.uint8(255)
+    elif mask.palette is not None:
+        pixels = _brightness(np.array(mask.palette, dtype=np.uint8)[mask.pixels])
+    else:
+        pixels = mask.pixels if mask.pixels.ndim == 2 else _brightness(mask.pixels)
+    if pixels.max(initial=0) == 1 and binary.threshold > 1:
+        raise DatasetError(
+            f"{file} holds 0 and 1 alone, all below the threshold {binary.threshold}; it would become empty. If "
+            "everything but 0 is foreground, write the option binary: {threshold: 1}.",
+            kind="labels",
+        )
+    return np.asarray(pixels >= binary.threshold, dtype=np.uint8)
+
+
+def _brightness(rgb: NDArray[np.uint8]) -> NDArray[Any]:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY))
+
+
+def table_of(checked: ClassFile, origin: str, inferred: str = "") -> FolderTable:
+    """Make the table of a class file; `origin` and `inferred` are as in `FolderTable`."""
     classes = tuple(
         ClassSpec(name=c.name, is_thing=c.thing, colour=c.colour or palette_colour(index))
         for index, c in enumerate(checked.classes)
@@ -147,53 +260,5 @@ def _table(checked: ClassFile, origin: str) -> FolderTable:
         if complete
         else {},
         origin=origin,
+        inferred=inferred,
     )
-
-
-def inferred_table(masks: Sequence[Path], folder: Path) -> FolderTable:
-    """Make a table from the values that occur; reads every mask once.
-
-    Masks of 0 and 255 alone are background and foreground. Otherwise every value is a class of its
-    own and 255 is void. Colours are classes in the order of their values.
-
-    Raises:
-        DatasetError: If some masks hold values and some colours, or there are too many of either.
-    """
-    values: set[int] = set()
-    colours: set[Rgb] = set()
-    for path in masks:
-        mask = read_mask(path)
-        if mask.colours == "rgb" and not _is_grey(mask):
-            colours.update(map(tuple, np.unique(mask.pixels.reshape(-1, 3), axis=0).tolist()))
-        else:
-            flat = mask.pixels if mask.pixels.ndim == 2 else mask.pixels[..., 0]
-            values.update(np.unique(flat).tolist())
-        if max(len(values), len(colours)) > MAX_CLASSES + 1:
-            raise DatasetError(
-                f"{folder}: the masks hold more than {MAX_CLASSES} {'colours' if colours else 'values'} "
-                f"(up to {path.name}); these are no labels. Masks that were resized with smoothing, or stored as JPEG, "
-                "look like this. Make them again with nearest-neighbour, or write a classes.yaml."
-            )
-    origin = f"the table inferred from {folder}"
-    if colours:
-        # Grey masks beside coloured ones are masks that happen to hold only black or grey.
-        colours |= {(value, value, value) for value in values}
-        rows = [FolderClass(name=f"rgb {r},{g},{b}", colour=(r, g, b)) for r, g, b in sorted(colours)]
-        return _table(ClassFile(classes=tuple(rows)), origin)
-    if values <= {0, 255} and 255 in values:
-        return _table(
-            ClassFile(
-                classes=(
-                    FolderClass(name="background", value=0),
-                    FolderClass(name="foreground", value=255, colour=(255, 255, 255)),
-                )
-            ),
-            origin,
-        )
-    named = [FolderClass(name=f"class {value}", value=value) for value in sorted(values - {IGNORE_LABEL})]
-    return _table(ClassFile(classes=tuple(named), void=(IGNORE_LABEL,)), origin)
-
-
-def _is_grey(mask: StoredMask) -> bool:
-    red, green, blue = (mask.pixels[..., channel] for channel in range(3))
-    return bool((red == green).all() and (green == blue).all())

@@ -32,12 +32,20 @@ from bench.errors import DatasetError, FaultKind
 from bench.records import Size
 from bench.records.predictions import RgbImage
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
+    *(".jfif", ".jpe", ".jp2", ".j2k", ".avif", ".heic", ".heif"),
+)
+BY_PILLOW = ("GIF", "JPEG2000", "AVIF", "HEIF")
+"""Formats that OpenCV reads wrongly, or in some builds only."""
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 MAX_PIXELS = 2**30
 """OpenCV's own limit; 32,768 pixels square."""
 ORIENTATION_TAG = 0x0112
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
+BITS, SAMPLES_PER_PIXEL, PHOTOMETRIC, EXTRA_SAMPLES = 258, 277, 262, 338
+NEW_SUBFILE_TYPE, REDUCED_COPY, TRANSPARENCY = 254, 1, 4
+"""TIFF's tag for what a page is, and two of its bits (TIFF 6.0, section 8)."""
 
 REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 """Divisor of both sides -> how OpenCV is told."""
@@ -51,6 +59,14 @@ NO_MEMORY = -4
 
 # Pillow's own limit, 9e7 pixels, is a guard against decompression bombs; ours stands in `_header_of`.
 Image.MAX_IMAGE_PIXELS = None
+
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    _HEIF_IS_READ = True
+except ImportError:
+    _HEIF_IS_READ = False
 
 Colours = Literal["indices", "grey", "rgb"]
 P = ParamSpec("P")
@@ -122,11 +138,15 @@ class StoredMask:
         pixels: uint8 or uint16, (H, W), for `indices` and `grey`; uint8, (H, W, 3), for `rgb`.
         colours: What a pixel is: an index into a palette, a grey value or a colour.
         palette: RGB colours of the indices, or None.
+        alpha: (H, W), where the file has transparency that is not the same everywhere.
+        bits: Of a pixel, where it is 1; else 0.
     """
 
     pixels: NDArray[Any]
     colours: Colours
     palette: tuple[tuple[int, int, int], ...] | None = None
+    alpha: NDArray[Any] | None = None
+    bits: int = 0
 
 
 _headers: dict[Path, Header] = {}
@@ -147,8 +167,42 @@ def header_of(path: Path) -> Header:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)
         except (OSError, ValueError, SyntaxError) as error:
-            raise _unreadable(path, error) from None
+            found = _header_of_bands(path)
+            if found is None:
+                raise _unreadable(path, error) from None
+            found = _remembered(found, path)
     return found
+
+
+def _header_of_bands(path: Path) -> Header | None:
+    """Header of a TIFF that Pillow does not know, as tifffile has it; None if it is none either."""
+    layout = tiff_layout(path)
+    return None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, 1)
+
+
+@dataclass(frozen=True)
+class TiffLayout:
+    """Size, number of bands and type of the values of the first image of a TIFF."""
+
+    size: Size
+    bands: int
+    dtype: str
+
+
+def tiff_layout(path: Path) -> TiffLayout | None:
+    """Look at the tags of a TIFF; None if the file is none, or tifffile is not installed."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    try:
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            return TiffLayout(
+                Size(int(page.imagelength), int(page.imagewidth)), int(page.samplesperpixel), str(page.dtype)
+            )
+    except Exception:  # whatever a damaged file makes tifffile raise, or its absence
+        return None
 
 
 def image_size(path: Path) -> Size:
@@ -206,24 +260,29 @@ def glance(encoded: bytes, path: Path, *, least: int) -> Glance:
         grey = _by_opencv(encoded, REDUCED[divisor] | cv2.IMREAD_IGNORE_ORIENTATION, path)
         # The last row and column stand for fewer pixels than the others where the size is no multiple.
         grey = grey[: header.stored.height // divisor, : header.stored.width // divisor]
-        return Glance(header.size, np.ascontiguousarray(_upright(grey, header), dtype=np.uint8))
+        return Glance(header.size, np.ascontiguousarray(upright(grey, header), dtype=np.uint8))
     rgb = _decoded(encoded, image, header, path)
     return Glance(header.size, np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
 
 
 @_blaming("mask")
-def read_mask(path: Path) -> StoredMask:
+def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep"] = "refuse") -> StoredMask:
     """Read a mask as stored, see `StoredMask`.
+
+    Args:
+        path: Its file.
+        lossy: Take a JPEG too, whose values are not labels.
+        alpha: Whether transparency that varies is refused, because a class may hide in it, or kept.
 
     Raises:
         Unreadable: If the file is missing, truncated or no image, or memory is too small for it.
-        DatasetError: If it is too large, JPEG, or not of 8 or 16 bits.
+        DatasetError: If it is too large, JPEG, not of 8 or 16 bits, or has transparency that varies.
     """
     if path.suffix.lower() == ".npy":
         return StoredMask(read_array(path), "grey")
     encoded = read_bytes(path)
     image, header = _examined(encoded, path)
-    if header.form in ("JPEG", "MPO"):
+    if header.form in ("JPEG", "MPO") and not lossy:
         raise DatasetError(
             f"{path} is a JPEG; a mask must be stored without loss, because JPEG invents labels along every edge. "
             "Write the masks as PNG, from their source rather than from the JPEG."
@@ -231,7 +290,16 @@ def read_mask(path: Path) -> StoredMask:
     # A GIF of mode L has a grey ramp as palette, so that its values are indices.
     indexed = header.mode in ("P", "PA", "1") or header.form == "GIF"
     stored = _indexed(image, path) if indexed else _valued(encoded, header, path)
-    return replace(stored, pixels=np.ascontiguousarray(_upright(stored.pixels, header)))
+    if stored.alpha is not None and alpha == "refuse":
+        shown = np.unique(stored.alpha)
+        raise DatasetError(
+            f"{path} has an alpha channel that varies ({len(shown)} values from {shown[0]} to {shown[-1]}), and a mask "
+            "is read by value or colour alone, so that a class hidden in the alpha channel would be lost. Write the "
+            "masks without alpha; in a data set 'folder' the option binary: {threshold: 128, channel: alpha} reads "
+            "two classes from it, and binary: {threshold: 128} ignores it."
+        )
+    turned = None if stored.alpha is None else np.ascontiguousarray(upright(stored.alpha, header))
+    return replace(stored, pixels=np.ascontiguousarray(upright(stored.pixels, header)), alpha=turned)
 
 
 def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
@@ -239,11 +307,13 @@ def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
     stored = _by_opencv(encoded, cv2.IMREAD_UNCHANGED, path)
     if stored.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path} holds {stored.dtype} values; a mask holds labels of 8 or 16 bits. Write it as PNG.")
+    last = stored[..., -1] if stored.ndim == 3 and stored.shape[2] == 4 else None
+    alpha = None if last is None or (last == last.flat[0]).all() else np.ascontiguousarray(last)
     if stored.ndim == 3 and header.mode in ("L", "LA", "I;16", "I"):
         stored = np.ascontiguousarray(stored[..., 0])
     if stored.ndim == 2:
-        return StoredMask(stored, "grey")
-    return StoredMask(np.ascontiguousarray(_eight_bits(stored, path)[..., 2::-1]), "rgb")
+        return StoredMask(stored, "grey", alpha=alpha)
+    return StoredMask(np.ascontiguousarray(_eight_bits(stored, path)[..., 2::-1]), "rgb", alpha=alpha)
 
 
 def named_in_text(path: Path) -> Path:
@@ -272,13 +342,39 @@ def _examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
         image = Image.open(io.BytesIO(encoded))
         header = _header_of(image, path)
     except (OSError, ValueError, SyntaxError) as error:
+        layout = tiff_layout(path) if isinstance(error, UnidentifiedImageError) else None
+        if layout is not None:
+            raise undeclared_bands(path, layout.bands, layout.dtype) from None
         raise _unreadable(path, error) from None
     if _is_cut(encoded, header):
         raise _unreadable(path, f"it is truncated after {len(encoded)} bytes")
     damage = overrun(encoded) if header.form == "PNG" else None
     if damage is not None:
         raise _unreadable(path, damage)
+    pages = pages_of(image)
+    if pages > 1:
+        raise DatasetError(
+            f"{path} holds {pages} pages of one {header.form} file, of which one image or mask can be made of the "
+            "first only. Split it into one file a page, images and masks alike, for example with tiffsplit or "
+            "PIL.ImageSequence."
+        )
     return image, _remembered(header, path)
+
+
+def pages_of(image: Image.Image) -> int:
+    """Number of pictures in a TIFF, 1 of any other file; smaller copies and transparency masks do not count."""
+    if image.format != "TIFF" or not getattr(image, "is_animated", False):
+        return 1
+    counted = 0
+    try:
+        for page in range(getattr(image, "n_frames", 1)):
+            image.seek(page)
+            tags = getattr(image, "tag_v2", {})
+            counted += not int(tags.get(NEW_SUBFILE_TYPE, 0)) & (REDUCED_COPY | TRANSPARENCY)
+        image.seek(0)
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return max(1, counted)
+    return max(1, counted)
 
 
 def _is_cut(encoded: bytes, header: Header) -> bool:
@@ -315,20 +411,64 @@ def _header_of(image: Image.Image, path: Path) -> Header:
     )
 
 
+def undeclared_bands(path: Path, bands: int, dtype: str) -> DatasetError:
+    """The error for an image of other bands than grey or RGB of which nothing is declared."""
+    every = ", ".join(map(str, range(1, bands + 1)))
+    return DatasetError(
+        f"{path} has {bands} band{'s' if bands != 1 else ''} of {dtype}; an image without a declaration is grey or "
+        f"RGB, and none is dropped in silence. Declare in the options of a data set 'folder' bands: [{every}]"
+        + (", or bands: [3, 2, 1] to take three of them as red, green and blue" if bands > 2 else "")
+        + ("." if dtype == "uint8" else ", and the range of the values, range: [0, 4095] for example.")
+    )
+
+
+def refuse_undeclared_bands(path: Path) -> None:
+    """Raise `DatasetError` for a TIFF with other bands than grey or RGB; a file that is no image passes."""
+    try:
+        with Image.open(path) as image:
+            bands = _further_bands(image)
+    except (OSError, ValueError, SyntaxError):
+        bands = -1
+    layout = tiff_layout(path) if bands else None
+    if layout is not None:
+        raise undeclared_bands(path, layout.bands, layout.dtype)
+    if bands > 0:
+        raise undeclared_bands(path, bands, "unknown type")
+
+
+def _further_bands(image: Image.Image) -> int:
+    """Bands of a TIFF that are neither grey, RGB, CMYK nor transparency; 0 if there are none."""
+    tags = getattr(image, "tag_v2", None)
+    if image.format != "TIFF" or tags is None:
+        return 0
+    bands, extra = int(tags.get(SAMPLES_PER_PIXEL, 1)), tags.get(EXTRA_SAMPLES, ())
+    further = extra if isinstance(extra, tuple) else (extra,)
+    transparent = bool(further) and len(further) == 1 and int(further[0]) in (1, 2)
+    plain = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}.get(int(tags.get(PHOTOMETRIC, 1)), bands)
+    return 0 if bands <= plain + transparent else bands
+
+
 def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> RgbImage:
     """Pixels as RGB, upright, uint8, (H, W, 3)."""
+    bands = _further_bands(image)
+    if bands:
+        layout = tiff_layout(path)
+        raise undeclared_bands(path, bands, "uint8" if layout is None else layout.dtype)
     if header.mode == "F" or (header.mode == "I" and header.form == "TIFF"):
         raise _of_unknown_range({"F": "float32", "I": "int32"}[header.mode], path)
     try:
-        return np.ascontiguousarray(_upright(_rgb(encoded, image, header, path), header), dtype=np.uint8)
+        return np.ascontiguousarray(upright(_rgb(encoded, image, header, path), header), dtype=np.uint8)
     except MemoryError:
         raise _too_large(path) from None
 
 
 def _rgb(encoded: bytes, image: Image.Image, header: Header, path: Path) -> NDArray[Any]:
     """Pixels as RGB, as stored."""
-    if header.form == "GIF" or header.mode == "CMYK":
+    if header.form in BY_PILLOW or header.mode == "CMYK":
         return _pillow_pixels(image.convert, "RGB", path)
+    if header.form == "TIFF" and header.mode == "RGBA" and 16 not in getattr(image, "tag_v2", {}).get(BITS, ()):
+        # libtiff, as OpenCV uses it, multiplies the colours by their alpha.
+        return np.ascontiguousarray(_pillow_pixels(np.asarray, image, path)[..., :3])
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     bgr = _eight_bits(_by_opencv(encoded, flags, path), path)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, bgr)  # in place, without memory for a second image
@@ -346,13 +486,17 @@ def _by_opencv(encoded: bytes, flags: int, path: Path) -> NDArray[Any]:
 
 def _indexed(image: Image.Image, path: Path) -> StoredMask:
     mode = image.mode
+    alpha = None
     try:
         pixels = _pillow_pixels(image.getchannel, 0, path) if mode == "PA" else _pillow_pixels(np.asarray, image, path)
+        if mode == "PA":
+            last = _pillow_pixels(image.getchannel, 1, path)
+            alpha = None if (last == last.flat[0]).all() else last
     except MemoryError:
         raise _too_large(path) from None
     flat = image.getpalette("RGB") if mode in ("P", "PA") else None
     palette = None if flat is None else tuple(zip(flat[0::3], flat[1::3], flat[2::3], strict=True))
-    return StoredMask(np.array(pixels, dtype=np.uint8), "indices", palette)
+    return StoredMask(np.array(pixels, dtype=np.uint8), "indices", palette, alpha, bits=1 if mode == "1" else 0)
 
 
 def _pillow_pixels(decode: Any, argument: Any, path: Path) -> NDArray[Any]:
@@ -383,12 +527,7 @@ def _too_large(path: Path) -> Unreadable:
     return Unreadable(path, "its pixels do not fit into the memory of this machine; cut it into tiles")
 
 
-def as_shown(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Pixels as stored, (H, W, …), as EXIF has them shown."""
-    return _upright(pixels, header)
-
-
-def _upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
+def upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
     """Undo the EXIF orientation (Exif 2.3, tag 0112): mirror and turn by quarters."""
     mirrored = header.orientation in (2, 4, 5, 7)
     quarters = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[header.orientation]
@@ -398,6 +537,8 @@ def _upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
 def _unreadable(path: Path, reason: object) -> Unreadable:
     if isinstance(reason, UnidentifiedImageError):
         reason = "it is no image of a known format"
+        if path.suffix.lower() in (".heic", ".heif") and not _HEIF_IS_READ:
+            reason = "HEIC needs a plug-in of Pillow, which is not installed; pip install pillow-heif"
     return Unreadable(path, str(reason))
 
 

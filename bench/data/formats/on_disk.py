@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from pathlib import Path, PurePath
 
 from pydantic import JsonValue
 
+from bench.data.formats.bands import BandReading
 from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Part of every fingerprint: raise it when a reader gives other pixels for the same files."""
 
 
@@ -58,6 +60,9 @@ class Description:
         licence: Its terms, one line.
         splits: Names, in order.
         decisive: Options that decide what a ground truth is; part of the fingerprint.
+        inferred: What was inferred or declared of how files are read, a sentence each.
+        notes: What was passed over at opening, a sentence each.
+        bands: How images are read that are declared by their bands; None reads RGB.
     """
 
     name: str
@@ -67,6 +72,9 @@ class Description:
     licence: str
     splits: tuple[str, ...]
     decisive: JsonValue = None
+    inferred: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    bands: BandReading | None = None
 
 
 class OnDisk:
@@ -90,6 +98,7 @@ class OnDisk:
         self.classes, self.tasks = description.classes, description.tasks
         self.source, self.licence = description.source, description.licence
         self._list_split, self._read_truth, self._notes = list_split, read_truth, notes
+        self.bands = description.bands
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def splits(self) -> tuple[str, ...]:
@@ -117,8 +126,9 @@ class OnDisk:
         return self.entry(image_id).group or image_id
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3), RGB, upright."""
-        return read_image(self.entry(image_id).image)
+        """The image, uint8, (H, W, 3), RGB, upright; (H, W, C) of those bands that are declared."""
+        file = self.entry(image_id).image
+        return read_image(file) if self.bands is None else self.bands.image(file)
 
     def encoded(self, image_id: str) -> bytes:
         """The content of its file."""
@@ -200,6 +210,20 @@ def id_of(relative: PurePath) -> str:
     return "__".join(relative.with_suffix("").parts)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: its name begins with a dot, or a system made it.
+
+    >>> [name for name in (".ipynb_checkpoints", "._a.png", "__MACOSX", "@eaDir", "a.png") if is_hidden(name)]
+    ['.ipynb_checkpoints', '._a.png', '__MACOSX', '@eaDir']
+    """
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
+
+
+def same_text(name: str) -> str:
+    """A name in Unicode's composed form (NFC): macOS writes names decomposed, which look the same and differ."""
+    return unicodedata.normalize("NFC", name)
+
+
 def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Files below a folder with one of the suffixes, in any case, sorted by path; hidden files and folders left out.
 
@@ -216,16 +240,16 @@ def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not n.startswith(".")]
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not is_hidden(n)]
     return sorted((named_in_text(path) for path in found if path.is_file()), key=lambda path: path.as_posix())
 
 
 def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """Path below `folder` without suffix -> mask; raises `DatasetError` if two masks have one name."""
+    """Path below `folder` without suffix, in NFC -> mask; raises `DatasetError` if two masks have one name."""
     found: dict[str, Path] = {}
     for path in files_under(folder, suffixes):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+        stem = same_text(path.relative_to(folder).with_suffix("").as_posix())
         if stem in found:
             raise DatasetError(f"{path} and {found[stem]} are masks of one image; remove one of them.")
         found[stem] = path

@@ -11,8 +11,9 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from bench.data.formats.class_lists import read_classes
-from bench.data.formats.folder_classes import FolderTable, inferred_table
+from bench.data.formats.folder_classes import FolderTable
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.mask_diagnosis import inferred_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, require_folder, root_of
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
@@ -192,7 +193,7 @@ def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: S
     if not there and options.classes != "classes.yaml":
         raise DatasetError(f"folder: nothing at {named[0]}, which the option classes names. Correct or remove it.")
     if not there:
-        return inferred_table(list(files), root)
+        return inferred_table(list(files), root, None)
     tables = [read_classes(file) for file in there]
     for file, table in zip(there, tables, strict=True):
         if (table.by_value, table.by_colour) != (tables[0].by_value, tables[0].by_colour):

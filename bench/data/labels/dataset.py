@@ -32,6 +32,7 @@ class MappedDataset:
         self.table = selected(labels, dataset.classes)
         self.unmapped, self.labels = dataset, labels
         self.classes = self.table.classes
+        self.bands = getattr(dataset, "bands", None)
         self.tasks, self.source, self.licence = dataset.tasks, dataset.source, dataset.licence
         has_things = any(spec.is_thing for spec in self.classes)
         if not has_things and self.tasks == ("instance",):

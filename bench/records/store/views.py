@@ -40,6 +40,7 @@ class Plan(Record):
         planned_at: UTC, ISO 8601.
         seed: Of the suite.
         cost: Of the machine, as the suite says it.
+        data_notes: What was inferred or passed over of a data set, by its label.
     """
 
     suite: str
@@ -51,6 +52,7 @@ class Plan(Record):
     planned_at: str
     seed: int
     cost: Cost | None = None
+    data_notes: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)

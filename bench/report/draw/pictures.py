@@ -14,7 +14,15 @@ from bench.data.labels.predictions import table_for
 from bench.dataset import Dataset, GroundTruth, asked_for
 from bench.errors import BenchError, DatasetError
 from bench.records import TaskKind
-from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
+from bench.records.predictions import (
+    Instances,
+    Panoptic,
+    Prediction,
+    PromptedMasks,
+    RgbImage,
+    SemanticMap,
+    load_prediction,
+)
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
@@ -167,7 +175,7 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
     return [
         plots.SheetRow(
             image_id=image_id,
-            image=dataset.image(image_id),
+            image=_rgb(dataset, image_id),
             truth=_truth_tile(dataset.target(image_id), finest),
             predictions=tuple(
                 (_sheet_label(view, views), predicted) for view, predicted in zip(views, tiles[image_id], strict=True)
@@ -175,6 +183,12 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
         )
         for image_id in chosen
     ]
+
+
+def _rgb(dataset: Dataset, image_id: str) -> RgbImage:
+    """The image as a picture shows it, of other bands than RGB those that stand for red, green and blue."""
+    image, bands = dataset.image(image_id), getattr(dataset, "bands", None)
+    return image if bands is None else np.asarray(bands.shown(image), dtype=np.uint8)
 
 
 def _sheet_label(view: CaseView, views: list[CaseView]) -> str:

@@ -64,6 +64,7 @@ class RunSummary(Record):
     runtimes: tuple[RuntimeComparison, ...] = ()
     environment: dict[str, JsonValue]
     versions: dict[str, str]
+    data_notes: dict[str, tuple[str, ...]] = {}
 
 
 def summarise(run: RunView) -> RunSummary:
@@ -87,6 +88,7 @@ def summarise(run: RunView) -> RunSummary:
         higher_is_better=metric.higher_is_better,
         measurement=run.cases[0].case.measurement,
         cost=run.plan.cost,
+        data_notes=run.plan.data_notes,
         rows=tuple(rows),
         failures=tuple(_failure(run, view, job) for view in run.cases for job in view.failures),
         comparisons=tuple(comparisons(run, rows, timed, pairs)),

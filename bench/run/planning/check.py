@@ -35,11 +35,13 @@ class CheckedSuite:
         cases: In the order of the suite.
         datasets: Opened, by label; the splits that are used have been listed.
         notes: What is to be known of their files, a sentence each.
+        data_notes: What was inferred, converted or passed over of a data set, by its label.
     """
 
     cases: tuple[Case, ...]
     datasets: dict[str, Dataset]
     notes: tuple[str, ...] = ()
+    data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def checked(suite: Suite, source: Path) -> CheckedSuite:
@@ -72,7 +74,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
             f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
         )
     mistakes.tell()
-    return CheckedSuite(cases, found.opened, tuple(found.notes))
+    return CheckedSuite(cases, found.opened, tuple(found.notes), {k: v for k, v in found.data_notes.items() if v})
 
 
 @dataclass
@@ -84,12 +86,14 @@ class _Found:
         unopened: By label: without files, but with their classes.
         absent: What is missing -> labels of the data sets that miss it.
         notes: What of the opened ones is left out or converted, and which were never checked completely.
+        data_notes: The first of these by label of the data set.
     """
 
     opened: dict[str, Dataset] = field(default_factory=dict)
     unopened: dict[str, Dataset] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
@@ -109,7 +113,8 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
             try:
                 splits = [spec.train, spec.val, spec.test] if trains else [spec.test]
                 dataset = found.opened[spec.label] = _opened(spec, splits)
-                found.notes += [f"{spec.label}: {note}" for note in _reading_notes(dataset, splits)]
+                found.data_notes[spec.label] = _reading_notes(dataset, splits)
+                found.notes += [f"{spec.label}: {note}" for note in found.data_notes[spec.label]]
                 unchecked = unchecked_note(dataset, spec.label, splits, source)
                 found.notes += [] if unchecked is None else [unchecked]
                 for fault in sampled_faults(dataset, splits):
@@ -133,14 +138,24 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
     for split in splits:
         if split not in dataset.splits():
             raise SuiteError(f"has no split {split!r}; it has {', '.join(dataset.splits())}.")
-        dataset.ids(split)
+        if not dataset.ids(split):
+            raise SuiteError(f"the split {split!r} has no images, so that nothing can be trained or scored on it.")
     return dataset
 
 
-def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
-    """What of the splits is left out, guessed or converted in reading."""
+def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
+    """What a data set inferred or passed over at opening, and what of the splits is left out, guessed or converted."""
     files = on_disk(dataset)
-    return [note for split in dict.fromkeys(splits) for note in (files.notes(split) if files else ())]
+    if files is None:
+        return ()
+    of_splits = [note for split in dict.fromkeys(splits) for note in files.notes(split)]
+    return (*files.description.inferred, *files.description.notes, *of_splits)
+
+
+def channels_of(dataset: Dataset) -> int:
+    """Channels of its images: 3, RGB, unless bands are declared."""
+    bands = getattr(dataset, "bands", None)
+    return 3 if bands is None else int(bands.channels)
 
 
 def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:

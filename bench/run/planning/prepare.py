@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from bench.records.store.runs import utc_now
 from bench.records.store.views import Plan, PlannedCase
 from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, source_digest
-from bench.run.planning.check import checked
+from bench.run.planning.check import channels_of, checked
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.worker.environment import worker_environment
@@ -41,6 +41,7 @@ class Prepared:
         interpreters: Which Python runs which adapter.
         classes: Label space that is scored, by label of the data set.
         notes: What is to be known of the data sets' files.
+        data_notes: What was inferred, converted or passed over of a data set, by its label.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class Prepared:
     interpreters: Interpreters
     classes: dict[str, tuple[ClassSpec, ...]]
     notes: tuple[str, ...] = ()
+    data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
@@ -63,6 +65,7 @@ class Prepared:
             planned_at=utc_now(),
             seed=self.suite.seed,
             cost=self.suite.cost,
+            data_notes=self.data_notes,
         )
 
 
@@ -82,7 +85,7 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
         for case in found.cases
     )
     classes = {label: dataset.classes for label, dataset in found.datasets.items()}
-    return Prepared(source, suite, plans, interpreters, classes, found.notes)
+    return Prepared(source, suite, plans, interpreters, classes, found.notes, found.data_notes)
 
 
 def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:
@@ -127,7 +130,11 @@ def _plan(
     adapter = case.model.adapter
     spec = case.dataset
     ingredients = Ingredients(
-        task=TaskSpec(kind=case.model.task, classes=classes_predicted(case.model, dataset)),
+        task=TaskSpec(
+            kind=case.model.task,
+            classes=classes_predicted(case.model, dataset),
+            channels=channels_of(dataset),
+        ),
         train_fingerprint=_train_fingerprint(case, dataset, fingerprints),
         test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
         adapter_digest=source_digest(adapter),

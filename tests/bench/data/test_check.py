@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.check import Checked, verdict
 from bench.data.export import export_names
 from bench.data.opening import Choice
 from tests.bench.data.miniatures import bench_data, copied, entries, refused, words_for, written
@@ -311,3 +312,7 @@ def test_objects_that_cover_no_pixel_are_a_note(tmp_path, monkeypatch, capsys):
     choice = Choice("coco", "coco", {"root": str(exported.folder), "truth": "instances"})
     code, found = findings(capsys, choice)
     assert (code, found) == (0, {"unseen": [f"1 of {objects} objects cover no pixel"]})
+
+
+def test_no_images_are_never_called_sound():
+    assert verdict(Checked("mine", {}, (), 0)) == "mine: no images were found, so that nothing could be checked"

@@ -335,9 +335,8 @@ def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_
 def test_a_dict_without_the_file_that_a_truth_needs_is_named(exported, tmp_path):
     copy = rewritten(exported, tmp_path, lambda d: d.pop("pan_seg_file_name"))
     assert refusal(first_of_val, copy) == (
-        f"{copy}/val.json: dict 0 has no pan_seg_file_name, which panoptic ground truth need. Add it, or ask "
-        "for another "
-        "truth."
+        f"{copy}/val.json: dict 0 has no pan_seg_file_name, which panoptic ground truth needs. Add it, or ask "
+        "for another ground truth."
     )
     (copy / "val.json").write_text('[{"height": 3}]')
     assert refusal(first_of_val, copy) == f"{copy}/val.json: dict 0 has no file_name. Every dataset dict needs it."

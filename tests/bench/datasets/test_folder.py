@@ -25,7 +25,7 @@ def write(path, pixels, palette=None):
     image.save(path)
 
 
-def fill(root, names=("a", "b", "c", "d"), mask=((0, 1), (2, 255)), palette=None, suffix="", kind="jpg"):
+def fill(root, names=("a", "b", "c", "d"), mask=((0, 1), (2, 0)), palette=None, suffix="", kind="jpg"):
     for name in names:
         write(root / "images" / f"{name}.{kind}", RNG.integers(0, 256, (2, 2, 3)))
         write(root / "masks" / f"{name}{suffix}.png", mask, palette)
@@ -47,8 +47,8 @@ def names_of(dataset):
 # ------------------------------------------------------------------ classes
 
 
-def test_without_a_class_file_each_value_is_a_class_and_255_is_void(tmp_path):
-    dataset = opened(fill(tmp_path, mask=((0, 3), (7, 255))))
+def test_with_the_void_value_said_each_other_value_is_a_class(tmp_path):
+    dataset = opened(fill(tmp_path, mask=((0, 3), (7, 255))), void=255)
     assert names_of(dataset) == ["class 0", "class 3", "class 7"]
     assert labels_of(dataset)[0] == [[0, 1], [2, 255]]
 
@@ -65,7 +65,7 @@ def test_grey_masks_stored_as_rgb_are_read_as_values(tmp_path):
 
 
 def test_a_list_of_names_numbers_the_classes_and_leaves_255_void(tmp_path):
-    fill(tmp_path)
+    fill(tmp_path, mask=((0, 1), (2, 255)))
     (tmp_path / "classes.yaml").write_text("[sky, sea, land]")
     assert names_of(opened(tmp_path)) == ["sky", "sea", "land"]
     assert labels_of(opened(tmp_path))[0] == [[0, 1], [2, 255]]
@@ -255,7 +255,7 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(tmp_path):
 
 
 def test_a_label_outside_the_table_is_named_with_its_pixels(tmp_path):
-    fill(tmp_path, mask=((0, 9), (9, 255)))
+    fill(tmp_path, mask=((0, 9), (9, 1)))
     (tmp_path / "classes.yaml").write_text("[sky, sea]")
     message = refusal(tmp_path)
     assert re.search(r"masks/.\.png has labels outside the table: 9 \(2 pixels\)\. ", message)
@@ -287,7 +287,7 @@ def test_a_palette_image_read_as_rgb_is_recognised(tmp_path):
 def test_masks_smoothed_by_resizing_are_recognised(tmp_path):
     smooth = np.linspace(0, 255, 24 * 24 * 3).reshape(24, 24, 3) + RNG.integers(0, 9, (24, 24, 3))
     fill(tmp_path, mask=smooth % 256)
-    assert "the masks hold more than 255 colours" in refusal(tmp_path)
+    assert "the masks hold more colours than labels have" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

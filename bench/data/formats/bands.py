@@ -1,0 +1,265 @@
+"""Images of any number of bands and of 8 or 16 bits or more, by what the user declares of them.
+
+    bands: [3, 2, 1]                    which bands, counted from 1, in this order
+    range: [0, 4095]                    what becomes 0 and 255; values outside are cut off
+    range: {percentiles: [2, 98]}       the same measured for each band on images of the training split
+    rgb: [3, 2, 1]                      bands that pictures, and models that take RGB alone, are given
+
+What is declared is read as uint8, (H, W, C): 8-bit bands without a range as they are, all others
+scaled by it. TIFF, in any planar configuration and compression, is read by tifffile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from bench.data.formats.image_files import (
+    Unreadable,
+    header_of,
+    read_bytes,
+    read_image,
+    refuse_undeclared_bands,
+    undeclared_bands,
+    upright,
+)
+from bench.errors import DatasetError
+from bench.records import Record
+from bench.records.predictions import RgbImage
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+MEASURED = 64
+"""Images, at most, on which percentiles are measured, at even distances over the training split."""
+
+LOOKED_AT = 8
+LOW = 2**14
+"""16-bit images whose highest value is below this hold fewer bits than 16."""
+
+
+class Percentiles(Record):
+    """Range by percentiles of the pixels of the training split, each 0-100."""
+
+    percentiles: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Percentiles:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError("percentiles must rise and lie within 0 to 100")
+        return self
+
+
+@dataclass(frozen=True)
+class BandReading:
+    """How bands become an image.
+
+    Attributes:
+        bands: Counted from 1; None takes one band, three times, or three.
+        rgb: Which of the bands are red, green and blue; None if that is not said.
+        ranges: Of each band, or one for all: what becomes 0 and 255; empty leaves 8 bits as they are.
+    """
+
+    bands: tuple[int, ...] | None
+    rgb: tuple[int, int, int] | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return 3 if self.bands is None else len(self.bands)
+
+    def told(self) -> str:
+        """One sentence, for the record."""
+        bands = "1 or 3 bands" if self.bands is None else f"bands {', '.join(map(str, self.bands))}"
+        ranges = "; ".join(f"{low:g} to {high:g}" for low, high in self.ranges)
+        rgb = f", red, green and blue are {', '.join(map(str, self.rgb))}" if self.rgb is not None else ""
+        return f"images are read as {bands}" + (f", {ranges} scaled to 0 to 255" if ranges else "") + rgb
+
+    def image(self, path: Path) -> NDArray[np.uint8]:
+        """Read the declared bands, uint8, (H, W, C).
+
+        Raises:
+            DatasetError: If the file lacks a band, or its values need a range that is not declared.
+        """
+        stored = stored_bands(path)
+        found = stored.shape[2]
+        bands = self.bands
+        if bands is None:
+            if found not in (1, 3):
+                raise undeclared_bands(path, found, str(stored.dtype))
+            bands = (1, 1, 1) if found == 1 else (1, 2, 3)
+        if max(bands) > found:
+            raise DatasetError(
+                f"{path} has {found} band{'s' if found != 1 else ''}, but the option bands asks for band {max(bands)}. "
+                "Bands are counted from 1; correct the option, or remove the image."
+            )
+        return _scaled(stored[..., [band - 1 for band in bands]], self.ranges, path)
+
+    def shown(self, image: NDArray[np.uint8]) -> RgbImage:
+        """Red, green and blue of an image, uint8, (H, W, 3), for pictures: those declared, else the first bands."""
+        picked = self.rgb_channels() or ([0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0])
+        return np.ascontiguousarray(image[..., picked])
+
+    def rgb_channels(self) -> list[int] | None:
+        """Channels that are red, green and blue; None if the image has not three and `rgb` does not say."""
+        if self.rgb is not None and self.bands is not None:
+            return [self.bands.index(band) for band in self.rgb]
+        return [0, 1, 2] if self.channels == 3 else None
+
+
+def stored_bands(path: Path) -> NDArray[Any]:
+    """All bands of an image as stored, (H, W, C), upright."""
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        return _of_tiff(path)
+    header = header_of(path)
+    pixels = cv2.imdecode(
+        np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    if pixels is None:  # a format that OpenCV does not read has 8-bit RGB
+        return read_image(path)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    elif pixels.shape[2] >= 3:
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    return np.ascontiguousarray(upright(pixels, header))
+
+
+def _of_tiff(path: Path) -> NDArray[Any]:
+    tifffile = _tifffile(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            pixels, axes = series.asarray(), series.axes
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError, tifffile.TiffFileError) as error:
+        raise Unreadable(path, " ".join(str(error).split())) from None
+    channels = [at for at, axis in enumerate(axes) if axis in "SC" and pixels.shape[at] > 1]
+    kept = [at for at, axis in enumerate(axes) if axis in "YX"]
+    others = [at for at in range(pixels.ndim) if at not in kept and at not in channels and pixels.shape[at] > 1]
+    if len(kept) != 2 or others or len(channels) > 1:
+        raise DatasetError(
+            f"{path} holds an array of shape {pixels.shape} with the axes {axes}, which is no single image of bands; "
+            "split it into one file an image."
+        )
+    moved = np.moveaxis(pixels, [*kept, *channels], range(2 + len(channels)))
+    return np.ascontiguousarray(moved.reshape(*moved.shape[:2], -1))
+
+
+def _tifffile(path: Path) -> Any:
+    try:
+        import tifffile
+    except ImportError:
+        raise DatasetError(
+            f"{path}: bands of TIFF files are read by tifffile, which is not installed; pip install tifffile "
+            "imagecodecs"
+        ) from None
+    return tifffile
+
+
+def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: Path) -> NDArray[np.uint8]:
+    if not ranges:
+        if pixels.dtype != np.uint8:
+            raise DatasetError(
+                f"{path} holds {pixels.dtype} values up to {pixels.max(initial=0)}, and no range is declared. Write "
+                f"the option range: [0, {_next_full(pixels)}], or range: {{percentiles: [2, 98]}}."
+            )
+        return np.ascontiguousarray(pixels)
+    low = np.array([r[0] for r in ranges], dtype=np.float32)
+    high = np.array([r[1] for r in ranges], dtype=np.float32)
+    scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
+    return np.asarray(np.clip(np.nan_to_num(scaled), 0, 255).round(), dtype=np.uint8)
+
+
+def _next_full(pixels: NDArray[Any]) -> int:
+    """The highest value of so many bits as the values need, at least 8."""
+    highest = int(np.nan_to_num(pixels).max(initial=0))
+    return int(2 ** max(8, int(highest).bit_length()) - 1)
+
+
+def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percentiles) -> BandReading:
+    """Fill in the ranges by percentiles, per band, of at most `MEASURED` images.
+
+    Args:
+        reading: Without ranges.
+        images: Those of the training split.
+        wanted: The percentiles.
+
+    Raises:
+        DatasetError: If an image cannot be read, or all pixels of a band are alike.
+    """
+    chosen = [images[n * len(images) // MEASURED] for n in range(MEASURED)] if len(images) > MEASURED else images
+    values: list[list[NDArray[Any]]] = []
+    for path in chosen:
+        stored = stored_bands(path)
+        picked = reading.bands or tuple(range(1, stored.shape[2] + 1))
+        if max(picked) > stored.shape[2]:
+            raise undeclared_bands(path, stored.shape[2], str(stored.dtype))
+        step = max(1, stored.shape[0] * stored.shape[1] // 65536)
+        values.append([stored[..., band - 1].ravel()[::step] for band in picked])
+    ranges = [
+        tuple(np.percentile(np.concatenate(band), wanted.percentiles).tolist()) for band in zip(*values, strict=True)
+    ]
+    if any(low >= high for low, high in ranges):
+        raise DatasetError(f"the percentiles {wanted.percentiles} of a band are one value; widen them.")
+    return BandReading(reading.bands, reading.rgb, tuple((low, high) for low, high in ranges))
+
+
+def check_undeclared(files: Sequence[Path]) -> None:
+    """Refuse images of other bands than grey or RGB, and 16-bit ones that of few bits, which would be left few greys.
+
+    A few files are looked at, at even distances; those that cannot be read are told elsewhere.
+    """
+    chosen = [files[n * len(files) // LOOKED_AT] for n in range(LOOKED_AT)] if len(files) > LOOKED_AT else files
+    highest, example = 0, None
+    for path in chosen:
+        if path.suffix.lower() not in (*TIFF_SUFFIXES, ".png"):
+            continue
+        refuse_undeclared_bands(path)
+        pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is not None and pixels.dtype == np.uint16:
+            highest, example = max(highest, int(pixels.max(initial=0))), path
+    if example is None or highest >= LOW:
+        return
+    full = 2 ** max(8, highest.bit_length()) - 1
+    raise DatasetError(
+        f"folder: the images are of 16 bits but hold values up to {highest} only (of {len(chosen)} looked at, for "
+        f"example {example}); scaled by 255 / 65535 they would keep {round(highest / 257) + 1} grey levels. Write the "
+        f"option range: [0, {full}], or range: {{percentiles: [2, 98]}}; range: [0, 65535] leaves them as dark as they "
+        "are."
+    )
+
+
+class BandOptions(Record):
+    """The options of a data set that declare bands; see the module.
+
+    Attributes:
+        bands: Counted from 1.
+        range: Of the values, or percentiles.
+        rgb: Three of the bands.
+    """
+
+    bands: tuple[int, ...] | None = Field(default=None, min_length=1)
+    range: tuple[float, float] | Percentiles | None = None
+    rgb: tuple[int, int, int] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> BandOptions:
+        if self.bands is not None and (min(self.bands) < 1 or len(set(self.bands)) < len(self.bands)):
+            raise ValueError("bands are counted from 1, each once")
+        if isinstance(self.range, tuple) and self.range[0] >= self.range[1]:
+            raise ValueError("the range must rise")
+        if self.rgb is not None and not set(self.rgb) <= set(self.bands or ()):
+            raise ValueError("rgb must name three of the bands")
+        return self
+
+    def reading(self) -> BandReading | None:
+        """How bands are read, percentiles not measured yet; None if nothing is declared."""
+        if self.bands is None and self.range is None:
+            return None
+        return BandReading(self.bands, self.rgb, (self.range,) if isinstance(self.range, tuple) else ())

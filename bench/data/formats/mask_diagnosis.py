@@ -1,0 +1,279 @@
+"""Classes of a folder of masks told from the masks alone, where they are certain; otherwise a refusal.
+
+Certain are 0 and 255 alone (background and foreground), 0 to K − 1 without a gap (indices), and few
+colours that each fill areas. Everything else is refused with what was seen and the lines that would
+settle it, because a guess that is wrong shows in no number: a foreground taken for void scores 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.data.formats.folder_classes import ClassFile, FolderClass, FolderTable, table_of
+from bench.data.formats.label_tables import MAX_CLASSES, Rgb
+from bench.data.formats.mask_values import (
+    LOOKED_AT,
+    MOST_MARKS,
+    Evidence,
+    MaskValues,
+    evenly,
+    number_objects,
+    only_along_edges,
+    swapped_colour,
+    values_of,
+)
+from bench.errors import DatasetError
+
+Void = int | Literal["none"] | None
+"""What the option `void` says: a value, that there is none, or nothing."""
+
+SHOWN_CLASSES = 12
+FEW_COLOURS = MAX_CLASSES
+NEAR = 40
+"""Grey levels by which a rare colour may differ from a common one to be a smear of it."""
+
+
+def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTable:
+    """Make a table from what the masks hold; reads every mask once.
+
+    Args:
+        masks: Their files.
+        folder: Where they lie, for messages.
+        void: As the user set it; 255 is void only where this says so.
+
+    Raises:
+        DatasetError: If the classes are not certain, with what was seen and what would settle it.
+    """
+    seen = _counted(masks, folder)
+    coloured = [mask for mask in seen if mask.colours]
+    return _by_colour(seen, folder) if coloured else _by_value(seen, folder, void)
+
+
+def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, void_is_said: bool) -> None:
+    """Refuse a class file that a few of the masks contradict; masks that cannot be read are told elsewhere.
+
+    Args:
+        table: Made of the file.
+        masks, folder: Where the masks are.
+        void_is_said: Whether the user named the void values.
+    """
+    if not table.by_value or table.binary is not None:
+        return
+    seen = []
+    for path in evenly(masks, LOOKED_AT):
+        try:
+            seen.append(values_of(path))
+        except DatasetError:
+            continue
+    swapped = swapped_colour(seen)
+    if swapped is not None:
+        raise _of_swapped(swapped, seen, folder)
+    if not void_is_said:
+        _check_void(table, seen, folder)
+
+
+def _check_void(table: FolderTable, seen: Sequence[MaskValues], folder: Path) -> None:
+    """Refuse 255 as void by default where it seems to be a class: in masks that have no other class but 0."""
+    with_void = [mask for mask in seen if 255 in mask.values]
+    classes = {value for value in table.by_value if value not in (0, 255)}
+    if not with_void or any(classes & mask.values.keys() for mask in with_void):
+        return
+    evidence = _evidence(seen)
+    raise DatasetError(
+        f"folder: {folder}: {table.origin} names {len(table.classes)} classes by position, under which 255 would be "
+        f"void, but 255 seems to be a class: {len(with_void)} of {len(seen)} masks looked at hold 255, and none of "
+        f"these holds another value than 0. Seen: {evidence.told(sorted(evidence.pixels))}. Write one of these:\n"
+        + _lines(
+            ("options: {binary: {threshold: 1}}", "0 is the first class, everything else the second"),
+            ("options: {void: 255}", "pixels of 255 are not scored"),
+        ),
+        kind="labels",
+    )
+
+
+def _counted(masks: Sequence[Path], folder: Path) -> list[MaskValues]:
+    seen, marks = [], set[Any]()
+    for path in masks:
+        mask = values_of(path)
+        marks |= mask.values.keys() | mask.colours.keys()
+        if len(marks) > MOST_MARKS or len(mask.colours) > MOST_MARKS:
+            kind = "colours" if mask.colours else "values"
+            raise DatasetError(
+                f"folder: {folder}: the masks hold more than {MAX_CLASSES} {kind} (up to {path.name}); these are no "
+                "labels. Masks that were resized with smoothing, or stored as JPEG, look like this. Make them again "
+                f"with nearest-neighbour, or, if they have two classes, write:\n{_lines(_THRESHOLD)}"
+            )
+        seen.append(mask)
+    return seen
+
+
+def _evidence(seen: Sequence[MaskValues]) -> Evidence:
+    evidence = Evidence()
+    for mask in seen:
+        evidence.add(mask.values or mask.colours)
+    return evidence
+
+
+# --------------------------------------------------------------------------- values
+
+
+def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTable:
+    evidence, paths = _evidence(seen), [mask.path for mask in seen]
+    swapped = swapped_colour(seen)
+    if swapped is not None:
+        raise _of_swapped(swapped, seen, folder)
+    values = sorted(evidence.pixels.keys() - ({void} if isinstance(void, int) else set()))
+    if void is None and values == [0, 255]:
+        rows = [FolderClass(name="background", value=0), _WHITE]
+    elif void is not None or (len(values) > 1 and values == list(range(len(values))) and 255 not in values):
+        reason = _doubt(values, paths)
+        if reason or len(values) > MAX_CLASSES or not values:
+            raise _uncertain(reason or f"there are {len(values)} values", evidence, folder, void)
+        rows = [FolderClass(name=f"class {value}", value=value) for value in values]
+    else:
+        raise _uncertain(_reason(values, seen), evidence, folder, void)
+    marks = (void,) if isinstance(void, int) else ()
+    return table_of(ClassFile(classes=tuple(rows), void=marks), f"the table inferred from {folder}", _told(evidence))
+
+
+def _doubt(values: Sequence[int], paths: Sequence[Path]) -> str:
+    """Why values that look like indices may be none; '' if nothing speaks against it."""
+    if len(values) > 8 and len(only_along_edges(paths) & set(values)) > len(values) / 2:
+        return "most values lie along edges only, as smoothing makes them"
+    if number_objects(paths):
+        return (
+            "every mask numbers its patches from 1 on and each value is one patch, so that the values seem to number "
+            "objects and not classes"
+        )
+    return ""
+
+
+def _reason(values: Sequence[int], seen: Sequence[MaskValues]) -> str:
+    """Why the values of the masks do not tell the classes."""
+    if len(values) == 1:
+        return f"every pixel of every mask is {values[0]}"
+    between = [value for value in values if 0 < value < 255]
+    pixels = _evidence(seen)
+    if values[0] == 0 and values[-1] == 255 and len(between) > 3:
+        edges = only_along_edges([mask.path for mask in seen]) & set(between)
+        clustered = pixels.share([value for value in values if value < 32 or value > 223])
+        if clustered > 0.75:
+            return (
+                f"{100 * clustered:.1f} % of the pixels lie near 0 and 255, the {len(between)} values between have "
+                f"{100 * pixels.share(between):.1f} % of the pixels, {len(edges)} of them along edges only: masks of "
+                "two classes that were smoothed or stored as JPEG look like this"
+            )
+        return f"{len(values)} values occur, {len(edges)} of them along edges only"
+    if 255 in values:
+        apart = sum(255 in mask.values and not mask.values.keys() & set(between) for mask in seen)
+        holding = sum(255 in mask.values for mask in seen)
+        if between and apart == holding and any(mask.values.keys() & set(between) for mask in seen):
+            return (
+                f"the masks disagree: {holding} hold 255 and none of {_list(between)}, others hold these and no 255, "
+                "as if some were written as 0 and 255 and others as 0 and 1"
+            )
+        return "255 may be void or a class, which nothing here says"
+    return "the values are not 0 to K − 1 without a gap, so that it is not certain that each is a class"
+
+
+_WHITE = FolderClass(name="foreground", value=255, colour=(255, 255, 255))
+_THRESHOLD = ("options: {binary: {threshold: 128}}", "below 128 background, from 128 on foreground; takes JPEG too")
+_NONZERO = ("options: {binary: {threshold: 1}}", "0 is background, everything else foreground")
+
+
+def _uncertain(reason: str, evidence: Evidence, folder: Path, void: Void) -> DatasetError:
+    values = sorted(evidence.pixels)
+    offered = []
+    if values[-1] > 200 and len(values) > 4:
+        offered.append(_THRESHOLD)
+    elif len(values) > 1:
+        offered.append(_NONZERO)
+    few = len(values) <= SHOWN_CLASSES
+    if void is None and 255 in values and few:
+        offered.append(("options: {void: 255}", "255 is not scored, each other value is a class"))
+        offered.append(("options: {void: none}", f"each of the {len(values)} values is a class"))
+    file = _class_file([f"{{name: class {value}, value: {value}}}" for value in values]) if few else ""
+    return DatasetError(
+        f"folder: the classes cannot be told from the {evidence.masks} masks in {folder}, and are not guessed: "
+        f"{reason}. Seen: {evidence.told(values)}. Write one of these:\n{_lines(*offered)}{file}".rstrip(),
+        kind="labels",
+    )
+
+
+def _of_swapped(swapped: tuple[Rgb, Path, int, Path, int], seen: Sequence[MaskValues], folder: Path) -> DatasetError:
+    colour, one, index, other, other_index = swapped
+    colours = sorted({shown for mask in seen for shown in mask.shown().values()})
+    rows = [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in colours[:SHOWN_CLASSES]]
+    return DatasetError(
+        f"folder: {folder}: the palettes of the masks differ in order: the colour {','.join(map(str, colour))} is "
+        f"index {index} in {one} and index {other_index} in {other}, so that the index does not tell the class. Let "
+        f"the colours tell it:\n{_class_file(rows)}",
+        kind="colours",
+    )
+
+
+# --------------------------------------------------------------------------- colours
+
+
+def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
+    """Colours as classes, in the order of their values; grey masks beside them hold black, grey or white only."""
+    evidence = Evidence()
+    for mask in seen:
+        palette = mask.palette or tuple((value, value, value) for value in range(256))
+        grey: dict[Rgb, int] = {}
+        for value, count in mask.values.items():
+            colour = palette[value] if value < len(palette) else (value, value, value)
+            grey[colour] = grey.get(colour, 0) + count
+        evidence.add(mask.colours or grey)
+    colours = sorted(evidence.pixels)
+    smears = _smears(evidence)
+    if len(colours) > FEW_COLOURS or smears:
+        common = [colour for colour in colours if colour not in smears][:SHOWN_CLASSES]
+        rows = [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in common]
+        few = f"{len(smears)} of {len(colours)} colours are rare and close to a common one, for example "
+        example = f"RGB {','.join(map(str, smears[0]))}" if smears else ""
+        raise DatasetError(
+            f"folder: {folder}: the masks hold more colours than labels have: "
+            f"{few + example if smears else f'{len(colours)} colours'}; smoothing and JPEG make such. Seen: "
+            f"{evidence.told([colour for colour, _ in evidence.pixels.most_common()])}. Make the masks again with "
+            f"nearest-neighbour; if a colour is rightly there, name all of them:\n{_class_file(rows)}",
+            kind="colours",
+        )
+    classes = tuple(FolderClass(name=f"rgb {r},{g},{b}", colour=(r, g, b)) for r, g, b in colours)
+    return table_of(ClassFile(classes=classes), f"the table inferred from {folder}", _told(evidence))
+
+
+def _smears(evidence: Evidence) -> list[Rgb]:
+    """Colours that are rare, below 0.5 % of the pixels, and near one that is ten times as common."""
+    rare: Callable[[Rgb], bool] = lambda colour: evidence.share([colour]) < 0.005  # noqa: E731
+    return [
+        colour
+        for colour in evidence.pixels
+        if rare(colour)
+        and any(
+            count > 10 * evidence.pixels[colour] and max(abs(a - b) for a, b in zip(colour, other, strict=True)) <= NEAR
+            for other, count in evidence.pixels.items()
+        )
+    ]
+
+
+# --------------------------------------------------------------------------- words
+
+
+def _told(evidence: Evidence) -> str:
+    marks = sorted(evidence.pixels)
+    return f"classes inferred from {evidence.masks} masks, no class file: {evidence.told(marks, most=12)}"
+
+
+def _lines(*offered: tuple[str, str]) -> str:
+    return "".join(f"  {line}   # {meaning}\n" for line, meaning in offered)
+
+
+def _class_file(rows: Sequence[str]) -> str:
+    return "  classes.yaml, with your own names:\n    classes:\n" + "\n".join(f"    - {row}" for row in rows)
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")

@@ -1,0 +1,56 @@
+"""Networks for pixels take as many channels as a data set declares; weights of other channels are refused."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from bench.errors import Unsupported
+from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
+
+CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("rest", "field"))
+OPTIONS = {
+    "unet": {"depth": 2, "base_width": 4},
+    "deeplab": {"depth": 18, "base_width": 8, "aspp_width": 8, "low_level_width": 4, "decoder_width": 8},
+    "smp": {"decoder": "unet", "encoder": "resnet18"},
+}
+
+
+def built(name, channels, **target):
+    adapter = importlib.import_module(f"adapters.{name}.adapter").Adapter()
+    model = ModelSpec(
+        name=f"{name}/x", label="x", adapter=name, task="semantic", description="-", options=OPTIONS[name]
+    )
+    task = TaskSpec(kind="semantic", classes=CLASSES, channels=channels)
+    adapter.build(model, task, Target(device="cpu", **target), None)
+    return adapter
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_every_channel_reaches_the_network(name, channels):
+    if name == "smp":
+        pytest.importorskip("segmentation_models_pytorch")
+    adapter = built(name, channels)
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, channels), np.uint8)
+    reference = adapter.infer(adapter.preprocess([image])).logits
+    (predicted,) = adapter.postprocess(adapter.infer(adapter.preprocess([image])), [Size(32, 48)])
+    assert predicted.labels.shape == (32, 48)
+    for channel in range(channels):
+        changed = image.copy()
+        changed[..., channel] = 255 - changed[..., channel]
+        assert not torch.equal(adapter.infer(adapter.preprocess([changed])).logits, reference)
+
+
+def test_other_runtimes_than_eager_are_refused_for_other_bands():
+    with pytest.raises(Unsupported, match="exports networks for RGB alone"):
+        built("unet", 4, runtime="onnxruntime")
+
+
+def test_a_task_on_rgb_is_written_as_before():
+    assert TaskSpec(kind="semantic", classes=CLASSES).model_dump().keys() == {"kind", "classes"}
+    assert TaskSpec(kind="semantic", classes=CLASSES, channels=4).model_dump()["channels"] == 4
