@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("suite", metavar="SUITE.yaml")
     run.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
     _add_selection(run)
+    _add_start(run)
     _add_interpreters(run)
 
     check = commands.add_parser("check", parents=[common], description="validate a suite and show what would run")
@@ -255,6 +256,14 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
 
 
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fresh-interpreters",
+        action="store_true",
+        help="import the framework anew for each job, instead of forking from a parent that has",
+    )
+
+
 def _add_interpreters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python",
@@ -348,6 +357,7 @@ def _add_repro(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="allowed score change on a GPU (default: 0.001)",
     )
     _add_sources(repro)
+    _add_start(repro)
     _add_interpreters(repro)
 
 

@@ -22,6 +22,7 @@ from bench.run.environments.installers import Sources
 from bench.run.repro.compare import CaseAnswer, RepetitionVerdict, Tolerance, answer_for
 from bench.run.repro.differences import Difference
 from bench.run.repro.repeat import Repetition, chosen_cases, prepare_repetition, recorded_interpreters, repeat
+from bench.run.workers import workers_of
 
 
 def repro_command(options: Namespace) -> int:
@@ -36,7 +37,9 @@ def repro_command(options: Namespace) -> int:
     if not repetition.again:
         return _told(_verdict(repetition, None, tolerance))
     console = Console(stderr=True)
-    new = repeat(repetition, results, lambda total: RunConsole(console, total))
+    new = repeat(
+        repetition, results, lambda total: RunConsole(console, total), workers_of(fresh=options.fresh_interpreters)
+    )
     verdict = _verdict(repetition, new, tolerance)
     write_record(new.folder.path / layout.REPRO, verdict)
     code = _told(verdict)

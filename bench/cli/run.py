@@ -19,9 +19,8 @@ from bench.errors import BenchError
 from bench.logger import logger_names
 from bench.metric import load_metric, metric_names
 from bench.records.store import layout
-from bench.records.store.files import write_atomically, write_record
+from bench.records.store.files import write_atomically
 from bench.records.store.invocation import flags_of
-from bench.records.store.layout import RunFolder
 from bench.records.store.runs import locked, new_run, open_run, read_plan, read_run, runs
 from bench.records.store.selection import with_cases
 from bench.report import render, report_names, write_report
@@ -31,13 +30,13 @@ from bench.run.doctor.checks import examine, is_fit
 from bench.run.doctor.lines import as_lines, without_datasets
 from bench.run.environments.environment import choose_interpreters
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.record import write_surroundings
-from bench.run.loggers import check_loggers, export_case, where_trackers_wrote
+from bench.run.loggers import check_loggers, where_trackers_wrote
 from bench.run.planning.prepare import Prepared, prepare
 from bench.run.runner import Runner, wanted_jobs
+from bench.run.session import RunRecorder, run_cases
 from bench.run.state import job_state
+from bench.run.workers import workers_of
 from bench.score.runs import score_planned_case
-from bench.suite.jobs import CasePlan
 from bench.suite.model_configs import model_config_files, read_model_config
 from bench.suite.schema import Suite
 
@@ -62,41 +61,38 @@ def run_command(options: Namespace) -> int:
     earlier = runs(results, prepared.suite.name)
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
     console = Console(stderr=True)
+    recorder = RunRecorder(
+        run,
+        results,
+        prepared.plan,
+        prepared.source.read_bytes(),
+        prepared.interpreters,
+        prepared.suite.loggers,
+        flags=tuple(flags_of(options)),
+        warn=lambda line: console.print(f"warning: {line}", highlight=False, markup=False, soft_wrap=True),
+        write_report=lambda view: write_report(view, run.path),
+    )
     with locked(run):
-        _write_plan(prepared, run, flags_of(options))
         runner = Runner(
             prepared,
             run,
             results,
             narrator_for=lambda total: RunConsole(console, total),
             wanted=wanted_jobs(options.case, tuple(options.kind or ())),
+            workers=workers_of(fresh=options.fresh_interpreters),
         )
-        planned = {case.case.id: case for case in prepared.plan.cases}
-
-        def score(plan: CasePlan, predictions: Path) -> None:
-            score_planned_case(run, prepared.plan, planned[plan.case.id], predictions)
-            for trouble in export_case(run, results, plan.case.id, prepared.suite.loggers):
-                console.print(f"warning: {trouble}", highlight=False, markup=False, soft_wrap=True)
-
-        summary = runner.carry_out(score)
-        console.print(
-            f"{summary.done} jobs done, {summary.skipped} were done already"
-            + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
-            highlight=False,
-        )
-        view = read_run(run, results)
-        write_report(view, run.path)
+        summary = run_cases(runner, recorder)
+        view = recorder.view()
+    console.print(
+        f"{summary.done} jobs done, {summary.skipped} were done already"
+        + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
+        highlight=False,
+    )
     print(render("terminal", summarise(view)))
     print(run.path / layout.REPORT)
     for line in where_trackers_wrote(run, prepared.suite.loggers):
         print(line, file=sys.stderr)
     return 1 if summary.failed else 0
-
-
-def _write_plan(prepared: Prepared, run: RunFolder, flags: list[str]) -> None:
-    write_record(run.path / layout.PLAN, prepared.plan)
-    write_atomically(run.path / layout.SUITE, prepared.source.read_text(encoding="utf-8"))
-    write_surroundings(run, prepared.interpreters, {plan.case.model.adapter for plan in prepared.cases}, flags)
 
 
 def _check_selection(prepared: Prepared, options: Namespace) -> None:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from bench.adapter import Adapter
 from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
-from bench.measure.counters import BlockCounters, Edge, between, read_edge
+from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
+from bench.measure.interference import Patience, interference, process_times, used_by
 from bench.measure.outputs import checked
+from bench.measure.rows import Rows
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
-from bench.records import Job, Measurement
+from bench.records import Interference, Job, Measurement
 from bench.records.predictions import Prediction, RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, Samples
 from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
 
+LEAST_QUIET_BLOCKS = 3
+"""On a busy machine fewer undisturbed blocks than this are too few to stand for the model."""
 COOL_DOWN_S = 1.0
 """Pause after a block in which the GPU slowed down."""
 
@@ -55,6 +60,7 @@ class Timed:
         flags: Doubts, each `name: what was seen and what to do`.
         invalid: Reasons not to use the numbers.
         time_to_steady_s: Until the warm-up rule held; None if it never did.
+        interference: What other processes did while it was sampled.
     """
 
     samples: Samples
@@ -62,42 +68,7 @@ class Timed:
     flags: tuple[str, ...]
     invalid: tuple[str, ...]
     time_to_steady_s: float | None
-
-
-@dataclass
-class _Rows:
-    """Samples as they come in."""
-
-    clock: list[int] = field(default_factory=list)
-    total_ns: list[int] = field(default_factory=list)
-    stage_ns: list[tuple[int, int, int]] = field(default_factory=list)
-    decode_ns: list[int] = field(default_factory=list)
-    device_ns: list[int] = field(default_factory=list)
-    image_index: list[int] = field(default_factory=list)
-    block: list[int] = field(default_factory=list)
-    switches: list[int] = field(default_factory=list)
-    faults: list[int] = field(default_factory=list)
-    counters: list[BlockCounters] = field(default_factory=list)
-    accepted: list[bool] = field(default_factory=list)
-    slowed: list[str | None] = field(default_factory=list)
-
-    def counting_blocks(self) -> list[int]:
-        """Blocks whose samples count: the accepted ones, or all if none is; as `Samples.usable` has it."""
-        accepted = [block for block, ok in enumerate(self.accepted) if ok]
-        return accepted or list(range(len(self.accepted)))
-
-    def end_to_end_ns(self) -> list[int]:
-        """End-to-end samples that count."""
-        counting = set(self.counting_blocks())
-        return [
-            total
-            for clock, total, block in zip(self.clock, self.total_ns, self.block, strict=True)
-            if clock == END_TO_END and block in counting
-        ]
-
-    def elapsed_s(self) -> float:
-        """Seconds of the blocks that count."""
-        return sum(self.counters[block].wall_s for block in self.counting_blocks())
+    interference: Interference
 
 
 def time_model(
@@ -160,12 +131,17 @@ class _Session:
         self._to_audit = set(rng.sample(range(len(self._ids)), count))
         self._audited: dict[str, Prediction] = {}
         self._audit_index: list[int] = []
+        self._watched_from: tuple[int, Edge] | None = None
 
     def run(self) -> Timed:
         """Warm up, sample, push through, audit."""
+        before = process_times()
+        began_s = time.monotonic()
         warm_up = self._warm_up()
         steady_s = None if self._any_flag("not_steady") else sum(warm_up.total_ns) / 1e9
         rows = self._sample()
+        core_seconds = (time.monotonic() - began_s) * len(self._cores)
+        by = used_by(before, process_times(), own=os.getpid(), core_seconds=core_seconds)
         self._audit_what_was_not_timed()
         pipelined_ns, pipelined_images = 0, 0
         if self._m.pipelined_s:
@@ -173,7 +149,9 @@ class _Session:
                 pipelined_ns, pipelined_images = self._push_through()
         self._audit(rows)
         samples = self._as_samples(rows, warm_up, pipelined_ns, pipelined_images)
-        return Timed(samples, self._audited, tuple(self._flags), tuple(self._invalid), steady_s)
+        return Timed(
+            samples, self._audited, tuple(self._flags), tuple(self._invalid), steady_s, interference(rows.counters, by)
+        )
 
     def _push_through(self) -> tuple[int, int]:
         encoded = self._bytes if self._encoded else None
@@ -200,7 +178,7 @@ class _Session:
         shapes = sorted({image.shape[:2] for image in self._images})
         rule = WarmUp(m, min_s=min_s, buckets=shapes)
         number = 0
-        while rule.unmet() and not rule.capped():
+        while rule.unmet() and not rule.capped() and not (rule.overdue() and self._busy_meanwhile(rule)):
             timed = self._time(END_TO_END, number)
             self._check(timed.predictions, self._indices(number))
             rule.add(timed.total_ns, [image.shape[:2] for image in self._batch(number)])
@@ -214,17 +192,37 @@ class _Session:
         self._time(STAGED, number)
         return rule
 
-    def _sample(self) -> _Rows:
+    def _busy_meanwhile(self, rule: WarmUp) -> bool:
+        """Whether other processes disturbed the last window of the warm-up; asked from when it is overdue.
+
+        The counters are read here only, so that a warm-up that ends in time is not interrupted by it.
+        """
+        count = len(rule.total_ns)
+        if self._watched_from is None:
+            self._watched_from = count, self._counters(self._cores)
+        since, edge = self._watched_from
+        if count - since < self._m.warmup_window:
+            return False
+        end = self._counters(self._cores)
+        self._watched_from = count, end
+        return between(edge, end, len(self._cores)).disturbed
+
+    def _sample(self) -> Rows:
         """Sample in blocks until the stop rule holds for the samples that will be used.
 
-        A disturbed block is measured again; only if the first `block_retries + 1` blocks, or all up
-        to the cap, were disturbed do disturbed ones count: a flagged number beats an empty table.
+        A disturbed block is measured again, as long as that is worth it (`Patience`). On a machine that stays busy the
+        undisturbed blocks are used if they alone hold enough samples, else all: a flagged number beats an empty table.
         """
-        rows, number = _Rows(), 0
+        rows, number, patience = Rows(), 0, Patience(self._m)
         check, started = next_check(0, self._m), time.monotonic()
         while True:
             number = self._block(rows, number)
-            capped = time.monotonic() - started >= self._m.max_s
+            patience.add(rows.counters[-1])
+            elapsed_s = time.monotonic() - started
+            capped = elapsed_s >= self._m.max_s
+            if patience.given_up(rows.all_end_to_end_ns()):
+                number = self._sample_as_it_is(rows, number, patience, started)
+                break
             if not capped and not any(rows.accepted) and len(rows.accepted) <= self._m.block_retries:
                 continue
             counted = rows.end_to_end_ns()
@@ -243,7 +241,31 @@ class _Session:
         self._judge_blocks(rows)
         return rows
 
-    def _block(self, rows: _Rows, number: int) -> int:
+    def _sample_as_it_is(self, rows: Rows, number: int, patience: Patience, started: float) -> int:
+        """End the sampling on a machine that stays busy; returns the number of the next batch.
+
+        The conditions on time and number of samples are still waited for, the one on the interval is not: it is as
+        wide as the disturbance makes it.
+        """
+        if sum(rows.accepted) < LEAST_QUIET_BLOCKS or len(rows.end_to_end_ns()) < patience.samples_wanted:
+            rows.accepted = [False] * len(rows.accepted)  # as `Samples.usable` has it, all of them count
+            while not self._enough_of_all(rows, patience, time.monotonic() - started):
+                number = self._block(rows, number)
+                rows.accepted[-1] = False
+        unmet = unmet_conditions(rows.end_to_end_ns(), rows.elapsed_s(), self._m)
+        if unmet:
+            self._flags.append(
+                f"stop_rule: the machine stayed busy, so sampling ended with {', '.join(unmet)}; use an idle machine, "
+                "or raise measurement.busy_allowance"
+            )
+        return number
+
+    def _enough_of_all(self, rows: Rows, patience: Patience, elapsed_s: float) -> bool:
+        total_ns = rows.all_end_to_end_ns()
+        enough = len(total_ns) >= patience.samples_wanted and rows.elapsed_s() >= self._m.min_s
+        return enough or elapsed_s >= self._m.max_s or patience.over(elapsed_s, total_ns)
+
+    def _block(self, rows: Rows, number: int) -> int:
         """Take samples for `block_s`, the two host clocks in turn; returns the number of the next batch.
 
         The clocks are half a round apart, so that neither times images that the other has just
@@ -271,7 +293,7 @@ class _Session:
             time.sleep(COOL_DOWN_S)
         return number
 
-    def _one(self, rows: _Rows, kind: int, number: int, block: int) -> None:
+    def _one(self, rows: Rows, kind: int, number: int, block: int) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF)
         timed = self._time(kind, number)
         after = resource.getrusage(resource.RUSAGE_SELF)
@@ -303,7 +325,7 @@ class _Session:
             number = next(n for n in range(len(self._images)) if index in self._indices(n))
             self._keep(self._time(END_TO_END, number).predictions, self._indices(number))
 
-    def _judge_blocks(self, rows: _Rows) -> None:
+    def _judge_blocks(self, rows: Rows) -> None:
         count = len(rows.accepted)
         slowed = [reason for reason in rows.slowed if reason is not None]
         if slowed:
@@ -322,12 +344,13 @@ class _Session:
                 "the rest is used"
             )
         else:
+            which = "every block was" if len(disturbed) == count else f"{len(disturbed)} of {count} blocks were"
             self._flags.append(
-                f"busy_machine: every block was disturbed ({seen}); the numbers are shown, but run again on an idle "
-                "machine"
+                f"busy_machine: {which} disturbed ({seen}), so that all are used; the numbers are shown, but run again "
+                "on an idle machine"
             )
 
-    def _audit(self, rows: _Rows) -> None:
+    def _audit(self, rows: Rows) -> None:
         stages = [(d, s[1]) for d, s in zip(rows.device_ns, rows.stage_ns, strict=True) if d >= 0]
         drift, refused = self._clock_audit.verdict()
         if drift is not None:
@@ -347,7 +370,7 @@ class _Session:
     def _any_flag(self, name: str) -> bool:
         return any(flag.startswith(f"{name}:") for flag in self._flags)
 
-    def _as_samples(self, rows: _Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
+    def _as_samples(self, rows: Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
         counters = rows.counters
         return Samples(
             clock=np.array(rows.clock, dtype=np.int8),

@@ -25,7 +25,7 @@ from bench.records.case import (
     TaskSpec,
     background_class,
 )
-from bench.records.job import Job, JobFacts, Outcome, Status
+from bench.records.job import Interference, Job, JobFacts, Outcome, Status
 from bench.records.label_ids import label_dtype, void_id, void_of
 from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Cost, Profile, Scenario, Throughput
@@ -49,6 +49,7 @@ __all__ = [
     "EnergyUse",
     "Explained",
     "InferenceAugmentation",
+    "Interference",
     "Job",
     "JobFacts",
     "JobKind",

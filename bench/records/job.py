@@ -72,11 +72,31 @@ class Status(str, Enum):
     ENVIRONMENT_ERROR = "environment_error"
 
 
+class Interference(Record):
+    """What other processes did while a job measured or trained.
+
+    Attributes:
+        foreign_share: Processor time of other processes / (wall time × cores), 0 to 1; None = not known.
+        steal_share: Processor time that the hypervisor took, in the same way.
+        disturbed_blocks: Blocks in which either was more than the protocol allows.
+        blocks: Number of blocks; a training is one.
+        by: Name of a program -> its share of the cores, the largest first. Processes of other containers cannot be
+            seen, so the shares may come to less than `foreign_share`.
+    """
+
+    foreign_share: float | None = None
+    steal_share: float | None = None
+    disturbed_blocks: int = 0
+    blocks: int = 0
+    by: dict[str, float] = {}
+
+
 class JobFacts(Record):
     """What a worker reports beside its files. Absent is None, never 0.
 
     Attributes:
-        load_s: Importing the framework and building the model with its weights.
+        load_s: Importing the framework (unless the worker was forked with it; see the notes) and building the model
+            with its weights.
         first_call_ms: The very first predict call.
         time_to_steady_s: From the first call until the warm-up rule held.
         parameters, trainable_parameters: Counted by the adapter.
@@ -100,6 +120,7 @@ class JobFacts(Record):
         invalid: Reasons why the measurement must not be used.
         self_reported: The framework's own scores, name -> value.
         notes: Anything else worth a line.
+        interference: What other processes did while a job trained or timed; None = not watched.
     """
 
     load_s: float | None = None
@@ -129,6 +150,7 @@ class JobFacts(Record):
     invalid: tuple[str, ...] = ()
     self_reported: dict[str, float] = {}
     notes: tuple[str, ...] = ()
+    interference: Interference | None = None
 
 
 class Outcome(Record):

@@ -34,6 +34,8 @@ class Measurement(Record):
         min_s, min_samples, median_half_width, percentiles, max_s: The stop rule.
         block_s: Length of an accepted-or-rejected block of samples, seconds.
         block_retries: How often a disturbed block is measured again.
+        busy_allowance: Measuring disturbed blocks again may take this share of the time that an undisturbed sampling
+            takes; a machine that stays busy is then timed as it is, and flagged.
         pipelined_s: Length of the throughput pass; 0 leaves it out.
         audit_fraction: Share of the timed images whose predictions are kept and compared.
     """
@@ -58,6 +60,7 @@ class Measurement(Record):
     max_s: float = Field(default=120.0, gt=0)
     block_s: float = Field(default=1.0, gt=0)
     block_retries: int = Field(default=3, ge=0)
+    busy_allowance: float = Field(default=0.5, ge=0)
     pipelined_s: float = Field(default=2.0, ge=0)
     audit_fraction: float = Field(default=0.1, ge=0, le=1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.report.differences import over_seeds, size_of
 from bench.report.draw.numbers import digits_for, milliseconds, with_interval
+from bench.report.interference import interference_lines
 from bench.report.sentences import TOLD, row_name
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.summarise import RunSummary
@@ -31,7 +32,7 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
-    return lines + _random_weights(summary) + _unfinished(summary)
+    return interference_lines(summary) + lines + _random_weights(summary) + _unfinished(summary)
 
 
 def _random_weights(summary: RunSummary) -> list[str]:

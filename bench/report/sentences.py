@@ -36,7 +36,9 @@ def how_measured(summary: RunSummary) -> list[str]:
         f"Sampling until at least {m.min_s:g} s, {m.min_samples} samples, a 95 % interval of the median within "
         f"±{100 * m.median_half_width:g} %{_tails(m)}; looked at only at doubling "
         f"counts; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
-        "more than 5 % of the cores or the hypervisor took more than 1 % are measured again.",
+        "more than 5 % of the cores or the hypervisor took more than 1 % are measured "
+        f"again, for at most {100 * m.busy_allowance:g} % of the time that sampling takes undisturbed; a machine that "
+        "stays busy is timed as it is, and flagged.",
         "*end to end* is timed with the device idle only before the start and after the last stage; the stages are timed "
         "in batches of their own with the device idle at each boundary. Throughput is a pass without waiting in between, "
         "not 1 / latency.",

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
+from bench.run.expected import Expectation, duration
 
 PROGRESS_INTERVAL_S = 0.5
 """How often the bar of a training or predicting job is brought up to date."""
@@ -32,6 +33,14 @@ class RunConsole:
         self._console = console
         self._total = total
         self._count = 0
+        self._expectation: Expectation | None = None
+
+    def expect(self, expectation: Expectation) -> None:
+        """Say how long the run is expected to take, and from now on what is left of it."""
+        self._expectation = expectation
+        left = expectation.left()
+        said = f"{left.jobs} jobs to do, {left}" if left.jobs else "nothing is left to do"
+        self._console.print(said, highlight=False, soft_wrap=True)
 
     @contextmanager
     def watching(self, job: Job, folder: Path) -> Iterator[None]:
@@ -51,6 +60,11 @@ class RunConsole:
         text = Text(f"{self._head(job)}  ")
         text.append(f"{outcome.status.value:<12}", style=_COLOURS.get(outcome.status, "red"))
         text.append(f"{outcome.wall_s:7.1f} s")
+        if self._expectation is not None:
+            self._expectation.ended(job, outcome)
+            left = self._expectation.left()
+            if left.jobs:
+                text.append(f"   {duration(left.seconds)}{' and more' if left.unknown else ''} left")
         if outcome.reason:
             text.append(f"   {outcome.reason}")
         self._console.print(text, soft_wrap=True)

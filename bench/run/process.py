@@ -51,7 +51,7 @@ def run_worker(
         timeout_s: Wall-clock limit; then TERM, and KILL after `TERM_GRACE_S`.
         cwd: Its working folder.
     """
-    oom_before = _kernel_oom_kills()
+    oom_before = kernel_oom_kills()
     started = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -64,35 +64,48 @@ def run_worker(
             start_new_session=True,
         )
         try:
-            with _limit(process, timeout_s) as over:
+            with time_limit(process.pid, timeout_s) as over:
                 return_code = process.wait()
         except BaseException:
             _end_group(process)
             raise
         finally:
             # Children the worker left behind must not outlive its job.
-            _signal_group(process.pid, signal.SIGKILL)
-    oom_after = _kernel_oom_kills()
+            signal_group(process.pid, signal.SIGKILL)
+    return process_end(return_code, timed_out=over.is_set(), started=started, oom_before=oom_before)
+
+
+def process_end(return_code: int, *, timed_out: bool, started: float, oom_before: int | None) -> ProcessEnd:
+    """Describe the end of a process from its return code, which is minus the signal where one ended it.
+
+    Args:
+        return_code: As `subprocess` has it.
+        timed_out: Whether it was over its limit.
+        started: Monotonic clock at its start, seconds.
+        oom_before: `kernel_oom_kills()` at its start.
+    """
+    oom_after = kernel_oom_kills()
     return ProcessEnd(
         exit_code=return_code if return_code >= 0 else None,
         signal=signal.Signals(-return_code).name if return_code < 0 else None,
-        timed_out=over.is_set(),
+        timed_out=timed_out,
         wall_s=time.monotonic() - started,
         kernel_oom_kills=None if oom_before is None or oom_after is None else oom_after - oom_before,
     )
 
 
 @contextlib.contextmanager
-def _limit(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[threading.Event]:
+def time_limit(group: int, timeout_s: float) -> Iterator[threading.Event]:
+    """End a process group that is over its limit: TERM, and KILL after `TERM_GRACE_S`; tells whether it was."""
     over = threading.Event()
 
     def terminate() -> None:
         over.set()
-        _signal_group(process.pid, signal.SIGTERM)
+        signal_group(group, signal.SIGTERM)
 
     timers = (
         threading.Timer(timeout_s, terminate),
-        threading.Timer(timeout_s + TERM_GRACE_S, _signal_group, (process.pid, signal.SIGKILL)),
+        threading.Timer(timeout_s + TERM_GRACE_S, signal_group, (group, signal.SIGKILL)),
     )
     for timer in timers:
         timer.daemon = True
@@ -105,19 +118,20 @@ def _limit(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[threa
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    _signal_group(process.pid, signal.SIGTERM)
+    signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2.0)
-    _signal_group(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to all processes of a group; nothing happens if there are none."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
-def _kernel_oom_kills() -> int | None:
+def kernel_oom_kills() -> int | None:
     """Processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()

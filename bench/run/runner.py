@@ -1,9 +1,7 @@
-"""Carry out a plan: every job that is not done, one after the other, none of them lost.
+"""Run the jobs of a plan that are not done, one at a time, so that none is lost and none is run twice.
 
-Order: each case is trained, exported where its runtime wants that, predicted and scored; then all
-`time` jobs run in randomised blocks; then the passes that measure memory, energy and load.
-A job that fails is a row of the report and never stops the suite. Only Ctrl-C does, and the next
-run goes on from there.
+In which order they are asked for stands in `session.py`. A job that fails is a row of the report and
+never stops the suite. Only Ctrl-C does, and the next run resumes there.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from typing import Protocol
 
 from bench.errors import BenchError
 from bench.records import Job, JobKind, Outcome
-from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
@@ -26,12 +23,12 @@ from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
+from bench.run.expected import Expectation
 from bench.run.outcome import settle
 from bench.run.planning.prepare import pinned_cores
-from bench.run.process import run_worker
 from bench.run.state import JobState, job_state
-from bench.run.worker.environment import inherited_environment
-from bench.suite.jobs import CasePlan, timing_order
+from bench.run.workers import FreshInterpreters, Workers
+from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
 
@@ -69,9 +66,15 @@ class Runner:
     """Carries out one plan in one run folder."""
 
     def __init__(
-        self, prepared: Work, run: RunFolder, results: Path, narrator_for: Callable[[int], RunConsole], wanted: Wanted
+        self,
+        prepared: Work,
+        run: RunFolder,
+        results: Path,
+        narrator_for: Callable[[int], RunConsole],
+        wanted: Wanted,
+        workers: Workers | None = None,
     ) -> None:
-        """Take a plan; nothing runs before `carry_out`.
+        """Take a plan; nothing runs before one of its jobs is asked for.
 
         Args:
             prepared: The plan.
@@ -79,60 +82,86 @@ class Runner:
             results: Where finished trainings of other runs are looked for.
             narrator_for: Makes the console, given the number of jobs to do.
             wanted: Jobs to do; the others are left as they are.
+            workers: Starts the workers; None = a fresh interpreter for each.
         """
         self._prepared = prepared
         self._run = run
         self._results = results
         self._wanted = wanted
+        self._plan_of = {plan.case.id: plan for plan in prepared.cases}
         jobs = [job for plan in prepared.cases for job in plan.jobs]
         asked = {job.key: job for job in jobs if wanted(job)}
         pending = [job for job in asked.values() if self._state(job).name != "done"]
+        self._workers = workers or FreshInterpreters()
+        self._workers.expect(pending)
+        self._pending = pending
         self._narrator = narrator_for(len(pending))
         self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
         self._tried: set[str] = set()
 
-    def carry_out(self, score: Callable[[CasePlan, Path], None]) -> Summary:
-        """Run every pending job; `score` is called for each case once its predictions are there.
+    def __enter__(self) -> Runner:
+        """Say how long what is ahead will take; nothing runs yet."""
+        self._narrator.expect(Expectation(self._pending, self._results))
+        return self
 
-        Raises:
-            KeyboardInterrupt: After the job in flight has been ended.
-        """
-        for plan in self._prepared.cases:
-            predicted = self._predict(plan)
-            if predicted is not None and predicted.ok:
-                self._score(plan, predicted, score)
-        cases = {plan.case.id: plan for plan in self._prepared.cases}
-        passes = [job for plan in self._prepared.cases for job in (plan.profile, plan.throughput) if job is not None]
-        for job in (*timing_order(self._prepared.cases), *passes):
-            plan = cases[job.case_id]
-            predicted = self._state(plan.predict).view
-            if predicted is not None and predicted.ok:
-                self._ensure(job, plan, self._weights(plan, job))
-            elif job.replicate == 0:
-                self._tell_if_blocked(job, plan.predict)
-        return Summary(self._carried_out, self._skipped, tuple(self._failed))
+    def __exit__(self, *_: object) -> None:
+        """Leave no process behind."""
+        self._workers.close()
 
-    def _score(self, plan: CasePlan, predicted: JobView, score: Callable[[CasePlan, Path], None]) -> None:
+    @property
+    def cases(self) -> tuple[CasePlan, ...]:
+        """The cases, in the order in which they run."""
+        return self._prepared.cases
+
+    def train(self, plan: CasePlan) -> bool:
+        """Train a case that has a recipe; returns whether there is nothing against going on with it."""
+        if plan.train is None:
+            return True
+        return self._needed(plan.train, plan, plan.case.model.weights)
+
+    def export(self, plan: CasePlan) -> bool:
+        """Export a case whose runtime runs an exported model; returns whether there is nothing against going on."""
+        if plan.export is None:
+            return True
+        return self._needed(plan.export, plan, self._weights(plan, plan.export))
+
+    def _needed(self, job: Job, plan: CasePlan, weights: str | None) -> bool:
+        view = self._ensure(job, plan, weights)
+        if view is not None and view.ok:
+            return True
+        self._tell_if_blocked(plan.predict, job)
+        return False
+
+    def predict(self, plan: CasePlan) -> bool:
+        """Predict a case's test images; returns whether its predictions are there."""
+        view = self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+        return view is not None and view.ok
+
+    def score(self, plan: CasePlan, score: Callable[[CasePlan, Path], None], log: Callable[[CasePlan], None]) -> None:
+        """Score a predicted case and log it; one that cannot be scored has failed, and the next one is tried."""
+        predicted = self._state(plan.predict).view
+        assert predicted is not None
         try:
             score(plan, predicted.folder / layout.PREDICTIONS)
+            log(plan)
         except BenchError as error:
             self._failed[plan.case.id] = None
             self._narrator.note(f"{plan.case.id} could not be scored: {error}")
 
-    def _predict(self, plan: CasePlan) -> JobView | None:
-        if plan.train is not None:
-            trained = self._ensure(plan.train, plan, plan.case.model.weights)
-            if trained is None or not trained.ok:
-                self._tell_if_blocked(plan.predict, plan.train)
-                return None
-        if plan.export is not None:
-            exported = self._ensure(plan.export, plan, self._weights(plan, plan.export))
-            if exported is None or not exported.ok:
-                self._tell_if_blocked(plan.predict, plan.export)
-                return None
-        return self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+    def measure(self, job: Job) -> None:
+        """Time or profile a case, or put it under load, provided that its predictions are there."""
+        plan = self._plan_of[job.case_id]
+        predicted = self._state(plan.predict).view
+        if predicted is not None and predicted.ok:
+            self._ensure(job, plan, self._weights(plan, job))
+        elif job.replicate == 0:
+            self._tell_if_blocked(job, plan.predict)
+
+    def summary(self) -> Summary:
+        """What the run came to so far."""
+        return Summary(self._carried_out, self._skipped, tuple(self._failed))
 
     def _tell_if_blocked(self, job: Job, needed: Job) -> None:
         """Say that a job was asked for without the one it needs, which is not done."""
@@ -178,12 +207,13 @@ class Runner:
     def _run_worker(self, job: Job, folder: Path, timeout_s: float) -> Outcome:
         python = self._prepared.interpreters.python(job.model.adapter)
         started_at = utc_now()
-        end = run_worker(
-            [str(python), "-m", "bench.run.worker.process", str(folder.resolve())],
-            environment=inherited_environment(job),
+        end = self._workers.run(
+            job,
+            python,
+            folder=folder.resolve(),
             log=folder / layout.WORKER_LOG,
             timeout_s=timeout_s,
-            cwd=harness_root(),
+            tell=self._narrator.note,
         )
         return settle(folder, end, started_at=started_at, timeout_s=timeout_s)
 

@@ -15,6 +15,8 @@ from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.planning.prepare import prepare
 from bench.run.runner import Runner, Summary, wanted_jobs
+from bench.run.session import run_cases
+from bench.run.workers import Workers
 from bench.suite.jobs import CasePlan
 
 SHAPES = {"name": "shapes", "options": {"preset": "easy", "size": [32, 32], "train": 4, "val": 2, "test": 4}}
@@ -101,18 +103,35 @@ def run_suite(
     kinds: tuple[JobKind, ...] = (),
     score: Callable[[CasePlan, Path], None] | None = None,
     interpreters: Interpreters | None = None,
+    workers: Workers | None = None,
 ) -> Ran:
     """Carry out a suite in a run folder, in real workers, without scoring or reports."""
-    listener, scored = Listener(), []
-
-    def note_scored(plan: CasePlan, predictions: Path) -> None:
-        scored.append(plan.case.model.label)
-        if score is not None:
-            score(plan, predictions)
-
+    listener, scores = Listener(), Scores(score)
     prepared = prepare(suite, interpreters or Interpreters())
-    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds))
-    return Ran(runner.carry_out(note_scored), listener, scored)
+    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds), workers)
+    return Ran(run_cases(runner, scores), listener, scores.scored)
+
+
+class Scores:
+    """Records nothing of a run but which cases were to be scored."""
+
+    def __init__(self, score: Callable[[CasePlan, Path], None] | None) -> None:
+        self._score = score
+        self.scored: list[str] = []
+
+    def write_plan(self) -> None:
+        pass
+
+    def score(self, case: CasePlan, predictions: Path) -> None:
+        self.scored.append(case.case.model.label)
+        if self._score is not None:
+            self._score(case, predictions)
+
+    def log(self, case: CasePlan) -> None:
+        pass
+
+    def report(self) -> None:
+        pass
 
 
 def job_folders(run: RunFolder, kind: JobKind) -> list[Path]:

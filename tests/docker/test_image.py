@@ -58,3 +58,10 @@ def test_nobody_is_root_in_the_image():
 
 def test_nothing_that_looks_like_a_secret_reaches_a_layer():
     assert re.findall(r"(?i)(password|token|secret|api_?key|--mount=type=(?:secret|ssh))", DOCKERFILE) == []
+
+
+def test_the_image_holds_bytecode_since_its_user_cannot_write_any():
+    compiled = DOCKERFILE.index("python -m compileall")
+    assert compiled > DOCKERFILE.index("COPY . /opt/segbench")
+    assert compiled < DOCKERFILE.index("USER 1000")
+    assert "PYTHONDONTWRITEBYTECODE" not in DOCKERFILE

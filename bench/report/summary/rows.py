@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.records import ProfileResult, PromptKind, Recipe, Record, Score
+from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
 from bench.report.summary.latency import LatencySummary
 from bench.report.summary.training_progress import Course
@@ -42,6 +42,7 @@ class Row(Record):
         random_weights: Whether a prompted network had no weights but random ones.
         profile: Its memory, energy and operations; None until they are measured.
         loads: What it came to under load; None unless that was measured.
+        timing_interference, training_interference: What other processes did in the jobs that timed and trained it.
     """
 
     case_id: str
@@ -71,6 +72,8 @@ class Row(Record):
     random_weights: bool = False
     profile: ProfileResult | None = None
     loads: Loads | None = None
+    timing_interference: tuple[Interference, ...] = ()
+    training_interference: tuple[Interference, ...] = ()
 
     @property
     def headline(self) -> Score | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bench.metric import load_metric
-from bench.records import Cost, JobFacts, Measurement, Record, Status
+from bench.records import Cost, Interference, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.invocation import rerun_command
 from bench.records.store.passes import loads_of, profile_of
@@ -150,6 +150,8 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         and bool(_first(facts, "parameters")),
         profile=profile_of(view),
         loads=loads_of(view),
+        timing_interference=_interference(view.times),
+        training_interference=_interference([view.train] if view.train else []),
     )
 
 
@@ -178,6 +180,12 @@ def _first(facts: Sequence[JobFacts], name: str) -> int | None:
 def _largest(jobs: Sequence[JobView], name: str) -> int | None:
     values = [getattr(job.outcome.facts, name) for job in jobs if job.outcome is not None]
     return max((value for value in values if value is not None), default=None)
+
+
+def _interference(jobs: Sequence[JobView]) -> tuple[Interference, ...]:
+    """What the jobs that ended well say of other processes; nothing for those that were not watched."""
+    facts = [job.outcome.facts for job in jobs if job.ok and job.outcome is not None]
+    return tuple(one.interference for one in facts if one.interference is not None)
 
 
 def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:

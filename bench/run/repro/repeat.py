@@ -17,8 +17,8 @@ from bench.measure.devices import machine_identity
 from bench.measure.environment import capture
 from bench.records.names import harness_root
 from bench.records.store import layout
-from bench.records.store.files import content_sha256, write_atomically, write_record
-from bench.records.store.runs import locked, new_run, read_run, utc_now
+from bench.records.store.files import content_sha256
+from bench.records.store.runs import locked, new_run, utc_now
 from bench.records.store.selection import with_cases
 from bench.records.store.views import CaseView, PlannedCase, RunView
 from bench.run.console import RunConsole
@@ -33,13 +33,13 @@ from bench.run.environments.environment import (
 from bench.run.environments.installers import Sources, Tell
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.locks import lock_digest
-from bench.run.environments.record import write_surroundings
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
 from bench.run.repro.differences import Difference, key_differences, machine_differences, once
 from bench.run.runner import Runner
-from bench.score.runs import score_planned_case
+from bench.run.session import RunRecorder, run_cases
+from bench.run.workers import Workers
 from bench.suite.jobs import CasePlan
 
 SUFFIX = "-repro"
@@ -167,13 +167,19 @@ def prepare_repetition(
     return Repetition(record, tuple(again), refused, once(differences), interpreters)
 
 
-def repeat(repetition: Repetition, results: Path, narrator_for: Callable[[int], RunConsole]) -> RunView:
+def repeat(
+    repetition: Repetition,
+    results: Path,
+    narrator_for: Callable[[int], RunConsole],
+    workers: Workers | None = None,
+) -> RunView:
     """Run what can be run, in a run of its own; returns that run.
 
     Args:
         repetition: What to run.
         results: Folder of all results.
         narrator_for: Makes the console, given the number of jobs to do.
+        workers: Starts the workers; None = a fresh interpreter for each.
     """
     record = repetition.record
     run = new_run(results, f"{record.plan.suite.removesuffix(SUFFIX)}{SUFFIX}")
@@ -181,19 +187,12 @@ def repeat(repetition: Repetition, results: Path, narrator_for: Callable[[int], 
     plan = record.plan.model_copy(
         update={"suite": run.suite, "cases": tuple(planned.values()), "planned_at": utc_now()}
     )
+    suite = record.folder.path / layout.SUITE
+    recorder = RunRecorder(run, results, plan, suite.read_bytes() if suite.is_file() else None, repetition.interpreters)
     with locked(run):
-        write_record(run.path / layout.PLAN, plan)
-        suite = record.folder.path / layout.SUITE
-        if suite.is_file():
-            write_atomically(run.path / layout.SUITE, suite.read_bytes())
-        write_surroundings(run, repetition.interpreters, {one.view.case.model.adapter for one in repetition.again})
-
-        def score(case: CasePlan, predictions: Path) -> None:
-            score_planned_case(run, plan, planned[case.case.id], predictions)
-
         # Trainings of other runs are not looked for: whoever retrains wants a training.
-        Runner(repetition, run, run.path, narrator_for, lambda _: True).carry_out(score)
-        return read_run(run, results)
+        run_cases(Runner(repetition, run, run.path, narrator_for, lambda _: True, workers), recorder)
+        return recorder.view()
 
 
 def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Again:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 JOB, OUTCOME = "job.json", "outcome.json"
 """As in `bench.records.store.layout`, which may not be imported before the tree was checked."""
 
+STARTED = "a fresh interpreter"
+"""How this process came to be; a fork server says otherwise in its workers."""
+
 Ending = dict[str, Any]
 """What an `Outcome` needs beyond its times: status, reason, traceback, facts."""
 
@@ -55,13 +58,13 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
         load_work: Imports the work, once the tree was checked.
     """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     folder = Path(sys.argv[1])
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     try:
         check_tree(job)
-        _pin(job["cpu_affinity"])
+        pin(job["cpu_affinity"])
         ending = _attempt(load_work(), folder)
     except (WrongTree, ImportError) as error:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
@@ -94,7 +97,7 @@ def check_tree(job: dict[str, Any]) -> None:
         )
 
 
-def _pin(cores: list[int] | None) -> None:
+def pin(cores: list[int] | None) -> None:
     """Stay on some cores; before NumPy is imported, whose thread pools count the cores then."""
     if cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
@@ -164,7 +167,7 @@ def _write(path: Path, outcome: Ending) -> None:
     temporary.replace(path)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, so that no orphan disturbs the next run."""
     if sys.platform != "linux":
         return

@@ -15,6 +15,7 @@ import numpy as np
 from bench.adapter import TrainingData, predict
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
+from bench.measure.interference import Watch
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.telemetry import Telemetry
@@ -64,7 +65,9 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     log_path = Path(os.devnull) if is_further_process() else folder / layout.TRAINING_LOG
     with log_path.open("a", encoding="utf-8") as file:
         log = TrainingLog(file)
+        watch = Watch()
         result = adapter.train(data, job.recipe, out, log)
+        interference = watch.seen()
         log.flush()
     return facts_of(
         adapter,
@@ -75,6 +78,7 @@ def train_job(job: Job, folder: Path) -> JobFacts:
         trained_images=result.images,
         trained_s=result.train_s,
         not_honoured=result.not_honoured,
+        interference=interference,
         # A loss that is no number is no fact; JSON could not hold it either.
         self_reported={name: value for name, value in result.self_reported.items() if math.isfinite(value)},
     )
@@ -159,4 +163,5 @@ def time_job(job: Job, folder: Path) -> JobFacts:
         time_to_steady_s=timed.time_to_steady_s,
         flags=(*timed.flags, *telemetry.flags()),
         invalid=timed.invalid,
+        interference=timed.interference,
     )

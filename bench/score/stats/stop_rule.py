@@ -27,12 +27,22 @@ class WarmUp:
         self._missing = Counter(dict.fromkeys(buckets, 2))
         self.total_ns: list[int] = []
         self._elapsed_ns = 0
+        self._waiting_since_ns: int | None = None
 
     def add(self, total_ns: int, buckets: Sequence[tuple[int, int]]) -> None:
         """Add one iteration and the image shapes it had."""
         self.total_ns.append(total_ns)
         self._elapsed_ns += total_ns
         self._missing -= Counter(dict.fromkeys(buckets, 1))
+        m, count = self._measurement, len(self.total_ns)
+        enough = count >= max(m.warmup_min_iterations, 2 * m.warmup_window) and self._elapsed_ns >= self._min_s * 1e9
+        if enough and not self._missing and self._waiting_since_ns is None:
+            self._waiting_since_ns = self._elapsed_ns
+
+    def overdue(self) -> bool:
+        """Whether waiting for steady medians has taken more than `busy_allowance` of the time all else took."""
+        since = self._waiting_since_ns
+        return since is not None and self._elapsed_ns > (1 + self._measurement.busy_allowance) * since
 
     def unmet(self) -> tuple[str, ...]:
         """Conditions that do not hold yet; empty when the model is warm."""

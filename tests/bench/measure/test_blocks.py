@@ -91,10 +91,44 @@ def test_a_cap_below_the_first_retry_still_leaves_numbers():
 
 @pytest.mark.parametrize("disturbed", [[1, 2, 3, 4], [0, 1, 3], [0, 2, 4]])
 def test_the_stop_rule_looks_only_at_the_samples_that_will_be_used(disturbed):
-    timed = time_beside(disturbed, changed(min_s=0.025))
+    timed = time_beside(disturbed, changed(min_s=0.025, busy_allowance=100.0))
     assert flagged(timed, "stop_rule") == ""
     accepted = timed.samples.block_accepted
     assert timed.samples.block_wall_s[accepted].sum() >= 0.025
+
+
+def seconds(timed: Timed) -> float:
+    return float(timed.samples.block_wall_s.sum())
+
+
+@pytest.mark.parametrize("disturbed", [range(1000), [n for n in range(1000) if n % 4], range(0, 1000, 2)])
+def test_a_machine_that_stays_busy_takes_at_most_half_as_long_again(disturbed):
+    timed = time_beside(disturbed, changed(min_s=0.2, median_half_width=0.0, max_s=5.0))
+    assert seconds(timed) <= 1.5 * 0.2 + 2 * 0.01  # blocks have begun when the time is up
+    assert timed.samples.usable(END_TO_END).any()
+    assert flagged(timed, "busy_machine") or flagged(timed, "blocks_rejected")
+    assert timed.interference.blocks == len(timed.samples.block_accepted)
+    assert timed.interference.foreign_share > 0.05
+
+
+def test_without_enough_undisturbed_blocks_all_count_so_that_the_interval_shows_the_disturbance():
+    timed = time_beside([0, 2, *range(3, 1000)], changed(min_s=0.1))
+    assert not timed.samples.block_accepted.any()
+    assert timed.samples.usable(END_TO_END).sum() == (timed.samples.clock == END_TO_END).sum()
+    assert "blocks were disturbed" in flagged(timed, "busy_machine")
+
+
+def test_with_enough_undisturbed_blocks_these_alone_are_used_and_the_open_condition_is_flagged():
+    timed = time_beside(range(8, 1000), changed(min_s=0.2))
+    assert timed.samples.block_accepted.tolist()[:9] == [True] * 8 + [False]
+    assert "the machine stayed busy" in flagged(timed, "stop_rule")
+    assert seconds(timed) < 0.2
+
+
+def test_a_few_disturbed_blocks_are_measured_again_until_the_stop_rule_holds():
+    timed = time_beside([2, 7], changed(min_s=0.1, busy_allowance=1.0))
+    assert flagged(timed, "stop_rule") == ""
+    assert timed.samples.block_wall_s[timed.samples.block_accepted].sum() >= 0.1
 
 
 def test_the_two_clocks_never_time_the_same_image_one_after_the_other():

@@ -1,0 +1,151 @@
+"""A pre-imported parent of workers: `python -m bench.run.fork_server ADAPTER SOCKET_FD CORES`.
+
+It imports what a worker of one adapter imports, and then forks a fresh process for every job. It does nothing else:
+no thread pool is used, no device is opened, no random number is drawn, and no model is built before the fork, so that
+a forked worker differs from a fresh interpreter only in the seconds of its imports. Its environment variables and
+its cores are those of the workers, since libraries read them when they are loaded.
+
+Lines of JSON go over the socket. It says `ready` or `refused` once. For each request the worker says its `pid`, and at
+its end what of the adapters it `imported`; this process then says with which `status` the worker ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import random
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench.run.worker import process as worker
+
+MADV_POPULATE_READ = 22
+"""Map pages for reading without touching them (madvise(2), Linux 5.14)."""
+FORKED = "forked from a pre-imported parent"
+
+
+def main() -> int:
+    """Import, then fork workers until the socket is closed; in a worker, return its exit code."""
+    adapter, descriptor, cores = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+    worker.die_with_parent()
+    worker.pin(cores)
+    with socket.socket(fileno=descriptor) as connection:
+        refusal = _refusal(adapter)
+        _say(connection, {"refused": refusal} if refusal else {"ready": os.getpid()})
+        with connection.makefile("r", encoding="utf-8") as requests:
+            for line in requests:
+                request = json.loads(line)
+                _import(request["preload"])
+                gc.freeze()  # The collector of the children would copy each page it marks.
+                pid = os.fork()
+                if pid == 0:
+                    return _work(connection, request)
+                _say(connection, {"status": os.waitpid(pid, 0)[1]})
+    return 0
+
+
+def _refusal(adapter: str) -> str | None:
+    """Import the jobs and the adapter; return why workers cannot be forked after that, or None."""
+    try:
+        importlib.import_module("bench.run.worker.work")
+        # NumPy's OpenBLAS starts its threads when it is loaded, and ends them before each fork by itself.
+        threads = _threads()
+        importlib.import_module(f"adapters.{adapter}.adapter")
+    except Exception as error:
+        return f"importing adapter {adapter} failed with {type(error).__name__}: {error}"
+    started = _threads() - threads
+    return f"importing adapter {adapter} starts {started} threads, which a fork would lose" if started > 0 else None
+
+
+def _import(names: list[str]) -> None:
+    """Import modules of the adapter that earlier jobs came to need; one that fails fails in the job, which says so."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            print(f"{name} cannot be imported ahead: {error}", file=sys.stderr)
+
+
+def _work(connection: socket.socket, request: dict[str, Any]) -> int:
+    """Be the worker of a job: a session, a log, an identity and random numbers of its own."""
+    gc.unfreeze()
+    os.setsid()
+    _write_to(request["log"])
+    _say(connection, {"pid": os.getpid()})
+    _draw_anew()
+    with contextlib.suppress(OSError, ValueError):  # Memory is then some lower, and nothing else differs.
+        map_file_pages_of(os.getppid())
+    worker.STARTED = FORKED
+    # Libraries start further processes by the name of the main module, which is the worker's.
+    sys.modules["__main__"].__spec__ = find_spec("bench.run.worker.process")
+    sys.argv = [str(worker.__file__), request["folder"]]
+    before = set(sys.modules)
+    code = worker.main()
+    imported = sorted(name for name in set(sys.modules) - before if name.startswith("adapters."))
+    _say(connection, {"imported": imported})
+    return code
+
+
+def map_file_pages_of(parent: int) -> None:
+    """Map the pages of files that the parent of this fork has mapped, so that resident memory counts them, too.
+
+    A fork copies what a process has written, but leaves pages of libraries to be mapped again when they are touched;
+    those that only importing touches would be missing in the peak of resident memory (proc(5), pagemap).
+
+    Raises:
+        OSError: If the kernel does not tell.
+    """
+    import numpy as np
+
+    page, libc = os.sysconf("SC_PAGE_SIZE"), ctypes.CDLL(None, use_errno=True)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    with Path(f"/proc/{parent}/pagemap").open("rb") as pagemap:
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            addresses, permissions, _, _, inode = line.split()[:5]
+            if inode == "0" or "r" not in permissions:
+                continue
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            pagemap.seek(start // page * 8)
+            entries = np.frombuffer(pagemap.read((end - start) // page * 8), dtype=np.uint64)
+            present = np.concatenate([[0], (entries >> np.uint64(63)).astype(np.int8), [0]])
+            for first, last in np.flatnonzero(np.diff(present)).reshape(-1, 2).tolist():
+                libc.madvise(start + first * page, (last - first) * page, MADV_POPULATE_READ)
+
+
+def _write_to(log: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def _draw_anew() -> None:
+    """Seed the global generators from the system, as importing their libraries does in a fresh interpreter."""
+    random.seed()
+    for name, seed in (("numpy", "random.seed"), ("torch", "seed")):
+        target: Any = sys.modules.get(name)
+        for part in seed.split("."):
+            target = getattr(target, part, None)
+        if target is not None:
+            target()
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def _say(connection: socket.socket, what: dict[str, object]) -> None:
+    connection.sendall(json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

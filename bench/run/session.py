@@ -1,0 +1,120 @@
+"""What a run does, from its plan to its report: the outline that `bench run` and `bench repro` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.records import Job
+from bench.records.store import layout
+from bench.records.store.files import write_atomically, write_record
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import read_run
+from bench.records.store.views import Plan, RunView
+from bench.run.environments.interpreters import Interpreters
+from bench.run.environments.record import write_surroundings
+from bench.run.loggers import export_case
+from bench.run.runner import Runner, Summary
+from bench.score.runs import score_planned_case
+from bench.suite.jobs import CasePlan, timing_order
+
+
+class Recorder(Protocol):
+    """What a run writes beside the folders of its jobs."""
+
+    def write_plan(self) -> None:
+        """Write what is about to be run, and where."""
+        ...
+
+    def score(self, case: CasePlan, predictions: Path) -> None:
+        """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""
+        ...
+
+    def log(self, case: CasePlan) -> None:
+        """Copy a scored case to the experiment trackers."""
+        ...
+
+    def report(self) -> None:
+        """Write the report of what has been run so far."""
+        ...
+
+
+def run_cases(runner: Runner, recorder: Recorder) -> Summary:
+    """Run what is not done yet: this is a run, from its first file to its last.
+
+    A job that fails is a row of the report and never stops the run; only Ctrl-C does, and the next run resumes there.
+
+    Raises:
+        KeyboardInterrupt: After the job in flight has been ended.
+    """
+    recorder.write_plan()
+    with runner:
+        for case in runner.cases:
+            if runner.train(case) and runner.export(case) and runner.predict(case):
+                runner.score(case, recorder.score, recorder.log)
+        for job in timing_order(runner.cases):  # randomised blocks: all cases once, then all again in another order
+            runner.measure(job)
+        for job in passes(runner.cases):
+            runner.measure(job)
+    recorder.report()
+    return runner.summary()
+
+
+def passes(cases: Sequence[CasePlan]) -> tuple[Job, ...]:
+    """Return the jobs that measure memory and energy, and load, case by case."""
+    return tuple(job for case in cases for job in (case.profile, case.throughput) if job is not None)
+
+
+@dataclass(frozen=True)
+class RunRecorder:
+    """Writes the record of a run.
+
+    Attributes:
+        run: Folder of the run.
+        results: Folder of all results.
+        plan: Record of what is run.
+        suite: Content of the suite's file; None where there is none any more.
+        interpreters: Which Python runs which adapter.
+        loggers: Experiment trackers that get a copy of each scored case.
+        flags: Of the command line, for the commands that the report prints.
+        warn: Gets a line when a tracker could not be written to.
+        write_report: Writes the report of a run.
+    """
+
+    run: RunFolder
+    results: Path
+    plan: Plan
+    suite: bytes | None
+    interpreters: Interpreters
+    loggers: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    warn: Callable[[str], None] = lambda _: None
+    write_report: Callable[[RunView], object] = lambda _: None
+
+    def write_plan(self) -> None:
+        """Write the plan, the suite, and the environment in which they are run."""
+        write_record(self.run.path / layout.PLAN, self.plan)
+        if self.suite is not None:
+            write_atomically(self.run.path / layout.SUITE, self.suite)
+        adapters = {planned.case.model.adapter for planned in self.plan.cases}
+        write_surroundings(self.run, self.interpreters, adapters, self.flags)
+
+    def score(self, case: CasePlan, predictions: Path) -> None:
+        """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""
+        planned = next(planned for planned in self.plan.cases if planned.case.id == case.case.id)
+        score_planned_case(self.run, self.plan, planned, predictions)
+
+    def log(self, case: CasePlan) -> None:
+        """Copy a scored case to the experiment trackers; one that fails is a warning."""
+        for trouble in export_case(self.run, self.results, case.case.id, self.loggers):
+            self.warn(trouble)
+
+    def report(self) -> None:
+        """Write the report of what has been run so far."""
+        self.write_report(self.view())
+
+    def view(self) -> RunView:
+        """The run as it lies on disk."""
+        return read_run(self.run, self.results)

@@ -1,0 +1,255 @@
+"""Workers forked from a pre-imported parent do what fresh interpreters do, and end as they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.records import Job, Status
+from bench.records.store import layout
+from bench.records.store.runs import new_run, read_job
+from bench.run import fork_server
+from bench.run.environments.interpreters import Interpreters
+from bench.run.planning.prepare import prepare
+from bench.run.workers import ForkServers, FreshInterpreters, why_fresh
+from tests.bench.run.processes import gone, wait_for
+from tests.bench.suites import job_folders, perfect, run_suite, write_suite
+
+RECIPE = {"budget": {"steps": 2}, "device": "cpu", "batch_size": 2}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each job is a fresh interpreter")
+
+
+@pytest.fixture
+def servers():
+    made = ForkServers()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = new_run(tmp_path / "results", "suite")
+    (made.path / layout.PLAN).touch()
+    return made
+
+
+def note_of(folder: Path) -> str:
+    outcome = read_job(folder).outcome
+    return next(note for note in outcome.facts.notes if note.startswith("started:"))
+
+
+def predict_job(tmp_path, model="fake/perfect", **changes) -> Job:
+    model = perfect() if model == "fake/perfect" else model
+    return prepare(write_suite(tmp_path, [model], **changes), Interpreters()).cases[0].predict
+
+
+def run_both(tmp_path, models, **changes):
+    """The same suite with fresh interpreters and with forked workers: the two run folders."""
+    suite = write_suite(tmp_path, models, **changes)
+    folders = []
+    for workers in (FreshInterpreters(), ForkServers()):
+        run = new_run(tmp_path / f"results{len(folders)}", "suite")
+        (run.path / layout.PLAN).touch()
+        run_suite(suite, run, run.path.parent, kinds=("train", "predict"), workers=workers)
+        folders.append(run)
+    return folders
+
+
+def test_a_forked_worker_leaves_the_same_predictions_bit_for_bit(tmp_path):
+    fresh, forked = run_both(tmp_path, ["fake/noisy", perfect()])
+    for one, other in zip(job_folders(fresh, "predict"), job_folders(forked, "predict"), strict=True):
+        index = layout.PREDICTIONS + "/" + layout.PREDICTION_INDEX
+        assert (one / index).read_bytes() == (other / index).read_bytes()
+        assert note_of(one) == "started: a fresh interpreter"
+        assert note_of(other) == f"started: {fork_server.FORKED}"
+
+
+@pytest.mark.slow
+def test_a_forked_training_of_a_network_leaves_the_same_weights_and_predictions_bit_for_bit(tmp_path):
+    models = ["unet/bilinear", "unet/transposed"]
+    fresh, forked = run_both(tmp_path, models, recipe=RECIPE)
+    for kind in ("train", "predict"):
+        for one, other in zip(job_folders(fresh, kind), job_folders(forked, kind), strict=True):
+            facts = [read_job(folder).outcome.facts for folder in (one, other)]
+            assert facts[0].weights_sha256 == facts[1].weights_sha256
+            assert facts[0].threads == facts[1].threads
+            assert note_of(other) == f"started: {fork_server.FORKED}"
+    index = layout.PREDICTIONS + "/" + layout.PREDICTION_INDEX
+    for one, other in zip(job_folders(fresh, "predict"), job_folders(forked, "predict"), strict=True):
+        assert (one / index).read_bytes() == (other / index).read_bytes()
+
+
+def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log(tmp_path, run, servers):
+    suite = write_suite(tmp_path, ["fake/noisy", perfect()])
+    ran = run_suite(suite, run, run.path.parent, workers=servers)
+    assert all(outcome.status is Status.OK for _, outcome in ran.listener.ends)
+    assert len([note_of(folder) for kind in ("predict", "time") for folder in job_folders(run, kind)]) == 4
+    assert all((folder / layout.WORKER_LOG).is_file() for folder in job_folders(run, "predict"))
+
+
+@pytest.mark.parametrize(
+    "model", ["fake/segfaults", "fake/exits", "fake/oom_device", "fake/crashes", "fake/missing_package"]
+)
+def test_a_forked_worker_ends_as_a_fresh_one_does(tmp_path, model):
+    fresh, forked = run_both(tmp_path, [model, perfect()])
+    ends = []
+    for run in (fresh, forked):
+        (folder,) = [found for found in job_folders(run, "predict") if model.replace("/", "-") in found.name]
+        outcome = read_job(folder).outcome
+        ends.append((outcome.status, outcome.signal, outcome.exit_code, outcome.reason.split(" The end of ")[0]))
+    assert ends[0] == ends[1]
+
+
+def started(servers: ForkServers, job: Job, folder: Path, timeout_s: float, told: list[str] | None = None):
+    """Run one job as one of two of its kind."""
+    from bench.records.store.files import write_record
+
+    folder.mkdir()
+    write_record(folder / layout.JOB, job)
+    servers.expect([job, job])
+    return servers.run(
+        job,
+        Path(sys.executable),
+        folder=folder,
+        log=folder / layout.WORKER_LOG,
+        timeout_s=timeout_s,
+        tell=(told if told is not None else []).append,
+    )
+
+
+def test_a_forked_worker_over_its_limit_is_ended_and_the_next_job_runs(tmp_path, servers):
+    end = started(servers, predict_job(tmp_path, "fake/hangs"), tmp_path / "job", timeout_s=1.0)
+    assert (end.timed_out, end.signal) == (True, "SIGTERM")
+    assert started(servers, predict_job(tmp_path), tmp_path / "next", timeout_s=30).exit_code == 0
+
+
+def test_workers_end_with_the_parent_they_were_forked_from_and_the_job_counts_as_killed(tmp_path, servers):
+    job, ended = predict_job(tmp_path, "fake/hangs"), []
+    thread = threading.Thread(target=lambda: ended.append(started(servers, job, tmp_path / "job", timeout_s=60)))
+    thread.start()
+    wait_for(lambda: (tmp_path / "job" / layout.PREDICTIONS).exists())
+    (server,) = servers._servers.values()
+    (worker,) = children(server._process.pid)
+    os.kill(server._process.pid, signal.SIGKILL)
+    thread.join(30)
+    assert gone(worker)
+    assert ended[0].signal == "SIGKILL"
+    assert started(servers, predict_job(tmp_path), tmp_path / "next", timeout_s=30).exit_code == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_an_interrupted_wait_ends_the_worker_and_its_parent(tmp_path, servers):
+    job = predict_job(tmp_path, "fake/hangs")
+    seen: list[int] = []
+
+    def interrupt() -> None:
+        wait_for(lambda: (tmp_path / "job" / layout.PREDICTIONS).exists())
+        (server,) = servers._servers.values()
+        seen.extend([server._process.pid, *children(server._process.pid)])
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        started(servers, job, tmp_path / "job", timeout_s=60)
+    assert all(gone(pid) for pid in seen)
+
+
+def test_a_job_that_is_alone_is_a_fresh_interpreter_since_a_parent_would_gain_nothing(tmp_path, run, servers):
+    run_suite(write_suite(tmp_path, [perfect()]), run, run.path.parent, kinds=("predict",), workers=servers)
+    assert [note_of(folder) for folder in job_folders(run, "predict")] == ["started: a fresh interpreter"]
+
+
+def test_an_adapter_that_cannot_be_imported_ahead_is_said_once_and_its_jobs_run_fresh(tmp_path, servers):
+    job = predict_job(tmp_path)
+    broken = job.model_copy(update={"model": job.model.model_copy(update={"adapter": "no_such_adapter"})})
+    told: list[str] = []
+    for number in range(2):
+        started(servers, broken, tmp_path / f"job{number}", timeout_s=30, told=told)
+        assert read_job(tmp_path / f"job{number}").outcome.status is not Status.OK
+    (line,) = told
+    assert "importing adapter no_such_adapter failed" in line
+    assert "fresh interpreters" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kind": "profile"}, "measures memory"),
+        ({"kind": "throughput"}, "measures memory"),
+        ({"adapters_root": "/elsewhere"}, "from outside this tree"),
+        ({"device": "cuda"}, "device"),
+    ],
+)
+def test_what_is_never_forked_is_told_by_the_job_alone(tmp_path, changes, reason):
+    job = predict_job(tmp_path)
+    assert why_fresh(job) is None
+    if "device" in changes:
+        changes = {"target": job.target.model_copy(update=changes)}
+    assert reason in why_fresh(job.model_copy(update=changes))
+
+
+def test_peak_memory_of_a_forked_worker_leaves_out_what_its_parent_once_held(tmp_path):
+    """The parent's own peak is made 300 MB higher than a worker needs; no worker may report it."""
+    program = (
+        "import os, resource; b = bytearray(300_000_000); del b; from bench.measure.memory import peak_rss_bytes;"
+        "parent = peak_rss_bytes(); pid = os.fork();\n"
+        "if pid == 0: print(parent, peak_rss_bytes(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+        "else: os.waitpid(pid, 0)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    parent, child, child_rusage = (int(word) for word in said.split())
+    assert parent > 300_000_000
+    assert child < parent - 200_000_000
+    assert child_rusage < parent - 200_000_000
+
+
+def test_a_forked_worker_holds_the_pages_of_libraries_that_its_parent_holds():
+    """What importing NumPy and OpenCV touched, or memory of forked and fresh workers could not be compared."""
+    program = (
+        "import cv2, numpy, os; from bench.measure.memory import _status_bytes;"
+        "from bench.run.fork_server import map_file_pages_of; parent = _status_bytes('RssFile'); pid = os.fork();\n"
+        "if pid == 0:\n"
+        "    before = _status_bytes('RssFile'); map_file_pages_of(os.getppid())\n"
+        "    print(parent, before, _status_bytes('RssFile'))\n"
+        "else: os.waitpid(pid, 0)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    parent, before, after = (int(word) for word in said.split())
+    assert before < 0.9 * parent
+    assert 0.95 * parent < after < 1.1 * parent
+
+
+def test_two_forked_workers_do_not_draw_the_same_unseeded_numbers(monkeypatch):
+    import numpy as np
+
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    drawn = []
+    for _ in range(2):
+        np.random.seed(0)  # as inherited by both
+        fork_server._draw_anew()
+        drawn.append(np.random.random())
+    assert drawn[0] != drawn[1]
+
+
+def test_waiting_costs_no_processor_time(tmp_path, servers):
+    started(servers, predict_job(tmp_path), tmp_path / "job", timeout_s=30)
+    (server,) = servers._servers.values()
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{server._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(0.5)
+    assert ticks() == before
