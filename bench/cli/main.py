@@ -6,9 +6,13 @@ Exit codes: 0 success, 1 some case failed, 2 usage error (the message says how t
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,15 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = with_old_spellings(_parsed(arguments))
     if options.adapters:
         os.environ["BENCH_ADAPTERS"] = os.pathsep.join(str(Path(folder).resolve()) for folder in options.adapters)
+    if getattr(options, "rehash", False):
+        os.environ["BENCH_REHASH"] = "1"
     from bench.errors import BenchError
 
     try:
-        from bench.cli import run as commands
+        with _terminated_like_interrupted():
+            from bench.cli import run as commands
 
-        code: int = getattr(commands, f"{options.command}_command")(options)
-        sys.stdout.flush()
+            code: int = getattr(commands, f"{options.command}_command")(options)
+            sys.stdout.flush()
     except BenchError as error:
-        print(f"bench {options.command}: {error}", file=sys.stderr)
+        _say(f"bench {options.command}: {error}")
         return EXIT_USAGE_ERROR
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
@@ -53,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has seen enough; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        _say(f"bench {options.command}: {_told(error)}")
+        return EXIT_USAGE_ERROR
     return code
 
 
@@ -69,6 +81,49 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     elif further:
         top.error(f"unrecognized arguments: {' '.join(further)}")
     return options
+
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "make room, or give another folder with --results",
+    errno.EDQUOT: "your quota is used up: make room, or give another folder with --results",
+    errno.EROFS: "give a folder that can be written with --results",
+    errno.EACCES: "change its permissions, or give another folder with --results",
+    errno.EPERM: "change its permissions, or give another folder with --results",
+    errno.ENOTDIR: "a file or a link that leads nowhere stands where a folder is needed: remove it, or give another "
+    "folder with --results",
+    errno.EEXIST: "a file or a link that leads nowhere stands where a folder is needed: remove it, or give another "
+    "folder with --results",
+    errno.ELOOP: "its links lead in a circle: remove one of them",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What the system refuses for reasons that are the user's to fix, and how."""
+
+
+def _told(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno or 0]}. What is done so far is kept."
+
+
+def _say(text: str) -> None:
+    """Print to standard error what may hold file names that are not text."""
+    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C: the job in flight is ended, and the next run goes on from there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,10 +146,12 @@ def parser() -> argparse.ArgumentParser:
     _add_selection(run)
     _add_start(run)
     _add_interpreters(run)
+    _add_rehash(run)
 
     check = commands.add_parser("check", parents=[common], description="validate a suite and show what would run")
     check.add_argument("suite", metavar="SUITE.yaml")
     _add_interpreters(check)
+    _add_rehash(check)
 
     preview = commands.add_parser(
         "preview", parents=[common], description="draw what a suite's recipes make of its images"
@@ -261,6 +318,12 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--fresh-interpreters",
         action="store_true",
         help="import the framework anew for each job, instead of forking from a parent that has",
+    )
+
+
+def _add_rehash(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rehash", action="store_true", help="read every file of the data sets, even if it looks unchanged"
     )
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from argparse import Namespace
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +49,7 @@ WIDTHS: dict[str | tuple[str, str], int] = {
     ("datasets", "description"): 50,
 }
 """Widest column of a list, in characters, by header or by list and header."""
+EXIT_FAILED_CASE = 1
 
 
 def run_command(options: Namespace) -> int:
@@ -176,18 +178,27 @@ def score_command(options: Namespace) -> int:
     run = open_run(results, options.run, options.suite)
     plan = read_plan(run)
     console = Console(stderr=True)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    failed = False
     with locked(run):
         for case in with_cases(read_run(run, results), options.case).cases:
             if case.predict is None or not case.predict.ok:
-                console.print(f"{case.case.id}: has no predictions, not scored", highlight=False)
+                damage = f": {case.predict.damage}" if case.predict is not None and case.predict.damage else ""
+                say(f"{case.case.id}: has no predictions, not scored{damage}")
+                failed = failed or bool(damage)
                 continue
             planned = next(p for p in plan.cases if p.case.id == case.case.id)
-            score_planned_case(run, plan, planned, case.predict.folder / layout.PREDICTIONS, again=True)
-            console.print(f"{case.case.id}: scored", highlight=False)
+            try:
+                score_planned_case(run, plan, planned, case.predict.folder / layout.PREDICTIONS, again=True)
+            except BenchError as error:
+                say(f"{case.case.id}: could not be scored: {error}")
+                failed = True
+            else:
+                say(f"{case.case.id}: scored")
         view = read_run(run, results)
         write_report(view, run.path)
     print(render("terminal", summarise(view)))
-    return 0
+    return EXIT_FAILED_CASE if failed else 0
 
 
 def list_command(options: Namespace) -> int:

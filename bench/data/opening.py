@@ -17,6 +17,7 @@ from pydantic import JsonValue, ValidationError
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.resplit import Resplit
+from bench.data.formats.yaml_text import read_limited
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, dataset_names
 from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
@@ -89,7 +90,7 @@ def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
         if key in options:
             raise BenchError(f"--set {key} is given twice; an option has one value.")
         try:
-            value = yaml.safe_load(text)
+            value = read_limited(text)
             json.dumps(value, allow_nan=False)
         except (yaml.YAMLError, TypeError, ValueError):
             raise BenchError(

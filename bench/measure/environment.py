@@ -14,21 +14,69 @@ from pydantic import JsonValue
 
 from bench.measure.devices import allowed_cores, cpu_model
 
-VARIABLES = (
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "OPENBLAS_",
-    "MALLOC_",
-    "CUDA_",
-    "CUBLAS_",
-    "NVIDIA_",
-    "PYTORCH_",
-    "TORCH_",
-    "LD_PRELOAD",
-    "BENCH_",
+VARIABLES = frozenset(
+    {
+        "BENCH_ADAPTERS",
+        "CUBLAS_WORKSPACE_CONFIG",
+        "CUDA_CACHE_DISABLE",
+        "CUDA_CACHE_MAXSIZE",
+        "CUDA_DEVICE_MAX_CONNECTIONS",
+        "CUDA_DEVICE_ORDER",
+        "CUDA_LAUNCH_BLOCKING",
+        "CUDA_MODULE_LOADING",
+        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDNN_DETERMINISTIC",
+        "DNNL_MAX_CPU_ISA",
+        "KMP_AFFINITY",
+        "KMP_BLOCKTIME",
+        "KMP_DUPLICATE_LIB_OK",
+        "KMP_SETTINGS",
+        "LD_PRELOAD",
+        "MALLOC_ARENA_MAX",
+        "MALLOC_CONF",
+        "MALLOC_MMAP_MAX_",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TOP_PAD_",
+        "MALLOC_TRIM_THRESHOLD_",
+        "MKL_CBWR",
+        "MKL_DYNAMIC",
+        "MKL_ENABLE_INSTRUCTIONS",
+        "MKL_NUM_THREADS",
+        "MKL_THREADING_LAYER",
+        "NUMBA_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "NVIDIA_DRIVER_CAPABILITIES",
+        "NVIDIA_TF32_OVERRIDE",
+        "NVIDIA_VISIBLE_DEVICES",
+        "OMP_DYNAMIC",
+        "OMP_NUM_THREADS",
+        "OMP_PLACES",
+        "OMP_PROC_BIND",
+        "OMP_SCHEDULE",
+        "OMP_STACKSIZE",
+        "OMP_THREAD_LIMIT",
+        "OMP_WAIT_POLICY",
+        "ONEDNN_DEFAULT_FPMATH_MODE",
+        "ONEDNN_MAX_CPU_ISA",
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_NUM_THREADS",
+        "OPENCV_FOR_THREADS_NUM",
+        "PYTHONHASHSEED",
+        "PYTORCH_ALLOC_CONF",
+        "PYTORCH_CUDA_ALLOC_CONF",
+        "PYTORCH_ENABLE_MPS_FALLBACK",
+        "PYTORCH_NO_CUDA_MEMORY_CACHING",
+        "PYTORCH_NVML_BASED_CUDA_CHECK",
+        "TORCHINDUCTOR_FREEZING",
+        "TORCHINDUCTOR_MAX_AUTOTUNE",
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+        "TORCH_CUDNN_SDPA_ENABLED",
+        "TORCH_CUDNN_V8_API_DISABLED",
+    }
 )
-"""Prefixes of environment variables that can change a result; nothing else is recorded."""
+"""Environment variables that can change a result, by their exact names; nothing else is recorded, because the value of
+any other may be a secret (`TORCH_HUB_TOKEN`, say, would pass for one of PyTorch's by its first letters)."""
 
 
 def capture(tree: Path) -> dict[str, JsonValue]:
@@ -44,7 +92,7 @@ def capture(tree: Path) -> dict[str, JsonValue]:
         "gpus": _gpus(),
         "packages": _packages(),
         "git": _git(tree),
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k in VARIABLES},
     }
 
 

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic_core import PydanticCustomError
 
 RECORDS_VERSION = 1
 IGNORE_LABEL = 255
@@ -35,8 +36,24 @@ class Record(BaseModel):
 
     @classmethod
     def from_json(cls: type[R], text: str) -> R:
-        """Read a record back from what `to_json` wrote; raises pydantic's `ValidationError`."""
+        """Read a record back from what `to_json` wrote; raises pydantic's `ValidationError`, NaN included."""
+        if any(word in text for word in ("NaN", "Infinity")) and not _is_finite(text):
+            fault: Any = PydanticCustomError("not_finite", "holds NaN or Infinity, which no record has")
+            raise ValidationError.from_exception_data(cls.__name__, [{"type": fault, "loc": (), "input": ""}])
         return cls.model_validate_json(text)
+
+
+def _is_finite(text: str) -> bool:
+    """Whether every number of a JSON text is one; pydantic's reader takes the names of those that are not."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def digest(value: JsonValue) -> str:

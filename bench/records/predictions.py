@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Size, label_dtype, void_id
+from bench.records.png import png_fault
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """A decoded image: uint8, shape (H, W, 3), RGB."""
@@ -209,6 +210,7 @@ def check_prediction(
         _check_scores(prediction.scores, count, where)
     else:
         _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
+        _check_segments(prediction.segments, where)
         _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
         present = {int(i) for i in np.unique(prediction.segment_ids)} - {0}
         listed = {segment.id for segment in prediction.segments}
@@ -236,6 +238,34 @@ def _check_scores(scores: NDArray[np.float64], count: int, where: str) -> None:
     _check_array(scores, np.float64, (count,), "scores", where)
     if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
         raise ShapeError(f"{where} scores outside 0-1. See adapters/README.md, rule 5.")
+
+
+LARGEST_SEGMENT_ID = 2**24 - 1
+"""Ids are stored as three bytes; see `save_prediction`."""
+
+
+def _check_segments(segments: object, where: str) -> None:
+    """Every segment has an id that the map can hold, once, and a class, a flag and a score of their types."""
+    rule = "See adapters/README.md, rule 5."
+    if not isinstance(segments, tuple):
+        raise ShapeError(f"{where} segments as {type(segments).__name__}; a tuple is expected. {rule}")
+    seen: set[int] = set()
+    for segment in segments:
+        if not isinstance(segment, Segment):
+            raise ShapeError(f"{where} a {type(segment).__name__} in its segments; Segment is expected. {rule}")
+        if type(segment.id) is not int or not 1 <= segment.id <= LARGEST_SEGMENT_ID:
+            raise ShapeError(f"{where} segment id {segment.id!r}; whole numbers 1..{LARGEST_SEGMENT_ID} fit. {rule}")
+        if segment.id in seen:
+            raise ShapeError(f"{where} two segments of id {segment.id}. {rule}")
+        if type(segment.class_id) is not int or not -(2**31) <= segment.class_id < 2**31:
+            raise ShapeError(f"{where} class id {segment.class_id!r}; a whole number is expected. {rule}")
+        if type(segment.crowd) is not bool:
+            raise ShapeError(f"{where} crowd {segment.crowd!r}; true or false is expected. {rule}")
+        score = segment.score
+        # A comparison with nan is never true.
+        if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
+            raise ShapeError(f"{where} a segment's score {score!r}; None or a number within 0-1 is expected. {rule}")
+        seen.add(segment.id)
 
 
 def _check_ids(class_ids: NDArray[np.int64], num_classes: int, where: str) -> None:
@@ -399,7 +429,11 @@ def encode_png(pixels: LabelMap) -> bytes:
 
 def read_png(path: Path) -> LabelMap:
     """Read a PNG as stored: grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
-    encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    content = path.read_bytes()
+    fault = png_fault(content)
+    if fault is not None:
+        raise ShapeError(f"{path} is not a readable PNG: {fault}; delete its job folder and run the suite again")
+    encoded = np.frombuffer(content, dtype=np.uint8)
     # OpenCV refuses an empty buffer by an exception of its own, where it returns None for other damage.
     pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if pixels is None:

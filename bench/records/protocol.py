@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -56,7 +56,7 @@ class Measurement(Record):
     min_s: float = Field(default=10.0, ge=0)
     min_samples: int = Field(default=100, ge=1)
     median_half_width: float = Field(default=0.01, gt=0)
-    percentiles: tuple[float, ...] = (50.0, 90.0, 95.0)
+    percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (50.0, 90.0, 95.0)
     max_s: float = Field(default=120.0, gt=0)
     block_s: float = Field(default=1.0, gt=0)
     block_retries: int = Field(default=3, ge=0)

@@ -42,7 +42,8 @@ class CaseScores(Record):
     """All scores of one case; `scores/<case>.json`.
 
     `mapping` is the digest of the table by which predictions became the suite's classes, empty where
-    the model predicts these.
+    the model predicts these. `statistics_sha256` is that of the file that the scores were computed from,
+    `predictions_sha256` that of the index of the predictions; both empty in files of older versions.
     """
 
     records_version: int = RECORDS_VERSION
@@ -51,3 +52,5 @@ class CaseScores(Record):
     scored_at: str
     scores: tuple[Score, ...]
     mapping: str = ""
+    statistics_sha256: str = ""
+    predictions_sha256: str = ""

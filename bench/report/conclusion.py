@@ -48,7 +48,8 @@ def _random_weights(summary: RunSummary) -> list[str]:
 def _unfinished(summary: RunSummary) -> list[str]:
     lines = []
     rows = {row.case_id: row for row in summary.rows}
-    failed = dict.fromkeys(failure.case_id for failure in summary.failures)
+    failed = dict.fromkeys(failure.case_id for failure in summary.failures if failure.case_id in rows)
+    lines += [f"Damaged: {failure.reason}." for failure in summary.failures if not failure.case_id]
     if failed:
         told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
         lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")

@@ -10,14 +10,23 @@ from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import csv_cells
 from bench.score.thresholds import ORACLE
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""First signs of what a spreadsheet evaluates."""
+
 
 def render(summary: RunSummary) -> str:
     """Return the table as CSV text."""
     import pandas as pd
 
     # Without a common type a count stays a count beside a row that has none: 485673, not 485673.0.
-    frame = pd.DataFrame([_flat(row, summary.cost) for row in summary.rows], dtype=object)
+    rows = [{name: _inert(cell) for name, cell in _flat(row, summary.cost).items()} for row in summary.rows]
+    frame = pd.DataFrame(rows, dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _inert(cell: object) -> object:
+    """Text that a spreadsheet would take for a formula, behind an apostrophe, which makes it text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA) else cell
 
 
 def _flat(row: Row, cost: Cost | None) -> dict[str, object]:

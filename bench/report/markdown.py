@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ PICTURES = {
 """File name -> caption, in the order of the report."""
 
 
+OURS = re.compile(r"<details><summary>Curves of each model \(\d+\)</summary>|</details>")
+"""The only HTML of a report."""
+TAG_OR_CODE = re.compile(r"`[^`]*`|<(?=[A-Za-z/!?])")
+
+
 def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence[str] = ()) -> str:
     """Return the report.
 
@@ -41,7 +47,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         left_out: Pictures that could not be drawn, each with the reason.
     """
     parts = [
-        f"# {summary.title}",
+        f"# {' '.join(summary.title.split())}",
         f"`{summary.source}`, run {summary.run}"
         + _constant(summary, "dataset", "data set")
         + _constant(summary, "target", "target"),
@@ -78,7 +84,16 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         "## Notes",
         _bullets(words.footnotes(summary)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(_without_html(part) for part in parts if part) + "\n"
+
+
+def _without_html(text: str) -> str:
+    """The text with every tag shown instead of obeyed, whoever wrote it; code stays as it is."""
+    return "\n".join(line if OURS.fullmatch(line) else TAG_OR_CODE.sub(_shown, line) for line in text.split("\n"))
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("`") else "&lt;"
 
 
 def _scores(summary: RunSummary) -> list[str]:
@@ -178,4 +193,4 @@ def _table(frame: pd.DataFrame, code: str = "") -> str:
 def _cell(text: str, is_code: bool) -> str:
     """Text that stays in its cell: a reason may hold anything, a message of a framework for example."""
     line = " ".join(str(text).split()).replace("|", r"\|")
-    return f"`{line}`" if is_code else line.replace("&", "&amp;").replace("<", "&lt;")
+    return f"`{line.replace('`', chr(39))}`" if is_code else line.replace("&", "&amp;").replace("<", "&lt;")

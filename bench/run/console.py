@@ -49,7 +49,7 @@ class RunConsole:
         if not self._console.is_terminal:
             yield
         elif job.kind == "time":
-            self._console.print(f"{self._head(job)}  timing …", end="\r", highlight=False)
+            self._console.print(f"{self._head(job)}  timing …", end="\r", highlight=False, markup=False)
             yield
         else:
             with self._bar(job, folder):
@@ -71,7 +71,7 @@ class RunConsole:
 
     def note(self, line: str) -> None:
         """Say something that is not a job."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _head(self, job: Job) -> str:
         width = len(str(self._total))
@@ -81,9 +81,9 @@ class RunConsole:
     @contextmanager
     def _bar(self, job: Job, folder: Path) -> Iterator[None]:
         columns = (
-            TextColumn(self._head(job)),
+            TextColumn(self._head(job).replace("{", "{{").replace("}", "}}"), markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.run.worker import process as worker
+from bench.run.worker import ranks
 
 MADV_POPULATE_READ = 22
 """Map pages for reading without touching them (madvise(2), Linux 5.14)."""
@@ -82,7 +83,7 @@ def _work(connection: socket.socket, request: dict[str, Any]) -> int:
     _draw_anew()
     with contextlib.suppress(OSError, ValueError):  # Memory is then some lower, and nothing else differs.
         map_file_pages_of(os.getppid())
-    worker.STARTED = FORKED
+    ranks.STARTED = FORKED
     # Libraries start further processes by the name of the main module, which is the worker's.
     sys.modules["__main__"].__spec__ = find_spec("bench.run.worker.process")
     sys.argv = [str(worker.__file__), request["folder"]]

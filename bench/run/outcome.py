@@ -9,6 +9,7 @@ from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import read_job
 from bench.run.process import ProcessEnd
+from bench.run.worker.process import EXIT_GRACE_S
 
 LOG_LINES = 12
 """Lines of the worker's log that a crash without a word quotes."""
@@ -21,9 +22,12 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
     the wall time of the whole process. Anything else is told from the process's end.
     """
     view = read_job(folder)
-    told = view.outcome if view is not None else None
+    told = view.outcome if view is not None else None  # one that cannot be read is none
     if told is not None:
         outcome = told.model_copy(update={"exit_code": end.exit_code, "wall_s": end.wall_s})
+        if end.signal == "SIGALRM":
+            flags = (*told.facts.flags, f"slow_exit: it had to be ended {EXIT_GRACE_S} s after its outcome was written")
+            outcome = outcome.model_copy(update={"facts": told.facts.model_copy(update={"flags": flags})})
     else:
         outcome = _from_end(end, folder, started_at=started_at, timeout_s=timeout_s)
     write_record(folder / layout.OUTCOME, outcome)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.run.worker.process import PARENT, process_identity
+
 TERM_GRACE_S = 10.0
 """Seconds between TERM and KILL for a worker that is over its limit."""
 
@@ -56,7 +58,7 @@ def run_worker(
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            env=dict(environment),
+            env={**environment, PARENT: process_identity(os.getpid())},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,

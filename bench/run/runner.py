@@ -19,6 +19,7 @@ from bench.records import Job, JobKind, Outcome
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import facts_of_job, record_facts, withdraw_facts
 from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
@@ -31,6 +32,9 @@ from bench.run.workers import FreshInterpreters, Workers
 from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
+
+WORKER = ("-m", "bench.run.worker.process")
+"""What the interpreter of an adapter is told to run."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,10 @@ class Runner:
                 folder = state.view.folder
             else:
                 shutil.rmtree(state.view.folder)
+        elif state.view is None and folder.exists():
+            set_aside(folder)  # its job.json cannot be read; what else lies there may be of any job
         folder.mkdir(parents=True, exist_ok=True)
+        withdraw_facts(self._run, folder)
         complete = job.model_copy(update={"weights": weights, "cpu_affinity": pinned_cores(job.target.threads)})
         write_record(folder / layout.JOB, complete)
         with self._narrator.watching(job, folder):
@@ -215,7 +222,9 @@ class Runner:
             timeout_s=timeout_s,
             tell=self._narrator.note,
         )
-        return settle(folder, end, started_at=started_at, timeout_s=timeout_s)
+        outcome = settle(folder, end, started_at=started_at, timeout_s=timeout_s)
+        record_facts(self._run, facts_of_job(folder))
+        return outcome
 
     def _weights(self, plan: CasePlan, job: Job) -> str | None:
         """Where a job finds its weights, relative to its folder where both lie in this run."""

@@ -11,6 +11,7 @@ from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
 from bench.records.store.views import Plan, RunView
 from bench.run.environments.interpreters import Interpreters
@@ -100,6 +101,7 @@ class RunRecorder:
             write_atomically(self.run.path / layout.SUITE, self.suite)
         adapters = {planned.case.model.adapter for planned in self.plan.cases}
         write_surroundings(self.run, self.interpreters, adapters, self.flags)
+        record_facts(self.run, [self.run.path / layout.PLAN, self.run.path / layout.ENVIRONMENT])
 
     def score(self, case: CasePlan, predictions: Path) -> None:
         """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.records import Job
+from bench.records.store import layout
 from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import sha256_of
 from bench.records.store.runs import find_job, find_trained, is_final, previous_job
 from bench.records.store.views import JobView
 from bench.suite.jobs import why_stale
@@ -33,9 +35,13 @@ class JobState:
 def job_state(job: Job, run: RunFolder | None, results: Path) -> JobState:
     """Tell the state of a job in a run; `run=None` means that there is no run yet."""
     view = find_job(run, job.kind, job.key) if run is not None else None
+    damage = _damage(view)
+    gone = view is not None and view.outcome is None and not (view.folder / layout.OUTCOME).exists()
+    if view is not None and damage is not None and not gone:
+        return JobState("failed", f"damaged: {damage}", replace(view, damage=damage))
     if view is not None and view.outcome is not None and is_final(view.outcome):
         return JobState("done", "" if view.ok else f"{view.outcome.status.value}: {view.outcome.reason}", view)
-    if job.kind == "train" and (trained := find_trained(results, job.key)) is not None:
+    if job.kind == "train" and (trained := find_trained(results, job.key)) and not _damage(trained):
         return JobState("done", f"trained in {trained.folder.parent.parent}", trained)
     if view is not None and view.outcome is not None:
         return JobState("failed", f"{view.outcome.status.value}: {view.outcome.reason}", view)
@@ -45,3 +51,17 @@ def job_state(job: Job, run: RunFolder | None, results: Path) -> JobState:
     if old is not None:
         return JobState("stale", why_stale(old.job.key_parts, job.key_parts), None)
     return JobState("missing", "", None)
+
+
+def _damage(view: JobView | None) -> str | None:
+    """What is wrong with the files of a job, the weights of a training included; None if nothing is."""
+    if view is None or view.damage is not None or view.outcome is None or not view.ok:
+        return None if view is None else view.damage
+    facts = view.outcome.facts
+    if view.job.kind != "train" or facts.weights_file is None or facts.weights_sha256 is None:
+        return None
+    weights = view.folder / facts.weights_file
+    if not weights.exists():
+        return f"{facts.weights_file} is missing"
+    same = sha256_of(weights) == facts.weights_sha256
+    return None if same else f"{facts.weights_file} is not what the training wrote (its SHA-256 differs)"

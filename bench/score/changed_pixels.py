@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from bench.records import TaskKind
-from bench.records.predictions import SemanticMap, load_prediction
+from bench.records.predictions import SemanticMap
 from bench.records.store import layout
+from bench.records.store.prediction_index import load_verified, read_index
 from bench.records.store.views import JobView
 from bench.score.reduce import reaches, reduced
 
@@ -27,10 +26,13 @@ def changed_pixels(one: JobView, other: JobView) -> dict[str, tuple[int, int]]:
     if not reaches(task.kind, kind):
         return {}
     folders = [job.folder / layout.PREDICTIONS for job in (one, other)]
-    hashes = [json.loads((folder / layout.PREDICTION_INDEX).read_text(encoding="utf-8")) for folder in folders]
+    hashes = [read_index(folder) for folder in folders]
     counted = {}
     for image_id in sorted({*hashes[0]} & {*hashes[1]}):
-        maps = [reduced(load_prediction(task.kind, folder, image_id), kind, task.classes) for folder in folders]
+        maps = [
+            reduced(load_verified(task.kind, folder, image_id, index), kind, task.classes)
+            for folder, index in zip(folders, hashes, strict=True)
+        ]
         first, second = (found.labels for found in maps if isinstance(found, SemanticMap))
         counted[image_id] = (first.size, int(np.count_nonzero(first != second)))
     return counted

@@ -8,9 +8,13 @@ from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset
 from bench.metric import load_metric
-from bench.records import CaseScores, read_record
-from bench.records.store.files import write_record
+from bench.records import CaseScores
+from bench.records.store import layout
+from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import record_facts
+from bench.records.store.prediction_index import AlteredPrediction, read_index
+from bench.records.store.runs import is_of, read_scores
 from bench.records.store.statistics import save_statistics
 from bench.records.store.views import Plan, PlannedCase
 from bench.score.scoring import score_case
@@ -31,24 +35,44 @@ def score_planned_case(
     Raises:
         BenchError: If predictions are missing or damaged.
     """
-    file = run.scores(planned.case.id)
+    file, statistics = run.scores(planned.case.id), run.statistics(planned.case.id)
     dataset: Dataset | None = None
     mapping = ""
     if planned.case.model.trained_on is not None:
         dataset = open_labelled(planned.case.dataset)
         mapping = table_digest(table_for(planned.case.model, dataset))
-    if not again and file.is_file():
-        stored = read_record(CaseScores, file)
-        fresh = stored.predict_key == planned.predict_key and stored.mapping == mapping
+    found = read_scores(run, planned.case.id)
+    stored = found.scores
+    if not again and stored is not None and found.damage is None:
+        fresh = is_of(stored, planned.predict_key, predictions) and stored.mapping == mapping
         if fresh and _versions(stored) == _wanted_versions(plan):
             return stored
+    read_index(predictions)  # says what to do where there is none
     dataset = dataset or open_labelled(planned.case.dataset)
-    scored = score_case(
-        planned.case, planned.task, dataset, predictions, plan.metrics, predict_key=planned.predict_key, seed=plan.seed
+    try:
+        scored = score_case(
+            planned.case,
+            planned.task,
+            dataset,
+            predictions,
+            plan.metrics,
+            predict_key=planned.predict_key,
+            seed=plan.seed,
+        )
+    except AlteredPrediction as error:
+        # From now on the job is a row that says so, and the next run predicts again.
+        write_atomically(predictions.parent / layout.DAMAGED, f"{error}\n")
+        raise
+    save_statistics(scored.statistics, statistics)
+    scores = scored.scores.model_copy(
+        update={
+            "statistics_sha256": content_sha256(statistics),
+            "predictions_sha256": content_sha256(predictions / layout.PREDICTION_INDEX),
+        }
     )
-    save_statistics(scored.statistics, run.statistics(planned.case.id))
-    write_record(file, scored.scores)
-    return scored.scores
+    write_record(file, scores)
+    record_facts(run, [statistics, file])
+    return scores
 
 
 def _versions(scores: CaseScores) -> list[tuple[str, int]]:

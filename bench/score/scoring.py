@@ -18,6 +18,8 @@ from bench.errors import BenchError, ShapeError
 from bench.metric import CONFUSION, Metric, Observed, Rows, load_metric
 from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Prediction, load_prediction
+from bench.records.store.layout import PREDICTION_INDEX
+from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
 from bench.score.reduce import REDUCED_BY, RULES, reduced
@@ -96,7 +98,7 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
     suffix = ".png" if kind == "semantic" else ".json"
     missing = [image_id for image_id in image_ids if not (folder / f"{image_id}{suffix}").is_file()]
     if missing:
-        raise BenchError(
+        raise AlteredPrediction(
             f"{len(missing)} of {len(image_ids)} predictions of {case.id} are missing in {folder}, for example that of "
             f"image {missing[0]!r}. Delete the folder {folder.parent} and run the suite again with: bench run SUITE"
         )
@@ -123,8 +125,14 @@ def _observe_all(
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
     thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
     collector = Collector(len(image_ids))
+    # Predictions that a run keeps have an index, see `score_planned_case`; those of a test may have none.
+    index = read_index(folder) if (folder / PREDICTION_INDEX).is_file() else None
     for number, image_id in enumerate(image_ids):
-        truth, native = dataset.target(image_id), load_prediction(task.kind, folder, image_id)
+        truth = dataset.target(image_id)
+        if index is None:
+            native = load_prediction(task.kind, folder, image_id)
+        else:
+            native = load_verified(task.kind, folder, image_id, index)
         native = native if table is None else map_prediction(native, table)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():

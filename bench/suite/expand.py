@@ -15,6 +15,7 @@ from typing import get_args
 
 from pydantic import JsonValue, ValidationError
 
+from bench.data.formats.home import expanded
 from bench.dataset import dataset_names, default_root
 from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
 from bench.metric import metric_names
@@ -169,7 +170,7 @@ def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonVa
     def found(name: str, value: JsonValue) -> JsonValue:
         if not isinstance(value, str) or "://" in value:
             return value
-        path = (folder / Path(value).expanduser()).resolve()
+        path = (folder / expanded(value)).resolve()
         return str(path) if name == "root" or ("/" in value and path.exists()) else value
 
     return {name: found(name, value) for name, value in options.items()}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.adapter import load_loss_grammar
+from bench.data.formats.yaml_text import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean
 from bench.metric import metric_names
@@ -105,8 +106,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     try:
+        document = read_limited(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SuiteError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
@@ -154,6 +155,8 @@ def _line_of(where: tuple[str | int, ...], lines: Lines) -> int | None:
 
 def _sentence(one: ErrorDetails, path: Path, lines: Lines, model: type[BaseModel]) -> str:
     where = _clean(one["loc"], lines)
+    if one["type"] == "extra_forbidden":
+        where = (*_clean(one["loc"][:-1], lines), one["loc"][-1])  # an unknown key may look like anything
     line = _line_of(where, lines)
     at = f"{path}: {_dotted(where)}" + (f" (line {line})" if line else "")
     if one["type"] == "extra_forbidden":

@@ -8,6 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.adapter import adapter_folders
+from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean
 from bench.records import ModelSpec, Record, TaskKind
 
@@ -42,8 +43,8 @@ def read_model_config(name: str) -> Card:
     if name not in files:
         raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
     try:
-        return Card.model_validate(yaml.safe_load(files[name].read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
+        return Card.model_validate(read_limited(files[name].read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
 

@@ -34,6 +34,9 @@ from bench.records import (
 
 T = TypeVar("T")
 
+LARGEST_SIDE = 32768
+"""Pixels; larger files are not decoded either."""
+
 
 def _named(value: Any) -> Any:
     """Let `- unet/transposed` stand for `- {name: unet/transposed}`."""
@@ -57,6 +60,8 @@ def _size(value: Any) -> Any:
         return value
     if not pair:
         raise ValueError(f"expected [height, width] in pixels, null, or a list of these, not {value!r}")
+    if max(value) > LARGEST_SIDE:
+        raise ValueError(f"no image is larger than {LARGEST_SIDE} pixels on a side: {value!r}")
     return Size(*value)
 
 
@@ -65,6 +70,9 @@ def _measured(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     fields = {**QUICK, **value} if value.get("quick") is True else value
+    percentiles = fields.get("percentiles")
+    if isinstance(percentiles, list) and not percentiles:
+        raise ValueError("percentiles must not be an empty list: a latency is told at one of them at least")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
@@ -74,6 +82,17 @@ def _label_space(value: Any) -> Any:
     if not names and not isinstance(value, str | None):
         raise ValueError(f"expected a label space, such as coco_things, or a list of class names, not {value!r}")
     return tuple(value) if names else value
+
+
+def _folder_name(value: str) -> str:
+    """Refuse what is not the name of one folder on any system, or means several to a shell."""
+    plain = value.isprintable() and not set(value) & set('/\\*?:"<>|')
+    if not value or not plain or value[0] in ".-~ " or value[-1] in ". " or len(value.encode()) > 100:
+        raise ValueError(
+            'expected the name of one folder: at most 100 bytes, no / \\ * ? : " < > | or control characters, not '
+            "beginning with a dot, dash, tilde or space, not ending with a dot or space"
+        )
+    return value
 
 
 def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
@@ -184,7 +203,9 @@ class TargetEntry(Record):
 class Suite(Record):
     """What is compared, on which data, where, and how it is measured."""
 
-    name: str = Field(default="", description="Folder under results/; the file's name if left out.")
+    name: Annotated[str, AfterValidator(_folder_name)] = Field(
+        default="", description="Folder under results/; the file's name if left out."
+    )
     title: str = Field(default="", description="Heading of the report.")
     extends: str | None = Field(default=None, description="Another suite file, relative to this one, to start from.")
     task: TaskKind = Field(default="semantic", description="Form of the prediction that is scored.")

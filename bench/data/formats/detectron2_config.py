@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from bench.data.formats.documents import read_yaml
+from bench.data.formats.home import expanded
 from bench.errors import DatasetError
 
 BASE = "_BASE_"
@@ -70,7 +71,7 @@ def config_names(file: Path) -> tuple[str, ...]:
             raise DatasetError(
                 f"{file}: more than {DEEPEST} configs build on each other by {BASE}; probably in a circle."
             )
-        current = current.parent / Path(str(document[BASE])).expanduser()
+        current = current.parent / expanded(str(document[BASE]))
     names = [name for key in ("TRAIN", "TEST") for name in _listed(found.get(key), key, file)]
     if not names:
         raise DatasetError(f"{file} names no data set under DATASETS.TRAIN and DATASETS.TEST. Name one there.")

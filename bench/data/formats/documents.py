@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 
+from bench.data.formats.yaml_text import read_limited
 from bench.errors import DatasetError
 
 
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return read_limited(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
 

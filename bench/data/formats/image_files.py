@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.formats.arrays import read_array
-from bench.data.formats.png_chunks import overrun
 from bench.errors import DatasetError, FaultKind
 from bench.records import Size
+from bench.records.png import png_fault
 from bench.records.predictions import RgbImage
 
 IMAGE_SUFFIXES = (
@@ -41,6 +41,8 @@ BY_PILLOW = ("GIF", "JPEG2000", "AVIF", "HEIF")
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 MAX_PIXELS = 2**30
 """OpenCV's own limit; 32,768 pixels square."""
+PIXEL_LIMIT = "BENCH_MAX_PIXELS"
+"""Variable with a lower limit, for small machines and files of strangers."""
 ORIENTATION_TAG = 0x0112
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
 BITS, SAMPLES_PER_PIXEL, PHOTOMETRIC, EXTRA_SAMPLES = 258, 277, 262, 338
@@ -348,7 +350,7 @@ def _examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
         raise _unreadable(path, error) from None
     if _is_cut(encoded, header):
         raise _unreadable(path, f"it is truncated after {len(encoded)} bytes")
-    damage = overrun(encoded) if header.form == "PNG" else None
+    damage = png_fault(encoded)
     if damage is not None:
         raise _unreadable(path, damage)
     pages = pages_of(image)
@@ -392,11 +394,22 @@ def _remembered(header: Header, path: Path) -> Header:
     return header
 
 
+def max_pixels() -> int:
+    """The most pixels of an image that are decoded; raises `DatasetError` if the variable holds no such number."""
+    asked = os.environ.get(PIXEL_LIMIT)
+    if not asked:
+        return MAX_PIXELS
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= 10 and 1 <= int(asked) <= MAX_PIXELS):
+        raise DatasetError(f"{PIXEL_LIMIT}={asked}: expected a whole number of pixels, 1..{MAX_PIXELS}")
+    return int(asked)
+
+
 def _header_of(image: Image.Image, path: Path) -> Header:
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    limit = max_pixels()
+    if width * height > limit:
         raise DatasetError(
-            f"{path} has {height} × {width} pixels, more than the {MAX_PIXELS} that can be decoded; cut it into tiles."
+            f"{path} has {height} × {width} pixels, more than the {limit} that can be decoded; cut it into tiles."
         )
     # Asking a PNG without `exif` for it would decode the whole image in search of a late chunk. Of a TIFF both
     # Pillow and OpenCV give size and pixels as shown.

@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
+from bench.data.formats.home import expanded
 from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
@@ -273,7 +274,7 @@ def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:
 
 def root_of(root: str) -> Path:
     """The folder of an option `root`: `~` is the home folder, a relative path starts where the command is run."""
-    return Path(root).expanduser()
+    return expanded(root)
 
 
 def require_files(name: str, entries: Sequence[Entry], expected: str, obtain: str) -> list[Entry]:

@@ -25,7 +25,9 @@ def flags_of(options: Namespace) -> list[str]:
 
 
 def rerun_command(run: RunView, case_id: str, kind: str) -> str:
-    """The shell command that does the jobs of one kind of a case again, with the flags of the run."""
+    """The shell command that does the jobs of one kind of a case again, or scores it, with the flags of the run."""
+    if kind == "score":
+        return shlex.join(["bench", "score", str(run.folder.path)])
     flags = run.environment.get(KEY)
-    words = ["bench", "run", run.plan.source, "--case", case_id, "--kind", kind]
+    words = ["bench", "run", run.plan.source, *(["--case", case_id, "--kind", kind] if case_id else [])]
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)

@@ -9,6 +9,7 @@ results/<suite>/<run>/
         predictions/  training.jsonl  weights/  samples.npz  audit/  telemetry.npz
         profile.json  throughput.json  latencies.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
+    manifest.jsonl                                   SHA-256 of every fact, in the order they were written
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
     report.md  *.png  results.csv  results.json
 ```
@@ -16,6 +17,7 @@ results/<suite>/<run>/
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,12 @@ SBOM = "sbom.cdx.json"
 LOCKS = "locks"
 REPRO = "repro.json"
 REPORT = "report.md"
+DAMAGED = "damaged.txt"
+"""In a job folder: which of its predictions was found to be another than was stored."""
+MANIFEST = "manifest.jsonl"
+
+READABLE = 80
+"""So many characters of a name are kept readable in the name of a file."""
 
 
 def slug(text: str) -> str:
@@ -50,6 +58,16 @@ def slug(text: str) -> str:
     'unet-transposed@shapes-cpu-fp32'
     """
     return re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-")
+
+
+def file_stem(name: str) -> str:
+    """Return a file name for any name: different names have different ones, whatever their letters and length.
+
+    >>> file_stem("unet (a)"), file_stem("unet [a]")
+    ('unet-a-928872408283', 'unet-a-02fee64e7a79')
+    """
+    sha = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{slug(name)[:READABLE]}-{sha[:12]}".lstrip("-.")
 
 
 @dataclass(frozen=True)
@@ -75,15 +93,28 @@ class RunFolder:
 
     def job(self, kind: str, case_id: str, replicate: int, key: str) -> Path:
         """Folder of one job."""
-        return self.jobs / f"{kind}-{slug(case_id)}-r{replicate}-{key[:12]}"
+        return self.jobs / f"{kind}-{slug(case_id)[:READABLE]}-r{replicate}-{key[:12]}"
 
     def scores(self, case_id: str) -> Path:
         """File with the scores of a case."""
-        return self.path / "scores" / f"{slug(case_id)}.json"
+        return self.path / "scores" / f"{file_stem(case_id)}.json"
 
     def statistics(self, case_id: str) -> Path:
         """File with the per-image sufficient statistics of a case, for paired comparison."""
+        return self.path / "statistics" / f"{file_stem(case_id)}.npz"
+
+    def earlier_scores(self, case_id: str) -> Path:
+        """Where versions before the manifest kept the scores; cases whose names are alike shared the file."""
+        return self.path / "scores" / f"{slug(case_id)}.json"
+
+    def earlier_statistics(self, case_id: str) -> Path:
+        """Where versions before the manifest kept the statistics."""
         return self.path / "statistics" / f"{slug(case_id)}.npz"
+
+    @property
+    def manifest(self) -> Path:
+        """File with the hash of every fact."""
+        return self.path / MANIFEST
 
     def lock_of(self, adapter: str) -> Path:
         """File with what was in the environment of an adapter that had one of its own."""

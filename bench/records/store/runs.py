@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from bench.errors import StoreError, did_you_mean
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
-from bench.records.store.views import CaseView, JobView, Plan, PlannedCase, RunView
+from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256, sha256_of
+from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
 
 def utc_now() -> str:
@@ -39,7 +42,7 @@ def new_run(results: Path, suite: str) -> RunFolder:
 
 def runs(results: Path, suite: str | None = None) -> list[RunFolder]:
     """All runs, oldest first, of one suite or of all."""
-    found = results.glob(f"{suite or '*'}/*/{layout.PLAN}")
+    found = results.glob(f"{'*' if suite is None else glob.escape(suite)}/*/{layout.PLAN}")
     return [RunFolder(file.parent) for file in sorted(found, key=lambda f: (f.parent.name, f.parent.parent.name))]
 
 
@@ -91,23 +94,68 @@ def _read(cls: type[R], path: Path) -> R | None:
         return read_record(cls, path)
     except FileNotFoundError:
         return None
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is damaged or from another version of the harness: {error}") from None
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        raise StoreError(f"{path} is damaged or from another version of the harness: {_brief(error)}") from None
+
+
+def _brief(error: Exception) -> str:
+    """The first complaint of pydantic's, or what the system says, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(map(str, first["loc"]))
+        return f"{at}: {first['msg']}" if at else first["msg"]
+    return " ".join(str(error).split())
+
+
+NEEDED: dict[JobKind, tuple[str, ...]] = {
+    "predict": (f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}",),
+    "time": (layout.SAMPLES,),
+    "profile": (layout.PROFILE,),
+    "throughput": (layout.THROUGHPUT,),
+}
+"""Files without which a job that ended well is worth nothing."""
 
 
 def read_job(folder: Path) -> JobView | None:
-    """Read a job folder; None if the job was never written."""
-    job = _read(Job, folder / layout.JOB)
-    return JobView(folder, job, _read(Outcome, folder / layout.OUTCOME)) if job is not None else None
+    """Read a job folder; None if the job was never written, or its `job.json` cannot be read.
+
+    A folder whose other files are damaged is a view that says so: it is shown, and never used.
+    """
+    try:
+        job = _read(Job, folder / layout.JOB)
+    except StoreError:
+        return None
+    if job is None:
+        return None
+    try:
+        outcome = _read(Outcome, folder / layout.OUTCOME)
+    except StoreError as error:
+        return JobView(folder, job, None, str(error))
+    if outcome is None:
+        run = RunFolder(folder.parent.parent)
+        lost = folder.parent.name == "jobs" and recorded_sha256(run, folder / layout.OUTCOME) is not None
+        return JobView(folder, job, None, f"{layout.OUTCOME} is missing" if lost else None)
+    return JobView(folder, job, outcome, _damage(folder, job, outcome))
+
+
+def _damage(folder: Path, job: Job, outcome: Outcome) -> str | None:
+    if folder.parent.name == "jobs":  # not those of `bench predict`, which belong to no run
+        changed = damage_of_job(RunFolder(folder.parent.parent), folder)
+        if changed is not None:
+            return changed
+    if outcome.status is not Status.OK:
+        return None
+    if (folder / layout.DAMAGED).is_file():
+        return " ".join((folder / layout.DAMAGED).read_text(encoding="utf-8", errors="replace").split())
+    missing = [name for name in NEEDED.get(job.kind, ()) if not (folder / name).is_file()]
+    return f"{missing[0]} is missing" if missing else None
 
 
 def find_job(run: RunFolder, kind: JobKind, key: str) -> JobView | None:
-    """The job with this key in a run, whichever case it was written for."""
-    for folder in sorted(run.jobs.glob(f"{kind}-*-{key[:12]}")):
-        view = read_job(folder)
-        if view is not None and view.job.key == key:
-            return view
-    return None
+    """The job with this key in a run, whichever case it was written for; one without damage if there is one."""
+    views = [read_job(folder) for folder in sorted(run.jobs.glob(f"{kind}-*-{key[:12]}"))]
+    found = [view for view in views if view is not None and view.job.key == key and view.job.kind == kind]
+    return min(found, key=lambda view: view.damage is not None, default=None)
 
 
 def find_trained(results: Path, key: str) -> JobView | None:
@@ -121,9 +169,9 @@ def find_trained(results: Path, key: str) -> JobView | None:
 
 def previous_job(run: RunFolder, kind: JobKind, case_id: str, replicate: int, not_key: str) -> JobView | None:
     """The latest finished job of a case under another key: what a stale job used to be."""
-    pattern = f"{kind}-{layout.slug(case_id)}-r{replicate}-*"
+    pattern = f"{kind}-{layout.slug(case_id)[: layout.READABLE]}*-r{replicate}-*"
     views = [read_job(folder) for folder in run.jobs.glob(pattern)]
-    old = [v for v in views if v is not None and v.outcome is not None and v.job.key != not_key]
+    old = [v for v in views if v and v.outcome and v.job.case_id == case_id and v.job.key != not_key]
     return max(old, key=lambda v: v.outcome.started_at if v.outcome else "", default=None)
 
 
@@ -157,13 +205,36 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     """
     plan = read_plan(run)
     shared = results if results is not None else run.path.parent.parent
-    environment = run.path / layout.ENVIRONMENT
+    environment, reason = _read_environment(run, run.path / layout.ENVIRONMENT)
+    files = {
+        layout.PLAN: damage_of(run, run.path / layout.PLAN),
+        layout.ENVIRONMENT: reason,
+        layout.MANIFEST: manifest_damage(run),
+    }
     return RunView(
         folder=run,
         plan=plan,
-        environment=json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
+        environment=environment,
         cases=tuple(_read_case(run, planned, shared) for planned in plan.cases),
+        damages=tuple(Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None),
     )
+
+
+def _read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], str | None]:
+    """What is known of the machine, and why nothing is: a damaged file costs these lines of the report alone."""
+    changed = damage_of(run, path)
+    if changed is not None:
+        return {}, changed
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # what no report could hold is damage too
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"cannot be read: {type(error).__name__}: {_brief(error)}"
+    if not isinstance(found, dict):
+        return {}, f"holds a {type(found).__name__} where a mapping is expected"
+    return found, None
 
 
 def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
@@ -176,17 +247,90 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
     train = None
     if planned.train_key is not None:
         train = find_job(run, "train", planned.train_key) or find_trained(results, planned.train_key)
-    scores = _read(CaseScores, run.scores(case_id))
-    current = scores is not None and scores.predict_key == planned.predict_key
+    scored = read_scores(run, case_id)
+    predict = found("predict", planned.predict_key)
+    current = scored.scores is not None and (
+        scored.scores.predict_key == planned.predict_key
+        if predict is None
+        else predict.damage is None and is_of(scored.scores, planned.predict_key, predict.folder / layout.PREDICTIONS)
+    )
+    wanted: list[tuple[JobKind, int, str | None]] = [
+        ("train", 0, planned.train_key if train is None else None),
+        ("export", 0, planned.export_key),
+        ("predict", 0, planned.predict_key),
+        *(("time", number, key) for number, key in enumerate(planned.time_keys)),
+        ("profile", 0, planned.profile_key),
+        ("throughput", 0, planned.throughput_key),
+    ]
+    damages = [unreadable_job(run, case_id, kind, replicate, key) for kind, replicate, key in wanted if key is not None]
     return CaseView(
         case=planned.case,
         task=planned.task,
         train=train,
         export=found("export", planned.export_key),
-        predict=found("predict", planned.predict_key),
+        predict=predict,
         times=tuple(view for view in times if view is not None),
         profile=found("profile", planned.profile_key),
         throughput=found("throughput", planned.throughput_key),
-        scores=scores if current else None,
-        statistics=run.statistics(case_id) if current and run.statistics(case_id).is_file() else None,
+        scores=scored.scores if current else None,
+        statistics=scored.statistics if current else None,
+        damages=tuple(damage for damage in (*damages, scored.damage) if damage is not None),
     )
+
+
+def is_of(scores: CaseScores, predict_key: str, predictions: Path) -> bool:
+    """Whether scores are those of these predictions."""
+    index = predictions / layout.PREDICTION_INDEX
+    same = not scores.predictions_sha256 or not index.is_file() or sha256_of(index) == scores.predictions_sha256
+    return scores.predict_key == predict_key and same
+
+
+def unreadable_job(run: RunFolder, case_id: str, kind: JobKind, replicate: int, key: str) -> Damage | None:
+    """A folder of a job that no longer says which job it is; None if there is none."""
+    folders = [*run.jobs.glob(f"{kind}-*-{key[:12]}")]
+    if not folders or find_job(run, kind, key) is not None:
+        return None
+    file = folders[0] / layout.JOB
+    try:
+        reason = "is missing" if _read(Job, file) is None else "belongs to another job than its folder"
+    except StoreError as error:
+        reason = str(error)
+    return Damage(case_id, kind, replicate, file.relative_to(run.path).as_posix(), reason)
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """Scores of a case and the file they were computed from, as far as both can be trusted."""
+
+    scores: CaseScores | None
+    statistics: Path | None
+    damage: Damage | None = None
+
+
+def read_scores(run: RunFolder, case_id: str) -> StoredScores:
+    """Read the scores of a case; those of another case, changed ones and damaged ones are not scores but a damage."""
+    file, statistics = run.scores(case_id), run.statistics(case_id)
+    if not file.is_file() and recorded_sha256(run, file) is None:
+        file, statistics = run.earlier_scores(case_id), run.earlier_statistics(case_id)
+
+    def damaged(path: Path, reason: str) -> Damage:
+        return Damage(case_id, "score", 0, path.relative_to(run.path).as_posix(), reason)
+
+    changed = damage_of(run, file)
+    if changed is not None:
+        return StoredScores(None, None, damaged(file, changed))
+    try:
+        scores = _read(CaseScores, file)
+    except StoreError as error:
+        return StoredScores(None, None, damaged(file, str(error)))
+    if scores is None:
+        return StoredScores(None, None)
+    if scores.case_id != case_id:
+        # Cases whose names are alike shared this file in earlier versions: it is the other's, and not damaged.
+        mine = file == run.scores(case_id)
+        return StoredScores(None, None, damaged(file, f"holds the scores of {scores.case_id!r}") if mine else None)
+    if not statistics.is_file():
+        return StoredScores(scores, None, damaged(statistics, "is missing: no comparison with this case"))
+    if scores.statistics_sha256 and sha256_of(statistics) != scores.statistics_sha256:
+        return StoredScores(scores, None, damaged(statistics, "is not what the scores were computed from"))
+    return StoredScores(scores, statistics)

@@ -89,6 +89,27 @@ class Samples:
         chosen: NDArray[np.bool_] = of_clock & accepted
         return chosen if chosen.any() else of_clock
 
+    def check(self) -> None:
+        """Hold every array against its shape, type and range; raises `ValueError` naming the first that breaks it."""
+        lengths: dict[str, int] = {}
+        for name, axis in _AXES.items():
+            array, kind = getattr(self, name), "U" if name == "image_ids" else "b" if name == _ACCEPTED else "iuf"
+            if name == "stage_decode_ns" and array.shape == (0,):
+                continue  # the path began at arrays
+            if array.dtype.kind not in kind:
+                raise ValueError(f"{name} holds {array.dtype}")
+            shape = () if axis == "" else (lengths.setdefault(axis, len(array) if array.ndim else -1),)
+            if array.shape != (*shape, *((len(STAGES),) if name == "stage_ns" else ())):
+                raise ValueError(f"{name} has shape {array.shape}")
+        for name, axis in (("block", "b"), ("image_index", "m"), ("audit_index", "m")):
+            places = getattr(self, name)
+            if places.dtype.kind == "f" or (places.size and not 0 <= places.min() <= places.max() < lengths[axis]):
+                raise ValueError(f"{name} points outside of what there is")
+        if self.total_ns.size and self.total_ns.min() < 0:
+            raise ValueError("total_ns holds a negative time")
+        if self.batch_size < 1 or self.pipelined_ns < 0 or self.pipelined_images < 0:
+            raise ValueError("batch_size, pipelined_ns or pipelined_images is below what it can be")
+
     def save(self, path: Path) -> None:
         """Write all arrays as one `.npz`."""
         np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
@@ -99,6 +120,32 @@ class Samples:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 needed = [f.name for f in fields(cls) if f.default_factory is MISSING or f.name in archive]
-                return cls(**{name: archive[name] for name in needed})
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+                samples = cls(**{name: archive[name] for name in needed})
+                samples.check()
+                return samples
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            MemoryError,
+            NotImplementedError,
+            RuntimeError,
+            BadZipFile,
+            zlib.error,
+        ) as error:
             raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error
+
+
+_ACCEPTED = "block_accepted"
+_AXES = {
+    **dict.fromkeys(("clock", "total_ns", "stage_ns", "device_ns", "image_index", "block"), "n"),
+    **dict.fromkeys(("involuntary_switches", "major_faults", "stage_decode_ns"), "n"),
+    **dict.fromkeys(("image_ids", "decode_ns"), "m"),
+    **dict.fromkeys(("block_accepted", "block_wall_s", "block_user_s", "block_system_s"), "b"),
+    **dict.fromkeys(("block_foreign_share", "block_steal_share", "block_involuntary_switches"), "b"),
+    **dict.fromkeys(("batch_size", "pipelined_ns", "pipelined_images"), ""),
+    "warmup_ns": "w",
+    "audit_index": "a",
+}
+"""Array -> the axis whose length it has: samples, images, blocks, warm-up calls, audited images; "" = one number."""

@@ -96,11 +96,35 @@ def _events(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             event = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and "event" in event:
+        if isinstance(event, dict) and _is_sound(event):
             events.append(event)
     return events
+
+
+def _is_sound(event: dict[str, Any]) -> bool:
+    """Whether a line says what a line of its kind must, in the types it must."""
+
+    def number(name: str) -> bool:
+        return type(event.get(name)) in (int, float)
+
+    def number_or_none(name: str) -> bool:
+        return event.get(name) is None or number(name)
+
+    kind = event.get("event")
+    if kind == "planned":
+        return number_or_none("steps") and number_or_none("seconds")
+    if not (type(event.get("step")) is int and type(event.get("images")) is int and number("train_s")):
+        return False
+    if kind == "step":
+        return "loss" in event and number_or_none("loss") and number_or_none("learning_rate")
+    values = event.get("values")
+    return (
+        kind == "validated"
+        and isinstance(values, dict)
+        and all(value is None or type(value) in (int, float) for value in values.values())
+    )
 
 
 def _forget_from(events: list[Any], step: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from bench.records import Case, CaseScores, Cost, Job, Outcome, Record, Status, TaskKind, TaskSpec
 from bench.records.store.layout import RunFolder
@@ -47,8 +47,8 @@ class Plan(Record):
     title: str
     source: str
     task: TaskKind
-    metrics: tuple[str, ...]
-    cases: tuple[PlannedCase, ...]
+    metrics: tuple[str, ...] = Field(min_length=1)
+    cases: tuple[PlannedCase, ...] = Field(min_length=1)
     planned_at: str
     seed: int
     cost: Cost | None = None
@@ -57,16 +57,39 @@ class Plan(Record):
 
 @dataclass(frozen=True)
 class JobView:
-    """A job folder: its job and, once it ended, its outcome."""
+    """A job folder: its job and, once it ended, its outcome.
+
+    `damage` says which of its files was changed, cut off or removed after it ended; such a job is never used.
+    """
 
     folder: Path
     job: Job
     outcome: Outcome | None
+    damage: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether it ended well."""
-        return self.outcome is not None and self.outcome.status is Status.OK
+        """Whether it ended well and its files are as it left them."""
+        return self.outcome is not None and self.outcome.status is Status.OK and self.damage is None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a run that cannot be used, and what makes it anew.
+
+    Attributes:
+        case_id: Of the case that lacks it; empty for a file of the whole run.
+        kind: Of the job, or `score`, or `environment`.
+        replicate: Of the job.
+        file: Path in the run.
+        reason: What is wrong with it.
+    """
+
+    case_id: str
+    kind: str
+    replicate: int
+    file: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,7 @@ class CaseView:
     throughput: JobView | None
     scores: CaseScores | None
     statistics: Path | None
+    damages: tuple[Damage, ...] = ()
 
     @property
     def jobs(self) -> tuple[JobView, ...]:
@@ -93,7 +117,7 @@ class CaseView:
     @property
     def failures(self) -> tuple[JobView, ...]:
         """Jobs that ended, but not well."""
-        return tuple(j for j in self.jobs if j.outcome is not None and not j.ok)
+        return tuple(j for j in self.jobs if j.damage is not None or (j.outcome is not None and not j.ok))
 
 
 @dataclass(frozen=True)
@@ -104,3 +128,4 @@ class RunView:
     plan: Plan
     environment: dict[str, JsonValue]
     cases: tuple[CaseView, ...]
+    damages: tuple[Damage, ...] = ()

@@ -12,7 +12,7 @@ from bench.data.labels.dataset import open_labelled
 from bench.data.labels.mapping import map_prediction
 from bench.data.labels.predictions import table_for
 from bench.dataset import Dataset, GroundTruth, asked_for
-from bench.errors import BenchError, DatasetError
+from bench.errors import BenchError
 from bench.records import TaskKind
 from bench.records.predictions import (
     Instances,
@@ -63,7 +63,7 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
         label = views[0].case.dataset.label
         try:
             rows = sheet_rows(views)
-        except DatasetError as error:
+        except BenchError as error:
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
         path = folder / f"{SHEET}{f'@{layout.slug(label)}' if number else ''}.png"
@@ -209,6 +209,13 @@ def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | N
     except (OSError, BenchError):
         # A picture may miss a tile; that the file is damaged is the scores' to say.
         return None
+    try:
+        return _tile(view, prediction, image_id, dataset)
+    except BenchError:
+        return None
+
+
+def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Dataset) -> Tile:
     table = table_for(view.case.model, dataset)
     prediction = prediction if table is None else map_prediction(prediction, table)
     if isinstance(prediction, Instances):

@@ -5,19 +5,22 @@ A pure function of files: the same run gives the same summary, half-finished run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.errors import StoreError
 from bench.metric import load_metric
 from bench.records import Cost, Interference, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.invocation import rerun_command
 from bench.records.store.passes import loads_of, profile_of
 from bench.records.store.samples import Samples
-from bench.records.store.views import CaseView, JobView, RunView
+from bench.records.store.statistics import load_statistics
+from bench.records.store.views import CaseView, Damage, JobView, RunView
 from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
@@ -29,9 +32,15 @@ from bench.report.summary.significance import Pair, all_pairs
 from bench.report.summary.training_progress import course_of_case
 from bench.report.summary.verdict import judge
 
+DAMAGED = "damaged"
+"""Status of a job or file that was changed, cut off or removed after it was written; its numbers are not used."""
+
 
 class Failure(Record):
-    """A job that did not end well, and the command that runs just that job again."""
+    """A job that did not end well, or a file that is damaged, and the command that makes just that anew.
+
+    `case_id` is empty where a file of the whole run is damaged.
+    """
 
     case_id: str
     kind: str
@@ -71,6 +80,7 @@ def summarise(run: RunView) -> RunSummary:
     """Compute everything a report says about a run."""
     metric = load_metric(run.plan.metrics[0])
     run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
+    run = replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
     timed = {view.case.id: _samples(view) for view in run.cases}
     rows = [_row(run, view, timed[view.case.id]) for view in run.cases]
     rows = with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
@@ -90,7 +100,7 @@ def summarise(run: RunView) -> RunSummary:
         cost=run.plan.cost,
         data_notes=run.plan.data_notes,
         rows=tuple(rows),
-        failures=tuple(_failure(run, view, job) for view in run.cases for job in view.failures),
+        failures=tuple(_failures(run)),
         comparisons=tuple(comparisons(run, rows, timed, pairs)),
         pairs=pairs,
         seed_groups=groups,
@@ -107,6 +117,35 @@ def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:
     if view.scores is None or [score.metric for score in view.scores.scores] == list(metrics):
         return view
     return replace(view, scores=None, statistics=None)
+
+
+def _without_damaged_passes(run: RunView, view: CaseView) -> CaseView:
+    """The case with each job marked whose files cannot be read, and without statistics that cannot be."""
+
+    def checked(job: JobView | None, read: Callable[[], object]) -> JobView | None:
+        if job is None or not job.ok:
+            return job
+        try:
+            read()
+        except StoreError as error:
+            return replace(job, damage=str(error))
+        return job
+
+    times = [checked(job, partial(Samples.load, job.folder / layout.SAMPLES)) for job in view.times]
+    view = replace(
+        view,
+        times=tuple(job for job in times if job is not None),
+        profile=checked(view.profile, lambda: profile_of(view)),
+        throughput=checked(view.throughput, lambda: loads_of(view)),
+    )
+    if view.statistics is not None:
+        try:
+            load_statistics(view.statistics)
+        except StoreError as error:
+            file = view.statistics.relative_to(run.folder.path).as_posix()
+            damage = Damage(view.case.id, "score", 0, file, str(error))
+            return replace(view, statistics=None, damages=(*view.damages, damage))
+    return view
 
 
 def _samples(view: CaseView) -> list[Samples]:
@@ -157,6 +196,8 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
 
 def _status(view: CaseView) -> str:
     """How the case ended: by what its scores and latency need; further passes fail for themselves."""
+    if view.damages or any(job.damage for job in view.failures if job.job.kind not in ("profile", "throughput")):
+        return DAMAGED
     for job in view.failures:
         if job.outcome is not None and job.job.kind not in ("profile", "throughput"):
             return job.outcome.status.value
@@ -188,16 +229,38 @@ def _interference(jobs: Sequence[JobView]) -> tuple[Interference, ...]:
     return tuple(one.interference for one in facts if one.interference is not None)
 
 
+def _failures(run: RunView) -> Iterator[Failure]:
+    for damage in run.damages:
+        yield _damaged(run, damage)
+    for view in run.cases:
+        yield from (_failure(run, view, job) for job in view.failures)
+        yield from (_damaged(run, damage) for damage in view.damages)
+
+
 def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
-    assert job.outcome is not None
+    status = DAMAGED if job.damage is not None or job.outcome is None else job.outcome.status.value
+    reason = job.damage or (job.outcome.reason if job.outcome is not None else None) or ""
     return Failure(
         case_id=view.case.id,
         kind=job.job.kind,
         replicate=job.job.replicate,
-        status=job.outcome.status.value,
-        reason=job.outcome.reason or "",
+        status=status,
+        reason=reason,
         log=str(Path("jobs") / job.folder.name / layout.WORKER_LOG),
         command=rerun_command(run, view.case.id, job.job.kind),
+    )
+
+
+def _damaged(run: RunView, damage: Damage) -> Failure:
+    """A file that cannot be used, as a row: nothing goes missing without a word."""
+    return Failure(
+        case_id=damage.case_id,
+        kind=damage.kind,
+        replicate=damage.replicate,
+        status=DAMAGED,
+        reason=f"{damage.file}: {damage.reason}",
+        log="",
+        command=rerun_command(run, damage.case_id, damage.kind),
     )
 
 

@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered by path, size and time of change in a file of the user's.
+"""SHA-256 of files, remembered by path, size, inode and both times of change in a file of the user's.
 
 The memory is an SQLite file, `segbench/content_hashes.sqlite` in `$XDG_CACHE_HOME` (usually
 `~/.cache`). It may be deleted at any time. Where it cannot be written, files are hashed anew.
@@ -24,15 +24,23 @@ SETTLED_S = 2.0
 
 COMMIT_EVERY = 4096
 
+REHASH = "BENCH_REHASH"
+"""Set by `--rehash`: files are read even if they look unchanged."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of files hashed and their total."""
 
 
 class State(NamedTuple):
-    """What tells one content of a file from another without reading it."""
+    """What tells one content of a file from another without reading it.
+
+    The time of modification can be set, and copies and archives do; the inode's number and its time of change cannot.
+    """
 
     size: int
     changed_ns: int
+    inode: int
+    status_changed_ns: int
 
 
 class ContentHashes:
@@ -41,14 +49,18 @@ class ContentHashes:
     def __init__(self, memory: Path | None) -> None:
         """Keep the place of the memory; None remembers nothing. Touches nothing."""
         self.memory = memory
+        self.trusts_memory = True
+        """Whether a file that looks unchanged is taken to be so."""
         self.read = 0
         """Files that were read, for tests and for telling the user."""
 
     @classmethod
     def of_user(cls) -> ContentHashes:
-        """Those with the user's memory."""
+        """Those with the user's memory; with `REHASH` in the environment every file is read once more."""
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(Path(cache) / "segbench" / "content_hashes.sqlite")
+        made = cls(Path(cache) / "segbench" / "content_hashes.sqlite")
+        made.trusts_memory = not os.environ.get(REHASH)
+        return made
 
     def of(self, files: Sequence[Path], progress: Progress | None = None) -> list[str]:
         """Return the SHA-256 of each file in hex, '' for one that is missing; reads them in parallel."""
@@ -57,7 +69,8 @@ class ContentHashes:
         found: dict[Path, str] = {path: "" for path, state in states.items() if state is None}
         with closing(self._opened()) as database:
             present = {path: state for path, state in states.items() if state is not None}
-            found |= _remembered(database, present)
+            if self.trusts_memory:
+                found |= _remembered(database, present)
             wanted = [path for path in present if path not in found]
             with ThreadPoolExecutor(max(1, len(allowed_cores()))) as pool:
                 hashed = zip(wanted, pool.map(content_sha256, wanted), strict=True)
@@ -85,8 +98,8 @@ class ContentHashes:
 
 def _with_table(database: sqlite3.Connection) -> sqlite3.Connection:
     database.execute(
-        "CREATE TABLE IF NOT EXISTS hashes "
-        "(path TEXT PRIMARY KEY, size INTEGER, changed_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS hashes_by_inode (path TEXT PRIMARY KEY, size INTEGER, changed_ns INTEGER, "
+        "inode INTEGER, status_changed_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
     )
     return database
 
@@ -96,16 +109,21 @@ def _state(path: Path) -> State | None:
         status = path.stat()
     except OSError:
         return None
-    return State(status.st_size, status.st_mtime_ns)
+    # An inode's number may be larger than the integers of SQLite, which are signed.
+    return State(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1), status.st_ctime_ns)
 
 
 def _remembered(database: sqlite3.Connection, states: dict[Path, State]) -> dict[Path, str]:
-    query = "SELECT sha256 FROM hashes WHERE path = ? AND size = ? AND changed_ns = ?"
+    query = (
+        "SELECT sha256 FROM hashes_by_inode WHERE path = ? AND size = ? AND changed_ns = ? AND inode = ? "
+        "AND status_changed_ns = ?"
+    )
     rows = {path: database.execute(query, (os.fsencode(path), *state)).fetchone() for path, state in states.items()}
     return {path: str(row[0]) for path, row in rows.items() if row is not None}
 
 
 def _remember(database: sqlite3.Connection, path: Path, state: State, sha: str) -> None:
     # The state was taken before the file was read: what changed meanwhile is read again next time.
-    if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
-        database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", (os.fsencode(path), *state, sha))
+    if time.time_ns() - max(state.changed_ns, state.status_changed_ns) > SETTLED_S * 1e9:
+        row = (os.fsencode(path), *state, sha)
+        database.execute("INSERT OR REPLACE INTO hashes_by_inode VALUES (?, ?, ?, ?, ?, ?)", row)

@@ -17,7 +17,7 @@ from bench.measure.memory import peak_rss_bytes
 from bench.records import Job, JobFacts
 from bench.records.predictions import RgbImage
 from bench.records.store.files import content_sha256, files_of
-from bench.run.worker import process as worker
+from bench.run.worker import ranks
 from bench.run.worker.environment import in_effect
 
 CALIBRATION_IMAGES = 32
@@ -95,7 +95,7 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         "fused_stages": tuple(adapter.fused_stages),
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
-        "notes": (f"environment: {in_effect()}", f"started: {worker.STARTED}"),
+        "notes": (f"environment: {in_effect()}", f"started: {ranks.STARTED}"),
         **more,
     }
     return JobFacts(**fields)

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 JOB, OUTCOME = "job.json", "outcome.json"
 """As in `bench.records.store.layout`, which may not be imported before the tree was checked."""
 
-STARTED = "a fresh interpreter"
-"""How this process came to be; a fork server says otherwise in its workers."""
+EXIT_GRACE_S = 20
+"""Seconds between a written outcome and the end of the process."""
+
+PARENT = "BENCH_PARENT"
+"""Variable with the identity of the process that asked for the job."""
 
 Ending = dict[str, Any]
 """What an `Outcome` needs beyond its times: status, reason, traceback, facts."""
@@ -59,6 +62,7 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
     """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     die_with_parent()
+    _leave_without_parent()  # in this order: whoever ends from now on takes this process along
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     folder = Path(sys.argv[1])
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
@@ -70,6 +74,7 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
     if is_further_process():
         return int(ending["status"] != "ok")
+    _end_soon()
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
 
@@ -160,11 +165,46 @@ def _write(path: Path, outcome: Ending) -> None:
     """Write an outcome in one step, with the standard library alone; `Outcome` reads it back."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(outcome, file, indent=2)
+        json.dump(_as_text(outcome), file, indent=2)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _as_text(value: Any) -> Any:
+    """The value with every string such that UTF-8 can hold it: a file name that is not text has lone surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    return [_as_text(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _end_soon() -> None:
+    """Have the kernel end this process `EXIT_GRACE_S` from now.
+
+    By then its outcome is written; a thread or library that does not let go must not hold the suite up.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.alarm(EXIT_GRACE_S)
+
+
+def _leave_without_parent() -> None:
+    """End at once if the process that asked for this job, see `process_identity`, has ended before we began."""
+    asked_by = os.environ.get(PARENT)
+    if asked_by and asked_by != process_identity(int(asked_by.partition(":")[0])):
+        os._exit(1)
+
+
+def process_identity(pid: int) -> str:
+    """`pid:start` of a process, unlike any other's even when its number is used again; `pid:` if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{pid}:{text.rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError):
+        return f"{pid}:"
 
 
 def die_with_parent() -> None:

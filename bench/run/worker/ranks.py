@@ -1,8 +1,11 @@
-"""Whether this process was started by another worker, to train along with it on several devices."""
+"""How this process came to be: afresh or forked, and whether another worker started it to train along."""
 
 from __future__ import annotations
 
 import os
+
+STARTED = "a fresh interpreter"
+"""How this process came to be; a fork server says otherwise in its workers."""
 
 
 def is_further_process() -> bool:

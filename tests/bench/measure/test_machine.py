@@ -129,3 +129,10 @@ def test_only_variables_that_can_change_a_result_are_recorded(monkeypatch):
 
 def test_outside_a_git_checkout_the_commit_is_null(tmp_path):
     assert capture(tmp_path)["git"] == {"commit": None, "dirty": None}
+
+
+def test_a_secret_whose_name_begins_like_a_setting_is_not_recorded(monkeypatch):
+    names = ("TORCH_HUB_TOKEN", "NVIDIA_API_KEY", "CUDA_SECRET", "BENCH_PASSWORD", "MKL_KEY", "LD_PRELOAD_TOKEN")
+    for name in names:
+        monkeypatch.setenv(name, "hunter2")
+    assert "hunter2" not in str(capture(harness_root())["variables"])

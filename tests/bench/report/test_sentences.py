@@ -9,6 +9,7 @@ import pytest
 
 from bench.records import Score, Status
 from bench.records.store.files import write_record
+from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
 from bench.report import sentences as words
 from bench.report.conclusion import conclusion
@@ -125,6 +126,7 @@ def test_an_undefined_score_is_neither_best_nor_unscored(synthetic):
         metric="mean_iou", version=1, value=None, undefined_because="no class occurs", images=12, definition="d"
     )
     write_record(file, scores.model_copy(update={"scores": (undefined, scores.scores[1])}))
+    record_facts(synthetic.run, [file])
     summary = summary_of(synthetic)
     assert conclusion(summary) == ["mIoU is undefined for every model scored so far."]
     assert summary.rows[0].on_front is None
@@ -161,7 +163,8 @@ def test_an_environment_that_was_not_recorded_is_told_as_not_known(finished):
 
 def test_stages_that_cannot_be_separated_are_told(finished):
     planned = finished.planned[1]
-    finished.write_job(planned, "time", planned.time_keys[1], fused_stages=("preprocess+infer",))
+    folder = finished.write_job(planned, "time", planned.time_keys[1], 1, fused_stages=("preprocess+infer",))
+    assert (folder / "samples.npz").is_file()
     (line,) = words.fused_stages(summary_of(finished))
     assert line.startswith("faster: preprocess+infer cannot be separated")
 

@@ -20,7 +20,7 @@ def make_samples(accepted: tuple[bool, ...] = (True, False)) -> Samples:
         total_ns=small + 100,
         stage_ns=np.arange(12).reshape(4, 3),
         device_ns=np.full(4, -1),
-        image_index=small.astype(np.int32),
+        image_index=(small % 2).astype(np.int32),
         block=np.array([0, 0, 1, 1], dtype=np.int32),
         involuntary_switches=small.astype(np.int32),
         major_faults=small.astype(np.int32),
@@ -83,4 +83,36 @@ def test_bytes_changed_on_disk_are_noticed(tmp_path):
 def test_a_file_of_another_version_is_named(tmp_path):
     np.savez(tmp_path / "samples.npz", clock=np.zeros(3))
     with pytest.raises(StoreError, match="another version"):
+        Samples.load(tmp_path / "samples.npz")
+
+
+ANY_LENGTH = ("warmup_ns", "audit_index")
+CHANGES = {
+    "another axis": lambda array: np.stack([array] * 2),
+    "another type": lambda array: array.astype(str) if array.dtype.kind != "U" else np.arange(array.size),
+    "another length": lambda array: array.reshape(-1)[:-1] if array.ndim else array.reshape(1),
+    "another rank": lambda array: np.zeros((), array.dtype) if array.ndim else np.zeros((2, 2), array.dtype),
+}
+NAMES = [field.name for field in fields(Samples) if field.name != "stage_decode_ns"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [(name, change) for name in NAMES for change in CHANGES if name not in ANY_LENGTH or change != "another length"],
+)
+def test_an_array_of_another_form_is_a_damaged_file(tmp_path, name, change):
+    sound = make_samples()
+    replace(sound, **{name: CHANGES[change](getattr(sound, name))}).save(tmp_path / "samples.npz")
+    with pytest.raises(StoreError, match=r"samples\.npz is damaged"):
+        Samples.load(tmp_path / "samples.npz")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"block": 99}, {"block": -1}, {"image_index": 10_000}, {"total_ns": -5}, {"audit_index": 77}]
+)
+def test_values_out_of_range_are_a_damaged_file(tmp_path, changes):
+    sound = make_samples()
+    ((name, value),) = changes.items()
+    replace(sound, **{name: np.full_like(getattr(sound, name), value)}).save(tmp_path / "samples.npz")
+    with pytest.raises(StoreError, match=r"samples\.npz is damaged"):
         Samples.load(tmp_path / "samples.npz")

@@ -11,6 +11,7 @@ import pytest
 from bench.cli.main import main
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import record_facts
 from bench.records.store.runs import new_run, newest_run, read_run, runs
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_surroundings
@@ -73,6 +74,7 @@ def spoil(file: Path, before: str, after: str) -> None:
     text = file.read_text()
     assert before in text
     file.write_text(text.replace(before, after))
+    record_facts(RunFolder(file.parents[2]), [file])  # as another run would have left it
 
 
 # ------------------------------------------------------------------ reproduced
@@ -128,6 +130,7 @@ def test_another_prediction_is_not_reproduced_and_named(capsys, results):
     hashes = json.loads(index.read_text())
     second = list(hashes)[1]
     index.write_text(json.dumps({**hashes, second: "0" * 64}))
+    record_facts(newest_run(results), [index])  # as a run that came to another prediction would have left it
     code, out, _ = repro(capsys, results, "fake/perfect")
     assert code == 1
     assert f"1 of 3 differ, first '{second}'" in out

@@ -101,7 +101,8 @@ def test_what_the_interpreter_ran_with_is_recorded(predicted):
     assert facts.load_s > 0
     assert facts.first_call_ms > 0
     assert facts.host_rss_peak_bytes > 20_000_000
-    (note,) = facts.notes
+    note, started = facts.notes
+    assert started.startswith("started: ")
     assert note.startswith("environment: OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ")
     assert "OMP_WAIT_POLICY=passive" in note
 

@@ -1,0 +1,157 @@
+"""The manifest of a run: the SHA-256 of every fact, appended as the fact is written, each line bound to the one before.
+
+A reader compares what it uses with it. A file without an entry (of a run by an older version, or written just
+before a kill) is not verified; one that differs from its last entry is damaged and is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from bench.records.store import layout
+from bench.records.store.files import content_sha256, files_of
+from bench.records.store.layout import RunFolder
+
+State = tuple[int, int, int, int]
+"""Size, inode and both times of a file: while these stay, a hash that was taken in this process holds."""
+
+LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS)
+"""Files of a job that are no facts."""
+
+INDEXES = (f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}", f"{layout.AUDIT}/{layout.PREDICTION_INDEX}")
+"""They hold the hash of every prediction."""
+
+
+def facts_of_job(folder: Path) -> list[Path]:
+    """Files of a job that its results rest on; weights and predictions are known by hashes inside of these."""
+    named = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in LEFT_OUT]
+    return sorted(path for path in (*named, *(folder / name for name in INDEXES)) if path.is_file())
+
+
+def record_facts(run: RunFolder, files: Iterable[Path]) -> None:
+    """Append the hashes of files of a run; the caller holds the run's lock."""
+    _append(run, [(file.relative_to(run.path).as_posix(), content_sha256(file)) for file in files])
+
+
+def withdraw_facts(run: RunFolder, folder: Path) -> None:
+    """Say that what was written in a folder of the run is given up: its job is done anew."""
+    _append(run, [(name, "") for name in _names_in(run, folder)])
+
+
+def _names_in(run: RunFolder, folder: Path) -> list[str]:
+    inside = folder.relative_to(run.path).as_posix() + "/"
+    return [name for name in _entries_of(run).hashes if name.startswith(inside)]
+
+
+def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
+    path = run.manifest
+    before = path.read_bytes() if path.is_file() else b""
+    previous = _sha256(before.rstrip(b"\n").rpartition(b"\n")[2])
+    lines = []
+    for name, sha256 in hashes:
+        entry = {"file": name, "sha256": sha256, "previous": previous}
+        line = json.dumps(entry, ensure_ascii=True)
+        previous = _sha256(line.encode())
+        lines.append(line + "\n")
+    # A kill may have cut the last line off; what follows must not be glued to it.
+    start = "\n" if before and not before.endswith(b"\n") else ""
+    with path.open("a", encoding="ascii") as stream:
+        stream.write(start + "".join(lines))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest() if line else ""
+
+
+def damage_of(run: RunFolder, file: Path) -> str | None:
+    """Say in what a file differs from the manifest; None if it does not, or has no entry."""
+    recorded = recorded_sha256(run, file)
+    if recorded is None:
+        return None
+    if not file.is_file():
+        return f"{file.name} is missing"
+    return None if sha256_of(file) == recorded else f"{file.name} is not what was written (its SHA-256 differs)"
+
+
+def damage_of_job(run: RunFolder, folder: Path) -> str | None:
+    """Say which facts of a job were changed or removed since it ended; None if none was."""
+    found = [damage_of(run, run.path / name) for name in _names_in(run, folder)]
+    return "; ".join(reason for reason in found if reason) or None
+
+
+def recorded_sha256(run: RunFolder, file: Path) -> str | None:
+    """The hash that a file was written with; None if the manifest does not name it."""
+    return _entries_of(run).hashes.get(file.relative_to(run.path).as_posix()) or None
+
+
+def manifest_damage(run: RunFolder) -> str | None:
+    """Say which line of the manifest was changed after it was written; None if none was."""
+    return _entries_of(run).damage
+
+
+class _Entries:
+    """The last hash of each file, by its path in the run, and what is wrong with the manifest itself."""
+
+    def __init__(self, text: bytes) -> None:
+        self.hashes: dict[str, str] = {}
+        self.damage: str | None = None
+        previous = ""
+        lines = text.split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            entry = _entry(line)
+            if entry is None:
+                # What a kill cut off is the end of the file, or was when the next entry was appended.
+                previous = _sha256(line)
+                continue
+            if entry["previous"] != previous and self.damage is None:
+                self.damage = f"line {number} does not follow from the line before: the manifest was changed"
+            previous = _sha256(line)
+            self.hashes[entry["file"]] = entry["sha256"]
+        self.hashes = {name: sha256 for name, sha256 in self.hashes.items() if sha256}
+
+
+def _entry(line: bytes) -> dict[str, str] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    names = ("file", "sha256", "previous")
+    whole = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in names)
+    return entry if whole else None
+
+
+def _entries_of(run: RunFolder) -> _Entries:
+    state = _state(run.manifest)
+    return _read_entries(run.manifest, state) if state is not None else _Entries(b"")
+
+
+@lru_cache(maxsize=64)
+def _read_entries(path: Path, _: State) -> _Entries:
+    return _Entries(path.read_bytes())
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it changes."""
+    return _hashed(path, tuple(_state(file) for file in files_of(path)))
+
+
+@lru_cache(maxsize=65536)
+def _hashed(path: Path, _: tuple[State | None, ...]) -> str:
+    return content_sha256(path)
+
+
+def _state(path: Path) -> State | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,54 @@
+"""The index of stored predictions: image id -> content hash, written by the worker that predicted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.errors import BenchError, ShapeError, StoreError
+from bench.records.predictions import Prediction, load_prediction
+from bench.records.store.layout import PREDICTION_INDEX
+
+
+class AlteredPrediction(ShapeError):
+    """A stored prediction that is gone, damaged, or not the one that the worker stored."""
+
+
+def read_index(folder: Path) -> dict[str, str]:
+    """Return image id -> content hash.
+
+    Raises:
+        StoreError: If the index is missing or damaged.
+    """
+    file = folder / PREDICTION_INDEX
+    advice = f"delete the folder {folder.parent} and run the suite again with: bench run SUITE"
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{file} is missing or damaged ({' '.join(str(error).split())}); {advice}") from error
+    if not isinstance(index, dict) or not all(isinstance(value, str) for value in index.values()):
+        raise StoreError(f"{file} is not an index of predictions; {advice}")
+    return index
+
+
+def load_verified(kind: str, folder: Path, image_id: str, index: Mapping[str, str]) -> Prediction:
+    """Read a stored prediction and hold it against the hash it was stored with.
+
+    Raises:
+        AlteredPrediction: Naming the image, if it cannot be read or is another than the worker stored.
+    """
+    try:
+        prediction = load_prediction(kind, folder, image_id)
+    except (OSError, BenchError) as error:
+        raise AlteredPrediction(f"image {image_id!r}: its prediction cannot be read: {error}") from None
+    expected = index.get(image_id)
+    if expected is None:
+        raise AlteredPrediction(f"image {image_id!r}: its prediction is not in {folder / PREDICTION_INDEX}")
+    if prediction.content_hash() != expected:
+        raise AlteredPrediction(
+            f"image {image_id!r}: the prediction in {folder} is not the one that was stored: its SHA-256 differs from "
+            f"the one in {PREDICTION_INDEX}. Delete the folder {folder.parent} and run the suite again with: "
+            "bench run SUITE"
+        )
+    return prediction

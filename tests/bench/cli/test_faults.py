@@ -1,0 +1,45 @@
+"""What the system refuses, and SIGTERM: one paragraph each, and no traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+import pytest
+
+from bench.cli import run as commands
+from bench.cli.main import main
+from tests.bench.suites import perfect, write_suite
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_what_the_system_refuses_is_one_paragraph(tmp_path, monkeypatch, capsys, number):
+    def full(options):
+        raise OSError(number, os.strerror(number), str(tmp_path / "x"))
+
+    monkeypatch.setattr(commands, "check_command", full)
+    assert main(["check", "s.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert os.strerror(number) in said
+    assert "--results" in said
+    assert "Traceback" not in said
+
+
+def test_results_that_are_a_file_or_a_link_to_nowhere_are_told(tmp_path, capsys):
+    suite = write_suite(tmp_path, [perfect()])
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
+    for name in ("file", "link"):
+        assert main(["run", str(suite), "--results", str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("bench run: ")
+        assert "Traceback" not in said
+
+
+def test_sigterm_is_taken_as_an_interruption(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(commands, "check_command", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["check", "s.yaml"]) == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
