@@ -8,7 +8,7 @@ import torch
 from bench.errors import Unsupported
 from bench.records import Size
 from tests.adapters.rectangles import INSTANCES
-from tests.adapters.test_contract import SMALL_MASKS, built, checked, images
+from tests.adapters.test_contract import REPRESENTATIVES, built, checked, images
 
 pytestmark = pytest.mark.openvino
 
@@ -30,7 +30,10 @@ def _one_cache(tmp_path_factory):
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_classes_and_masks_are_those_of_the_eager_network(runtime):
     pytest.importorskip(runtime, reason=f"{runtime} is not installed; make install")
-    eager, other = (built(CARD, SMALL_MASKS, INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime))
+    small = REPRESENTATIVES[CARD]
+    eager, other = (built(CARD, small, INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime))
+        built(CARD, REPRESENTATIVES[CARD], INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime)
+    )
     batch = eager.preprocess(images([Size(24, 32), Size(50, 40)]))
     one, two = (adapter.infer(batch).masks for adapter in (eager, other))
     torch.testing.assert_close(two.classes, one.classes, atol=1e-5, rtol=1e-5)
@@ -42,4 +45,4 @@ def test_classes_and_masks_are_those_of_the_eager_network(runtime):
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_export_for_inputs_of_any_size_is_refused_where_sizes_would_be_constants(runtime):
     with pytest.raises(Unsupported, match="give the target an image_size"):
-        built(CARD, SMALL_MASKS, INSTANCES, runtime=runtime)
+        built(CARD, REPRESENTATIVES[CARD], INSTANCES, runtime=runtime)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.ultralytics.network import FAMILIES, SIZES, make_network
+from adapters.ultralytics.network import make_network
+from adapters.ultralytics.options import FAMILIES, SIZES
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, Size, Target, TaskSpec
