@@ -32,8 +32,6 @@ def test_classes_and_masks_are_those_of_the_eager_network(runtime):
     pytest.importorskip(runtime, reason=f"{runtime} is not installed; make install")
     small = REPRESENTATIVES[CARD]
     eager, other = (built(CARD, small, INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime))
-        built(CARD, REPRESENTATIVES[CARD], INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime)
-    )
     batch = eager.preprocess(images([Size(24, 32), Size(50, 40)]))
     one, two = (adapter.infer(batch).masks for adapter in (eager, other))
     torch.testing.assert_close(two.classes, one.classes, atol=1e-5, rtol=1e-5)
