@@ -26,7 +26,17 @@ RECIPE = {"budget": {"steps": 40}, "device": "cpu"}
 
 def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
+        [
+            sys.executable,
+            "-m",
+            "bench.cli.main",
+            "run",
+            str(suite),
+            "--results",
+            str(results),
+            "--fresh-interpreters",
+            *flags,
+        ],
         cwd=harness_root(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
