@@ -27,6 +27,7 @@ def remember(results, job, seconds: float, status=Status.OK) -> None:
     (run.path / layout.PLAN).touch()
     folder = run.job(job.kind, job.case_id, job.replicate, job.key)
     write_record(folder / layout.JOB, job)
+    (folder / layout.SAMPLES).touch()  # a timing without its samples is damaged, and tells nothing
     write_record(folder / layout.OUTCOME, took(seconds, status))
 
 
