@@ -113,11 +113,6 @@ def set_threads(count: int) -> None:
     importlib.import_module("ultralytics.utils.torch_utils").NUM_THREADS = count
 
 
-def version_of_framework() -> str:
-    """The framework's own version."""
-    return str(importlib.import_module(NAME).__version__)
-
-
 @contextmanager
 def contained() -> Iterator[None]:
     """Run the framework's code; what the process shares is afterwards as it was before."""

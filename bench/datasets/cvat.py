@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
-from bench.data.formats.polygons import corners_of, polygon_masks
+from bench.data.formats.polygons import polygon_mask
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -155,7 +155,7 @@ def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np
     try:
         if shape.tag == "polygon":
             points = [float(text) for pair in shape.get("points", "").split(";") for text in pair.split(",")]
-            return np.asarray(polygon_masks([[corners_of(points)]], size)[0])
+            return polygon_mask(points, size)
         if shape.tag == "mask":
             return _of_run_lengths(shape, size)
     except (KeyError, TypeError, ValueError) as error:

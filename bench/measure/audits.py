@@ -6,7 +6,6 @@ machine can imitate one of these defects once, but hardly twice in a row.
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from bench.adapter import Adapter
 from bench.measure.stages import Clock, end_to_end, staged
 from bench.records.predictions import RgbImage
 from bench.records.prompts import PromptedImage
+from bench.score.stats.intervals import median_interval
 
 GAP_PAIRS = range(3, 9)
 """Fewest and most pairs of batches (with and without a gap) of one look, stop excluded."""
@@ -132,26 +132,9 @@ def _affordable(pairs: range, pair_s: float) -> int:
 
 
 def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether the 95 % order-statistic intervals of two medians overlap."""
-    rank = _rank(len(a))
-    low_a, high_a = np.sort(a)[[rank - 1, -rank]]
-    low_b, high_b = np.sort(b)[[rank - 1, -rank]]
-    return bool(low_a <= high_b and low_b <= high_a)
-
-
-def _rank(n: int) -> int:
-    """The largest r for which the r-th of n values from either end enclose the median with 95 %.
-
-    Exact binomial tails, p = 1/2 (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
-
-    >>> [_rank(n) for n in (7, 9, 15)]
-    [1, 2, 4]
-    """
-    tail, rank = 1, 0  # tail counts the outcomes with at most `rank` values below the median
-    while 2 * tail <= 0.05 * 2**n:
-        rank += 1
-        tail += math.comb(n, rank)
-    return max(rank, 1)
+    """Whether the 95 % intervals of two medians overlap, as they do where there are too few values for an interval."""
+    of_a, of_b = median_interval(a), median_interval(b)
+    return of_a is None or of_b is None or (of_a.low <= of_b.high and of_b.low <= of_a.high)
 
 
 def implausible_device_time(device_ns: Sequence[int], infer_ns: Sequence[int]) -> str | None:

@@ -28,8 +28,8 @@ from bench.measure.sweep import measure_rate
 from bench.measure.under_load import UnderLoad, Wait, watched
 from bench.records import Throughput
 from bench.records.throughput import Offline, Served, ServerTrial, Streamed
-from bench.score.stats.early_stopping import allowed_over, queries_needed, tail_latency
-from bench.score.stats.percentiles import as_fraction
+from bench.score.stats.early_stopping import allowed_over, tail_latency
+from bench.score.stats.percentiles import as_fraction, samples_needed
 
 SINGLE_STREAM_PERCENTILE = 90.0
 MULTI_STREAM_PERCENTILE = 99.0
@@ -53,7 +53,7 @@ def stream(model: UnderLoad, asked: Throughput, images_per_query: int, percent: 
     """
     model.warm_up(images_per_query)
     latencies: list[int] = []
-    needed, start = queries_needed(percent), model.clock()
+    needed, start = samples_needed(percent), model.clock()
     with watched() as neighbours:
         while (elapsed_s := (model.clock() - start) / 1e9) < asked.max_s:
             if elapsed_s >= asked.min_s and len(latencies) >= needed:
@@ -98,7 +98,7 @@ def server(model: UnderLoad, asked: Throughput) -> Served:
     if alone_s * 1e3 > asked.latency_bound_ms:
         seen = f"a query alone takes {alone_s * 1e3:.3g} ms (median of {ALONE}), more than the bound"
         return unanswered.model_copy(update={"missing": seen})
-    slowest = queries_needed(asked.percentile, over=0) / asked.max_s
+    slowest = samples_needed(asked.percentile, above=0) / asked.max_s
     trials: list[ServerTrial] = []
 
     def passes(rate: float) -> bool:
@@ -183,8 +183,8 @@ def _planned(rate: float, asked: Throughput) -> int:
 
     With few queries one over the bound too many fails a rate that would hold; with none over, fewer are enough.
     """
-    fewest = queries_needed(asked.percentile, over=0)
-    wanted = max(queries_needed(asked.percentile), int(rate * asked.min_s))
+    fewest = samples_needed(asked.percentile, above=0)
+    wanted = max(samples_needed(asked.percentile), int(rate * asked.min_s))
     return max(fewest, min(wanted, int(rate * asked.max_s)))
 
 

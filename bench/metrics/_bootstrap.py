@@ -58,14 +58,6 @@ def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed:
     return np.concatenate([weights @ flat for weights in image_weights(images, seed=seed)]).reshape(-1, *shape)
 
 
-def resampled_means(values: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
-    """Average per-image values, shape (N,), over each resample; nan values are left out of it."""
-    defined = ~np.isnan(values)
-    columns = np.stack([np.where(defined, values, 0.0), defined.astype(np.float64)], axis=1)
-    sums = np.concatenate([weights @ columns for weights in image_weights(len(values), seed=seed)])
-    return ratio(sums[:, 0], sums[:, 1])
-
-
 def percentile_interval(draws: NDArray[np.float64]) -> Interval:
     """Return the central 95 % of the defined draws; undefined unless most draws are defined."""
     defined = draws[~np.isnan(draws)]

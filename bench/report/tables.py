@@ -65,9 +65,15 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
             entry["decode ms/image"] = milliseconds(decode.median if decode else None)
         if device is not None:
             entry["device infer ms"] = milliseconds(device.ms_per_image)
-            entry["launch-bound index"] = f"{latency.launch_bound_index:.2f}" if latency.launch_bound_index else MISSING
+            entry["launch-bound index"] = _launch_bound(latency)
         rows.append(entry)
     return pd.DataFrame(rows)
+
+
+def _launch_bound(latency: LatencySummary) -> str:
+    if latency.launch_bound_index is None:
+        return MISSING
+    return f"{latency.launch_bound_index:.2f}{', launch bound' if latency.launch_bound else ''}"
 
 
 def scores_table(summary: RunSummary) -> pd.DataFrame:

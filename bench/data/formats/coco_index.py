@@ -89,12 +89,6 @@ class CocoIndex:
         """Annotations of each image, int64, (I,)."""
         return np.diff(self.first)
 
-    def with_category(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which images have an annotation of one of the categories; bool, (I,) from bool, (categories,)."""
-        of_wanted = np.append(wanted, False)[self.category]  # -1 takes the appended one
-        image = np.repeat(np.arange(len(self)), self.counts())
-        return np.bincount(image[of_wanted], minlength=len(self)) > 0
-
     def row(self, key: str) -> dict[str, Any] | None:
         """Row of an image that says for which categories it was looked through; None for another."""
         image = self.position(key)

@@ -80,11 +80,6 @@ def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[n
     return drawn
 
 
-def segmentation_mask(segmentation: object, size: Size) -> NDArray[np.bool_]:
-    """Mask of one `segmentation`, bool, (H, W); see `segmentation_masks`."""
-    return np.asarray(segmentation_masks([segmentation], size)[0])
-
-
 def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
     if isinstance(segmentation, dict) and tuple(segmentation.get("size", ())) == tuple(size):
         counts = segmentation.get("counts")

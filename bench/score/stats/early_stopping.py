@@ -6,7 +6,8 @@ probability of at most P[Bin(n, 1 − p) <= t]. The claim may be made from n que
 over if that probability is at most 1 %: the confidence is 99 %.
 
 P[Bin(n, q) <= t] is the regularised incomplete beta function I(1 − q; n − t, t + 1), in which form
-LoadGen evaluates it; here its terms are summed.
+LoadGen evaluates it; here its terms are summed. The fewest queries that support a claim are
+`percentiles.samples_needed`.
 
 Sources: mlcommons/inference @ b66003e1, `loadgen/early_stopping.cc` (the rule, with its tolerance of
 0) and `loadgen/results.cc` (what it is applied to); Abramowitz & Stegun, Handbook of Mathematical
@@ -16,16 +17,15 @@ Functions (1964), 26.5.24 (beta function and binomial distribution).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, fsum, lgamma, log, log1p, sqrt
+from math import exp, lgamma, log, log1p, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.records.throughput import TailLatency
-from bench.score.stats.percentiles import as_fraction
+from bench.score.stats.percentiles import CONFIDENCE, as_fraction, samples_needed
 
-MOST_DOUBT = 0.01
-"""One minus LoadGen's confidence of 0.99."""
+_MOST_DOUBT = float(1 - CONFIDENCE)
 
 
 def tail_latency(latencies_ns: Sequence[int] | NDArray[np.int64], percent: float) -> TailLatency:
@@ -39,34 +39,12 @@ def tail_latency(latencies_ns: Sequence[int] | NDArray[np.int64], percent: float
         latencies_ns: Of all queries, nanoseconds, in any order.
         percent: Percentile between 0 and 100.
     """
-    count, needed = len(latencies_ns), queries_needed(percent)
+    count, needed = len(latencies_ns), samples_needed(percent)
     over = allowed_over(count, percent)
     if over is None or over < 1:
         return TailLatency(percentile=percent, queries=count, needed=needed)
     bound = float(np.partition(np.asarray(latencies_ns), count - over)[count - over])
     return TailLatency(percentile=percent, ms=bound / 1e6, queries=count, needed=needed, slower=over - 1)
-
-
-def queries_needed(percent: float, over: int = 1) -> int:
-    """Return the fewest queries from which a percentile can be claimed if so many of them were over it.
-
-    >>> [queries_needed(p) for p in (90, 99, 99.9)]
-    [64, 662, 6636]
-    >>> queries_needed(99, over=0)
-    459
-
-    Raises:
-        BenchError: If the percentile is not between 0 and 100.
-    """
-    share_over = float(1 - as_fraction(percent))
-    too_few, enough = over, over + 1
-    while at_most(over, enough, share_over) > MOST_DOUBT:
-        too_few, enough = enough, 2 * enough
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        supported = at_most(over, middle, share_over) <= MOST_DOUBT
-        too_few, enough = (too_few, middle) if supported else (middle, enough)
-    return enough
 
 
 def allowed_over(queries: int, percent: float) -> int | None:
@@ -81,19 +59,9 @@ def allowed_over(queries: int, percent: float) -> int | None:
     doubt = 0.0
     for over in range(_first_that_counts(queries, share_over), queries + 1):
         doubt += _exactly(over, queries, share_over)
-        if doubt > MOST_DOUBT:
+        if doubt > _MOST_DOUBT:
             return over - 1 if over else None
     return queries
-
-
-def at_most(over: int, queries: int, share_over: float) -> float:
-    """Return P[Bin(queries, share_over) <= over].
-
-    >>> round(at_most(1, 4, 0.5), 4)
-    0.3125
-    """
-    first = _first_that_counts(queries, share_over)
-    return fsum(_exactly(k, queries, share_over) for k in range(first, min(over, queries) + 1))
 
 
 def _first_that_counts(queries: int, share_over: float) -> int:

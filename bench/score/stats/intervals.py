@@ -49,6 +49,9 @@ def median_interval(values: Sequence[float] | NDArray[np.generic]) -> Interval |
 
     The ends are the k-th smallest and the k-th largest value, with the largest k for which
     P[Bin(n, 1/2) < k] <= 2.5 %.
+
+    >>> median_interval([7, 1, 2, 3, 4, 5, 6, 9, 8])
+    Interval(low=2.0, high=8.0)
     """
     rank = _median_rank(len(values))
     if rank == 0:

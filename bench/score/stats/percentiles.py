@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 
 CONFIDENCE = Fraction(99, 100)
-ALLOWED_ABOVE = 1
 
 
 @dataclass(frozen=True)
@@ -64,23 +63,25 @@ def percentile(values: Sequence[float] | NDArray[np.generic], percent: float) ->
 
 
 @lru_cache(maxsize=64)
-def samples_needed(percent: float) -> int:
-    """Return the fewest samples that support a percentile.
+def samples_needed(percent: float, above: int = 1) -> int:
+    """Return the fewest samples that support a percentile with `above` of them above it.
 
-    The smallest n for which P[Bin(n, 1 - p) <= 1] <= 1 %, in exact integers.
+    The smallest n for which P[Bin(n, 1 - p) <= above] <= 1 %, in exact integers.
 
     >>> [samples_needed(p) for p in (50, 90, 95, 99)]
     [11, 64, 130, 662]
+    >>> samples_needed(99, above=0)
+    459
 
     Raises:
         BenchError: If the percentile is not between 0 and 100.
     """
-    too_few, enough = 0, 1
-    while not _supported(enough, percent):
+    too_few, enough = above, above + 1
+    while not _supported(enough, percent, above):
         too_few, enough = enough, 2 * enough
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
-        too_few, enough = (too_few, middle) if _supported(middle, percent) else (middle, enough)
+        too_few, enough = (too_few, middle) if _supported(middle, percent, above) else (middle, enough)
     return enough
 
 
@@ -96,12 +97,11 @@ def as_fraction(percent: float) -> Fraction:
     return share
 
 
-def _supported(samples: int, percent: float) -> bool:
-    """Whether P[Bin(n, 1 - p) <= allowed] <= 1 - confidence, without rounding."""
+def _supported(samples: int, percent: float, above: int) -> bool:
+    """Whether P[Bin(n, 1 - p) <= above] <= 1 - confidence, without rounding."""
     share = as_fraction(percent)
     below, whole = share.numerator, share.denominator
-    above = whole - below
     ways = sum(
-        comb(samples, k) * above**k * below ** (samples - k) for k in range(min(ALLOWED_ABOVE, samples) + 1)
+        comb(samples, k) * (whole - below) ** k * below ** (samples - k) for k in range(min(above, samples) + 1)
     )  # over whole**samples
     return bool(ways * CONFIDENCE.denominator <= (CONFIDENCE.denominator - CONFIDENCE.numerator) * whole**samples)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.records import Measurement
+from bench.score.stats.intervals import median_interval
 from bench.score.stats.percentiles import samples_needed
 
 
@@ -84,21 +85,10 @@ class WarmUp:
 
 
 def median_half_width(values: Sequence[float]) -> float:
-    """Half width of the distribution-free 95 % interval of the median, relative to the median.
-
-    Order statistics at ranks n/2 ∓ 0.98 √n (normal approximation of the binomial; Conover,
-    Practical Nonparametric Statistics, 3rd ed., section 3.2). Infinite below 6 samples, where no
-    such interval exists.
-    """
-    n = len(values)
-    if n < 6:
-        return math.inf
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    reach = 0.98 * math.sqrt(n)
-    low = ordered[max(0, math.floor(n / 2 - reach))]
-    high = ordered[min(n - 1, math.ceil(n / 2 + reach))]
-    median = float(np.median(ordered))
-    return float((high - low) / 2 / median) if median > 0 else math.inf
+    """Half width of the 95 % interval of the median, relative to the median; infinite where there is no interval."""
+    interval = median_interval(values)
+    median = float(np.median(values)) if interval else 0.0
+    return (interval.high - interval.low) / 2 / median if interval and median > 0 else math.inf
 
 
 def unmet_conditions(total_ns: Sequence[int], elapsed_s: float, measurement: Measurement) -> tuple[str, ...]:

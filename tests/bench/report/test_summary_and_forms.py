@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.errors import PluginError
 from bench.records import Status
+from bench.records.store import layout
 from bench.records.store.runs import read_run
+from bench.records.store.samples import STAGED, Samples
 from bench.report import render, report_names
 from bench.report.summary.summarise import RunSummary, summarise
+from bench.report.tables import stages_table
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden"
 
@@ -78,6 +83,21 @@ def test_a_percentile_that_the_sample_does_not_support_says_what_is_missing(synt
     (row,) = summary_of(synthetic).rows
     assert [timing.ms_per_image is None for timing in row.latency.end_to_end] == [False, False, True]
     assert "130" in render("markdown", summary_of(synthetic))
+
+
+@pytest.mark.parametrize(("busy", "shown"), [(0.5, "2.00, launch bound"), (0.8, "1.25, launch bound"), (0.9, "1.11")])
+def test_a_device_that_waits_for_the_host_is_called_launch_bound_in_the_table_of_stages(synthetic, busy, shown):
+    planned = synthetic.add("fast")
+    synthetic.write_plan()
+    synthetic.predict(planned, 0.1, seed=2)
+    synthetic.time(planned, 4.0, seed=2)
+    for key, replicate in zip(planned.time_keys, range(2), strict=True):
+        file = synthetic.run.job("time", planned.case.id, replicate, key) / layout.SAMPLES
+        found = Samples.load(file)
+        device_ns = np.where(found.clock == STAGED, busy * found.stage_ns[:, 1], -1).astype(np.int64)
+        dataclasses.replace(found, device_ns=device_ns).save(file)
+    (row,) = stages_table(summary_of(synthetic)).to_dict("records")
+    assert row["launch-bound index"] == shown
 
 
 def test_a_run_of_which_nothing_is_done_yet_reads_as_unfinished(synthetic):

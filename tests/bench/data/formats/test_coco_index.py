@@ -81,14 +81,6 @@ def test_annotations_are_those_that_pycocotools_reads(tmp_path, monkeypatch, cap
         assert index.counts()[number] == len(expected)
 
 
-def test_images_with_a_category_are_those_that_pycocotools_finds(tmp_path):
-    file = written(tmp_path / "a.json", document())
-    index, api = coco_index(file), COCO(str(file))
-    for wanted, ids in (([True, False, False], [7]), ([False, True, True], [3, 90])):
-        found = [int(index.key(i)) for i in np.flatnonzero(index.with_category(np.array(wanted)))]
-        assert found == sorted({row["image_id"] for row in api.loadAnns(api.getAnnIds(catIds=ids))})
-
-
 def test_ids_of_any_kind_are_sorted_by_length_and_then_by_text(tmp_path):
     rows = [{"id": i, "file_name": f"{i}.jpg"} for i in ("b", 10, 9, "a1", "b1", "c")]
     index = coco_index(written(tmp_path / "a.json", {"images": rows, "annotations": [], "categories": []}))

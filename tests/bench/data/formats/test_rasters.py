@@ -9,7 +9,6 @@ from bench.data.formats.rasters import (
     SegmentationError,
     painted,
     run_lengths_of_text,
-    segmentation_mask,
     segmentation_masks,
     stacked,
 )
@@ -26,7 +25,7 @@ def test_run_lengths_as_text_are_read_as_pycocotools_writes_them(seed):
     text = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
     assert run_lengths_of_text(text) == run_lengths(mask)
     size = Size(*mask.shape)
-    assert np.array_equal(segmentation_mask({"size": list(size), "counts": text}, size), mask)
+    assert np.array_equal(segmentation_masks([{"size": list(size), "counts": text}], size)[0], mask)
 
 
 def test_polygons_and_run_lengths_of_one_image_keep_their_order():

@@ -129,4 +129,4 @@ def test_the_interval_of_the_median_covers_it_with_at_least_95_percent(n):
     width = 2 * median_half_width(np.arange(n) + 1e9) * (1e9 + (n - 1) / 2)
     below = (n - 1 - round(width)) / 2  # samples on each side outside of the interval, half a rank if uneven
     outside = sum(comb(n, k) for k in range(math.floor(below) + 1)) / 2**n
-    assert 1 - 2 * outside >= 0.94
+    assert 1 - 2 * outside >= 0.95
