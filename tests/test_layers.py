@@ -50,6 +50,7 @@ LAYERS = (
     "bench.run.doctor",
     # door
     "bench.cli",
+    "bench.cli.commands bench.cli.commands.data bench.cli.commands.env",
 )
 """Lowest first; packages on one line do not import each other. A package imports lower layers and itself alone."""
 

@@ -1,1 +1,1 @@
-"""The command line: one file per command."""
+"""The command line: what every command shares; the commands themselves are the files in `commands/`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,12 @@ class Renamed(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def add_old_actions(command: str, actions: argparse._SubParsersAction[ArgumentParser], **options: Any) -> None:
+    """Add the actions that a command no longer has, with the options of `add_parser`; without help they are hidden."""
+    if command == "data":
+        actions.add_parser("list", **options)
+
+
 def with_old_spellings(options: argparse.Namespace) -> argparse.Namespace:
     """The options as the new spellings would have given them."""
     old_run = options.__dict__.pop("old_run", None)
@@ -40,4 +47,5 @@ def with_old_spellings(options: argparse.Namespace) -> argparse.Namespace:
     if (options.command, getattr(options, "action", None)) == ("data", "list"):
         warn("bench data list", "bench list datasets")
         options.command, options.what, options.form = "list", "datasets", "text"
+        del options.action
     return options

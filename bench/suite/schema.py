@@ -6,6 +6,7 @@ run. `bench schema` prints this as JSON Schema for editors.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue
@@ -245,3 +246,9 @@ class Suite(Record):
     cost: Cost | None = Field(default=None, description="Price of the machine, for the cost of a million images.")
     timeouts: Timeouts = Timeouts()
     seed: int = Field(default=0, description="Of everything random that nothing else seeds.")
+
+
+def suite_schema() -> str:
+    """The JSON Schema of a suite as text; `suites/suite.schema.json` holds the same."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

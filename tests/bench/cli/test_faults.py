@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from bench.cli import run as commands
+from bench.cli.commands import check
 from bench.cli.main import main
 from tests.bench.suites import perfect, write_suite
 
@@ -18,7 +18,7 @@ def test_what_the_system_refuses_is_one_paragraph(tmp_path, monkeypatch, capsys,
     def full(options):
         raise OSError(number, os.strerror(number), str(tmp_path / "x"))
 
-    monkeypatch.setattr(commands, "check_command", full)
+    monkeypatch.setattr(check, "execute", full)
     assert main(["check", "s.yaml"]) == 2
     said = capsys.readouterr().err
     assert os.strerror(number) in said
@@ -39,7 +39,7 @@ def test_results_that_are_a_file_or_a_link_to_nowhere_are_told(tmp_path, capsys)
 
 def test_sigterm_is_taken_as_an_interruption(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(commands, "check_command", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(check, "execute", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["check", "s.yaml"]) == 130
     assert "goes on from here" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import __version__
-from bench.cli.main import GROUPS, main
+from bench.cli.main import GROUPS, command, found_commands, main
 from bench.records.names import harness_root
 from bench.records.store.runs import newest_run, read_run, runs
 from bench.suite.model_configs import model_config_files
@@ -150,7 +150,7 @@ def test_the_schema_is_json_and_names_what_a_suite_needs(capsys):
 
 
 def test_help_names_every_command_under_a_heading_and_no_alias(capsys):
-    commands = {name for names in GROUPS.values() for name in names}
+    commands = set(found_commands())
     with pytest.raises(SystemExit):
         main(["--help"])
     lines = capsys.readouterr().out.splitlines()
@@ -164,6 +164,27 @@ def test_help_names_every_command_under_a_heading_and_no_alias(capsys):
         text = capsys.readouterr().out
         assert "--only" not in text
         assert "--run " not in text
+
+
+def test_a_file_in_the_folder_of_commands_is_a_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.cli.commands.__path__", [*command().__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "bench.cli.commands.echo", raising=False)
+    (tmp_path / "_not_a_command.py").write_text("raise AssertionError('imported')\n")
+    (tmp_path / "echo.py").write_text(
+        "HELP, GROUP, ORDER = 'say a word again', 'environment', 9\n"
+        "def add_arguments(parser):\n"
+        "    parser.add_argument('word')\n"
+        "def execute(options):\n"
+        "    print(options.word)\n"
+        "    return 7\n"
+    )
+    assert bench(capsys, "echo", "hello") == (7, "hello\n", "")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    environment = capsys.readouterr().out.partition("environment:")[2]
+    assert [line.split(maxsplit=1) for line in environment.splitlines() if "echo" in line] == [
+        ["echo", "say a word again"]
+    ]
 
 
 def test_the_doctor_fits_100_columns_and_lists_data_sets_only_when_asked(capsys):

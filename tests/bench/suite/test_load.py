@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.run import suite_schema
 from bench.errors import SuiteError
 from bench.suite.load import load_suite
+from bench.suite.schema import suite_schema
 
 MINIMAL = "models: [unet/transposed]\ndatasets: [shapes]\n"
 

@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+import argparse
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from tabulate import tabulate
+from bench.cli.arguments import add_interpreters, add_run_choice, add_sources, add_start, interpreters_of
 
-from bench.cli.env import telling
-from bench.errors import BenchError
-from bench.measure.devices import machine_identity
-from bench.records.store import layout
-from bench.records.store.files import write_record
-from bench.records.store.runs import open_run, read_run
-from bench.records.store.views import RunView
-from bench.run.console import RunConsole
-from bench.run.environments.environment import choose_interpreters
-from bench.run.environments.installers import Sources
-from bench.run.repro.compare import CaseAnswer, RepetitionVerdict, Tolerance, answer_for
-from bench.run.repro.differences import Difference
-from bench.run.repro.repeat import Repetition, chosen_cases, prepare_repetition, recorded_interpreters, repeat
-from bench.run.workers import workers_of
+if TYPE_CHECKING:
+    from bench.records.store.views import RunView
+    from bench.run.repro.compare import RepetitionVerdict, Tolerance
+    from bench.run.repro.differences import Difference
+    from bench.run.repro.repeat import Repetition
+
+HELP = "run cases of a finished run again, and compare"
+GROUP, ORDER = "compare models", 5
 
 
-def repro_command(options: Namespace) -> int:
-    """`bench repro`: 0 if everything that could be compared was reproduced, else 1."""
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which cases of which run, what is done again, and what may differ."""
+    add_run_choice(parser)
+    parser.add_argument("old_case", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
+    parser.add_argument("--retrain", action="store_true", help="train again, instead of taking the weights of the run")
+    parser.add_argument("--no-timing", action="store_true", help="do not time again")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="make environments that are gone from the locks of the run"
+    )
+    parser.add_argument(
+        "--pixels",
+        type=float,
+        default=0.001,
+        metavar="SHARE",
+        help="fraction of pixels allowed to change on a GPU (default: 0.001)",
+    )
+    parser.add_argument(
+        "--score",
+        type=float,
+        default=0.001,
+        metavar="CHANGE",
+        help="allowed score change on a GPU (default: 0.001)",
+    )
+    add_sources(parser)
+    add_start(parser)
+    add_interpreters(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Run them again; 0 if everything that could be compared was reproduced, else 1."""
+    from rich.console import Console
+
+    from bench.records.store import layout
+    from bench.records.store.files import write_record
+    from bench.records.store.runs import open_run, read_run
+    from bench.run.console import RunConsole
+    from bench.run.repro.repeat import repeat
+    from bench.run.workers import workers_of
+
     results = Path(options.results)
     record = read_run(open_run(results, options.run), results)
     tolerance = _tolerance(options)
@@ -48,10 +81,13 @@ def repro_command(options: Namespace) -> int:
 
 
 def _prepared(record: RunView, options: Namespace) -> Repetition:
-    views = chosen_cases(record, options.case)
-    interpreters = choose_interpreters(options.python, options.env, options.envs)
-    rebuild = Sources(tuple(options.find_links), options.no_index) if options.rebuild else None
+    from bench.run.environments.installers import Sources
+    from bench.run.environments.telling import telling
+    from bench.run.repro.repeat import chosen_cases, prepare_repetition, recorded_interpreters
 
+    views = chosen_cases(record, options.case)
+    interpreters = interpreters_of(options)
+    rebuild = Sources(tuple(options.find_links), options.no_index) if options.rebuild else None
     with telling() as tell:
         interpreters, missing = recorded_interpreters(
             record, views, interpreters, None if options.dry_run else rebuild, tell
@@ -61,6 +97,9 @@ def _prepared(record: RunView, options: Namespace) -> Repetition:
 
 
 def _tolerance(options: Namespace) -> Tolerance:
+    from bench.errors import BenchError
+    from bench.run.repro.compare import Tolerance
+
     for flag, value in (("--pixels", options.pixels), ("--score", options.score)):
         if not 0 <= value <= 1:
             raise BenchError(f"{flag} {value:g}: expected a share between 0 and 1")
@@ -69,6 +108,9 @@ def _tolerance(options: Namespace) -> Tolerance:
 
 def _verdict(repetition: Repetition, new: RunView | None, tolerance: Tolerance) -> RepetitionVerdict:
     """An answer for every case that was asked for, in the order of the record."""
+    from bench.measure.devices import machine_identity
+    from bench.run.repro.compare import CaseAnswer, RepetitionVerdict, answer_for
+
     found = {view.case.id: view for view in new.cases} if new is not None else {}
     answers = {}
     machine = machine_identity()
@@ -88,6 +130,8 @@ def _verdict(repetition: Repetition, new: RunView | None, tolerance: Tolerance) 
 
 
 def _print_differences(differences: tuple[Difference, ...]) -> None:
+    from tabulate import tabulate
+
     if not differences:
         print("nothing differs between the record and here\n")
         return

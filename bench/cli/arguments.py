@@ -1,0 +1,120 @@
+"""Arguments that several commands take, and what they stand for; the same words mean the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from bench.cli.deprecated import Renamed
+
+if TYPE_CHECKING:
+    from bench.run.environments.interpreters import Interpreters
+
+JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
+"""As in `bench.records`, which takes too long to import for `bench --help`."""
+
+
+def common() -> ArgumentParser:
+    """A parent parser with what every command takes."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of all results (default: results)")
+    parser.add_argument(
+        "--adapters", action="append", metavar="DIR", help="folder with further adapters, one folder each; repeatable"
+    )
+    return parser
+
+
+def add_suite(parser: ArgumentParser) -> None:
+    """The suite, by its file."""
+    parser.add_argument("suite", metavar="SUITE.yaml")
+
+
+def add_run_choice(parser: ArgumentParser) -> None:
+    """Which run, and which of its cases."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
+    add_case(parser)
+
+
+def add_case(parser: ArgumentParser) -> None:
+    """Which cases."""
+    parser.add_argument("--case", metavar="PATTERN", help="only cases with this id or model label; * and ? allowed")
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """Which cases and which of their jobs."""
+    add_case(parser)
+    parser.add_argument("--only", dest="case", action=Renamed, const="--case PATTERN", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
+
+
+def add_start(parser: ArgumentParser) -> None:
+    """How workers start."""
+    parser.add_argument(
+        "--fresh-interpreters",
+        action="store_true",
+        help="import the framework anew for each job, instead of forking from a parent that has",
+    )
+
+
+def add_rehash(parser: ArgumentParser) -> None:
+    """Whether files that look unchanged are read."""
+    parser.add_argument(
+        "--rehash", action="store_true", help="read every file of the data sets, even if it looks unchanged"
+    )
+
+
+def add_interpreters(parser: ArgumentParser) -> None:
+    """Which Python runs which adapter; `interpreters_of` reads it."""
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="ADAPTER=PATH",
+        help="interpreter that runs an adapter; repeatable (default: the one that runs bench)",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="ADAPTER",
+        help="run an adapter in the environment that bench env create made for it; repeatable",
+    )
+    add_envs(parser)
+
+
+def add_envs(parser: ArgumentParser) -> None:
+    """Where environments of adapters lie."""
+    parser.add_argument(
+        "--envs",
+        metavar="DIR",
+        help="folder of environments (default: .venvs beside the adapters, or your data folder)",
+    )
+
+
+def add_sources(parser: ArgumentParser) -> None:
+    """Where packages come from."""
+    parser.add_argument(
+        "--find-links", action="append", default=[], metavar="DIR", help="folder with files of packages; repeatable"
+    )
+    parser.add_argument("--no-index", action="store_true", help="ask no package index")
+
+
+def interpreters_of(options: Namespace) -> Interpreters:
+    """Which Python runs which adapter, as `add_interpreters` was answered."""
+    from bench.run.environments.environment import choose_interpreters
+
+    return choose_interpreters(options.python, options.env, options.envs)
+
+
+def positive(value: int | None, flag: str) -> int | None:
+    """The value of a flag that counts from 1 upwards, or None where it was not given.
+
+    Raises:
+        BenchError: If it is less.
+    """
+    from bench.errors import BenchError
+
+    if value is not None and value < 1:
+        raise BenchError(f"{flag} {value}: expected a whole number from 1 upwards")
+    return value

@@ -1,0 +1,56 @@
+"""`bench check`: cases, jobs, and which are done, missing or stale and why."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from pathlib import Path
+
+from bench.cli.arguments import add_interpreters, add_rehash, add_suite, interpreters_of
+
+HELP = "validate a suite and show what would run"
+GROUP, ORDER = "compare models", 2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which suite, and what would run it."""
+    add_suite(parser)
+    add_interpreters(parser)
+    add_rehash(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Print a row for each job; nothing runs and nothing is written."""
+    from tabulate import tabulate
+
+    from bench.records.store.runs import runs
+    from bench.run.loggers import check_loggers
+    from bench.run.planning.prepare import prepare
+    from bench.run.state import job_state
+
+    prepared = prepare(Path(options.suite), interpreters_of(options))
+    check_loggers(prepared.suite.loggers, prepared.source)
+    for note in prepared.notes:
+        print(f"note: {note}", file=sys.stderr)
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = earlier[-1] if earlier else None
+    rows, states = [], Counter[str]()
+    seen: set[str] = set()
+    for plan in prepared.cases:
+        for job in plan.jobs:
+            state = job_state(job, run, results)
+            if job.key in seen:
+                rows.append([plan.case.id, job.kind, "shared", f"with {job.model.label}"])
+                continue
+            seen.add(job.key)
+            states[state.name] += 1
+            kind = f"{job.kind} r{job.replicate}" if job.kind == "time" else job.kind
+            rows.append([plan.case.id, kind, state.name, state.why])
+    print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
+    print()
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
+    where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
+    print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
+    return 0

@@ -1,0 +1,60 @@
+"""Which data set, which splits, and where pictures and caches go: what the actions of `bench data` share."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.data.opening import Choice
+
+FOLDER = "data"
+"""Where, below the results, a check or a count remembers what it saw and pictures go by default."""
+
+
+def add_choice(parser: ArgumentParser) -> None:
+    """Which data set: a name and options, or one of a suite."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="see: bench list datasets")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
+    )
+    parser.add_argument("--suite", metavar="FILE", help="take the data set and its options from this suite")
+    parser.add_argument("--dataset", metavar="LABEL", help="which data set of the suite")
+
+
+def add_splits(parser: ArgumentParser) -> None:
+    """Which splits."""
+    parser.add_argument(
+        "--split", action="append", default=[], metavar="SPLIT", help="only this split; repeatable (default: all)"
+    )
+
+
+def add_passes(parser: ArgumentParser) -> None:
+    """How every image is read."""
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
+    parser.add_argument("--cache", metavar="DIR", help="folder that remembers what was seen (default: RESULTS/data)")
+
+
+def choice_of(options: Namespace) -> Choice:
+    """The data set, as `add_choice` was answered."""
+    from bench.data.opening import chosen
+
+    return chosen(options.name, options.set, options.suite, options.dataset)
+
+
+def cache_of(options: Namespace) -> Path:
+    """The folder that remembers what was seen."""
+    return Path(options.cache) if options.cache else Path(options.results) / FOLDER
+
+
+def picture_of(options: Namespace, choice: Choice, kind: str) -> Path:
+    """Where a picture goes: `--out`, or a file named after data set and command."""
+    from bench.errors import BenchError
+    from bench.records.store.layout import slug
+
+    if options.out is None:
+        return Path(options.results) / FOLDER / f"{slug(choice.label)}-{kind}.png"
+    if Path(options.out).suffix.lower() != ".png":
+        raise BenchError(f"--out {options.out}: the picture is a PNG; give a name that ends in .png")
+    return Path(options.out)

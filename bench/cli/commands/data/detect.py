@@ -1,0 +1,24 @@
+"""`bench data detect`: what a folder seems to be."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "say what a folder seems to be, and how to open it"
+ORDER = 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which folder."""
+    parser.add_argument("folder", metavar="DIR", help="folder with images and annotations")
+
+
+def execute(options: Namespace) -> int:
+    """Print what fits, best first; 1 if nothing opens."""
+    from bench.data.detect import detect, report
+
+    folder = Path(options.folder)
+    found = detect(folder)
+    print(report(found, folder))
+    return 0 if found and not found[0].trouble else 1

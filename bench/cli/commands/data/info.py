@@ -1,0 +1,23 @@
+"""`bench data info`: what a data set is and what of it is here."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.commands.data._choice import add_choice, choice_of
+
+HELP = "show source, terms, how to get it, splits and classes"
+ORDER = 2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which data set."""
+    add_choice(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Print it; what is missing is said, and no failure."""
+    from bench.data.info import info
+
+    print(info(choice_of(options)))
+    return 0

@@ -1,0 +1,38 @@
+"""`bench data prepare`: fetch and unpack a data set."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "fetch and unpack one whose address is public"
+ORDER = 7
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which data set, what of it, and where to."""
+    parser.add_argument("name", metavar="NAME", help="see: bench list datasets")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder, or one to go on with")
+    parser.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="what to fetch; repeatable (see: bench data info NAME)",
+    )
+    parser.add_argument("--keep-archives", action="store_true", help="keep what was fetched once it is unpacked")
+
+
+def execute(options: Namespace) -> int:
+    """Fetch and unpack it; 1 if it has not as many images as published."""
+    from rich.console import Console
+
+    from bench.data.prepare.download import Patience
+    from bench.data.prepare.prepare import carry_out, counted, introduction, planned, report
+
+    plan = planned(options.name, Path(options.out), options.part)
+    print(f"{introduction(plan)}\n", flush=True)
+    plan = carry_out(plan, keep_archives=options.keep_archives, console=Console(stderr=True), patience=Patience())
+    results = counted(plan)
+    print(report(plan, results))
+    return 1 if any(result.wrong for result in results) else 0

@@ -1,0 +1,55 @@
+"""`bench env create`: make the environment of an adapter."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from bench.cli.arguments import add_envs
+from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
+
+HELP = "make the environment of an adapter"
+ORDER = 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which adapter, from which lock, interpreter and packages."""
+    parser.add_argument("adapter", metavar="ADAPTER", help="see: bench list adapters")
+    parser.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
+    parser.add_argument("--python", metavar="PYTHON", help="interpreter, or with uv a version (default: that of bench)")
+    parser.add_argument(
+        "--share", action="store_true", help="take NumPy, OpenCV and the like from the interpreter that runs bench"
+    )
+    parser.add_argument("--again", action="store_true", help="make it anew even if it is ready")
+    add_builds(parser)
+    add_envs(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Make it; its interpreter is the answer."""
+    from bench.run.environments.create import Wishes, create
+    from bench.run.environments.locks import entries
+    from bench.run.environments.telling import telling
+
+    environment = environment_of(options)
+    wishes = Wishes(
+        sources=sources_of(options),
+        share=options.share,
+        lock=Path(options.lock) if options.lock else None,
+        again=options.again,
+    )
+    wishes = replace(wishes, python=options.python) if options.python else wishes
+    started = time.monotonic()
+    with telling() as tell:
+        made = create(environment, wishes, tell)
+    count = len(entries(environment.lock.read_text(encoding="utf-8")))
+    print(
+        f"{environment.name}: Python {made.python}, {count} packages, {time.monotonic() - started:.1f} s. "
+        f"Use it with: bench run SUITE.yaml --env {environment.adapter}",
+        file=sys.stderr,
+    )
+    print(environment.python)
+    return 0

@@ -1,0 +1,28 @@
+"""`bench env lock`: write down what is installed, with hashes."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.arguments import add_envs
+from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
+
+HELP = "write down what is installed, with hashes"
+ORDER = 3
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which adapter, and where its packages come from."""
+    parser.add_argument("adapter", metavar="ADAPTER")
+    add_builds(parser)
+    add_envs(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Write the lock; its path is the answer."""
+    from bench.run.environments.create import lock
+    from bench.run.environments.telling import telling
+
+    with telling() as tell:
+        print(lock(environment_of(options), sources_of(options), tell))
+    return 0

@@ -1,0 +1,151 @@
+"""`bench predict`: masks, overlays and JSON of images that belong to no data set."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.arguments import add_case, add_interpreters, interpreters_of, positive
+from bench.cli.deprecated import Renamed
+
+if TYPE_CHECKING:
+    from bench.run.predict.carry_out import Predicted
+    from bench.run.predict.models import Predictor
+
+HELP = "write masks and overlays of your images"
+GROUP, ORDER = "your data", 3
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which model or run, which images, and what is written of them."""
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="[MODEL|RUN] IMAGE",
+        help="a model (see: bench list models) or a run, and images: folders, files, 'globs', .txt lists, videos; "
+        "with --case alone the newest run",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for masks, overlays and predictions.json")
+    parser.add_argument(
+        "--run", action=Renamed, const="bench predict RUN --case PATTERN IMAGE …", help=argparse.SUPPRESS
+    )
+    add_case(parser)
+    _add_model(parser)
+    _add_target(parser)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="process every Nth video frame (default: 1)")
+    parser.add_argument("--overlay", choices=("jpg", "png"), default="jpg", help="form of overlays (default: jpg)")
+    parser.add_argument("--overwrite", action="store_true", help="predict again what is there")
+    add_interpreters(parser)
+
+
+def _add_model(parser: ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
+    parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
+    parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the model, in YAML; repeatable",
+    )
+
+
+def _add_target(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="(default: fp32, or the case's)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 1, or the case's)")
+    parser.add_argument(
+        "--image-size", metavar="H,W", help="size of the network's input (default: each image's own, or the case's)"
+    )
+
+
+def execute(options: Namespace) -> int:
+    """Predict what is not done; 0 if all could be read and predicted, else 1."""
+    from bench.run.predict.carry_out import Writing, predict_files
+
+    predictor, words = _predictor(options)
+    interpreters = interpreters_of(options)
+    out = _out_folder(options.out)
+    positive(options.every, "--every")
+    writing = Writing(out, options.overlay, options.every, options.overwrite)
+    return _told(predict_files(predictor, words, interpreters, writing), out)
+
+
+def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
+    """The model and the words that name images: the first word is the model unless a run is given."""
+    from bench.data.opening import parsed_settings
+    from bench.errors import BenchError
+    from bench.records.store.runs import is_run
+    from bench.run.predict.models import Wishes, from_model_config, from_run
+
+    settings = parsed_settings(options.set)
+    if options.threshold is not None:
+        if not 0 < options.threshold < 1:
+            raise BenchError(f"--threshold {options.threshold:g}: expected a number between 0 and 1")
+        settings["threshold"] = options.threshold
+    positive(options.batch_size, "--batch-size")
+    wishes = Wishes(
+        weights=options.weights,
+        classes=options.classes,
+        options=settings,
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        image_size=options.image_size,
+    )
+    words = list(options.words)
+    results, run = Path(options.results), options.run
+    if run is None and is_run(results, words[0]):
+        run, words = words[0], words[1:]
+    if run is not None or options.case is not None:
+        if not words:
+            raise BenchError("no images given; name folders, files, 'globs', .txt lists or videos after the run")
+        return from_run(results, run, options.case, wishes), words
+    return from_model_config(words[0], wishes), words[1:]
+
+
+def _out_folder(name: str) -> Path:
+    from bench.errors import BenchError
+    from bench.run.predict.inputs import absolute
+
+    out = absolute(Path(name))
+    if out.exists() and not out.is_dir():
+        raise BenchError(f"--out {name} is a file; name a folder for masks and overlays")
+    return out
+
+
+def _told(predicted: Predicted, out: Path) -> int:
+    """Say what was done and what was not; returns the exit code."""
+    from bench.errors import BenchError
+    from bench.records import Status
+    from bench.records.store import layout
+    from bench.run.predict.manifest import FILE, WORK, medians
+
+    items, skipped, manifest, outcome = predicted.items, predicted.skipped, predicted.manifest, predicted.outcome
+    if outcome is not None and outcome.status is not Status.OK:
+        written = sum(manifest.done(item) for item in items)
+        kept = f" {written} of {len(items)} are done; the same command goes on from there." if written else ""
+        if outcome.status in (Status.UNSUPPORTED, Status.ENVIRONMENT_ERROR, Status.USAGE_ERROR):
+            manifest.withdraw()
+            raise BenchError(f"{outcome.reason}{kept}")
+        print(f"bench predict: {outcome.status.value}: {outcome.reason}{kept}", file=sys.stderr)
+        print(f"bench predict: more in {out / WORK / layout.WORKER_LOG}", file=sys.stderr)
+        return 1
+    unreadable = [row for item in items if (row := manifest.rows[item.source])["status"] == "unreadable"]
+    rows = [manifest.rows[item.source] for item in items]
+    done = len(items) - len(unreadable)
+    print(f"{done} of {len(items)} predicted" + (f", {skipped} of them by an earlier call" if skipped else ""))
+    timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())
+    if timings:
+        print(f"ms per image, median, without warm-up: {timings}")
+    for row in rows:
+        if row.get("note"):
+            print(f"note: {row['note']}", file=sys.stderr)
+    for row in unreadable:
+        print(f"unreadable: {row['reason']}", file=sys.stderr)
+    print(out / FILE)
+    return 1 if unreadable else 0

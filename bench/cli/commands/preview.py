@@ -1,0 +1,34 @@
+"""`bench preview`: what the suite's recipes make of its training images, as pictures."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.cli.arguments import add_interpreters, add_suite, interpreters_of
+
+HELP = "draw what a suite's recipes make of its images"
+GROUP, ORDER = "your data", 2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which suite, how many images, and where the sheets go."""
+    add_suite(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the contact sheets")
+    parser.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")
+    add_interpreters(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Draw a sheet for each way of training; their paths are the answer."""
+    from bench.data.augmentation_preview import preview
+    from bench.run.planning.prepare import prepare
+
+    prepared = prepare(Path(options.suite), interpreters_of(options))
+    for sheet in preview(prepared, Path(options.out), images=options.images):
+        if not sheet.changes:
+            print(f"{sheet.path}: 'flip' is off and 'augmentation' is empty: all copies are alike", file=sys.stderr)
+        print(f"{sheet.path.name} is how these are trained: {', '.join(sheet.models)}", file=sys.stderr)
+        print(sheet.path)
+    return 0

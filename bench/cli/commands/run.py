@@ -1,0 +1,95 @@
+"""`bench run`: do what is not done, print the table, write the report."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.arguments import add_interpreters, add_rehash, add_selection, add_start, add_suite, interpreters_of
+
+if TYPE_CHECKING:
+    from bench.run.planning.prepare import Prepared
+
+HELP = "run a suite; finished jobs are skipped"
+GROUP, ORDER = "compare models", 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which suite and which of its jobs, in a new run or the latest, and how."""
+    add_suite(parser)
+    parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
+    add_selection(parser)
+    add_start(parser)
+    add_interpreters(parser)
+    add_rehash(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Do what is not done; 1 if a case failed."""
+    from rich.console import Console
+
+    from bench.records.store import layout
+    from bench.records.store.invocation import flags_of
+    from bench.records.store.runs import locked, new_run, runs
+    from bench.report import render, write_report
+    from bench.report.summary.summarise import summarise
+    from bench.run.console import RunConsole
+    from bench.run.loggers import check_loggers, where_trackers_wrote
+    from bench.run.planning.prepare import prepare
+    from bench.run.runner import Runner, wanted_jobs
+    from bench.run.session import RunRecorder, run_cases
+    from bench.run.workers import workers_of
+
+    prepared = prepare(Path(options.suite), interpreters_of(options))
+    check_loggers(prepared.suite.loggers, prepared.source)
+    for note in prepared.notes:
+        print(f"note: {note}", file=sys.stderr)
+    _check_selection(prepared, options)
+    results = Path(options.results)
+    earlier = runs(results, prepared.suite.name)
+    run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
+    console = Console(stderr=True)
+    recorder = RunRecorder(
+        run,
+        results,
+        prepared.plan,
+        prepared.source.read_bytes(),
+        prepared.interpreters,
+        prepared.suite.loggers,
+        flags=tuple(flags_of(options)),
+        warn=lambda line: console.print(f"warning: {line}", highlight=False, markup=False, soft_wrap=True),
+        write_report=lambda view: write_report(view, run.path),
+    )
+    with locked(run):
+        runner = Runner(
+            prepared,
+            run,
+            results,
+            narrator_for=lambda total: RunConsole(console, total),
+            wanted=wanted_jobs(options.case, tuple(options.kind or ())),
+            workers=workers_of(fresh=options.fresh_interpreters),
+        )
+        summary = run_cases(runner, recorder)
+        view = recorder.view()
+    console.print(
+        f"{summary.done} jobs done, {summary.skipped} were done already"
+        + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
+        highlight=False,
+    )
+    print(render("terminal", summarise(view)))
+    print(run.path / layout.REPORT)
+    for line in where_trackers_wrote(run, prepared.suite.loggers):
+        print(line, file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def _check_selection(prepared: Prepared, options: Namespace) -> None:
+    from bench.errors import BenchError
+    from bench.run.runner import wanted_jobs
+
+    wanted = wanted_jobs(options.case, ())
+    if not any(wanted(plan.predict) for plan in prepared.cases):
+        ids = "\n  ".join(plan.case.id for plan in prepared.cases)
+        raise BenchError(f"--case {options.case!r} matches no case of {options.suite}. Its cases are:\n  {ids}")
