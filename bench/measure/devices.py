@@ -50,6 +50,12 @@ def allowed_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
+def machine_in_words() -> str:
+    """Processor, number of cores and GPUs."""
+    cores = len(allowed_cores())
+    return ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *nvidia_gpus()])
+
+
 def machine_identity() -> str:
     """Digest of what makes timings comparable: processor, core count, GPUs, operating system.
 

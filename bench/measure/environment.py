@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -91,9 +91,20 @@ def capture(tree: Path) -> dict[str, JsonValue]:
         "cpu": _cpu(),
         "gpus": _gpus(),
         "packages": _packages(),
-        "git": _git(tree),
+        "git": git_state(tree),
         "variables": {k: v for k, v in sorted(os.environ.items()) if k in VARIABLES},
     }
+
+
+OF_THE_MOMENT = ("load_1min", "pressure")
+"""What of the processor's record tells no environment from another."""
+
+
+def lasting(environment: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The record without what changes from minute to minute."""
+    cpu = environment.get("cpu")
+    kept = {k: v for k, v in cpu.items() if k not in OF_THE_MOMENT} if isinstance(cpu, dict) else cpu
+    return {**environment, "cpu": kept}
 
 
 def _read(path: str) -> str | None:
@@ -182,7 +193,7 @@ def _packages() -> dict[str, JsonValue]:
     return {name: found[name] for name in sorted(found, key=str.lower)}
 
 
-def _git(tree: Path) -> dict[str, JsonValue]:
+def git_state(tree: Path) -> dict[str, JsonValue]:
     """Commit and whether the tree was dirty; null outside a git checkout."""
     commit = _run_git(tree, "rev-parse", "HEAD")
     status = _run_git(tree, "status", "--porcelain", "--untracked-files=no")

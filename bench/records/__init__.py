@@ -31,6 +31,7 @@ from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Cost, Profile, Scenario, Throughput
 from bench.records.profile import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
 from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
+from bench.records.provenance import Provenance
 from bench.records.scores import CaseScores, Score
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Profile",
     "ProfileResult",
     "PromptKind",
+    "Provenance",
     "R",
     "Recipe",
     "Record",

@@ -8,6 +8,7 @@ from bench.records.base import RECORDS_VERSION, Record
 from bench.records.case import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import JobKind, Measurement
+from bench.records.provenance import Provenance
 
 
 class Job(Record):
@@ -30,6 +31,7 @@ class Job(Record):
         seed: Of everything random in the job that the recipe or measurement does not seed.
         harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
         cpu_affinity: Cores the worker is pinned to; None leaves it alone.
+        provenance: Where and with which code it is done; None in a plan, and in files of older versions.
     """
 
     records_version: int = RECORDS_VERSION
@@ -52,6 +54,7 @@ class Job(Record):
     harness_root: str
     adapters_root: str
     cpu_affinity: tuple[int, ...] | None = None
+    provenance: Provenance | None = None
 
 
 class Status(str, Enum):

@@ -79,6 +79,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_unlike(summary),
         "## How it was measured",
         _bullets([*words.how_measured(summary), *resources_measured(summary)]),
+        *_section("Where each job was done", tables.origins_table(summary)),
+        words.origins_note(summary),
         "## Environment",
         _bullets(words.environment_lines(summary)),
         "## Notes",

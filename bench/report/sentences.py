@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from bench.records import Measurement
+from bench.report.summary.origins import several_origins
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import how_loaded
@@ -197,22 +198,49 @@ def doubts(summary: RunSummary) -> list[str]:
 
 
 def environment_lines(summary: RunSummary) -> list[str]:
-    """The machine and the software, in a few lines; the rest is in `environment.json`."""
-    environment = summary.environment
-    cpu, system, git = (_mapping(environment.get(name)) for name in ("cpu", "system", "git"))
+    """The machine and the software, in a few lines; the rest is in `environment.json`.
+
+    Where jobs of several commits, machines or sets of packages stand in one report, each of these has its lines.
+    """
+    several = [origin for origin in summary.origins if origin.environment] if len(summary.origins) > 1 else []
+    told = {f"{origin.name}: ": origin.environment for origin in several} or {"": summary.environment}
     lines = [
+        *(f"{name}{line}" for name, environment in told.items() for line in _machine_lines(environment)),
+        _threads(summary),
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in summary.versions.items()),
+        *(f"{name}{_harness(environment)}" for name, environment in told.items()),
+    ]
+    return [line for line in lines if line]
+
+
+def origins_note(summary: RunSummary) -> str:
+    """How the table of origins is to be read; empty where all jobs have one."""
+    if not several_origins(row.origins for row in summary.rows):
+        return ""
+    return (
+        "Jobs of this run were done with several commits, machines or sets of packages, each with a letter that the "
+        "environment below explains (`?`: done by a version that did not record it). Times of different machines are "
+        "never taken together: the machine is part of a timing's key."
+    )
+
+
+def _machine_lines(environment: dict[str, JsonValue]) -> list[str]:
+    cpu, system = _mapping(environment.get("cpu")), _mapping(environment.get("system"))
+    return [
         f"CPU: {cpu.get('model') or 'not known'}, {cpu.get('cores_allowed') or '?'} cores, "
         f"governor {cpu.get('governor') or 'not readable'}, boost {cpu.get('boost') or 'not readable'}",
         f"GPU: {_gpus(environment.get('gpus'))}",
         f"System: {system.get('distribution') or 'not known'}, {system.get('kernel') or 'kernel not known'}, "
         + ("container, " if system.get("container") else "")
         + ("virtual machine" if system.get("hypervisor") else "bare metal"),
-        _threads(summary),
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in summary.versions.items()),
-        f"Harness: commit {str(git.get('commit') or 'unknown')[:12]}"
-        + (" with uncommitted changes" if git.get("dirty") else ""),
     ]
-    return [line for line in lines if line]
+
+
+def _harness(environment: dict[str, JsonValue]) -> str:
+    git = _mapping(environment.get("git"))
+    return f"Harness: commit {str(git.get('commit') or 'unknown')[:12]}" + (
+        " with uncommitted changes" if git.get("dirty") else ""
+    )
 
 
 def _threads(summary: RunSummary) -> str:

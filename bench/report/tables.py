@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bench.records import Recipe, Score
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
+from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
@@ -270,6 +271,27 @@ def _arithmetic(recipe: Recipe | None) -> str:
     if recipe is None:
         return MISSING
     return recipe.precision + (", channels last" if recipe.channels_last else "")
+
+
+def origins_table(summary: RunSummary) -> pd.DataFrame:
+    """Which origin each job of a row has, and its commit; empty where all jobs have one."""
+    import pandas as pd
+
+    if not several_origins(row.origins for row in summary.rows):
+        return pd.DataFrame()
+    commit = {origin.name: _commit(origin) for origin in summary.origins}
+    kinds = list(dict.fromkeys(kind for row in summary.rows for kind in row.origins))
+
+    def told(names: tuple[str, ...]) -> str:
+        return ", ".join(f"{name} ({commit[name]})" if name in commit else name for name in names) or MISSING
+
+    return pd.DataFrame(
+        {**_names(summary, row), **{kind: told(row.origins.get(kind, ())) for kind in kinds}} for row in summary.rows
+    )
+
+
+def _commit(origin: Origin) -> str:
+    return (origin.commit or "unknown")[:12] + (" + changes" if origin.dirty else "")
 
 
 def failures_table(summary: RunSummary) -> pd.DataFrame:

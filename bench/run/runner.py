@@ -24,6 +24,7 @@ from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
+from bench.run.environments.provenance import provenance_now
 from bench.run.expected import Expectation
 from bench.run.outcome import settle
 from bench.run.planning.prepare import pinned_cores
@@ -204,7 +205,13 @@ class Runner:
             set_aside(folder)  # its job.json cannot be read; what else lies there may be of any job
         folder.mkdir(parents=True, exist_ok=True)
         withdraw_facts(self._run, folder)
-        complete = job.model_copy(update={"weights": weights, "cpu_affinity": pinned_cores(job.target.threads)})
+        complete = job.model_copy(
+            update={
+                "weights": weights,
+                "cpu_affinity": pinned_cores(job.target.threads),
+                "provenance": provenance_now(self._run),
+            }
+        )
         write_record(folder / layout.JOB, complete)
         with self._narrator.watching(job, folder):
             outcome = self._run_worker(complete, folder, plan.case.timeouts.of(job.kind))

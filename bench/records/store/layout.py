@@ -2,7 +2,8 @@
 
 ```
 results/<suite>/<run>/
-    suite.yaml  plan.json  environment.json          what was asked, and where
+    suite.yaml  plan.json  environment.json          what was asked, and where it was resumed last
+    environments/<digest>.json                       each environment that a job was done in
     sbom.cdx.json  locks/<adapter>.lock               what the interpreters held
     jobs/<kind>-<case>-<replicate>-<key>/            one folder per job: the whole protocol
         job.json  outcome.json  worker.log
@@ -39,6 +40,7 @@ LATENCIES = "latencies.npz"
 PLAN = "plan.json"
 SUITE = "suite.yaml"
 ENVIRONMENT = "environment.json"
+ENVIRONMENTS = "environments"
 SBOM = "sbom.cdx.json"
 LOCKS = "locks"
 REPRO = "repro.json"
@@ -115,6 +117,10 @@ class RunFolder:
     def manifest(self) -> Path:
         """File with the hash of every fact."""
         return self.path / MANIFEST
+
+    def environment(self, name: str) -> Path:
+        """Record of an environment that jobs were done in; `Provenance.environment` names it."""
+        return self.path / ENVIRONMENTS / f"{name}.json"
 
     def lock_of(self, adapter: str) -> Path:
         """File with what was in the environment of an adapter that had one of its own."""

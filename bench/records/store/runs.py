@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from bench.errors import StoreError, did_you_mean
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
 from bench.records.store import layout
+from bench.records.store.environments import environments_of_jobs, read_environment
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256, sha256_of
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
@@ -205,36 +205,23 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     """
     plan = read_plan(run)
     shared = results if results is not None else run.path.parent.parent
-    environment, reason = _read_environment(run, run.path / layout.ENVIRONMENT)
+    environment, reason = read_environment(run, run.path / layout.ENVIRONMENT)
     files = {
         layout.PLAN: damage_of(run, run.path / layout.PLAN),
         layout.ENVIRONMENT: reason,
         layout.MANIFEST: manifest_damage(run),
     }
+    cases = tuple(_read_case(run, planned, shared) for planned in plan.cases)
+    environments, damages = environments_of_jobs(cases)
+    of_run = [Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None]
     return RunView(
         folder=run,
         plan=plan,
         environment=environment,
-        cases=tuple(_read_case(run, planned, shared) for planned in plan.cases),
-        damages=tuple(Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None),
+        cases=cases,
+        damages=(*of_run, *damages),
+        environments=environments,
     )
-
-
-def _read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], str | None]:
-    """What is known of the machine, and why nothing is: a damaged file costs these lines of the report alone."""
-    changed = damage_of(run, path)
-    if changed is not None:
-        return {}, changed
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # what no report could hold is damage too
-    except FileNotFoundError:
-        return {}, None
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"cannot be read: {type(error).__name__}: {_brief(error)}"
-    if not isinstance(found, dict):
-        return {}, f"holds a {type(found).__name__} where a mapping is expected"
-    return found, None
 
 
 def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:

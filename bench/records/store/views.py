@@ -5,7 +5,8 @@ A view works on a half-finished run: what is missing is None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, JsonValue
@@ -122,10 +123,15 @@ class CaseView:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as far as it got."""
+    """A run as far as it got.
+
+    `environment` is that of the machine which resumed the run last, `environments` are those that its jobs were
+    done in, by the name in their provenance.
+    """
 
     folder: RunFolder
     plan: Plan
     environment: dict[str, JsonValue]
     cases: tuple[CaseView, ...]
     damages: tuple[Damage, ...] = ()
+    environments: Mapping[str, dict[str, JsonValue]] = field(default_factory=dict)

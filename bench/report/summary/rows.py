@@ -43,6 +43,7 @@ class Row(Record):
         profile: Its memory, energy and operations; None until they are measured.
         loads: What it came to under load; None unless that was measured.
         timing_interference, training_interference: What other processes did in the jobs that timed and trained it.
+        origins: Kind of job -> names of the origins of its jobs, see `RunSummary.origins`.
     """
 
     case_id: str
@@ -74,6 +75,7 @@ class Row(Record):
     loads: Loads | None = None
     timing_interference: tuple[Interference, ...] = ()
     training_interference: tuple[Interference, ...] = ()
+    origins: dict[str, tuple[str, ...]] = {}
 
     @property
     def headline(self) -> Score | None:

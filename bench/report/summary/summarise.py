@@ -25,6 +25,7 @@ from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import summarise_latency
+from bench.report.summary.origins import Origin, jobs_by_origin, origins_of
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
@@ -52,7 +53,11 @@ class Failure(Record):
 
 
 class RunSummary(Record):
-    """What a run came to."""
+    """What a run came to.
+
+    `environment` is the one that every job was done in, or where they differ (`origins`) the one of the machine
+    that resumed the run last.
+    """
 
     suite: str
     title: str
@@ -72,6 +77,7 @@ class RunSummary(Record):
     fold_groups: tuple[FoldGroup, ...] = ()
     runtimes: tuple[RuntimeComparison, ...] = ()
     environment: dict[str, JsonValue]
+    origins: tuple[Origin, ...] = ()
     versions: dict[str, str]
     data_notes: dict[str, tuple[str, ...]] = {}
 
@@ -82,7 +88,11 @@ def summarise(run: RunView) -> RunSummary:
     run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
     run = replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
     timed = {view.case.id: _samples(view) for view in run.cases}
-    rows = [_row(run, view, timed[view.case.id]) for view in run.cases]
+    origins = origins_of(run)
+    rows = [
+        _row(run, view, timed[view.case.id]).model_copy(update={"origins": jobs_by_origin(view, origins)})
+        for view in run.cases
+    ]
     rows = with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
     pairs = all_pairs(run)
     groups = summarise_seeds(
@@ -107,9 +117,14 @@ def summarise(run: RunView) -> RunSummary:
         seed_pairs=seed_pairs(groups),
         fold_groups=summarise_folds(run),
         runtimes=compare_runtimes(run, timed),
-        environment=run.environment,
+        environment=_environment(run, tuple(origins.values())),
+        origins=tuple(origins.values()),
         versions=_versions(run),
     )
+
+
+def _environment(run: RunView, origins: Sequence[Origin]) -> dict[str, JsonValue]:
+    return origins[0].environment if len(origins) == 1 and origins[0].environment else run.environment
 
 
 def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.measure.environment import capture
+from bench.measure.environment import git_state
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
@@ -22,6 +22,7 @@ from bench.records.store.layout import RunFolder
 from bench.run.environments.environment import Environment
 from bench.run.environments.interpreters import Interpreters, Inventory, inventory
 from bench.run.environments.locks import lock_digest
+from bench.run.environments.provenance import captured
 from bench.run.environments.sbom import bill_of_materials
 
 
@@ -36,7 +37,8 @@ def write_surroundings(
     names = sorted(set(adapters))
     inventories = {name: inventory(interpreters.python(name)) for name in names}
     described: dict[str, JsonValue] = {name: _interpreter(interpreters, name, inventories[name]) for name in names}
-    environment = {**capture(tree=harness_root()), "interpreters": described, KEY: list(flags)}
+    tree = harness_root()
+    environment = {**captured(tree), "git": git_state(tree), "interpreters": described, KEY: list(flags)}
     write_atomically(run.path / layout.ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
     used = [(inventory(Path(sys.executable)), ["bench"]), *((inventories[name], [name]) for name in names)]
     write_atomically(run.path / layout.SBOM, json.dumps(bill_of_materials(used), indent=2) + "\n")

@@ -7,7 +7,7 @@ is a run of its own, in `results/<suite>-repro/`, so that the suite's newest run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,8 @@ def prepare_repetition(
     fingerprints = Fingerprints(ContentHashes.of_user())
     again: list[Again] = []
     refused: dict[str, str] = {}
-    differences = machine_differences(record.environment, capture(tree=harness_root()))
+    here = capture(tree=harness_root())
+    differences = [one for view in views for one in machine_differences(_environment_of_case(record, view), here)]
     for view in views:
         try:
             if view.predict is None or not view.predict.ok:
@@ -256,6 +257,12 @@ def _stored_weights(view: CaseView) -> str:
 def machine_of(view: CaseView) -> str | None:
     """Class of the machine that timed a case; None if none did."""
     return next((job.job.key_parts.get("machine") for job in view.times), None)
+
+
+def _environment_of_case(record: RunView, view: CaseView) -> Mapping[str, Any]:
+    """Where a case was predicted; the environment of the whole run where the job does not say."""
+    where = view.predict.job.provenance if view.predict is not None else None
+    return (record.environments.get(where.environment) if where is not None else None) or record.environment
 
 
 def _recorded_environments(record: RunView) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,23 @@
+"""Where, and with which code, one job was done."""
+
+from __future__ import annotations
+
+from bench.records.base import Record
+
+
+class Provenance(Record):
+    """Where, and with which code, one job was done; written when it begins, so that a resumed run keeps it.
+
+    Attributes:
+        commit: Of the harness, hex; None outside of a git checkout.
+        dirty: Whether tracked files had changed since; None where that is not known.
+        machine: Digest of what makes timings comparable, as in the key of a timing.
+        host: The same in words: processor, cores, GPUs.
+        environment: Name of the environment record in the run's folder `environments/`.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    machine: str
+    host: str
+    environment: str

@@ -1,0 +1,48 @@
+"""Read the records of environments: that of a run, and those that its jobs were done in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import damage_of
+from bench.records.store.views import CaseView, Damage
+
+
+def environments_of_jobs(cases: Iterable[CaseView]) -> tuple[dict[str, dict[str, JsonValue]], list[Damage]]:
+    """Name -> environment of the jobs of cases, trainings of other runs included, and those that cannot be used."""
+    found: dict[str, dict[str, JsonValue]] = {}
+    damages = []
+    for view in cases:
+        for job in view.jobs:
+            if job.job.provenance is None or job.job.provenance.environment in found:
+                continue
+            name = job.job.provenance.environment
+            run = RunFolder(job.folder.parent.parent)
+            found[name], reason = read_environment(run, run.environment(name))
+            if reason is None and not run.environment(name).is_file():
+                reason = "is missing"
+            if reason is not None:
+                damages.append(Damage("", "environment", 0, f"environments/{name}.json", reason))
+    return found, damages
+
+
+def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], str | None]:
+    """What is known of the machine, and why nothing is: a damaged file costs these lines of the report alone."""
+    changed = damage_of(run, path)
+    if changed is not None:
+        return {}, changed
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # what no report could hold is damage too
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
+    if not isinstance(found, dict):
+        return {}, f"holds a {type(found).__name__} where a mapping is expected"
+    return found, None

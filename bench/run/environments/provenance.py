@@ -1,0 +1,46 @@
+"""Where and with which code each job of a run is done, told at the moment it begins."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from bench.measure.devices import machine_identity, machine_in_words
+from bench.measure.environment import capture, git_state, lasting
+from bench.records import Provenance, digest
+from bench.records.names import harness_root
+from bench.records.store.files import write_atomically
+from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import record_facts
+
+
+def provenance_now(run: RunFolder) -> Provenance:
+    """Describe this machine and the harness as they are now, and keep the record of the environment in the run.
+
+    Only the state of the checkout is asked for anew: nothing else of the record changes while a process lives.
+    The caller holds the run's lock.
+    """
+    git = git_state(harness_root())
+    environment: dict[str, JsonValue] = {**captured(harness_root()), "git": git}
+    name = digest(lasting(environment))[:12]
+    file = run.environment(name)
+    if not file.is_file():
+        write_atomically(file, json.dumps(environment, indent=2) + "\n")
+        record_facts(run, [file])
+    commit, dirty = git["commit"], git["dirty"]
+    return Provenance(
+        commit=commit if isinstance(commit, str) else None,
+        dirty=dirty if isinstance(dirty, bool) else None,
+        machine=machine_identity(),
+        host=machine_in_words(),
+        environment=name,
+    )
+
+
+@cache
+def captured(tree: Path) -> dict[str, JsonValue]:
+    """`capture`, once per process."""
+    return capture(tree)
