@@ -26,7 +26,7 @@ class Measurement(Record):
         protocol: Id of the protocol.
         input: Where the timed path begins; with `file` decoding is a stage of its own and part of end to end.
         quick: Shortened run, marked as such in every report.
-        replicates: Fresh worker processes per case.
+        replicates: Fresh worker processes per case; 0 times nothing, which suites write as `measurement: none`.
         images: Distinct images that are timed (or all there are).
         order_seed: Seed of the image order and of the order of cases within a block.
         warmup_min_iterations, warmup_min_s_cpu, warmup_min_s_cuda, warmup_window,
@@ -43,7 +43,7 @@ class Measurement(Record):
     protocol: int = PROTOCOL_ID
     input: Input = "array"
     quick: bool = False
-    replicates: int = Field(default=3, ge=1)
+    replicates: int = Field(default=3, ge=0)
     images: int = Field(default=64, ge=1)
     order_seed: int = 0
     warmup_min_iterations: int = Field(default=10, ge=1)
@@ -63,6 +63,11 @@ class Measurement(Record):
     busy_allowance: float = Field(default=0.5, ge=0)
     pipelined_s: float = Field(default=2.0, ge=0)
     audit_fraction: float = Field(default=0.1, ge=0, le=1)
+
+    @property
+    def times(self) -> bool:
+        """Whether anything is timed by it."""
+        return self.replicates > 0
 
 
 QUICK: dict[str, JsonValue] = {

@@ -11,6 +11,8 @@ from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import how_loaded
 from bench.score.reduce import REDUCED_BY
 
+NOT_TIMED = "Nothing was timed (`measurement: none`): the rows are scored only."
+
 TOLD = 3
 """Up to so many models are told one by one; the table of differences tells the others."""
 
@@ -23,6 +25,17 @@ def row_name(summary: RunSummary, row: Row) -> str:
 
 def how_measured(summary: RunSummary) -> list[str]:
     """The protocol as it was applied, for readers who will ask."""
+    return [
+        *(_how_timed(summary) if summary.measurement.times else [NOT_TIMED]),
+        "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
+        "framework.",
+        *_prompted(summary),
+        *how_loaded(summary),
+        *(f"Data set {label}: {note}." for label, notes in summary.data_notes.items() for note in notes),
+    ]
+
+
+def _how_timed(summary: RunSummary) -> list[str]:
     m = summary.measurement
     first = next((row for row in summary.rows if row.latency is not None), None)
     images = first.latency.images if first and first.latency else m.images
@@ -45,11 +58,6 @@ def how_measured(summary: RunSummary) -> list[str]:
         "not 1 / latency.",
         "Audits: idle gaps between stages (unfinished work), repeated against new images (caches), device against host "
         "time, and the timed predictions of a share of the images against the scored ones.",
-        "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
-        "framework.",
-        *_prompted(summary),
-        *how_loaded(summary),
-        *(f"Data set {label}: {note}." for label, notes in summary.data_notes.items() for note in notes),
     ]
 
 
@@ -99,6 +107,12 @@ def _replicates(m: Measurement) -> str:
 
 def footnotes(summary: RunSummary) -> list[str]:
     """What the signs in the tables mean."""
+    if not summary.measurement.times:
+        return [
+            "`a (b–c)`: value and 95 % interval, by bootstrap over images (pooled counts are drawn image by image).",
+            "verdict: scored only, with the names of the reasons for doubt; each is explained under the table. "
+            "`–`: not available.",
+        ]
     notes = [
         "`a (b–c)`: value and 95 % interval. Scores: bootstrap over images (pooled counts are drawn image by image). "
         "Latencies: hierarchical bootstrap over processes, then over blocks of 10 samples.",

@@ -23,24 +23,33 @@ def results_table(summary: RunSummary) -> pd.DataFrame:
     """The headline table: one row per case, the columns that answer the question."""
     import pandas as pd
 
-    start = " from file" if summary.measurement.input == "file" else ""
-    tail = max(summary.measurement.percentiles)
     rows = [
         {
             **_names(summary, row),
             "parameters": count(row.parameters),
             f"{summary.headline} (0–1)": _headline(row),
-            f"end-to-end{start} p50 ms/image": _timing(_at(row, 50.0)),
-            f"p{tail:g} ms/image": _timing(_at(row, tail)),
-            "throughput images/s": _throughput(row.latency),
-            "peak host MiB": mebibytes(row.host_rss_peak_bytes),
-            **_device_memory(summary, row),
-            "front": _front(row),
+            **_speed(summary, row),
             "verdict": _verdict(row),
         }
         for row in summary.rows
     ]
     return pd.DataFrame(rows)
+
+
+def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
+    """The columns of what is timed; none where nothing is."""
+    if not summary.measurement.times:
+        return {}
+    start = " from file" if summary.measurement.input == "file" else ""
+    tail = max(summary.measurement.percentiles)
+    return {
+        f"end-to-end{start} p50 ms/image": _timing(_at(row, 50.0)),
+        f"p{tail:g} ms/image": _timing(_at(row, tail)),
+        "throughput images/s": _throughput(row.latency),
+        "peak host MiB": mebibytes(row.host_rss_peak_bytes),
+        **_device_memory(summary, row),
+        "front": _front(row),
+    }
 
 
 def stages_table(summary: RunSummary) -> pd.DataFrame:
@@ -389,5 +398,7 @@ def _verdict(row: Row) -> str:
     if row.verdict is None:
         return MISSING
     names = ", ".join(reason.name for reason in row.verdict.reasons)
+    if row.scored_only:
+        return "scored only" + (f" [{names}]" if names else "")
     quick = "quick, " if row.latency and row.latency.quick else ""
     return f"{quick}{row.verdict.state}" + (f" [{names}]" if names else "")

@@ -67,7 +67,9 @@ def _size(value: Any) -> Any:
 
 
 def _measured(value: Any) -> Any:
-    """Apply what `quick: true` stands for, under whatever is set explicitly."""
+    """Apply what `quick: true` stands for, under whatever is set explicitly; `none` times nothing."""
+    if value is None or value == "none":
+        return {"replicates": 0}
     if not isinstance(value, dict):
         return value
     fields = {**QUICK, **value} if value.get("quick") is True else value
@@ -121,6 +123,13 @@ class _OrName:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
+class _OrNone:
+    """Tell editors that a mapping may be `none`."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"const": "none"}, handler(core)]}
 
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
@@ -238,7 +247,9 @@ class Suite(Record):
         default={},
         description="Adapter: isolated = the environment that bench env create made for it, running = that of bench.",
     )
-    measurement: Annotated[Measurement, BeforeValidator(_measured)] = Measurement()
+    measurement: Annotated[Measurement, BeforeValidator(_measured), _OrNone()] = Field(
+        default=Measurement(), description="How models are timed; none = not at all, predictions are scored only."
+    )
     profile: Profile | None = Field(default=None, description="Also measure memory, energy and operations; {} = all.")
     throughput: Throughput | None = Field(
         default=None, description="Also measure under load: batch sweep and MLPerf's scenarios; {} = its defaults."

@@ -30,7 +30,8 @@ class Row(Record):
         recipe: How it was trained by this run; None for models that bring their weights.
         trained_s, trained_steps, trained_images: What its training came to.
         course: What its training log says so far; None without one.
-        verdict: What its timing is worth; None until it is timed.
+        scored_only: Whether it is not to be timed, by the suite or because it is predictions without a model.
+        verdict: What its timing is worth, or of what is scored only its predictions; None until they are there.
         on_front: Whether no other model of its data set and device is better and as fast; None without score and
             latency, and where the verdict is `invalid`.
         front_probability: Share of joint resamples in which it is on that front.
@@ -62,6 +63,7 @@ class Row(Record):
     trained_steps: int | None = None
     trained_images: int | None = None
     course: Course | None = None
+    scored_only: bool = False
     verdict: Verdict | None = None
     on_front: bool | None = None
     front_probability: float | None = None

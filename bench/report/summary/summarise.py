@@ -106,7 +106,9 @@ def summarise(run: RunView) -> RunSummary:
         planned_at=run.plan.planned_at,
         headline=metric.label,
         higher_is_better=metric.higher_is_better,
-        measurement=run.cases[0].case.measurement,
+        measurement=next(
+            (c.case.measurement for c in run.cases if c.case.measurement.times), run.cases[0].case.measurement
+        ),
         cost=run.plan.cost,
         data_notes=run.plan.data_notes,
         rows=tuple(rows),
@@ -192,7 +194,10 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_steps=trained.trained_steps if trained else None,
         trained_images=trained.trained_images if trained else None,
         course=course_of_case(view),
-        verdict=judge(facts, latency.doubts, _audits(view)) if latency else None,
+        scored_only=not case.measurement.times,
+        verdict=judge(facts, latency.doubts if latency else (), _audits(view))
+        if latency or (scores and not case.measurement.times)
+        else None,
         self_reported=trained.self_reported if trained else {},
         not_honoured=trained.not_honoured if trained else {},
         fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),
