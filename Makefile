@@ -16,7 +16,7 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,bands,heif,docs,dev]"
+PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,bands,heif,medical,docs,dev]"
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,34 @@ from bench.records import ClassSpec, Size, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "GroundTruth", "dataset_names", "default_root", "option_names"]
+__all__ = ["Dataset", "GroundTruth", "Place", "Spacing", "dataset_names", "default_root", "option_names"]
+
+
+class Spacing(NamedTuple):
+    """Distance between neighbouring pixels of an image in millimetres.
+
+    Attributes:
+        row: From a pixel to the one below it.
+        column: From a pixel to the one on its right.
+        slice: From the image to the next slice of its volume; None where it is of no volume, or its slices are not
+            at equal distances.
+    """
+
+    row: float
+    column: float
+    slice: float | None = None
+
+
+class Place(NamedTuple):
+    """Where an image lies in the volume of which it is a slice.
+
+    Attributes:
+        volume: Name of the volume, unique in its data set.
+        number: Of the slice; the neighbour of slice n is n + 1, whether or not that is an image of the data set.
+    """
+
+    volume: str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +107,9 @@ class Dataset(Protocol):
         licence: Its terms, one line.
 
     Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file, and
-    `group(image_id) -> str`, what the image must stay together with (patient, scene, film) or its own id.
+    `group(image_id) -> str`, what the image must stay together with (patient, scene, film) or its own id;
+    `spacing(image_id) -> Spacing | None`, in millimetres, None where the files do not say; and
+    `place(image_id) -> Place | None`, of a slice in its volume.
     """
 
     classes: tuple[ClassSpec, ...]

@@ -171,7 +171,7 @@ def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:
     found = [("", "")]
     if len(names) > 1:
         before = re.sub(r"\d+$", "", _common_start(list(names)))
-        behind = re.sub(r"^\w?\d+", "", _common_start([name[::-1] for name in names])[::-1])
+        behind = _common_start([name[::-1] for name in names])[::-1]
         behind = behind[re.search(r"[_.-]|$", behind).start() :] if behind else ""  # type: ignore[union-attr]
         found += [(a, b) for a, b in ((before, ""), ("", behind), (before, behind)) if (a or b) and "/" not in a + b]
     return list(dict.fromkeys(found))

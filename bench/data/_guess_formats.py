@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from pydantic import JsonValue
 
 from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
+from bench.data._guess_volumes import reading_options, volume_options
 from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.errors import DatasetError
 
 HEAD = 1 << 16
 LARGEST_JSON = 1 << 28
@@ -52,7 +54,7 @@ class Listing:
 
 def guesses(listing: Listing) -> Iterator[Guess]:
     """All that a folder may be, the likeliest first."""
-    for propose in (_by_folders, _coco, _json_beside_images, _yolo, _patterns):
+    for propose in (_by_folders, _nnunet, _coco, _json_beside_images, _yolo, _volumes, _patterns):
         yield from propose(listing)
 
 
@@ -85,6 +87,31 @@ def _by_folders(listing: Listing) -> Iterator[Guess]:
             ),
             certain=False,
         )
+
+
+def _nnunet(listing: Listing) -> Iterator[Guess]:
+    if not all(listing.has(sign) for sign in (r"dataset\.json$", r"imagesTr/", r"labelsTr/")):
+        return
+    reasons = ["it has dataset.json, imagesTr and labelsTr, as nnU-Net's raw data sets"]
+    labels = sorted(path for path in listing.paths if path.startswith("labelsTr/"))
+    images = {path for path in listing.paths if path.startswith("imagesTr/")}
+    pairs = []
+    for label in labels:
+        stem = label.removeprefix("labelsTr/").split(".")[0]
+        image = next((path for path in sorted(images) if path.startswith(f"imagesTr/{stem}")), None)
+        pairs += [(listing.root / image, listing.root / label)] if image is not None else []
+    options: dict[str, JsonValue] = {}
+    try:
+        options, further = reading_options(pairs, classes=False) if pairs else ({}, ())
+        reasons += further
+    except DatasetError:
+        pass  # opening it tells
+    yield Guess("nnunet", options, tuple(reasons))
+
+
+def _volumes(listing: Listing) -> Iterator[Guess]:
+    for options, reasons in volume_options(listing.root):
+        yield Guess("volumes", options, reasons, certain=False)
 
 
 def _readable(sign: str) -> str:

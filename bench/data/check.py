@@ -157,7 +157,8 @@ class _Names:
         self._files = on_disk(dataset)
 
     def __getitem__(self, image: Listed) -> str:
-        name = image.image_id if self._files is None else self._files.entry(image.image_id).image
+        of_file = self._files is not None and self._files.pictures is None
+        name = self._files.entry(image.image_id).image if self._files and of_file else image.image_id
         return f"{name} ({image.split})"
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data.duplicates import ENOUGH, key_of_file, key_of_pixels, thumbnail
 from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
 from bench.data.formats.label_tables import runs_of
-from bench.data.formats.on_disk import Entry
+from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.opening import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth
@@ -32,16 +32,20 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
 
     Returns:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
-        missing if the image cannot be read; `classes`: ids of the classes in it, missing if its ground truth
+        missing if the image cannot be read or is a slice of one value;
+        `classes`: ids of the classes in it, missing if its ground truth
         cannot be; `stored`: how each mask file is stored.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
+    own_file = None if files is None or files.pictures is not None else entry
     row: Row = {"found": []}
     size: Size | None = None
     try:
-        looked = _looked_at_image(dataset, image_id, entry)
-        size, row["content"], row["thumbnail"] = looked.size, looked.content, looked.thumbnail
+        looked = _looked_at_image(dataset, image_id, own_file, files)
+        size = looked.size
+        if looked.content:
+            row["content"], row["thumbnail"] = looked.content, looked.thumbnail
     except DatasetError as error:
         row["found"].append(["image", str(error)])
     try:
@@ -52,9 +56,9 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
             row["found"].append([error.kind or "truth", str(error)])
-    if entry is not None and "content" in row and header_of(entry.image).orientation != 1:
-        row["found"].append(["turned", f"{entry.image}: EXIF orientation {header_of(entry.image).orientation}"])
-    row["stored"] = [] if entry is None else [_stored(path) for path in mask_files(entry)]
+    if own_file is not None and "content" in row and header_of(own_file.image).orientation != 1:
+        row["found"].append(["turned", f"{own_file.image}: EXIF orientation {header_of(own_file.image).orientation}"])
+    row["stored"] = [] if own_file is None else [_stored(path) for path in mask_files(own_file)]
     return row
 
 
@@ -66,11 +70,14 @@ class _Image(NamedTuple):
     thumbnail: str
 
 
-def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None) -> _Image:
+def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files: OnDisk | None) -> _Image:
     if entry is None:
-        image = dataset.image(image_id)
-        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        return _Image(Size(*image.shape[:2]), key_of_pixels(image), thumbnail(grey).tobytes().hex())
+        image, declared = dataset.image(image_id), getattr(dataset, "bands", None)
+        shown = image if declared is None else declared.shown(image)
+        grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        # Slices beside the body are all alike, and no copies of one another.
+        blank = files is not None and bool((image == image[0, 0]).all())
+        return _Image(Size(*image.shape[:2]), "" if blank else key_of_pixels(image), thumbnail(grey).tobytes().hex())
     encoded = read_bytes(entry.image)
     bands = getattr(dataset, "bands", None)
     if bands is not None:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import Protocol
 
 from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
 from bench.data.formats.home import expanded
 from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
-from bench.dataset import GroundTruth
+from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
@@ -78,6 +79,30 @@ class Description:
     bands: BandReading | None = None
 
 
+class Pictures(Protocol):
+    """Images that are no files of their own: slices of volumes, rows of tables."""
+
+    def image(self, entry: Entry) -> RgbImage:
+        """The image, uint8, (H, W, 3), or (H, W, C) of declared bands."""
+        ...
+
+    def size(self, entry: Entry) -> Size:
+        """Its size, without decoding it where that can be."""
+        ...
+
+    def encoded(self, entry: Entry) -> bytes:
+        """The image as the content of an image file."""
+        ...
+
+    def spacing(self, entry: Entry) -> Spacing | None:
+        """Distance of its pixels in millimetres; None where it is not known."""
+        ...
+
+    def place(self, entry: Entry) -> Place | None:
+        """Its place in a volume; None where it is of none."""
+        ...
+
+
 class OnDisk:
     """A data set of files; keeps `bench.datasets.Dataset`. Splits are listed when first asked for."""
 
@@ -87,8 +112,17 @@ class OnDisk:
         list_split: Callable[[str], Sequence[Entry]],
         read_truth: Callable[[Entry], GroundTruth],
         notes: Callable[[str], Sequence[str]] = lambda _: (),
+        pictures: Pictures | None = None,
     ) -> None:
-        """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name."""
+        """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name.
+
+        Args:
+            description: What the format says of itself.
+            list_split: Entries of a split.
+            read_truth: Ground truth of an entry.
+            notes: What of a split was left out, guessed or converted.
+            pictures: Reads the images; None where each is a file of its own.
+        """
         twice = [name for name, times in Counter(c.name for c in description.classes).items() if times > 1]
         if twice:
             raise DatasetError(
@@ -100,6 +134,7 @@ class OnDisk:
         self.source, self.licence = description.source, description.licence
         self._list_split, self._read_truth, self._notes = list_split, read_truth, notes
         self.bands = description.bands
+        self.pictures = pictures
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def splits(self) -> tuple[str, ...]:
@@ -128,18 +163,29 @@ class OnDisk:
 
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB, upright; (H, W, C) of those bands that are declared."""
-        file = self.entry(image_id).image
-        return read_image(file) if self.bands is None else self.bands.image(file)
+        entry = self.entry(image_id)
+        if self.pictures is not None:
+            return self.pictures.image(entry)
+        return read_image(entry.image) if self.bands is None else self.bands.image(entry.image)
 
     def encoded(self, image_id: str) -> bytes:
-        """The content of its file."""
-        return read_bytes(self.entry(image_id).image)
+        """The content of its file; of an image without one, that of a PNG of it."""
+        entry = self.entry(image_id)
+        return read_bytes(entry.image) if self.pictures is None else self.pictures.encoded(entry)
+
+    def spacing(self, image_id: str) -> Spacing | None:
+        """Distance of its pixels in millimetres; None where the files do not say."""
+        return None if self.pictures is None else self.pictures.spacing(self.entry(image_id))
+
+    def place(self, image_id: str) -> Place | None:
+        """Where it lies in its volume; None where it is no slice."""
+        return None if self.pictures is None else self.pictures.place(self.entry(image_id))
 
     def target(self, image_id: str) -> GroundTruth:
         """Its ground truth; raises `DatasetError` if it cannot be read or has another size than the image."""
         entry = self.entry(image_id)
         truth = self._read_truth(entry)
-        found, expected = truth.semantic.size, image_size(entry.image)
+        found, expected = truth.semantic.size, self.size(image_id)
         if found != expected:
             masks = ", ".join(str(path) for path in entry.ground_truths) or f"the annotation of {entry.image.name}"
             raise DatasetError(
@@ -152,7 +198,8 @@ class OnDisk:
 
     def size(self, image_id: str) -> Size:
         """Its size, from the file's header."""
-        return image_size(self.entry(image_id).image)
+        entry = self.entry(image_id)
+        return image_size(entry.image) if self.pictures is None else self.pictures.size(entry)
 
     def fingerprint(self, split: str) -> str:
         """Hash of ids and content of all files of the split and of the options that decide the ground truth."""

@@ -8,7 +8,7 @@ from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
 from bench.data.labels.mapping import map_truth
 from bench.data.labels.selection import selected
-from bench.dataset import Dataset, GroundTruth
+from bench.dataset import Dataset, GroundTruth, Place, Spacing
 from bench.errors import BenchError
 from bench.records import DatasetSpec, Labels, Size, as_json_dict, digest
 from bench.records.predictions import RgbImage
@@ -50,6 +50,14 @@ class MappedDataset:
         """What the image must stay together with; its own id where the data set knows none."""
         of_group = getattr(self.unmapped, "group", None)
         return image_id if of_group is None else str(of_group(image_id))
+
+    def spacing(self, image_id: str) -> Spacing | None:
+        """Distance of its pixels in millimetres; None where the data set does not say."""
+        return getattr(self.unmapped, "spacing", lambda _: None)(image_id)
+
+    def place(self, image_id: str) -> Place | None:
+        """Where it lies in its volume; None where it is no slice."""
+        return getattr(self.unmapped, "place", lambda _: None)(image_id)
 
     def image(self, image_id: str) -> RgbImage:
         """The image, uint8, (H, W, 3), RGB."""

@@ -13,6 +13,7 @@ from PIL import Image
 from bench.data.formats.by_name import open_dataset
 from bench.data.opening import chosen, opened
 from tests.bench.data.miniatures import bench_data, written
+from tests.bench.datasets.volume_files import SIZE, scene, write_dicom, write_nifti, write_nrrd
 
 HEADER = "name: x\nmodels: [fake/echo]\n"
 
@@ -200,3 +201,32 @@ def test_a_folder_that_is_not_there_is_a_usage_error(capsys, tmp_path):
     code, _, err = bench_data(capsys, "detect", tmp_path / "none")
     assert code == 2
     assert "is no folder" in err
+
+
+VOLUMES = {
+    "two folders": ("images/c{0}.nii.gz", "masks/c{0}.nii.gz", {}),
+    "nnU-Net's names without dataset.json": ("imagesTr/c{0}_0000.nii.gz", "labelsTr/c{0}.nii.gz", {}),
+    "a folder a patient, channels": ("P{0}/P{0}_{c}.nii.gz", "P{0}/P{0}_seg.nii.gz", {"channels": ["flair", "t1"]}),
+    "one folder, NRRD": ("c{0}.nrrd", "c{0}_label.nrrd", {}),
+    "DICOM series": ("images/c{0}", "masks/c{0}.nii.gz", {}),
+    "split first": ("{split}/images/c{0}.nii", "{split}/masks/c{0}.nii", {}),
+}
+
+
+@pytest.mark.parametrize("layout", VOLUMES)
+def test_volumes_are_recognised_with_channels_classes_and_a_window(capsys, tmp_path, layout):
+    image, mask, expected = VOLUMES[layout]
+    values, labels = scene()
+    for number in range(4):
+        split = "train" if number < 2 else "test"
+        for channel in expected.get("channels", ["-"]):
+            path = tmp_path / "data" / image.format(number, c=channel, split=split)
+            writer = write_nifti if ".nii" in image else write_nrrd if ".nrrd" in image else write_dicom
+            writer(path, values, **({"patient": f"p{number}"} if writer is write_dicom else {}))
+        (write_nrrd if ".nrrd" in mask else write_nifti)(tmp_path / "data" / mask.format(number, split=split), labels)
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "data")
+    assert entry["name"] == "volumes"
+    assert total(dataset) == 4 * SIZE[2]
+    assert entry["options"].get("channels") == expected.get("channels")
+    assert entry["options"]["classes"] == {"background": 0, "class 1": 1, "class 2": 2}
+    assert entry["options"]["window"] == {"percentiles": [0.5, 99.5]}
