@@ -7,7 +7,7 @@
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
 #   make clean                    remove the environment and caches; results stay
 #
-# TORCH_BACKEND picks another torch build, for example TORCH_BACKEND=cpu, cu126 or auto (needs uv).
+# TORCH_BACKEND picks another torch build, for example TORCH_BACKEND=cpu, cu126 or auto.
 # PYTHON picks the interpreter the environment is made from (>= 3.10).
 
 PYTHON ?= python3
@@ -16,7 +16,9 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PINNED := -c constraints.txt -e ".[torch,smp,transformers,detectron2,ultralytics,brain,loggers,runtimes,bands,heif,medical,docs,dev]"
+UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+SITE_PACKAGES := $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+PINNED := -c constraints.txt -r pyproject.toml --all-extras -e .
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.
@@ -51,32 +53,21 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
-	@if command -v uv >/dev/null 2>&1; then \
-		echo "installing pinned packages with uv"; \
-		uv pip install -q --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) $(PINNED); \
-	elif $(BIN)/python -m pip install -q uv; then \
-		echo "installing pinned packages with uv, which was not on PATH and is now in $(VENV)"; \
-		$(BIN)/uv pip install -q --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) $(PINNED); \
-	elif test -n "$(TORCH_BACKEND)"; then \
-		echo "TORCH_BACKEND needs uv, which could not be installed; install uv and try again" >&2; exit 2; \
-	else \
-		echo "installing pinned packages with pip, since uv could not be installed"; \
-		$(BIN)/python -m pip install -q $(PINNED); \
-	fi
+	@command -v $(UV) >/dev/null || { echo "installing uv"; $(BIN)/python -m pip install -q uv; }
+	@echo "installing pinned packages with uv"
+	@$(UV) pip install -q --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) $(PINNED)
 	@$(MAKE) -s --no-print-directory $(DETECTRON2_DIR)
 	@touch $@
 
 $(DETECTRON2_DIR):
 	@echo "installing $(DETECTRON2)"
-	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	if test -x "$$uv"; then "$$uv" pip install -q --python $(BIN)/python $(DETECTRON2_FLAGS); \
-	else $(BIN)/python -m pip install -q $(DETECTRON2_FLAGS); fi \
+	@$(UV) pip install -q --python $(BIN)/python $(DETECTRON2_FLAGS) \
 	|| { rm -rf $@; echo "Detectron2 has no build for this machine: its models will be listed as missing" >&2; exit 0; }
-	@test ! -d $@ || echo "../../../detectron2" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/detectron2.pth
+	@test ! -d $@ || echo "../../../detectron2" > $$($(SITE_PACKAGES))/detectron2.pth
 
 detectron2-upstream: install
-	rm -rf $(DETECTRON2_DIR) $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/detectron2.pth
-	$(BIN)/python -m pip install --no-build-isolation --no-deps "$(DETECTRON2_UPSTREAM)"
+	rm -rf $(DETECTRON2_DIR) $$($(SITE_PACKAGES))/detectron2.pth
+	$(UV) pip install --python $(BIN)/python --no-build-isolation --no-deps "$(DETECTRON2_UPSTREAM)"
 
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

@@ -34,8 +34,8 @@ from bench.run.environments.environment import (
     requirements_digest,
     worker_requirements,
 )
-from bench.run.environments.installers import Installer, Sources, Tell, find_installer
 from bench.run.environments.locks import comment, entries, lock_digest
+from bench.run.environments.uv import Sources, Tell, Uv, find_uv
 
 SHARED = "bench_shared.pth"
 BACKEND = "torch-backend"
@@ -48,7 +48,7 @@ class Wishes:
 
     Attributes:
         sources: Where packages come from.
-        python: Interpreter it is made from: a path, or with uv a version.
+        python: Interpreter it is made from: a path, or a version.
         share: Take what the harness itself needs from the interpreter that runs `bench`.
         lock: File to install exactly; None = the one beside the environment, or none.
         again: Make it anew even if it is ready.
@@ -72,7 +72,7 @@ def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
     """
     wish = wishes.lock or (environment.wish if environment.wish.is_file() else None)
     lock = _read(wish) if wish is not None else None
-    installer = find_installer()
+    uv = find_uv()
     with _alone(environment):
         why = _why_make(environment, wishes, lock)
         made = environment.made()
@@ -82,7 +82,7 @@ def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
         tell(f"making {environment.path}: {why}")
         _clear(environment)
         try:
-            return _make(environment, installer, wishes, lock, tell)
+            return _make(environment, uv, wishes, lock, tell)
         except BaseException:
             _clear(environment)
             raise
@@ -102,9 +102,7 @@ def lock(environment: Environment, sources: Sources, tell: Tell) -> Path:
         )
     backend = sources.torch_backend or comment(_read(environment.lock), BACKEND)
     sources = Sources(sources.find_links, sources.no_index, backend)
-    found = find_installer().resolve(
-        environment.python, frozen(environment), sources, tell, constraints=None, complete=True
-    )
+    found = find_uv().resolve(environment.python, frozen(environment), sources, tell, constraints=None, complete=True)
     text = _headed(environment, found, sources)
     with _alone(environment):
         write_atomically(environment.lock, text)
@@ -140,8 +138,8 @@ def _why_make(environment: Environment, wishes: Wishes, lock: str | None) -> str
     return "what it shares has changed" if made.shared != wishes.share else ""
 
 
-def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: str | None, tell: Tell) -> Made:
-    installer.make(environment.path, wishes.python, tell)
+def _make(environment: Environment, uv: Uv, wishes: Wishes, lock: str | None, tell: Tell) -> Made:
+    uv.make(environment.path, wishes.python, tell)
     version = _version(environment.python)
     if wishes.share and version != platform.python_version():
         raise BenchError(
@@ -151,7 +149,7 @@ def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: 
     sources = _with_backend_of(wishes.sources, lock)
     if lock is None:
         file = adapter_folder(environment.adapter) / "requirements.txt"
-        resolved = installer.resolve(
+        resolved = uv.resolve(
             environment.python,
             [] if wishes.share else worker_requirements(),
             sources,
@@ -163,8 +161,8 @@ def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: 
         lock = _headed(environment, resolved, sources)
     write_atomically(environment.path / LOCK, lock)
     if entries(lock):
-        tell(f"installing {len(entries(lock))} packages with {installer.name}")
-        installer.install(environment.python, environment.path / LOCK, sources, tell)
+        tell(f"installing {len(entries(lock))} packages with {uv.name}")
+        uv.install(environment.python, environment.path / LOCK, sources, tell)
     if wishes.share:
         _share(environment)
     made = Made(
@@ -173,7 +171,7 @@ def _make(environment: Environment, installer: Installer, wishes: Wishes, lock: 
         requirements_sha256=requirements_digest(environment.adapter),
         lock_sha256=lock_digest(lock),
         shared=wishes.share,
-        installer=installer.name,
+        installer=uv.name,
         made_at=utc_now(),
     )
     write_record(environment.path / MARKER, made)

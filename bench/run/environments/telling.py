@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from bench.run.environments.installers import Tell
+from bench.run.environments.uv import Tell
 
 
 @contextmanager

@@ -30,9 +30,9 @@ from bench.run.environments.environment import (
     environments_folder,
     with_environment,
 )
-from bench.run.environments.installers import Sources, Tell
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.locks import lock_digest
+from bench.run.environments.uv import Sources, Tell
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again

@@ -9,7 +9,7 @@ from bench.cli.arguments import add_sources
 
 if TYPE_CHECKING:
     from bench.run.environments.environment import Environment
-    from bench.run.environments.installers import Sources
+    from bench.run.environments.uv import Sources
 
 
 def add_builds(parser: ArgumentParser) -> None:
@@ -29,6 +29,6 @@ def environment_of(options: Namespace) -> Environment:
 
 def sources_of(options: Namespace) -> Sources:
     """Where packages come from, as `add_builds` was answered."""
-    from bench.run.environments.installers import Sources
+    from bench.run.environments.uv import Sources
 
     return Sources(tuple(options.find_links), options.no_index, options.torch_backend)

@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Which adapter, from which lock, interpreter and packages."""
     parser.add_argument("adapter", metavar="ADAPTER", help="see: bench list adapters")
     parser.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
-    parser.add_argument("--python", metavar="PYTHON", help="interpreter, or with uv a version (default: that of bench)")
+    parser.add_argument("--python", metavar="PYTHON", help="interpreter, or its version (default: that of bench)")
     parser.add_argument(
         "--share", action="store_true", help="take NumPy, OpenCV and the like from the interpreter that runs bench"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,13 +18,12 @@ from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records.store.files import write_record
 from bench.records.store.runs import new_run, newest_run, read_run
-from bench.run.environments import installers
-from bench.run.environments.create import Wishes, create
+from bench.run.environments import uv
 from bench.run.environments.environment import Environment, choose_interpreters, condition, environments_folder, frozen
-from bench.run.environments.installers import Pip, Sources, find_installer
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.environments.locks import pins
 from bench.run.environments.record import write_surroundings
+from bench.run.environments.uv import Sources, find_uv
 from bench.run.planning.prepare import prepare
 from bench.run.repro.repeat import recorded_interpreters
 from tests.bench.suites import SHAPES, run_suite, write_suite
@@ -303,7 +303,6 @@ def test_requirements_that_contradict_each_other_are_explained(place, capsys):
 
 def test_without_a_network_the_way_round_it_is_named(place, capsys, monkeypatch):
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     (place.adapters / "first/requirements.txt").write_text("a-package-nobody-has\n")
     message = refused(capsys, place.env("create", "first", "--share", offline=False))
@@ -311,12 +310,11 @@ def test_without_a_network_the_way_round_it_is_named(place, capsys, monkeypatch)
     assert "--find-links" in message
 
 
-def test_without_uv_and_pip_the_command_that_installs_uv_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(installers.sys, "executable", str(tmp_path / "python"))
+def test_without_uv_the_command_that_installs_it_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(uv.sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(installers.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BenchError, match="Install uv"):
-        find_installer()
+    with pytest.raises(BenchError, match=re.escape(f"{tmp_path / 'python'} -m pip install uv")):
+        find_uv()
 
 
 def test_another_python_cannot_share_compiled_packages(place, capsys, tmp_path):
@@ -338,18 +336,6 @@ def test_environments_lie_beside_the_adapters_unless_another_folder_is_chosen(tm
     assert environments_folder(None) == tmp_path / "data/segbench/envs"
 
 
-def test_pip_makes_the_same_lock_as_uv_where_uv_is_missing(place, monkeypatch):
-    wishes = Wishes(sources=Sources((str(place.wheels),), no_index=True), share=True)
-    monkeypatch.setattr("bench.run.environments.create.find_installer", Pip)
-    by_pip = create(Environment(place.envs / "first"), wishes, print)
-    monkeypatch.undo()
-    monkeypatch.setenv("BENCH_ADAPTERS", str(place.adapters))
-    by_uv = create(Environment(place.folder / "others" / "first"), wishes, print)
-    assert by_pip.lock_sha256 == by_uv.lock_sha256
-    assert by_pip.installer.startswith("pip ")
-    assert condition(Environment(place.envs / "first")).state == "ready"
-
-
 def test_of_two_versions_the_first_on_the_path_is_the_installed_one(tmp_path):
     """As an environment and what it shares: the first is imported."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
@@ -364,14 +350,11 @@ def test_of_two_versions_the_first_on_the_path_is_the_installed_one(tmp_path):
 
 @pytest.mark.parametrize(("requirement", "found"), [("toy", "toy==1.0"), ("toy>=2", "toy==2.0")])
 def test_the_versions_of_the_harness_are_kept_where_requirements_allow_them(place, requirement, found):
-    installer = find_installer()
-    if isinstance(installer, Pip):
-        pytest.skip("uv is not installed; pip knows no versions that may give way")
     constraints = place.folder / "constraints.txt"
     constraints.write_text("another==3.0\ntoy==1.0\n")
     sources = Sources((str(place.wheels),), no_index=True)
     python = Path(sys.executable)
-    lock = installer.resolve(python, [requirement], sources, print, constraints=constraints, complete=False)
+    lock = find_uv().resolve(python, [requirement], sources, print, constraints=constraints, complete=False)
     assert pins(lock) == [found]
 
 

@@ -1,10 +1,7 @@
-"""What makes and fills environments: uv where it is there, else Python's own venv and pip."""
+"""What makes and fills environments: uv, https://docs.astral.sh/uv"""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import json
 import re
 import shutil
 import subprocess
@@ -14,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bench.errors import BenchError
 from bench.run.environments.interpreters import normal_name
@@ -38,12 +34,12 @@ _OTHER_PYTHON = "Install that Python, or give the path of another one with --pyt
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages come from, beside what the installer's own configuration says.
+    """Where packages come from, beside what uv's own configuration says.
 
     Attributes:
         find_links: Folders or pages with files of packages.
         no_index: Ask no package index.
-        torch_backend: Which build of torch: cpu, cu130, auto, …; needs uv. None = the index's own.
+        torch_backend: Which build of torch: cpu, cu130, auto, … None = the index's own.
     """
 
     find_links: tuple[str, ...] = ()
@@ -52,73 +48,29 @@ class Sources:
 
     @property
     def flags(self) -> list[str]:
-        """As both installers take them."""
+        """As uv takes them."""
         links = [word for link in self.find_links for word in ("--find-links", link)]
         return [*links, *(["--no-index"] if self.no_index else [])]
 
 
-class Installer(Protocol):
-    """Makes an environment, resolves requirements to a lock, and installs a lock."""
-
-    @property
-    def name(self) -> str:
-        """Program and version, for the record."""
-        ...
-
-    def make(self, folder: Path, python: str, tell: Tell) -> None:
-        """Make an empty environment from an interpreter."""
-        ...
-
-    def resolve(
-        self,
-        python: Path,
-        wanted: Sequence[str],
-        sources: Sources,
-        tell: Tell,
-        *,
-        files: Sequence[Path] = (),
-        constraints: Path | None,
-        complete: bool,
-    ) -> str:
-        """Return a lock of everything that is wanted, with hashes.
-
-        Args:
-            python: Of the environment.
-            wanted: Requirements.
-            files: Files with further ones.
-            sources: Where packages come from.
-            tell: Gets progress.
-            constraints: File with versions to keep to, or None; uv leaves them where requirements contradict them.
-            complete: The requirements are all there is: nothing that they depend on is added.
-        """
-        ...
-
-    def install(self, python: Path, lock: Path, sources: Sources, tell: Tell) -> None:
-        """Install exactly what a lock lists, checked against its hashes."""
-        ...
-
-
-def find_installer() -> Installer:
-    """uv beside the running interpreter or on PATH, else the venv and the pip of the running interpreter.
+def find_uv() -> Uv:
+    """The program beside the running interpreter, or on PATH.
 
     Raises:
-        BenchError: If there is neither.
+        BenchError: If there is none.
     """
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found is not None:
-        return Uv(found)
-    if importlib.util.find_spec("pip") is None:
+    if found is None:
         raise BenchError(
-            f"environments are filled by uv, which is neither beside {sys.executable} nor on PATH, or by pip, which "
-            "that interpreter lacks. Install uv (https://docs.astral.sh/uv), or make pip available with: "
-            f"{sys.executable} -m ensurepip"
+            f"environments are made by uv, which is neither beside {sys.executable} nor on PATH. Install it with: "
+            f"{sys.executable} -m pip install uv   (or as https://docs.astral.sh/uv says)"
         )
-    return Pip()
+    return Uv(found)
 
 
 class Uv:
-    """https://docs.astral.sh/uv"""
+    """Makes an environment, resolves requirements to a lock, and installs a lock."""
 
     def __init__(self, program: str) -> None:
         """Take the program."""
@@ -126,11 +78,11 @@ class Uv:
 
     @property
     def name(self) -> str:
-        """Program and version."""
+        """Program and version, for the record."""
         return " ".join(_run([self._program, "--version"], "asking uv for its version").split()[:2])
 
     def make(self, folder: Path, python: str, tell: Tell) -> None:
-        """Make an empty environment."""
+        """Make an empty environment from an interpreter: a path, or a version that uv can find."""
         command = [self._program, "venv", "--python", python, str(folder)]
         _run(command, f"making {folder}", tell, fix=_OTHER_PYTHON)
 
@@ -145,7 +97,17 @@ class Uv:
         constraints: Path | None,
         complete: bool,
     ) -> str:
-        """Return a lock with the hashes of every file of each version, so that it serves other machines, too."""
+        """Return a lock of everything that is wanted, with the hashes of every file of each version for other machines.
+
+        Args:
+            python: Of the environment.
+            wanted: Requirements.
+            files: Files with further ones.
+            sources: Where packages come from.
+            tell: Gets progress.
+            constraints: File with versions to keep to, or None; they are left where requirements contradict them.
+            complete: The requirements are all there is: nothing that they depend on is added.
+        """
         with _as_file(wanted) as asked, _as_file([f"{name} ; sys_platform == 'never'" for name in NEVER]) as overrides:
             command = [self._program, "pip", "compile", str(asked), *map(str, files), "--python", str(python)]
             command += ["--generate-hashes", "--no-header", "--no-annotate", "--overrides", str(overrides)]
@@ -160,58 +122,11 @@ class Uv:
         return _only(found, wanted) if complete else found
 
     def install(self, python: Path, lock: Path, sources: Sources, tell: Tell) -> None:
-        """Install a lock."""
+        """Install exactly what a lock lists, checked against its hashes."""
         command = [self._program, "pip", "install", "--python", str(python), "--no-deps", "--requirements", str(lock)]
         hashed = all_hashed(lock.read_text(encoding="utf-8"))
         command += ["--require-hashes"] if hashed else []
         _run([*command, *sources.flags, *_backend(sources)], "installing the packages", tell)
-
-
-class Pip:
-    """venv, and the pip of the interpreter that runs `bench`; slower, and without a choice of torch's build."""
-
-    @property
-    def name(self) -> str:
-        """Program and version."""
-        return f"pip {importlib.metadata.version('pip')}"
-
-    def make(self, folder: Path, python: str, tell: Tell) -> None:
-        """Make an empty environment."""
-        command = [python, "-m", "venv", "--without-pip", str(folder)]
-        _run(command, f"making {folder}", tell, fix=_OTHER_PYTHON)
-
-    def resolve(
-        self,
-        python: Path,
-        wanted: Sequence[str],
-        sources: Sources,
-        tell: Tell,
-        *,
-        files: Sequence[Path] = (),
-        constraints: Path | None,
-        complete: bool,
-    ) -> str:
-        """Return a lock with the hash of the one file of each version that serves here."""
-        _refuse_backend(sources)
-        with _as_file(wanted) as asked, tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.json"
-            command = [*self._pip(python), "install", "--dry-run", "--ignore-installed", "--quiet"]
-            command += ["--report", str(report), "--requirement", str(asked), *sources.flags]
-            command += [word for file in files for word in ("--requirement", str(file))]
-            command += ["--constraint", str(constraints)] if constraints is not None else []
-            command += ["--no-deps"] if complete else []
-            _run(command, "resolving the requirements", tell)
-            found = json.loads(report.read_text(encoding="utf-8"))["install"]
-        return "".join(sorted(f"{_reported(one)}\n" for one in found))
-
-    def install(self, python: Path, lock: Path, sources: Sources, tell: Tell) -> None:
-        """Install a lock."""
-        command = [*self._pip(python), "install", "--no-deps", "--requirement", str(lock), *sources.flags]
-        hashed = all_hashed(lock.read_text(encoding="utf-8"))
-        _run([*command, *(["--require-hashes"] if hashed else [])], "installing the packages", tell)
-
-    def _pip(self, python: Path) -> list[str]:
-        return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
 
 
 def _only(lock: str, wanted: Sequence[str]) -> str:
@@ -223,26 +138,6 @@ def _only(lock: str, wanted: Sequence[str]) -> str:
 
 def _backend(sources: Sources) -> list[str]:
     return [] if sources.torch_backend is None else ["--torch-backend", sources.torch_backend]
-
-
-def _refuse_backend(sources: Sources) -> None:
-    if sources.torch_backend is not None:
-        raise BenchError(
-            f"--torch-backend {sources.torch_backend} needs uv, which is not here. Install it with: "
-            "python -m pip install uv"
-        )
-
-
-def _reported(installed: dict[str, dict[str, object]]) -> str:
-    """An entry of pip's report (https://pip.pypa.io/en/stable/reference/installation-report/) as a line of a lock."""
-    metadata, download = installed["metadata"], installed["download_info"]
-    name = normal_name(str(metadata["name"]))
-    vcs, archive = download.get("vcs_info"), download.get("archive_info")
-    if isinstance(vcs, dict):
-        return f"{name} @ {vcs['vcs']}+{download['url']}@{vcs['commit_id']}"
-    hashes = archive.get("hashes", {}) if isinstance(archive, dict) else {}
-    pin = f"{name} @ {download['url']}" if installed.get("is_direct") else f"{name}=={metadata['version']}"
-    return f"{pin} --hash=sha256:{hashes['sha256']}" if "sha256" in hashes else pin
 
 
 @contextmanager
@@ -281,7 +176,7 @@ def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, fix: s
 
 
 def _explained(said: str, fix: str | None) -> str:
-    """What an installer said, as one paragraph with what to do about it."""
+    """What uv said, as one paragraph with what to do about it."""
     reason = " ".join(_DECORATION.sub(" ", said).split())
     shortened = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
     if fix is not None:
