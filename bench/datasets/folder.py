@@ -13,7 +13,8 @@ classes.yaml is a list of names, whose positions are the values in the masks (25
       - {name: cell, value: 1, colour: [255, 0, 0], thing: true}
     void: [255]
 
-Without values, the colours tell the classes apart, in RGB masks and in palettes. Without the file
+`classes` may name a plain list instead, one name a line (class_names.txt). Without values, the colours tell the
+classes apart, in RGB masks and in palettes. Without the file
 every mask is read once at opening, and the classes are told from them only if they are certain:
 0 and 255 alone are background and foreground, 0 to K − 1 without a gap are indices, few colours are
 a class each. Everything else is refused with what was seen and the lines that would settle it:
@@ -64,8 +65,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from bench.data.formats.bands import BandOptions, Percentiles, check_undeclared, measured_ranges
+from bench.data.formats.class_lists import read_classes
 from bench.data.formats.documents import read_lines
-from bench.data.formats.folder_classes import Binary, FolderTable, binary_table, read_class_file
+from bench.data.formats.folder_classes import Binary, FolderTable, binary_table
 from bench.data.formats.folder_pairs import paired
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.mask_diagnosis import check_sample, inferred_table
@@ -180,7 +182,7 @@ def _table(options: Options, class_file: Path, masks: list[Path], folder: Path) 
         return binary_table(options.binary, class_file)
     if not class_file.is_file():
         return inferred_table(masks, folder, options.void)
-    table = read_class_file(class_file, options.void)
+    table = read_classes(class_file, options.void)
     said = options.void is not None or not table.void_by_default
     check_sample(table, masks, folder, void_is_said=said)
     return table

@@ -8,6 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.adapter import adapter_folders
+from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean
 from bench.records import ModelSpec, Record, TaskKind
@@ -22,6 +23,7 @@ class Card(Record):
     weights: str | None = None
     trainable: bool = True
     trained_on: str | None = None
+    source: WeightsSource | None = None
 
 
 def model_config_files() -> dict[str, Path]:
@@ -48,6 +50,12 @@ def read_model_config(name: str) -> Card:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
 
+def is_fetched(model: ModelSpec) -> bool:
+    """Whether the weights of a model are those that its model config names a source of."""
+    card = read_model_config(model.name)
+    return card.source is not None and model.weights == str(card.source.path)
+
+
 def resolve_model(
     name: str, *, label: str | None = None, options: dict[str, JsonValue] | None = None, weights: str | None = None
 ) -> ModelSpec:
@@ -64,7 +72,7 @@ def resolve_model(
         task=card.task,
         description=card.description,
         options={**card.options, **(options or {})},
-        weights=weights or card.weights,
+        weights=weights or card.weights or (str(card.source.path) if card.source else None),
         trainable=card.trainable,
         # Weights of the user's own need not be in the label space of the model config's.
         trained_on=card.trained_on if weights is None else None,

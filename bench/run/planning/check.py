@@ -217,9 +217,9 @@ def _check_mappings(cases: Sequence[Case], found: _Found, suite: Suite, source: 
 def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> None:
     for model in {case.model.label: case.model for case in cases}.values():
         if model.weights is not None and "://" not in model.weights and not Path(model.weights).exists():
-            mistakes.note(
-                f"{source}: {model.label}: there are no weights at {model.weights}; correct 'weights' in the suite"
-            )
+            fetched = is_fetched(model)
+            advice = f"fetch them: bench weights prepare {model.name}" if fetched else "correct 'weights' in the suite"
+            mistakes.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
 
 
 def _about(source: Path, labels: Sequence[str]) -> str:

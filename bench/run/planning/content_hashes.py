@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.measure.devices import allowed_cores
+from bench.records.store.cache import cache_folder
 from bench.records.store.files import content_sha256
 
 SETTLED_S = 2.0
@@ -57,8 +58,7 @@ class ContentHashes:
     @classmethod
     def of_user(cls) -> ContentHashes:
         """Those with the user's memory; with `REHASH` in the environment every file is read once more."""
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        made = cls(Path(cache) / "segbench" / "content_hashes.sqlite")
+        made = cls(cache_folder() / "content_hashes.sqlite")
         made.trusts_memory = not os.environ.get(REHASH)
         return made
 

@@ -8,7 +8,6 @@ of change of each of its files.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -21,6 +20,7 @@ from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import digest, void_of
+from bench.records.store.cache import cache_folder
 from bench.records.store.files import write_atomically
 
 SAMPLE = 12
@@ -123,8 +123,7 @@ def unchecked_note(dataset: Dataset, label: str, splits: Sequence[str], source: 
 
 
 def _place(files: OnDisk, split: str) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "segbench" / "checked" / f"{_state(files, split)}.json"
+    return cache_folder() / "checked" / f"{_state(files, split)}.json"
 
 
 def _state(files: OnDisk, split: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from bench.data.formats.folder_classes import read_class_file
+from bench.data.formats.class_lists import read_classes
 from bench.data.formats.label_tables import named_classes
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.mapping import ClassTable
@@ -180,7 +180,7 @@ def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
     """From --classes, else from the training that left the weights, the names in the weight file, or the model
     config."""
     if wishes.classes:
-        classes = read_class_file(Path(wishes.classes)).classes
+        classes = read_classes(Path(wishes.classes)).classes
         _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")
         return classes
     if model.weights is not None and "://" not in model.weights:
