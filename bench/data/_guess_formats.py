@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
 from bench.data._guess_volumes import reading_options, volume_options
 from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.datasets.label_studio import is_export
 from bench.errors import DatasetError
 
 HEAD = 1 << 16
@@ -214,6 +215,9 @@ def _json_beside_images(listing: Listing) -> Iterator[Guess]:
     sample = files[:: max(1, len(files) // 20)][:20]
     documents = [_document(listing.root / path) for path in sample]
     labelme = sum(isinstance(one, dict) and isinstance(one.get("shapes"), list) for one in documents)
+    for path, document in zip(sample, documents, strict=True):
+        if "/" not in path and is_export(document):
+            yield Guess("label_studio", {"file": path}, (f"{path} is a list of tasks, as Label Studio exports them",))
     if labelme and labelme >= len(documents) / 2:
         yield Guess("labelme", {}, (f"{labelme} of {len(documents)} JSON files looked at have shapes, as LabelMe's",))
 

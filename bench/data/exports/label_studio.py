@@ -1,0 +1,82 @@
+"""Write a data set for Label Studio: PNG images, and tasks with a brush region for each object and piece of stuff.
+
+Stuff comes first and void, as a label of that name, last, because later regions lie on top. Local files are named as
+Label Studio's storage of local files has them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from bench.data.exports import Exported
+from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports.supervisely import VOID, _layers
+from bench.data.formats.brush_lengths import brush_lengths
+from bench.dataset import Dataset
+
+LOSS = (
+    "splits: they are dealt out again when it is read",
+    "panoptic segments: objects and the class of each pixel are kept",
+    "where objects overlap, the smaller one is on top in the map of classes",
+    "crowds are objects like others",
+)
+
+
+def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+    """Write all splits; `names` renames classes."""
+    new_folder(folder)
+    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
+    void = VOID
+    while void in labels:
+        void += "_"
+    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    ids: dict[str, str] = {}
+    tasks = []
+    for item in items(source):
+        name = f"{item.split}__{item.image_id}.png"
+        write_png_file(folder / "images" / name, source.image(item.image_id))
+        size = source.size(item.image_id)
+        regions: list[dict[str, Any]] = [
+            {
+                "id": f"{item.number}_{number}",
+                "type": "brushlabels",
+                "from_name": "tag",
+                "to_name": "image",
+                "original_width": size.width,
+                "original_height": size.height,
+                "image_rotation": 0,
+                "value": {
+                    "format": "rle",
+                    "rle": brush_lengths(mask),
+                    "brushlabels": [[*labels, void][position]],
+                },
+            }
+            for number, (position, mask, _) in enumerate(
+                _layers(source.target(item.image_id), source.classes, with_objects)
+            )
+        ]
+        tasks.append(
+            {
+                "id": item.number,
+                "data": {"image": f"/data/local-files/?d=images/{name}"},
+                "annotations": [{"id": item.number, "completed_by": 1, "was_cancelled": False, "result": regions}],
+                "predictions": [],
+            }
+        )
+        ids[item.image_id] = f"{item.split}__{item.image_id}"
+    (folder / "project.json").write_text(json.dumps(tasks), encoding="utf-8")
+    stuff: list[JsonValue] = [t for t, spec in zip(labels, source.classes, strict=True) if not spec.is_thing]
+    options: dict[str, JsonValue] = {
+        "root": str(folder),
+        "file": "project.json",
+        "classes": list(labels),
+        "background": None,
+        "void": [void],
+        "stuff": stuff,
+    }
+    return finish(Exported("label_studio", options, folder, ids, LOSS), source)

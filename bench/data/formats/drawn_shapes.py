@@ -1,0 +1,99 @@
+"""What annotation tools have in common: shapes with labels, drawn over each other, as classes and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.rasters import stacked
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import IGNORE_LABEL, ClassSpec, Record, Size
+from bench.records.predictions import SemanticMap
+
+
+class ShapeOptions(Record):
+    """Options of data sets of shapes.
+
+    Attributes:
+        ignore_labels: Labels whose shapes are left out, as if they were not there.
+        void: Labels whose pixels are not scored.
+        stuff: Labels without countable objects.
+        background: Class of pixels in no shape; None makes them void.
+    """
+
+    ignore_labels: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
+    stuff: tuple[str, ...] = ()
+    background: str | None = "background"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One drawn shape.
+
+    Attributes:
+        label: Of the tool.
+        mask: bool, (H, W).
+        group: Shapes of one label and group are one object; None for a shape that is one by itself.
+    """
+
+    label: str
+    mask: NDArray[np.bool_]
+    group: object = None
+
+
+@dataclass(frozen=True)
+class ShapeClasses:
+    """The label space of shapes.
+
+    Attributes:
+        classes: The background first, if there is one.
+        class_of: Label -> class id, or void.
+        background: Class id of pixels in no shape, or void.
+    """
+
+    classes: tuple[ClassSpec, ...]
+    class_of: Mapping[str, int]
+    background: int
+
+    def truth(self, shapes: Iterable[Shape], size: Size) -> GroundTruth:
+        """Ground truth of shapes in the order in which they lie on each other, the top one last."""
+        labels = np.full(size, self.background, dtype=np.uint8)
+        masks: dict[object, NDArray[np.bool_]] = {}
+        class_ids: dict[object, int] = {}
+        for number, shape in enumerate(shapes):
+            class_id = self.class_of[shape.label]
+            labels[shape.mask] = class_id
+            if class_id != IGNORE_LABEL and self.classes[class_id].is_thing and shape.mask.any():
+                key: object = number if shape.group is None else (shape.label, shape.group)
+                masks[key] = masks[key] | shape.mask if key in masks else shape.mask
+                class_ids[key] = class_id
+        instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
+        return GroundTruth(SemanticMap(labels), instances)
+
+
+def shape_classes(labels: Sequence[str], options: ShapeOptions, where: str) -> ShapeClasses:
+    """Return the label space of the labels in use, in their order.
+
+    Raises:
+        DatasetError: If there are none, or more than an 8-bit map has.
+    """
+    apart = {*options.ignore_labels, *options.void, options.background}
+    names = [name for name in dict.fromkeys(labels) if name not in apart]
+    if options.background is not None:
+        names.insert(0, options.background)
+    if not names or len(names) >= MAX_CLASSES:
+        raise DatasetError(f"{where} has {len(names)} labels; expected 1 to {MAX_CLASSES - 1}.")
+    stuff = {*options.stuff, options.background}
+    offset = 0 if options.background is not None else 1
+    classes = tuple(
+        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
+        for index, name in enumerate(names)
+    )
+    class_of = {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
+    return ShapeClasses(classes, class_of, IGNORE_LABEL if options.background is None else 0)

@@ -1,0 +1,259 @@
+"""Tasks and regions of a JSON that Label Studio exported."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.brush_lengths import brush_mask
+from bench.data.formats.drawn_shapes import Shape
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.polygons import corners_of, polygon_masks
+from bench.errors import DatasetError
+from bench.records import Size
+
+UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
+PNG = re.compile(r"^task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)$")
+ELLIPSE_CORNERS = 360
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region of an annotation.
+
+    Attributes:
+        label: Its label.
+        value: Geometry, in percent, or run lengths.
+        rotation: By which the image was turned on the screen, in degrees.
+        stated: Size of the image, as the region has it; None without.
+    """
+
+    label: str
+    value: Mapping[str, Any]
+    rotation: int
+    stated: Size | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image with the regions of the annotation that counts."""
+
+    number: str
+    image: str
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The tasks of an export, and what of it was left out."""
+
+    tasks: tuple[Task, ...]
+    notes: tuple[str, ...]
+
+
+def read_tasks(file: Path, which: Literal["first", "last"] | None) -> Listed:
+    """Read the tasks of an export.
+
+    Raises:
+        DatasetError: If it is no export, or tasks have several annotations and `which` does not say which one counts.
+    """
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}.") from None
+    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
+        raise DatasetError(f"{file} is no list of tasks; export the project from Label Studio as JSON.")
+    tasks, several, cancelled, without = [], [], 0, 0
+    for position, row in enumerate(document):
+        number, results, out = _results(row, position)
+        cancelled += out
+        if not results:
+            without += 1
+            continue
+        if len(results) > 1:
+            several.append(number)
+        image = _image_of(row, file, number)
+        chosen = results[-1] if which == "last" else results[0]
+        tasks.append(Task(number, image, tuple(_regions(chosen, f"{file}: task {number}"))))
+    if several and which is None:
+        raise DatasetError(
+            f"{file}: {len(several)} of {len(document)} tasks have several annotations, for example task {several[0]}. "
+            "Say which one counts: annotation: first or annotation: last."
+        )
+    if not tasks:
+        raise DatasetError(f"{file}: none of its {len(document)} tasks has an annotation. Annotate, and export again.")
+    notes = [f"{file.name}: {without} of {len(document)} tasks have no annotation and are left out"] if without else []
+    notes += [f"{file.name}: {cancelled} annotations were cancelled and are left out"] if cancelled else []
+    notes += [f"{file.name}: of {len(several)} tasks with several annotations the {which} counts"] if several else []
+    return Listed(tuple(tasks), tuple(notes))
+
+
+def _results(row: Mapping[str, Any], position: int) -> tuple[str, list[list[Mapping[str, Any]]], int]:
+    """Number of a task, the results of each of its annotations, and how many were cancelled."""
+    number = str(row.get("id", position))
+    if "annotations" in row or "completions" in row:
+        found = row.get("annotations") or row.get("completions") or []
+        valid = [one for one in found if isinstance(one, dict) and not one.get("was_cancelled")]
+        return number, [list(one.get("result") or []) for one in valid], len(found) - len(valid)
+    # JSON-MIN: the regions of a tag are a list below its name, geometry and labels in one.
+    regions = []
+    for value in row.values():
+        if isinstance(value, list):
+            regions += [_of_minimal(one) for one in value if isinstance(one, dict)]
+    return number, [regions], 0
+
+
+def _of_minimal(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    outside = ("original_width", "original_height", "image_rotation")
+    value = {key: item for key, item in row.items() if key not in outside}
+    return {"value": value, **{key: row[key] for key in outside if key in row}}
+
+
+def _image_of(row: Mapping[str, Any], file: Path, number: str) -> str:
+    fields = row.get("data") if isinstance(row.get("data"), dict) else row
+    assert isinstance(fields, dict)
+    if isinstance(fields.get("image"), str):
+        return str(fields["image"])
+    named = [
+        v
+        for v in fields.values()
+        if isinstance(v, str) and PurePosixPath(urlparse(v).path).suffix.lower() in IMAGE_SUFFIXES
+    ]
+    if len(named) != 1:
+        raise DatasetError(f"{file}: task {number} has {len(named)} fields that name an image; one is expected.")
+    return named[0]
+
+
+def image_names(place: str) -> list[str]:
+    """Names under which an image may lie, the whole path first and the bare name last.
+
+    >>> image_names("/data/upload/3/f5a6c1f2-cell%201.png")
+    ['data/upload/3/f5a6c1f2-cell 1.png', 'f5a6c1f2-cell 1.png', 'cell 1.png']
+    >>> image_names("/data/local-files/?d=set/a.png"), image_names("s3://bucket/x/a.png")
+    (['set/a.png', 'a.png'], ['x/a.png', 'a.png'])
+    """
+    parsed = urlparse(place.replace("\\", "/"))
+    inner = parse_qs(parsed.query).get("d")
+    path = unquote(inner[0] if inner else parsed.path).lstrip("/")
+    bare = PurePosixPath(path).name
+    uploaded = UPLOAD.match(bare)
+    return list(dict.fromkeys([path, bare, *([uploaded.group(1)] if uploaded else [])]))
+
+
+def _regions(results: Sequence[Mapping[str, Any]], where: str) -> Iterator[Region]:
+    """Regions with a label; geometry and label may stand in two results of one id."""
+    by_id: dict[object, dict[str, Any]] = {}
+    for position, row in enumerate(results):
+        value = row.get("value")
+        if not isinstance(value, dict):
+            continue
+        known = by_id.setdefault(row.get("id", position), {"labels": [], "value": {}, "row": row})
+        for key, item in value.items():
+            if key.endswith("labels") and isinstance(item, list):
+                known["labels"] += [label for label in item if label not in known["labels"]]
+            else:
+                known["value"][key] = item
+    for known in by_id.values():
+        if not known["labels"] and not {"rle", "points", "width", "radiusX"} & set(known["value"]):
+            continue  # a choice or a text about the whole image
+        if len(known["labels"]) != 1:
+            said = ", ".join(map(str, known["labels"])) or "none"
+            raise DatasetError(f"{where}: a region has {len(known['labels'])} labels ({said}); one is expected.")
+        row = known["row"]
+        height, width = row.get("original_height"), row.get("original_width")
+        stated = Size(int(height), int(width)) if height and width else None
+        yield Region(str(known["labels"][0]), known["value"], int(row.get("image_rotation") or 0) % 360, stated)
+
+
+def region_shapes(
+    regions: Iterable[Region], size: Size, where: str, rotated: Literal["stored", "shown"] | None
+) -> Iterator[Shape]:
+    """Draw the regions of an image; raises `DatasetError` for one without an area or of another image's size."""
+    for region in regions:
+        what = f"{where}: {region.label}"
+        if region.rotation and rotated is None:
+            raise DatasetError(
+                f"{what}: it was drawn on an image turned by {region.rotation} degrees on the screen, and versions of "
+                "Label Studio differ in what its coordinates fit. Look at it with bench data preview, and say so by "
+                "the option rotated: stored or rotated: shown."
+            )
+        if region.stated is not None and region.stated != size:
+            raise DatasetError(
+                f"{what}: it was drawn on an image of {tuple(region.stated)}, this one has {tuple(size)} (height, "
+                "width).",
+                kind="size",
+            )
+        turns = region.rotation // 90 if rotated == "shown" else 0
+        canvas = Size(size.width, size.height) if turns % 2 else size
+        try:
+            mask = _drawn(region.value, canvas)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{what}: it cannot be drawn: {' '.join(str(error).split())}. Correct it, or leave its label out by "
+                "ignore_labels.",
+                kind="mask",
+            ) from None
+        # The screen turned it clockwise, np.rot90 turns against the clock.
+        yield Shape(region.label, np.ascontiguousarray(np.rot90(mask, turns)))
+
+
+def _drawn(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
+    if "rle" in value:
+        return brush_mask(value["rle"], size)
+    scale = np.array([size.width, size.height]) / 100
+    if "points" in value:
+        corners = np.asarray(value["points"], dtype=np.float64) * scale
+    elif "radiusX" in value:
+        angles = np.linspace(0, 2 * math.pi, ELLIPSE_CORNERS, endpoint=False)
+        radii = np.array([float(value["radiusX"]), float(value["radiusY"])]) * scale
+        offsets = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
+        corners = np.array([float(value["x"]), float(value["y"])]) * scale + _turned(offsets, value)
+    elif "width" in value:
+        sides = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [float(value["width"]), float(value["height"])] * scale
+        corners = np.array([float(value["x"]), float(value["y"])]) * scale + _turned(sides, value)
+    else:
+        raise ValueError("it has no area")
+    return np.asarray(polygon_masks([[corners_of(corners.ravel().tolist())]], size)[0])
+
+
+def _turned(offsets: NDArray[np.float64], value: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Offsets in pixels turned clockwise by the rotation of a region."""
+    angle = math.radians(float(value.get("rotation") or 0))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.asarray(offsets @ turn.T)
+
+
+@dataclass(frozen=True)
+class PngName:
+    """What the name of an exported PNG says."""
+
+    file: Path
+    task: str
+    annotation: str
+    label: str
+
+
+def png_name(path: Path, tag: str | None) -> PngName:
+    """Read the name of a PNG; raises `DatasetError` if it is none of Label Studio's.
+
+    >>> png_name(Path("task-12-annotation-3-by-1-tag-cell-wall-0.png"), None).label
+    'cell-wall'
+    """
+    found = PNG.match(path.stem)
+    if found is None or (tag is not None and not found.group(4).startswith(f"{tag}-")):
+        raise DatasetError(
+            f"{path}: a name such as task-1-annotation-2-by-3-tag-cell-0.png is expected, in which tag is the name of "
+            "the brush in the labelling configuration (option tag). Move other files away."
+        )
+    rest = found.group(4)
+    label = rest[len(tag) + 1 :] if tag is not None else rest.partition("-")[2]
+    return PngName(path, found.group(1), found.group(2), label)

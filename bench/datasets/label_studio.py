@@ -1,0 +1,226 @@
+"""Label Studio: brush strokes, polygons, rectangles and ellipses of an exported JSON.
+
+    root/*.json                the export "JSON" or "JSON-MIN": tasks with data and annotations
+    root/images/<name>         or root/<name>; the prefix that an upload gets (`f5a6c1f2-`) may be missing
+    root/<pngs>/task-1-annotation-2-by-3-tag-cell-0.png     with `pngs`: the export "Brush labels to PNG"
+
+Coordinates are percent of the image; a rectangle and an ellipse are turned by their `rotation`, a rectangle about its
+upper left corner. Brushes are run lengths of RGBA; a pixel belongs to the mask from an alpha of 128 on. Polygons are
+drawn by pycocotools' rule (pixel centres). Every region is an object; later ones lie on top. Other regions have no
+area and are refused unless `ignore_labels` leaves their labels out.
+
+Annotations that were cancelled, predictions and tasks without an annotation are left out and counted. Where a task
+has several annotations, `annotation` says which one counts. Regions that were drawn while the image was turned on
+the screen (`image_rotation`) are refused until `rotated` says what their coordinates fit: versions differ in that.
+PNG files name tasks and not images, so that the JSON of the same project must lie beside them.
+
+Classes are the labels in the order of their names; pixels in no region are `background`. Splits by `fractions`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.image_places import ImagePlaces
+from bench.data.formats.label_studio_tasks import (
+    PngName,
+    Region,
+    Task,
+    image_names,
+    png_name,
+    read_tasks,
+    region_shapes,
+)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
+from bench.data.formats.splits import by_fraction, group_keys
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError, did_you_mean
+from bench.records import Size, TaskKind
+
+SOURCE = "annotations of Label Studio, https://labelstud.io"
+LICENCE = "your own"
+TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
+OBTAIN = "Export the project from Label Studio as JSON, and put its images into images/."
+SHOWN = 3
+
+
+class Options(ShapeOptions):
+    """What a suite may set.
+
+    Attributes:
+        root: Folder with the JSON and the images.
+        file: Name of the JSON; None takes the only one there.
+        classes: Labels in use, in this order; None takes all.
+        annotation: Which annotation of a task counts where it has several.
+        rotated: What regions fit that were drawn on a turned image: the image as `stored`, or as `shown` turned.
+        pngs: Folder of an export "Brush labels to PNG", in place of the regions of the JSON.
+        tag: With `pngs`, name of the brush tag in the labelling configuration; None takes the text up to the first `-`.
+        fractions, group, seed: As those of `folder`.
+    """
+
+    root: str = "data/label_studio"
+    file: str | None = None
+    classes: tuple[str, ...] | None = None
+    annotation: Literal["first", "last"] | None = None
+    rotated: Literal["stored", "shown"] | None = None
+    pngs: str | None = None
+    tag: str | None = None
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+def open_dataset(options: Options) -> OnDisk:
+    """Return the data set; reads the JSON.
+
+    Raises:
+        DatasetError: If it is none of Label Studio's, images are missing, or an option has to say what counts.
+    """
+    root = require_folder("label_studio", root_of(options.root), "a JSON and images", OBTAIN)
+    file = _file(root, options)
+    listed = read_tasks(file, options.annotation)
+    pngs = {} if options.pngs is None else _pngs(root / options.pngs, listed.tasks, options)
+    tasks = [task for task in listed.tasks if options.pngs is None or task.number in pngs]
+    labels = {one.label for found in pngs.values() for one in found}
+    labels |= {region.label for task in tasks for region in task.regions} if options.pngs is None else set()
+    space = _label_space(labels, file, options)
+    images = _images(tasks, root, file)
+    names = [images[task.number].relative_to(root).as_posix() for task in tasks]
+    keys = names if options.group is None else group_keys(names, options.group, where="label_studio")
+    entries: dict[str, list[Entry]] = {split: [] for split in options.fractions}
+    dealt = by_fraction(keys, options.fractions, seed=options.seed, where="label_studio")
+    for task, split, key in zip(tasks, dealt, keys, strict=True):
+        masks = tuple(one.file for one in pngs.get(task.number, ()))
+        image = images[task.number]
+        group = key if options.group is not None else ""
+        base = root / "images" if image.is_relative_to(root / "images") else root
+        entries[split].append(
+            Entry(id_of(image.relative_to(base)), image, (file, *masks), key=task.number, group=group)
+        )
+    description = Description(
+        name="label_studio",
+        classes=space.classes,
+        tasks=TASKS,
+        source=f"Label Studio annotations in the folder {root.name}",
+        licence=LICENCE,
+        splits=tuple(entries),
+        decisive=[
+            options.background,
+            list(options.void),
+            list(options.ignore_labels),
+            options.annotation,
+            options.rotated,
+        ],
+        inferred=tuple(listed.notes),
+    )
+    regions = {task.number: task.regions for task in tasks}
+    truth = partial(_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
+    return OnDisk(description, lambda split: entries[split], truth)
+
+
+def _file(root: Path, options: Options) -> Path:
+    if options.file is not None:
+        if not (root / options.file).is_file():
+            raise missing("label_studio", root / options.file, "the exported JSON", OBTAIN)
+        return root / options.file
+    found = sorted(path for path in root.glob("*.json") if path.name != "export.json")
+    if len(found) != 1:
+        told = ", ".join(path.name for path in found[:5]) or "none"
+        raise DatasetError(f"label_studio: {root} should hold one JSON, but holds {told}. Name it by the option file.")
+    return found[0]
+
+
+def _label_space(labels: set[str], file: Path, options: Options) -> ShapeClasses:
+    for label in sorted(labels - {*options.ignore_labels, *options.void, options.background or ""}):
+        if options.classes is not None and label not in options.classes:
+            raise DatasetError(
+                f"{file}: the label {label!r} is not among classes: {', '.join(options.classes)}."
+                f"{did_you_mean(label, options.classes)} Correct it, or add it to classes, void or ignore_labels.",
+                kind="labels",
+            )
+    return shape_classes(options.classes or sorted(labels), options, str(file))
+
+
+def _images(tasks: list[Task], root: Path, file: Path) -> dict[str, Path]:
+    """Image of each task; raises `DatasetError` with the number of those that are missing, or two of one image."""
+    places = ImagePlaces([root / "images", root])
+    found: dict[str, Path] = {}
+    absent = []
+    for task in tasks:
+        image = next((path for name in image_names(task.image) if (path := places.find(name)) is not None), None)
+        if image is None:
+            absent.append(task.image)
+        else:
+            found[task.number] = image
+    if absent:
+        raise DatasetError(
+            f"{file}: {len(absent)} of {len(tasks)} images are not there, for example {absent[0]}, looked for as "
+            f"{PurePosixPath(image_names(absent[0])[-1]).name} below {root / 'images'} and {root}. Download them: an "
+            "export of JSON has none."
+        )
+    twice = [path for path, times in Counter(found.values()).items() if times > 1]
+    if twice:
+        raise DatasetError(
+            f"{file}: {len(twice)} images are those of several tasks, for example {twice[0].name}; an image may occur "
+            "once. Remove the other tasks."
+        )
+    return found
+
+
+def _pngs(folder: Path, tasks: tuple[Task, ...], options: Options) -> dict[str, list[PngName]]:
+    """Masks of each task; raises `DatasetError` for those of no task, or of several annotations of one."""
+    found: dict[str, list[PngName]] = {}
+    for path in files_under(folder, (".png",)):
+        one = png_name(path, options.tag)
+        found.setdefault(one.task, []).append(one)
+    if not found:
+        raise missing("label_studio", folder, "task-1-annotation-2-by-3-tag-label-0.png and so on", OBTAIN)
+    strange = sorted(set(found) - {task.number for task in tasks})
+    several = [task for task, rows in found.items() if len({row.annotation for row in rows}) > 1]
+    if strange or several:
+        what = f"the tasks {', '.join(strange[:SHOWN])} are not in the JSON" if strange else ""
+        what = what or f"the tasks {', '.join(several[:SHOWN])} have masks of several annotations; keep those of one"
+        raise DatasetError(f"label_studio: {folder}: {what}. Export JSON and PNG of the same tasks.")
+    return found
+
+
+def _truth(
+    options: Options, space: ShapeClasses, regions: Mapping[str, tuple[Region, ...]], entry: Entry
+) -> GroundTruth:
+    size = image_size(entry.image)
+    where = f"{entry.ground_truths[0]}: task {entry.key}, image {entry.image.name}"
+    kept = [region for region in regions[entry.key] if region.label not in options.ignore_labels]
+    return space.truth(region_shapes(kept, size, where, options.rotated), size)
+
+
+def _of_pngs(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
+    size = image_size(entry.image)
+    shapes = []
+    for path in entry.ground_truths[1:]:
+        label, pixels = png_name(path, options.tag).label, read_mask(path).pixels
+        if label in options.ignore_labels:
+            continue
+        if pixels.ndim != 2 or Size(*pixels.shape) != size:
+            raise DatasetError(
+                f"{path} has the shape {pixels.shape}, its image {entry.image.name} {tuple(size)}. Export them again.",
+                kind="size",
+            )
+        shapes.append(Shape(label, pixels >= 128))
+    return space.truth(shapes, size)
+
+
+def is_export(document: Any) -> bool:
+    """Whether a document is an export of Label Studio: a list of tasks with data and annotations, or of JSON-MIN."""
+    rows = document[:1] if isinstance(document, list) else []
+    return any(
+        isinstance(row, dict) and ({"data", "annotations"} <= set(row) or {"annotation_id", "annotator"} <= set(row))
+        for row in rows
+    )
