@@ -44,9 +44,12 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         up=options.up,
         norm=options.norm,
         bias=options.bias,
+        attention=options.attention,
     )
     # These read the logits; weights trained with one serve any other.
     architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold", "min_area"})}
+    if options.attention == "none":
+        del architecture["attention"]  # files of before the option have none
     if task.channels != 3:
         architecture["in_channels"] = task.channels
     return SemanticNetwork(

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from adapters.unet.options import Down, Norm, Up
+from adapters.unet.options import Attention, Down, Norm, Up
 
 
 class UNet(nn.Module):
@@ -33,6 +33,9 @@ class UNet(nn.Module):
         bias: Whether those convolutions have a bias. Behind batch norm it changes nothing but the
             number of parameters; 64 wide, 4 deep, with bias is the classic network of 31,043,521
             parameters for one output channel.
+        attention: `gates` weighs each skip connection by what the level below makes of it (Oktay et al.:
+            Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999); `spatial` weighs the pixels of the
+            bottleneck (the spatial half of Woo et al.: CBAM, ECCV 2018, https://arxiv.org/abs/1807.06521).
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class UNet(nn.Module):
         up: Up,
         norm: Norm,
         bias: bool = True,
+        attention: Attention = "none",
     ) -> None:
         super().__init__()
         widths = [base_width * 2**level for level in range(depth + 1)]
@@ -55,8 +59,12 @@ class UNet(nn.Module):
         )
         self.downs = nn.ModuleList(halve(width, down) for width in widths[:-1])
         self.bottleneck = two_convolutions(inputs[depth], widths[depth], norm, bias)
+        if attention == "spatial":
+            self.bottleneck.append(SpatialAttention())
         self.ups = nn.ModuleList(double(2 * width, width, up) for width in reversed(widths[:-1]))
         self.decoders = nn.ModuleList(two_convolutions(2 * width, width, norm, bias) for width in reversed(widths[:-1]))
+        gated = attention == "gates"
+        self.gates = nn.ModuleList(AttentionGate(width) for width in reversed(widths[:-1]) if gated)
         self.classify = nn.Conv2d(base_width, out_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -68,11 +76,46 @@ class UNet(nn.Module):
             skips.append(x)
             x = down(x)
         x = self.bottleneck(x)
+        gates = iter(self.gates)
         for up, decoder, skip in zip(self.ups, self.decoders, reversed(skips), strict=True):
             x = up(x)[..., : skip.shape[-2], : skip.shape[-1]]
-            x = decoder(torch.cat([skip, x], dim=1))
+            gate = next(gates, None)
+            x = decoder(torch.cat([skip if gate is None else gate(skip, x), x], dim=1))
         logits: Tensor = self.classify(x)
         return logits
+
+
+class SpatialAttention(nn.Module):
+    """Weighs each pixel by a 7 × 7 convolution of the mean and the maximum over its channels, through a sigmoid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weigh = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        return x * self.weigh(pooled).sigmoid()
+
+
+class AttentionGate(nn.Module):
+    """Additive attention: a skip connection times a number from 0 to 1 for each pixel.
+
+    Skip and gating signal are of one size here, since the signal was doubled before; the paper
+    computes the numbers at half the size and interpolates them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        between = max(1, channels // 2)
+        self.of_skip = nn.Sequential(nn.Conv2d(channels, between, kernel_size=1), nn.BatchNorm2d(between))
+        self.of_signal = nn.Sequential(nn.Conv2d(channels, between, kernel_size=1), nn.BatchNorm2d(between))
+        self.weigh = nn.Sequential(nn.Conv2d(between, 1, kernel_size=1), nn.BatchNorm2d(1), nn.Sigmoid())
+
+    def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
+        """Map two of (B, C, H, W) to the weighed skip connection, of the same shape."""
+        weights: Tensor = self.weigh(torch.relu(self.of_skip(skip) + self.of_signal(signal)))
+        return skip * weights
 
 
 def two_convolutions(in_channels: int, out_channels: int, norm: Norm, bias: bool) -> nn.Sequential:

@@ -12,6 +12,7 @@ from bench.records import ModelSpec
 Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
 Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
 Norm: TypeAlias = Literal["batch", "group", "none"]
+Attention: TypeAlias = Literal["none", "gates", "spatial"]
 
 
 class UNetOptions(HeadOptions):
@@ -21,7 +22,7 @@ class UNetOptions(HeadOptions):
         depth: Number of times the image is halved.
         base_width: Channels of the first level; each further level has twice as many.
         in_channels: 3 for RGB; 1 feeds the luma of the image.
-        down, up, norm, bias: See `adapters.unet.model.UNet`.
+        down, up, norm, bias, attention: See `adapters.unet.model.UNet`.
         min_area: Of model configs for instances and panoptic maps: pixels of the smallest segment that is
             made of labels; 1 if left out.
     """
@@ -33,6 +34,7 @@ class UNetOptions(HeadOptions):
     up: Up = "transposed_conv"
     norm: Norm = "batch"
     bias: bool = True
+    attention: Attention = "none"
     min_area: int | None = Field(default=None, ge=1)
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from adapters.unet.model import UNet, double
+from adapters.unet.model import SpatialAttention, UNet, double
 
 DOWN = ("max_pool", "avg_pool", "strided_conv")
 UP = ("transposed_conv", "bilinear", "nearest")
@@ -72,3 +73,36 @@ def test_skip_connections_carry_detail_past_the_bottleneck():
     dotted[0, :, 5, 7] = 1
     changed = (network(dotted) - network(image)).abs().sum(dim=1)[0]
     assert changed[5, 7] > 0
+
+
+def test_gates_that_let_everything_through_leave_the_plain_network():
+    plain, gated = unet(depth=2), unet(depth=2, attention="gates")
+    gated.load_state_dict({**gated.state_dict(), **plain.state_dict()})
+    for gate in gated.gates:
+        last = gate.weigh[1]
+        last.weight.data.zero_()
+        last.bias.data.fill_(100.0)  # its sigmoid is 1
+    image = torch.rand(1, 3, 21, 34)
+    assert torch.equal(gated.eval()(image), plain.eval()(image))
+
+
+def test_closed_gates_leave_nothing_of_the_skip_connections():
+    gated = unet(depth=1, base_width=4, attention="gates").eval()
+    gated.gates[0].weigh[1].weight.data.zero_()
+    gated.gates[0].weigh[1].bias.data.fill_(-200.0)  # its sigmoid is 0
+    image = torch.rand(1, 3, 16, 16)
+    seen = []
+    gated.decoders[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    gated(image)
+    assert torch.count_nonzero(seen[0][:, :4]) == 0
+    assert torch.count_nonzero(seen[0][:, 4:]) > 0
+
+
+def test_spatial_attention_weighs_pixels_by_mean_and_maximum_of_their_channels():
+    attention = SpatialAttention()
+    attention.weigh.weight.data.zero_()
+    attention.weigh.weight.data[0, 0, 3, 3] = 2.0  # the mean, at the pixel itself
+    attention.weigh.weight.data[0, 1, 3, 3] = -1.0  # the maximum
+    x = torch.tensor([[1.0, 3.0], [5.0, 0.5]]).reshape(1, 4, 1, 1)
+    weight = 1 / (1 + math.exp(-(2 * 2.375 - 5.0)))
+    torch.testing.assert_close(attention(x), x * weight)
