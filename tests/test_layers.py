@@ -75,7 +75,7 @@ IN_A_WORKER = (
 
 WORKER_NEEDS = {"numpy", "cv2", "pydantic", "pydantic_core", "adapters"}
 IMPORTED_WHEN_USED = {
-    "PIL", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pydicom", "pynvml", "tifffile", "yaml",
+    "PIL", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pyarrow", "pydicom", "pynvml", "tifffile", "yaml",
 }  # fmt: skip
 """What a worker's packages may import inside functions, or in modules that only metrics load."""
 

@@ -55,7 +55,7 @@ class Listing:
 
 def guesses(listing: Listing) -> Iterator[Guess]:
     """All that a folder may be, the likeliest first."""
-    for propose in (_by_folders, _nnunet, _coco, _json_beside_images, _yolo, _volumes, _patterns):
+    for propose in (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _volumes, _patterns):
         yield from propose(listing)
 
 
@@ -108,6 +108,17 @@ def _nnunet(listing: Listing) -> Iterator[Guess]:
     except DatasetError:
         pass  # opening it tells
     yield Guess("nnunet", options, tuple(reasons))
+
+
+def _huggingface(listing: Listing) -> Iterator[Guess]:
+    if listing.has(r"(.*/)?dataset_dict\.json$") or listing.has(r"state\.json$"):
+        reason = "it has a state of its table, as save_to_disk of Hugging Face datasets writes it"
+    elif listing.has(r".*\.parquet$"):
+        reason = "it has parquet files, as Hugging Face data sets"
+    else:
+        return
+    yield Guess("huggingface", {}, (reason,))
+    yield Guess("huggingface", {"void": 255}, (reason, "255 has no name; it is taken as not scored"), certain=False)
 
 
 def _volumes(listing: Listing) -> Iterator[Guess]:

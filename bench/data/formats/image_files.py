@@ -224,6 +224,16 @@ def read_image(path: Path) -> RgbImage:
 
 
 @_blaming("image")
+def encoded_size(encoded: bytes, path: Path) -> Size:
+    """Size of the image in the content of a file as `decode_image` gives it, from its header."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return _header_of(image, path).size
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(path, error) from None
+
+
+@_blaming("image")
 def decode_image(encoded: bytes, path: Path) -> RgbImage:
     """Decode the content of an image file as `read_image` does; `path` says where it is from, for messages."""
     return _decoded(encoded, *_examined(encoded, path), path)
@@ -282,7 +292,14 @@ def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep
     """
     if path.suffix.lower() == ".npy":
         return StoredMask(read_array(path), "grey")
-    encoded = read_bytes(path)
+    return decode_mask(read_bytes(path), path, lossy=lossy, alpha=alpha)
+
+
+@_blaming("mask")
+def decode_mask(
+    encoded: bytes, path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep"] = "refuse"
+) -> StoredMask:
+    """Decode the content of a mask file as `read_mask` does; `path` says where it is from, for messages."""
     image, header = _examined(encoded, path)
     if header.form in ("JPEG", "MPO") and not lossy:
         raise DatasetError(

@@ -1,0 +1,85 @@
+"""Write a data set as parquet files of Hugging Face `datasets`, a file for each split, with features that its library
+reads: image and mask as PNG, and objects with a ClassLabel and a mask each where there are any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from bench.data.exports import Exported
+from bench.data.exports._writing import finish, items, new_folder, objects_of
+from bench.data.formats.hf_tables import pyarrow_parquet
+from bench.dataset import Dataset
+from bench.records import IGNORE_LABEL
+
+LOSS = (
+    "panoptic segments: objects and the class of each pixel are kept, in columns of their own",
+    "crowds are objects like others",
+    "ids: rows are counted",
+)
+ROWS = 100
+"""Rows of a row group, as `datasets` has for images."""
+
+
+def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+    """Write all splits; `names` renames classes."""
+    pyarrow_parquet()
+    import pyarrow
+
+    new_folder(folder)
+    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
+    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    features: dict[str, Any] = {"image_id": {"dtype": "string", "_type": "Value"}}
+    features |= {"image": {"_type": "Image"}, "mask": {"_type": "Image"}}
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    columns = [("image_id", pyarrow.string()), ("image", picture), ("mask", picture)]
+    if with_objects:
+        label = {"names": labels, "_type": "ClassLabel"}
+        features["objects"] = {"feature": {"category": label, "mask": {"_type": "Image"}}, "_type": "List"}
+        columns.append(("objects", pyarrow.list_(pyarrow.struct([("category", pyarrow.int64()), ("mask", picture)]))))
+    schema = pyarrow.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    ids: dict[str, str] = {}
+    rows: list[dict[str, Any]] = []
+    counted = dict.fromkeys(source.splits(), 0)
+    writers = {
+        split: pyarrow_parquet().ParquetWriter(folder / f"{split}-00000-of-00001.parquet", schema) for split in counted
+    }
+
+    def flush(split: str) -> None:
+        writers[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=ROWS)
+        rows.clear()
+
+    split = ""
+    for item in items(source):
+        if rows and (item.split != split or len(rows) == ROWS):
+            flush(split)
+        truth = source.target(item.image_id)
+        row: dict[str, Any] = {"image_id": item.image_id, "image": _png(source.image(item.image_id))}
+        row["mask"] = _png(truth.semantic.labels)
+        if with_objects:
+            found = objects_of(truth, source.classes, form="huggingface")
+            pairs = zip(found.class_ids.tolist(), found.masks, strict=True)
+            row["objects"] = [{"category": c, "mask": _png(m.astype(np.uint8) * np.uint8(255))} for c, m in pairs]
+        ids[item.image_id] = f"{item.split}__{counted[item.split]:06d}"
+        counted[item.split] += 1
+        split = item.split
+        rows.append(row)
+    if rows:
+        flush(split)
+    for writer in writers.values():
+        writer.close()
+    (folder / "id2label.json").write_text(json.dumps(dict(enumerate(labels)), ensure_ascii=False), encoding="utf-8")
+    options: dict[str, JsonValue] = {"root": str(folder), "void": IGNORE_LABEL}
+    return finish(Exported("huggingface", options, folder, ids, LOSS), source)
+
+
+def _png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> dict[str, Any]:
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return {"bytes": cv2.imencode(".png", stored)[1].tobytes(), "path": None}
