@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-FaultKind = Literal["image", "mask", "size", "labels", "colours"]
+FaultKind = Literal["image", "mask", "size", "orientation", "labels", "colours"]
 """What is wrong with the files of one image."""
 
 
@@ -33,7 +33,8 @@ class DatasetError(BenchError):
 
     Attributes:
         kind: Where the files of one image are to blame, how: its `image` or `mask` cannot be read, their
-            `size` differs, its `labels` or `colours` are not those of the table. None for all else.
+            `size` differs, EXIF turns it and nothing says whether its labels, too (`orientation`), its `labels` or
+            `colours` are not those of the table. None for all else.
     """
 
     def __init__(self, message: str, *, kind: FaultKind | None = None) -> None:

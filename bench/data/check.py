@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bench.data.duplicates import BITS, GRID, nearest_pairs
 from bench.data.formats.leftovers import unread
+from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
 from bench.data.opening import Choice, on_disk
@@ -31,6 +32,7 @@ WRONG = {
     "image": "images that cannot be read",
     "mask": "masks that cannot be read",
     "size": "masks of another size than their image",
+    "orientation": "images that EXIF turns, whose labels may fit them as stored",
     "labels": "labels outside the table, or that contradict each other",
     "colours": "colours outside the table, or in place of indices",
     "truth": "annotations that cannot be used",
@@ -45,7 +47,7 @@ NOTES = {
     "repeated": "identical images within a split",
     "stored": "masks stored otherwise than the others",
     "read": "what is left out, guessed or converted in reading",
-    "turned": "images that EXIF turns; do their labels fit them as shown?",
+    "turned": "images that EXIF turns, by sizes or by what the suite says of their labels",
     "absent": "classes that no training image has",
     "count": "splits with fewer images than published",
     "leftover": "files in its folders that are not read",
@@ -130,6 +132,7 @@ def check(
             findings.append(Finding(kind, image.split, image.image_id, message))
     names = _Names(dataset)
     findings += [*_same(images, seen.rows, names), *_near(images, seen.rows, names)]
+    findings += _said_wrongly(seen.rows, dataset)
     findings += _stored_otherwise(images, seen.rows, dataset)
     findings += _absent_classes(images, seen.rows, dataset)
     files = on_disk(dataset)
@@ -208,6 +211,13 @@ def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
             if rows[one.image_id]["content"] != rows[other.image_id]["content"]:
                 text = f"{names[other]} ~ {names[one]}: {pair.bits} of {BITS} bits of their hashes differ"
                 yield Finding("near", one.split, one.image_id, text)
+
+
+def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
+    """An option `orientation` that the images speak against."""
+    files = on_disk(dataset)
+    told = contradicted(files and files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row])
+    return [] if told is None else [Finding("orientation", "", "", told)]
 
 
 def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 from bench.records.predictions import LabelMap
 
-INSPECTION_VERSION = 3
+INSPECTION_VERSION = 4
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -32,9 +32,9 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
 
     Returns:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
-        missing if the image cannot be read or is a slice of one value;
-        `classes`: ids of the classes in it, missing if its ground truth
-        cannot be; `stored`: how each mask file is stored.
+        missing if the image cannot be read or is a slice of one value; `classes`: ids of the classes in it,
+        missing if its ground truth cannot be; `stored`: how each mask file is stored; `contrasts`: along the
+        outlines of the labels of an image that EXIF turns, by what they may fit.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
@@ -56,8 +56,10 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
             row["found"].append([error.kind or "truth", str(error)])
-    if own_file is not None and "content" in row and header_of(own_file.image).orientation != 1:
-        row["found"].append(["turned", f"{own_file.image}: EXIF orientation {header_of(own_file.image).orientation}"])
+    if files is not None and own_file is not None and "classes" in row and files.exif_orientation(image_id) != 1:
+        told = f"{own_file.image}: EXIF orientation {files.exif_orientation(image_id)}"
+        row["contrasts"] = files.contrasts(image_id, files.readings(image_id)) if "content" in row else {}
+        row["found"].append(["turned", f"{told}, labels fit it as {files.orientation or 'shown'}"])
     row["stored"] = [] if own_file is None else [_stored(path) for path in mask_files(own_file)]
     return row
 

@@ -16,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.orientation import Orientation
 from bench.data.formats.resplit import Resplit
 from bench.data.formats.yaml_text import read_limited
 from bench.data.labels.dataset import MappedDataset
@@ -25,6 +26,7 @@ from bench.records import Labels
 from bench.suite.expand import dataset_spec
 from bench.suite.load import load_suite
 
+PLACEHOLDER = re.compile(r"\{\w+\}")
 PLAIN = re.compile(r"[\w./~][\w./~ +=()-]*")
 """Text that YAML may take without quotes, unless it then is a number, a date or a word such as null."""
 
@@ -81,6 +83,8 @@ def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
 
     >>> parsed_settings(["root=data/my images", "fractions={train: 0.8, test: 0.2}", "group=null"])
     {'root': 'data/my images', 'fractions': {'train': 0.8, 'test': 0.2}, 'group': None}
+    >>> parsed_settings(["images={split}/images/{id}.*"])  # a pattern, and no mapping
+    {'images': '{split}/images/{id}.*'}
     """
     options: dict[str, JsonValue] = {}
     for setting in settings:
@@ -90,7 +94,7 @@ def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
         if key in options:
             raise BenchError(f"--set {key} is given twice; an option has one value.")
         try:
-            value = read_limited(text)
+            value = text if PLACEHOLDER.match(text) else read_limited(text)
             json.dumps(value, allow_nan=False)
         except (yaml.YAMLError, TypeError, ValueError):
             raise BenchError(
@@ -168,7 +172,7 @@ def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> 
     """One paragraph for the first complaint about the options."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    shared = [key for key in Resplit.model_fields if key not in known]
+    shared = [key for key in (*Resplit.model_fields, *Orientation.model_fields) if key not in known]
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return (
             f"{choice.asked_in}: {choice.name} has no option {where!r}.{did_you_mean(where, [*known, *shared])} "

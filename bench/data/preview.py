@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.labels.dataset import MappedDataset
+from bench.data.labels.mapping import map_truth
+from bench.data.opening import on_disk
 from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
@@ -18,6 +22,8 @@ from bench.report.draw.contact_sheet import OUTLINE, PictureRow, Tile, picture_s
 from bench.report.draw.overlay import overlay
 from bench.report.draw.pictures import outlines
 
+LOOKED_AT, TURNED = 500, 4
+"""Images of a split whose headers are opened in search of some that EXIF turns, and how many of these are drawn."""
 LONGEST = 640
 """Longer sides are shortened before drawing: a tile has fewer pixels, and rims stay visible."""
 
@@ -25,27 +31,32 @@ LONGEST = 640
 def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int) -> list[Listed]:
     """Draw a contact sheet and return the images on it, from top to bottom.
 
-    Images are taken at even distances from the splits in turn, the same ones every time. Void is
-    striped; rims part objects. The legend has the classes that occur.
+    Images are taken at even distances from the splits in turn, the same ones every time; after them come
+    a few that EXIF turns, where there are any. Where nothing says what the labels of such an image fit, it is
+    drawn twice: with its labels as they fit it as shown, and as stored. Void is striped; rims part objects.
+    The legend has the classes that occur.
 
     Args:
         dataset: What to draw.
         splits: Which of its splits.
         path: PNG to write.
-        images: Rows of the sheet, at most.
+        images: Images on the sheet, at most, but for those that EXIF turns.
 
     Raises:
         DatasetError: If the splits have no images, or one of those drawn cannot be read.
     """
-    chosen = spread({split: dataset.ids(split) for split in splits}, images)
+    ids = {split: dataset.ids(split) for split in splits}
+    chosen = spread(ids, images)
     if not chosen:
         raise DatasetError(f"there are no images in {', '.join(splits)}, so there is nothing to draw")
-    rows, present = [], np.zeros(256, dtype=np.bool_)
+    chosen += [listed for listed in _turned(dataset, ids) if listed not in chosen]
+    rows, present = [], set[int]()
     for listed in chosen:
-        image, truth = dataset.image(listed.image_id), dataset.target(listed.image_id)
-        present |= np.bincount(truth.semantic.labels.ravel(), minlength=256) > 0
-        rows.append(PictureRow(f"{listed.split}/{listed.image_id}", _pictures(image, truth, dataset)))
-    classes = [spec for index, spec in enumerate(dataset.classes) if present[index]]
+        image = dataset.image(listed.image_id)
+        for what, truth in _readings(dataset, listed.image_id).items():
+            present.update(np.unique(truth.semantic.labels).tolist())
+            rows.append(PictureRow(f"{what}{listed.split}/{listed.image_id}", _pictures(image, truth, dataset)))
+    classes = [spec for index, spec in enumerate(dataset.classes) if index in present]
     titles = ["image", "ground truth over image", "truth"]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void")
     return chosen
@@ -67,6 +78,31 @@ def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
         for split, quota in quotas.items()
         for number in range(quota)
     ]
+
+
+def _readings(dataset: Dataset, image_id: str) -> dict[str, GroundTruth]:
+    """The ground truth, or both of an image that EXIF turns, by the words that tell them apart."""
+    try:
+        return {"": dataset.target(image_id)}
+    except DatasetError as error:
+        files = on_disk(dataset)
+        if error.kind != "orientation" or files is None:
+            raise
+        table = dataset.table if isinstance(dataset, MappedDataset) else None
+        return {
+            f"as {frame}: ": truth if table is None else map_truth(truth, table)
+            for frame, truth in files.readings(image_id).items()
+        }
+
+
+def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
+    """The first few images that EXIF turns, among the first of each split."""
+    files = on_disk(dataset)
+    if files is None:
+        return []
+    listed = [Listed(split, image_id) for split, of_split in ids.items() for image_id in of_split[:LOOKED_AT]]
+    turned = (one for one in listed if files.exif_orientation(one.image_id) != 1)
+    return list(islice(turned, TURNED))
 
 
 def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:

@@ -49,11 +49,8 @@ from bench.data.formats.coco_truths import (
     box_mask,
     listed_segments,
     no_annotations,
-    require_upright,
-    turned,
     unchecked_classes,
 )
-from bench.data.formats.image_files import header_of, image_size
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.label_tables import palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
@@ -95,7 +92,6 @@ class Options(Record):
         without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.
         crowds: What annotations marked `iscrowd` are, where most are: crowds, or objects each.
         missing_images: What becomes of images that are not on disk: left out; None refuses them.
-        orientation: Whether the annotations of images that EXIF turns fit these as shown or as stored.
     """
 
     root: str = "data/coco"
@@ -110,7 +106,6 @@ class Options(Record):
     without_mask: WithoutMask | None = None
     crowds: Crowds | None = None
     missing_images: Literal["leave_out"] | None = None
-    orientation: Literal["shown", "stored"] | None = None
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -147,7 +142,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 def _decisive(options: Options) -> list[JsonValue]:
     """Options that decide what a ground truth is; those that say nothing are left out."""
-    further = {"without_mask": options.without_mask, "crowds": options.crowds, "orientation": options.orientation}
+    further = {"without_mask": options.without_mask, "crowds": options.crowds}
     said: dict[str, JsonValue] = {name: value for name, value in further.items() if value is not None}
     return [options.truth, options.background, *([said] if said else [])]
 
@@ -272,8 +267,7 @@ class _Reader:
     def instance_truth(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
-        stored = self._options.orientation == "stored"
-        size = image_size(entry.image) if stored else self._size(index, entry)
+        size = self._size(index, entry)
         drawn: list[dict[str, Any]] = []
         class_ids, boxes = [], []
         for annotation in index.annotations(entry.key):
@@ -286,10 +280,10 @@ class _Reader:
             drawn.append(annotation)
             class_ids.append(class_id)
         crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
-        masks = _masks(drawn, self._drawn_size(index, entry), index, entry)
+        masks = _masks(drawn, size, index, entry)
         for position in boxes:
-            masks[position], crowd[position] = box_mask(drawn[position].get("bbox"), Size(*masks.shape[1:])), True
-        instances = stacked(self._as_shown(masks, entry), class_ids, crowd, size)
+            masks[position], crowd[position] = box_mask(drawn[position].get("bbox"), size), True
+        instances = stacked(masks, class_ids, crowd, size)
         unchecked = self._unchecked(index, entry, class_ids)
         if unchecked:
             instances = replace(instances, unchecked=unchecked)
@@ -301,19 +295,6 @@ class _Reader:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
         row = index.row(entry.key)
         return () if row is None else unchecked_classes(row, class_ids, self._class_of, index.state.file)
-
-    def _drawn_size(self, index: CocoIndex, entry: Entry) -> Size:
-        """Size of the image that the annotations fit: as shown, or as stored where EXIF turns it and they fit that."""
-        size = self._size(index, entry)
-        header = header_of(entry.image)
-        if header.orientation == 1:
-            return size
-        if self._options.orientation is None:
-            require_upright(header, index.size(index.position(entry.key)), entry.image)
-        return header.stored if self._options.orientation == "stored" else size
-
-    def _as_shown(self, masks: NDArray[np.bool_], entry: Entry) -> NDArray[np.bool_]:
-        return turned(masks, header_of(entry.image)) if self._options.orientation == "stored" else masks
 
     def panoptic_truth(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
@@ -363,7 +344,7 @@ class _Reader:
         return self._index(self._split_of[entry.ground_truths[0]])
 
     def _size(self, index: CocoIndex, entry: Entry) -> Size:
-        return index.size(index.position(entry.key)) or image_size(entry.image)
+        return index.size(index.position(entry.key)) or entry.size
 
     def _class_id(self, row: Mapping[str, Any], index: CocoIndex) -> int | None:
         """Class id of an annotation or segment, None if its category was not asked for."""

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
-from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.image_files import read_mask
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
@@ -339,7 +339,7 @@ class _Reader:
 
 def _size(record: Mapping[str, Any], entry: Entry) -> Size:
     height, width = record.get("height"), record.get("width")
-    return Size(int(height), int(width)) if height and width else image_size(entry.image)
+    return Size(int(height), int(width)) if height and width else entry.size
 
 
 def _index(file: Path) -> tuple[FileState, Tables]:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.documents import read_text
-from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_masks
@@ -175,7 +175,7 @@ def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Gr
 
 
 def _truth(yaml: DataYaml, background: int | None, entry: Entry) -> GroundTruth:
-    size = image_size(entry.image)
+    size = entry.size
     polygons, class_ids = [], []
     label = entry.ground_truths[0]
     for number, line in enumerate(read_text(label).splitlines() if label.is_file() else (), start=1):

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from bench.data.formats.image_files import (
+    BY_PILLOW,
     Unreadable,
     header_of,
     read_bytes,
     read_image,
     refuse_undeclared_bands,
+    turned,
     undeclared_bands,
     upright,
 )
@@ -119,10 +121,12 @@ def stored_bands(path: Path) -> NDArray[Any]:
     if path.suffix.lower() in TIFF_SUFFIXES:
         return _of_tiff(path)
     header = header_of(path)
+    if header.form in BY_PILLOW:  # 8-bit RGB
+        return read_image(path)
     pixels = cv2.imdecode(
         np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     )
-    if pixels is None:  # a format that OpenCV does not read has 8-bit RGB
+    if pixels is None:
         return read_image(path)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -148,7 +152,8 @@ def _of_tiff(path: Path) -> NDArray[Any]:
             "split it into one file an image."
         )
     moved = np.moveaxis(pixels, [*kept, *channels], range(2 + len(channels)))
-    return np.ascontiguousarray(moved.reshape(*moved.shape[:2], -1))
+    bands = moved.reshape(*moved.shape[:2], -1)
+    return np.ascontiguousarray(turned(bands, header_of(path).orientation))  # tifffile gives them as stored
 
 
 def _tifffile(path: Path) -> Any:

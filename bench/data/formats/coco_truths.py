@@ -1,4 +1,4 @@
-"""Parts of COCO's truths: boxes for masks, segments, classes that were not looked for, images that EXIF turns."""
+"""Parts of COCO's truths: boxes for masks, segments, classes that were not looked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.coco_rows import OddValue, id_text, is_crowd, shown
-from bench.data.formats.image_files import Header, upright
 from bench.data.formats.on_disk import missing
 from bench.errors import DatasetError
 from bench.records import Size
@@ -92,28 +91,3 @@ def unchecked_classes(
             raise DatasetError(f"{file}: {name} of image {shown(row.get('id'))} {error}. Fix the file.") from None
     looked_for = {*present, *listed["neg_category_ids"], *listed["pos_category_ids"]}
     return tuple(sorted(({*class_of.values()} - looked_for) | listed["not_exhaustive_category_ids"]))
-
-
-def require_upright(header: Header, stated: Size | None, image: Path) -> None:
-    """Raise `DatasetError` unless the stated size tells that annotations fit an image as it is shown.
-
-    Args:
-        header: Of an image that EXIF turns or mirrors.
-        stated: Size that the annotation file states, if it does.
-        image: For the message.
-    """
-    if stated is not None and stated == header.size and header.size != header.stored:
-        return
-    told = "; their size tells that they fit it as stored" if stated == header.stored != header.size else ""
-    raise DatasetError(
-        f"{image} is turned by its EXIF orientation {header.orientation}, and the annotations fit it either as shown "
-        f"or as stored{told}. Look at it with bench data preview, then say so by the data set's option: "
-        "orientation: shown or orientation: stored.",
-        kind="size",
-    )
-
-
-def turned(masks: NDArray[np.bool_], header: Header) -> NDArray[np.bool_]:
-    """Masks of an image as stored, bool, (N, H, W), as EXIF shows it."""
-    shown_masks = upright(np.moveaxis(masks, 0, -1), header)
-    return np.ascontiguousarray(np.moveaxis(shown_masks, -1, 0))

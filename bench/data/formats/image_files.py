@@ -1,7 +1,8 @@
 """Decoding of image and mask files: one rule for every data set that lies on disk.
 
 Images become uint8 RGB. OpenCV decodes them, except what it gets wrong: GIF and CMYK go through
-Pillow. EXIF orientation is applied, so an image is what a viewer shows; alpha is dropped, not
+Pillow. EXIF orientation is applied, of every format and by every reader, so an image is what a viewer
+shows; what its labels fit is another question, see `orientation.py`. Alpha is dropped, not
 blended; 16 bits are scaled by 255 / 65535; grey is repeated. Floating-point images are refused.
 
 Masks come back as stored: palette indices stay indices (an ordinary decoder would turn them into
@@ -45,6 +46,8 @@ PIXEL_LIMIT = "BENCH_MAX_PIXELS"
 """Variable with a lower limit, for small machines and files of strangers."""
 ORIENTATION_TAG = 0x0112
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
+WITH_EXIF = ("JPEG", "MPO", "WEBP", "AVIF", "TIFF")
+"""Formats whose orientation is asked for; PNG too, where it has EXIF."""
 BITS, SAMPLES_PER_PIXEL, PHOTOMETRIC, EXTRA_SAMPLES = 258, 277, 262, 338
 NEW_SUBFILE_TYPE, REDUCED_COPY, TRANSPARENCY = 254, 1, 4
 """TIFF's tag for what a page is, and two of its bits (TIFF 6.0, section 8)."""
@@ -118,6 +121,7 @@ class Header:
         stored: Size as stored.
         orientation: EXIF orientation, 1-8; 1 = upright.
         palette: The first `PALETTE_ENTRIES` colours of its palette as stored, three bytes each; empty without one.
+        decoded_upright: Whether decoders apply the orientation themselves, as those of TIFF do.
     """
 
     form: str
@@ -125,6 +129,7 @@ class Header:
     stored: Size
     orientation: int
     palette: bytes = b""
+    decoded_upright: bool = False
 
     @property
     def size(self) -> Size:
@@ -179,16 +184,17 @@ def header_of(path: Path) -> Header:
 def _header_of_bands(path: Path) -> Header | None:
     """Header of a TIFF that Pillow does not know, as tifffile has it; None if it is none either."""
     layout = tiff_layout(path)
-    return None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, 1)
+    return None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, layout.orientation)
 
 
 @dataclass(frozen=True)
 class TiffLayout:
-    """Size, number of bands and type of the values of the first image of a TIFF."""
+    """Size as stored, number of bands, type of the values and orientation of the first image of a TIFF."""
 
     size: Size
     bands: int
     dtype: str
+    orientation: int = 1
 
 
 def tiff_layout(path: Path) -> TiffLayout | None:
@@ -200,9 +206,9 @@ def tiff_layout(path: Path) -> TiffLayout | None:
 
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
-            return TiffLayout(
-                Size(int(page.imagelength), int(page.imagewidth)), int(page.samplesperpixel), str(page.dtype)
-            )
+            size = Size(int(page.imagelength), int(page.imagewidth))
+            orientation = _orientation(page.tags.valueof(ORIENTATION_TAG, 1))
+            return TiffLayout(size, int(page.samplesperpixel), str(page.dtype), orientation)
     except Exception:  # whatever a damaged file makes tifffile raise, or its absence
         return None
 
@@ -428,17 +434,25 @@ def _header_of(image: Image.Image, path: Path) -> Header:
         raise DatasetError(
             f"{path} has {height} × {width} pixels, more than the {limit} that can be decoded; cut it into tiles."
         )
-    # Asking a PNG without `exif` for it would decode the whole image in search of a late chunk. Of a TIFF both
-    # Pillow and OpenCV give size and pixels as shown.
-    has_exif = image.format in ("JPEG", "MPO", "WEBP") or (image.format == "PNG" and "exif" in image.info)
-    orientation = int(image.getexif().get(ORIENTATION_TAG, 1)) if has_exif else 1
+    # Asking a PNG without `exif` for it would decode the whole image in search of a late chunk. A HEIF is turned by
+    # its container, and what its EXIF says of that is to be ignored.
+    has_exif = image.format in WITH_EXIF or (image.format == "PNG" and "exif" in image.info)
+    orientation = _orientation(image.getexif().get(ORIENTATION_TAG, 1)) if has_exif else 1
+    # Of a TIFF both Pillow and OpenCV give size and pixels as shown.
+    swapped = image.format == "TIFF" and orientation in TURNED_ORIENTATIONS
     return Header(
         form=image.format or "",
         mode=image.mode,
-        stored=Size(height, width),
-        orientation=orientation if 1 <= orientation <= 8 else 1,
+        stored=Size(width, height) if swapped else Size(height, width),
+        orientation=orientation,
         palette=b"" if image.palette is None else bytes(image.palette.palette[: 3 * PALETTE_ENTRIES]),
+        decoded_upright=image.format == "TIFF",
     )
+
+
+def _orientation(value: object) -> int:
+    """EXIF's orientation, 1-8; 1 for any other value."""
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def undeclared_bands(path: Path, bands: int, dtype: str) -> DatasetError:
@@ -558,9 +572,14 @@ def _too_large(path: Path) -> Unreadable:
 
 
 def upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Undo the EXIF orientation (Exif 2.3, tag 0112): mirror and turn by quarters."""
-    mirrored = header.orientation in (2, 4, 5, 7)
-    quarters = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[header.orientation]
+    """Decoded pixels, (H, W, …), as shown."""
+    return pixels if header.decoded_upright else turned(pixels, header.orientation)
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo an EXIF orientation (Exif 2.3, tag 0112) of what is as stored, (H, W, …): mirror and turn by quarters."""
+    mirrored = orientation in (2, 4, 5, 7)
+    quarters = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]
     return np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters)
 
 

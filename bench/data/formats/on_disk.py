@@ -7,12 +7,13 @@ ids, decoding, the check that a mask has the size of its image, and the fingerpr
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -21,13 +22,22 @@ from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
 from bench.data.formats.home import expanded
-from bench.data.formats.image_files import IMAGE_SUFFIXES, image_size, named_in_text, read_bytes, read_image
+from bench.data.formats.image_files import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIXES,
+    header_of,
+    image_size,
+    named_in_text,
+    read_bytes,
+    read_image,
+)
+from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_truth, undecided
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Part of every fingerprint: raise it when a reader gives other pixels for the same files."""
 
 
@@ -41,6 +51,7 @@ class Entry:
         truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
         key: What the format calls it in an annotation file.
         group: What must stay in one split: patient, scene, film; empty where it is not known.
+        frame: What its labels are read for: the image as shown, or its pixels as stored.
     """
 
     image_id: str
@@ -48,6 +59,13 @@ class Entry:
     ground_truths: tuple[Path, ...] = ()
     key: str = ""
     group: str = ""
+    frame: Frame = "shown"
+
+    @property
+    def size(self) -> Size:
+        """Size of the image that its labels are read for, from its header."""
+        header = header_of(self.image)
+        return header.stored if self.frame == "stored" else header.size
 
 
 @dataclass(frozen=True)
@@ -135,6 +153,8 @@ class OnDisk:
         self._list_split, self._read_truth, self._notes = list_split, read_truth, notes
         self.bands = description.bands
         self.pictures = pictures
+        self.orientation: Frame | None = None
+        """What labels of images fit that EXIF turns, where the suite says it; see `orientation.py`."""
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def splits(self) -> tuple[str, ...]:
@@ -182,19 +202,64 @@ class OnDisk:
         return None if self.pictures is None else self.pictures.place(self.entry(image_id))
 
     def target(self, image_id: str) -> GroundTruth:
-        """Its ground truth; raises `DatasetError` if it cannot be read or has another size than the image."""
+        """Its ground truth, as the image is shown.
+
+        Raises:
+            DatasetError: If it cannot be read, has another size than the image, or EXIF turns the image and nothing
+                says what its labels fit.
+        """
+        orientation = self.exif_orientation(image_id)
+        if orientation == 1:
+            return self._as(image_id, "shown")
+        if self.orientation is not None:
+            return self._as(image_id, self.orientation)
+        found = self.readings(image_id)
+        if list(found) == ["shown"]:
+            return found["shown"]
+        if not found:
+            return self._as(image_id, "shown")  # which tells the sizes
+        file = self.entry(image_id).image
+        raise undecided(file, orientation, list(found), self.contrasts(image_id, found))
+
+    def exif_orientation(self, image_id: str) -> int:
+        """EXIF orientation of its file, 1-8, where its labels might fit another; 1 where they cannot.
+
+        They cannot where the image is upright or no picture, or a mask of it has an orientation of its own, by which
+        it is turned when it is read.
+        """
         entry = self.entry(image_id)
+        orientation = 1 if self.pictures is not None else header_of(entry.image).orientation
+        return 1 if orientation == 1 or _turned_by_itself(entry) else orientation
+
+    def readings(self, image_id: str) -> dict[Frame, GroundTruth]:
+        """The ground truth of an image that EXIF turns, as the image is shown, by what its labels may fit.
+
+        Where sizes rule a frame out it is missing. One of an upright image is as shown.
+        """
+        found: dict[Frame, GroundTruth] = {}
+        frames: tuple[Frame, ...] = ("shown", "stored")
+        for frame in frames[:1] if self.exif_orientation(image_id) == 1 else frames:
+            try:
+                found[frame] = self._as(image_id, frame)
+            except DatasetError as error:
+                if error.kind != "size":
+                    raise
+        return found
+
+    def contrasts(self, image_id: str, readings: Mapping[Frame, GroundTruth]) -> dict[Frame, float | None]:
+        """Frame -> how much contrast the image has along the outlines of its labels, see `edge_contrast`."""
+        image = self.image(image_id)
+        return {frame: edge_contrast(image, truth.semantic.labels) for frame, truth in readings.items()}
+
+    def _as(self, image_id: str, frame: Frame) -> GroundTruth:
+        """The ground truth read for a frame, as the image is shown; raises `DatasetError` of kind size."""
+        entry = replace(self.entry(image_id), frame=frame)
         truth = self._read_truth(entry)
-        found, expected = truth.semantic.size, self.size(image_id)
-        if found != expected:
+        expected = self.size(image_id) if frame == "shown" else entry.size
+        if truth.semantic.size != expected:
             masks = ", ".join(str(path) for path in entry.ground_truths) or f"the annotation of {entry.image.name}"
-            raise DatasetError(
-                f"{masks}: the mask has {found.height} × {found.width} pixels, its image {entry.image} has "
-                f"{expected.height} × {expected.width} (height × width). Make the mask again from the image as shown "
-                "(EXIF orientation applied), or remove the pair.",
-                kind="size",
-            )
-        return truth
+            raise of_other_size(masks, truth.semantic.size, entry.image, expected)
+        return turned_truth(truth, self.exif_orientation(image_id)) if frame == "stored" else truth
 
     def size(self, image_id: str) -> Size:
         """Its size, from the file's header."""
@@ -238,6 +303,20 @@ def content_hash(path: Path) -> str:
     except OSError:
         return ""
     return _hash_of_state(path, state.st_size, state.st_mtime_ns)
+
+
+def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
+    """The data set with the option `orientation`."""
+    other = copy.copy(dataset)
+    other.orientation = orientation
+    other.description = replace(dataset.description, decisive=[dataset.description.decisive, orientation])
+    return other
+
+
+def _turned_by_itself(entry: Entry) -> bool:
+    """Whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
+    masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
+    return any(header_of(mask).orientation != 1 for mask in masks if mask.is_file())
 
 
 @lru_cache(maxsize=262144)

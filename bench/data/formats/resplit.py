@@ -30,7 +30,7 @@ from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.stratify import stratified
 from bench.dataset import Dataset
 from bench.errors import DatasetError, did_you_mean
-from bench.records import IGNORE_LABEL, Record
+from bench.records import Record, void_of
 from bench.records.predictions import SemanticMap
 
 ALWAYS = ("folds", "fold", "stratify", "pool", "validation")
@@ -192,7 +192,7 @@ class _Dealt:
             present[truth.instances.class_ids] = True
         if isinstance(truth.semantic, SemanticMap):
             found = np.unique(truth.semantic.labels)
-            present[found[found != IGNORE_LABEL]] = True
+            present[found[found != void_of(truth.semantic.labels)]] = True
         return present
 
     def _grouped(self, entries: list[Entry]) -> list[Entry]:

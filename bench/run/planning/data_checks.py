@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.formats.orientation import Frame, contradicted
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
@@ -27,6 +29,8 @@ SAMPLE = 12
 """Images of a split that a check of a suite reads."""
 SAMPLE_S = 2.0
 """Seconds after which it reads no further image of a data set."""
+HEADERS, HEADERS_S, TURNED = 1000, 0.3, 4
+"""Headers opened in search of images that EXIF turns, seconds for it, and how many images of that kind are read."""
 
 
 def on_disk(dataset: Dataset) -> OnDisk | None:
@@ -55,30 +59,72 @@ def _of_split(dataset: Dataset, split: str, end: float) -> list[str]:
     ids = dataset.ids(split)
     if not ids:
         return [f"split {split!r} has no image."]
-    chosen = list(dict.fromkeys(ids[round(k * (len(ids) - 1) / max(SAMPLE - 1, 1))] for k in range(SAMPLE)))
-    faults, looked_at, silent = [], 0, 0
+    chosen = dict.fromkeys([*_spread(ids, SAMPLE), *_turned(dataset, ids)])
+    seen = _Seen()
     for image_id in chosen:
-        if looked_at and time.monotonic() > end:
+        if seen.looked_at and time.monotonic() > end:
             break
-        looked_at += 1
+        seen.look(dataset, image_id)
+    return seen.told(dataset, split, len(ids))
+
+
+def _spread(ids: Sequence[str], count: int) -> list[str]:
+    """At most so many, at even distances, the first and the last among them."""
+    return list(dict.fromkeys(ids[round(k * (len(ids) - 1) / max(count - 1, 1))] for k in range(count)))
+
+
+def _turned(dataset: Dataset, ids: Sequence[str]) -> list[str]:
+    """A few of the images that EXIF turns, by the headers of as many as can be opened in `HEADERS_S`."""
+    files, found = on_disk(dataset), list[str]()
+    assert files is not None
+    end = time.monotonic() + HEADERS_S
+    for image_id in _spread(ids, HEADERS):
+        if len(found) == TURNED or time.monotonic() > end:
+            break
+        with suppress(DatasetError):  # the sample tells of files that cannot be read
+            if files.exif_orientation(image_id) != 1:
+                found.append(image_id)
+    return found
+
+
+class _Seen:
+    """What a sampled read of a split has seen."""
+
+    def __init__(self) -> None:
+        self.looked_at, self._silent = 0, 0
+        self._faults: list[str] = []
+        self._contrasts: list[dict[Frame, float | None]] = []
+
+    def look(self, dataset: Dataset, image_id: str) -> None:
+        """Read an image and its ground truth."""
+        self.looked_at += 1
+        files = on_disk(dataset)
+        assert files is not None
         try:
             dataset.image(image_id)
-            silent += _says_nothing(dataset, dataset.target(image_id))
+            self._silent += _says_nothing(dataset, dataset.target(image_id))
+            if files.orientation is not None and files.exif_orientation(image_id) != 1:
+                self._contrasts.append(files.contrasts(image_id, files.readings(image_id)))
         except DatasetError as error:
-            faults.append(str(error))
-    seen = f"{looked_at} of {len(ids)} images of split {split!r} were read" if looked_at < len(ids) else ""
-    if faults:
-        more = f" So it is with {len(faults)} of them." if len(faults) > 1 else ""
-        return [f"{faults[0]}{more}{f' ({seen}; bench data check reads all.)' if seen else ''}"]
-    if silent == looked_at and looked_at > 1:
-        what = "labelled pixel" if "semantic" in dataset.tasks else "object"
-        scope = (
-            f"none of the {looked_at} images that were read, of {len(ids)},"
-            if seen
-            else f"none of its {len(ids)} images"
-        )
-        return [f"split {split!r}: {scope} has any {what}. Look at them with bench data preview."]
-    return []
+            self._faults.append(str(error))
+
+    def told(self, dataset: Dataset, split: str, total: int) -> list[str]:
+        """A sentence for each thing that is wrong, with the number of images that were read."""
+        files, faults = on_disk(dataset), self._faults
+        against = contradicted(files and files.orientation, self._contrasts)
+        seen = f"{self.looked_at} of {total} images of split {split!r} were read" if self.looked_at < total else ""
+        if faults:
+            more = f" So it is with {len(faults)} of them." if len(faults) > 1 else ""
+            return [f"{faults[0]}{more}{f' ({seen}; bench data check reads all.)' if seen else ''}"]
+        if against is not None:
+            return [against]
+        if self._silent == self.looked_at and self.looked_at > 1:
+            what = "labelled pixel" if "semantic" in dataset.tasks else "object"
+            scope = f"none of its {total} images"
+            if seen:
+                scope = f"none of the {self.looked_at} images that were read, of {total},"
+            return [f"split {split!r}: {scope} has any {what}. Look at them with bench data preview."]
+        return []
 
 
 def _says_nothing(dataset: Dataset, truth: GroundTruth) -> bool:

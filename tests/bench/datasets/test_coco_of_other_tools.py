@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.formats.by_name import open_dataset as open_dataset_by_name
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
 from bench.metric import load_metric
@@ -20,6 +21,10 @@ from tests.bench.datasets.coco_projects import LAYOUT, SIZE, each_annotation, ea
 mask_codes = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra: dev)")
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+
+def by_name(root, **options):
+    return open_dataset_by_name("coco", {"root": str(root), **LAYOUT, **options})
 
 
 def opened(root, **options):
@@ -446,7 +451,7 @@ def test_annotations_of_a_turned_image_are_refused_until_it_is_said_what_they_fi
         DatasetError, match=f"EXIF orientation {orientation}.*orientation: shown or orientation: stored"
     ):
         opened(root).target("test_0")
-    truth, stored = opened(root, orientation="stored").target("test_0"), np.zeros(SIZE, np.uint8)
+    truth, stored = by_name(root, orientation="stored").target("test_0"), np.zeros(SIZE, np.uint8)
     stored[4:13, 3:15] = 1
     # Pillow turns by the same tag.
     picture = Image.fromarray(stored)

@@ -1,0 +1,151 @@
+"""What labels fit where EXIF turns or mirrors their image: the image as it is shown, or as it is stored.
+
+An image is always read as shown, by every reader. Its labels were drawn in one program or another, of which
+some show it turned and some as it is stored. Sizes tell which, where EXIF turns by a quarter and the labels have
+a size of their own; a mask with an orientation of its own is turned by it. Everywhere else the data set's
+option has to say it, and until it does such an image is refused:
+
+    orientation: shown      the labels fit the image as viewers show it
+    orientation: stored     they fit its pixels as stored, and are turned as these are
+
+How much more contrast an image has along the outlines of its labels than elsewhere is told as evidence. It decides
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.image_files import turned
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records import Record, Size
+from bench.records.predictions import LabelMap, SemanticMap
+
+Frame = Literal["shown", "stored"]
+CLEARLY = 1.25
+"""So many times more contrast along the outlines in one frame than in the other says which of them is meant."""
+ENOUGH = 3
+"""Images of which most must speak clearly against what is said."""
+
+
+class Orientation(Record):
+    """The option that every data set of files takes beside its own.
+
+    Attributes:
+        orientation: What the labels of images fit that EXIF turns; None refuses such images unless sizes tell.
+    """
+
+    orientation: Frame | None = None
+
+
+def turned_truth(truth: GroundTruth, orientation: int) -> GroundTruth:
+    """A ground truth that fits an image as stored, as the image is shown."""
+    instances, panoptic = truth.instances, truth.panoptic
+    if instances is not None:
+        masks = np.moveaxis(turned(np.moveaxis(instances.masks, 0, -1), orientation), -1, 0)
+        instances = replace(instances, masks=np.ascontiguousarray(masks))
+    if panoptic is not None:
+        panoptic = replace(panoptic, segment_ids=np.ascontiguousarray(turned(panoptic.segment_ids, orientation)))
+    labels = np.ascontiguousarray(turned(truth.semantic.labels, orientation))
+    return GroundTruth(SemanticMap(labels), instances, panoptic)
+
+
+def edge_contrast(image: NDArray[Any], labels: LabelMap) -> float | None:
+    """Mean contrast of an image along the outlines of its labels, in units of that of the whole image.
+
+    Contrast is the magnitude of Sobel's gradient of the grey values, its largest within a pixel around.
+
+    Args:
+        image: uint8, (H, W, C).
+        labels: Class ids, (H, W).
+
+    Returns:
+        1 where outlines lie anywhere; None without outlines, or where the image is flat.
+    """
+    grey = cv2.GaussianBlur(image.astype(np.float32).mean(axis=2), (3, 3), 0)
+    gradient = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    gradient = cv2.dilate(gradient, np.ones((3, 3), dtype=np.uint8))
+    outline = np.zeros(labels.shape, dtype=np.bool_)
+    outline[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    outline[1:] |= labels[1:] != labels[:-1]
+    mean = float(gradient.mean())
+    return float(gradient[outline].mean()) / mean if outline.any() and mean > 0 else None
+
+
+def better_frame(contrasts: Mapping[Frame, float | None]) -> Frame | None:
+    """The frame in which labels lie clearly better on edges; None where neither does.
+
+    >>> better_frame({"shown": 1.0, "stored": 2.4})
+    'stored'
+    >>> better_frame({"shown": 1.9, "stored": 2.0}) is None
+    True
+    """
+    shown, stored = contrasts.get("shown"), contrasts.get("stored")
+    if shown is None or stored is None:
+        return None
+    if max(shown, stored) < CLEARLY * min(shown, stored):
+        return None
+    return "shown" if shown > stored else "stored"
+
+
+def contradicted(said: Frame | None, seen: Sequence[Mapping[Frame, float | None]]) -> str | None:
+    """What to say where most turned images, and `ENOUGH` of them, speak against the option; None where they do not."""
+    other: Frame = "shown" if said == "stored" else "stored"
+    against = sum(better_frame(one) == other for one in seen)
+    if said is None or against < ENOUGH or 2 * against <= len(seen):
+        return None
+    return (
+        f"orientation: {said} is set, but in {against} of {len(seen)} images that EXIF turns the outlines of labels "
+        f"lie clearly better on edges of the image as {other}. Look at them with bench data preview, and correct the "
+        "option."
+    )
+
+
+def undecided(
+    image: Path, orientation: int, sizes: Sequence[Frame], contrasts: Mapping[Frame, float | None]
+) -> DatasetError:
+    """The error for a turned image whose labels may fit it as shown or as stored.
+
+    Args:
+        image: Its file.
+        orientation: Of the file, by EXIF.
+        sizes: The frames whose size the labels have.
+        contrasts: Frame -> contrast along the outlines, where it is known.
+    """
+    told = "; their size tells that they fit it as stored" if list(sizes) == ["stored"] else ""
+    better = better_frame(contrasts)
+    if better is not None:
+        told += (
+            f"; along their outlines its contrast is {contrasts['shown']:.1f} times the mean as shown and "
+            f"{contrasts['stored']:.1f} times as stored, so that they most likely fit it as {better}"
+        )
+    return DatasetError(
+        f"{image} is turned by its EXIF orientation {orientation}, and its labels fit it either as shown "
+        f"or as stored{told}. Look at both with bench data preview, then say which by the data set's option: "
+        "orientation: shown or orientation: stored.",
+        kind="orientation",
+    )
+
+
+def of_other_size(files: str, found: Size, image: Path, expected: Size) -> DatasetError:
+    """The error for a ground truth of another size than its image."""
+    swapped = (
+        " Height and width have changed places: one of the two was turned by a quarter, or its size was written as "
+        "width and height."
+        if (found.width, found.height) == tuple(expected)
+        else ""
+    )
+    return DatasetError(
+        f"{files}: the mask has {found.height} × {found.width} pixels, its image {image} has "
+        f"{expected.height} × {expected.width} (height × width).{swapped} Make the mask again from the image as shown "
+        "(EXIF orientation applied), or remove the pair.",
+        kind="size",
+    )
