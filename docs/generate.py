@@ -69,7 +69,7 @@ def models() -> str:
             adapter = name.partition("/")[0]
             lines += ["", f"## {adapter}", "", "| model | task | description |", "|:--|:--|:--|"]
         config = read_model_config(name)
-        lines.append(f"| `{name}` | {config.task} | {cell(config.description)} |")
+        lines.append(f"| `{name}` | {config.task or 'any'} | {cell(config.description)} |")
     return "\n".join(lines)
 
 

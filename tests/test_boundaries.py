@@ -15,7 +15,8 @@ from tests.adapters.contracts import contracts
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {module for found in contracts().values() for module in found["modules"]}
 ADAPTERS_MAY = ("bench.adapter", "bench.records", "bench.errors", "adapters")
-FAKES_MAY = (*ADAPTERS_MAY, "bench.dataset", "bench.data.formats.by_name")
+FURTHER = {"fake": ("bench.dataset", "bench.data.formats.by_name"), "predictions": ("bench.data.predictions",)}
+"""Adapter that is none of a framework -> what else it may import."""
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -46,7 +47,7 @@ def top(module: str) -> str:
 
 def test_every_adapter_but_the_fakes_declares_its_framework():
     folders = {file.parent.name for file in (ROOT / "adapters").glob("*/adapter.py")}
-    assert folders - set(contracts()) == {"fake"}
+    assert folders - set(contracts()) == {"fake", "predictions"}
     assert {"torch", "transformers", "onnxruntime", "openvino"} <= FRAMEWORKS
 
 
@@ -60,7 +61,7 @@ def test_an_adapter_sees_the_contract_and_nothing_else_of_ours():
         where
         for path in files("adapters")
         for module, where in imports(path)
-        if top(module) == "bench" and not module.startswith(FAKES_MAY if "fake" in path.parts else ADAPTERS_MAY)
+        if top(module) == "bench" and not module.startswith((*ADAPTERS_MAY, *FURTHER.get(path.parent.name, ())))
     ]
     assert offending == []
 

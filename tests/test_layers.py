@@ -25,6 +25,7 @@ LAYERS = (
     "bench.score.stats",
     "bench.data.labels",
     "bench.datasets",
+    "bench.data.predictions",
     "bench.score",
     # plan
     "bench.suite",
@@ -59,6 +60,7 @@ IN_A_WORKER = (
     "bench.adapter",
     "bench.data.formats",
     "bench.data.labels",
+    "bench.data.predictions",
     "bench.dataset",
     "bench.datasets",
     "bench.errors",

@@ -16,8 +16,11 @@ from typing import get_args
 from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.home import expanded
+from bench.data.predictions import ADAPTER as FROM_FILES
+from bench.data.predictions.options import option_mistakes
+from bench.data.predictions.reading import kind_of
 from bench.dataset import dataset_names, default_root
-from bench.errors import Mistakes, PluginError, SuiteError, did_you_mean
+from bench.errors import BenchError, Mistakes, PluginError, SuiteError, did_you_mean
 from bench.metric import metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
@@ -51,27 +54,44 @@ def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
     mistakes.tell()
     targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
     cases = tuple(
-        Case(
-            id=f"{seeded.label}@{dataset.label}@{target_label(target)}",
-            model=seeded,
-            dataset=dataset,
-            target=target,
-            recipe=recipe,
-            measurement=suite.measurement,
-            profile=suite.profile,
-            throughput=suite.throughput,
-            timeouts=suite.timeouts,
-        )
+        _scored_only(case) if seeded.adapter == FROM_FILES else case
         for dataset in datasets
         for target in targets
         for index, (entry, model) in enumerate(models)
         if _wanted(suite, entry, model, dataset, target)
         for prompted in _prompted(suite, model)
         for seeded, recipe in _seeded(suite, prompted, _recipe(suite, entry, model, auto_device, index, source))
+        for case in [
+            Case(
+                id=f"{seeded.label}@{dataset.label}@{target_label(target)}",
+                model=seeded,
+                dataset=dataset,
+                target=target,
+                recipe=recipe,
+                measurement=suite.measurement,
+                profile=suite.profile,
+                throughput=suite.throughput,
+                timeouts=suite.timeouts,
+            )
+        ]
+        if seeded.adapter != FROM_FILES or target == targets[0]
     )
     if not cases:
         raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
     return cases
+
+
+def _scored_only(case: Case) -> Case:
+    """The case of predictions that are files: no target runs them, and nothing of them is measured."""
+    return case.model_copy(
+        update={
+            "id": f"{case.model.label}@{case.dataset.label}@files",
+            "target": Target(),
+            "measurement": case.measurement.model_copy(update={"replicates": 0}),
+            "profile": None,
+            "throughput": None,
+        }
+    )
 
 
 def target_label(target: Target) -> str:
@@ -142,10 +162,29 @@ def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
         weights = str((source.parent / weights).resolve())
     try:
         options = _found_from(source.parent, entry.options)
+        if entry.name.startswith(f"{FROM_FILES}/"):
+            return _of_files(entry, options, source.parent, f"{source}: models[{index}]")
         model = resolve_model(entry.name, label=entry.label, options=options, weights=weights)
     except PluginError as error:
         raise SuiteError(f"{source}: models[{index}]: {error}") from None
     return _with_label_space(entry, model, f"{source}: models[{index}]")
+
+
+def _of_files(entry: ModelEntry, options: dict[str, JsonValue], folder: Path, where: str) -> ModelSpec:
+    """A model whose predictions are files; these stand in the place of its weights, so that their content counts."""
+    mistakes = Mistakes()
+    for sentence in option_mistakes(options, entry.label or entry.name):
+        mistakes.note(f"{where}: {sentence}")
+    mistakes.tell()
+    annotations = options.get("annotations")
+    if isinstance(annotations, str):
+        options = {**options, "annotations": str((folder / expanded(annotations)).resolve())}
+    try:
+        kind = kind_of(options)
+        model = resolve_model(entry.name, label=entry.label, options=options, weights=str(options["root"]), task=kind)
+    except BenchError as error:
+        raise SuiteError(f"{where}: {error}") from None
+    return _with_label_space(entry, model, where)
 
 
 def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelSpec:

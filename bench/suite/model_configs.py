@@ -18,7 +18,7 @@ class Card(Record):
     """A model config as it is written."""
 
     description: str
-    task: TaskKind
+    task: TaskKind | None
     options: dict[str, JsonValue] = {}
     weights: str | None = None
     trainable: bool = True
@@ -57,19 +57,34 @@ def is_fetched(model: ModelSpec) -> bool:
 
 
 def resolve_model(
-    name: str, *, label: str | None = None, options: dict[str, JsonValue] | None = None, weights: str | None = None
+    name: str,
+    *,
+    label: str | None = None,
+    options: dict[str, JsonValue] | None = None,
+    weights: str | None = None,
+    task: TaskKind | None = None,
 ) -> ModelSpec:
     """Return a model config as a `ModelSpec`, with the given options in place of the model config's.
 
+    Args:
+        name: As `adapter/config`.
+        label, options, weights: In place of the model config's.
+        task: Form of its predictions, where the model config leaves that to its files.
+
     Raises:
-        PluginError: As `read_model_config`.
+        PluginError: As `read_model_config`, and for a model config of predictions without a model.
     """
     card = read_model_config(name)
+    kind = card.task or task
+    if kind is None:
+        raise PluginError(
+            f"{name} is no model: its predictions are files, which a suite or bench score --predictions scores"
+        )
     return ModelSpec(
         name=name,
         label=label or name,
         adapter=name.split("/", 1)[0],
-        task=card.task,
+        task=kind,
         description=card.description,
         options={**card.options, **(options or {})},
         weights=weights or card.weights or (str(card.source.path) if card.source else None),

@@ -46,7 +46,7 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
         from bench.suite.model_configs import model_config_files, read_model_config
 
         configs = [(name, read_model_config(name)) for name in model_config_files()]
-        return ["model", "task", "description"], [[name, one.task, one.description] for name, one in configs]
+        return ["model", "task", "description"], [[name, one.task or "any", one.description] for name, one in configs]
     if what == "metrics":
         from bench.metric import load_metric, metric_names
 

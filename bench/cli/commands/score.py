@@ -1,4 +1,4 @@
-"""`bench score`: the stored predictions of a run, scored again, and its report written anew."""
+"""`bench score`: the stored predictions of a run scored again, or predictions in files without a model."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
+from bench.cli import scored_files
 from bench.cli.arguments import add_run_choice
 
-HELP = "score the stored predictions of a run again"
+HELP = "score the predictions of a run again, or files of predictions without a model"
 GROUP, ORDER = "compare models", 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which run, and which of its cases."""
+    """Which run, and which of its cases; or which files."""
     add_run_choice(parser)
     parser.add_argument("--suite", help="newest run of this suite")
+    scored_files.add_arguments(parser)
 
 
 def execute(options: Namespace) -> int:
     """Score without a model; 1 if predictions are damaged or could not be scored."""
+    if options.predictions:
+        return scored_files.execute(options)
     from rich.console import Console
 
     from bench.errors import BenchError

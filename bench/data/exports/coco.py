@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from bench.data.exports import Exported
 from bench.data.exports._names import class_map
-from bench.data.exports._outlines import outlines
 from bench.data.exports._writing import (
     JPEG_LOSS,
     Item,
@@ -35,6 +34,7 @@ from bench.data.exports._writing import (
     write_png_file,
 )
 from bench.data.formats.coco_stuff import stored_values
+from bench.data.formats.outlines import outlines
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec

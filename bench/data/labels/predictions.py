@@ -93,7 +93,7 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
     assert model.trained_on is not None  # the callers have asked
     space = label_space(model.trained_on)
     classes = dataset.classes
-    known = _places(dataset)
+    known = places_of(dataset)
     _check_synonyms(model, space, known)
     ids, lost = [], []
     for spec in space.classes:
@@ -110,13 +110,23 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
     return Matched(ClassTable(tuple(ids), classes), tuple(lost), never)
 
 
-def _places(dataset: Dataset) -> dict[str, int]:
+def places_of(dataset: Dataset) -> dict[str, int]:
     """Names a model's class may be matched with -> new id or void: the suite's, and the data set's before `labels`."""
     places = {spec.name: index for index, spec in enumerate(dataset.classes)}
     if isinstance(dataset, MappedDataset):
         old = zip(dataset.unmapped.classes, dataset.table.ids, strict=True)
         places = {**{spec.name: new_id for spec, new_id in old}, **places}
     return places
+
+
+def place_of(name: str, known: Mapping[str, int]) -> int | None:
+    """Return where a class of this name goes among known names: the same, a synonym, or what it is a kind of.
+
+    Raises:
+        BenchError: If two would do equally well.
+    """
+    partner = _partner(name, known)
+    return None if partner is None else known[partner]
 
 
 def _check_synonyms(model: ModelSpec, space: LabelSpace, known: Mapping[str, int]) -> None:

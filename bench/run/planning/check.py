@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
+from bench.data.predictions import ADAPTER as FROM_FILES
+from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, option_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
@@ -65,6 +67,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     _check_completeness(cases, found, suite, source, mistakes)
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
+    _check_predictions(cases, found, source, mistakes)
     check_options(cases, source, mistakes)
     sound_otherwise = not mistakes
     for message, labels in found.absent.items():
@@ -221,6 +224,15 @@ def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> N
             fetched = is_fetched(model)
             advice = f"fetch them: bench weights prepare {model.name}" if fetched else "correct 'weights' in the suite"
             mistakes.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
+
+
+def _check_predictions(cases: Sequence[Case], found: _Found, source: Path, mistakes: Mistakes) -> None:
+    """Note predictions in files that do not fit the images and classes of their data set."""
+    for case in cases:
+        dataset = found.opened.get(case.dataset.label)
+        if case.model.adapter == FROM_FILES and dataset is not None and Path(case.model.weights or "").exists():
+            with mistakes.noted(f"{source}: {case.model.label}: "):
+                open_predictions(case.model, case.dataset, dataset)
 
 
 def _about(source: Path, labels: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bench.adapter import adapter_folder
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import classes_predicted
+from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, machine_identity
@@ -140,7 +141,7 @@ def _plan(
         adapter_digest=source_digest(adapter),
         versions=interpreters.versions(adapter),
         runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
-        weights_digest=weights_digest(case.model.weights),
+        weights_digest=_weights_digest(case),
         machine=machine_identity(),
         environment=worker_environment(case.target, None),
     )
@@ -151,6 +152,15 @@ def _plan(
         harness_root=str(harness_root()),
         adapters_root=str(_adapters_root(adapter)),
     )
+
+
+def _weights_digest(case: Case) -> str | None:
+    """Of the weights; of predictions in files also of the annotations that say what their ids mean."""
+    found = weights_digest(case.model.weights)
+    annotations = case.model.options.get("annotations")
+    if case.model.adapter != FROM_FILES or not isinstance(annotations, str):
+        return found
+    return digest([found, weights_digest(annotations)])
 
 
 def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:

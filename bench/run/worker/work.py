@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.adapter import TrainingData, predict
 from bench.data.labels.dataset import open_labelled
+from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.errors import BenchError
 from bench.measure.interference import Watch
 from bench.measure.memory import reset_peak_rss
@@ -30,6 +31,7 @@ from bench.run.worker.prefetch import loaded_batches
 from bench.run.worker.profile_job import profile_job
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, settled, write_progress
 from bench.run.worker.ranks import is_further_process
+from bench.run.worker.read_predictions import read_job
 from bench.run.worker.throughput_job import throughput_job
 from bench.run.worker.training_log import TrainingLog
 
@@ -92,6 +94,8 @@ def export_job(job: Job, folder: Path) -> JobFacts:
 
 def predict_job(job: Job, folder: Path) -> JobFacts:
     """Predict every image of the scored split and store the predictions with their hashes."""
+    if job.model.adapter == FROM_FILES:
+        return read_job(job, folder)
     dataset = open_labelled(job.dataset)
     images = Images(dataset, test_ids(job, dataset), job.model.prompt)
     if not images.ids:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.exports._outlines import one_line, outlines
 from bench.data.exports.coco import export
+from bench.data.formats.outlines import one_line, outlines
 from bench.data.formats.polygons import polygon_mask
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError

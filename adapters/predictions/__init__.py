@@ -1,0 +1,1 @@
+"""Predictions of other programs, as files: there is no framework here."""

@@ -1,0 +1,168 @@
+"""What is asked of files with predictions: the images of a split, under every name they go by, and the classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.formats.coco_index import CocoIndex, coco_index
+from bench.data.formats.on_disk import OnDisk, same_text
+from bench.data.labels.predictions import classes_predicted, place_of, places_of
+from bench.dataset import Dataset
+from bench.errors import BenchError, did_you_mean
+from bench.records import ClassSpec, ModelSpec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The images and classes that predictions are wanted of.
+
+    Attributes:
+        ids: Of the images that are scored, in order.
+        others: Ids of the data set's images that are not scored: of other splits, or beyond `max_images`.
+        names: Another name of an image, in Unicode's composed form -> its id, for all images of the data set.
+        classes: The label space that is predicted.
+        places: Class name -> class id, or void, for every name that a class may be called by.
+        annotations: Index of the COCO file whose ids predictions use; None where there is none.
+    """
+
+    ids: tuple[str, ...]
+    others: frozenset[str]
+    names: Mapping[str, str]
+    classes: tuple[ClassSpec, ...]
+    places: Mapping[str, int]
+    annotations: CocoIndex | None = None
+
+    def id_of(self, name: str) -> str | None:
+        """The image that goes by a name, None if there is none."""
+        return self.names.get(same_text(name))
+
+    def class_of(self, name: str) -> int | None:
+        """Class id of a name, without case and by synonyms; None if no class is called so."""
+        return place_of(name, self.places)
+
+
+def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None, *, annotations: str | None) -> Asked:
+    """Return what a case asks of its predictions.
+
+    Args:
+        model: Whose `trained_on` is the label space of the predictions, if it is not the data set's.
+        dataset: Of the case.
+        split: That is scored.
+        max_images: Of it; None for all.
+        annotations: COCO file with the ids of images and categories; None for the data set's own.
+
+    Raises:
+        BenchError: If that file is not there.
+    """
+    ids = tuple(dataset.ids(split))[:max_images]
+    everything = [image_id for name in dataset.splits() for image_id in _listed(dataset, name)]
+    index = _index(dataset, ids, annotations)
+    classes = classes_predicted(model, dataset)
+    return Asked(
+        ids=ids,
+        others=frozenset(everything) - set(ids),
+        names=_names([*ids, *everything], dataset, index),
+        classes=classes,
+        places=places_of(dataset) if model.trained_on is None else {c.name: i for i, c in enumerate(classes)},
+        annotations=index,
+    )
+
+
+def _listed(dataset: Dataset, split: str) -> Sequence[str]:
+    """Ids of a split; none where its files are not here, as of splits that are not scored."""
+    try:
+        return dataset.ids(split)
+    except BenchError:
+        return ()
+
+
+def _inner(dataset: Dataset) -> OnDisk | None:
+    inner = getattr(dataset, "unmapped", dataset)
+    return inner if isinstance(inner, OnDisk) else None
+
+
+def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> CocoIndex | None:
+    if annotations is not None:
+        if not Path(annotations).is_file():
+            raise BenchError(f"there is no annotation file at {annotations}; correct the option annotations")
+        return coco_index(Path(annotations))
+    files = _inner(dataset)
+    if files is None or files.name != "coco" or not ids:
+        return None
+    first = next(iter(files.entry(ids[0]).ground_truths), None)
+    return coco_index(first) if first is not None and first.suffix == ".json" else None
+
+
+def _names(ids: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:
+    """Every name by which an image may be called -> its id; names of two images are left out, ids stay."""
+    found: dict[str, set[str]] = {}
+    files = _inner(dataset)
+    by_file = {} if index is None else {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
+    for image_id in ids:
+        names = {image_id.replace("__", "/"), image_id.rpartition("__")[2], image_id.partition("__")[2]}
+        if files is not None:
+            entry = files.entry(image_id)
+            names |= {entry.image.stem, entry.key, by_file.get(entry.image.stem, "")}
+        names.add(by_file.get(image_id, ""))
+        if image_id.isdecimal():
+            names.add(str(int(image_id)))
+        for name in names - {""}:
+            found.setdefault(same_text(name), set()).add(image_id)
+    unique = {name: next(iter(owners)) for name, owners in found.items() if len(owners) == 1}
+    return {**unique, **{same_text(image_id): image_id for image_id in ids}}
+
+
+def numbered(
+    classes: Sequence[str] | Mapping[str, int] | None, asked: Asked, *, offset: int, where: str
+) -> dict[int, int]:
+    """Return number -> class id, or void, from what is said of the classes.
+
+    Args:
+        classes: Names from `offset` on, or name -> number; None takes the classes asked for in their order.
+        asked: For the classes.
+        offset: Number of the first name.
+        where: What says so, for the message.
+
+    Raises:
+        BenchError: If a name is none of the classes, with both sides.
+    """
+    if classes is None:
+        return {offset + class_id: class_id for class_id in range(len(asked.classes))}
+    numbers = classes if isinstance(classes, Mapping) else {name: offset + i for i, name in enumerate(classes)}
+    known = [spec.name for spec in asked.classes]
+    places = {name: asked.class_of(name) for name in numbers}
+    strange = [name for name, place in places.items() if place is None]
+    if strange:
+        told = ", ".join(f"{name!r}{did_you_mean(name, known)}" for name in strange[:5])
+        raise BenchError(
+            f"{where}: {len(strange)} of {len(numbers)} names are no class of the data set: {told}. Its classes are "
+            f"{', '.join(map(repr, known[:12]))}{' …' if len(known) > 12 else ''}. Rename them by the option classes, "
+            "or say the label space of the predictions by trained_on with synonyms."
+        )
+    return {numbers[name]: place for name, place in places.items() if place is not None}
+
+
+def labels_beside(root: Path) -> Mapping[str, int] | None:
+    """Name -> value of the `dataset.json` that nnU-Net writes beside its predictions; None without one.
+
+    Raises:
+        BenchError: If it has regions, which share values.
+    """
+    file = root / "dataset.json"
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8")).get("labels")
+    except (OSError, ValueError, AttributeError):
+        return None
+    if not isinstance(labels, dict):
+        return None
+    if any(isinstance(value, list) for value in labels.values()):
+        raise BenchError(
+            f"{file} has regions, of which several share a value. Say what the values of the predictions mean: "
+            "classes: {background: 0, NAME: 1}"
+        )
+    if all(str(name).isdigit() for name in labels):  # value: name, as nnU-Net wrote it before version 2
+        return {str(name): int(value) for value, name in labels.items()}
+    return {str(name): int(value) for name, value in labels.items()}

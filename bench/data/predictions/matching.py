@@ -1,0 +1,156 @@
+"""Which file is the prediction of which image, which images have none, and which files belong to no image."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bench.data.formats.on_disk import files_under, same_text
+from bench.data.predictions.asked import Asked
+from bench.errors import BenchError
+
+NAMED = 5
+"""So many of the missing or superfluous are named."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Files by image.
+
+    Attributes:
+        files: Image id -> its file.
+        missing: Images that are asked for and have none.
+        elsewhere: Files of images that the data set has, but that are not scored.
+        strange: Files of no image of the data set.
+    """
+
+    files: Mapping[str, Path]
+    missing: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+    strange: tuple[str, ...]
+
+    def flags(self, *, missing_are: str = "counted as predictions of nothing") -> list[str]:
+        """What a report says of them, `name: what was seen; what to do`."""
+        total = len(self.missing) + len(self.files)
+        return flags_of(self.missing, self.elsewhere, self.strange, total, missing_are=missing_are)
+
+
+def flags_of(
+    missing: Sequence[str], elsewhere: Sequence[str], strange: Sequence[str], total: int, *, missing_are: str
+) -> list[str]:
+    """The counts and names of what did not match, as flags of a job."""
+    flags = []
+    if missing:
+        flags.append(
+            f"missing_predictions: {len(missing)} of {total} images have no prediction and are {missing_are}: "
+            f"{named(missing)}; make them, or leave the images out of the split"
+        )
+    if strange:
+        flags.append(
+            f"superfluous_predictions: {len(strange)} predictions belong to no image of the data set and are left out: "
+            f"{named(strange)}; check that they are of this data set"
+        )
+    if elsewhere:
+        flags.append(
+            f"unscored_predictions: {len(elsewhere)} predictions are of images that are not scored and are left out: "
+            f"{named(elsewhere)}; that is as it should be if they are of other splits"
+        )
+    return flags
+
+
+def named(items: Collection[str]) -> str:
+    """The first of some names, with how many more there are."""
+    listed = list(items)
+    more = len(listed) - NAMED
+    return ", ".join(listed[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked: Asked) -> Matched:
+    """Match files below a folder with images.
+
+    Args:
+        root: The folder.
+        pattern: Path of a file below it, with `{id}`; None takes every file with one of the suffixes.
+        suffixes: In lower case, with their dots; `.nii.gz` is one.
+        asked: For the images and their names.
+
+    Raises:
+        BenchError: If no file fits any image, or two fit one.
+    """
+    found = _ids_of_files(root, pattern, suffixes)
+    if not found:
+        what = f"files that fit the pattern {pattern}" if pattern else f"files ending in {', '.join(suffixes)}"
+        raise BenchError(f"{root} holds no {what}; correct the option root, pattern or format")
+    files: dict[str, Path] = {}
+    elsewhere, strange = [], []
+    for name, path in found:
+        image_id = asked.id_of(name) or asked.id_of(PurePosixPath(name).name)
+        if image_id is None:
+            strange.append(path.relative_to(root).as_posix())
+        elif image_id in asked.others:
+            elsewhere.append(path.relative_to(root).as_posix())
+        elif image_id in files:
+            raise BenchError(
+                f"{root}: both {files[image_id].relative_to(root)} and {path.relative_to(root)} would be the "
+                "prediction "
+                f"of image {image_id!r}. Say which by a pattern, for example pattern: '{{id}}{path.suffix}'"
+            )
+        else:
+            files[image_id] = path
+    missing = tuple(image_id for image_id in asked.ids if image_id not in files)
+    if not files:
+        raise _nothing_fits(root, [name for name, _ in found], asked)
+    return Matched(files, missing, tuple(elsewhere), tuple(strange))
+
+
+def _ids_of_files(root: Path, pattern: str | None, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
+    """(id as the path has it, file); in the order of the paths."""
+    ends = (".gz", *suffixes) if ".nii.gz" in suffixes else tuple(suffixes)
+    if pattern is not None:
+        ends = (PurePosixPath(pattern).suffix.lower(),) if PurePosixPath(pattern).suffix else ends
+    files = files_under(root, ends)
+    wanted = None if pattern is None else _expression(pattern)
+    found = []
+    for path in files:
+        relative = same_text(path.relative_to(root).as_posix())
+        if wanted is not None:
+            fits = wanted.fullmatch(relative)
+            if fits is not None:
+                found.append((fits["id"], path))
+            continue
+        suffix = next((end for end in suffixes if relative.lower().endswith(end)), None)
+        if suffix is not None:
+            found.append((relative[: -len(suffix)], path))
+    return found
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{id}")]
+    return re.compile("(?P<id>.+)".join(parts))
+
+
+def _nothing_fits(root: Path, names: Sequence[str], asked: Asked) -> BenchError:
+    first = asked.ids[0] if asked.ids else ""
+    near = difflib.get_close_matches(first, names, n=1, cutoff=0.3) or list(names[:1])
+    within = [name for name in names if first and first in name]
+    hint = f" Perhaps pattern: '{within[0].replace(first, '{id}', 1)}.*'." if within else ""
+    return BenchError(
+        f"{root}: none of its {len(names)} files is named after an image that is scored. The files are called "
+        f"{named(names)}; the images {named(asked.ids)}; the nearest to {first!r} is {near[0]!r}.{hint} Say "
+        "where the id "
+        "stands in the path by the option pattern, for example pattern: '{id}_pred.png', or choose another "
+        "data set or split"
+    )
+
+
+def refuse_missing(root: Path, missing: Sequence[str], total: int) -> BenchError:
+    """The error for images without a prediction, of a format that has one for each."""
+    return BenchError(
+        f"{root}: {len(missing)} of {total} images have no prediction: {named(missing)}. Make them, leave the "
+        "images out "
+        "of the split (max_images, or the data set's options), or count them as predictions of nothing by "
+        "missing: empty"
+    )

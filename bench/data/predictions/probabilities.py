@@ -1,0 +1,137 @@
+"""Probability maps: an array for each image (.npy, .npz, floating-point TIFF) with a number for each class and pixel.
+
+The class with the largest number wins, the first of equals; logits give the same. One channel is the probability of
+the foreground of two classes, compared with `threshold`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.predictions.asked import Asked, labels_beside, numbered
+from bench.data.predictions.label_maps import check_size
+from bench.data.predictions.matching import match_files, refuse_missing
+from bench.data.predictions.options import Options
+from bench.errors import BenchError, ShapeError
+from bench.records import Size, background_class, label_dtype, void_id
+from bench.records.predictions import SemanticMap
+
+SUFFIXES = (".npy", ".npz", ".tif", ".tiff")
+KEYS = ("probabilities", "softmax", "arr_0")
+"""Names under which programs keep the map in an .npz: nnU-Net, nnU-Net before version 2, numpy.savez."""
+
+
+class ProbabilityMaps:
+    """Reads probability maps; see `reading.Reader`."""
+
+    def __init__(self, root: Path, options: Options, asked: Asked) -> None:
+        """Match files with images and channels with classes; reads no map."""
+        self._matched = match_files(root, options.pattern, SUFFIXES, asked)
+        if self._matched.missing and options.missing == "refuse":
+            raise refuse_missing(root, self._matched.missing, len(asked.ids))
+        self._options, self._asked = options, asked
+        beside = labels_beside(root) if options.classes is None else None
+        self._table = numbered(beside or options.classes, asked, offset=options.offset, where=f"{root}: classes")
+        self._dtype = label_dtype(len(asked.classes))
+        self._channels = 1 + max(self._table, default=0)
+
+    def flags(self) -> list[str]:
+        """What is to be known of the files."""
+        return self._matched.flags()
+
+    def read(self, image_id: str, size: Size) -> SemanticMap:
+        """The classes of an image; raises `BenchError` for another size, number of channels or range."""
+        file = self._matched.files.get(image_id)
+        if file is None:
+            return SemanticMap(np.full(size, void_id(len(self._asked.classes)), dtype=self._dtype))
+        array = read_numbers(file)
+        if not np.isfinite(array).all():
+            raise ShapeError(f"{file} holds numbers that are not finite; save the map again")
+        if array.ndim == 2:
+            return SemanticMap(self._foreground(array, size, file))
+        first = self._first(array.shape, size, file)
+        best = array.argmax(axis=0 if first else -1)
+        table = np.full(self._channels, void_id(len(self._asked.classes)), dtype=self._dtype)
+        for channel, class_id in self._table.items():
+            table[channel] = class_id
+        return SemanticMap(np.asarray(table[best]))
+
+    def _first(self, shape: tuple[int, ...], size: Size, file: Path) -> bool:
+        """Whether the classes lie on the first axis."""
+        fits = {
+            "first": shape == (self._channels, *size),
+            "last": shape == (*size, self._channels),
+        }
+        if self._options.channels is not None:
+            fits = {axis: fit and axis == self._options.channels for axis, fit in fits.items()}
+        if all(fits.values()):
+            raise ShapeError(
+                f"{file} has the shape {shape}, in which classes may be first or last; say channels: first"
+            )
+        if not any(fits.values()):
+            sides = shape[1:] if shape[0] == self._channels else shape[:-1]
+            if self._channels in (shape[0], shape[-1]):
+                check_size(sides, size, file)
+            raise ShapeError(
+                f"{file} has the shape {shape}; expected ({self._channels}, {size.height}, {size.width}) or "
+                f"({size.height}, "
+                f"{size.width}, {self._channels}), a number for each of {self._channels} classes and each "
+                "pixel. Say which "
+                "classes the channels are by the option classes"
+            )
+        return fits["first"]
+
+    def _foreground(self, array: NDArray[Any], size: Size, file: Path) -> NDArray[Any]:
+        check_size(array.shape, size, file)
+        if len(self._asked.classes) != 2:
+            raise ShapeError(
+                f"{file} has one channel, which tells a foreground from a background; there are "
+                f"{len(self._asked.classes)} classes. Save a number for each class, or label maps with format: labels"
+            )
+        threshold = self._options.threshold
+        if threshold is None:
+            low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
+            if low < 0 or high > 1:
+                raise ShapeError(
+                    f"{file} holds numbers from {low:g} to {high:g}, which are no probabilities. If they are "
+                    "logits say "
+                    "threshold: 0, if they are of 255 say threshold: 127.5"
+                )
+            threshold = 0.5
+        nothing = background_class(self._asked.classes)
+        front = 1 if nothing is None else 1 - nothing
+        return np.where(array > threshold, front, 1 - front).astype(self._dtype)
+
+
+def read_numbers(file: Path) -> NDArray[Any]:
+    """Read an array, (H, W) or with one more axis; axes of length one are dropped, nothing is unpickled."""
+    try:
+        if file.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            array = np.asarray(tifffile.imread(file))
+        else:
+            loaded = np.load(file, allow_pickle=False)
+            array = loaded if isinstance(loaded, np.ndarray) else _member(loaded, file)
+    except ImportError:
+        raise BenchError(f"{file}: needs tifffile to read it. Install it with: pip install tifffile") from None
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise ShapeError(f"{file} cannot be read as an array: {' '.join(str(error).split())}") from None
+    flat = array.reshape([side for side in array.shape if side != 1] or [1])
+    if flat.ndim not in (2, 3) or not (np.issubdtype(flat.dtype, np.number) or flat.dtype == np.bool_):
+        raise ShapeError(
+            f"{file} holds {array.dtype} of shape {array.shape}; a map has two axes, or one more for classes"
+        )
+    return flat
+
+
+def _member(archive: Any, file: Path) -> NDArray[Any]:
+    names = list(archive.files)
+    name = names[0] if len(names) == 1 else next((key for key in KEYS if key in names), None)
+    if name is None:
+        raise ShapeError(f"{file} holds {', '.join(names)}; expected one array, or one called probabilities")
+    return np.asarray(archive[name])

@@ -1,0 +1,165 @@
+"""Files with predictions, opened: their format told, and one reader for all formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from pydantic import JsonValue
+
+from bench.data.formats.on_disk import files_under
+from bench.data.predictions import label_maps, probabilities
+from bench.data.predictions.asked import Asked, asked
+from bench.data.predictions.coco import CocoResults
+from bench.data.predictions.label_maps import LabelMaps
+from bench.data.predictions.options import KIND_OF, Format, Options, option_mistakes
+from bench.data.predictions.panoptic import PanopticMaps
+from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
+from bench.data.predictions.yolo import YoloTexts
+from bench.dataset import Dataset
+from bench.errors import BenchError
+from bench.records import DatasetSpec, ModelSpec, Size, TaskKind
+from bench.records.predictions import Prediction
+
+
+class Reader(Protocol):
+    """Predictions of a split, matched with its images when the reader is made."""
+
+    def flags(self) -> list[str]:
+        """What is missing, superfluous or converted, each as `name: what was seen; what to do`."""
+        ...
+
+    def read(self, image_id: str, size: Size) -> Prediction:
+        """The prediction of an image; raises `BenchError` if it is none, and for another size or range."""
+        ...
+
+
+READERS: dict[Format, Callable[[Path, Options, Asked], Reader]] = {
+    "labels": LabelMaps,
+    "probabilities": ProbabilityMaps,
+    "coco": CocoResults,
+    "panoptic": PanopticMaps,
+    "yolo": YoloTexts,
+}
+
+
+def kind_of(options: Mapping[str, JsonValue]) -> TaskKind:
+    """Form of the predictions that options name, told from the files; raises `BenchError` if there are none."""
+    mistakes = option_mistakes(options, "predictions/files")
+    if mistakes:
+        raise BenchError("; ".join(mistakes))
+    return KIND_OF[format_of(Options.model_validate(dict(options)))]
+
+
+def open_predictions(model: ModelSpec, spec: DatasetSpec, dataset: Dataset) -> Reader:
+    """Open the predictions that a model config names, for the scored split of a data set.
+
+    Raises:
+        BenchError: If they do not fit it: nothing matches, images have none, or their classes are others.
+    """
+    options = Options.model_validate(dict(model.options))
+    form, root = format_of(options), Path(options.root)
+    annotations = options.annotations or _annotations_beside(root)
+    wanted = asked(model, dataset, spec.test, spec.max_images, annotations=annotations)
+    place = root if KIND_OF[form] == "semantic" or form == "yolo" else _json_of(root, form)
+    return READERS[form](place, options, wanted)
+
+
+def format_of(options: Options) -> Format:
+    """The format that is said, or that the files have; raises `BenchError` if it cannot be told."""
+    root = Path(options.root)
+    if not root.exists():
+        raise BenchError(f"there are no predictions at {root}; correct the option root")
+    if options.format is not None:
+        return options.format
+    if root.is_file():
+        if root.suffix.lower() != ".json":
+            raise BenchError(f"{root}: expected a folder of predictions, or a JSON of COCO results or panoptic maps")
+        return _of_json(root)
+    documents = _documents(root)
+    if documents:
+        return documents[0][1]
+    return _of_files(root)
+
+
+def _of_files(root: Path) -> Format:
+    suffixes = (*label_maps.SUFFIXES, *probabilities.SUFFIXES, ".gz", ".txt")
+    found: dict[str, list[Path]] = {}
+    for path in files_under(root, suffixes):
+        found.setdefault(path.suffix.lower(), []).append(path)
+    for suffix in (".png", ".gz", ".nii", ".bmp", ".gif", ".webp"):
+        if suffix in found:
+            return "labels"
+    for suffix in (".npy", ".npz", ".tif", ".tiff"):
+        if suffix in found:
+            first = found[suffix][0]
+            if suffix == ".npz":
+                return "probabilities"
+            array = read_numbers(first)
+            whole = array.ndim == 2 and not np.issubdtype(array.dtype, np.floating)
+            return "labels" if whole or (suffix != ".npy" and array.shape[-1] == 3) else "probabilities"
+    if ".txt" in found:
+        return "yolo"
+    raise BenchError(
+        f"{root} holds no predictions: expected PNG, TIFF, NIfTI or .npy label maps, .npy or .npz "
+        "probabilities, a JSON of "
+        "COCO results, panoptic PNGs with their JSON, or YOLO's text files"
+    )
+
+
+def _of_json(file: Path) -> Format:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}") from None
+    found = _form_of(document)
+    if found is None:
+        raise BenchError(
+            f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and "
+            "score, nor "
+            "panoptic maps, 'annotations' with segments_info"
+        )
+    return found
+
+
+def _form_of(document: object) -> Format | None:
+    if isinstance(document, list):
+        is_row = not document or (isinstance(document[0], dict) and "image_id" in document[0])
+        return "coco" if is_row else None
+    rows = document.get("annotations") if isinstance(document, dict) else None
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and "segments_info" in rows[0]:
+        return "panoptic"
+    return None
+
+
+def _documents(root: Path) -> list[tuple[Path, Format]]:
+    """The JSON files of a folder that hold predictions; those that say something of other files are passed over."""
+    found = []
+    for file in sorted(root.glob("*.json")):
+        try:
+            form = _form_of(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue
+        if form is not None and not file.name.startswith("ground_truth"):
+            found.append((file, form))
+    return found
+
+
+def _json_of(root: Path, form: Format) -> Path:
+    if root.is_file():
+        return root
+    found = [file for file, kind in _documents(root) if kind == form]
+    if len(found) != 1:
+        named = ", ".join(file.name for file in found)
+        what = f"several: {named}" if found else "none"
+        raise BenchError(f"{root}: expected one JSON of {form} predictions, found {what}. Give its path as root")
+    return found[0]
+
+
+def _annotations_beside(root: Path) -> str | None:
+    """The ground truth that `bench export-predictions` writes beside predictions, for its ids; None without one."""
+    file = (root if root.is_dir() else root.parent) / "ground_truth.json"
+    return str(file) if file.is_file() else None

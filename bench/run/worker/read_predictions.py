@@ -1,0 +1,74 @@
+"""The job of a model whose predictions are files: read them, check them, and store them like any other's."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+
+from bench.data.labels.dataset import open_labelled
+from bench.data.predictions.matching import NAMED
+from bench.data.predictions.reading import open_predictions
+from bench.errors import BenchError
+from bench.records import Job, JobFacts
+from bench.records.predictions import check_prediction, save_prediction
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.run.worker.images import test_ids
+from bench.run.worker.progress import PROGRESS_INTERVAL_S, write_progress
+
+
+def read_job(job: Job, folder: Path) -> JobFacts:
+    """Store the predictions of every image of the scored split with their hashes.
+
+    Raises:
+        BenchError: If some cannot be used, with the first of them in full and the number of all.
+    """
+    dataset = open_labelled(job.dataset)
+    ids = test_ids(job, dataset)
+    if not ids:
+        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
+    reader = open_predictions(job.model, job.dataset, dataset)
+    out = folder / layout.PREDICTIONS
+    out.mkdir(exist_ok=True)
+    hashes: dict[str, str] = {}
+    faults: list[str] = []
+    started, told_at = time.perf_counter(), 0.0
+    for image_id in ids:
+        size = dataset.size(image_id)
+        try:
+            prediction = check_prediction(
+                reader.read(image_id, size),
+                kind=job.task.kind,
+                num_classes=len(job.task.classes),
+                size=size,
+                image_id=image_id,
+                model=job.model.label,
+            )
+        except BenchError as error:
+            faults.append(str(error))
+            continue
+        hashes[image_id] = prediction.content_hash()
+        save_prediction(prediction, out, image_id)
+        if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
+            told_at = time.monotonic()
+            write_progress(folder, len(hashes), len(ids))
+    if faults:
+        raise BenchError(_told(faults, len(ids)))
+    write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    return JobFacts(
+        predicted_images=len(hashes),
+        predict_s=time.perf_counter() - started,
+        versions={"python": platform.python_version()},
+        flags=tuple(reader.flags()),
+    )
+
+
+def _told(faults: list[str], images: int) -> str:
+    """What is wrong, the first few in full."""
+    if len(faults) == 1 and images == 1:
+        return faults[0]
+    more = f" … and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+    shown = ". ".join(text.rstrip(".") for text in faults[:NAMED])
+    return f"{len(faults)} of {images} predictions cannot be scored. {shown}.{more}"
