@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from bench.cli import scored_files
 from bench.cli.arguments import add_run_choice
+from bench.cli.commands import _scored_files
 
 HELP = "score the predictions of a run again, or files of predictions without a model"
 GROUP, ORDER = "compare models", 4
@@ -17,13 +17,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Which run, and which of its cases; or which files."""
     add_run_choice(parser)
     parser.add_argument("--suite", help="newest run of this suite")
-    scored_files.add_arguments(parser)
+    _scored_files.add_arguments(parser)
 
 
 def execute(options: Namespace) -> int:
     """Score without a model; 1 if predictions are damaged or could not be scored."""
     if options.predictions:
-        return scored_files.execute(options)
+        return _scored_files.execute(options)
     from rich.console import Console
 
     from bench.errors import BenchError
