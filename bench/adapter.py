@@ -193,6 +193,8 @@ class BaseAdapter(ABC):
             harness refuses addresses.
         takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3; the harness refuses others such
             data sets.
+        training_follows: Set before `build` where `train` is called after it: weights may then be drawn anew where
+            they do not fit; they are refused otherwise.
         packages: The distributions whose versions can change a result, for `versions`.
     """
 
@@ -201,6 +203,7 @@ class BaseAdapter(ABC):
     why_eager_alone: str | None = None
     fetches_weights: ClassVar[bool] = False
     takes_bands: bool = False
+    training_follows: bool = False
     packages: tuple[str, ...] = ()
 
     @abstractmethod

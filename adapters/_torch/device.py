@@ -210,6 +210,8 @@ class OnTorchDevice(BaseAdapter):
     _device: torch.device
     _target: Target
     _calibration: tuple[RgbImage, ...] = ()
+    training_follows: bool = False
+    """Set before `build` where `train` is called after it: weights may then be drawn anew where they do not fit."""
 
     def open(self, target: Target) -> torch.device:
         """Open the target's device with its arithmetic, threads and kernels, and keep both.

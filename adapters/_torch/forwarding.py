@@ -43,6 +43,7 @@ class ForwardingAdapter(BaseAdapter):
     ) -> None:
         self._option, self._adapters, self._default = option, adapters, default
         self._calibration: tuple[RgbImage, ...] = ()
+        self.training_follows = False
 
     def calibrate(self, images: Sequence[RgbImage]) -> None:
         """Keep the images that int8 finds its ranges with, for the adapter that is chosen."""
@@ -58,6 +59,7 @@ class ForwardingAdapter(BaseAdapter):
             )
         self._chosen = self._adapters[name]()
         self._chosen.calibrate(self._calibration)
+        self._chosen.training_follows = self.training_follows
         self._chosen.build(model, task, target, weights)
         self.fused_stages = self._chosen.fused_stages
 

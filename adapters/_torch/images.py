@@ -81,12 +81,15 @@ def stack_labels(labels: Sequence[LabelMap], *, pin: bool = False) -> Tensor:
 
 
 class Normalisation:
-    """(rgb / 255 - mean) / std on a device, from uint8 pixels.
+    """(rgb / 255 - mean) / std on a device, from uint8 pixels, in the order of `channels`.
 
     Bytes are moved, not floats: a quarter of the traffic to a GPU.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], device: torch.device, channels: str = "rgb"
+    ) -> None:
+        self._reversed = channels == "bgr"
         self._shift = torch.tensor([255 * m for m in mean], device=device).view(1, -1, 1, 1)
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(1, -1, 1, 1)
 
@@ -94,7 +97,8 @@ class Normalisation:
         """Turn uint8 (B, H, W, 3) on the device into float32 (B, 3, H, W)."""
         layout = torch.channels_last if channels_last else torch.contiguous_format
         floats = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
-        return floats.sub_(self._shift).mul_(self._scale)
+        normalised = floats.sub_(self._shift).mul_(self._scale)
+        return normalised.flip(1).contiguous(memory_format=layout) if self._reversed else normalised
 
 
 def resize_logits(logits: Tensor, size: Size) -> Tensor:

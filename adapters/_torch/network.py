@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from adapters._torch.input import Channels, InputContract
+from adapters._torch.matching import LoadedWeights
 from bench.errors import Unsupported
 from bench.records import TaskSpec
 
@@ -113,6 +116,12 @@ class SemanticNetwork:
         class_names: Of the task, by id.
         mean, std: Of the RGB input, in 0-1 units: the module sees (rgb / 255 - mean) / std. Of other bands 0.5 and
             0.25 each.
+        channels: Order of the colours that the module sees: rgb or bgr.
+        input_said_by: Where mean, std and channels come from.
+        left_out: Beginnings of tensors' names in files that are known to be no part of the module.
+        translate: Turns names of older or published files into the library's; see `adapters._torch.weights`.
+        loaded: What was read when the module was made; None where nothing was.
+        unfit: Why it must be trained before it may predict: what of its weights is drawn; None if nothing is.
         min_area: Pixels of the smallest segment or instance that is made of labels; a semantic
             map is what it is.
     """
@@ -124,3 +133,24 @@ class SemanticNetwork:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
     min_area: int = 1
+    channels: Channels = "rgb"
+    input_said_by: str = "the network's own"
+    left_out: tuple[str, ...] = ()
+    translate: Callable[[dict[str, Tensor]], dict[str, Tensor] | None] | None = None
+    loaded: LoadedWeights | None = None
+    unfit: str | None = None
+
+    @property
+    def input(self) -> dict[str, JsonValue]:
+        """The preprocessing, as it stands in weight files and records."""
+        return InputContract(self.mean, self.std, self.channels, self.input_said_by).as_json()
+
+    def fed(self, contract: InputContract) -> SemanticNetwork:
+        """Return the network with another preprocessing."""
+        return replace(
+            self,
+            mean=contract.mean,
+            std=contract.std,
+            channels=contract.channels,
+            input_said_by=contract.said_by,
+        )

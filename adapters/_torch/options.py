@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+import inspect
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from bench.errors import BenchError, did_you_mean
@@ -19,7 +21,61 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class HeadOptions(Options):
+Channels = Literal["rgb", "bgr"]
+
+
+def _tuple(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
+
+
+Three = Annotated[tuple[float, float, float], BeforeValidator(_tuple)]
+
+
+class InputOptions(Options):
+    """A model config's option `input`: the network sees (value - mean) / std.
+
+    Attributes:
+        mean, std: In the order R, G, B, in the range of `scale`; what is left out is the network's own.
+        scale: What a byte of 255 is before `mean` is subtracted: 1 or 255.
+        channels: Order of the colours that the network sees.
+    """
+
+    mean: Three | None = None
+    std: Three | None = None
+    scale: Literal[1, 255] = 1
+    channels: Channels | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> InputOptions:
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("'std' needs numbers above 0")
+        if self.scale == 255 and (self.mean is None or self.std is None):
+            raise ValueError(
+                "'scale: 255' needs 'mean' and 'std' in that range; without them write mean: [0, 0, 0], std: [1, 1, 1]"
+            )
+        return self
+
+
+class NetworkOptions(Options):
+    """Options of every network that reads an image through `InputContract` and weights by name.
+
+    Attributes:
+        input: The preprocessing that the weights were trained with, where it is not the network's own.
+        weights_key: Where in the file of `weights` the tensors lie, for example `state_dict` beside a
+            moving average; the moving average is taken if left out.
+    """
+
+    input: InputOptions | None = None
+    weights_key: str | None = None
+
+
+OUTSIDE_THE_NETWORK = frozenset({"input", "weights_key"})
+"""Options that decide neither shapes nor meaning of weights."""
+
+
+class HeadOptions(NetworkOptions):
     """Options of a network whose logits name classes in either of two ways.
 
     Attributes:
@@ -61,14 +117,37 @@ def option_mistakes(cls: type[Options], model: ModelSpec) -> list[str]:
 
 def _sentence(cls: type[Options], model: ModelSpec, error: ErrorDetails) -> str:
     """One of pydantic's complaints in words of ours."""
-    name = str(error["loc"][0]) if error["loc"] else ""
+    place = [part for part in error["loc"] if isinstance(part, str)]
+    name = ".".join(place)
     if error["type"] == "extra_forbidden":
-        known = sorted(cls.model_fields)
+        known = _known_at(cls, place[:-1])
         return (
-            f"{model.label}: no option named {name!r}.{did_you_mean(name, known)} "
-            f"Options of {model.adapter}: {', '.join(known)}"
+            f"{model.label}: no option named {name!r}.{did_you_mean(place[-1], known)}{_belongs(cls, place[-1])} "
+            f"Options of {model.adapter}{''.join(f', {part}' for part in place[:-1])}: {', '.join(known)}"
         )
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{model.label}: option {name!r} is missing"
     return f"{model.label}: option {name!r}: {message}, not {error['input']!r}" if name else f"{model.label}: {message}"
+
+
+def _known_at(cls: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Names of the options at a place within the options."""
+    for part in location:
+        annotation = cls.model_fields[str(part)].annotation
+        inner = [kind for kind in (annotation, *get_args(annotation)) if inspect.isclass(kind)]
+        cls = next(kind for kind in inner if issubclass(kind, BaseModel))
+    return sorted(cls.model_fields)
+
+
+def _belongs(cls: type[BaseModel], name: str) -> str:
+    """Where an option that is not known at the top stands one level down."""
+    inside = [at for at in cls.model_fields if name in _nested(cls, at)]
+    return f" It stands in {inside[0]!r}: options: {{{inside[0]}: {{{name}: …}}}}." if inside else ""
+
+
+def _nested(cls: type[BaseModel], name: str) -> list[str]:
+    try:
+        return _known_at(cls, (name,))
+    except StopIteration:
+        return []

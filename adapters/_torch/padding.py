@@ -9,8 +9,9 @@ from torch.nn import functional as F
 class PadsToMultiple(nn.Module):
     """Pads the input at the bottom and on the right, and cuts the logits back.
 
-    Input is normalised, so the padding, zeros, has the mean colour. Logits of a coarser grid than
-    the input are cut in proportion, rounded up.
+    Input is normalised, so the padding, zeros, has the mean colour. Where there is padding, logits of a
+    coarser grid are resized to the padded input before they are cut: a cell across the edge cannot be halved,
+    and what is left of it would be squeezed.
 
     Args:
         module: Maps (B, C, H, W) to logits (B, K, h, w).
@@ -25,9 +26,11 @@ class PadsToMultiple(nn.Module):
         """Return logits for any (H, W)."""
         padded = padded_to_multiple(pixels, self.multiple)
         logits: Tensor = self.module(padded)
-        rows = -(-logits.shape[-2] * pixels.shape[-2] // padded.shape[-2])
-        columns = -(-logits.shape[-1] * pixels.shape[-1] // padded.shape[-1])
-        return logits[..., :rows, :columns]
+        if padded.shape[-2:] == pixels.shape[-2:]:
+            return logits
+        if logits.shape[-2:] != padded.shape[-2:]:
+            logits = F.interpolate(logits.float(), size=padded.shape[-2:], mode="bilinear", align_corners=False)
+        return logits[..., : pixels.shape[-2], : pixels.shape[-1]]
 
 
 def padded_to_multiple(pixels: Tensor, multiple: int) -> Tensor:

@@ -16,12 +16,14 @@ from torch import Tensor
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
+from adapters._torch.input import InputContract, InputOptions
+from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.errors import Unsupported
+from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 
@@ -96,8 +98,11 @@ class SemanticAdapter(devices.OnTorchDevice):
         self._model, self._task, self._weights = model, task, weights
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        if self._network.unfit is not None and weights is None and not self.training_follows:
+            raise BenchError(self._network.unfit)
         self.ready(self._network.module)
-        self._normalise = Normalisation(self._network.mean, self._network.std, self._device)
+        mean, std, channels = self._network.mean, self._network.std, self._network.channels
+        self._normalise = Normalisation(mean, std, self._device, channels)
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
         self._runtime = open_runtime(whole, target, self._device)
@@ -106,10 +111,11 @@ class SemanticAdapter(devices.OnTorchDevice):
     def _fresh_network(self, seed: int) -> SemanticNetwork:
         with devices.seeded(seed):
             network = self._make_network(self._model, self._task)
-        if self._weights is not None:
-            load_weights(network, self._weights, label=self._model.label)
-        channels = self._task.channels
-        return network if channels == 3 else replace(network, mean=(0.5,) * channels, std=(0.25,) * channels)
+        if self._task.channels != 3:
+            network = replace(network, mean=(0.5,) * self._task.channels, std=(0.25,) * self._task.channels)
+        network, loaded = loaded_network(network, self._model, self._weights)
+        self._loaded = loaded or network.loaded
+        return network
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Train a fresh network of the built kind, from the built weights if there were any.
@@ -164,10 +170,33 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        return self._runtime.describe(devices.describe(self._network.module, self._device))
+        facts = self._runtime.describe(devices.describe(self._network.module, self._device))
+        facts["input_contract"] = self._network.input
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
+        return facts
 
     def _runtime_packages(self) -> tuple[str, ...]:
         return self._runtime.packages
+
+
+def loaded_network(
+    network: SemanticNetwork, model: ModelSpec, weights: Path | None
+) -> tuple[SemanticNetwork, LoadedWeights | None]:
+    """Return a fresh network with the weights of a file and the preprocessing they were trained with.
+
+    What the model config's option `input` says comes first, then what the file says, then the network's own.
+    """
+    said = model.options.get("input")
+    options = None if said is None else InputOptions.model_validate(said)
+    own = InputContract(network.mean, network.std, network.channels, network.input_said_by)
+    loaded: LoadedWeights | None = None
+    if weights is not None:
+        key = model.options.get("weights_key")
+        asked = key if isinstance(key, str) else None
+        loaded = load_weights(network, weights, label=model.label, weights_key=asked)
+        own = loaded.input or own
+    return network.fed(own.changed(options)), loaded
 
 
 # --------------------------------------------------------------------------- logits to predictions

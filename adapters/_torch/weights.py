@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -11,13 +11,20 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from adapters._torch.weight_files import WRAPPERS, read_weight_file, without_wrappers
+from adapters._torch.class_names import key_of
+from adapters._torch.input import contract_in
+from adapters._torch.matching import Chosen, LoadedWeights, choose
+from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError
 
 FORMAT = 1
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """Of tensors, by name."""
+
+
+Translate: TypeAlias = Callable[[dict[str, Tensor]], dict[str, Tensor] | None]
+"""Tensors by the names of a file -> by those of the library's module today; None where they are of neither."""
 
 
 class Weighted(Protocol):
@@ -43,27 +50,35 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
 
 
 def save_weights(network: Weighted, state: dict[str, Tensor], path: Path) -> None:
-    """Write a network's weights with its architecture and classes."""
+    """Write a network's weights with its architecture, its classes and, where it is another's, its preprocessing."""
+    said = getattr(network, "input", None)
     content = {
         "format": FORMAT,
         "architecture": network.architecture,
         "class_names": list(network.class_names),
+        **({} if said is None else {"input": said}),
         "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
     }
     save_atomically(content, path)
 
 
-def load_weights(network: Weighted, path: Path, *, label: str) -> None:
+def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str | None = None) -> LoadedWeights:
     """Load weights that `save_weights` wrote, or anybody's of the same names and shapes.
 
-    Names may have the prefixes of DDP, `torch.compile` or a LightningModule, or lack those that the
-    module has; see `adapters._torch.weight_files`. What the file says of its architecture and its
-    classes must agree with the network; where it says nothing, the tensors decide.
+    Names may have any prefix, or lack those that the module has, and lie under any key; see
+    `adapters._torch.matching`. Where the file has a moving average too, that is taken. What the file says of
+    its architecture and its classes must agree with the network; where it says nothing, the tensors decide.
+    Every tensor of the module must be in the file, whatever else is.
 
     Args:
-        network: Its module takes the weights.
+        network: Its module takes the weights. Its `translate`, where it has one, turns names of older or
+            published files into those of its library.
         path: The file.
         label: Of the model, for messages.
+        weights_key: Where in the file the tensors lie; None leaves the choice.
+
+    Returns:
+        What was loaded, left and renamed.
 
     Raises:
         BenchError: If the file is not there, is not a weight file, or belongs to another
@@ -77,25 +92,49 @@ def load_weights(network: Weighted, path: Path, *, label: str) -> None:
     if file.class_names is not None:
         _check_classes(file.class_names, network.class_names, where)
     own = {name: tuple(tensor.shape) for name, tensor in network.module.state_dict().items()}
-    given = _named_alike(file.tensors, own)
+    chosen = choose(file, own, weights_key=weights_key, where=where)
+    tensors = file.sets[chosen.key]
+    prefixes = ("", chosen.prefix, shared_prefix([*tensors]))
+    known = {name.removeprefix(prefix) for name in tensors for prefix in prefixes}
+    translate: Translate | None = getattr(network, "translate", None)
+    if translate is not None and (chosen.unknown or len(chosen.names) < len(own)):
+        file, chosen = _translated(translate, file, chosen, own)
+        tensors = file.sets[chosen.key]
+    tolerated: tuple[str, ...] = getattr(network, "left_out", ())
+    left = [name for name in chosen.unknown if name.removeprefix(chosen.prefix).startswith(tolerated)]
+    given = {name: tensors[whole] for name, whole in chosen.names.items()}
+    given |= {name: tensors[name] for name in chosen.unknown if name not in left}
     try:
         network.module.load_state_dict(given)
     except RuntimeError:  # torch's list of tensors can be hundreds of lines long
         shapes = {name: tuple(tensor.shape) for name, tensor in given.items()}
         told = _other_classes(shapes, own, network.class_names) or _other_network(shapes, own)
         raise BenchError(f"{where} {told}") from None
+    return LoadedWeights(
+        loaded=len(given),
+        left=len(left) + chosen.elsewhere,
+        renamed=sum(whole.removeprefix(chosen.prefix) not in known for whole in chosen.names.values()),
+        taken=chosen.place,
+        beside=chosen.beside,
+        input=contract_in(file.input),
+    )
 
 
-def _named_alike(tensors: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
-    """The tensors under the names that a module has for them; those it does not know keep theirs."""
-    short_own = without_wrappers(own)
-    short = without_wrappers(tensors)
-    for wrapper in WRAPPERS:
-        inside = without_wrappers(name for name in short if name.startswith(wrapper))
-        if not short_own.keys() <= short.keys() and short_own.keys() <= inside.keys():
-            # A checkpoint of a whole training: beside the network there is its loss or its average.
-            return {short_own[name]: tensors[short[inside[name]]] for name in short_own}
-    return {short_own.get(name, name): tensors[whole] for name, whole in short.items()}
+def _translated(translate: Translate, file: WeightFile, chosen: Chosen, own: Shapes) -> tuple[WeightFile, Chosen]:
+    """The file with its names as the network's library has them today, where that finds more of the network."""
+    tensors = file.sets[chosen.key]
+    candidates = [chosen.prefix, shared_prefix([*tensors])]
+    for prefix in candidates:
+        inside = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        renamed = translate(inside)
+        if renamed is None:
+            continue
+        again = choose(WeightFile(renamed, sets={chosen.key: renamed}), own, weights_key=None, where="")
+        if len(again.names) > len(chosen.names):
+            elsewhere = len(tensors) - len(inside)
+            new = Chosen(chosen.key, again.prefix, again.names, again.unknown, elsewhere, chosen.beside)
+            return WeightFile(renamed, sets={chosen.key: renamed}), new
+    return file, chosen
 
 
 # --------------------------------------------------------------------------- what does not fit, in a paragraph
@@ -121,7 +160,7 @@ def _check_architecture(given: dict[str, Any], own: dict[str, Any], where: str) 
 
 
 def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> None:
-    if given == own:
+    if [key_of(name) for name in given] == [key_of(name) for name in own]:
         return
     if sorted(given) == sorted(own):
         how = "They are the same in another order, so that each id would name another class"
@@ -131,7 +170,7 @@ def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> 
         how = f"That is {len(given)} in the file and {len(own)} in the task"
     raise BenchError(
         f"{where} was trained for the classes {', '.join(given)}; this task has {', '.join(own)}. {how}. "
-        "Train on this data set, or give weights with its classes."
+        f"Say trained_on: [{', '.join(given)}], which maps them by name, or train on this data set."
     )
 
 
@@ -142,6 +181,11 @@ def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> 
     if not unlike or not only_outputs or _needed(own) - given.keys():
         return None
     # The layer of the fewest outputs: others have several for each class, such as the sides of a box.
+    if len(class_names) == 2 and all(g[0] == 1 and o[0] == 2 for g, o in unlike.values()):
+        return (
+            "has a head of one channel, a sigmoid's, and the model a softmax of two. Give the model the options "
+            "{head: sigmoid}, where its adapter has that."
+        )
     name = min(unlike, key=lambda n: (unlike[n][1][0], n.endswith(".bias"), n))
     (in_file, *_), (in_model, *_) = unlike[name]
     layer, classes = name.rpartition(".")[0] or name, len(class_names)

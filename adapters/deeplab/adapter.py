@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
-from adapters._torch.options import read_options
+from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.deeplab.model import DeepLabV3Plus
 from adapters.deeplab.options import DeepLabOptions
@@ -29,7 +29,7 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     """
     options = read_options(DeepLabOptions, model)
     head = head_of(options.head, options.threshold, task)
-    shape = options.model_dump(exclude={"pretrained", "head", "threshold"})
+    shape = options.model_dump(exclude={"pretrained", "head", "threshold", *OUTSIDE_THE_NETWORK})
     return SemanticNetwork(
         module=DeepLabV3Plus(in_channels=task.channels, out_channels=head.channels, **shape),
         head=head,
@@ -37,7 +37,7 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture={
             "network": "deeplabv3plus",
             **bands_of(task),
-            **options.model_dump(exclude={"dropout", "pretrained", "threshold"}),
+            **options.model_dump(exclude={"dropout", "pretrained", "threshold", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(c.name for c in task.classes),
         mean=IMAGENET_MEAN,

@@ -71,7 +71,9 @@ class OutputReader:
                 f"{self._options.output_is} need {expected}. List the model's classes in option 'classes', and check "
                 "'output', 'output_is' and 'output_layout'"
             )
-        at_size = [_resized(_cut(plane, network, content), size, cv2.INTER_LINEAR) for plane in planes]
+        at_size = [
+            _resized(_cut(plane, network, content, cv2.INTER_LINEAR), size, cv2.INTER_LINEAR) for plane in planes
+        ]
         if self._options.is_sigmoid:
             return self._ids[(at_size[0] > self._bar()).astype(np.uint8)]
         best = np.zeros(tuple(size), dtype=np.uint8)
@@ -112,17 +114,15 @@ class OutputReader:
             )
         known = (found >= 0) & (found < self._classes)
         ids = np.where(known, found, IGNORE_LABEL).astype(np.uint8)
-        at_size = _resized(_cut(ids, network, content), size, cv2.INTER_NEAREST_EXACT)
+        at_size = _resized(_cut(ids, network, content, cv2.INTER_NEAREST_EXACT), size, cv2.INTER_NEAREST_EXACT)
         return np.ascontiguousarray(self._ids[at_size])
 
 
-def _cut(plane: NDArray[Any], network: Size, content: Size) -> NDArray[Any]:
-    """Cut padding away, in proportion where the output is coarser than the input, rounded up."""
+def _cut(plane: NDArray[Any], network: Size, content: Size, method: int) -> NDArray[Any]:
+    """Cut padding away, at the size of the input: a cell of a coarser output across the edge cannot be halved."""
     if network == content:
         return plane
-    rows = -(-plane.shape[0] * content.height // network.height)
-    columns = -(-plane.shape[1] * content.width // network.width)
-    return np.ascontiguousarray(plane[:rows, :columns])
+    return np.ascontiguousarray(_resized(plane, network, method)[: content.height, : content.width])
 
 
 def _resized(plane: NDArray[Any], size: Size, method: int) -> NDArray[Any]:

@@ -7,17 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from torch import nn
+import timm
+from torch import Tensor, nn
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.input import InputContract
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
-from adapters._torch.options import read_options
+from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
 from adapters.smp.options import SmpOptions
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
+
+INSTEAD = {
+    "classes": "their number is the task's",
+    "in_channels": "their number is the data set's",
+    "activation": "the harness applies it: set head: sigmoid or head: softmax",
+    "aux_params": "a classifier of whole images is not measured; leave it out, its tensors in a file are passed over",
+    "encoder_name": "set the option 'encoder'",
+    "encoder_weights": "set the option 'encoder_weights'",
+}
+"""Arguments of the library's constructors that are set elsewhere -> where."""
 
 DOWNLOADED = ("imagenet",)
 """Names of encoder weights that are not paths."""
@@ -65,17 +77,22 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     module = _build(options, model.label, task=task, classes=head.channels, encoder_weights=downloaded)
     if encoder_weights is not None and downloaded is None:
         _load_encoder(module, Path(encoder_weights), model.label)
+    _refuse_other_sizes(module, options, model.label)
+    contract = encoder_input(options.encoder)
     return SemanticNetwork(
         module=PadsToMultiple(module, _multiple(options)),
         head=head,
         architecture={
             "network": "smp",
             **bands_of(task),
-            **options.model_dump(exclude={"threshold", "encoder_weights"}),
+            **options.model_dump(exclude={"threshold", "encoder_weights", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,  # asking the library for an encoder's own numbers is a request over the network
-        std=IMAGENET_STD,
+        mean=contract.mean,
+        std=contract.std,
+        input_said_by=contract.said_by,
+        left_out=("classification_head.",),
+        translate=lambda tensors: _translated(module, tensors),
     )
 
 
@@ -87,9 +104,14 @@ def _build(options: SmpOptions, label: str, *, task: TaskSpec, classes: int, enc
             "Those of timm begin with tu-, for example tu-convnext_tiny"
         )
     arguments: dict[str, Any] = dict(options.arguments)
-    taken = [name for name in inspect.signature(DECODERS[options.decoder]).parameters if name != "kwargs"]
-    for name in arguments:  # the library passes over names it does not know
-        if name not in taken:
+    for name in arguments.keys() & INSTEAD.keys():
+        raise BenchError(f"{label}: option 'arguments': {name!r} is not set here; {INSTEAD[name]}")
+    signature = inspect.signature(DECODERS[options.decoder]).parameters
+    taken = sorted(set(signature) - {"kwargs"} - INSTEAD.keys())
+    # The library hands what it does not know on to timm, and passes over it for encoders of its own.
+    handed_on = "kwargs" in signature and options.encoder.startswith("tu-")
+    for name in arguments:
+        if name not in taken and not handed_on:
             raise BenchError(
                 f"{label}: option 'arguments': {options.decoder} has no {name!r}.{did_you_mean(name, taken)}"
             )
@@ -102,10 +124,72 @@ def _build(options: SmpOptions, label: str, *, task: TaskSpec, classes: int, enc
             f"{label}: the weights {encoder_weights!r} of encoder {options.encoder} could not be downloaded "
             f"({' '.join(str(error).split())[:120]}); connect to the network once, or set encoder_weights: null"
         ) from None
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise BenchError(f"{label}: {options.decoder} with encoder {options.encoder}: {reason}") from None
     return module
+
+
+def _refuse_other_sizes(module: Any, options: SmpOptions, label: str) -> None:
+    """Make an encoder that takes one size alone say so of any other, instead of failing within timm."""
+    embedding = getattr(getattr(module.encoder, "model", None), "patch_embed", None)
+    size = getattr(embedding, "img_size", None)
+    if size is None or not getattr(embedding, "strict_img_size", False):
+        return
+
+    def check(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        given = tuple(inputs[0].shape[-2:])
+        if given != tuple(size):
+            raise BenchError(
+                f"{label}: encoder {options.encoder} takes images of {size[0]} x {size[1]} alone, not {given[0]} x "
+                f"{given[1]}; set arguments: {{img_size: [{given[0]}, {given[1]}]}}, or give the target image_size "
+                f"[{size[0]}, {size[1]}]"
+            )
+
+    module.register_forward_pre_hook(check)
+
+
+def _translated(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Tensors under the library's names of today: its own `load_state_dict` knows those of older versions."""
+    seen: dict[str, Tensor] = {}
+
+    class Spy(type(module)):  # type: ignore[misc]
+        """Takes the names that the library's loader hands to torch's."""
+
+        def _load_from_state_dict(self, state_dict: dict[str, Tensor], *_: object, **__: object) -> None:
+            seen.update(state_dict)
+
+    original = type(module)
+    try:
+        module.__class__ = Spy
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError:
+        pass  # what does not fit is told by names later
+    finally:
+        module.__class__ = original
+    return seen or None
+
+
+def encoder_input(encoder: str) -> InputContract:
+    """Return the preprocessing that the published weights of an encoder were trained with, without asking the network.
+
+    >>> encoder_input("resnet34").mean, encoder_input("tu-vit_base_patch16_224.augreg_in21k").mean
+    ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5))
+    """
+    name = encoder.removeprefix("tu-") if encoder.startswith("tu-") else IN_TIMM.get(encoder)
+    config = None if name is None else timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if config is None or len(config.mean) != 3:
+        return InputContract(IMAGENET_MEAN, IMAGENET_STD, "rgb", "ImageNet's, as most encoders")
+    return InputContract(tuple(config.mean), tuple(config.std), "rgb", f"timm, for {name}")
+
+
+IN_TIMM = {
+    "inceptionv4": "inception_v4",
+    "inceptionresnetv2": "inception_resnet_v2",
+    "xception": "legacy_xception",
+    **{f"dpn{size}": f"dpn{size}" for size in ("68", "68b", "92", "98", "107", "131")},
+}
+"""The library's encoders that were not trained with ImageNet's mean -> timm's name of the same weights."""
 
 
 def _load_encoder(module: nn.Module, path: Path, label: str) -> None:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.options import NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
 
 
-class SemanticOptions(Options):
+class SemanticOptions(NetworkOptions):
     """What a model config or a suite may set.
 
     Attributes:

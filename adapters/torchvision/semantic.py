@@ -65,6 +65,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         class_names=tuple(spec.name for spec in task.classes),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        left_out=("aux_classifier.",),  # a second head of training that the adapter itself leaves away
     )
 
 

@@ -43,6 +43,13 @@ class Classes:
             names=tuple(task.classes[i].name for i in taken),
         )
 
+    def numbered(self, order: tuple[int, ...] | None) -> Classes:
+        """Return the numbering of a network in which this one's class i has the number `order[i]`."""
+        if order is None:
+            return self
+        places = np.argsort(order)
+        return Classes(self.ids[places], self.is_thing[places], tuple(self.names[place] for place in places))
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,12 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, PretrainedConfig
 
+from adapters._torch.class_names import match_classes
+from adapters._torch.matching import LoadedWeights
 from adapters.transformers.classes import Classes
 from adapters.transformers.configs import MODELS, make_config
 from adapters.transformers.masks import ClassifiedMasks
 from adapters.transformers.options import UniversalOptions
+from adapters.transformers.published import classes_of, load_published, place_of, told_as_bench_error
 from bench.errors import BenchError, Unsupported
-from bench.records import Size, TaskKind
+from bench.records import ModelSpec, Size, TaskKind
 
 COARSEST_GRID = 32
 """Pixels of a cell of the coarsest features; inputs are padded to multiples of it."""
@@ -94,6 +96,7 @@ class UniversalNetwork:
         classes: Numbering of its classes.
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
         smallest: Side of the smallest input, pixels.
+        loaded, unfit: As in `adapters._torch.network.SemanticNetwork`.
     """
 
     module: MaskClassifier
@@ -102,6 +105,8 @@ class UniversalNetwork:
     classes: Classes
     canvas: int | None
     smallest: int = COARSEST_GRID
+    loaded: LoadedWeights | None = None
+    unfit: str | None = None
 
     def padded_size(self, size: Size) -> Size:
         """The size that an input of a size is padded to."""
@@ -130,7 +135,7 @@ class UniversalNetwork:
 
 
 def make_network(
-    options: UniversalOptions, classes: Classes, kind: TaskKind, *, load: bool, label: str
+    options: UniversalOptions, classes: Classes, kind: TaskKind, *, load: bool, model: ModelSpec
 ) -> UniversalNetwork:
     """Return the network of a model config on the CPU.
 
@@ -139,7 +144,7 @@ def make_network(
         classes: It tells apart.
         kind: Form of the prediction it is built for.
         load: Whether the weights of `pretrained` are wanted; its configuration is read in any case.
-        label: Of the model, for messages.
+        model: Its label and `trained_on` are read.
 
     Raises:
         BenchError: If the pretrained network cannot be had or is of another architecture.
@@ -149,15 +154,20 @@ def make_network(
         module = MODELS[options.architecture](config)
         if options.architecture in ("maskformer", "oneformer"):
             _initialise_as_published(module, options.architecture)
+        made = _Made(module, classes)
     else:
-        module = _pretrained(options, len(classes), load=load, label=label)
-        config = module.config
-    tokens = _task_tokens(options, kind, config.task_seq_len, label) if options.architecture == "oneformer" else None
+        made = _pretrained(options, classes, model, load=load)
+        module, config = made.module, made.module.config
+    tokens = (
+        _task_tokens(options, kind, config.task_seq_len, model.label) if options.architecture == "oneformer" else None
+    )
     return UniversalNetwork(
         module=MaskClassifier(module, tokens),
         architecture={**options.shape(), "task": kind},
-        class_names=classes.names,
-        classes=classes,
+        class_names=made.classes.names,
+        classes=made.classes,
+        loaded=made.loaded,
+        unfit=made.unfit,
         canvas=config.image_size if options.architecture == "eomt" else None,
         # MaskFormer's queries begin alike and look at the coarsest grid alone: one cell would leave them alike.
         smallest=2 * COARSEST_GRID if options.architecture == "maskformer" else COARSEST_GRID,
@@ -181,24 +191,32 @@ def _initialise_as_published(module: nn.Module, architecture: str) -> None:
     nn.init.normal_(transformer.queries_embedder.weight)
 
 
-def _pretrained(options: UniversalOptions, labels: int, *, load: bool, label: str) -> nn.Module:
+def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *, load: bool) -> _Made:
+    """The network of a folder, with the numbering of its classes."""
     cls, source = MODELS[options.architecture], str(options.pretrained)
-    where = str(Path(source)) if Path(source).is_dir() else source
-    try:
-        config: PretrainedConfig = cls.config_class.from_pretrained(where)
-        _check_architecture(config, options, label)
-        config.num_labels = labels
-        if not load:
-            module: nn.Module = cls(config)
-        else:
-            module = cls.from_pretrained(where, config=config, ignore_mismatched_sizes=True, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise BenchError(
-            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
-            "and model.safetensors, or connect to the network once"
-        ) from None
-    return module
+    with told_as_bench_error(source, model.label):
+        config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
+    _check_architecture(config, options, model.label)
+    stated = classes_of(config)
+    config.num_labels = len(classes)
+    if not load:
+        return _Made(cls(config), classes)
+    found = load_published(cls, source, config, model.label)
+    where = f"{model.label}: option 'pretrained': {source!r}"
+    matched = match_classes(stated, classes.names, model, where, training_follows=found.unfit is not None)
+    remarks = () if matched.remark is None else (matched.remark,)
+    loaded = replace(found.loaded, remarks=remarks)
+    return _Made(found.module, classes.numbered(matched.order), loaded, found.unfit)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A network of transformers, the numbering of its classes, and what was made of its weights."""
+
+    module: nn.Module
+    classes: Classes
+    loaded: LoadedWeights | None = None
+    unfit: str | None = None
 
 
 def _check_architecture(config: PretrainedConfig, options: UniversalOptions, label: str) -> None:

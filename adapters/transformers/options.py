@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.options import NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
 
 READING = frozenset(
@@ -100,7 +100,7 @@ class UniversalOptions(Options):
         return self.model_dump(exclude=set(READING))
 
 
-class SegFormerOptions(Options):
+class SegFormerOptions(NetworkOptions):
     """What a model config or a suite may set.
 
     Attributes:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+from adapters._torch.class_names import match_classes
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.input import InputContract
 from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
-from bench.errors import BenchError
+from adapters.transformers.published import (
+    Published,
+    classes_of,
+    contract_of_folder,
+    load_published,
+    place_of,
+    told_as_bench_error,
+    translated,
+)
 from bench.records import ModelSpec, TaskSpec
 
 COARSEST_GRID = 32
@@ -69,31 +81,47 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         decoder_hidden_size=variant.decoder_width,
         classifier_dropout_prob=options.dropout,
     )
+    published = None
     if options.pretrained is None or model.weights is not None:
-        module = SegformerForSemanticSegmentation(config)
+        module: nn.Module = SegformerForSemanticSegmentation(config)
     else:
-        module = _pretrained(options.pretrained, config, model.label)
+        published = _pretrained(options.pretrained, config, model, [spec.name for spec in task.classes])
+        module = published.module
     architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}"}
-    return SemanticNetwork(
+    network = SemanticNetwork(
         module=PadsToMultiple(Logits(module), COARSEST_GRID),
         head=head,
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        translate=lambda tensors: translated(SegformerForSemanticSegmentation, config, tensors),
+        loaded=None if published is None else published.loaded,
+        unfit=None if published is None else published.unfit,
     )
+    said = _folder_of_contract(options.pretrained, model.weights)
+    return network if said is None else network.fed(said)
 
 
-def _pretrained(source: str, config: SegformerConfig, label: str) -> nn.Module:
-    where = str(Path(source)) if Path(source).is_dir() else source
-    try:
-        module: nn.Module = SegformerForSemanticSegmentation.from_pretrained(
-            where, config=config, ignore_mismatched_sizes=True, use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise BenchError(
-            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
-            "and model.safetensors, or connect to the network once"
-        ) from None
-    return module
+def _folder_of_contract(*sources: str | None) -> InputContract | None:
+    """The preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies in."""
+    folders = [place for source in sources if source for place in (source, str(Path(source).parent))]
+    return next((found for found in map(contract_of_folder, folders) if found is not None), None)
+
+
+def _pretrained(source: str, config: SegformerConfig, model: ModelSpec, names: Sequence[str]) -> Published:
+    """The network of a folder, its classes in the task's order."""
+    found = load_published(SegformerForSemanticSegmentation, source, config, model.label)
+    with told_as_bench_error(source, model.label):
+        stated = classes_of(SegformerConfig.from_pretrained(place_of(source)))
+    where = f"{model.label}: option 'pretrained': {source!r}"
+    # Weights that do not fit are trained before they are used, or refused.
+    matched = match_classes(stated, names, model, where, training_follows=found.unfit is not None)
+    if matched.order is not None:
+        classifier = found.module.decode_head.classifier
+        rows = torch.tensor(matched.order)
+        with torch.no_grad():
+            classifier.weight.copy_(classifier.weight[rows].clone())
+            classifier.bias.copy_(classifier.bias[rows].clone())
+    remarks = () if matched.remark is None else (matched.remark,)
+    return replace(found, loaded=replace(found.loaded, remarks=remarks))

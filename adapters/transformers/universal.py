@@ -20,6 +20,7 @@ from adapters._torch.images import (
     scaled_size,
     stack_images,
 )
+from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
@@ -37,7 +38,7 @@ from adapters.transformers.networks import (
 )
 from adapters.transformers.options import UniversalOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.errors import Unsupported
+from bench.errors import BenchError, Unsupported
 from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
 
@@ -107,6 +108,9 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._model, self._task, self._weights = model, task, weights
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        if self._network.unfit is not None and not self.training_follows:
+            raise BenchError(self._network.unfit)
+        self._classes = self._network.classes
         self._check_sizes()
         self.ready(self._network.module)
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
@@ -117,9 +121,11 @@ class UniversalAdapter(devices.OnTorchDevice):
     def _fresh_network(self, seed: int) -> UniversalNetwork:
         load = self._weights is None
         with devices.seeded(seed):
-            network = make_network(self._options, self._classes, self._task.kind, load=load, label=self._model.label)
+            network = make_network(self._options, self._classes, self._task.kind, load=load, model=self._model)
         if self._weights is not None:
-            load_weights(network, self._weights, label=self._model.label)
+            self._loaded: LoadedWeights | None = load_weights(network, self._weights, label=self._model.label)
+        else:
+            self._loaded = network.loaded
         return network
 
     def _opened_runtime(self) -> Runtime:
@@ -250,7 +256,10 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        return self._runtime.describe(devices.describe(self._network.module, self._device))
+        facts = self._runtime.describe(devices.describe(self._network.module, self._device))
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
+        return facts
 
     def _runtime_packages(self) -> tuple[str, ...]:
         return self._runtime.packages

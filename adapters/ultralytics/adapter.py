@@ -46,7 +46,10 @@ class Adapter(devices.OnTorchDevice):
         self.check_precision(devices.open_device(target.device), target.precision, target.runtime)
         network = make_network(model, task, seed=devices.UNTRAINED_SEED)
         if weights is not None:
-            network = load_for_prediction(network, weights, model, task)
+            if self.training_follows:
+                load_for_training(network, weights, model)
+            else:
+                network = load_for_prediction(network, weights, model, task)
         self.open(target)  # after the framework's import, which sets threads of its own
         self._make_ready(network)
 
@@ -56,6 +59,7 @@ class Adapter(devices.OnTorchDevice):
         from adapters.ultralytics import stages
 
         self._cut = stages
+        self._trained_size, self._loaded = network.trained_size, network.loaded
         module: Any = network.module.eval()
         self._facts = devices.describe(module, self._device)
         self._options = options = network.options
@@ -92,7 +96,8 @@ class Adapter(devices.OnTorchDevice):
     def preprocess(self, images: Sequence[RgbImage]) -> Any:
         """Letterbox, stack, move as bytes, scale to 0-1 on the device."""
         size, layout = self._target.image_size, self._target.channels_last
-        return self._cut.letterboxed(images, size, self._device, channels_last=layout)
+        trained = self._trained_size
+        return self._cut.letterboxed(images, size, self._device, channels_last=layout, trained_size=trained)
 
     @torch.inference_mode()
     def infer(self, batch: Any) -> Any:
@@ -110,6 +115,8 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
         facts = self._runtime.describe(self._facts)
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
         facts["folded_parameters"] = sum(p.numel() for p in self._module.parameters())
         if isinstance(self._options, InstanceOptions):
             facts["confidence_floor"] = {"scored": self._options.conf, "user": self._options.user_conf}

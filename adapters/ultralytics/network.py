@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import torch
 from pydantic import JsonValue
 from torch import nn
 
+from adapters._torch.class_names import key_of, listed
+from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
 from adapters.ultralytics import environment
-from adapters.ultralytics.options import InstanceOptions, NetworkOptions, SemanticOptions, mistakes
+from adapters.ultralytics.options import FAMILIES, SIZES, InstanceOptions, NetworkOptions, SemanticOptions, mistakes
 from bench.errors import BenchError, Unsupported
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
 
@@ -35,12 +37,17 @@ class YoloNetwork:
         options: Of its model config.
         class_names: Of the network, by its own ids.
         class_ids: Id in the task of each class of the network; `IGNORE_LABEL` where the task has none.
+        trained_size: Longer side that images are scaled to where the target has no `image_size`: that of
+            the checkpoint's training; None keeps their own size.
+        loaded: What was made of a weight file.
     """
 
     module: nn.Module
     options: NetworkOptions
     class_names: tuple[str, ...]
     class_ids: tuple[int, ...]
+    trained_size: int | None = None
+    loaded: LoadedWeights | None = None
 
     @property
     def architecture(self) -> dict[str, JsonValue]:
@@ -104,34 +111,71 @@ def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> 
         return
     module: Any = network.module
     with environment.contained():
-        module.load(official, verbose=False)
+        module.load(official.module, verbose=False)
 
 
 def load_for_prediction(network: YoloNetwork, weights: Path, model: ModelSpec, task: TaskSpec) -> YoloNetwork:
     """Return the network of a weight file: ours, or one of the framework's with its classes matched by name."""
     official = _official(weights, network.options, model)
     if official is None:
-        load_weights(network, weights, label=model.label)
-        return network
-    names = tuple(str(official.names[i]) for i in range(len(official.names)))
-    return YoloNetwork(official, network.options, names, _matched(names, network.class_ids, task, model.label))
+        loaded = load_weights(network, weights, label=model.label)
+        return replace(network, loaded=loaded)
+    module = official.module
+    names = tuple(str(module.names[i]) for i in range(len(module.names)))
+    ids, remarks = _matched(names, network.class_ids, task, model.label)
+    loaded = LoadedWeights(len(module.state_dict()), taken=official.taken, beside=official.beside, remarks=remarks)
+    return replace(
+        network, module=module, class_names=names, class_ids=ids, trained_size=official.trained_size, loaded=loaded
+    )
 
 
-def _matched(names: Sequence[str], wanted: Sequence[int], task: TaskSpec, label: str) -> tuple[int, ...]:
-    ids = {task.classes[i].name: i for i in wanted}
-    matched = tuple(ids.get(name, IGNORE_LABEL) for name in names)
-    if set(matched) == {IGNORE_LABEL}:
+def _matched(
+    names: Sequence[str], wanted: Sequence[int], task: TaskSpec, label: str
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Ids in the task of a network's classes, by name without case and punctuation, and what was decided beside.
+
+    Raises:
+        BenchError: If a class of the task is none of the network's: its objects could never be found.
+    """
+    ids = {key_of(task.classes[i].name): i for i in wanted}
+    matched = tuple(ids.get(key_of(name), IGNORE_LABEL) for name in names)
+    alone = [task.classes[i].name for i in wanted if i not in matched]
+    theirs = [name for name, class_id in zip(names, matched, strict=True) if class_id == IGNORE_LABEL]
+    if alone:
+        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise BenchError(
-            f"{label}: its weights know {', '.join(names[:5])}, … ({len(names)} classes), none of which is a class of "
-            f"this task: {', '.join(ids)}. Train on this data set, or rename the classes."
+            f"{label}: its weights know {len(names)} classes and not all of this task: only the weights have "
+            f"{listed(theirs)}; only the task has {listed(alone)}. Say trained_on: [{shown}], so that they are mapped "
+            "by synonyms too and the rest by 'unmapped', or train on this data set."
         )
-    return matched
+    twice = sorted({task.classes[i].name for i in matched if i != IGNORE_LABEL and matched.count(i) > 1})
+    if twice:
+        raise BenchError(f"{label}: several classes of its weights are called {', '.join(twice)}; rename them")
+    remarks = (f"classes that the task lacks, whose objects are left out: {listed(theirs)}",) if theirs else ()
+    return matched, remarks
 
 
-def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> Any:
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A checkpoint of the framework's.
+
+    Attributes:
+        module: The network, float32.
+        trained_size: Side of the square its training images were scaled to; None where it does not say.
+        taken, beside: `ema` or `model`, and the other where it is there too.
+    """
+
+    module: Any
+    trained_size: int | None
+    taken: str
+    beside: tuple[str, ...]
+
+
+def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Checkpoint | None:
     """The model in a checkpoint of the framework's; None for a file of plain tensors.
 
-    Only the framework's own and torch's classes are unpickled.
+    Only the framework's own and torch's classes are unpickled. A network from a YAML file of the user's own
+    is taken as it is.
     """
     if not weights.is_file():
         raise BenchError(
@@ -140,17 +184,41 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> Any:
         )
     if _is_plain(weights):
         return None
-    from ultralytics.nn.tasks import torch_safe_load
+    from ultralytics.nn.tasks import SegmentationModel, SemanticSegmentationModel, torch_safe_load
 
     with environment.contained(), _told_as_bench_error(weights, model.label):
         checkpoint, _ = torch_safe_load(str(weights), safe_only=True)
-        module = checkpoint.get("ema") or checkpoint["model"]
+        taken = "ema" if checkpoint.get("ema") else "model"
+        module = checkpoint[taken]
         given = Path(str(module.yaml.get("yaml_file", options.network))).stem
-    if given != options.network:
+        wanted = SegmentationModel if model.task == "instance" else SemanticSegmentationModel
+        fits = isinstance(module, wanted)
+    if given != options.network and given in _known_networks():
         raise BenchError(
             f"{model.label}: {weights} holds a {given}; set option 'network' to that, or give other weights"
         )
-    return module.float()
+    if not fits:
+        raise BenchError(
+            f"{model.label}: {weights} holds a {type(module).__name__}, which makes no {model.task} predictions; "
+            "choose a model config of its task"
+        )
+    both = tuple(key for key in ("ema", "model") if key != taken and checkpoint.get(key) is not None)
+    return _Checkpoint(module.float(), _side(checkpoint.get("train_args"), getattr(module, "args", None)), taken, both)
+
+
+def _known_networks() -> set[str]:
+    return {family.format(size) for families in FAMILIES.values() for family in families for size in SIZES}
+
+
+def _side(*arguments: Any) -> int | None:
+    """`imgsz` of the first arguments of a training that have one."""
+    for one in arguments:
+        said = one.get("imgsz") if isinstance(one, dict) else getattr(one, "imgsz", None)
+        if isinstance(said, list | tuple) and said:
+            said = max(said)
+        if isinstance(said, int) and said > 0:
+            return said
+    return None
 
 
 @contextmanager

@@ -12,7 +12,8 @@
 Windows and scaled copies of a letterbox, which networks that label pixels can be passed over, are
 padded to multiples of 32 with the same grey; `infer` then ends with logits at the letterbox's size.
 
-The letterbox is the target's `image_size`, or the image's own size, each rounded up to a multiple of
+The letterbox is the target's `image_size`, or the image scaled to the size that a checkpoint of the
+framework's was trained at, or the image's own size, each rounded up to a multiple of
 32. The framework's `auto` letterbox, which pads less where all images of a batch have one shape, is
 not used: the answer to an image would depend on its neighbours. Images of different letterbox sizes
 in one batch are padded further at the bottom and on the right.
@@ -78,17 +79,29 @@ class DeviceOutput:
     content: tuple[Size, ...]
 
 
-def letterbox_size(size: Size, image_size: Size | None) -> Size:
-    """Return the network input of an image: `image_size` or its own size, rounded up to multiples of 32."""
+def letterbox_size(size: Size, image_size: Size | None, trained_size: int | None = None) -> Size:
+    """Return the network input of an image: `image_size` or its own size, rounded up to multiples of 32.
+
+    Without an `image_size` its own size is first scaled until the longer side has `trained_size`, as the
+    framework's predictor does with the size of the training.
+    """
     height, width = image_size or size
+    if image_size is None and trained_size is not None:
+        scale = trained_size / max(size)
+        height, width = (max(1, round(side * scale)) for side in size)
     return Size(math.ceil(height / STRIDE) * STRIDE, math.ceil(width / STRIDE) * STRIDE)
 
 
 def letterboxed(
-    images: Sequence[RgbImage], image_size: Size | None, device: torch.device, *, channels_last: bool
+    images: Sequence[RgbImage],
+    image_size: Size | None,
+    device: torch.device,
+    *,
+    channels_last: bool,
+    trained_size: int | None = None,
 ) -> DeviceBatch:
     """Letterbox images, each uint8 (H, W, 3), and put them on the device."""
-    content = tuple(letterbox_size(Size(*image.shape[:2]), image_size) for image in images)
+    content = tuple(letterbox_size(Size(*image.shape[:2]), image_size, trained_size) for image in images)
     boxed = [LetterBox(tuple(size), stride=STRIDE)(image=image) for size, image in zip(content, images, strict=True)]
     on_gpu = device.type == "cuda"
     pixels = stack_images(boxed, (GREY,) * 3, pin=on_gpu).to(device, non_blocking=on_gpu)

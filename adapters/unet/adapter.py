@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch.network import SemanticNetwork, head_of
-from adapters._torch.options import read_options
+from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.unet.model import UNet
 from adapters.unet.options import UNetOptions
@@ -47,7 +47,10 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         attention=options.attention,
     )
     # These read the logits; weights trained with one serve any other.
-    architecture: dict[str, JsonValue] = {"network": "unet", **options.model_dump(exclude={"threshold", "min_area"})}
+    architecture: dict[str, JsonValue] = {
+        "network": "unet",
+        **options.model_dump(exclude={"threshold", "min_area", *OUTSIDE_THE_NETWORK}),
+    }
     if options.attention == "none":
         del architecture["attention"]  # files of before the option have none
     if task.channels != 3:

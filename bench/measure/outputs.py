@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Job, Size
@@ -29,6 +34,7 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
             f"{image_ids[0]!r}; postprocess() must return a list with one prediction per image. "
             "See adapters/README.md, rule 3."
         )
+    _refuse_shared(predictions, images, image_ids, job)
     return [
         check_prediction(
             prediction,
@@ -41,3 +47,58 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
         )
         for prediction, image, image_id in zip(predictions, images, image_ids, strict=True)
     ]
+
+
+def refuse_overwritten(earlier: Sequence[Prediction], later: object, images: Sequence[RgbImage], job: Job) -> None:
+    """Refuse an adapter whose predictions lie where those of its last call do, which they have overwritten.
+
+    Args:
+        earlier: Of the last call, still held, so that their memory cannot have been given away.
+        later: Of this call, as the adapter returned them.
+        images: Of this call.
+        job: Names the model.
+
+    Raises:
+        ShapeError: If any two share memory.
+    """
+    if isinstance(later, Sequence):
+        for prediction in later:
+            if any(_share(prediction, other) for other in earlier):
+                raise ShapeError(
+                    f"{job.model.label} returned predictions of {len(images)} images in the memory of those of the "
+                    "call before, which it has thereby overwritten; return a copy of the output buffer. See "
+                    "adapters/README.md, rule 7."
+                )
+
+
+def _refuse_shared(
+    predictions: Sequence[object], images: Sequence[RgbImage], image_ids: Sequence[str], job: Job
+) -> None:
+    for i, prediction in enumerate(predictions):
+        for j in range(i):
+            if images[i] is not images[j] and _share(prediction, predictions[j]):
+                raise ShapeError(
+                    f"{job.model.label} returned one piece of memory for the images {image_ids[j]!r} and "
+                    f"{image_ids[i]!r} of a batch, so that both have the answer to the later one; return a copy of the "
+                    "output buffer. See adapters/README.md, rule 7."
+                )
+
+
+def _share(one: object, other: object) -> bool:
+    return any(_overlap(a, b) for a in _arrays(one) for b in _arrays(other))
+
+
+def _overlap(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    if not np.may_share_memory(one, other):
+        return False
+    try:
+        return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type]  # NumPy takes any number
+    except np.exceptions.TooHardError:  # of interleaved views of one array, which need not share an element
+        return False
+
+
+def _arrays(prediction: object) -> list[NDArray[Any]]:
+    if not dataclasses.is_dataclass(prediction):
+        return []
+    values = (getattr(prediction, field.name) for field in dataclasses.fields(prediction))
+    return [value for value in values if isinstance(value, np.ndarray) and value.size]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from pydantic import JsonValue
+
 from bench.records.base import RECORDS_VERSION, Record
 from bench.records.case import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
 from bench.records.passes import Profile, Throughput
@@ -105,6 +107,9 @@ class JobFacts(Record):
         parameters, trainable_parameters: Counted by the adapter.
         weights_bytes: Of the weight file, or of the parameters where there is no file.
         weights_sha256: Of the weight file.
+        weights_read: What was made of the weights: tensors loaded, left, renamed and drawn, where in the file they
+            lay and what else lies there; empty where the adapter tells none.
+        input_contract: The preprocessing: mean and std in 0-1 units, order of channels, and who says so.
         weights_file: Path of what `train` wrote, relative to the job folder.
         trained_steps, trained_images, trained_s: What the budget came to.
         predicted_images: Number of stored predictions.
@@ -133,6 +138,8 @@ class JobFacts(Record):
     trainable_parameters: int | None = None
     weights_bytes: int | None = None
     weights_sha256: str | None = None
+    weights_read: dict[str, JsonValue] = {}
+    input_contract: dict[str, JsonValue] = {}
     weights_file: str | None = None
     trained_steps: int | None = None
     trained_images: int | None = None

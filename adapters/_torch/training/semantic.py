@@ -53,7 +53,7 @@ class SemanticTrainee:
         self._train = DecodedSplit(data.train, recipe.image_size)
         self._val = DecodedSplit(data.val, recipe.image_size)
         self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
-        self._normalise = Normalisation(network.mean, network.std, device)
+        self._normalise = Normalisation(network.mean, network.std, device, network.channels)
         self._augment = _augmenter(recipe.augmentation, network.mean)
         self.order = image_order(data, recipe)
 

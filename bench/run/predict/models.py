@@ -183,8 +183,9 @@ def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
         classes = read_classes(Path(wishes.classes)).classes
         _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")
         return classes
-    if model.weights is not None and "://" not in model.weights:
-        path = Path(model.weights)
+    source = model.weights or _folder(model)
+    if source is not None and "://" not in source:
+        path = Path(source)
         names = classes_of_weights(path)
         trained = _classes_of_training(path)
         if trained is not None and names in (None, tuple(spec.name for spec in trained)):
@@ -215,6 +216,12 @@ def _classes_of_training(weights: Path) -> tuple[ClassSpec, ...] | None:
                 return None
             return view.job.task.classes if view is not None and view.job.kind == "train" else None
     return None
+
+
+def _folder(model: ModelSpec) -> str | None:
+    """The local folder that the option `pretrained` names; None where it names none."""
+    pretrained = model.options.get("pretrained")
+    return pretrained if isinstance(pretrained, str) and Path(pretrained).is_dir() else None
 
 
 def _check_names(names: tuple[str, ...], weights: str | None, asked: str) -> None:

@@ -39,6 +39,7 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
         )
     if job.target.precision == "int8":
         adapter.calibrate(calibration_images(job))
+    adapter.training_follows = job.kind == "train"
     adapter.build(job.model, job.task, job.target, weights_of(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start

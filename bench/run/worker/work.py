@@ -18,7 +18,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.errors import BenchError
 from bench.measure.interference import Watch
 from bench.measure.memory import reset_peak_rss
-from bench.measure.outputs import checked
+from bench.measure.outputs import checked, refuse_overwritten
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
 from bench.records import Job, JobFacts
@@ -106,6 +106,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     out = folder / layout.PREDICTIONS
     out.mkdir(exist_ok=True)
     hashes: dict[str, str] = {}
+    earlier: list[Prediction] = []
     first_call_ms: float | None = None
     started, told_at = time.perf_counter(), 0.0
 
@@ -119,6 +120,8 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
         for ids, batch in loaded_batches(images, job.target.batch_size):
             call = time.perf_counter()
             predictions = predict(adapter, batch)
+            refuse_overwritten(earlier, predictions, batch, job)
+            earlier = predictions
             if first_call_ms is None:
                 first_call_ms = (time.perf_counter() - call) * 1e3
                 started = time.perf_counter()

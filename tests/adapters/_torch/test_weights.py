@@ -84,7 +84,8 @@ def test_weights_of_more_classes_are_refused_by_name_and_number(tmp_path):
     saved(tmp_path / "w.pt", TWO_CLASSES)
     assert refusal(tmp_path / "w.pt") == (
         f"unet/test: {tmp_path}/w.pt was trained for the classes ground, red; this task has ground, red, green. "
-        "That is 2 in the file and 3 in the task. Train on this data set, or give weights with its classes."
+        "That is 2 in the file and 3 in the task. Say trained_on: [ground, red], which maps them by name, or train on "
+        "this data set."
     )
 
 
@@ -102,7 +103,7 @@ def test_weights_of_as_many_other_classes_are_refused_by_name(names, how, tmp_pa
     saved(tmp_path / "w.pt", with_classes(names))
     assert refusal(tmp_path / "w.pt") == (
         f"unet/test: {tmp_path}/w.pt was trained for the classes {', '.join(names)}; this task has ground, red, green. "
-        f"{how}. Train on this data set, or give weights with its classes."
+        f"{how}. Say trained_on: [{', '.join(names)}], which maps them by name, or train on this data set."
     )
 
 
@@ -225,11 +226,10 @@ def test_a_safetensors_file_of_nothing_is_told(tmp_path):
 
 
 def test_a_file_that_carries_code_is_refused_by_what_it_carries(tmp_path):
-    state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
-    torch.save({"model": state, "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pt")
+    torch.save({"model": torch.nn.Conv2d(1, 1, 1), "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pt")
     assert refusal(tmp_path / "w.pt") == (
-        f"unet/test: {tmp_path}/w.pt is not a weight file of plain tensors (it holds argparse.Namespace, which only "
-        "running code could restore); save it with torch.save(module.state_dict(), path)"
+        f"unet/test: {tmp_path}/w.pt is not a weight file of plain tensors (it holds torch.nn.modules.conv.Conv2d, "
+        "which only running code could restore); save it with torch.save(module.state_dict(), path)"
     )
 
 

@@ -21,8 +21,11 @@ def small_model(architecture, kind="semantic", **options) -> ModelSpec:
     )
 
 
-def built(architecture, kind="semantic", *, weights=None, target=None, task=None, **options) -> Adapter:
+def built(
+    architecture, kind="semantic", *, weights=None, target=None, task=None, training_follows=False, **options
+) -> Adapter:
     adapter = Adapter()
+    adapter.training_follows = training_follows
     model = small_model(architecture, kind, **options)
     adapter.build(model, task or TASKS[kind], target or Target(threads=1), weights)
     return adapter

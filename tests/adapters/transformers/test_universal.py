@@ -78,7 +78,7 @@ def test_weights_and_configuration_of_a_local_folder_are_taken(architecture, kin
 def test_a_classifier_of_other_classes_is_made_anew(tmp_path):
     own = UniversalOptions(architecture="eomt", encoder_layers=1, decoder_layers=1)
     MODELS["eomt"](make_config(own, labels=9)).save_pretrained(tmp_path)
-    network = built("eomt", pretrained=str(tmp_path))._chosen._network.module.module
+    network = built("eomt", pretrained=str(tmp_path), training_follows=True)._chosen._network.module.module
     assert network.class_predictor.weight.shape[0] == 3 + 1
 
 
@@ -200,7 +200,7 @@ def test_oneformer_is_told_its_task():
             Classes.of(PANOPTIC, ""),
             kind,
             load=True,
-            label="",
+            model=small_model("oneformer"),
         ).module.task_tokens
         for kind in ("semantic", "panoptic")
     ]

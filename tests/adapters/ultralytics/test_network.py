@@ -89,12 +89,13 @@ def published(path, names, network="yolo11n-seg", module=None):
 def test_a_published_checkpoint_answers_with_the_classes_that_the_task_has(tmp_path, trained):
     red_first = make_network(spec(), INSTANCES, seed=0)
     red_first.module.load_state_dict(torch.load(trained("instance").weights, weights_only=True)["state_dict"])
-    red_first.module.names = {0: "red", 1: "zebra"}  # what was green is now of no class of the task
+    red_first.module.names = {0: "Red", 1: "zebra"}  # what was green is now of no class of the task
     path = published(tmp_path / "yolo11n-seg.pt", [], module=red_first.module)
+    red = INSTANCES.model_copy(update={"classes": INSTANCES.classes[:2]})
     target, pictures = Target(threads=1, image_size=Size(64, 64)), images(Size(24, 32))
     (ours,) = predict(built(weights=trained("instance").weights, target=target), pictures)
     for _ in range(2):  # the first reading allows classes for the rest of the process
-        (found,) = predict(built(weights=path, target=target, named_weights=str(path)), pictures)
+        (found,) = predict(built(task=red, weights=path, target=target, named_weights=str(path)), pictures)
         assert set(found.class_ids) == {1}
         best, expected = (p.masks[p.class_ids == 1][0] for p in (found, ours))
         assert np.mean(best == expected) > 0.99  # half precision on disk
@@ -103,7 +104,7 @@ def test_a_published_checkpoint_answers_with_the_classes_that_the_task_has(tmp_p
 def test_training_starts_from_a_published_checkpoint_wherever_shapes_agree(tmp_path):
     path = published(tmp_path / "yolo11n-seg.pt", ["zebra", "green", "red"])
     barely = recipe(1, learning_rate=1e-12, warmup_fraction=0.0)
-    adapter = built(weights=published(tmp_path / "red.pt", ["red"]))
+    adapter = built(weights=published(tmp_path / "red.pt", ["red"]), training_follows=True)
     adapter.build(spec(), INSTANCES, Target(threads=1), path)
     result = adapter.train(scenes("instance", 4, 0), barely, tmp_path / "out", Recorder())
     given = torch.load(path, weights_only=False)["model"].float().state_dict()["model.0.conv.weight"]
@@ -114,7 +115,12 @@ def test_training_starts_from_a_published_checkpoint_wherever_shapes_agree(tmp_p
 @pytest.mark.parametrize(
     ("names", "network", "message"),
     [
-        (["zebra", "lion"], "yolo11n-seg", "its weights know zebra, lion.*none of which is a class of this task"),
+        (
+            ["zebra", "lion"],
+            "yolo11n-seg",
+            r"have zebra, lion; only the task has red, green.*trained_on: \[zebra, lion\]",
+        ),
+        (["Red", "leaf"], "yolo11n-seg", "only the weights have leaf; only the task has green"),
         (["red"], "yolo26n-seg", "holds a yolo26n-seg; set option 'network' to that"),
     ],
 )
@@ -122,6 +128,25 @@ def test_a_published_checkpoint_that_does_not_fit_is_refused(tmp_path, names, ne
     path = published(tmp_path / "given.pt", names, network)
     with pytest.raises(BenchError, match=message):
         built(weights=path)
+
+
+def test_images_are_scaled_to_the_size_of_the_checkpoints_training(tmp_path):
+    task = TaskSpec(kind="instance", classes=(ClassSpec(name="red", is_thing=True, colour=(0, 0, 0)),))
+    module = make_network(spec(), task, seed=1).module
+    torch.save({"model": module.half(), "train_args": {"imgsz": 128}}, tmp_path / "best.pt")
+    adapter = built(task=task, weights=tmp_path / "best.pt")
+    shapes = [adapter.preprocess(images(size)).pixels.shape[-2:] for size in (Size(640, 640), Size(480, 640))]
+    assert [tuple(shape) for shape in shapes] == [(128, 128), (96, 128)]
+    fixed = built(task=task, weights=tmp_path / "best.pt", target=Target(threads=1, image_size=Size(64, 64)))
+    assert tuple(fixed.preprocess(images(Size(640, 640))).pixels.shape[-2:]) == (64, 64)
+
+
+def test_a_network_from_a_yaml_file_of_the_users_own_is_taken_as_it_is(tmp_path):
+    task = TaskSpec(kind="instance", classes=(ClassSpec(name="red", is_thing=True, colour=(0, 0, 0)),))
+    module = make_network(spec(), task, seed=1).module
+    module.yaml["yaml_file"] = "my-parts-seg.yaml"
+    adapter = built(task=task, weights=published(tmp_path / "best.pt", ["red"], module=module))
+    assert adapter.describe()["weights_read"]["taken"] == "model"
 
 
 class Runs:

@@ -36,8 +36,11 @@ def spec(kind="instance", *, weights=None, **options) -> ModelSpec:
     )
 
 
-def built(kind="instance", *, task=None, weights=None, target=None, named_weights=None, **options) -> Adapter:
+def built(
+    kind="instance", *, task=None, weights=None, target=None, named_weights=None, training_follows=False, **options
+) -> Adapter:
     adapter = Adapter()
+    adapter.training_follows = training_follows
     model = spec(kind, weights=named_weights, **options)
     adapter.build(model, task or TASKS[kind], target or Target(threads=1), weights)
     return adapter

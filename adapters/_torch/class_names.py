@@ -1,0 +1,93 @@
+"""Classes that weights state, met with a task's by name and never by position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.errors import BenchError
+from bench.records import ModelSpec
+
+MOST_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Matched:
+    """How the classes of weights and those of a task meet.
+
+    Attributes:
+        order: Id in the weights of each class of the task; None where ids are taken as they are.
+        remark: What was decided without a name for every class; None where each had one.
+    """
+
+    order: tuple[int, ...] | None
+    remark: str | None = None
+
+
+def key_of(name: str) -> str:
+    """A name without case and punctuation.
+
+    >>> key_of("Dining-Table")
+    'diningtable'
+    """
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def are_generic(names: Sequence[str]) -> bool:
+    """Whether names only number the classes, as a library writes them where it was told none.
+
+    >>> are_generic(["LABEL_0", "LABEL_1"]), are_generic(["0", "1"]), are_generic(["label_0", "cat"])
+    (True, True, False)
+    """
+    return all(re.fullmatch(r"(?:label|class)?[_ ]?\d+", str(name).strip().casefold()) for name in names)
+
+
+def match_classes(
+    given: Sequence[str] | None, own: Sequence[str], model: ModelSpec, where: str, *, training_follows: bool
+) -> Matched:
+    """Match the classes that weights state with those of a network's task.
+
+    Args:
+        given: Of the weights, by id; None where they state none.
+        own: Of the task, by id.
+        model: With `trained_on`; a published label space may spell its classes in another way than the weights.
+        where: Of the weights, for messages.
+        training_follows: Whether the classifier is trained before it is used.
+
+    Raises:
+        BenchError: If some have no partner; lists both sides and what to write.
+    """
+    if given is None or are_generic(given):
+        return Matched(None, "the weights name no classes; their ids were taken for the task's")
+    places = {key_of(name): index for index, name in enumerate(given)}
+    found = [places.get(key_of(name)) for name in own]
+    if None not in found and len(set(found)) == len(given) == len(own):
+        order = tuple(index for index in found if index is not None)
+        return Matched(None if order == tuple(range(len(own))) else order)
+    alone = [name for name, index in zip(own, found, strict=True) if index is None]
+    keys = {key_of(name) for name in own}
+    theirs = [name for name in given if key_of(name) not in keys]
+    sides = f"only the weights have {listed(theirs)}; only the task has {listed(alone)}"
+    if training_follows:
+        return Matched(None, f"trained on other classes ({sides}); a training follows")
+    in_place = all(index in (None, place) for place, index in enumerate(found))
+    if isinstance(model.trained_on, str) and in_place and len(given) == len(own):
+        return Matched(None, f"ids were taken for those of {model.trained_on}; spelt differently: {sides}")
+    quoted = ", ".join(repr(str(name)) if re.search(r"[^\w -]", str(name)) else str(name) for name in given)
+    raise BenchError(
+        f"{where} tells {len(given)} classes apart and the task has {len(own)}: {sides}. Say what its classes are, so "
+        f"that they are mapped by name and by synonyms: trained_on: [{quoted}]. Or train on this data set."
+    )
+
+
+def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
+    """The names, or the first and how many there are besides.
+
+    >>> listed(["a", "b"]), listed([]), listed(list("abcdefghij"), 2)
+    ('a, b', 'none', 'a, b and 8 more')
+    """
+    if not names:
+        return "none"
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

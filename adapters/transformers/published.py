@@ -1,0 +1,119 @@
+"""Folders that `save_pretrained` wrote, and names on the model hub: every tensor is loaded, or it is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from adapters._torch.class_names import listed
+from adapters._torch.input import InputContract, contract_of_processor
+from adapters._torch.matching import LoadedWeights
+from bench.errors import BenchError
+
+PROCESSOR = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A network that was loaded.
+
+    Attributes:
+        module: Of transformers.
+        loaded: What was made of the weights.
+        unfit: Why it must be trained before it may predict; None if every tensor was loaded.
+    """
+
+    module: nn.Module
+    loaded: LoadedWeights
+    unfit: str | None
+
+
+def place_of(source: str) -> str:
+    """A folder as a path, or a name on the hub as it is."""
+    return str(Path(source)) if Path(source).is_dir() else source
+
+
+def load_published(cls: Any, source: str, config: PretrainedConfig, label: str) -> Published:
+    """Load a network with the weights of a folder; where they do not fit it, they stay as drawn, which is told.
+
+    Raises:
+        BenchError: If there is nothing to load.
+    """
+    where = place_of(source)
+    torch_file = Path(where, "pytorch_model.bin").is_file() and not any(Path(where).glob("*.safetensors"))
+    with told_as_bench_error(source, label):
+        module, info = cls.from_pretrained(
+            where,
+            config=config,
+            ignore_mismatched_sizes=True,
+            use_safetensors=not torch_file,
+            output_loading_info=True,
+        )
+    missing = sorted(info["missing_keys"])
+    unlike = sorted((name, tuple(theirs), tuple(own)) for name, theirs, own in info["mismatched_keys"])
+    own = len(module.state_dict())
+    drawn = len(missing) + len(unlike)
+    loaded = LoadedWeights(loaded=own - drawn, left=len(info["unexpected_keys"]), drawn=drawn, taken=source)
+    if not drawn:
+        return Published(module, loaded, None)
+    parts = [f"{name} is {theirs} in the file and {own_shape} in the model" for name, theirs, own_shape in unlike[:2]]
+    parts += [f"{listed(missing, 2)} missing"] if missing else []
+    return Published(
+        module,
+        loaded,
+        f"{label}: option 'pretrained': {source!r} does not fit the model: {drawn} of its {own} tensors would stay "
+        f"random ({'; '.join(parts)}). Choose the model config, and with trained_on the classes, that the "
+        "weights were trained with; or give the suite a recipe, so that a training follows.",
+    )
+
+
+@contextmanager
+def told_as_bench_error(source: str, label: str) -> Iterator[None]:
+    """Turn what transformers raises where there is nothing to load into a paragraph."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(
+            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
+            "and model.safetensors, or connect to the network once"
+        ) from None
+
+
+def classes_of(config: PretrainedConfig) -> tuple[str, ...] | None:
+    """The classes of a configuration by id, from its `id2label`; None where it has none."""
+    names = getattr(config, "id2label", None) or {}
+    by_id = {int(number): str(name) for number, name in names.items()}
+    return tuple(by_id[i] for i in range(len(by_id))) if by_id and sorted(by_id) == list(range(len(by_id))) else None
+
+
+def contract_of_folder(source: str) -> InputContract | None:
+    """What the preprocessor's configuration of a local folder says of colours; None where there is none."""
+    file = Path(source, PROCESSOR)
+    if not file.is_file():
+        return None
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return contract_of_processor(said) if isinstance(said, dict) else None
+
+
+def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Tensors under the names that transformers has for them today; None where it knows none of them."""
+    try:
+        module, info = cls.from_pretrained(
+            None, config=config, state_dict=dict(tensors), ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, TypeError):
+        return None
+    absent = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
+    found = {name: tensor for name, tensor in module.state_dict().items() if name not in absent}
+    return found | {name: tensors[name] for name in info["unexpected_keys"] if name in tensors} or None

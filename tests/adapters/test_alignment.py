@@ -1,0 +1,73 @@
+"""A network that repeats its input mask is scored as one, at any size: nothing is shifted or squeezed on the way."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from adapters._torch.network import Head, SemanticNetwork
+from adapters._torch.padding import PadsToMultiple
+from adapters._torch.semantic import SemanticAdapter
+from adapters.onnxruntime.options import FileOptions
+from adapters.onnxruntime.reading import OutputReader
+from bench.adapter import predict
+from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
+
+TASK = TaskSpec(kind="semantic", classes=tuple(ClassSpec(name=n, colour=(i, 0, 0)) for i, n in enumerate("ab")))
+SIZES = [(96, 96), (111, 89), (375, 500), (641, 481)]
+MODEL = ModelSpec(name="unet/x", label="x", adapter="unet", task="semantic", description="")
+
+
+class Repeats(torch.nn.Module):
+    """Logits of the two classes from a mask that is black and white, at a grid so many times coarser."""
+
+    def __init__(self, coarser):
+        super().__init__()
+        self.coarser = coarser
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, pixels):
+        white = F.avg_pool2d(pixels[:, :1], self.coarser) if self.coarser > 1 else pixels[:, :1]
+        return torch.cat([-white, white], dim=1)
+
+
+def stripes(height, width, axis):
+    """Bands of 20 pixels along an axis: edges lie on the coarsest grid, which can so hold the mask exactly."""
+    rows, columns = np.mgrid[:height, :width]
+    return ((rows if axis == 0 else columns) // 20 % 2).astype(np.uint8)
+
+
+def mean_iou(found, expected):
+    both = [(np.sum((found == k) & (expected == k)), np.sum((found == k) | (expected == k))) for k in (0, 1)]
+    return float(np.mean([inter / union for inter, union in both]))
+
+
+@pytest.mark.parametrize("coarser", [1, 2, 4])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_labels_of_a_padded_torch_network_lie_where_the_mask_does(axis, size, coarser):
+    def make(_, __):
+        return SemanticNetwork(PadsToMultiple(Repeats(coarser), 32), Head(2), {"network": "repeats"}, ("a", "b"))
+
+    adapter = SemanticAdapter(make)
+    adapter.build(MODEL, TASK, Target(device="cpu", threads=1), None)
+    mask = stripes(*size, axis)
+    (found,) = predict(adapter, [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)])
+    assert mean_iou(found.labels, mask) >= 0.99
+
+
+@pytest.mark.parametrize("coarser", [1, 2, 4])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_labels_of_a_padded_onnx_output_lie_where_the_mask_does(axis, size, coarser):
+    reader = OutputReader(FileOptions(multiple_of=32), TASK, "x")
+    mask, padded = stripes(*size, axis), Size(*(side + -side % 32 for side in size))
+    white = np.full(padded, 0.5, np.float32)  # padding has the mean colour
+    white[: size[0], : size[1]] = mask
+    coarse = cv2.resize(white, (padded.width // coarser, padded.height // coarser), interpolation=cv2.INTER_AREA)
+    output = np.stack([0.5 - coarse, coarse - 0.5])
+    found = reader.labels(output, network=padded, content=Size(*size), size=Size(*size))
+    assert mean_iou(found, mask) >= 0.99
