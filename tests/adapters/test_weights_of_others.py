@@ -135,7 +135,11 @@ def test_names_of_an_older_smp_are_those_that_its_own_loader_knows(tmp_path):
 
 
 def test_the_arguments_of_smp_that_are_set_elsewhere_are_refused_with_where():
-    for name, instead in {"aux_params": "leave it out", "in_channels": "three", "activation": "head: sigmoid"}.items():
+    for name, instead in {
+        "aux_params": "leave it out",
+        "in_channels": "the data set's",
+        "activation": "head: sigmoid",
+    }.items():
         with pytest.raises(BenchError, match=f"'{name}' is not set here.*{instead}"):
             build("smp/unet_resnet18", {"arguments": {name: 1}})
 
