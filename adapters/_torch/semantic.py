@@ -125,7 +125,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters._torch.training.semantic import fit
 
-        if self._task.channels != 3 and recipe.augmentation:
+        if self._task.channels != 3 and recipe.augmentation.changes:
             raise Unsupported(
                 f"augmentation is made for RGB; these images have {self._task.channels} channels. Leave 'augmentation' "
                 "out of the recipe; flip works"

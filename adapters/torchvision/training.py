@@ -127,7 +127,7 @@ class InstanceTrainee:
 
 
 def _augmenter(augmentation: Augmentation, module: MaskRCNN) -> Augment | None:
-    if augmentation == Augmentation():
+    if not augmentation.changes:
         return None
     # Imported here: its transforms are needed by recipes with an augmentation alone.
     from adapters._torch.training.augment import Augmenter

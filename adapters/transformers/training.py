@@ -141,7 +141,7 @@ class MaskTrainee:
 
 
 def _augmenter(augmentation: Augmentation) -> Augment | None:
-    if augmentation == Augmentation():
+    if not augmentation.changes:
         return None
     # Imported here: it needs torchvision, which training without augmentation does without.
     from adapters._torch.training.augment import Augmenter

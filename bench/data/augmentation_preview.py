@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
-from bench.records import Augmentation, Case, ClassSpec, Recipe, Target, label_dtype
+from bench.records import Case, ClassSpec, Recipe, Target, label_dtype
 from bench.records.names import harness_root
 from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
@@ -178,7 +178,7 @@ def _draw(asked: _Asked, path: Path) -> Sheet:
     titles = ["unchanged", *(f"draw {draw}" for draw in range(1, DRAWS + 1))]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void, outside")
     models = tuple(dict.fromkeys(case.model.label for case in asked.cases))
-    return Sheet(path, models, changes=recipe.flip or recipe.augmentation != Augmentation())
+    return Sheet(path, models, changes=recipe.flip or recipe.augmentation.changes)
 
 
 def _shown(image: RgbImage, labels: LabelMap, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:

@@ -278,6 +278,16 @@ class Augmentation(Record):
             raise ValueError(f"scale needs two rising factors above 0, such as [0.5, 2.0], not {list(self.scale)}")
         return self
 
+    @property
+    def changes(self) -> bool:
+        """Whether anything is on: a scale of [1.0, 1.0] leaves every image as it is."""
+        return self.moves or self.colour > 0 or self.blur_px > 0 or self.noise > 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their place, so that the mask changes too."""
+        return self.scale not in (None, (1.0, 1.0)) or self.rotate_deg > 0 or self.elastic_px > 0
+
 
 class Recipe(Record):
     """How a model is trained; mapped by each adapter to its framework's own trainer.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from bench.records.base import RECORDS_VERSION, Record
 
 
@@ -21,6 +23,7 @@ class Score(Record):
         dialects: Named variants of the same quantity, name -> value.
         parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
         definition: One line.
+        bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
     """
 
     metric: str
@@ -36,6 +39,18 @@ class Score(Record):
     dialects: dict[str, float | None] = {}
     parts: dict[str, float | None] = {}
     definition: str
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+
+    def within_bounds(self, value: float) -> float:
+        """The value, or the bound that it lies beyond."""
+        low, high = self.bounds
+        return max(value if high is None else min(value, high), -inf if low is None else low)
+
+    @property
+    def widest_difference(self) -> float:
+        """The largest difference between two values; infinite without limits."""
+        low, high = self.bounds
+        return inf if low is None or high is None else high - low
 
 
 class CaseScores(Record):

@@ -25,8 +25,8 @@ PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
     PICTURE: "Under load: images per second by batch size, latency by rate of queries",
-    "training_curves.png": "Loss and mean IoU of all models, by training seconds and images; losses differ in kind",
-    "training_curve.png": "Loss and mean IoU, training and validation, against training seconds and images seen",
+    "training_curves.png": "Loss and validated score of all models, by seconds and images; losses differ in kind",
+    "training_curve.png": "Loss and score, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
     "contact_sheet.png": "Image, ground truth and each model's prediction, on images where the models disagree most",
 }

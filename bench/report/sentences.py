@@ -92,6 +92,22 @@ def _decoding(m: Measurement) -> str:
     )
 
 
+def _interval_beside_verdict(summary: RunSummary) -> list[str]:
+    """Why an interval without 0 stands beside a "no", where one does; nothing elsewhere."""
+    beside = [
+        one
+        for one in summary.comparisons
+        if one.significant is False and one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+    ]
+    if not beside:
+        return []
+    return [
+        f"Not significant although the interval of Δ leaves out 0, in {len(beside)} row{'s' * (len(beside) > 1)} of "
+        '"Against the best": each interval is that of one comparison alone, and among so many pairs of models one such '
+        "difference is likely by chance; p (Holm) takes this into account."
+    ]
+
+
 def _tails(m: Measurement) -> str:
     return f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
 
@@ -121,10 +137,11 @@ def footnotes(summary: RunSummary) -> list[str]:
         "else what is missing.",
         "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
         "resamples of images and samples that is so, given two processes per case or more.",
-        "Δ significant: the p-value of the paired difference (both models are drawn on the same images; Student's t with the "
-        "spread of the draws) is below 5 % after Holm's correction for all pairs of models on the data set, and its 95 % interval "
-        "leaves out 0. The intervals themselves are not corrected. ratio significant: the interval of the latency ratio leaves "
-        "out 1, not corrected; one process per case gives no such interval.",
+        "Δ, its interval and p: the paired difference (both models are drawn on the same images) by Student's t with the "
+        "spread of the draws. p (Holm) is corrected for all pairs of models on the data set, the interval is not. Δ significant: "
+        "p (Holm) is below 5 %. ratio significant: the interval of the latency ratio leaves out 1, not corrected; one process "
+        "per case gives no such interval.",
+        *_interval_beside_verdict(summary),
         "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",
@@ -153,9 +170,9 @@ def budget_notes(summary: RunSummary) -> list[str]:
     if all(row.course is None or row.course.final is None for row in summary.rows):
         return []
     return [
-        "Validation mIoU at a share of the budget is that of the last validation by then, as the framework's trainer "
+        "A validated score at a share of the budget is that of the last validation by then, as the framework's trainer "
         "reports it; `–`: none yet, or none at all. Nothing is interpolated: with few validations the columns are coarse.",
-        "To 90 % of final: training seconds at the first validation with at least 90 % of the last validation's mIoU. Best step: "
+        "To 90 % of final: training seconds at the first validation with at least 90 % of the last validation's score. Best step: "
         "the step whose weights are kept and scored. Training seconds leave validation out.",
     ]
 
@@ -165,7 +182,7 @@ def seeds_note(summary: RunSummary) -> str:
     if not summary.seed_groups:
         return ""
     return (
-        "mean (95 % interval by Student's t) and sample standard deviation over trainings that differ only in their seed, all "
+        "mean (95 % interval by Student's t, cut to the values that the metric can take) and sample standard deviation over trainings that differ only in their seed, all "
         "scored on the same images."
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.records import Recipe, Score
-from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
-from bench.report.summary.training_progress import SHARES
+from bench.report.summary.training_progress import SHARES, Course
 from bench.score.stats.pareto import Point, pareto_front
 from bench.score.thresholds import ORACLE, ORACLE_TAU
 
@@ -44,7 +44,7 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
     tail = max(summary.measurement.percentiles)
     return {
         f"end-to-end{start} p50 ms/image": _timing(_at(row, 50.0)),
-        f"p{tail:g} ms/image": _timing(_at(row, tail)),
+        **({f"p{tail:g} ms/image": _timing(_at(row, tail))} if tail > 50 else {}),
         "throughput images/s": _throughput(row.latency),
         "peak host MiB": mebibytes(row.host_rss_peak_bytes),
         **_device_memory(summary, row),
@@ -160,6 +160,7 @@ def comparisons_table(summary: RunSummary) -> pd.DataFrame:
                 **_names(summary, rows[one.other]),
                 "against": " · ".join(_names(summary, rows[one.best]).values()),
                 f"Δ {summary.headline} (best − this)": with_interval(one.difference, one.low, one.high, default=3),
+                "p (Holm)": probability(one.p_holm),
                 "Δ significant": _yes_or_no(one.significant),
                 "latency ratio (this / best)": with_interval(one.slower, one.slower_low, one.slower_high, default=2),
                 "ratio significant": _yes_or_no(one.slower_significant),
@@ -193,25 +194,23 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
     import pandas as pd
 
     cheap = _cheap_and_good(summary)
-    told = any(row.course is not None and row.course.final is not None for row in summary.rows)
+    names = dict.fromkeys(row.course.validated for row in summary.rows if row.course and row.course.validated)
     rows = []
     for row in summary.rows:
         course = row.course
         if course is None:
             continue
-        shares = list(zip(SHARES, course.at_shares, strict=True)) if told else []
         entry = {
             **_names(summary, row),
             "training s": f"{course.train_s:.1f}",
             "steps": count(course.steps),
             "images seen": count(course.images),
             "images/s": MISSING if course.images_per_s is None else f"{course.images_per_s:.1f}",
-            **{
-                f"val mIoU at {100 * share:g} % (0–1)": MISSING if iou is None else f"{iou:.3f}"
-                for share, iou in shares
-            },
+            **{column: text for name in names for column, text in _at_shares(course, name).items()},
             **(
-                {"s to 90 % of final": MISSING if course.nearly_s is None else f"{course.nearly_s:.1f}"} if told else {}
+                {"s to 90 % of final": MISSING if course.nearly_s is None else f"{course.nearly_s:.1f}"}
+                if names
+                else {}
             ),
             "best step": count(course.best_step),
             f"test {summary.headline} (0–1)": _headline(row),
@@ -220,6 +219,15 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
             entry["none better in less training"] = _yes_or_no(cheap.get(row.case_id))
         rows.append(entry)
     return pd.DataFrame(rows)
+
+
+def _at_shares(course: Course, name: str) -> dict[str, str]:
+    """The columns of one validated quantity; a training that validated another one has dashes."""
+    values = course.at_shares if course.validated == name else (None,) * len(SHARES)
+    return {
+        f"val {name} at {100 * share:g} % (0–1)": MISSING if value is None else f"{value:.3f}"
+        for share, value in zip(SHARES, values, strict=True)
+    }
 
 
 DEARER = 1.1

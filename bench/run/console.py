@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
+from bench.records.store.training_log import VALIDATED
 from bench.run.expected import Expectation, duration
 
 PROGRESS_INTERVAL_S = 0.5
@@ -136,9 +137,12 @@ def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
                         done = [event["step"] / steps] if steps else []
                         done += [event["train_s"] / seconds] if seconds else []
                         share = min(1.0, max(done)) if done else None
-                        detail = f"step {event['step']}  loss {event['loss']:.3f}"
-                    elif event["event"] == "validated" and "val_mean_iou" in event["values"]:
-                        detail = f"step {event['step']}  val mIoU {event['values']['val_mean_iou']:.3f}"
+                        loss = "no number" if event["loss"] is None else f"{event['loss']:.3f}"
+                        detail = f"step {event['step']}  loss {loss}"
+                    elif event["event"] == "validated":
+                        name = next((name for name in VALIDATED if event["values"].get(name) is not None), None)
+                        if name is not None:
+                            detail = f"step {event['step']}  val {VALIDATED[name]} {event['values'][name]:.3f}"
         yield share, detail
 
 

@@ -33,20 +33,6 @@ def epoch_flips(*, seed: int, epoch: int, count: int) -> NDArray[np.bool_]:
     return np.random.default_rng([seed, epoch, 1]).random(count) < 0.5
 
 
-def changes(augmentation: Augmentation) -> bool:
-    """Return whether anything is on."""
-    return moves(augmentation) or _recolours(augmentation)
-
-
-def moves(augmentation: Augmentation) -> bool:
-    """Return whether pixels change their place, so that the mask changes too."""
-    return augmentation.scale not in (None, (1.0, 1.0)) or augmentation.rotate_deg > 0 or augmentation.elastic_px > 0
-
-
-def _recolours(augmentation: Augmentation) -> bool:
-    return augmentation.colour > 0 or augmentation.blur_px > 0 or augmentation.noise > 0
-
-
 class Augmenter:
     """The random changes of a recipe, one image with its mask at a time.
 
@@ -65,7 +51,7 @@ class Augmenter:
 
     def __init__(self, augmentation: Augmentation, *, fill: tuple[float, float, float]) -> None:
         self._augmentation, self._fill = augmentation, fill
-        self._changes = changes(augmentation)
+        self._changes = augmentation.changes
         if self._changes:
             _import_transforms()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.training.augment import Augmenter, changes
+from adapters._torch.training.augment import Augmenter
 from adapters._torch.training.batches import Augment, DecodedSplit, as_batch, class_pixels, load_batch
 from adapters._torch.training.loop import train
 from adapters._torch.training.losses import read_loss
@@ -92,6 +92,6 @@ class SemanticTrainee:
 
 
 def _augmenter(augmentation: Augmentation, fill: tuple[float, float, float]) -> Augment | None:
-    if not changes(augmentation):
+    if not augmentation.changes:
         return None
     return Augmenter(augmentation, fill=fill)

@@ -33,7 +33,6 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as V
 
-from adapters._torch.training.augment import moves
 from bench.records import IGNORE_LABEL, Augmentation
 from bench.records.predictions import LabelMap, RgbImage
 
@@ -76,7 +75,7 @@ class Draw:
         spread = (2 * colour - 1) * augmentation.colour
         deviation = noise * augmentation.noise
         return Draw(
-            field=_field(shape, factor, place, radians, points) if moves(augmentation) else None,
+            field=_field(shape, factor, place, radians, points) if augmentation.moves else None,
             shrink=max(1.0, 1 / factor),
             colour=np.append(1 + spread[:3], HUE_SHARE * spread[3]) if augmentation.colour else None,
             colour_order=order,

@@ -28,7 +28,8 @@ def execute(options: Namespace) -> int:
     prepared = prepare(Path(options.suite), interpreters_of(options))
     for sheet in preview(prepared, Path(options.out), images=options.images):
         if not sheet.changes:
-            print(f"{sheet.path}: 'flip' is off and 'augmentation' is empty: all copies are alike", file=sys.stderr)
+            nothing = "'flip' is off and 'augmentation' changes nothing: all copies are alike"
+            print(f"{sheet.path}: {nothing}", file=sys.stderr)
         print(f"{sheet.path.name} is how these are trained: {', '.join(sheet.models)}", file=sys.stderr)
         print(sheet.path)
     return 0

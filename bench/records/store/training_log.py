@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MEAN_IOU = "val_mean_iou"
-"""Name of the validated value that curves and budgets are told by."""
+VALIDATED = {
+    "val_mean_iou": "mIoU",
+    "val_mask_ap50": "mask AP50",
+    "val_mask_map50": "mask AP50",
+    "val_mask_map": "mask AP",
+}
+"""Validated values by which curves and budgets are told, the first choice first -> what they are called."""
+VAL_LOSS = "val_loss"
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,13 @@ class TrainingLog:
     validations: tuple[LoggedValidation, ...]
 
     @property
+    def told_by(self) -> str | None:
+        """Name of the validated value that tells how good the model was on the way; None if no score was validated."""
+        reported = {name: None for one in self.validations for name, value in one.values.items() if value is not None}
+        others = (name for name in reported if name.startswith("val_") and name != VAL_LOSS)
+        return next((name for name in VALIDATED if name in reported), next(others, None))
+
+    @property
     def last(self) -> LoggedStep | LoggedValidation | None:
         """The furthest event; None before the first step."""
         ends: list[LoggedStep | LoggedValidation] = [*self.steps[-1:], *self.validations[-1:]]
@@ -89,6 +102,15 @@ def read_training_log(path: Path) -> TrainingLog | None:
     if not steps:
         return None
     return TrainingLog(planned.get("steps"), planned.get("seconds"), tuple(steps), tuple(validations))
+
+
+def validated_label(name: str) -> str:
+    """What a validated value is called.
+
+    >>> validated_label("val_mask_map"), validated_label("val_dice")
+    ('mask AP', 'dice')
+    """
+    return VALIDATED.get(name, name.removeprefix("val_"))
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report.draw.figure import GREY, STYLE, colour, columns_that_fit, from_zero, line, marker, save, shortened
 from bench.report.draw.training_curves import IMAGES, NOTHING, SECONDS, Series
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _budget_figure(points: Sequence[BudgetPoint], score_label: str) -> Figure:
                 at, point.score, yerr=_reach(point), capsize=3, linestyle="none", markeredgecolor="white",
                 label=label, zorder=4, **look,
             )  # fmt: skip
-        panel.set(xlabel=axis, xlim=(0, None))
+        panel.set_xlabel(axis)
+        ends = [point.seconds if axis == SECONDS else point.images for point in points]
+        from_zero(panel, [*ends, *(seen for point in points for seen in point.val.known(axis)[0])])
     panels[0].set_ylabel(score_label)
     told = "large markers: test split, 95 % interval" + ("; lines: validation on the way" if ways else "")
     panels[0].set_title(told, color=GREY)

@@ -121,7 +121,7 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
         )
         for row in rows
     ]
-    return _grid_figure(painted, ["image", "truth", *models], classes, smooth=1, void="void, no class")
+    return _grid_figure(painted, ["image", "ground truth", *models], classes, smooth=1, void="void, no class")
 
 
 def _grid_figure(
@@ -166,18 +166,19 @@ def _tallness(row: PictureRow) -> float:
 
 
 def _wrapped(label: str, longest: int) -> str:
-    """The label in lines of at most `longest` characters, broken after signs where it can be.
+    """The label in lines of at most `longest` characters, broken after signs where it can be; its own breaks stay.
 
-    >>> _wrapped("unet/transposed_big", 10)
-    'unet/\\ntransposed\\n_big'
+    >>> _wrapped("unet/transposed_big", 10), _wrapped("ours\\ncpu b1", 10)
+    ('unet/\\ntransposed\\n_big', 'ours\\ncpu b1')
     """
-    lines = [""]
-    for part in re.findall(r"\n|[^\s/_·-]*[\s/_·-]?", label):
-        pieces = [part[i : i + longest] for i in range(0, len(part), longest)]
-        for piece in pieces:
-            if piece == "\n" or len(lines[-1]) + len(piece.rstrip()) > longest:
-                lines.append("")
-            lines[-1] += piece.strip("\n")
+    lines: list[str] = []
+    for own in label.splitlines():
+        lines.append("")
+        for part in re.findall(r"[^\s/_·-]*[\s/_·-]?", own):
+            for piece in (part[i : i + longest] for i in range(0, len(part), longest)):
+                if len(lines[-1]) + len(piece.rstrip()) > longest:
+                    lines.append("")
+                lines[-1] += piece
     return "\n".join(one.strip() for one in lines if one.strip())
 
 

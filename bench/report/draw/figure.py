@@ -6,11 +6,12 @@ imported inside functions: reading results must not pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -79,6 +80,12 @@ def shortened(text: str, longest: int) -> str:
         return text
     head = (longest - 1) // 2
     return f"{text[:head]}…{text[len(text) - (longest - 1 - head) :]}"
+
+
+def from_zero(axes: Axes, values: Iterable[float]) -> None:
+    """Let a horizontal axis run from 0 to a little beyond the largest value, so that no marker is cut at its edge."""
+    largest = max((value for value in values if value > 0), default=0.0)
+    axes.set_xlim(0, 1.05 * largest if largest else None)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -55,6 +55,15 @@ def significant(value: float | None) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
+def probability(value: float | None) -> str:
+    """Write a p-value with three significant digits, so that one just above 5 % does not read as 5 %.
+
+    >>> probability(0.0504), probability(0.5), probability(1e-7), probability(None)
+    ('0.0504', '0.500', '< 0.0001', '–')
+    """
+    return "< 0.0001" if value is not None and value < 1e-4 else significant(value)
+
+
 def milliseconds(value: float | None) -> str:
     """Write milliseconds with three significant digits.
 

@@ -113,9 +113,9 @@ def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
 def _stage_times(summary: RunSummary, path: Path) -> Path | None:
     bars = []
     for row in summary.rows:
-        if row.latency is None or not row.latency.stages:
+        stages = {name: timing.ms_per_image for name, timing in row.latency.stages.items()} if row.latency else {}
+        if row.latency is None or all(value is None for value in stages.values()):
             continue
-        stages = {name: timing.ms_per_image for name, timing in row.latency.stages.items()}
         end_to_end = row.latency.end_to_end_at(50.0)
         bars.append(
             plots.StageBar(

@@ -1,4 +1,4 @@
-"""Curves of trainings: loss and mean IoU, training and validation, against seconds and images.
+"""Curves of trainings: loss and validated score, training and validation, against seconds and images.
 
 All models in one picture, told apart by colour, line and marker; or one model alone, where colour
 tells training from validation.
@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.draw.figure import COLOURS, GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report.draw.figure import (
+    COLOURS,
+    GREY,
+    STYLE,
+    colour,
+    columns_that_fit,
+    from_zero,
+    line,
+    marker,
+    save,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +39,7 @@ WIDE = 30.0
 """Ratio of the largest to the smallest loss above which losses get a logarithmic axis."""
 
 NARROWEST = 0.05
-"""Smallest height of an axis of mean IoU."""
+"""Smallest height of an axis of scores."""
 
 SECONDS, IMAGES = "training time (s)", "images seen"
 TRAIN_COLOUR, VALIDATION_COLOUR, KEPT_COLOUR = COLOURS[0], COLOURS[1], COLOURS[2]
@@ -65,21 +76,24 @@ class Curve:
     Attributes:
         label: Its name.
         loss: Of training, at each logged step.
-        val_loss, val_mean_iou: At each validation; mean IoU is 0-1.
-        train_mean_iou: On training images, where a framework reports it.
+        val_loss: At each validation.
+        score_name: What is validated, `mIoU` for example; None where no score is.
+        val_score: At each validation, 0-1.
+        train_score: The same on training images, where a framework reports it.
         kept: (seconds, images) at the validation whose weights are kept; None if unknown.
     """
 
     label: str
     loss: Series = NOTHING
     val_loss: Series = NOTHING
-    val_mean_iou: Series = NOTHING
-    train_mean_iou: Series = NOTHING
+    val_score: Series = NOTHING
+    train_score: Series = NOTHING
+    score_name: str | None = None
     kept: tuple[float, float] | None = None
 
 
 def training_curves(curves: Sequence[Curve], path: Path) -> None:
-    """Write loss and mean IoU of all models, overlaid, as a PNG.
+    """Write loss and validated score of all models, overlaid, as a PNG; what nobody reports has no panel.
 
     Args:
         curves: One per training.
@@ -92,7 +106,7 @@ def training_curves(curves: Sequence[Curve], path: Path) -> None:
 
 
 def training_curve(curve: Curve, path: Path) -> None:
-    """Write loss and mean IoU of one model, training and validation, as a PNG.
+    """Write loss and score of one model, training and validation, as a PNG.
 
     Args:
         curve: The training.
@@ -109,29 +123,50 @@ def training_curve(curve: Curve, path: Path) -> None:
 
 def _overlaid_figure(curves: Sequence[Curve]) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     labels = [shortened(curve.label, 48) for curve in curves]
     columns = columns_that_fit(labels, 9.2)
-    figure = Figure(figsize=(9.6, 6.2 + 0.19 * -(-len(curves) // columns)), layout="constrained")
-    panels = figure.subplots(2, 2, sharex="col", sharey="row")
+    names = list(dict.fromkeys(curve.score_name for curve in curves if _has_score(curve)))
+    legend_height = 0.19 * -(-len(curves) // columns)
+    figure = Figure(figsize=(9.6, 0.6 + 2.8 * (1 + len(names)) + legend_height), layout="constrained")
+    panels = figure.subplots(1 + len(names), 2, sharex="col", sharey="row", squeeze=False)
+    looks = [{"color": colour(i), "linestyle": line(i)} for i in range(len(curves))]
     for column, axis in enumerate((SECONDS, IMAGES)):
-        loss, iou = panels[0, column], panels[1, column]
-        for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-            look: dict[str, Any] = {"color": colour(position), "linestyle": line(position)}
+        for position, (curve, look) in enumerate(zip(curves, looks, strict=True)):
             seen, values = curve.loss.known(axis)
-            loss.plot(seen, smoothed(values), linewidth=1.5, **look)
-            _points(loss, curve.val_loss, axis, color=look["color"], marker=marker(position), linewidth=0)
-            _points(iou, curve.val_mean_iou, axis, marker=marker(position), linewidth=1.5, label=label, **look)
-        iou.set(xlabel=axis, xlim=(0, None))
-    _name_rows(panels[:, 0])
-    _set_height(panels[1, 0], [curve.val_mean_iou for curve in curves])
+            panels[0, column].plot(seen, smoothed(values), linewidth=1.5, **look)
+            points: dict[str, Any] = {"color": look["color"], "marker": marker(position)}
+            _points(panels[0, column], curve.val_loss, axis, linewidth=0, **points)
+            if _has_score(curve):
+                row = panels[1 + names.index(curve.score_name), column]
+                _points(row, curve.val_score, axis, linewidth=1.5, linestyle=look["linestyle"], **points)
+        _name_axis(panels[-1, column], curves, axis)
+    _name_rows(panels[:, 0], names)
+    for row, name in zip(panels[1:, 0], names, strict=True):
+        _set_height(row, [curve.val_score for curve in curves if curve.score_name == name])
     _scale_losses(panels[0, 0], [series for curve in curves for series in (curve.loss, curve.val_loss)])
     panels[0, 0].set_title("lines: training, averaged; markers: validation, where reported", color=GREY)
-    panels[1, 0].set_title("validation, every point measured", color=GREY)
+    if names:
+        panels[1, 0].set_title("validation, every point measured", color=GREY)
     if curves:
-        handles, names = panels[1, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.6)
+        handles = [
+            Line2D([], [], marker=marker(i), markersize=4.5, linewidth=1.5, label=label, **looks[i])
+            for i, label in enumerate(labels)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.6)
     return figure
+
+
+def _has_score(curve: Curve) -> bool:
+    return bool(curve.val_score.known(SECONDS)[1].size or curve.train_score.known(SECONDS)[1].size)
+
+
+def _name_axis(axes: Axes, curves: Sequence[Curve], axis: str) -> None:
+    """The horizontal axis, up to the last value of any curve."""
+    axes.set_xlabel(axis)
+    every = [series for curve in curves for series in (curve.loss, curve.val_loss, curve.val_score, curve.train_score)]
+    from_zero(axes, [seen for series in every for seen in series.known(axis)[0]])
 
 
 def _points(axes: Axes, series: Series, axis: str, **look: Any) -> None:
@@ -140,9 +175,9 @@ def _points(axes: Axes, series: Series, axis: str, **look: Any) -> None:
     axes.plot(seen, values, markersize=4.5, markeredgecolor="white", markeredgewidth=0.4, **look)
 
 
-def _name_rows(left: Sequence[Axes]) -> None:
-    left[0].set_ylabel("loss")
-    left[1].set_ylabel("mean IoU (0–1)")
+def _name_rows(left: Sequence[Axes], names: Sequence[str | None]) -> None:
+    for axes, name in zip(left, ("loss", *(f"{name or 'score'} (0–1)" for name in names)), strict=True):
+        axes.set_ylabel(name)
 
 
 def _scale_losses(axes: Axes, losses: Sequence[Series]) -> None:
@@ -157,7 +192,7 @@ def _scale_losses(axes: Axes, losses: Sequence[Series]) -> None:
 
 
 def _set_height(axes: Axes, validated: Sequence[Series]) -> None:
-    """At least `NARROWEST` of mean IoU, so that a thousandth does not look like a slump; 0-1 without any."""
+    """At least `NARROWEST` of a score, so that a thousandth does not look like a slump; 0-1 without any."""
     if not any(series.known(SECONDS)[1].size for series in validated):
         axes.set_ylim(0, 1)
         return
@@ -184,30 +219,30 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _single_figure(curve: Curve) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 5.6), layout="constrained")
-    panels = figure.subplots(2, 2, sharex="col", sharey="row")
+    names = [curve.score_name] if _has_score(curve) else []
+    figure = Figure(figsize=(9.6, 0.8 + 2.4 * (1 + len(names))), layout="constrained")
+    panels = figure.subplots(1 + len(names), 2, sharex="col", sharey="row", squeeze=False)
+    validated: dict[str, Any] = {"color": VALIDATION_COLOUR, "marker": "o", "linestyle": "--", "linewidth": 1.3}
+    trained: dict[str, Any] = {"color": TRAIN_COLOUR, "marker": "s", "linestyle": "-", "linewidth": 1.3}
     for column, axis in enumerate((SECONDS, IMAGES)):
-        loss, iou = panels[0, column], panels[1, column]
-        _training_loss(loss, curve.loss, axis)
-        validated: dict[str, Any] = {"color": VALIDATION_COLOUR, "marker": "o", "linestyle": "--", "linewidth": 1.3}
-        _points(loss, curve.val_loss, axis, label="validation", **validated)
-        _points(iou, curve.val_mean_iou, axis, **validated)
-        trained: dict[str, Any] = {"color": TRAIN_COLOUR, "marker": "s", "linestyle": "-", "linewidth": 1.3}
-        _points(iou, curve.train_mean_iou, axis, **trained)
+        _training_loss(panels[0, column], curve.loss, axis)
+        _points(panels[0, column], curve.val_loss, axis, label="validation", **validated)
+        for scores in panels[1:, column]:
+            _points(scores, curve.val_score, axis, **validated)
+            _points(scores, curve.train_score, axis, **trained)
         if curve.kept is not None:
-            for panel in (loss, iou):
-                at = curve.kept[0 if axis == SECONDS else 1]
+            at = curve.kept[0 if axis == SECONDS else 1]
+            for panel in panels[:, column]:
                 panel.axvline(at, color=KEPT_COLOUR, linestyle=":", linewidth=1.5, label="weights that are kept")
-        iou.set(xlabel=axis, xlim=(0, None))
-    _name_rows(panels[:, 0])
-    _set_height(panels[1, 0], [curve.val_mean_iou, curve.train_mean_iou])
+        _name_axis(panels[-1, column], [curve], axis)
+    _name_rows(panels[:, 0], names)
+    for scores in panels[1:, 0]:
+        _set_height(scores, [curve.val_score, curve.train_score])
     _scale_losses(panels[0, 0], [curve.loss, curve.val_loss])
-    figure.suptitle(shortened(curve.label, 90), fontsize=10)
-    if not curve.val_mean_iou.known(SECONDS)[1].size:
-        for panel in panels[1]:
-            panel.text(0.5, 0.5, "no mean IoU was validated", ha="center", color=GREY, transform=panel.transAxes)
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, handlelength=3.6)
+    without = "" if names else " (no score was validated)"
+    figure.suptitle(shortened(curve.label, 90) + without, fontsize=10)
+    handles, names_shown = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names_shown, loc="outside lower center", ncols=4, handlelength=3.6)
     return figure
 
 

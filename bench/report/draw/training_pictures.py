@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.records.store import layout
-from bench.records.store.training_log import MEAN_IOU, TrainingLog, read_training_log
+from bench.records.store.training_log import VAL_LOSS, TrainingLog, read_training_log, validated_label
 from bench.records.store.views import RunView
 from bench.report.draw import stage_times as plots
 from bench.report.draw.stage_times import Curve, Series
@@ -16,8 +16,6 @@ from bench.report.summary.training_progress import course_of_case
 OVERLAID = "training_curves.png"
 SINGLE = "training_curve"
 BUDGET = "accuracy_budget.png"
-
-TRAIN_MEAN_IOU, VAL_LOSS = "train_mean_iou", "val_loss"
 
 
 def draw_training(run: RunView, summary: RunSummary, folder: Path) -> list[Path]:
@@ -72,6 +70,7 @@ def training_curves_of(run: RunView) -> list[Curve]:
 def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
     """The curves of a log."""
     kept = next((v for v in log.validations if v.step == best_step), None)
+    told_by = log.told_by
     return Curve(
         label=label,
         loss=Series(
@@ -80,13 +79,14 @@ def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
             values=tuple(step.loss for step in log.steps),
         ),
         val_loss=_validated(log, VAL_LOSS),
-        val_mean_iou=_validated(log, MEAN_IOU),
-        train_mean_iou=_validated(log, TRAIN_MEAN_IOU),
+        val_score=_validated(log, told_by),
+        train_score=_validated(log, None if told_by is None else told_by.replace("val_", "train_", 1)),
+        score_name=None if told_by is None else validated_label(told_by),
         kept=(kept.train_s, kept.images) if kept else None,
     )
 
 
-def _validated(log: TrainingLog, name: str) -> Series:
+def _validated(log: TrainingLog, name: str | None) -> Series:
     reported = [v for v in log.validations if name in v.values]
     return Series(
         seconds=tuple(v.train_s for v in reported),
@@ -97,14 +97,14 @@ def _validated(log: TrainingLog, name: str) -> Series:
 
 def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
     """One point for every row that is trained and scored; with its validations if they are of the same metric."""
-    same = f"val_{run.plan.metrics[0]}" == MEAN_IOU
+    headline = f"val_{run.plan.metrics[0]}"
     views = {view.case.id: view for view in run.cases}
     points = []
     for row in summary.rows:
         train, score = views[row.case_id].train, row.headline
         if train is None or row.trained_s is None or row.trained_images is None or not score or score.value is None:
             continue
-        log = read_training_log(train.folder / layout.TRAINING_LOG) if same else None
+        log = read_training_log(train.folder / layout.TRAINING_LOG)
         points.append(
             plots.BudgetPoint(
                 label=row_label(summary, row),
@@ -113,7 +113,7 @@ def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
                 score=score.value,
                 score_low=score.low,
                 score_high=score.high,
-                val=_validated(log, MEAN_IOU) if log is not None else Series(),
+                val=_validated(log, headline) if log is not None else Series(),
             )
         )
     return points

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
 from bench.score.stats.intervals import central_interval, resampled_percentiles
 from bench.score.stats.percentiles import as_fraction
-from bench.score.stats.student import t_statistic, two_sided_p
+from bench.score.stats.student import quantile_975, t_statistic, two_sided_p
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class PairedDifference:
 
     Attributes:
         difference: None where a score is undefined.
-        low, high: 95 % interval; None with it.
+        low, high: Its 95 % interval, by the same Student's t as `p`: it leaves out 0 exactly where `p` is below
+            5 %. Cut to the differences that the metric can take; None with `difference`.
         probability: That A's score is the larger one, equal draws counting half.
-        p: Two-sided p-value of no difference: the difference over the standard deviation of its
-            draws, against Student's t with images - 1 degrees of freedom. Unlike a share of draws
-            it can be as small as a correction for many comparisons asks for.
+        p: Two-sided p-value of no difference: the difference over its standard error, against Student's t with
+            images - 1 degrees of freedom. The standard error is the standard deviation of the draws, times
+            sqrt(images / (images - 1)), as resamples of n images spread by too little. Unlike a share of
+            draws it can be as small as a correction for many comparisons asks for.
         images: Number of images in the comparison.
     """
 
@@ -109,12 +112,13 @@ class _Resampled:
 
     score: float | None
     draws: NDArray[np.float64]
+    widest: float
 
 
 def _resampled(observed: Observed, metric: Metric, classes: Sequence[ClassSpec], *, seed: int) -> _Resampled:
-    value = metric.score(observed, classes, seed=seed).value
-    nothing = np.zeros(0)
-    return _Resampled(value, nothing if value is None else metric.bootstrap(observed, classes, seed=seed))
+    score = metric.score(observed, classes, seed=seed)
+    draws = np.zeros(0) if score.value is None else metric.bootstrap(observed, classes, seed=seed)
+    return _Resampled(score.value, draws, score.widest_difference)
 
 
 def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifference:
@@ -125,10 +129,12 @@ def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifferenc
     difference = a.score - b.score
     if images < 2 or not draws.size:
         return PairedDifference(difference, None, None, None, None, images)
-    interval = central_interval(draws)
     probability = float((draws > 0).mean() + (draws == 0).mean() / 2)
-    p = two_sided_p(t_statistic(difference, float(draws.std())), images - 1)
-    return PairedDifference(difference, interval.low, interval.high, probability, p, images)
+    error = float(draws.std()) * sqrt(images / (images - 1))
+    half = quantile_975(images - 1) * error
+    p = two_sided_p(t_statistic(difference, error), images - 1)
+    low, high = max(difference - half, -a.widest), min(difference + half, a.widest)
+    return PairedDifference(difference, low, high, probability, p, images)
 
 
 def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:

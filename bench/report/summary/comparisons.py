@@ -88,6 +88,7 @@ def _compared(
                 "difference": seen.difference,
                 "low": seen.low,
                 "high": seen.high,
+                "p_holm": seen.p_holm,
                 "significant": seen.significant,
             }
         )

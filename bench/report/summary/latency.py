@@ -93,7 +93,7 @@ class LatencySummary(Record):
         end_to_end: The protocol's percentiles of the headline clock.
         stages: Stage -> median of the staged clock, `decode` among them where the path began at files; empty
             without staged samples.
-        stage_tails: Stage -> highest percentile of the protocol, staged clock.
+        stage_tails: Stage -> highest percentile of the protocol, staged clock; empty where that is the median.
         staged_total: Median of the sum of the stages.
         sync_tax: (sum of stages - end to end) / end to end, of medians.
         device_infer: Median device time of `infer`; None without device events.
@@ -149,15 +149,16 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     """
     batch_size = int(samples[0].batch_size)
     total = end_to_end_ms(samples)
-    end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in measurement.percentiles)
+    percentiles = sorted({50.0, *measurement.percentiles})  # the median is what models are compared by
+    end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in percentiles)
     staged = _stages_ms(samples)
     stages = {name: _timing(values, 50.0, batch_size, seed) for name, values in staged.items()}
-    highest = max(measurement.percentiles, default=50.0)
+    highest = percentiles[-1]
     tails = {name: _timing(values, highest, batch_size, seed) for name, values in staged.items()}
     whole = [np.sum(of_process, axis=0) for of_process in zip(*staged.values(), strict=True)]
     staged_total = _timing(whole, 50.0, batch_size, seed)
     device_infer = _timing([_device_ms(s) for s in samples], 50.0, batch_size, seed)
-    headline = next((t for t in end_to_end if t.percentile == 50.0), None) or _timing(total, 50.0, batch_size, seed)
+    headline = next(t for t in end_to_end if t.percentile == 50.0)
     variance = variance_components([values for values in total if len(values)])
     has_stages, has_device = staged_total.samples > 0, device_infer.samples > 0
     tax = _quotient(staged_total, headline)
@@ -169,7 +170,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         input="file" if samples[0].from_file else "array",
         end_to_end=end_to_end,
         stages=stages if has_stages else {},
-        stage_tails=tails if has_stages else {},
+        stage_tails=tails if has_stages and highest > 50.0 else {},
         staged_total=staged_total if has_stages else None,
         sync_tax=None if tax is None else tax - 1,
         device_infer=device_infer if has_device else None,

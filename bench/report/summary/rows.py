@@ -100,7 +100,8 @@ class Comparison(Record):
         dataset: Of both.
         best, other: Rows, by case id.
         difference, low, high: Headline of the best minus the other's, 95 % interval.
-        significant: Whether they differ after the correction for all pairs of the data set: `Pair.significant`.
+        p_holm: p-value of that difference after the correction for all pairs of the data set: `Pair.p_holm`.
+        significant: Whether it is below 5 %: `Pair.significant`.
         slower, slower_low, slower_high: End-to-end median of the other over the best's.
         slower_significant: Whether that interval leaves out one; None where one process gives no interval.
     """
@@ -111,6 +112,7 @@ class Comparison(Record):
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    p_holm: float | None = None
     significant: bool | None = None
     slower: float | None = None
     slower_low: float | None = None

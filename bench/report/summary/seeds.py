@@ -15,7 +15,7 @@ from itertools import combinations
 from math import sqrt
 from statistics import mean, stdev
 
-from bench.records import Case, CaseScores, Record, as_json_dict, digest
+from bench.records import Case, CaseScores, Record, Score, as_json_dict, digest
 from bench.report.summary.significance import LEVEL
 from bench.score.stats.holm import holm
 from bench.score.stats.student import quantile_975, t_statistic, two_sided_p
@@ -29,7 +29,9 @@ class AcrossSeeds(Record):
         values: One per seed on which it is defined.
         mean: None without a value.
         sd: Sample standard deviation (n - 1); None below two values.
-        low, high: 95 % interval of the mean by Student's t; None below two values.
+        low, high: 95 % interval of the mean by Student's t, cut to the values that the metric can take; None
+            below two values.
+        widest: The largest difference between two values of the metric.
     """
 
     metric: str
@@ -38,6 +40,7 @@ class AcrossSeeds(Record):
     sd: float | None = None
     low: float | None = None
     high: float | None = None
+    widest: float = 1.0
 
 
 class SeedGroup(Record):
@@ -137,19 +140,20 @@ def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> 
 def _over(scores: Sequence[CaseScores]) -> tuple[AcrossSeeds, ...]:
     """Each metric over the seeds; all of a run have the same metrics."""
     by_seed = zip(*(one.scores for one in scores), strict=True)
-    return tuple(across(of[0].metric, [score.value for score in of if score.value is not None]) for of in by_seed)
+    return tuple(across(of) for of in by_seed)
 
 
-def across(metric: str, values: Sequence[float]) -> AcrossSeeds:
-    """Mean, spread and interval of values of one metric."""
+def across(scores: Sequence[Score]) -> AcrossSeeds:
+    """Mean, spread and interval of the scores of one metric, of which at least one; undefined ones are left out."""
+    first, values = scores[0], tuple(score.value for score in scores if score.value is not None)
     n = len(values)
+    found = AcrossSeeds(metric=first.metric, values=values, widest=first.widest_difference)
     if n < 2:
-        return AcrossSeeds(metric=metric, values=tuple(values), mean=values[0] if values else None)
+        return found.model_copy(update={"mean": values[0] if values else None})
     middle, spread = mean(values), stdev(values)
     half = quantile_975(n - 1) * spread / sqrt(n)
-    return AcrossSeeds(
-        metric=metric, values=tuple(values), mean=middle, sd=spread, low=middle - half, high=middle + half
-    )
+    low, high = first.within_bounds(middle - half), first.within_bounds(middle + half)
+    return found.model_copy(update={"mean": middle, "sd": spread, "low": low, "high": high})
 
 
 def seed_pairs(groups: Sequence[SeedGroup]) -> tuple[SeedPair, ...]:
@@ -160,13 +164,14 @@ def seed_pairs(groups: Sequence[SeedGroup]) -> tuple[SeedPair, ...]:
         tests = [(a, b, _welch(groups[a].metrics[0], groups[b].metrics[0])) for a, b in combinations(usable, 2)]
         corrected = holm([p for _, _, (_, _, p) in tests])
         for (a, b, (difference, half, _)), p in zip(tests, corrected, strict=True):
+            widest = groups[a].metrics[0].widest
             pairs.append(
                 SeedPair(
                     a=a,
                     b=b,
                     difference=difference,
-                    low=difference - half,
-                    high=difference + half,
+                    low=max(difference - half, -widest),
+                    high=min(difference + half, widest),
                     p_holm=p,
                     significant=p < LEVEL,
                 )

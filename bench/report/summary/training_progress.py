@@ -6,14 +6,14 @@ import math
 
 from bench.records import Budget, Record
 from bench.records.store import layout
-from bench.records.store.training_log import MEAN_IOU, LoggedValidation, TrainingLog, read_training_log
+from bench.records.store.training_log import LoggedValidation, TrainingLog, read_training_log, validated_label
 from bench.records.store.views import CaseView
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the budget at which models are compared."""
 
 NEARLY = 0.9
-"""Share of its final validation mean IoU that a model is timed to."""
+"""Share of its final validated score that a model is timed to."""
 
 
 class Course(Record):
@@ -21,9 +21,10 @@ class Course(Record):
 
     Attributes:
         steps, images, train_s: So far.
-        at_shares: Validation mean IoU at each of `SHARES` of the budget: that of the last
-            validation by then; None where there was none yet or the training has not come so far.
-        final: Validation mean IoU of the last validation.
+        validated: The validated score that the next two are about, `mIoU` for example; None if there is none.
+        at_shares: That score at each of `SHARES` of the budget: that of the last validation by then; None where
+            there was none yet or the training has not come so far.
+        final: That score at the last validation.
         nearly_s: Training seconds at the first validation with 90 % of `final`.
         best_step: Step whose weights are kept and scored, where the framework or the validations
             tell it.
@@ -32,6 +33,7 @@ class Course(Record):
     steps: int
     images: int
     train_s: float
+    validated: str | None = None
     at_shares: tuple[float | None, ...]
     final: float | None
     nearly_s: float | None
@@ -72,38 +74,39 @@ def course_of(log: TrainingLog, *, budget: Budget | None, ended: bool, best_step
     last = log.last
     if last is None:
         return None
-    ious = _mean_ious(log)
-    final = ious[-1][1] if ious else None
+    told_by, scores = log.told_by, _scores(log)
+    final = scores[-1][1] if scores else None
     return Course(
         steps=last.step,
         images=last.images,
         train_s=last.train_s,
+        validated=None if told_by is None else validated_label(told_by),
         at_shares=tuple(_at(share, log, budget, ended=ended) for share in SHARES),
         final=final,
-        nearly_s=next((v.train_s for v, iou in ious if final is not None and iou >= NEARLY * final), None),
-        best_step=best_step if best_step is not None else _best_step(ious),
+        nearly_s=next((v.train_s for v, score in scores if final is not None and score >= NEARLY * final), None),
+        best_step=best_step if best_step is not None else _best_step(scores),
     )
 
 
-def _mean_ious(log: TrainingLog) -> list[tuple[LoggedValidation, float]]:
-    """Validations with a mean IoU that is a number."""
-    known = [(v, v.values[MEAN_IOU]) for v in log.validations if v.values.get(MEAN_IOU) is not None]
-    return [(v, iou) for v, iou in known if math.isfinite(iou)]
+def _scores(log: TrainingLog) -> list[tuple[LoggedValidation, float]]:
+    """Validations with a score that is a number; all are of one kind."""
+    values = [(v, v.values.get(log.told_by or "")) for v in log.validations]
+    return [(v, score) for v, score in values if score is not None and math.isfinite(score)]
 
 
-def _best_step(ious: list[tuple[LoggedValidation, float]]) -> int | None:
+def _best_step(scores: list[tuple[LoggedValidation, float]]) -> int | None:
     """Of equal validations the first, whose weights are the ones kept."""
-    return max(ious, key=lambda one: (one[1], -one[0].step))[0].step if ious else None
+    return max(scores, key=lambda one: (one[1], -one[0].step))[0].step if scores else None
 
 
 def _at(share: float, log: TrainingLog, budget: Budget | None, *, ended: bool) -> float | None:
-    ious = _mean_ious(log)
+    scores = _scores(log)
     if share == 1 and ended:
-        return ious[-1][1] if ious else None  # the last step may go beyond the budget by a fraction of itself
+        return scores[-1][1] if scores else None  # the last step may go beyond the budget by a fraction of itself
     last = log.last
     if not ended and (last is None or _spent(last.step, last.train_s, log, budget) < share):
         return None
-    reached = [iou for v, iou in ious if _spent(v.step, v.train_s, log, budget) <= share + 1e-9]
+    reached = [score for v, score in scores if _spent(v.step, v.train_s, log, budget) <= share + 1e-9]
     return reached[-1] if reached else None
 
 

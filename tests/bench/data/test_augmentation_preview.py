@@ -43,7 +43,7 @@ def test_there_is_a_sheet_for_each_recipe_that_treats_images_differently(capsys,
     models = [
         "unet/transposed",
         {"name": "unet/bilinear", "recipe": {"loss": "dice"}},  # the images are treated alike
-        {"name": "unet/nearest", "recipe": {"flip": False, "augmentation": {}}},
+        {"name": "unet/nearest", "recipe": {"flip": False, "augmentation": {"scale": [1.0, 1.0]}}},
         perfect(),  # is not trained
     ]
     suite = write_suite(tmp_path, models, recipe=RECIPE)
@@ -52,7 +52,7 @@ def test_there_is_a_sheet_for_each_recipe_that_treats_images_differently(capsys,
     named = [tmp_path / "sheets" / f"shapes@unet-{model}.png" for model in ("transposed", "nearest")]
     assert out.split() == [str(path) for path in named]
     assert "trained: unet/transposed, unet/bilinear\n" in err
-    assert f"{named[1]}: 'flip' is off and 'augmentation' is empty" in err
+    assert f"{named[1]}: 'flip' is off and 'augmentation' changes nothing" in err
     assert str(named[0]) not in err
     sheets = [cv2.imread(str(path)) for path in named]
     assert sheets[0].shape == sheets[1].shape

@@ -10,6 +10,7 @@ from bench.records import Status
 from bench.records.store.runs import read_run
 from bench.report import markdown
 from bench.report.summary.summarise import summarise
+from bench.report.tables import results_table, stages_table
 
 REASON = "ValueError: a | b\nin <module> of 'net' && then"
 
@@ -79,6 +80,43 @@ def test_the_tail_in_the_first_table_is_the_highest_percentile_of_the_protocol(s
     (column,) = [number for number, heading in enumerate(headings) if heading.strip() == "p90 ms/image"]
     # 0.2 + 5 + 0.5 ms and noise of 3 %
     assert float(row[column].split()[0]) == pytest.approx(5.9, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "wanted"),
+    [
+        ((50.0,), ["end-to-end p50 ms/image"]),
+        ((99.0,), ["end-to-end p50 ms/image", "p99 ms/image"]),
+        ((10.0, 50.0), ["end-to-end p50 ms/image"]),
+    ],
+)
+def test_the_median_is_told_once_whatever_percentiles_a_suite_asks_for(synthetic, percentiles, wanted):
+    planned = synthetic.add("one")
+    measurement = planned.case.measurement.model_copy(update={"percentiles": percentiles})
+    case = planned.case.model_copy(update={"measurement": measurement})
+    synthetic.planned = [planned.model_copy(update={"case": case})]
+    plan = synthetic.write_plan()
+    synthetic.predict(planned, 0.1, 0)
+    synthetic.time(planned, 5.0, 0)
+    synthetic.score(plan, planned)
+    summary = summarise(read_run(synthetic.run))
+    row = results_table(summary).iloc[0]
+    assert [name for name in row.index if re.search(r"p\d+ ms", name)] == wanted
+    assert float(row[wanted[0]].split()[0]) == pytest.approx(5.7, abs=0.15)  # 0.2 + 5 + 0.5 ms
+    stages = list(stages_table(summary).columns)
+    assert len(stages) == len(set(stages))
+    assert any("p50" in name for name in stages) is False
+
+
+def test_an_interval_without_0_beside_a_no_is_explained(finished):
+    summary = summarise(read_run(finished.run))
+    unlike = summary.comparisons[0].model_copy(
+        update={"low": 0.13, "high": 0.35, "p_holm": 0.0504, "significant": False}
+    )
+    text = markdown.render(summary.model_copy(update={"comparisons": (unlike,)}))
+    assert "Not significant although the interval of Δ leaves out 0, in 1 row " in text
+    assert "| 0.0504 " in text
+    assert "although the interval" not in markdown.render(summary)
 
 
 def test_curves_stand_in_the_section_on_training_those_of_single_models_folded_away(finished):

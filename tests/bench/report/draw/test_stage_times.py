@@ -48,6 +48,7 @@ def curve(label, steps=200):
         plots.Series(seconds.tolist(), (80 * seconds).tolist(), loss.tolist()),
         validated,
         validated,
+        score_name="mIoU",
         kept=(30.0, 2400),
     )
 
@@ -230,7 +231,9 @@ def overlaid(curves):
 
 def test_losses_that_are_missing_or_not_finite_are_left_out():
     loss = plots.Series([1.0, 2.0, 3.0, 4.0], [8, 16, 24, 32], [2.0, None, float("nan"), 1.0])
-    figure = overlaid([plots.Curve("a", loss, val_mean_iou=plots.Series([2.0, 4.0], [16, 32], [None, 0.5]))])
+    figure = overlaid(
+        [plots.Curve("a", loss, score_name="mIoU", val_score=plots.Series([2.0, 4.0], [16, 32], [None, 0.5]))]
+    )
     loss_by_s, loss_by_images, iou_by_s, iou_by_images = figure.axes
     assert loss_by_s.lines[0].get_xydata().tolist() == [[1.0, 2.0], [4.0, 1.0]]
     assert loss_by_images.lines[0].get_xydata().tolist() == [[8.0, 2.0], [32.0, 1.0]]
@@ -238,13 +241,38 @@ def test_losses_that_are_missing_or_not_finite_are_left_out():
     assert iou_by_images.lines[0].get_xydata().tolist() == [[32.0, 0.5]]
 
 
-def test_a_training_without_any_validation_is_drawn_and_says_so(tmp_path):
+def test_a_training_without_any_validation_is_drawn_without_an_empty_panel_and_says_so(tmp_path):
     one = plots.Curve("a", plots.Series([1.0], [8], [0.5]))
     plots.training_curves([one], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
+    assert len(overlaid([one]).axes) == 2
     with mpl.rc_context(STYLE):
         figure = _training_curves._single_figure(one)
-    assert [text.get_text() for text in figure.axes[2].texts] == ["no mean IoU was validated"]
+    assert len(figure.axes) == 2
+    assert figure.get_suptitle() == "a (no score was validated)"
+
+
+def test_each_validated_quantity_has_panels_of_its_own():
+    way = plots.Series([1.0], [8], [0.5])
+    curves = [
+        plots.Curve(label, way, val_score=way, score_name=name)
+        for label, name in (("a", "mask AP"), ("b", "mIoU"), ("c", "mask AP"))
+    ]
+    figure = overlaid([*curves, plots.Curve("d", way)])
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == ["loss", "mask AP (0–1)", "mIoU (0–1)"]
+    assert [len(axes.lines) for axes in figure.axes[2::2]] == [2, 1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c", "d"]
+
+
+def test_no_marker_is_cut_in_half_at_the_right_edge():
+    # equal budgets end within a tenth of a second of each other
+    points = [plots.BudgetPoint(f"m{i}", 30.0 + 0.05 * i, 2400, 0.6, None, None) for i in range(3)]
+    with mpl.rc_context(STYLE):
+        figure = _budget_plot._budget_figure(points, "mIoU")
+    renderer = drawn(figure)
+    for axes, last in zip(figure.axes, (30.1, 2400), strict=True):
+        pixels = axes.transData.transform((last, 0.6))[0]
+        assert axes.get_window_extent(renderer).x1 - pixels > 8 * figure.dpi / 72 / 2  # half a marker of 8 points
 
 
 def test_the_loss_is_averaged_over_the_stated_share_of_steps():
@@ -264,7 +292,7 @@ def test_models_differ_by_more_than_colour():
 @pytest.mark.parametrize(("largest", "scale"), [(29.0, "linear"), (31.0, "log")])
 def test_losses_more_than_thirty_times_apart_get_a_logarithmic_axis(largest, scale):
     figure = overlaid([plots.Curve("a", plots.Series([1.0, 2.0], [8, 16], [largest, 1.0]))])
-    assert [axes.get_yscale() for axes in figure.axes] == [scale, scale, "linear", "linear"]
+    assert [axes.get_yscale() for axes in figure.axes] == [scale, scale]
 
 
 def test_a_model_alone_shows_training_and_validation_and_which_weights_are_kept():
@@ -299,6 +327,15 @@ def test_a_score_without_interval_is_drawn_without_it(tmp_path):
         figure = _budget_plot._budget_figure([alone], "mIoU")
     assert [bar.has_yerr for bar in figure.axes[0].containers] == [False]
     assert "validation" not in figure.axes[0].get_title()
+
+
+def test_a_model_and_its_target_stand_on_lines_of_their_own_in_a_heading():
+    rows = [plots.SheetRow("a", np.zeros((8, 8, 3), np.uint8), plots.Tile(np.zeros((8, 8), np.uint8)), [
+        ("ours\ncpu fp32 b1 96x96", plots.Tile(np.zeros((8, 8), np.uint8))),
+    ])]  # fmt: skip
+    with mpl.rc_context(STYLE):
+        figure = _contact_sheet._sheet_figure(rows, CLASSES)
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["image", "ground truth", "ours\ncpu fp32 b1 96x96"]
 
 
 @pytest.mark.parametrize("models", [2, 12])
@@ -362,7 +399,7 @@ def test_importing_the_plots_does_not_import_matplotlib():
 
 def test_a_difference_of_a_thousandth_does_not_fill_the_axis():
     flat = plots.Series([1.0, 2.0], [8, 16], [0.876, 0.877])
-    figure = overlaid([plots.Curve("a", plots.Series([1.0], [8], [1.0]), val_mean_iou=flat)])
+    figure = overlaid([plots.Curve("a", plots.Series([1.0], [8], [1.0]), val_score=flat, score_name="mIoU")])
     low, high = figure.axes[2].get_ylim()
     assert high - low == pytest.approx(0.05)
     assert (low + high) / 2 == pytest.approx(0.8765)

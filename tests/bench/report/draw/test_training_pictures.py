@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bench.records import DatasetSpec
 from bench.records.store.runs import read_run
+from bench.report.draw.pictures import draw_pictures
 from bench.report.draw.training_pictures import budget_points, draw_training, training_curves_of
 from bench.report.summary.summarise import summarise
+from bench.report.tables import budget_table
 from tests.bench.builders import make_recipe
 
 
@@ -20,10 +22,14 @@ def test_a_curve_holds_the_numbers_of_its_log(synthetic):
     (curve,) = curves_of(synthetic)
     assert curve.label == "one"
     assert (curve.loss.seconds[1], curve.loss.images[1], curve.loss.values[1]) == (1.1, 88, 2 / 11**0.5)
-    assert (curve.val_mean_iou.seconds, curve.val_mean_iou.images) == ((10.0, 15.0, 20.0), (800, 1200, 1600))
-    assert curve.val_mean_iou.values == (0.6, 0.8, 0.7)
+    assert (curve.score_name, curve.val_score.seconds, curve.val_score.images) == (
+        "mIoU",
+        (10.0, 15.0, 20.0),
+        (800, 1200, 1600),
+    )
+    assert curve.val_score.values == (0.6, 0.8, 0.7)
     assert curve.kept == (15.0, 1200)
-    assert curve.train_mean_iou.values == ()
+    assert curve.train_score.values == ()
 
 
 def test_cases_that_share_a_training_share_its_curve(synthetic):
@@ -86,3 +92,29 @@ def test_a_training_without_a_score_has_no_point(synthetic):
     synthetic.train(planned)
     view = read_run(synthetic.run)
     assert budget_points(view, summarise(view)) == []
+
+
+def test_the_score_that_was_validated_is_drawn_and_tabled_under_its_own_name(synthetic):
+    planned = synthetic.add("one")
+    synthetic.write_plan()
+    synthetic.train(planned, validated=((100, 0.2), (200, 0.4)))
+    (log,) = synthetic.run.path.rglob("training.jsonl")
+    log.write_text(log.read_text().replace("val_mean_iou", "val_mask_map"))
+    (curve,) = curves_of(synthetic)
+    assert (curve.score_name, curve.val_score.values) == ("mask AP", (0.2, 0.4))
+    table = budget_table(summarise(read_run(synthetic.run)))
+    assert table["val mask AP at 50 % (0–1)"].tolist() == ["0.200"]
+
+
+def test_a_run_without_a_sample_of_any_stage_has_no_picture_of_stage_times(finished, tmp_path):
+    view = read_run(finished.run)
+    summary = summarise(view)
+    names = [path.name for path in draw_pictures(view, summary, tmp_path).drawn]
+    assert "stage_times.png" in names
+    rows = []
+    for row in summary.rows:
+        nothing = {name: t.model_copy(update={"ms_per_image": None}) for name, t in row.latency.stages.items()}
+        rows.append(row.model_copy(update={"latency": row.latency.model_copy(update={"stages": nothing})}))
+    silent = summary.model_copy(update={"rows": tuple(rows)})
+    names = [path.name for path in draw_pictures(view, silent, tmp_path / "again").drawn]
+    assert "stage_times.png" not in names

@@ -89,8 +89,27 @@ def test_a_pixel_accuracy_has_the_p_value_of_the_paired_t_test():
     found = paired_difference(of_accuracies(a), of_accuracies(b), ACCURACY, CLASSES, seed=0)
     expected = stats.ttest_rel(a, b).pvalue
     assert 0.001 < expected < 0.2
-    # the bootstrap divides by n where the test divides by n - 1, and has 2000 draws
-    assert found.p == pytest.approx(expected, rel=0.35)
+    # the bootstrap has 2000 draws
+    assert found.p == pytest.approx(expected, rel=0.3)
+    low, high = stats.ttest_rel(a, b).confidence_interval()
+    assert (found.low, found.high) == (pytest.approx(low / 1000, abs=5e-4), pytest.approx(high / 1000, abs=5e-4))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_interval_leaves_out_0_exactly_where_the_p_value_is_below_5_percent(seed):
+    random = np.random.default_rng(seed)
+    images = int(random.integers(2, 7))  # few images are where two methods would fall apart
+    b = random.integers(200, 700, images)
+    found = paired_difference(
+        of_accuracies(b + random.integers(-20, 90, images)), of_accuracies(b), ACCURACY, CLASSES, seed=0
+    )
+    assert found.significant == (found.p < 0.05)
+
+
+def test_an_interval_ends_where_differences_do():
+    found = paired_difference(of_accuracies([1000, 950]), of_accuracies([0, 900]), ACCURACY, CLASSES, seed=0)
+    # with one degree of freedom the half width is 12.7 standard errors
+    assert (found.low, found.high) == (-1.0, 1.0)
 
 
 def test_every_pair_is_compared_once_in_the_order_given():

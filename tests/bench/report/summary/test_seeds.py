@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from bench.records import Target
+from bench.records import Score, Target
 from bench.records.store.runs import read_run
 from bench.report import markdown, tables
 from bench.report.conclusion import conclusion
@@ -52,22 +52,41 @@ def test_one_training_on_two_targets_is_no_group_of_seeds():
 def test_the_mean_has_the_interval_of_students_t():
     stats = pytest.importorskip("scipy.stats", reason="scipy")
     values = [0.81, 0.84, 0.80, 0.86]
-    found = across("mean_iou", values)
+    found = across(scores_of(values))
     low, high = stats.t.interval(0.95, 3, loc=statistics.mean(values), scale=stats.sem(values))
     assert (found.mean, found.sd) == (pytest.approx(0.8275), pytest.approx(statistics.stdev(values)))
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_one_value_has_a_mean_without_spread_and_none_has_nothing():
-    assert across("mean_iou", [0.5]) == AcrossSeeds(metric="mean_iou", values=(0.5,), mean=0.5)
-    assert across("mean_iou", []) == AcrossSeeds(metric="mean_iou", values=())
+    assert across(scores_of([0.5])) == AcrossSeeds(metric="mean_iou", values=(0.5,), mean=0.5)
+    assert across(scores_of([None])) == AcrossSeeds(metric="mean_iou", values=())
+
+
+def test_an_interval_ends_where_the_values_of_the_metric_do():
+    # sd 0.1836 of three values: the half width is 4.3027 * 0.1836 / sqrt(3) = 0.456
+    found = across(scores_of([0.4, 0.7, 0.73]))
+    assert (found.low, found.high) == (pytest.approx(0.61 - 0.4533, abs=1e-3), 1.0)
+    assert across(scores_of([0.0, 0.1, 0.0])).low == 0.0
+    # a distance in pixels has no upper end
+    far = across(scores_of([4.0, 7.0, 7.3], bounds=(0.0, None)))
+    assert far.high > 7.3 + 3
+    (pair,) = seed_pairs([group("a", [0.9, 0.1, 0.9]), group("b", [0.0, 0.6, 0.0])])
+    assert (pair.low, pair.high) == (
+        pytest.approx(0.4333 - 3.1824 / 3, abs=1e-3),
+        1.0,
+    )  # Welch's 3 degrees of freedom, error 1/3
+
+
+def scores_of(values, **more):
+    return [Score(metric="mean_iou", version=1, value=value, images=4, definition="", **more) for value in values]
 
 
 def group(name, values, dataset="shapes"):
     ids = tuple(f"{name}{i}" for i in range(len(values)))
     return SeedGroup(
         model=name, dataset=dataset, target="cpu", seeds=tuple(range(len(values))), case_ids=ids,
-        metrics=(across("mean_iou", values),),
+        metrics=(across(scores_of(values)),),
     )  # fmt: skip
 
 
