@@ -107,6 +107,19 @@ def interpreters_of(options: Namespace) -> Interpreters:
     return choose_interpreters(options.python, options.env, options.envs)
 
 
+def share(value: float | None, flag: str) -> float | None:
+    """The value of a flag that is a score or a share, or None where it was not given.
+
+    Raises:
+        BenchError: If it is below 0 or above 1.
+    """
+    from bench.errors import BenchError
+
+    if value is not None and not 0 <= value <= 1:
+        raise BenchError(f"{flag} {value:g}: expected a number from 0 to 1")
+    return value
+
+
 def positive(value: int | None, flag: str) -> int | None:
     """The value of a flag that counts from 1 upwards, or None where it was not given.
 

@@ -32,8 +32,11 @@ def render(form: str, summary: RunSummary) -> str:
     return text
 
 
-def write_report(run: RunView, folder: Path) -> list[Path]:
-    """Write report.md with its pictures, results.csv and results.json; returns what was written."""
+def write_report(run: RunView, folder: Path, show_from: float | None = None) -> list[Path]:
+    """Write report.md with its pictures, results.csv and results.json; returns what was written.
+
+    `show_from` is the score from which contact sheets show objects; None chooses it for each model.
+    """
     from bench.records.store import layout
     from bench.records.store.files import write_atomically
     from bench.report import csv, json, markdown
@@ -42,7 +45,7 @@ def write_report(run: RunView, folder: Path) -> list[Path]:
 
     summary = summarise(run)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = draw_pictures(run, summary, folder)
+    pictures = draw_pictures(run, summary, folder, show_from)
     texts = {
         layout.REPORT: markdown.render(summary, [picture.name for picture in pictures.drawn], pictures.left_out),
         "results.csv": csv.render(summary),

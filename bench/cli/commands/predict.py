@@ -6,9 +6,9 @@ import argparse
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import add_case, add_interpreters, interpreters_of, positive
+from bench.cli.arguments import add_case, add_interpreters, interpreters_of, positive, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     _add_target(parser)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="process every Nth video frame (default: 1)")
     parser.add_argument("--overlay", choices=("jpg", "png"), default="jpg", help="form of overlays (default: jpg)")
+    parser.add_argument(
+        "--show-from",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="overlays show the objects with at least this score (default: 0.5); the JSON has all",
+    )
     parser.add_argument("--overwrite", action="store_true", help="predict again what is there")
     add_interpreters(parser)
 
@@ -71,8 +78,9 @@ def execute(options: Namespace) -> int:
     interpreters = interpreters_of(options)
     out = _out_folder(options.out)
     positive(options.every, "--every")
-    writing = Writing(out, options.overlay, options.every, options.overwrite)
-    return _told(predict_files(predictor, words, interpreters, writing), out)
+    share(options.show_from, "--show-from")
+    writing = Writing(out, options.overlay, options.show_from, options.every, options.overwrite)
+    return _told(predict_files(predictor, words, interpreters, writing), out, options.show_from)
 
 
 def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
@@ -118,7 +126,7 @@ def _out_folder(name: str) -> Path:
     return out
 
 
-def _told(predicted: Predicted, out: Path) -> int:
+def _told(predicted: Predicted, out: Path, show_from: float) -> int:
     """Say what was done and what was not; returns the exit code."""
     from bench.errors import BenchError
     from bench.records import Status
@@ -142,6 +150,7 @@ def _told(predicted: Predicted, out: Path) -> int:
     timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())
     if timings:
         print(f"ms per image, median, without warm-up: {timings}")
+    _tell_shown(rows, show_from)
     for row in rows:
         if row.get("note"):
             print(f"note: {row['note']}", file=sys.stderr)
@@ -149,3 +158,12 @@ def _told(predicted: Predicted, out: Path) -> int:
         print(f"unreadable: {row['reason']}", file=sys.stderr)
     print(out / FILE)
     return 1 if unreadable else 0
+
+
+def _tell_shown(rows: list[dict[str, Any]], show_from: float) -> None:
+    """Say how many objects are in the overlays; nothing of models that give no scores."""
+    found = [row["found"] for row in rows if "objects_shown" in row.get("found", {})]
+    if found:
+        shown, of = sum(one["objects_shown"] for one in found), sum(sum(one["objects"].values()) for one in found)
+        others = "; --show-from SCORE draws from another score" if shown < of else ""
+        print(f"{shown} of {of} objects have a score of {show_from:g} or more and are drawn; the JSON has all{others}")

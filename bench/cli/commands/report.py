@@ -6,7 +6,7 @@ import argparse
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_run_choice
+from bench.cli.arguments import add_run_choice, share
 from bench.cli.deprecated import Renamed
 
 HELP = "print the report of a run"
@@ -19,6 +19,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
     parser.add_argument("--suite", help="newest run of this suite")
     parser.add_argument("--as", dest="form", default="markdown", metavar="FORM", help="see: bench list reports")
+    parser.add_argument(
+        "--show-from",
+        type=float,
+        metavar="SCORE",
+        help="contact sheets show objects with at least this score (default: the best one of each model)",
+    )
     parser.add_argument("--out", metavar="PATH", help="write there; a folder gets the whole report with its pictures")
 
 
@@ -39,7 +45,7 @@ def execute(options: Namespace) -> int:
         )
     view = with_cases(read_run(run, Path(options.results)), options.case)
     if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
-        for path in write_report(view, Path(options.out)):
+        for path in write_report(view, Path(options.out), share(options.show_from, "--show-from")):
             print(path)
         return 0
     text = render(options.form, summarise(view))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import ClassSpec, void_id
+from bench.records.colours import object_colours
 from bench.report.draw.figure import GREY, STYLE, columns_that_fit, save, shortened
 
 if TYPE_CHECKING:
@@ -37,10 +38,26 @@ class Tile:
     Attributes:
         labels: Class ids, uint8, (H, W); 255 = void or no class.
         outlines: Rims of instances or segments, bool, (H, W), drawn dark; None for a label map.
+        objects: Number of the object on each pixel, (H, W), from 1; 0 = none. None for a label map.
+        class_of: Class id of object n at n - 1, (N,); each has a shade of that class's colour.
     """
 
     labels: NDArray[Any]
     outlines: NDArray[np.bool_] | None = None
+    objects: NDArray[np.int32] | None = None
+    class_of: NDArray[np.int64] | None = None
+
+    def coloured(self, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Each pixel in the colour of its class, or its object's shade of it, uint8, (H, W, 3).
+
+        Args:
+            palette: Of the classes and of void, (K + 1 or more, 3).
+        """
+        painted = palette[self.labels]
+        if self.objects is not None and self.class_of is not None:
+            shades = object_colours(self.objects, self.class_of, palette)
+            painted = np.where((self.objects > 0)[..., None], shades[self.objects], painted)
+        return np.asarray(painted, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -187,7 +204,7 @@ def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
     labels = tile.labels
     palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
-    painted = striped(palette[labels], labels >= len(classes))
+    painted = striped(tile.coloured(palette), labels >= len(classes))
     if tile.outlines is not None:
         painted[tile.outlines] = OUTLINE
     return painted

@@ -16,9 +16,9 @@ OVERLAY = 0.5
 
 def overlay(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
     """The image tinted with its classes' colours, (H, W, 3); pixels of no class keep their own."""
-    palette = np.zeros((UNPAINTED + 1, 3))
+    palette = np.zeros((UNPAINTED + 1, 3), dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
-    tinted = (1 - OVERLAY) * image + OVERLAY * palette[tile.labels]
+    tinted = (1 - OVERLAY) * image + OVERLAY * tile.coloured(palette)
     painted = np.where((tile.labels < len(classes))[..., None], np.round(tinted), image)
     if tile.outlines is not None:
         painted[tile.outlines] = 0

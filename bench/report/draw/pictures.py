@@ -13,7 +13,9 @@ from bench.data.labels.mapping import map_prediction
 from bench.data.labels.predictions import table_for
 from bench.dataset import Dataset, GroundTruth, asked_for
 from bench.errors import BenchError
-from bench.records import TaskKind
+from bench.metrics.mask_ap import Metric as MaskAp
+from bench.metrics.mask_ap import best_threshold
+from bench.records import TaskKind, background_class
 from bench.records.predictions import (
     Instances,
     Panoptic,
@@ -24,6 +26,7 @@ from bench.records.predictions import (
     load_prediction,
 )
 from bench.records.store import layout
+from bench.records.store.statistics import load_statistics
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
 from bench.report.draw.loads_of_summary import PICTURE, draw_loads
@@ -31,7 +34,8 @@ from bench.report.draw.stage_times import Tile
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-from bench.score.reduce import INSTANCE_SCORE, semantic_from
+from bench.score.reduce import INSTANCE_SCORE, semantic_from, semantic_from_instances
+from bench.score.thresholds import ORACLE_TAU
 
 SHEET = "contact_sheet"
 SHEET_IMAGES = 5
@@ -46,8 +50,14 @@ class Pictures:
     left_out: tuple[str, ...]
 
 
-def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
+def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: float | None = None) -> Pictures:
     """Draw every picture the run has data for.
+
+    Args:
+        run: With the files.
+        summary: Of it.
+        folder: Where pictures go.
+        show_from: Score from which objects are drawn, of every model; by default `drawn_from` of each.
 
     A contact sheet is left out where its data set is not on this machine: all else in a report
     comes from the run's own files.
@@ -62,7 +72,7 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path) -> Pictures:
     for number, views in enumerate(_sheets(run)):
         label = views[0].case.dataset.label
         try:
-            rows = sheet_rows(views)
+            rows = sheet_rows(views, show_from)
         except BenchError as error:
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
@@ -147,11 +157,26 @@ def _sheets(run: RunView) -> list[list[CaseView]]:
     return list(found.values())
 
 
-def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
+def drawn_from(view: CaseView) -> float:
+    """The score from which objects of a case are drawn: the best of its semantic score, else of F1, else 0.5.
+
+    Models differ in how sure they are, so that one score for all would leave columns empty. The best are picked
+    with the ground truth, as the oracle beside the scores is; a picture ranks nobody.
+    """
+    oracles = [score.parts.get(ORACLE_TAU) for score in view.scores.scores] if view.scores is not None else []
+    best = next((tau for tau in oracles if tau is not None), None)
+    if best is None and view.statistics is not None:
+        matches = load_statistics(view.statistics).arrays.get(MaskAp.statistic)
+        best = None if matches is None else best_threshold(matches)
+    return INSTANCE_SCORE if best is None else best
+
+
+def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[plots.SheetRow]:
     """The images on which the models disagree most, with what each predicted.
 
     Args:
         views: Cases of one data set, each with predictions; with one alone, those it gets most wrong.
+        show_from: Score from which objects are drawn; None = `drawn_from` of each case.
 
     Raises:
         DatasetError: If the data set cannot be opened.
@@ -161,7 +186,11 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first so many images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
-    tiles = {image_id: [_predicted_tile(view, image_id, dataset) for view in views] for image_id in candidates}
+    scores = [_score_to_draw(view, show_from) for view in views]
+    tiles = {
+        image_id: [_predicted_tile(view, image_id, dataset, tau) for view, tau in zip(views, scores, strict=True)]
+        for image_id in candidates
+    }
 
     def told_apart(image_id: str) -> float:
         alone = len(views) == 1  # nobody to disagree with but the ground truth
@@ -178,7 +207,8 @@ def sheet_rows(views: list[CaseView]) -> list[plots.SheetRow]:
             image=_rgb(dataset, image_id),
             truth=_truth_tile(dataset.target(image_id), finest),
             predictions=tuple(
-                (_sheet_label(view, views), predicted) for view, predicted in zip(views, tiles[image_id], strict=True)
+                (_sheet_label(view, views, tau), predicted)
+                for view, tau, predicted in zip(views, scores, tiles[image_id], strict=True)
             ),
         )
         for image_id in chosen
@@ -191,18 +221,29 @@ def _rgb(dataset: Dataset, image_id: str) -> RgbImage:
     return image if bands is None else np.asarray(bands.shown(image), dtype=np.uint8)
 
 
-def _sheet_label(view: CaseView, views: list[CaseView]) -> str:
+def _score_to_draw(view: CaseView, show_from: float | None) -> float | None:
+    """Score from which objects are drawn; None of a model whose predictions have none."""
+    if view.case.model.task != "instance":
+        return None
+    return drawn_from(view) if show_from is None else show_from
+
+
+def _sheet_label(view: CaseView, views: list[CaseView], drawn: float | None) -> str:
     several = len({v.case.model.label for v in views}) < len(views)
-    return f"{view.case.model.label}\n{view.case.id.rpartition('@')[2]}" if several else view.case.model.label
+    lines = [view.case.model.label]
+    lines += [view.case.id.rpartition("@")[2]] if several else []
+    return "\n".join([*lines, *([] if drawn is None else [f"score ≥ {drawn:g}"])])
 
 
 def _truth_tile(truth: GroundTruth, kind: TaskKind) -> Tile:
     """The ground truth in classes' colours, outlined as the finest form that is compared."""
     form = truth.of(kind)
-    return Tile(truth.semantic.labels, None if form is None else outlines(form))
+    if form is None:
+        return Tile(truth.semantic.labels)
+    return Tile(truth.semantic.labels, outlines(form), *_objects(form))
 
 
-def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | None:
+def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> Tile | None:
     assert view.predict is not None
     try:
         prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
@@ -210,24 +251,46 @@ def _predicted_tile(view: CaseView, image_id: str, dataset: Dataset) -> Tile | N
         # A picture may miss a tile; that the file is damaged is the scores' to say.
         return None
     try:
-        return _tile(view, prediction, image_id, dataset)
+        return _tile(view, prediction, image_id, dataset, drawn)
     except BenchError:
         return None
 
 
-def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Dataset) -> Tile:
+def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Dataset, drawn: float | None) -> Tile:
     table = table_for(view.case.model, dataset)
     prediction = prediction if table is None else map_prediction(prediction, table)
     if isinstance(prediction, Instances):
-        prediction = _sure(prediction)
+        prediction = _sure(prediction, INSTANCE_SCORE if drawn is None else drawn)
     if isinstance(prediction, PromptedMasks):
         prediction = _as_asked(prediction, dataset.target(image_id).instances)
-    return Tile(semantic_from(prediction, view.task.classes).labels, outlines(prediction))
+    classes = view.task.classes
+    if isinstance(prediction, Instances):
+        nothing = background_class(classes)
+        labels = semantic_from_instances(prediction, tau=0.0, background=nothing, num_classes=len(classes)).labels
+    else:
+        labels = semantic_from(prediction, classes).labels
+    return Tile(labels, outlines(prediction), *_objects(prediction))
 
 
-def _sure(instances: Instances) -> Instances:
+def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int64]] | tuple[()]:
+    """Number of the object on each pixel, from 1, the surest on top, and the class of each; nothing of a label map."""
+    if isinstance(prediction, Panoptic):
+        ids, numbers = np.unique(prediction.segment_ids, return_inverse=True)
+        class_of = {segment.id: segment.class_id for segment in prediction.segments}
+        listed = np.array([class_of.get(int(i), -1) for i in ids], dtype=np.int64)
+        objects = np.where(listed >= 0, np.arange(1, len(ids) + 1), 0).astype(np.int32)
+        return objects[numbers.reshape(prediction.segment_ids.shape)], np.maximum(listed, 0)
+    if isinstance(prediction, Instances):
+        objects = np.zeros(prediction.size, dtype=np.int32)
+        for index in np.argsort(prediction.scores, kind="stable"):
+            objects[prediction.masks[index]] = index + 1
+        return objects, prediction.class_ids
+    return ()
+
+
+def _sure(instances: Instances, score: float) -> Instances:
     """Those that are painted; models list hundreds of unsure ones for the sake of AP."""
-    kept = instances.scores >= INSTANCE_SCORE
+    kept = instances.scores >= score
     return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
 
 

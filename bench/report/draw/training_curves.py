@@ -142,7 +142,7 @@ def _overlaid_figure(curves: Sequence[Curve]) -> Figure:
                 row = panels[1 + names.index(curve.score_name), column]
                 _points(row, curve.val_score, axis, linewidth=1.5, linestyle=look["linestyle"], **points)
         _name_axis(panels[-1, column], curves, axis)
-    _name_rows(panels[:, 0], names)
+    _name_rows(list(panels[:, 0]), names)
     for row, name in zip(panels[1:, 0], names, strict=True):
         _set_height(row, [curve.val_score for curve in curves if curve.score_name == name])
     _scale_losses(panels[0, 0], [series for curve in curves for series in (curve.loss, curve.val_loss)])
@@ -235,7 +235,7 @@ def _single_figure(curve: Curve) -> Figure:
             for panel in panels[:, column]:
                 panel.axvline(at, color=KEPT_COLOUR, linestyle=":", linewidth=1.5, label="weights that are kept")
         _name_axis(panels[-1, column], [curve], axis)
-    _name_rows(panels[:, 0], names)
+    _name_rows(list(panels[:, 0]), names)
     for scores in panels[1:, 0]:
         _set_height(scores, [curve.val_score, curve.train_score])
     _scale_losses(panels[0, 0], [curve.loss, curve.val_loss])

@@ -87,6 +87,8 @@ def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
 
 
 def _validated(log: TrainingLog, name: str | None) -> Series:
+    if name is None:
+        return Series()
     reported = [v for v in log.validations if name in v.values]
     return Series(
         seconds=tuple(v.train_s for v in reported),

@@ -24,7 +24,7 @@ from bench.run.planning.prepare import pinned_cores
 from bench.run.predict.inputs import find_sources, named_items, output_suffixes
 from bench.run.predict.manifest import WORK, Manifest
 from bench.run.predict.models import Predictor
-from bench.run.predict.worker.request import REQUEST, FilesRequest, Item, OverlayForm
+from bench.run.predict.worker.request import REQUEST, SHOW_FROM, FilesRequest, Item, OverlayForm
 from bench.run.process import run_worker
 from bench.run.worker.environment import inherited_environment
 
@@ -38,12 +38,14 @@ class Writing:
     Attributes:
         out: Absolute path of the folder for masks, overlays and the manifest.
         overlay: Suffix of overlays.
+        show_from: Score from which an instance is in the overlays.
         every: Every how many frames of a video, from 1.
         overwrite: Whether what is there is predicted again.
     """
 
     out: Path
     overlay: OverlayForm
+    show_from: float
     every: int
     overwrite: bool
 
@@ -95,6 +97,7 @@ def _identity(predictor: Predictor, writing: Writing) -> dict[str, Any]:
         "target": {key: value for key, value in target.items() if key not in ("threads", "batch_size")},
         "overlay": writing.overlay,
         "every": writing.every,
+        **({} if writing.show_from == SHOW_FROM else {"show_from": writing.show_from}),
         **({} if predictor.mapping is None else {"class_ids": list(predictor.mapping.ids)}),
     }
 
@@ -135,6 +138,7 @@ def _carry_out(
             out=str(out),
             items=tuple(items),
             overlay=writing.overlay,
+            show_from=writing.show_from,
             every=writing.every,
             classes=predictor.classes,
             class_ids=None if predictor.mapping is None else predictor.mapping.ids,

@@ -9,6 +9,7 @@ from bench.errors import ShapeError
 from bench.metric import load_metric
 from bench.metrics._bootstrap import image_weights
 from bench.metrics._instances import ClassRows
+from bench.metrics.mask_ap import best_threshold
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap
 from bench.records.store.statistics import Collector
@@ -198,3 +199,16 @@ def test_other_forms_sizes_and_classes_are_refused():
         METRIC.observe(one, instances(np.ones((1, 4, 4), bool), [0]), CLASSES)
     with pytest.raises(ShapeError, match=r"class id 5 is predicted; valid ids are 0\.\.4"):
         METRIC.observe(one, instances(np.ones((1, 4, 4), bool), [5]), CLASSES)
+
+
+def test_the_best_threshold_has_the_most_right_for_the_fewest_wrong_detections():
+    masks = np.zeros((2, 12, 12), bool)
+    masks[0, :4, :4], masks[1, 6:10, 6:10] = True, True
+    elsewhere = np.roll(masks, 5, axis=2)
+    target = instances(masks, [1, 1])
+    found = instances(np.concatenate([masks, elsewhere]), [1] * 4, [0.44, 0.42, 0.3, 0.2])
+    # from 0.35 to 0.40 both are found and nothing else; 0.40 is the nearer to 0.5
+    assert best_threshold(collected([(target, found)])) == 0.4
+    crowd = instances(masks, [1, 1], crowd=[True, True])
+    assert best_threshold(collected([(crowd, found)])) is None
+    assert best_threshold(collected([(target, instances(elsewhere, [1, 1], [0.9, 0.8]))])) is None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import BenchError
-from bench.records import ClassSpec, background_class, label_dtype, void_id
+from bench.records import ClassSpec, background_class, void_id
+from bench.records.colours import object_colours
 from bench.records.predictions import (
     Instances,
     LabelMap,
@@ -32,10 +33,7 @@ from bench.records.predictions import (
     run_lengths,
 )
 from bench.records.store.files import write_atomically
-from bench.run.predict.worker.request import OverlayForm
-
-OVERLAY_SCORE = 0.5
-"""Instances below it are in the JSON, but not in the picture."""
+from bench.run.predict.worker.request import SHOW_FROM, OverlayForm
 
 OPACITY = 0.5
 BAND = 512
@@ -46,11 +44,11 @@ RIM = (255, 255, 255)
 
 
 def write_prediction(
-    prediction: Prediction, image: RgbImage, out: Path, name: str, classes: tuple[ClassSpec, ...], form: OverlayForm
+    prediction: Prediction, picture: RgbImage, out: Path, name: str, classes: tuple[ClassSpec, ...], form: OverlayForm
 ) -> dict[str, str]:
-    """Write all files of a prediction; returns what each is -> its path below `out`."""
+    """Write all files of a prediction, of which `picture` is the overlay; returns what each is -> its path in `out`."""
     files = {}
-    for what, suffix, content in (*_masks(prediction, name, classes), _overlay(prediction, image, classes, form)):
+    for what, suffix, content in (*_masks(prediction, name, classes), _overlay(picture, form)):
         write_atomically(out / f"{name}{suffix}", content)
         files[what] = f"{name}{suffix}"
     return files
@@ -72,11 +70,9 @@ def _masks(prediction: Prediction, name: str, classes: tuple[ClassSpec, ...]) ->
     raise BenchError("masks that answer prompts have no files of their own; choose a model of another task")
 
 
-def _overlay(
-    prediction: Prediction, image: RgbImage, classes: tuple[ClassSpec, ...], form: OverlayForm
-) -> tuple[str, str, bytes]:
-    kind = "png" if max(image.shape[:2]) > JPEG_LONGEST else form
-    return "overlay", f"_overlay.{kind}", _encoded(overlay(image, prediction, classes), kind)
+def _overlay(picture: RgbImage, form: OverlayForm) -> tuple[str, str, bytes]:
+    kind = "png" if max(picture.shape[:2]) > JPEG_LONGEST else form
+    return "overlay", f"_overlay.{kind}", _encoded(picture, kind)
 
 
 def _json(document: object) -> bytes:
@@ -159,44 +155,61 @@ def compressed(counts: list[int]) -> str:
     return "".join(text)
 
 
-def overlay(image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, ...]) -> RgbImage:
+def overlay(
+    image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: float = SHOW_FROM
+) -> RgbImage:
     """The image tinted with its classes' colours, uint8, (H, W, 3).
 
-    Pixels of no class and of a class called `background` keep their own colour. Objects and
-    segments get white rims, so that neighbours of one class can be told apart; instances below
-    `OVERLAY_SCORE` are left out, and the surest lie on top.
+    Pixels of no class and of a class called `background` keep their own colour. Each object and each
+    segment has a shade of its class's colour and a white rim, so that neighbours of one class can be
+    told apart; instances with a score below `show_from` are left out, and the surest lie on top.
     """
-    palette = np.zeros((1 + void_id(len(classes)), 3), dtype=np.uint8)
-    palette[: len(classes)] = [spec.colour for spec in classes]
-    seen = np.zeros(len(palette), dtype=np.bool_)
-    seen[: len(classes)] = [index != background_class(classes) for index in range(len(classes))]
-    labels, rims = _shown(prediction, len(classes))
+    shown = _shown(prediction, classes, show_from)
     painted = image.copy()
     for top in range(0, len(image), BAND):
         rows = slice(top, top + BAND)
-        tinted = cv2.addWeighted(image[rows], 1 - OPACITY, palette[labels[rows]], OPACITY, 0)
-        cv2.copyTo(tinted, seen[labels[rows]].view(np.uint8), painted[rows])
-    if rims is not None:
-        painted[rims] = RIM
+        ids = shown.ids[rows]
+        tinted = cv2.addWeighted(image[rows], 1 - OPACITY, shown.palette[ids], OPACITY, 0)
+        cv2.copyTo(tinted, shown.tinted[ids].view(np.uint8), painted[rows])
+    if shown.rims is not None:
+        painted[shown.rims] = RIM
     return painted
 
 
-def _shown(prediction: Prediction, num_classes: int) -> tuple[LabelMap, NDArray[np.bool_] | None]:
-    """Class ids to paint, void = none, and rims."""
+class _Shown(NamedTuple):
+    """What is painted: ids per pixel, (H, W); of each id its colour, (N, 3), and whether it is tinted, (N,); rims."""
+
+    ids: NDArray[np.generic]
+    palette: NDArray[np.uint8]
+    tinted: NDArray[np.bool_]
+    rims: NDArray[np.bool_] | None
+
+
+def _shown(prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: float) -> _Shown:
+    palette = np.zeros((1 + void_id(len(classes)), 3), dtype=np.uint8)
+    palette[: len(classes)] = [spec.colour for spec in classes]
+    tinted = np.zeros(len(palette), dtype=np.bool_)
+    tinted[: len(classes)] = [index != background_class(classes) for index in range(len(classes))]
     if isinstance(prediction, SemanticMap):
-        return prediction.labels, None
-    labels = np.full(prediction.size, void_id(num_classes), dtype=label_dtype(num_classes))
-    if isinstance(prediction, Panoptic):
-        for segment in prediction.segments:
-            labels[prediction.segment_ids == segment.id] = segment.class_id
-        return labels, _borders(prediction.segment_ids)
+        return _Shown(prediction.labels, palette, tinted, None)
+    objects, class_of = _objects(prediction, show_from)
+    colours = object_colours(objects, class_of, palette)
+    return _Shown(objects, colours, np.concatenate([[False], tinted[class_of]]), _borders(objects))
+
+
+def _objects(prediction: Prediction, show_from: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The number of the object on each pixel, (H, W), 0 = none, and the class of each from number 1 on."""
     objects = np.zeros(prediction.size, dtype=np.int32)
+    if isinstance(prediction, Panoptic):
+        for number, segment in enumerate(prediction.segments, start=1):
+            objects[prediction.segment_ids == segment.id] = number
+        return objects, np.array([segment.class_id for segment in prediction.segments], dtype=np.int64)
     if isinstance(prediction, Instances):
         for index in np.argsort(prediction.scores, kind="stable"):
-            if prediction.scores[index] >= OVERLAY_SCORE:
-                labels[prediction.masks[index]] = prediction.class_ids[index]
+            if prediction.scores[index] >= show_from:
                 objects[prediction.masks[index]] = index + 1
-    return labels, _borders(objects)
+        return objects, prediction.class_ids
+    return objects, np.zeros(0, dtype=np.int64)
 
 
 def _borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:

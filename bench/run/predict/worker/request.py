@@ -10,6 +10,9 @@ REQUEST = "files.json"
 JOURNAL = "journal.jsonl"
 """A line per image or frame whose files are on disk, and per image that cannot be read."""
 
+SHOW_FROM = 0.5
+"""Instances with a lower score are in the JSON, but not in the picture, unless another score is asked for."""
+
 OverlayForm = Literal["jpg", "png"]
 
 
@@ -34,6 +37,7 @@ class FilesRequest(Record):
         out: Absolute path of the output folder.
         items: In order.
         overlay: Form of the overlays of images and frames.
+        show_from: Score from which an instance is in the overlay.
         every: Of a video, every so manieth frame from the first.
         classes: Those that the outputs name.
         class_ids: Where each class of the model goes among them, 255 = nowhere; None where they are its own.
@@ -42,6 +46,7 @@ class FilesRequest(Record):
     out: str
     items: tuple[Item, ...]
     overlay: OverlayForm = "jpg"
+    show_from: float = SHOW_FROM
     every: int = 1
     classes: tuple[ClassSpec, ...]
     class_ids: tuple[int, ...] | None = None

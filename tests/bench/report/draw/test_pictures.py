@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
-from bench.records import DatasetSpec
+from bench.records import DatasetSpec, TaskSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, read_png, save_prediction
 from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import write_report
 from bench.report.draw.pictures import accuracy_points, draw_pictures, outlines, sheet_rows
+from bench.report.draw.stage_times import Tile
 from bench.report.summary.summarise import RunSummary, summarise
+from tests.bench.builders import make_model
 
 TRAINING = ["training_curves.png", "training_curve@better.png", "training_curve@faster.png", "accuracy_budget.png"]
 ALL = ["accuracy_latency.png", "stage_times.png", *TRAINING, "contact_sheet.png"]
@@ -127,3 +131,36 @@ def test_segments_are_outlined_on_both_sides_of_their_border_and_label_maps_are_
         outlines(Panoptic(ids, (Segment(1, 0), Segment(2, 0)))).tolist() == [[False] * 2 + [True] * 2 + [False] * 2] * 3
     )
     assert outlines(SemanticMap(ids.astype(np.uint8))) is None
+
+
+def test_an_unsure_instance_model_has_no_empty_column_and_its_threshold_is_told(synthetic):
+    planned = synthetic.add("unsure", model=make_model(task="instance", label="unsure"))
+    planned = planned.model_copy(update={"task": TaskSpec(kind="instance", classes=synthetic.task.classes)})
+    synthetic.planned[-1] = planned
+    plan = synthetic.write_plan()
+    folder = synthetic.write_job(planned, "predict", planned.predict_key, predicted_images=12)
+    hashes = {}
+    for image_id in synthetic.ids:
+        truth = synthetic.dataset.target(image_id).instances
+        found = Instances(truth.masks, truth.class_ids, np.full(len(truth.masks), 0.44), truth.crowd)
+        save_prediction(found, folder / layout.PREDICTIONS, image_id)
+        hashes[image_id] = found.content_hash()
+    (folder / layout.PREDICTIONS / layout.PREDICTION_INDEX).write_text(json.dumps(hashes))
+    synthetic.score(plan, planned)
+    views = list(read_run(synthetic.run).cases)
+    ((label, tile),) = sheet_rows(views)[0].predictions
+    assert label == "unsure\nscore ≥ 0.05"  # the lowest of those at which its mIoU is best
+    assert tile.objects.max() > 0
+    ((label, tile),) = sheet_rows(views, 0.5)[0].predictions
+    assert label == "unsure\nscore ≥ 0.5"
+    assert tile.objects.max() == 0
+
+
+def test_two_objects_of_one_class_have_two_shades_of_its_colour():
+    palette = np.array([[200, 100, 0], [0, 0, 0]], dtype=np.uint8)
+    objects = np.int32([[0, 1, 2, 2]])
+    tile = Tile(np.uint8([[1, 0, 0, 0]]), objects=objects, class_of=np.array([0, 0]))
+    ((nothing, first, second, again),) = tile.coloured(palette).tolist()
+    assert (nothing, first) == ([0, 0, 0], [200, 100, 0])
+    assert second == again != first
+    assert second[2] == 0  # darker, of the same hue

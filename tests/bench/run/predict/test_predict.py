@@ -400,7 +400,10 @@ def test_objects_that_touch_have_a_rim_between_them_and_unsure_ones_are_not_show
     found = Instances(masks, np.array([1, 1, 1]), np.array([0.9, 0.8, 0.4]), np.zeros(3, dtype=bool))
     row = overlay(image, found, CLASSES)[1].tolist()
     rim, tinted, plain = [255] * 3, [150, 100, 50], [100] * 3
-    assert row == [tinted, tinted, rim, tinted, rim, plain]
+    darker = row[3]
+    assert darker not in (tinted, plain)  # the second object has another shade of the class's colour
+    assert row == [tinted, tinted, rim, darker, rim, plain]
     ids = np.array([[1, 1, 2, 2, 0, 0]] * 4, dtype=np.int32)
     panoptic = Panoptic(ids, (Segment(1, 1), Segment(2, 1)))
     assert overlay(image, panoptic, CLASSES)[1].tolist() == row
+    assert overlay(image, found, CLASSES, show_from=0.3)[1].tolist() == [*row[:5], rim]
