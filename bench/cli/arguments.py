@@ -64,6 +64,15 @@ def add_rehash(parser: ArgumentParser) -> None:
     )
 
 
+def add_accept_code(parser: ArgumentParser) -> None:
+    """Whose code the present one is taken to be equal to."""
+    parser.add_argument(
+        "--accept-code",
+        metavar="REV",
+        help="take the code to give the same numbers as that commit, so that its jobs count as done; recorded",
+    )
+
+
 def add_interpreters(parser: ArgumentParser) -> None:
     """Which Python runs which adapter; `interpreters_of` reads it."""
     parser.add_argument(

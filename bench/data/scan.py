@@ -26,12 +26,13 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.formats.on_disk import OnDisk
 from bench.data.opening import Choice, on_disk, opened
 from bench.dataset import Dataset
 from bench.errors import DatasetError
 from bench.measure.devices import allowed_cores
 from bench.records import as_json_dict, digest
+from bench.records.store.code import as_key_part, code_behind
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import slug
 
@@ -84,7 +85,8 @@ class Pass:
         files, labels = on_disk(self.dataset), self.choice.labels
         decisive = None if files is None else files.description.decisive
         mapped = None if labels is None else as_json_dict(labels)
-        key = digest([self.choice.name, self.choice.options, names, decisive, mapped, self.version, READER_VERSION])
+        reader = as_key_part(code_behind([f"bench.datasets.{self.choice.name}"]))
+        key = digest([self.choice.name, self.choice.options, names, decisive, mapped, self.version, reader])
         return self.cache / f"{slug(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
 
 

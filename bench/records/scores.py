@@ -58,7 +58,8 @@ class CaseScores(Record):
 
     `mapping` is the digest of the table by which predictions became the suite's classes, empty where
     the model predicts these. `statistics_sha256` is that of the file that the scores were computed from,
-    `predictions_sha256` that of the index of the predictions; both empty in files of older versions.
+    `predictions_sha256` that of the index of the predictions; both empty in files of older versions. `code` is
+    that of the harness which can change a score: path -> first digits of its SHA-256.
     """
 
     records_version: int = RECORDS_VERSION
@@ -69,3 +70,4 @@ class CaseScores(Record):
     mapping: str = ""
     statistics_sha256: str = ""
     predictions_sha256: str = ""
+    code: dict[str, str] = {}

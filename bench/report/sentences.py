@@ -31,6 +31,7 @@ def how_measured(summary: RunSummary) -> list[str]:
         "framework.",
         *_prompted(summary),
         *how_loaded(summary),
+        *_code(summary),
         *(f"Data set {label}: {note}." for label, notes in summary.data_notes.items() for note in notes),
     ]
 
@@ -59,6 +60,23 @@ def _how_timed(summary: RunSummary) -> list[str]:
         "Audits: idle gaps between stages (unfinished work), repeated against new images (caches), device against host "
         "time, and the timed predictions of a share of the images against the scored ones.",
     ]
+
+
+def _code(summary: RunSummary) -> list[str]:
+    """What is to be known of the code behind the numbers, beside its commit."""
+    lines = []
+    if summary.unlike_score_code:
+        lines.append(
+            f"Scores of this table were computed by different states of {', '.join(summary.unlike_score_code)}; compute "
+            "all of them again with: bench score RUN"
+        )
+    if summary.accepted_code is not None:
+        code = summary.accepted_code
+        lines.append(
+            f"Code was accepted: this run takes the code to give the numbers of commit {code.commit[:12]} "
+            f"(--accept-code {code.revision}), though these files differ: {', '.join(code.files) or 'none'}."
+        )
+    return lines
 
 
 def _prompted(summary: RunSummary) -> list[str]:

@@ -27,6 +27,7 @@ from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.provenance import provenance_now
 from bench.run.expected import Expectation
 from bench.run.outcome import settle
+from bench.run.planning.code_keys import refuse_changed_code
 from bench.run.planning.prepare import pinned_cores
 from bench.run.state import JobState, job_state
 from bench.run.workers import FreshInterpreters, Workers
@@ -191,6 +192,7 @@ class Runner:
         return state.view
 
     def _carry_out(self, job: Job, plan: CasePlan, state: JobState, weights: str | None) -> None:
+        refuse_changed_code(job)
         folder = self._run.job(job.kind, job.case_id, job.replicate, job.key)
         if state.name == "failed" and state.view is not None:
             set_aside(state.view.folder)

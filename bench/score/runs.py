@@ -6,10 +6,9 @@ from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
-from bench.dataset import Dataset
-from bench.metric import load_metric
 from bench.records import CaseScores
 from bench.records.store import layout
+from bench.records.store.code import Code, as_key_part, changed_files, code_behind
 from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts
@@ -36,19 +35,11 @@ def score_planned_case(
         BenchError: If predictions are missing or damaged.
     """
     file, statistics = run.scores(planned.case.id), run.statistics(planned.case.id)
-    dataset: Dataset | None = None
-    mapping = ""
-    if planned.case.model.trained_on is not None:
-        dataset = open_labelled(planned.case.dataset)
-        mapping = table_digest(table_for(planned.case.model, dataset))
     found = read_scores(run, planned.case.id)
-    stored = found.scores
-    if not again and stored is not None and found.damage is None:
-        fresh = is_of(stored, planned.predict_key, predictions) and stored.mapping == mapping
-        if fresh and _versions(stored) == _wanted_versions(plan):
-            return stored
+    if not again and found.scores is not None and why_score_again(run, plan, planned, predictions) is None:
+        return found.scores
+    dataset = open_labelled(planned.case.dataset)
     read_index(predictions)  # says what to do where there is none
-    dataset = dataset or open_labelled(planned.case.dataset)
     try:
         scored = score_case(
             planned.case,
@@ -68,6 +59,7 @@ def score_planned_case(
         update={
             "statistics_sha256": content_sha256(statistics),
             "predictions_sha256": content_sha256(predictions / layout.PREDICTION_INDEX),
+            "code": score_code(plan, planned),
         }
     )
     write_record(file, scores)
@@ -75,9 +67,33 @@ def score_planned_case(
     return scores
 
 
-def _versions(scores: CaseScores) -> list[tuple[str, int]]:
-    return [(score.metric, score.version) for score in scores.scores]
+def why_score_again(run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path) -> str | None:
+    """Return why the scores of a case do not stand any more; None if they do, `no scores yet` if there are none."""
+    found = read_scores(run, planned.case.id)
+    stored = found.scores
+    if stored is None or found.damage is not None:
+        return found.damage.reason if found.damage is not None else "no scores yet"
+    if not is_of(stored, planned.predict_key, predictions):
+        return "they are of other predictions"
+    if stored.mapping != _mapping(planned):
+        return "classes of the model are mapped otherwise"
+    if [score.metric for score in stored.scores] != list(plan.metrics):
+        return "the suite asks for other metrics"
+    code = score_code(plan, planned)
+    if stored.code != code:
+        return f"code: {changed_files(as_key_part(stored.code), as_key_part(code))}"
+    return None
 
 
-def _wanted_versions(plan: Plan) -> list[tuple[str, int]]:
-    return [(name, load_metric(name).version) for name in plan.metrics]
+def score_code(plan: Plan, planned: PlannedCase) -> Code:
+    """Return the code of the harness that can change a score of a case."""
+    metrics = (f"bench.metrics.{name}" for name in plan.metrics)
+    modules = ("bench.score.scoring", "bench.data.labels.predictions", f"bench.datasets.{planned.case.dataset.name}")
+    return code_behind((*modules, *metrics))
+
+
+def _mapping(planned: PlannedCase) -> str:
+    """Digest of the table by which predictions become the suite's classes; empty where the model predicts these."""
+    if planned.case.model.trained_on is None:
+        return ""
+    return table_digest(table_for(planned.case.model, open_labelled(planned.case.dataset)))

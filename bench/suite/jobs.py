@@ -31,6 +31,7 @@ from bench.records import (
     digest,
 )
 from bench.records.prompts import PROMPT_RULES
+from bench.records.store.code import changed_files
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Ingredients:
         task: Task with the data set's classes.
         train_fingerprint: Of the splits used for training and validation.
         test_fingerprint: Of the scored split.
-        adapter_digest: Of the adapter's source files and those of `_torch` if it uses them.
+        adapter_code: Of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
+        code: Kind of job -> code of the harness that can change its numbers, `path=digits …`.
         versions: Package -> version in the adapter's interpreter.
         weights_digest: Of the weight file the model brings, or None.
         machine: Stable identity of the hardware; timings of another machine are another result.
@@ -53,12 +55,13 @@ class Ingredients:
     task: TaskSpec
     train_fingerprint: str
     test_fingerprint: str
-    adapter_digest: str
+    adapter_code: str
     versions: dict[str, str]
     weights_digest: str | None
     machine: str
     environment: dict[str, str]
     runtime_versions: dict[str, str] = field(default_factory=dict)
+    code: Mapping[JobKind, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
 
     def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
         """A job of this case."""
+        parts = {**parts, "code": ingredients.code[kind]} if kind in ingredients.code else parts
         return Job(
             kind=kind,
             key=digest({"kind": kind, **parts}),
@@ -167,7 +171,7 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
         "records": str(RECORDS_VERSION),
         "model": _readable(built_from),
         "task": digest(as_json_dict(ingredients.task)),
-        "adapter source": ingredients.adapter_digest,
+        "adapter source": ingredients.adapter_code,
         "packages": _packages(ingredients.versions),
         "seed": str(seed),
         **({} if model.prompt is None else {"prompt": f"{model.prompt}, rules {PROMPT_RULES}"}),
@@ -211,13 +215,17 @@ def why_stale(old: dict[str, str], new: dict[str, str]) -> str:
     'packages: torch=2.4 -> torch=2.5'
     >>> why_stale({"recipe": '{"budget":{"seconds":18}}'}, {"recipe": '{"budget":{"seconds":17}}'})
     'recipe: budget.seconds 18 -> 17'
+    >>> why_stale({"code": "a.py=1 b.py=2"}, {"code": "a.py=1 b.py=3 c.py=4"})
+    'code: b.py changed, c.py came'
     """
     reasons = []
     for part in sorted({*old, *new}):
         before, after = old.get(part), new.get(part)
         if before == after:
             continue
-        if before is None or after is None:
+        if part in ("code", "adapter source"):
+            reasons.append(f"{part}: {changed_files(before or '', after or '')}")
+        elif before is None or after is None:
             reasons.append(f"{part} changed")
         elif part.endswith("packages"):
             gone, come = sorted({*before.split()} - {*after.split()}), sorted({*after.split()} - {*before.split()})

@@ -6,8 +6,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_interpreters, add_rehash, add_suite, interpreters_of
+from bench.cli.arguments import add_accept_code, add_interpreters, add_rehash, add_suite, interpreters_of
+
+if TYPE_CHECKING:
+    from bench.records.store.layout import RunFolder
+    from bench.records.store.views import JobView
+    from bench.run.planning.prepare import Prepared
 
 HELP = "validate a suite and show what would run"
 GROUP, ORDER = "compare models", 2
@@ -18,10 +24,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_suite(parser)
     add_interpreters(parser)
     add_rehash(parser)
+    add_accept_code(parser)
 
 
 def execute(options: Namespace) -> int:
     """Print a row for each job; nothing runs and nothing is written."""
+    from bench.run.planning.code_keys import code_accepted_as
+
+    with code_accepted_as(options.accept_code):
+        return _print_states(options)
+
+
+def _print_states(options: Namespace) -> int:
     from tabulate import tabulate
 
     from bench.records.store.runs import runs
@@ -48,9 +62,21 @@ def execute(options: Namespace) -> int:
             states[state.name] += 1
             kind = f"{job.kind} r{job.replicate}" if job.kind == "time" else job.kind
             rows.append([plan.case.id, kind, state.name, state.why])
+            if job.kind == "predict" and run is not None and state.view is not None and state.view.ok:
+                rows.append([plan.case.id, "score", *_state_of_scores(prepared, run, plan.case.id, state.view)])
     print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
     print()
     counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
     return 0
+
+
+def _state_of_scores(prepared: Prepared, run: RunFolder, case_id: str, predicted: JobView) -> tuple[str, str]:
+    """Whether the next run scores the predictions of a case, and why."""
+    from bench.records.store import layout
+    from bench.score.runs import why_score_again
+
+    planned = next(planned for planned in prepared.plan.cases if planned.case.id == case_id)
+    why = why_score_again(run, prepared.plan, planned, predicted.folder / layout.PREDICTIONS)
+    return ("done", "") if why is None else ("missing", "") if why == "no scores yet" else ("stale", why)

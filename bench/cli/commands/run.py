@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_interpreters, add_rehash, add_selection, add_start, add_suite, interpreters_of
+from bench.cli.arguments import (
+    add_accept_code,
+    add_interpreters,
+    add_rehash,
+    add_selection,
+    add_start,
+    add_suite,
+    interpreters_of,
+)
 
 if TYPE_CHECKING:
     from bench.run.planning.prepare import Prepared
@@ -24,10 +33,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_start(parser)
     add_interpreters(parser)
     add_rehash(parser)
+    add_accept_code(parser)
 
 
 def execute(options: Namespace) -> int:
     """Do what is not done; 1 if a case failed."""
+    from bench.run.planning.code_keys import code_accepted_as
+    from bench.run.planning.prepare import prepare
+
+    with code_accepted_as(options.accept_code) as accepted:
+        prepared = replace(prepare(Path(options.suite), interpreters_of(options)), accepted_code=accepted)
+        return _carry_out(prepared, options)
+
+
+def _carry_out(prepared: Prepared, options: Namespace) -> int:
     from rich.console import Console
 
     from bench.records.store import layout
@@ -37,12 +56,10 @@ def execute(options: Namespace) -> int:
     from bench.report.summary.summarise import summarise
     from bench.run.console import RunConsole
     from bench.run.loggers import check_loggers, where_trackers_wrote
-    from bench.run.planning.prepare import prepare
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
     from bench.run.workers import workers_of
 
-    prepared = prepare(Path(options.suite), interpreters_of(options))
     check_loggers(prepared.suite.loggers, prepared.source)
     for note in prepared.notes:
         print(f"note: {note}", file=sys.stderr)

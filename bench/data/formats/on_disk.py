@@ -37,9 +37,6 @@ from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
 
-READER_VERSION = 4
-"""Part of every fingerprint: raise it when a reader gives other pixels for the same files."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -273,7 +270,7 @@ class OnDisk:
             for entry in self._split(split).values()
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
-        return digest([self.name, READER_VERSION, self.description.decisive, names, rows])
+        return digest([self.name, self.description.decisive, names, rows])
 
     def _split(self, split: str) -> dict[str, Entry]:
         if split not in self.splits():

@@ -21,6 +21,8 @@ def flags_of(options: Namespace) -> list[str]:
         flags += ["--results", options.results]
     for name in ("python", "env"):
         flags += [word for value in getattr(options, name) for word in (f"--{name}", value)]
+    if getattr(options, "accept_code", None):
+        flags += ["--accept-code", options.accept_code]
     return [*flags, "--envs", options.envs] if options.envs else flags
 
 

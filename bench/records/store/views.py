@@ -28,6 +28,20 @@ class PlannedCase(Record):
     throughput_key: str | None = None
 
 
+class AcceptedCode(Record):
+    """Code of another revision that stands in the keys of a run in place of the code that ran (`--accept-code`).
+
+    Attributes:
+        revision: As it was given.
+        commit: What that was.
+        files: Those whose code differs between that commit and the code that ran.
+    """
+
+    revision: str
+    commit: str
+    files: tuple[str, ...]
+
+
 class Plan(Record):
     """What a run is made of; rewritten when the suite changes, while job folders stay.
 
@@ -42,6 +56,7 @@ class Plan(Record):
         seed: Of the suite.
         cost: Of the machine, as the suite says it.
         data_notes: What was inferred or passed over of a data set, by its label.
+        accepted_code: Code that was taken to give the same numbers as the present one; None = none was.
     """
 
     suite: str
@@ -54,6 +69,7 @@ class Plan(Record):
     seed: int
     cost: Cost | None = None
     data_notes: dict[str, tuple[str, ...]] = {}
+    accepted_code: AcceptedCode | None = None
 
 
 @dataclass(frozen=True)

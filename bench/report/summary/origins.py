@@ -60,6 +60,15 @@ def jobs_by_origin(view: CaseView, origins: Mapping[str, Origin]) -> dict[str, t
     return {kind: tuple(names) for kind, names in made.items()}
 
 
+def unlike_score_code(run: RunView) -> tuple[str, ...]:
+    """Files whose code differed between the scorings of two cases: their scores are not quite of one kind."""
+    states: dict[str, set[str]] = {}
+    for view in run.cases:
+        for path, digits in view.scores.code.items() if view.scores else ():
+            states.setdefault(path, set()).add(digits)
+    return tuple(path for path, found in sorted(states.items()) if len(found) > 1)
+
+
 def several_origins(of_rows: Iterable[Mapping[str, tuple[str, ...]]]) -> bool:
     """Whether the jobs of these rows were not all done in one environment; see `jobs_by_origin`."""
     return len({name for made in of_rows for names in made.values() for name in names}) > 1

@@ -20,12 +20,12 @@ from bench.records.store.invocation import rerun_command
 from bench.records.store.passes import loads_of, profile_of
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
-from bench.records.store.views import CaseView, Damage, JobView, RunView
+from bench.records.store.views import AcceptedCode, CaseView, Damage, JobView, RunView
 from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import summarise_latency
-from bench.report.summary.origins import Origin, jobs_by_origin, origins_of
+from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
@@ -78,6 +78,8 @@ class RunSummary(Record):
     runtimes: tuple[RuntimeComparison, ...] = ()
     environment: dict[str, JsonValue]
     origins: tuple[Origin, ...] = ()
+    unlike_score_code: tuple[str, ...] = ()
+    accepted_code: AcceptedCode | None = None
     versions: dict[str, str]
     data_notes: dict[str, tuple[str, ...]] = {}
 
@@ -121,6 +123,8 @@ def summarise(run: RunView) -> RunSummary:
         runtimes=compare_runtimes(run, timed),
         environment=_environment(run, tuple(origins.values())),
         origins=tuple(origins.values()),
+        unlike_score_code=unlike_score_code(run),
+        accepted_code=run.plan.accepted_code,
         versions=_versions(run),
     )
 

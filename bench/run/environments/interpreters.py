@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -17,6 +16,7 @@ from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError
 from bench.records import Runtime
 from bench.records.names import harness_root
+from bench.records.store.code import Code, code_of_files, reference_root
 
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
 """Packages of the harness itself that can change a prediction or a picture."""
@@ -147,13 +147,15 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def source_digest(adapter: str) -> str:
-    """SHA-256 over an adapter's Python files, and those of `_torch` where it uses them."""
-    folder = adapter_folder(adapter)
-    files = sorted(folder.rglob("*.py"))
+def adapter_code(adapter: str) -> Code:
+    """Code of an adapter's Python files, and of those of `_torch` where it uses them.
+
+    An adapter of this tree is that of `reference_root`; one from outside is what it is now.
+    """
+    folder, root = adapter_folder(adapter), reference_root()
+    if folder.parent != harness_root() / "adapters":
+        return code_of_files(folder.rglob("*.py"), folder.parent)
+    files = sorted((root / "adapters" / adapter).rglob("*.py"))
     if any("adapters._torch" in file.read_text(encoding="utf-8") for file in files):
-        files += sorted((harness_root() / "adapters" / "_torch").rglob("*.py"))
-    sha = hashlib.sha256()
-    for file in files:
-        sha.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return sha.hexdigest()
+        files += sorted((root / "adapters" / "_torch").rglob("*.py"))
+    return code_of_files(files, root)

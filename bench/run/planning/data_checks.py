@@ -16,13 +16,14 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import digest, void_of
 from bench.records.store.cache import cache_folder
+from bench.records.store.code import as_key_part, code_behind
 from bench.records.store.files import write_atomically
 
 SAMPLE = 12
@@ -188,4 +189,12 @@ def _state(files: OnDisk, split: str) -> str:
                 rows.append(states[path])
         rows.append(image_id)
     names: list[JsonValue] = [[spec.name, spec.is_thing] for spec in files.classes]
-    return digest([files.name, READER_VERSION, files.description.decisive, names, rows])
+    return digest(
+        [
+            files.name,
+            as_key_part(code_behind([f"bench.datasets.{files.name}"])),
+            files.description.decisive,
+            names,
+            rows,
+        ]
+    )

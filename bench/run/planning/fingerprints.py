@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import READER_VERSION, OnDisk
+from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
 from bench.records import digest
@@ -61,7 +61,7 @@ class Fingerprints:
             [entry.image_id, *(next(hashes) for _ in range(1 + len(entry.ground_truths)))] for entry in entries
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in dataset.classes]
-        return digest([dataset.name, READER_VERSION, dataset.description.decisive, names, rows])
+        return digest([dataset.name, dataset.description.decisive, names, rows])
 
 
 def _teller(what: str) -> Callable[[int, int], None]:

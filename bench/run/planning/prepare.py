@@ -17,12 +17,14 @@ from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, machine_identity
 from bench.records import Case, ClassSpec, TaskSpec, digest
 from bench.records.names import harness_root
+from bench.records.store.code import as_key_part
 from bench.records.store.files import weights_digest
 from bench.records.store.runs import utc_now
-from bench.records.store.views import Plan, PlannedCase
+from bench.records.store.views import AcceptedCode, Plan, PlannedCase
 from bench.run.environments.environment import with_choices_of_suite
-from bench.run.environments.interpreters import Interpreters, source_digest
+from bench.run.environments.interpreters import Interpreters, adapter_code
 from bench.run.planning.check import channels_of, checked
+from bench.run.planning.code_keys import OF_KIND, code_of_kind
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.worker.environment import worker_environment
@@ -43,6 +45,7 @@ class Prepared:
         classes: Label space that is scored, by label of the data set.
         notes: What is to be known of the data sets' files.
         data_notes: What was inferred, converted or passed over of a data set, by its label.
+        accepted_code: Code that stands in the keys in place of the present one.
     """
 
     source: Path
@@ -52,6 +55,7 @@ class Prepared:
     classes: dict[str, tuple[ClassSpec, ...]]
     notes: tuple[str, ...] = ()
     data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    accepted_code: AcceptedCode | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -67,6 +71,7 @@ class Prepared:
             seed=self.suite.seed,
             cost=self.suite.cost,
             data_notes=self.data_notes,
+            accepted_code=self.accepted_code,
         )
 
 
@@ -138,7 +143,8 @@ def _plan(
         ),
         train_fingerprint=_train_fingerprint(case, dataset, fingerprints),
         test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
-        adapter_digest=source_digest(adapter),
+        adapter_code=as_key_part(adapter_code(adapter)),
+        code={kind: as_key_part(code_of_kind(kind, spec.name)) for kind in OF_KIND},
         versions=interpreters.versions(adapter),
         runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
         weights_digest=_weights_digest(case),

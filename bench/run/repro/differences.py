@@ -10,7 +10,7 @@ from bench.records.store.views import CaseView
 from bench.suite.jobs import why_stale
 
 AT_ITS_COMMIT = "the harness at its commit"
-OF_THE_HARNESS = ("records", "target", "protocol", "recipe", "profile", "throughput")
+OF_THE_HARNESS = ("code", "records", "target", "protocol", "recipe", "profile", "throughput")
 """Parts of a key that the record fixes: where they differ, the harness has learned a new field since."""
 
 _MACHINE = (
@@ -88,7 +88,8 @@ def key_differences(
         if part == "packages":
             found.append(_packages(adapter, old or "", new or ""))
         elif part == "adapter source":
-            found.append(_difference(f"source of {adapter}", old, new, AT_ITS_COMMIT))
+            changed = why_stale({part: old or ""}, {part: new or ""}).removeprefix(f"{part}: ")
+            found.append(Difference(subject=f"source of {adapter}", recorded="", here=changed, put_back=AT_ITS_COMMIT))
         elif part == "machine":
             found.append(_difference("class of machine", old, new, "a machine of the same processor, cores and GPUs"))
         else:

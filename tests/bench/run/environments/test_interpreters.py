@@ -15,10 +15,10 @@ from bench.measure.devices import allowed_cores
 from bench.records import Target
 from bench.run.environments.interpreters import (
     Interpreters,
+    adapter_code,
     installed_packages,
     parse_choices,
     required_packages,
-    source_digest,
 )
 from bench.run.planning.prepare import pinned_cores
 from bench.run.worker.environment import THREAD_VARIABLES, worker_environment
@@ -86,11 +86,13 @@ def test_an_adapters_digest_changes_with_its_source_and_not_with_its_cards(tmp_p
     (folder / "models").mkdir(parents=True)
     (folder / "adapter.py").write_text("a = 1\n")
     monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
-    before = source_digest("other")
+    before = adapter_code("other")
     (folder / "models" / "card.yaml").write_text("description: d\n")
-    assert source_digest("other") == before
+    assert adapter_code("other") == before
+    (folder / "adapter.py").write_text('"""Says more."""\na = 1  # one\n')
+    assert adapter_code("other") == before
     (folder / "adapter.py").write_text("a = 2\n")
-    assert source_digest("other") != before
+    assert adapter_code("other") != before
 
 
 def test_every_thread_pool_gets_the_number_the_target_asks_for():

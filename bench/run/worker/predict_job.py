@@ -1,0 +1,75 @@
+"""Predictions of every scored image, stored with their hashes; nothing is timed."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from bench.adapter import predict
+from bench.data.labels.dataset import open_labelled
+from bench.data.predictions import ADAPTER as FROM_FILES
+from bench.errors import BenchError
+from bench.measure.memory import reset_peak_rss
+from bench.measure.outputs import checked, refuse_overwritten
+from bench.records import Job, JobFacts
+from bench.records.predictions import Prediction, RgbImage, save_prediction
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.run.worker.images import Images, test_ids
+from bench.run.worker.model import built, facts_of, weights_of
+from bench.run.worker.prefetch import loaded_batches
+from bench.run.worker.progress import PROGRESS_INTERVAL_S, settled, write_progress
+from bench.run.worker.read_predictions import read_job
+
+
+def predict_job(job: Job, folder: Path) -> JobFacts:
+    """Predict every image of the scored split and store the predictions with their hashes."""
+    if job.model.adapter == FROM_FILES:
+        return read_job(job, folder)
+    dataset = open_labelled(job.dataset)
+    images = Images(dataset, test_ids(job, dataset), job.model.prompt)
+    if not images.ids:
+        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
+    reset_peak_rss()
+    adapter, load_s = built(job, folder)
+    adapter.reset_peak_device_bytes()
+    out = folder / layout.PREDICTIONS
+    out.mkdir(exist_ok=True)
+    hashes: dict[str, str] = {}
+    earlier: list[Prediction] = []
+    first_call_ms: float | None = None
+    started, told_at = time.perf_counter(), 0.0
+
+    def keep(ids: tuple[str, ...], batch: list[RgbImage], predictions: list[Prediction]) -> None:
+        for image_id, prediction in zip(ids, checked(predictions, batch, ids, job), strict=True):
+            hashes[image_id] = prediction.content_hash()
+            save_prediction(prediction, out, image_id)
+
+    with ThreadPoolExecutor(1) as writer:
+        pending: list[Future[None]] = []
+        for ids, batch in loaded_batches(images, job.target.batch_size):
+            call = time.perf_counter()
+            predictions = predict(adapter, batch)
+            refuse_overwritten(earlier, predictions, batch, job)
+            earlier = predictions
+            if first_call_ms is None:
+                first_call_ms = (time.perf_counter() - call) * 1e3
+                started = time.perf_counter()
+            pending = settled([*pending, writer.submit(keep, ids, batch, predictions)])
+            if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
+                told_at = time.monotonic()
+                write_progress(folder, len(hashes), len(images.ids))
+        for future in pending:
+            future.result()
+    predict_s = time.perf_counter() - started
+    write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    return facts_of(
+        adapter,
+        weights_of(job, folder),
+        load_s=load_s,
+        first_call_ms=first_call_ms,
+        predicted_images=len(hashes),
+        predict_s=predict_s,
+    )

@@ -1,0 +1,49 @@
+"""A timing by the protocol: raw samples, audited predictions and telemetry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.data.labels.dataset import open_labelled
+from bench.errors import BenchError
+from bench.measure.memory import reset_peak_rss
+from bench.measure.telemetry import Telemetry
+from bench.measure.timing import ImageSource, time_model
+from bench.records import Job, JobFacts
+from bench.records.predictions import save_prediction
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.run.worker.images import Images, test_ids
+from bench.run.worker.model import built, facts_of, weights_of
+
+
+def time_job(job: Job, folder: Path) -> JobFacts:
+    """Time the model by the protocol; leaves raw samples, audited predictions and telemetry."""
+    if job.measurement is None:
+        raise BenchError("a time job needs a measurement; its job.json has none")
+    dataset = open_labelled(job.dataset)
+    images: ImageSource = Images(dataset, test_ids(job, dataset), job.model.prompt)
+    reset_peak_rss()
+    with Telemetry(job.target.device) as telemetry:
+        adapter, load_s = built(job, folder)
+        adapter.reset_peak_device_bytes()
+        timed = time_model(adapter, images, job, telemetry)
+    audit = folder / layout.AUDIT
+    for image_id, prediction in timed.audited.items():
+        save_prediction(prediction, audit, image_id)
+    hashes = {image_id: prediction.content_hash() for image_id, prediction in timed.audited.items()}
+    audit.mkdir(exist_ok=True)
+    write_atomically(audit / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    timed.samples.save(folder / layout.SAMPLES)
+    telemetry.save(folder / layout.TELEMETRY)
+    return facts_of(
+        adapter,
+        weights_of(job, folder),
+        load_s=load_s,
+        first_call_ms=float(timed.samples.warmup_ns[0]) / 1e6,
+        time_to_steady_s=timed.time_to_steady_s,
+        flags=(*timed.flags, *telemetry.flags()),
+        invalid=timed.invalid,
+        interference=timed.interference,
+    )

@@ -1,0 +1,53 @@
+"""A training: weights and their log, of training and validation images alone."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from bench.adapter import TrainingData
+from bench.data.labels.dataset import open_labelled
+from bench.errors import BenchError
+from bench.measure.interference import Watch
+from bench.records import Job, JobFacts
+from bench.records.store import layout
+from bench.run.worker.images import LabelledSplit
+from bench.run.worker.model import built, facts_of
+from bench.run.worker.ranks import is_further_process
+from bench.run.worker.training_log import TrainingLog
+
+
+def train_job(job: Job, folder: Path) -> JobFacts:
+    """Train and leave weights; goes on from a checkpoint that an interrupted worker left."""
+    if job.recipe is None:
+        raise BenchError("a train job needs a recipe; its job.json has none")
+    dataset = open_labelled(job.dataset)
+    data = TrainingData(
+        train=LabelledSplit(dataset, job.dataset.train, job),
+        val=LabelledSplit(dataset, job.dataset.val, job),
+        task=job.task,
+    )
+    adapter, load_s = built(job, folder)
+    out = folder / layout.WEIGHTS
+    out.mkdir(exist_ok=True)
+    log_path = Path(os.devnull) if is_further_process() else folder / layout.TRAINING_LOG
+    with log_path.open("a", encoding="utf-8") as file:
+        log = TrainingLog(file)
+        watch = Watch()
+        result = adapter.train(data, job.recipe, out, log)
+        interference = watch.seen()
+        log.flush()
+    return facts_of(
+        adapter,
+        result.weights,
+        load_s=load_s,
+        weights_file=os.path.relpath(result.weights, folder),
+        trained_steps=result.steps,
+        trained_images=result.images,
+        trained_s=result.train_s,
+        not_honoured=result.not_honoured,
+        interference=interference,
+        # A loss that is no number is no fact; JSON could not hold it either.
+        self_reported={name: value for name, value in result.self_reported.items() if math.isfinite(value)},
+    )
