@@ -136,7 +136,7 @@ def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:
 def _file_state(files: OnDisk, image_id: str) -> str:
     entry = files.entry(image_id)
     parts: list[Any] = [entry.key]
-    for path in (entry.image, *entry.ground_truths):
+    for path in entry.files:
         try:
             found = path.stat()
             parts.append([str(path.absolute()), found.st_size, found.st_mtime_ns])

@@ -2,6 +2,7 @@
 
     root/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
     root/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png, …_gtFine_instanceIds.png
+    or, semantic alone:          …_gtFine_labelTrainIds.png, as createTrainIdLabelImgs.py makes them
 
 Label spaces, by the option `labels`:
     train_ids               the 19 classes of the benchmark; all else is void
@@ -15,12 +16,16 @@ Objects of `caravan` and `trailer` count only in the label spaces that have them
 follow `createPanopticImgs.py` of cityscapesScripts: segment id = value in instanceIds.png; where a
 label space merges labels of stuff, they are one segment with the smallest of the values.
 
+Sets that were reduced to train ids have no other files; they are read with `labels: train_ids` (255, and -1 of
+`license plate` stored as 255, are void) and say so. Files that are not read on purpose, among them colours and
+polygons, are no leftovers.
+
 Expected: 2,975 train, 500 val, 1,525 test. The ground truth of test is not public: its files hold void.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +48,10 @@ LICENCE = "registration; non-commercial research and teaching; no redistribution
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 2975, "val": 500, "test": 1525}
 SPLITS = tuple(EXPECTED)
+COMPANIONS = tuple(
+    f"*_gtFine_{kind}"
+    for kind in ("color.png", "polygons.json", "labelIds.png", "instanceIds.png", "labelTrainIds.png")
+)
 IMAGE_ENDING, TRUTH_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
 PER_LABEL = 1000
 UNLABELED_SEGMENT = 999
@@ -85,16 +94,35 @@ def open_dataset(options: Options) -> OnDisk:
     if not splits:
         raise missing("cityscapes", images / "train", "leftImg8bit/{train,val,test}", OBTAIN)
     labels = label_space(options.labels)
+    train_ids_alone = _has_train_ids_alone(root, options)
     description = Description(
         name="cityscapes",
         classes=labels.classes,
-        tasks=TASKS,
+        tasks=("semantic",) if train_ids_alone else TASKS,
         source=SOURCE,
         licence=LICENCE,
         splits=splits,
-        decisive=options.labels,
+        decisive=[options.labels, "train ids"] if train_ids_alone else options.labels,
+        inferred=("ground truth is read from _labelTrainIds.png: there are no instances",) if train_ids_alone else (),
+        companions=COMPANIONS,
     )
-    return OnDisk(description, partial(_entries, root), partial(_truth, labels))
+    kinds = ("labelTrainIds",) if train_ids_alone else ("labelIds", "instanceIds")
+    return OnDisk(
+        description, partial(_entries, root, kinds), _semantic_truth if train_ids_alone else partial(_truth, labels)
+    )
+
+
+def _has_train_ids_alone(root: Path, options: Options) -> bool:
+    """Whether the first image has train ids and no label ids; raises `DatasetError` if another label space is asked."""
+    found = next((root / "gtFine").rglob(f"*{TRUTH_ENDING.format('labelTrainIds')}"), None)
+    if found is None or next((root / "gtFine").rglob(f"*{TRUTH_ENDING.format('labelIds')}"), None) is not None:
+        return False
+    if options.labels != "train_ids":
+        raise DatasetError(
+            f"cityscapes: {root / 'gtFine'} holds train ids alone, from which labels: {options.labels} cannot be had. "
+            f"Fetch {TRUTH_ENDING.format('labelIds')}, or take labels: train_ids."
+        )
+    return True
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
@@ -127,7 +155,7 @@ def _category_colour(row: Mapping[str, str], key: str) -> tuple[int, int, int]:
     return (0, 0, 0) if key == "category" and row["category"] == "void" else rgb_of(row)
 
 
-def _entries(root: Path, split: str) -> list[Entry]:
+def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
     folder = root / "leftImg8bit" / split
     files = [path for path in files_under(folder, (".png",)) if path.name.endswith(IMAGE_ENDING)]
     if not files:
@@ -136,17 +164,24 @@ def _entries(root: Path, split: str) -> list[Entry]:
     for path in files:
         stem = path.name.removesuffix(IMAGE_ENDING)
         city = root / "gtFine" / split / path.parent.relative_to(folder)
-        ground_truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in ("labelIds", "instanceIds"))
+        ground_truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in kinds)
         entries.append(Entry(stem, path, ground_truths))
     absent = [path for entry in entries for path in entry.ground_truths if not path.is_file()]
     if absent:
         raise missing(
             "cityscapes",
             absent[0],
-            f"two ground truth for each of the {len(files)} images of {split}; {len(absent)} files are missing",
+            f"{' and '.join(kinds)} for each of the {len(files)} images of {split}; {len(absent)} files are missing",
             OBTAIN,
         )
     return entries
+
+
+def _semantic_truth(entry: Entry) -> GroundTruth:
+    known = "Train ids are 0 to 18, and 255 for void. Make them again with createTrainIdLabelImgs.py."
+    class_of = {**{number: number for number in range(19)}, IGNORE_LABEL: IGNORE_LABEL}
+    file = entry.ground_truths[0]
+    return GroundTruth(SemanticMap(map_values(_pixels(file), class_of, file=file, known=known)))
 
 
 def _truth(labels: Labels, entry: Entry) -> GroundTruth:

@@ -36,7 +36,7 @@ from bench.data.formats.bands import Percentiles
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
-from bench.data.formats.volume_places import Case, cases_in
+from bench.data.formats.volume_places import Case, cases_in, files_of
 from bench.data.formats.volume_slices import (
     Axis,
     Grey,
@@ -151,8 +151,10 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
     opened = _looked_at(cases, options)
     classes, class_of = _label_space(cases, options)
     entries = _entries(opened, root, options)
+    case_of = {files_of(case.images[0])[0]: case for case in cases}
     rule = LabelRule(
         opened.axis,
+        case_of,
         class_of,
         f"The option classes has {', '.join(map(str, class_of))}. Add the value there, or as void.",
         options.mask_grid == "stored",
@@ -161,8 +163,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
     pictures = Slices(
         opened.axis,
         options.grey(),
-        {case.images[0]: case.images for case in cases},
-        {case.images[0]: case.name for case in cases},
+        case_of,
     )
     decisive: list[JsonValue] = [opened.axis, [[v, c] for v, c in class_of.items()], options.grey().told()]
     description = Description(
@@ -280,7 +281,11 @@ def _entries(opened: _Opened, root: Path, options: Options) -> dict[str, list[En
     letter = {"axial": "z", "coronal": "y", "sagittal": "x", "stored": "s"}[opened.axis]
     entries: dict[str, list[Entry]] = defaultdict(list)
     for case, group, split in zip(cases, groups, splits, strict=True):
+        image, *parts = (file for volume in case.images for file in files_of(volume))
+        mask, *of_mask = files_of(case.mask)
+        shared = (*parts, *of_mask)
         for number in range(0, opened.slices[case.images[0]], options.every):
             image_id = f"{case.name}__{letter}{number:04d}"
-            entries[split].append(Entry(image_id, case.images[0], (case.mask,), key=str(number), group=group))
+            own = Entry(image_id, image, (mask,), key=str(number), group=group, parts=shared)
+            entries[split].append(own)
     return dict(entries)

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
@@ -74,7 +75,20 @@ def leftovers(folders: Iterable[Path], used: Iterable[Path]) -> list[Leftover]:
     ]
 
 
-PICTURES = {*IMAGE_SUFFIXES, *MASK_SUFFIXES, ".npy", ".npz", ".dcm", ".nii", ".gz", ".psd", ".svg", ".raw", ".dng"}
+PICTURES = {
+    *IMAGE_SUFFIXES,
+    *MASK_SUFFIXES,
+    ".npy",
+    ".npz",
+    ".dcm",
+    ".nii",
+    ".gz",
+    ".nrrd",
+    ".psd",
+    ".svg",
+    ".raw",
+    ".dng",
+}
 
 
 def unread(dataset: OnDisk) -> list[Leftover]:
@@ -89,7 +103,7 @@ def unread(dataset: OnDisk) -> list[Leftover]:
             entries = [dataset.entry(image_id) for image_id in dataset.ids(split)]
         except DatasetError:
             return []
-        images.update(entry.image for entry in entries)
+        images.update(path for entry in entries for path in (entry.image, *entry.parts))
         masks.update(path for entry in entries for path in entry.ground_truths)
     folders = {path.parent for path in (*images, *(m for m in masks if m.suffix.lower() in PICTURES))}
     known = {os.path.normpath(path) for path in (*images, *masks)}
@@ -97,7 +111,8 @@ def unread(dataset: OnDisk) -> list[Leftover]:
     for folder in sorted(folders):
         groups: dict[tuple[str, bool], list[Path]] = defaultdict(list)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.suffix.lower() in PICTURES and os.path.normpath(path) not in known:
+            meant = any(fnmatch(path.name, pattern) for pattern in dataset.description.companions)
+            if path.suffix.lower() in PICTURES and os.path.normpath(path) not in known and not meant:
                 groups[path.suffix.lower(), is_hidden(path.name)].append(path)
         found += [
             Leftover(folder, suffix, tuple(sorted(paths)), hidden) for (suffix, hidden), paths in sorted(groups.items())

@@ -49,6 +49,7 @@ class Entry:
         key: What the format calls it in an annotation file.
         group: What must stay in one split: patient, scene, film; empty where it is not known.
         frame: What its labels are read for: the image as shown, or its pixels as stored.
+        parts: Further files that the image is made of, the same for all entries of one `image`.
     """
 
     image_id: str
@@ -57,12 +58,18 @@ class Entry:
     key: str = ""
     group: str = ""
     frame: Frame = "shown"
+    parts: tuple[Path, ...] = ()
 
     @property
     def size(self) -> Size:
         """Size of the image that its labels are read for, from its header."""
         header = header_of(self.image)
         return header.stored if self.frame == "stored" else header.size
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that it is read from."""
+        return (self.image, *self.ground_truths, *self.parts)
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class Description:
         inferred: What was inferred or declared of how files are read, a sentence each.
         notes: What was passed over at opening, a sentence each.
         bands: How images are read that are declared by their bands; None reads RGB.
+        companions: Patterns of the names of files that lie beside those that are read, and are not read on purpose.
     """
 
     name: str
@@ -92,6 +100,7 @@ class Description:
     inferred: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bands: BandReading | None = None
+    companions: tuple[str, ...] = ()
 
 
 class Pictures(Protocol):
@@ -266,8 +275,7 @@ class OnDisk:
     def fingerprint(self, split: str) -> str:
         """Hash of ids and content of all files of the split and of the options that decide the ground truth."""
         rows: list[JsonValue] = [
-            [entry.image_id, *(content_hash(path) for path in (entry.image, *entry.ground_truths))]
-            for entry in self._split(split).values()
+            [image_id, *map(content_hash, files)] for image_id, files in decisive_files(self._split(split).values())
         ]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
         return digest([self.name, self.description.decisive, names, rows])
@@ -291,6 +299,17 @@ class OnDisk:
                 )
             self._entries[split] = {entry.image_id: entry for entry in entries}
         return self._entries[split]
+
+
+def decisive_files(entries: Iterable[Entry]) -> list[tuple[str, tuple[Path, ...]]]:
+    """Return the id of each entry with its files, those of which an image is made with the first that has it alone."""
+    seen: set[Path] = set()
+    rows = []
+    for entry in entries:
+        rows.append((entry.image_id, (entry.image, *entry.ground_truths) if entry.image in seen else entry.files))
+        if entry.parts:
+            seen.add(entry.image)
+    return rows
 
 
 def content_hash(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.data.formats.dicom_series import is_dicom, patient_of
+from bench.data.formats.dicom_series import is_dicom, patient_of, series_files
 from bench.data.formats.on_disk import same_text
 from bench.data.formats.patterns import SHARED, check_pattern, values_of, visible_files
 from bench.data.formats.volume_arrays import READERS, suffix_of
@@ -129,6 +129,11 @@ def fitting(pattern: str, path: str) -> dict[str, str] | None:
         return values_of(pattern, path)
     suffix = suffix_of(path) if suffix_of(path) in (*READERS, ".dcm", ".nii.gz") else ""
     return values_of(pattern[:-2], path[: len(path) - len(suffix)] if suffix else path)
+
+
+def files_of(volume: Path) -> list[Path]:
+    """The files of a volume: itself, or those of its folder."""
+    return series_files(volume) if volume.is_dir() else [volume]
 
 
 def volume_paths(root: Path) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from bench.data.formats.label_tables import map_values
 from bench.data.formats.on_disk import Entry
 from bench.data.formats.rasters import painted, stacked
 from bench.data.formats.volume_arrays import READERS, Reader, Volume, as_lps, suffix_of
+from bench.data.formats.volume_places import Case
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import Size
@@ -128,29 +129,26 @@ def spacing_of(volume: Volume, axis: Axis) -> Spacing | None:
 
 
 class Slices:
-    """Images of entries: `key` is the number of the slice, `image` the volume of the first channel.
+    """Images of entries: `key` is the number of the slice, `image` the first file of the volume.
 
     Keeps `bench.data.formats.on_disk.Pictures`.
     """
 
-    def __init__(
-        self, axis: Axis, grey: Grey, channels_of: dict[Path, tuple[Path, ...]], name_of: dict[Path, str]
-    ) -> None:
+    def __init__(self, axis: Axis, grey: Grey, case_of: Mapping[Path, Case]) -> None:
         """Keep how slices are made.
 
         Args:
             axis: Along which volumes are cut.
             grey: What becomes black and white.
-            channels_of: Volume of the first channel -> those of all channels.
-            name_of: Volume of the first channel -> its name.
+            case_of: `image` of an entry -> its volumes.
         """
-        self._axis, self._grey, self._channels_of, self._name_of = axis, grey, channels_of, name_of
+        self._axis, self._grey, self._case_of = axis, grey, case_of
         self._ranges: dict[Path, tuple[Window, ...]] = {}
 
     def image(self, entry: Entry) -> RgbImage:
         """The slice, uint8: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of others."""
         planes: list[NDArray[np.uint8]] = []
-        for path in self._channels_of[entry.image]:
+        for path in self._case_of[entry.image].images:
             volume = read_volume(path)
             if not 0 <= int(entry.key) < slices_of(volume, self._axis):
                 raise DatasetError(f"{path} has no slice {entry.key}; its channels differ in size.", kind="size")
@@ -187,7 +185,7 @@ class Slices:
 
     def size(self, entry: Entry) -> Size:
         """Rows and columns of the slice."""
-        x, y, z = outline(entry.image).values.shape[:3]
+        x, y, z = outline(self._case_of[entry.image].images[0]).values.shape[:3]
         return {"coronal": Size(z, x), "sagittal": Size(z, y)}.get(self._axis, Size(y, x))
 
     def encoded(self, entry: Entry) -> bytes:
@@ -196,11 +194,11 @@ class Slices:
 
     def spacing(self, entry: Entry) -> Spacing | None:
         """In millimetres, of the header of the volume."""
-        return spacing_of(outline(entry.image), self._axis)
+        return spacing_of(outline(self._case_of[entry.image].images[0]), self._axis)
 
     def place(self, entry: Entry) -> Place:
         """Name of the volume and number of the slice."""
-        return Place(self._name_of[entry.image], int(entry.key))
+        return Place(self._case_of[entry.image].name, int(entry.key))
 
 
 def scaled(values: NDArray[Any], window: Window) -> NDArray[np.uint8]:
@@ -237,6 +235,7 @@ class LabelRule:
 
     Attributes:
         axis: Along which volumes are cut.
+        case_of: `image` of an entry -> its volumes.
         class_of: Value -> class id, or void.
         known: Which values there are, for messages.
         as_stored: Take mask and image voxel by voxel, whatever the mask's header says of its place.
@@ -244,6 +243,7 @@ class LabelRule:
     """
 
     axis: Axis
+    case_of: Mapping[Path, Case]
     class_of: dict[int, int]
     known: str
     as_stored: bool
@@ -261,8 +261,9 @@ class LabelRule:
 
     def mask(self, entry: Entry) -> Volume:
         """The label volume of an entry, in the axes of its image."""
-        path = entry.ground_truths[0]
-        return _kept(f"mask of {entry.image}{self.as_stored}", path, lambda: self._read(path, entry.image))
+        case = self.case_of[entry.image]
+        kind = f"mask of {case.images[0]}{self.as_stored}"
+        return _kept(kind, case.mask, lambda: self._read(case.mask, case.images[0]))
 
     def _read(self, path: Path, image: Path) -> Volume:
         stored, of_image = _reader(path)(path, pixels=True), outline(image)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.on_disk import OnDisk, decisive_files
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
@@ -177,9 +177,8 @@ def _state(files: OnDisk, split: str) -> str:
     """Fingerprint of a split by the states of its files, not their content."""
     states: dict[Path, JsonValue] = {}
     rows: list[JsonValue] = []
-    for image_id in files.ids(split):
-        entry = files.entry(image_id)
-        for path in (entry.image, *entry.ground_truths):
+    for image_id, own in decisive_files(files.entry(image_id) for image_id in files.ids(split)):
+        for path in own:
             if path not in states:
                 try:
                     found = path.stat()

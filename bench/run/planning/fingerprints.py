@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.on_disk import OnDisk, decisive_files
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
 from bench.records import digest
@@ -54,12 +54,10 @@ class Fingerprints:
 
     def _manifest(self, dataset: OnDisk, label: str, split: str, max_images: int | None) -> str:
         """`OnDisk.fingerprint`, of the images in use, with files hashed in parallel and remembered."""
-        entries = [dataset.entry(image_id) for image_id in dataset.ids(split)[:max_images]]
-        files = [path for entry in entries for path in (entry.image, *entry.ground_truths)]
+        listed = decisive_files(dataset.entry(image_id) for image_id in dataset.ids(split)[:max_images])
+        files = [path for _, own in listed for path in own]
         hashes = iter(self._hashes.of(files, _teller(f"{label}: hashing the files of split {split!r}")))
-        rows: list[JsonValue] = [
-            [entry.image_id, *(next(hashes) for _ in range(1 + len(entry.ground_truths)))] for entry in entries
-        ]
+        rows: list[JsonValue] = [[image_id, *(next(hashes) for _ in own)] for image_id, own in listed]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in dataset.classes]
         return digest([dataset.name, dataset.description.decisive, names, rows])
 

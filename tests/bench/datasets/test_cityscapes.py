@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.data.exports.cityscapes import export
+from bench.data.formats.leftovers import unread
 from bench.datasets.cityscapes import Options, label_space, open_dataset
 from bench.errors import DatasetError
 from bench.metric import load_metric
@@ -156,7 +157,8 @@ def test_missing_files_say_what_is_expected_and_how_to_get_it(tmp_path, exported
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
     next((copy / "gtFine" / "val" / "export").glob("*_instanceIds.png")).unlink()
     with pytest.raises(
-        DatasetError, match=r"_instanceIds\.png\. Expected: two ground truth for each of the 6 images of val; 1 "
+        DatasetError,
+        match=r"_instanceIds\.png\. Expected: labelIds and instanceIds for each of the 6 images of val; 1 ",
     ):
         open_dataset(Options(root=str(copy))).ids("val")
 
@@ -190,3 +192,43 @@ def test_the_loss_and_the_way_to_open_it_lie_beside_the_export(source, exported)
     assert document["dataset"] == "cityscapes"
     assert document["licence"] == source.licence
     assert document["ids"] == exported.ids
+
+
+def reduced_to_train_ids(exported, folder):
+    """A copy with images and train ids, nothing else."""
+    for ending in ("_leftImg8bit.png", "_labelTrainIds.png"):
+        for file in exported.folder.rglob(f"*{ending}"):
+            target = folder / file.relative_to(exported.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    return folder
+
+
+def test_train_ids_alone_are_semantic_ground_truth_and_the_same_as_label_ids(exported, loaded, tmp_path):
+    root = reduced_to_train_ids(exported, tmp_path / "x")
+    dataset = open_dataset(Options(root=str(root)))
+    assert (dataset.tasks, dataset.classes) == (("semantic",), loaded.classes)
+    for image_id in all_ids(loaded):
+        assert labels(dataset.target(image_id)) == labels(loaded.target(image_id))
+        assert dataset.target(image_id).instances is None
+    with pytest.raises(DatasetError, match="holds train ids alone"):
+        open_dataset(Options(root=str(root), labels="categories"))
+
+
+def test_one_image_without_train_ids_is_named(exported, tmp_path):
+    root = reduced_to_train_ids(exported, tmp_path / "x")
+    next((root / "gtFine" / "val").rglob("*_labelTrainIds.png")).unlink()
+    dataset = open_dataset(Options(root=str(root)))
+    with pytest.raises(DatasetError, match=r"labelTrainIds for each of the 6 images of val; 1 files are missing"):
+        dataset.ids("val")
+
+
+def test_colours_and_other_companions_are_no_leftovers_but_strange_files_are(exported, tmp_path):
+    shutil.copytree(exported.folder, tmp_path / "x")
+    dataset = open_dataset(Options(root=str(tmp_path / "x")))
+    assert [left.told() for left in unread(dataset)] == []
+    city = next((tmp_path / "x").rglob("*_color.png")).parent
+    shutil.copy(next(city.glob("*_color.png")), city / "copy of something.png")
+    assert [left.files[0].name for left in unread(open_dataset(Options(root=str(tmp_path / "x"))))] == [
+        "copy of something.png"
+    ]

@@ -12,6 +12,7 @@ import tifffile
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.encoding import encoded_image
 from bench.data.formats.image_files import decode_image
+from bench.data.formats.leftovers import unread
 from bench.datasets.volumes import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.volume_files import RAS, SIZE, lps_affine, scene, write_dicom, write_nifti, write_nrrd
@@ -333,3 +334,22 @@ def test_cases_without_all_of_their_files_are_counted(tmp_path):
     (tmp_path / "labelsTr/case_2.nii.gz").unlink()
     with pytest.raises(DatasetError, match=r"1 images are missing, for example case_1_0001.*2 images have no labels"):
         open_by_name("nnunet", {"root": str(tmp_path), "window": list(WINDOW)})
+
+
+def test_a_change_in_any_file_of_a_volume_changes_the_fingerprint_and_none_is_a_leftover(tmp_path):
+    values, labels = scene()
+    write_dicom(tmp_path / "images/a", values)
+    write_nifti(tmp_path / "masks/a.nii", labels)
+    before = opened(tmp_path)
+    old = before.fingerprint("all")
+    assert [left.told() for left in unread(before)] == []
+    changed = sorted((tmp_path / "images/a").iterdir())[4]
+    changed.write_bytes(changed.read_bytes()[:-1] + b"\x07")
+    assert opened(tmp_path).fingerprint("all") != old
+    raw_data_set(tmp_path / "raw", channels=2)
+    raw = open_by_name("nnunet", {"root": str(tmp_path / "raw"), "window": list(WINDOW)})
+    prints = {split: raw.fingerprint(split) for split in raw.splits()}
+    assert [left.told() for left in unread(raw)] == []
+    write_nifti(tmp_path / "raw/imagesTr/case_0_0001.nii.gz", values)
+    again = open_by_name("nnunet", {"root": str(tmp_path / "raw"), "window": list(WINDOW)})
+    assert sum(again.fingerprint(split) != prints[split] for split in raw.splits()) == 1
