@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, SessionSettings, open_session
 from adapters.onnxruntime.options import FileOptions
-from adapters.onnxruntime.reading import OutputReader
+from adapters.onnxruntime.reading import Box, OutputReader
 from bench.adapter import BaseAdapter, Progress, TrainingData, TrainingResult, package_versions
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -29,11 +29,11 @@ class Inputs:
 
     Attributes:
         arrays: Each with a batch axis, in the model's layout and dtype.
-        contents: Size of the images within each array, from the top left; the rest is padding.
+        contents: Where each image lies within its array; the rest is padding.
     """
 
     arrays: tuple[NDArray[Any], ...]
-    contents: tuple[Size, ...]
+    contents: tuple[Box, ...]
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class Outputs:
 
     arrays: tuple[NDArray[Any], ...]
     inputs: tuple[Size, ...]
-    contents: tuple[Size, ...]
+    contents: tuple[Box, ...]
 
 
 class Adapter(BaseAdapter):
     """An ONNX file run by ONNX Runtime, or with `runtime: openvino` by OpenVINO.
 
-    * `preprocess` resizes every image to the target's `image_size`, or to the size the file is made
-      for, normalises as the model config says and pads to the multiple. Images of one size are one array;
-      where sizes differ, or the file takes one image at a time, each is passed apart, without padding
-      to the largest.
+    * `preprocess` fits every image into the target's `image_size`, or into the size the file is made
+      for, stretched or as a letterbox, normalises as the model config says and pads to the multiple. What
+      has one size then is one array; where sizes differ, or the file takes one image at a time, each is
+      passed apart, without padding to the largest.
     * `infer` runs the file.
     * `postprocess` cuts padding away, resizes what is not yet labels to the original size, names
       classes and gives them the ids of the task.
@@ -88,6 +88,8 @@ class Adapter(BaseAdapter):
         self._input = _only_input(self._session.inputs, self._options, model.label)
         self._output = _chosen_output(self._session.outputs, self._options, model.label)
         self._size = _network_size(self._input, self._options, target, model.label)
+        if self._options.fit == "letterbox" and self._size is None:
+            raise BenchError(f"{model.label}: fit: letterbox needs a size to fit into; give the target an image_size")
         order = slice(None) if self._options.channels == "rgb" else slice(None, None, -1)
         scale = 255 / self._options.range_max
         self._shift = np.array(self._options.mean, dtype=np.float32)[order] * np.float32(scale)
@@ -99,12 +101,18 @@ class Adapter(BaseAdapter):
 
     def preprocess(self, images: Sequence[RgbImage]) -> Inputs:
         """Resize, normalise, pad, stack."""
-        resized = [_resized(image, self._size) for image in images]
-        contents = [Size(*image.shape[:2]) for image in resized]
-        arrays = [self._array(image) for image in resized]
-        if len(set(contents)) == 1 and self._input.shape[0] in (None, len(arrays)):
-            return Inputs((np.concatenate(arrays),), (contents[0],))
-        return Inputs(tuple(arrays), tuple(contents))
+        fitted, contents = zip(*(self._fitted(image) for image in images), strict=True)
+        arrays = tuple(self._array(image) for image in fitted)
+        if len({array.shape for array in arrays}) == 1 and self._input.shape[0] in (None, len(arrays)):
+            arrays = (np.concatenate(arrays),)
+        return Inputs(arrays, contents)
+
+    def _fitted(self, image: RgbImage) -> tuple[RgbImage, Box]:
+        """The image at the size of the input, and where in it it lies."""
+        if self._options.fit == "letterbox" and self._size is not None:
+            return _letterboxed(image, self._size, self._options)
+        resized = _resized(image, self._size)
+        return resized, Box(0, 0, *resized.shape[:2])
 
     def _array(self, image: RgbImage) -> NDArray[Any]:
         """One image as the model takes it, with a batch axis."""
@@ -127,14 +135,10 @@ class Adapter(BaseAdapter):
 
     def postprocess(self, raw: Outputs, sizes: Sequence[Size]) -> list[Prediction]:
         """Label maps at the original sizes."""
-        images = [
-            (one, size, content)
-            for answer, size, content in zip(raw.arrays, raw.inputs, raw.contents, strict=True)
-            for one in answer
-        ]
+        images = [(one, size) for answer, size in zip(raw.arrays, raw.inputs, strict=True) for one in answer]
         return [
             SemanticMap(self._reader.labels(one, network=network, content=content, size=size))
-            for (one, network, content), size in zip(images, sizes, strict=True)
+            for (one, network), content, size in zip(images, raw.contents, sizes, strict=True)
         ]
 
     def describe(self) -> dict[str, JsonValue]:
@@ -225,6 +229,17 @@ def _resized(image: RgbImage, size: Size | None) -> RgbImage:
     shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
+
+
+def _letterboxed(image: RgbImage, size: Size, options: FileOptions) -> tuple[RgbImage, Box]:
+    """The image with its own aspect ratio in one of another size, and where it lies there."""
+    scale = min(size.height / image.shape[0], size.width / image.shape[1])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    top, left = ((size.height - height) // 2, (size.width - width) // 2) if options.centred else (0, 0)
+    canvas = np.empty((*size, 3), dtype=np.uint8)
+    canvas[:] = options.fill
+    canvas[top : top + height, left : left + width] = _resized(image, Size(height, width))
+    return canvas, Box(top, left, height, width)
 
 
 def _allowed_cores() -> int:

@@ -15,6 +15,10 @@ def _tuple(value: object) -> object:
 
 
 Three = Annotated[tuple[float, float, float], BeforeValidator(_tuple)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+EXPORTS = False
+"""The file is what every runtime runs: nothing is exported first."""
 
 
 class FileOptions(Options):
@@ -25,6 +29,11 @@ class FileOptions(Options):
         channels: Order of the colours.
         range_max: What a byte of 255 becomes before normalisation: 1 or 255.
         mean, std: In that range, in the order R, G, B; the model sees (value - mean) / std.
+        fit: `stretch`, every image is resized to the input's size whatever its shape; `letterbox`, it is resized with
+            its own aspect ratio, and the rest of the input is `fill`. What is beside the image is cut off from
+            the output before it is resized back.
+        fill: R, G, B of a letterbox, 0-255.
+        centred: Whether a letterbox has the image in the middle; else at the top left.
         multiple_of: Sides of the input are multiples of this many pixels; images are padded at the
             bottom and on the right with the mean colour, and the output is cut back.
         input: Name of the input; may be left out, as there must be only one.
@@ -43,6 +52,9 @@ class FileOptions(Options):
     range_max: Literal[1, 255] = 1
     mean: Three = (0.0, 0.0, 0.0)
     std: Three = (1.0, 1.0, 1.0)
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    fill: Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_tuple)] = (0, 0, 0)
+    centred: bool = True
     multiple_of: int = Field(default=1, ge=1)
     input: str | None = None
     output: str | None = None
@@ -56,6 +68,8 @@ class FileOptions(Options):
     def _fits_together(self) -> FileOptions:
         if min(self.std) <= 0:
             raise ValueError("option 'std' needs numbers above 0")
+        if self.fit == "stretch" and not {"fill", "centred"}.isdisjoint(self.model_fields_set):
+            raise ValueError("options 'fill' and 'centred' belong to fit: letterbox")
         if self.threshold != 0.5 and not self.is_sigmoid:
             raise ValueError("option 'threshold' belongs to an output_is of sigmoid_logit or sigmoid_probability")
         if self.others is not None and self.classes is None:

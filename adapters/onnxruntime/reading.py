@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +13,15 @@ from adapters.onnxruntime.options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
 from bench.records import IGNORE_LABEL, Size, TaskSpec
 from bench.records.predictions import LabelMap
+
+
+class Box(NamedTuple):
+    """Where the image lies in the input of the network, pixels; what is around it is padding."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 class OutputReader:
@@ -52,13 +61,13 @@ class OutputReader:
         self._ids = np.full(256, IGNORE_LABEL, dtype=np.uint8)
         self._ids[: len(names)] = [known.index(name) if name in known else others for name in names]
 
-    def labels(self, output: NDArray[Any], *, network: Size, content: Size, size: Size) -> LabelMap:
+    def labels(self, output: NDArray[Any], *, network: Size, content: Box, size: Size) -> LabelMap:
         """Return the task's class ids, uint8, at the original size.
 
         Args:
             output: Of one image, in the file's layout, without the batch axis.
             network: (H, W) of the input it was computed from.
-            content: (H, W) of the image within that, from the top left; the rest is padding.
+            content: Where the image lies within that; the rest is padding.
             size: Of the original image.
         """
         if self._options.output_is == "labels":
@@ -103,7 +112,7 @@ class OutputReader:
         threshold = self._options.threshold
         return threshold if self._options.output_is == "sigmoid_probability" else math.log(threshold / (1 - threshold))
 
-    def _of_labels(self, output: NDArray[Any], network: Size, content: Size, size: Size) -> LabelMap:
+    def _of_labels(self, output: NDArray[Any], network: Size, content: Box, size: Size) -> LabelMap:
         """Ids as they are; they can only be resized by nearest pixel centre."""
         alone = output.ndim == 3 and 1 in (output.shape[0], output.shape[-1])
         found = (output[0] if output.shape[0] == 1 else output[..., 0]) if alone else output
@@ -118,11 +127,12 @@ class OutputReader:
         return np.ascontiguousarray(self._ids[at_size])
 
 
-def _cut(plane: NDArray[Any], network: Size, content: Size, method: int) -> NDArray[Any]:
+def _cut(plane: NDArray[Any], network: Size, content: Box, method: int) -> NDArray[Any]:
     """Cut padding away, at the size of the input: a cell of a coarser output across the edge cannot be halved."""
-    if network == content:
+    top, left, height, width = content
+    if network == (height, width):
         return plane
-    return np.ascontiguousarray(_resized(plane, network, method)[: content.height, : content.width])
+    return np.ascontiguousarray(_resized(plane, network, method)[top : top + height, left : left + width])
 
 
 def _resized(plane: NDArray[Any], size: Size, method: int) -> NDArray[Any]:

@@ -175,7 +175,7 @@ class Runner:
         if blocked and self._state(job).name != "done":
             self._failed[job.case_id] = None
             self._narrator.note(
-                f"{job.case_id}: {job.kind} needs a {needed.kind} job that is not done; leave out --kind, or add "
+                f"{job.case_id}: {job.kind} needs the {needed.kind} job, which is not done; leave out --kind, or add "
                 f"--kind {needed.kind}"
             )
 

@@ -25,7 +25,7 @@ from bench.metric import metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
-from bench.suite.model_configs import resolve_model
+from bench.suite.model_configs import resolve_model, weights_from
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
 
@@ -157,9 +157,7 @@ def _models(suite: Suite, source: Path) -> list[tuple[ModelEntry, ModelSpec]]:
 
 
 def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
-    weights = entry.weights
-    if weights is not None and "://" not in weights:
-        weights = str((source.parent / weights).resolve())
+    weights = None if entry.weights is None else weights_from(source.parent, entry.weights)
     try:
         options = _found_from(source.parent, entry.options)
         if entry.name.startswith(f"{FROM_FILES}/"):

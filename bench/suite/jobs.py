@@ -50,6 +50,7 @@ class Ingredients:
         environment: Variables the worker gets before it starts.
         runtime_versions: Package -> version of what makes the target's runtime, beyond `versions`; a training does
             without.
+        exports: Whether the target's runtime runs an export of the model; not where its weights are what it runs.
     """
 
     task: TaskSpec
@@ -62,6 +63,7 @@ class Ingredients:
     environment: dict[str, str]
     runtime_versions: dict[str, str] = field(default_factory=dict)
     code: Mapping[JobKind, str] = field(default_factory=dict)
+    exports: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     return CasePlan(
         case=case,
         train=train,
-        export=job("export", running, test) if case.target.runtime in EXPORTED_RUNTIMES else None,
+        export=job("export", running, test)
+        if ingredients.exports and case.target.runtime in EXPORTED_RUNTIMES
+        else None,
         predict=job("predict", running, test),
         times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
         profile=_pass(job, "profile", case.profile, on_machine, test),

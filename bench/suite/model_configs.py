@@ -8,6 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.adapter import adapter_folders
+from bench.data.formats.home import expanded
 from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean
@@ -50,6 +51,19 @@ def read_model_config(name: str) -> Card:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
 
+def weights_from(folder: Path, weights: str) -> str:
+    """Weights as they are written in a file of `folder`: a path from there, made absolute; an address stays."""
+    return weights if "://" in weights else str((folder / expanded(weights)).resolve())
+
+
+def weights_named_by(name: str) -> str | None:
+    """The weights that a model config names, a path seen from its own folder; else those that are fetched for it."""
+    config = read_model_config(name)
+    if config.weights is not None:
+        return weights_from(model_config_files()[name].parent, config.weights)
+    return str(config.source.path) if config.source else None
+
+
 def is_fetched(model: ModelSpec) -> bool:
     """Whether the weights of a model are those that its model config names a source of."""
     card = read_model_config(model.name)
@@ -87,7 +101,7 @@ def resolve_model(
         task=kind,
         description=card.description,
         options={**card.options, **(options or {})},
-        weights=weights or card.weights or (str(card.source.path) if card.source else None),
+        weights=weights or weights_named_by(name),
         trainable=card.trainable,
         # Weights of the user's own need not be in the label space of the model config's.
         trained_on=card.trained_on if weights is None else None,

@@ -26,7 +26,7 @@ from bench.run.planning.data_checks import on_disk, sampled_faults, unchecked_no
 from bench.run.planning.option_checks import check_options
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
-from bench.suite.model_configs import is_fetched
+from bench.suite.model_configs import is_fetched, model_config_files, weights_named_by
 from bench.suite.schema import Suite
 
 
@@ -222,7 +222,10 @@ def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> N
     for model in {case.model.label: case.model for case in cases}.values():
         if model.weights is not None and "://" not in model.weights and not Path(model.weights).exists():
             fetched = is_fetched(model)
-            advice = f"fetch them: bench weights prepare {model.name}" if fetched else "correct 'weights' in the suite"
+            config = model_config_files()[model.name]
+            of_config = str(weights_named_by(model.name)) == model.weights
+            where = f"{config}; its relative paths begin at its own folder" if of_config else "the suite"
+            advice = f"fetch them: bench weights prepare {model.name}" if fetched else f"correct 'weights' in {where}"
             mistakes.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.adapter import adapter_folder
+from bench.adapter import adapter_folder, load_light
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import classes_predicted
 from bench.data.predictions import ADAPTER as FROM_FILES
@@ -150,6 +150,7 @@ def _plan(
         weights_digest=_weights_digest(case),
         machine=machine_identity(),
         environment=worker_environment(case.target, None),
+        exports=getattr(load_light(adapter, "options"), "EXPORTS", True),
     )
     return plan_case(
         case,

@@ -181,6 +181,33 @@ def test_a_size_the_file_does_not_take_is_refused_with_the_one_it_does(tmp_path)
         adapter_of(write(tmp_path / "m.onnx", shape=(1, 3, 16, 24)), image_size=Size(32, 32))
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_letterbox_keeps_the_aspect_ratio_and_its_bars_are_cut_away(tmp_path, centred):
+    # a square input of 16; an image of 8 x 32 becomes 4 x 16, with bars of 12 rows that are red, as no pixel of it is
+    file = write(tmp_path / "a.onnx")
+    image = np.zeros((8, 32, 3), dtype=np.uint8)
+    image[:, :16], image[:, 16:] = (0, 255, 0), (0, 0, 255)
+    options = {"fit": "letterbox", "fill": [255, 0, 0], "centred": centred, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    adapter = adapter_of(file, options, image_size=Size(16, 16))
+    batch = adapter.preprocess([image, image.transpose(1, 0, 2)])
+    (array,), (wide, tall) = batch.arrays, batch.contents
+    assert array.shape == (2, 3, 16, 16)  # images of two shapes are one array
+    top = 6 if centred else 0
+    assert (wide, tall) == ((top, 0, 4, 16), (0, top, 16, 4))
+    red = array[0, 0] == 1
+    assert red.sum() == 12 * 16
+    assert not red[top : top + 4].any()
+    flat, upright = predict(adapter, [image, image.transpose(1, 0, 2)])
+    expected = np.repeat(np.uint8([[1] * 16 + [2] * 16]), 8, axis=0)
+    assert (flat.labels == expected).all()
+    assert (upright.labels == expected.T).all()
+
+
+def test_a_letterbox_without_a_size_is_refused(tmp_path):
+    with pytest.raises(BenchError, match="give the target an image_size"):
+        adapter_of(write(tmp_path / "a.onnx"), {"fit": "letterbox"})
+
+
 def test_padding_to_a_multiple_is_cut_away_also_from_coarser_outputs(tmp_path):
     # Every fourth pixel is looked at; blocks are 8 wide, so that resizing blurs only their borders.
     file = write(tmp_path / "m.onnx", coarser=4)

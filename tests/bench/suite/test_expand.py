@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.adapter import ADAPTERS_VARIABLE
 from bench.errors import SuiteError
 from bench.records import Case
 from bench.suite.expand import expand
@@ -102,6 +103,22 @@ def test_what_cannot_be_run_is_refused_with_the_path_and_the_nearest_name(tmp_pa
     with pytest.raises(SuiteError) as caught:
         cases(tmp_path, text)
     assert expected in str(caught.value)
+
+
+def test_relative_weights_begin_at_the_file_that_names_them(tmp_path, monkeypatch):
+    folder = tmp_path / "adapters" / "mine" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "adapter.py").write_text("")
+    (folder / "net.yaml").write_text("description: Mine\ntask: semantic\nweights: ../net.pt\n")
+    monkeypatch.setenv(ADAPTERS_VARIABLE, str(tmp_path / "adapters"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = (
+        "models: [mine/net, {name: mine/net, label: b, weights: b.pt}, {name: mine/net, label: c, weights: ~/c.pt}]\n"
+    )
+    found = cases(tmp_path, text + "datasets: [shapes]\n")
+    assert [case.model.weights for case in found] == [
+        str(path) for path in (folder.parent / "net.pt", tmp_path / "b.pt", tmp_path / "home" / "c.pt")
+    ]
 
 
 SEEDED = """

@@ -64,6 +64,8 @@ def test_only_a_runtime_that_exports_has_an_export_job_with_a_key_of_its_own():
     made = plan(EXPORTED)
     assert made.export is not None
     assert [job.kind for job in made.jobs[:3]] == ["train", "export", "predict"]
+    # an ONNX file is what the runtime runs
+    assert plan(EXPORTED, replace(INGREDIENTS, exports=False)).export is None
     assert len({job.key for job in made.jobs}) == len(made.jobs)
 
 
