@@ -53,7 +53,7 @@ def _flat(row: Row, cost: Cost | None) -> dict[str, object]:
             flat |= _timing(f"{stage}_p{timing.percentile:g}", timing)
         rate, device = row.latency.images_per_s, row.latency.device_infer
         flat |= {
-            "sync_tax": row.latency.sync_tax,
+            "sync_overhead": row.latency.sync_overhead,
             "device_infer_p50_ms": device.ms_per_image if device else None,
             "throughput_images_per_s": rate.median if rate else None,
             "first_call_ms": row.latency.first_call_ms.median if row.latency.first_call_ms else None,
@@ -71,8 +71,8 @@ def _flat(row: Row, cost: Cost | None) -> dict[str, object]:
         "trained_s": row.trained_s,
         "trained_steps": row.trained_steps,
         "trained_images": row.trained_images,
-        "on_front": row.on_front,
-        "front_probability": row.front_probability,
+        "pareto_optimal": row.pareto_optimal,
+        "pareto_probability": row.pareto_probability,
         "verdict": row.verdict.state if row.verdict else None,
         "verdict_reasons": "; ".join(str(reason) for reason in row.verdict.reasons) if row.verdict else None,
     }

@@ -153,7 +153,7 @@ def footnotes(summary: RunSummary) -> list[str]:
         f"{', '.join(f'p{p:g}' for p in summary.measurement.percentiles)}: nearest-rank upper percentile of all samples of "
         "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
         "else what is missing.",
-        "front: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
+        "Pareto-optimal: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
         "resamples of images and samples that is so, given two processes per case or more.",
         "Δ, its interval and p: the paired difference (both models are drawn on the same images) by Student's t with the "
         "spread of the draws. p (Holm) is corrected for all pairs of models on the data set, the interval is not. Δ significant: "
@@ -165,9 +165,9 @@ def footnotes(summary: RunSummary) -> list[str]:
         "`–`: not available.",
         "peak host MiB: largest resident memory of a timing process (VmHWM), framework included.",
     ]
-    if summary.rows and any(row.latency and row.latency.sync_tax is not None for row in summary.rows):
+    if summary.rows and any(row.latency and row.latency.sync_overhead is not None for row in summary.rows):
         notes.append(
-            "sync tax: (sum of staged medians − end-to-end median) / end-to-end median, the price of waiting at each "
+            "synchronisation overhead: (sum of staged medians − end-to-end median) / end-to-end median, the price of waiting at each "
             "boundary; near 0 on a CPU."
         )
     return notes

@@ -48,7 +48,7 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
         "throughput images/s": _throughput(row.latency),
         "peak host MiB": mebibytes(row.host_rss_peak_bytes),
         **_device_memory(summary, row),
-        "front": _front(row),
+        "Pareto-optimal": _pareto_optimal(row),
     }
 
 
@@ -67,7 +67,9 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
             **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
             **{f"{stage} {_percentile(t)} ms": _tail(t) for stage, t in latency.stage_tails.items()},
             "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
-            "sync tax %": MISSING if latency.sync_tax is None else f"{100 * latency.sync_tax:+.1f}",
+            "synchronisation overhead %": MISSING
+            if latency.sync_overhead is None
+            else f"{100 * latency.sync_overhead:+.1f}",
             "first call ms": milliseconds(latency.first_call_ms.median if latency.first_call_ms else None),
         }
         if latency.input == "array":
@@ -342,13 +344,13 @@ def _yes_or_no(value: bool | None) -> str:
     return MISSING if value is None else "yes" if value else "no"
 
 
-def _front(row: Row) -> str:
-    """Whether it is on the front, and in what share of the resamples it is."""
-    if row.on_front is None or row.front_probability is None:
-        return _yes_or_no(row.on_front)
-    percent = 100 * row.front_probability
+def _pareto_optimal(row: Row) -> str:
+    """Whether it is Pareto-optimal, and in what share of the resamples it is."""
+    if row.pareto_optimal is None or row.pareto_probability is None:
+        return _yes_or_no(row.pareto_optimal)
+    percent = 100 * row.pareto_probability
     share = "> 99 %" if percent > 99 else "< 1 %" if percent < 1 else f"{percent:.0f} %"
-    return f"{_yes_or_no(row.on_front)} ({share})"
+    return f"{_yes_or_no(row.pareto_optimal)} ({share})"
 
 
 def _device_memory(summary: RunSummary, row: Row) -> dict[str, str]:

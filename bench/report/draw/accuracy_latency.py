@@ -34,7 +34,7 @@ class AccuracyPoint:
         label: Its name.
         score: With its 95 % interval `score_low`, `score_high`, each None if unknown.
         latency_ms: Per image, with its interval `latency_low`, `latency_high`.
-        on_front: Whether no other of its group is better and as fast.
+        pareto_optimal: Whether no other of its group is better and as fast.
         group: What it competes in (data set and device); each group has a front of its own.
     """
 
@@ -45,7 +45,7 @@ class AccuracyPoint:
     latency_ms: float
     latency_low: float | None
     latency_high: float | None
-    on_front: bool
+    pareto_optimal: bool
     group: str = ""
 
 
@@ -116,8 +116,8 @@ def _fronts(
     (left, right), scores = axes.get_xlim(), axes.get_ylim()
     worst = scores[0] if higher_is_better else scores[1]
     fronts = []
-    for group in dict.fromkeys(p.group for p in points if p.on_front):
-        front = sorted((p.latency_ms, p.score) for p in points if p.on_front and p.group == group)
+    for group in dict.fromkeys(p.group for p in points if p.pareto_optimal):
+        front = sorted((p.latency_ms, p.score) for p in points if p.pareto_optimal and p.group == group)
         x, y = [front[0][0]], [worst]
         for latency, score in [*front, (right, front[-1][1])]:
             x += [latency, latency]

@@ -113,7 +113,7 @@ def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
                 latency_ms=timing.ms_per_image,
                 latency_low=timing.ms_per_image_low,
                 latency_high=timing.ms_per_image_high,
-                on_front=bool(row.on_front),
+                pareto_optimal=bool(row.pareto_optimal),
                 group=f"{row.dataset} {row.target.split()[0]}",
             )
         )

@@ -32,7 +32,7 @@ def with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], *
         probability = _front_probability(run, group, views, timed, sign)
         for index, row in enumerate(group):
             marked[row.case_id] = row.model_copy(
-                update={"on_front": index in front, "front_probability": probability[index]}
+                update={"pareto_optimal": index in front, "pareto_probability": probability[index]}
             )
     return [marked.get(row.case_id, row) for row in rows]
 

@@ -1,7 +1,7 @@
 """What the raw samples of a case's timing jobs come to.
 
 Three clocks, never mixed: `end_to_end` (the headline: latency of one request), `staged` (where the
-time goes; the extra synchronisation is the sync tax) and `device` (time the device was busy with
+time goes; the extra is the synchronisation overhead) and `device` (time the device was busy with
 `infer`). Throughput is a pass of its own, not 1 / latency. Samples of all processes are pooled for
 a value; its interval draws processes, then blocks of samples. No sample is removed.
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AliasChoices, Field
 
 from bench.records import Measurement, Record
 from bench.records.protocol import Input
@@ -95,7 +96,7 @@ class LatencySummary(Record):
             without staged samples.
         stage_tails: Stage -> highest percentile of the protocol, staged clock; empty where that is the median.
         staged_total: Median of the sum of the stages.
-        sync_tax: (sum of stages - end to end) / end to end, of medians.
+        sync_overhead: (sum of stages - end to end) / end to end, of medians.
         device_infer: Median device time of `infer`; None without device events.
         launch_bound_index: Staged infer / device time, of medians.
         images_per_s: Throughput of the pipelined pass.
@@ -116,7 +117,7 @@ class LatencySummary(Record):
     stages: dict[str, Timing]
     stage_tails: dict[str, Timing]
     staged_total: Timing | None
-    sync_tax: float | None
+    sync_overhead: float | None = Field(validation_alias=AliasChoices("sync_overhead", "sync_tax"))  # before 0.3
     device_infer: Timing | None
     launch_bound_index: float | None
     images_per_s: Spread | None
@@ -172,7 +173,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         stages=stages if has_stages else {},
         stage_tails=tails if has_stages and highest > 50.0 else {},
         staged_total=staged_total if has_stages else None,
-        sync_tax=None if tax is None else tax - 1,
+        sync_overhead=None if tax is None else tax - 1,
         device_infer=device_infer if has_device else None,
         launch_bound_index=_quotient(stages["infer"], device_infer),
         images_per_s=_spread([_images_per_s(s) for s in samples if s.pipelined_ns > 0]),

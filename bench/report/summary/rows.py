@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import AliasChoices, Field
+
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
 from bench.report.summary.latency import LatencySummary
@@ -32,9 +34,9 @@ class Row(Record):
         course: What its training log says so far; None without one.
         scored_only: Whether it is not to be timed, by the suite or because it is predictions without a model.
         verdict: What its timing is worth, or of what is scored only its predictions; None until they are there.
-        on_front: Whether no other model of its data set and device is better and as fast; None without score and
+        pareto_optimal: Whether no other model of its data set and device is better and as fast; None without score and
             latency, and where the verdict is `invalid`.
-        front_probability: Share of joint resamples in which it is on that front.
+        pareto_probability: Share of joint resamples in which it is on that front.
         self_reported: The framework's own scores.
         not_honoured: Recipe fields the framework could not honour.
         fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
@@ -65,8 +67,11 @@ class Row(Record):
     course: Course | None = None
     scored_only: bool = False
     verdict: Verdict | None = None
-    on_front: bool | None = None
-    front_probability: float | None = None
+    # The second names are those of results.json before 0.3.
+    pareto_optimal: bool | None = Field(default=None, validation_alias=AliasChoices("pareto_optimal", "on_front"))
+    pareto_probability: float | None = Field(
+        default=None, validation_alias=AliasChoices("pareto_probability", "front_probability")
+    )
     self_reported: dict[str, float] = {}
     not_honoured: dict[str, str] = {}
     fused_stages: tuple[str, ...] = ()

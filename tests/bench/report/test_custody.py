@@ -175,7 +175,10 @@ def test_every_damage_of_every_file_is_a_row_and_the_other_case_is_reported_as_b
         assert (kind, "damaged") in rows, (what, name, rows)
         assert all(f.command.startswith("bench ") for f in summary.failures)
         assert summary.rows[1] == before.rows[1].model_copy(
-            update={"on_front": summary.rows[1].on_front, "front_probability": summary.rows[1].front_probability}
+            update={
+                "pareto_optimal": summary.rows[1].pareto_optimal,
+                "pareto_probability": summary.rows[1].pareto_probability,
+            }
         )
         assert all(render(form, summary) for form in FORMS)
         path.write_bytes(content)

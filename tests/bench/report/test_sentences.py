@@ -65,7 +65,7 @@ def test_one_process_per_model_is_no_evidence_of_which_is_faster(synthetic):
         synthetic.score(plan, planned)
     summary = summary_of(synthetic)
     assert "× as fast as good in one process each, which is no evidence of a difference" in conclusion(summary)[1]
-    assert [row.front_probability for row in summary.rows] == [None, None]
+    assert [row.pareto_probability for row in summary.rows] == [None, None]
 
 
 def test_a_small_but_clear_ratio_has_enough_digits_to_leave_out_one(synthetic):
@@ -93,7 +93,7 @@ def test_a_model_whose_timing_is_invalid_is_neither_the_fastest_nor_on_the_front
         faster, "time", faster.time_keys[0], invalid=("forgotten_sync: work went on after infer; fix synchronize()",)
     )
     summary = summary_of(finished)
-    assert [row.on_front for row in summary.rows] == [True, None]
+    assert [row.pareto_optimal for row in summary.rows] == [True, None]
     assert summary.comparisons[0].slower is None
     assert summary.comparisons[0].difference > 0
     text = " ".join(conclusion(summary))
@@ -129,7 +129,7 @@ def test_an_undefined_score_is_neither_best_nor_unscored(synthetic):
     record_facts(synthetic.run, [file])
     summary = summary_of(synthetic)
     assert conclusion(summary) == ["mIoU is undefined for every model scored so far."]
-    assert summary.rows[0].on_front is None
+    assert summary.rows[0].pareto_optimal is None
 
 
 def test_scores_of_other_metrics_than_the_plan_asks_for_are_not_shown_under_its_headings(finished):
@@ -137,7 +137,7 @@ def test_scores_of_other_metrics_than_the_plan_asks_for_are_not_shown_under_its_
     changed = plan.model_copy(update={"metrics": ("pixel_accuracy", "mean_iou")})
     write_record(finished.run.path / "plan.json", changed)
     summary = summary_of(finished)
-    assert [(row.status, row.scores, row.on_front) for row in summary.rows] == [("unfinished", (), None)] * 2
+    assert [(row.status, row.scores, row.pareto_optimal) for row in summary.rows] == [("unfinished", (), None)] * 2
     assert summary.comparisons == ()
 
 

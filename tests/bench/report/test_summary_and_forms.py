@@ -42,7 +42,10 @@ def test_the_better_and_the_faster_are_named_with_their_intervals(finished):
 
 
 def test_both_lie_on_the_front_since_neither_is_better_and_faster(finished):
-    assert [(row.on_front, row.front_probability) for row in summary_of(finished).rows] == [(True, 1.0), (True, 1.0)]
+    assert [(row.pareto_optimal, row.pareto_probability) for row in summary_of(finished).rows] == [
+        (True, 1.0),
+        (True, 1.0),
+    ]
 
 
 def test_every_form_is_a_function_of_the_files_alone(finished):
@@ -53,6 +56,16 @@ def test_every_form_is_a_function_of_the_files_alone(finished):
 def test_json_reads_back_as_the_summary(finished):
     summary = summary_of(finished)
     assert RunSummary.from_json(render("json", summary)) == summary
+
+
+def test_json_of_before_0_3_reads_back_by_its_former_names(finished):
+    summary = summary_of(finished)
+    text = summary.to_json()
+    former = {"pareto_optimal": "on_front", "pareto_probability": "front_probability", "sync_overhead": "sync_tax"}
+    for name, old in former.items():
+        assert f'"{name}"' in text
+        text = text.replace(f'"{name}"', f'"{old}"')
+    assert RunSummary.from_json(text) == summary
 
 
 def test_csv_has_a_row_per_case_units_in_its_headings_and_raw_numbers(finished):

@@ -113,7 +113,7 @@ def test_an_invalid_timing_is_shown_and_called_so(finished):
     planned = finished.planned[1]
     finished.write_job(planned, "time", planned.time_keys[0], invalid=("forgotten_sync: seen; do",))
     points = accuracy_points(summarise(read_run(finished.run)))
-    assert [(point.label, point.on_front) for point in points] == [("better", True), ("faster (invalid)", False)]
+    assert [(point.label, point.pareto_optimal) for point in points] == [("better", True), ("faster (invalid)", False)]
 
 
 def test_the_rim_of_an_instance_lies_in_it_and_is_one_pixel_wide():

@@ -105,7 +105,7 @@ def test_a_percentile_without_support_has_no_value_and_says_what_is_missing():
     assert summary.end_to_end_at(99.0) is None
 
 
-def test_the_stages_add_up_and_their_excess_over_end_to_end_is_the_sync_tax():
+def test_the_stages_add_up_and_their_excess_over_end_to_end_is_the_synchronisation_overhead():
     stages = np.tile([2.0, 7.0, 2.0], (40, 1))
     summary = summarise_latency([replicate(np.full(40, 10.0), stages)], MEASURED, seed=0)
     assert {name: t.ms_per_batch for name, t in summary.stages.items()} == {
@@ -114,7 +114,7 @@ def test_the_stages_add_up_and_their_excess_over_end_to_end_is_the_sync_tax():
         "postprocess": 2.0,
     }
     assert summary.staged_total.ms_per_batch == pytest.approx(11)
-    assert summary.sync_tax == pytest.approx(0.1)  # (11 - 10) / 10
+    assert summary.sync_overhead == pytest.approx(0.1)  # (11 - 10) / 10
 
 
 def test_staged_samples_never_enter_the_headline():
@@ -138,7 +138,7 @@ def test_a_cpu_has_no_device_clock_and_no_stages_are_none_not_zero():
     cpu = summarise_latency([replicate(np.full(40, 11.0), stages)], MEASURED, seed=0)
     assert (cpu.device_infer, cpu.launch_bound_index, cpu.launch_bound) == (None, None, False)
     bare = summarise_latency([replicate(np.full(40, 11.0))], MEASURED, seed=0)
-    assert (bare.stages, bare.staged_total, bare.sync_tax, bare.images_per_s) == ({}, None, None, None)
+    assert (bare.stages, bare.staged_total, bare.sync_overhead, bare.images_per_s) == ({}, None, None, None)
 
 
 def test_throughput_comes_from_the_pipelined_pass_of_each_process():
@@ -287,7 +287,7 @@ def test_decoding_is_a_stage_where_the_path_begins_at_files():
     assert list(summary.stage_tails) == list(summary.stages) == ["decode", "preprocess", "infer", "postprocess"]
     assert summary.staged_total.ms_per_batch == 11.0
     # (3 + 1 + 5 + 2) / 10 - 1
-    assert summary.sync_tax == pytest.approx(0.1)
+    assert summary.sync_overhead == pytest.approx(0.1)
 
 
 def test_a_path_that_begins_at_arrays_has_no_stage_of_decoding():
