@@ -1,7 +1,8 @@
 # Two commands for a stranger: `make run` and `make test`. Both install what they need first.
 #
 #   make run                      install, run suites/semantic.yaml, print the table
-#   make test                     lint, types and every test in the same environment
+#   make test                     lint, types, docs and all tests but the slow ones, in the same environment
+#   make test-all                 all that, and the slow ones: what CI runs
 #   make docs                     the pages in docs/, into site/
 #   make install                  only the environment
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
@@ -16,6 +17,7 @@ SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -q
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 SITE_PACKAGES := $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 PINNED := -c constraints.txt -r pyproject.toml --all-extras -e .
@@ -27,16 +29,20 @@ DETECTRON2_DIR := $(VENV)/detectron2
 DETECTRON2_FLAGS := --no-deps --only-binary=:all: --python-version 3.10 --target $(DETECTRON2_DIR) $(DETECTRON2)
 DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02b5c4e
 
-.PHONY: run test install lint types docs clean detectron2-upstream
+# Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-all install lint types docs clean detectron2-upstream
 
 run: install
 	$(BIN)/bench run $(SUITE)
 
-# Adapters are tested in two processes at once; what measures time runs alone.
-test: lint types docs
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/adapters
-	$(BIN)/python -m pytest -q --ignore=tests/adapters
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m openvino tests/adapters
+# Two processes at once; what measures time runs alone, and OpenVINO, which changes how signals are taken, by itself.
+test: QUICK := and not slow
+test test-all: lint types docs
+	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
+	$(PYTEST) -m "alone $(QUICK)" tests/bench
+	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" tests/adapters
 
 lint: install
 	$(BIN)/ruff format --check .

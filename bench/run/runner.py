@@ -35,7 +35,6 @@ from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
 
-WORKER = ("-m", "bench.run.worker.process")
 """What the interpreter of an adapter is told to run."""
 
 

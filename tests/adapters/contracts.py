@@ -11,5 +11,5 @@ ADAPTERS = Path(__file__).resolve().parents[2] / "adapters"
 
 
 def contracts() -> dict[str, dict[str, Any]]:
-    """Adapter -> `modules`, its framework's first, and `models`: config -> `options`, `steps` and `learning_rate`."""
+    """By adapter: `modules`, its framework first, and `models`: config -> `options`, `steps`, `learning_rate`."""
     return {file.parent.name: yaml.safe_load(file.read_text()) for file in sorted(ADAPTERS.glob("*/contract.yaml"))}

@@ -57,7 +57,8 @@ def card_parameters(card, options):
     adapter = card.split("/")[0]
     module = CONTRACTS[adapter]["modules"][0]
     missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
-    return pytest.param(card, options, task, id=card, marks=missing)
+    marks = [missing, pytest.mark.slow] if DECLARED.get(card, {}).get("slow") else missing
+    return pytest.param(card, options, task, id=card, marks=marks)
 
 
 UNETS = {card: SMALL_UNET for card in sorted(model_config_files()) if card.startswith("unet/")}

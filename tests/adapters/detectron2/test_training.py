@@ -49,6 +49,7 @@ def weights_in(path):
     return torch.load(path, weights_only=True)["state_dict"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_every_step_is_reported")
 @pytest.mark.parametrize("architecture", ["semantic_fpn", "mask_rcnn", "panoptic_fpn"])
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(architecture, tmp_path):
@@ -91,6 +92,7 @@ def test_an_empty_training_split_is_told():
         built("fcn").train(rectangles(0, 1), recipe(), None, Recorder())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mask_rcnn", "panoptic_fpn"])
 def test_weights_that_were_saved_answer_as_the_network_that_was_trained(architecture, tmp_path):
     data = data_for(architecture)
@@ -153,6 +155,7 @@ def test_a_recipe_may_clip_more_than_the_card_does(tmp_path):
     assert moved.norm().item() == pytest.approx(1e-4, rel=2e-2)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path):
     recorder = Recorder()
     idle = recipe(budget={"epochs": 20}, learning_rate=1e-12, early_stopping=2, validate_every=1)
@@ -161,6 +164,7 @@ def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path):
     assert result.steps == recorder.validations[-1]["step"] == recorder.steps[-1]["step"]
 
 
+@pytest.mark.slow
 def test_a_label_map_network_learns_the_scenes_and_reports_what_it_scores(tmp_path):
     data = rectangles(16, 4)
     long = recipe(budget={"steps": 60}, learning_rate=0.003, checkpoint_every_s=60)

@@ -32,6 +32,7 @@ def recipe(**changes):
     return short_recipe(**{"budget": {"steps": 5}, "checkpoint_every_s": 1e-9, "learning_rate": 0.003, **changes})
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.setattr(clock, "REPORT_EVERY_S", 0.0)
     data = rectangles(10, 2, task=INSTANCES)
@@ -55,6 +56,7 @@ def test_the_checkpoint_of_another_recipe_is_refused(tmp_path):
         built().train(data, recipe(budget={"steps": 2}), tmp_path, Recorder())
 
 
+@pytest.mark.slow
 def test_the_network_learns_the_scenes_and_the_best_weights_are_kept(tmp_path):
     data, recorder = rectangles(16, 6, task=INSTANCES), Recorder()
     long = recipe(budget={"steps": 120}, learning_rate=0.01, checkpoint_every_s=60, validate_every=10)

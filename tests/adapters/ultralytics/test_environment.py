@@ -74,6 +74,7 @@ def tree(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_training_and_predicting_ask_nothing_of_the_network_and_write_nowhere_else(tmp_path):
     home, working, out = tmp_path / "no-such-home", tmp_path / "working", tmp_path / "out"
     working.mkdir()

@@ -86,6 +86,7 @@ def published(path, names, network="yolo11n-seg", module=None):
     return path
 
 
+@pytest.mark.slow
 def test_a_published_checkpoint_answers_with_the_classes_that_the_task_has(tmp_path, trained):
     red_first = make_network(spec(), INSTANCES, seed=0)
     red_first.module.load_state_dict(torch.load(trained("instance").weights, weights_only=True)["state_dict"])

@@ -41,6 +41,7 @@ def test_a_training_ends_with_its_budget_and_reports_what_it_was(tmp_path, kind)
     assert not (tmp_path / "ultralytics/data").exists()
 
 
+@pytest.mark.slow
 @KINDS
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, kind):
     class Cut(Recorder):
@@ -73,6 +74,7 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path):
         built().train(scenes(), recipe(2, learning_rate=0.1), tmp_path, Recorder())
 
 
+@pytest.mark.slow
 @KINDS
 def test_what_was_saved_predicts_what_was_in_memory(tmp_path, kind, trained):
     result, target = trained(kind), Target(threads=1, image_size=Size(64, 64))

@@ -22,6 +22,8 @@ from bench.suite.model_configs import resolve_model
 from tests.bench.builders import make_job, make_model
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock
 
+pytestmark = pytest.mark.alone
+
 BRIEF = Measurement(
     quick=True,
     replicates=1,

@@ -10,10 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+import pytest
+
 from bench.records import Outcome, Status, read_record
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.runs import newest_run, read_run
+from bench.run.fork_server import FORKED
 from tests.bench.run.processes import gone, wait_for
 from tests.bench.suites import SHAPES, perfect, write_suite
 
@@ -24,19 +28,13 @@ MODELS = [
 RECIPE = {"budget": {"steps": 40}, "device": "cpu"}
 
 
+HOW = pytest.mark.parametrize("how", [["--fresh-interpreters"], []], ids=["fresh", "forked"])
+"""With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
+
+
 def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bench.cli.main",
-            "run",
-            str(suite),
-            "--results",
-            str(results),
-            "--fresh-interpreters",
-            *flags,
-        ],
+        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
         cwd=harness_root(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -56,17 +54,23 @@ def outcomes(results: Path) -> dict[Path, str]:
     return {file.parent: file.read_text() for file in results.glob(f"*/*/jobs/*/{layout.OUTCOME}")}
 
 
-def workers(results: Path) -> list[int]:
-    """Process ids of the workers in a results folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes()
-        except OSError:
-            continue
-        if b"bench.run.worker.process" in words and str(results).encode() in words:
-            found.append(int(entry.parent.name))
-    return found
+def descendants(bench: subprocess.Popen[str]) -> list[int]:
+    """Process ids of the workers of a run, and of the parents that they are forked from."""
+    return [process.pid for process in psutil.Process(bench.pid).children(recursive=True)]
+
+
+def hanging(bench: subprocess.Popen[str], results: Path) -> tuple[int, int]:
+    """Once the job of `fake/hangs` is under way: the process ids of its worker and of the worker's parent."""
+    wait_for(lambda: any(results.glob("*/*/jobs/predict-fake-hangs*/predictions")))
+    processes = psutil.Process(bench.pid).children(recursive=True)
+    (worker,) = [process for process in processes if not process.children()]
+    return worker.pid, worker.ppid()
+
+
+def started_as(results: Path) -> set[str]:
+    """How the workers of the jobs that ended well were started."""
+    notes = [read_record(Outcome, folder / layout.OUTCOME).facts.notes for folder in outcomes(results)]
+    return {note for of_job in notes for note in of_job if note.startswith("started: ")}
 
 
 def scores(results: Path) -> dict[str, dict[str, float | None]]:
@@ -75,8 +79,10 @@ def scores(results: Path) -> dict[str, dict[str, float | None]]:
     return {case.case.id: {s.metric: s.value for s in case.scores.scores} for case in cases}
 
 
-def test_a_run_that_is_killed_again_and_again_loses_the_job_in_flight_only(tmp_path):
-    flags = ("--kind", "train", "--kind", "predict")
+@pytest.mark.slow
+@HOW
+def test_a_run_that_is_killed_again_and_again_loses_the_job_in_flight_only(tmp_path, how):
+    flags = ("--kind", "train", "--kind", "predict", *how)
     suite = write_suite(tmp_path, MODELS, recipe=RECIPE)
     assert finished(start(suite, tmp_path / "undisturbed", *flags))[0] == 0
     results, moment = tmp_path / "killed", random.Random(0)
@@ -84,7 +90,7 @@ def test_a_run_that_is_killed_again_and_again_loses_the_job_in_flight_only(tmp_p
     for _ in range(3):
         bench = start(suite, results, *flags)
         time.sleep(moment.uniform(0.7, 2.5))
-        children = workers(results)
+        children = descendants(bench)
         bench.kill()
         finished(bench)
         assert all(gone(pid) for pid in children)
@@ -100,29 +106,53 @@ def test_a_run_that_is_killed_again_and_again_loses_the_job_in_flight_only(tmp_p
     assert scores(results) == scores(tmp_path / "undisturbed")
 
 
-def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path):
+@HOW
+def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path, how):
     results = tmp_path / "results"
     models = [perfect(), "fake/hangs", "fake/slow_5ms"]
     suite = write_suite(tmp_path, models)
-    bench = start(suite, results, "--kind", "predict")
-    wait_for(lambda: any(results.glob("*/*/jobs/predict-fake-hangs*/predictions")))
-    (worker,) = workers(results)
+    bench = start(suite, results, "--kind", "predict", *how)
+    hanging(bench, results)
+    processes = descendants(bench)
     bench.send_signal(signal.SIGINT)
     code, said = finished(bench)
     assert code == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
-    assert gone(worker)
+    assert all(gone(pid) for pid in processes)
     before = outcomes(results)
     assert len(before) == 1
     # How long a job may take is no part of what it is, so this is the same run.
     write_suite(tmp_path, models, timeouts={"predict_s": 2.0})
-    code, said = finished(start(suite, results, "--kind", "predict"))
+    code, said = finished(start(suite, results, "--kind", "predict", *how))
     assert code == 1
     assert "2 jobs done, 1 were done already, 1 cases failed" in said
     assert before.items() <= outcomes(results).items()
     statuses = [read_record(Outcome, folder / layout.OUTCOME).status for folder in sorted(outcomes(results))]
     assert sorted(statuses) == sorted([Status.TIMEOUT, Status.OK, Status.OK])
+
+
+@pytest.mark.parametrize(
+    ("how", "killed"),
+    [(["--fresh-interpreters"], "worker"), ([], "worker"), ([], "parent")],
+    ids=["fresh", "forked", "parent it was forked from"],
+)
+def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
+    results = tmp_path / "results"
+    suite = write_suite(tmp_path, [perfect(), "fake/hangs", "fake/slow_5ms", MODELS[1]])
+    bench = start(suite, results, "--kind", "predict", *how)
+    worker, parent = hanging(bench, results)
+    os.kill(worker if killed == "worker" else parent, signal.SIGKILL)
+    code, said = finished(bench)
+    assert code == 1
+    assert gone(worker)
+    ends = {folder.name: read_record(Outcome, folder / layout.OUTCOME) for folder in outcomes(results)}
+    (lost,) = [name for name in ends if "hangs" in name]
+    assert (ends[lost].status, ends[lost].signal) == (Status.CRASHED, "SIGKILL")
+    assert "was ended by SIGKILL" in said
+    assert [end.status for name, end in ends.items() if name != lost] == [Status.OK] * 3
+    assert (f"started: {FORKED}" in started_as(results)) == (not how)
+    assert ("the parent of workers of fake has ended; its workers are fresh" in said) == (killed == "parent")
 
 
 def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):

@@ -30,6 +30,7 @@ def carried_out(tmp_path, **target):
     return run_suite(made, new_run(results, "suite"), results, kinds=("export", "predict", "time"))
 
 
+@pytest.mark.slow
 def test_an_export_is_made_once_and_found_by_what_comes_after(tmp_path):
     ran = carried_out(tmp_path, precision="int8", image_size=SHAPES["options"]["size"])
     assert [kind for kind, _ in ran.did] == ["export", "predict", "time"]
@@ -45,6 +46,7 @@ def test_an_export_is_made_once_and_found_by_what_comes_after(tmp_path):
     assert made.exported_bytes == len(content)
 
 
+@pytest.mark.slow
 def test_an_export_that_is_not_supported_is_one_row_and_nothing_is_predicted(tmp_path):
     ran = carried_out(tmp_path, channels_last=True)
     assert [kind for kind, _ in ran.did] == ["export"]

@@ -108,6 +108,7 @@ fit(fresh_network(), rectangles(), short_recipe(budget=Budget(epochs=4)), Path(s
 """
 
 
+@pytest.mark.slow
 def test_a_training_that_is_told_to_terminate_saves_its_last_step_first(tmp_path):
     # In a process of its own, which dies of the signal as a worker would.
     ended = subprocess.run([sys.executable, "-c", TERMINATED, tmp_path / "killed"], cwd=harness_root())

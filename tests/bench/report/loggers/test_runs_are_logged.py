@@ -85,6 +85,7 @@ def test_every_scored_case_is_written_once_and_not_again_by_a_run_of_what_is_don
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_logger_that_fails_costs_a_warning_and_is_tried_again(capsys, suite, tmp_path):
     pytest.importorskip("tensorboard", reason="the package tensorboard")
     assert bench(capsys, "run", suite())[0] == 0

@@ -26,7 +26,8 @@ class Adapter(Fake):
 """
 LINGERS = """
 from adapters.fake.adapter import Adapter as Fake
-import threading, time
+import sys, threading, time
+sys.modules["__main__"].EXIT_GRACE_S = 1
 class Adapter(Fake):
     def build(self, *arguments, **more):
         threading.Thread(target=time.sleep, args=(600,)).start()
@@ -74,8 +75,6 @@ def test_a_message_with_a_name_that_is_no_text_is_one_failed_row_and_the_suite_g
 
 def test_a_worker_that_has_said_how_it_ended_is_ended_soon_and_flagged(tmp_path, monkeypatch):
     outside(tmp_path, monkeypatch, LINGERS)
-    script = "import bench.run.worker.process as p, sys; p.EXIT_GRACE_S = 1; sys.exit(p.main())"
-    monkeypatch.setattr("bench.run.runner.WORKER", ("-c", script))
     run = new_run(tmp_path / "results", "suite")
     (run.path / layout.PLAN).touch()
     suite = write_suite(tmp_path, [{"name": "odd/perfect", "options": perfect()["options"]}])

@@ -113,6 +113,7 @@ def test_who_answers_with_the_truth_scores_one_and_who_answers_with_the_prompt_w
     assert not any("random weights" in line for line in conclusion(summary))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed; make install")
 def test_a_network_of_random_weights_runs_is_scored_and_is_called_what_it_is(tmp_path):
     ran, view, scores = carried_out(tmp_path, [TINY_SAM], prompts="point")
