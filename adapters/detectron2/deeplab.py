@@ -3,7 +3,7 @@
 Detectron2's compares its logits, enlarged by the stride, with the targets as they are, which fails
 in training where a side is no multiple of the stride. It also starts its last convolution at a
 standard deviation of 0.001, made for pretrained backbones: nearly no gradient reaches the layers
-below, and a short training from scratch learns hardly any thing. Cards that start from the model
+below, and a short training from scratch learns hardly any thing. Model configs that start from the model
 zoo's files keep the framework's own head.
 """
 

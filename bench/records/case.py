@@ -83,7 +83,7 @@ class ModelSpec(Record):
     """A model config, resolved: everything an adapter needs to build the network.
 
     Attributes:
-        name: Path name, `adapter/card`, for example `unet/transposed`.
+        name: Path name, `adapter/config`, for example `unet/transposed`.
         label: Name in tables; unique within a suite.
         adapter: Folder under `adapters/`, or the name of an entry point.
         task: The form of its native prediction.

@@ -15,7 +15,7 @@ from bench.errors import PluginError, did_you_mean
 from bench.records import ModelSpec, Record, TaskKind
 
 
-class Card(Record):
+class ModelConfig(Record):
     """A model config as it is written."""
 
     description: str
@@ -36,7 +36,7 @@ def model_config_files() -> dict[str, Path]:
     }
 
 
-def read_model_config(name: str) -> Card:
+def read_model_config(name: str) -> ModelConfig:
     """Read a model config by name.
 
     Raises:
@@ -46,7 +46,7 @@ def read_model_config(name: str) -> Card:
     if name not in files:
         raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
     try:
-        return Card.model_validate(read_limited(files[name].read_text(encoding="utf-8")))
+        return ModelConfig.model_validate(read_limited(files[name].read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
@@ -66,8 +66,8 @@ def weights_named_by(name: str) -> str | None:
 
 def is_fetched(model: ModelSpec) -> bool:
     """Whether the weights of a model are those that its model config names a source of."""
-    card = read_model_config(model.name)
-    return card.source is not None and model.weights == str(card.source.path)
+    model_config = read_model_config(model.name)
+    return model_config.source is not None and model.weights == str(model_config.source.path)
 
 
 def resolve_model(
@@ -88,8 +88,8 @@ def resolve_model(
     Raises:
         PluginError: As `read_model_config`, and for a model config of predictions without a model.
     """
-    card = read_model_config(name)
-    kind = card.task or task
+    model_config = read_model_config(name)
+    kind = model_config.task or task
     if kind is None:
         raise PluginError(
             f"{name} is no model: its predictions are files, which a suite or bench score --predictions scores"
@@ -99,10 +99,10 @@ def resolve_model(
         label=label or name,
         adapter=name.split("/", 1)[0],
         task=kind,
-        description=card.description,
-        options={**card.options, **(options or {})},
+        description=model_config.description,
+        options={**model_config.options, **(options or {})},
         weights=weights or weights_named_by(name),
-        trainable=card.trainable,
+        trainable=model_config.trainable,
         # Weights of the user's own need not be in the label space of the model config's.
-        trained_on=card.trained_on if weights is None else None,
+        trained_on=model_config.trained_on if weights is None else None,
     )

@@ -150,7 +150,7 @@ class Match(Record):
 class ModelEntry(Record):
     """A model config, with what this suite changes about it."""
 
-    name: str = Field(description="Model config, as adapter/card, for example unet/transposed.")
+    name: str = Field(description="Model config, as adapter/config, for example unet/transposed.")
     label: str | None = Field(default=None, description="Name in tables; the model config's name if left out.")
     options: dict[str, JsonValue] = Field(default={}, description="Options that replace the model config's.")
     weights: str | None = Field(default=None, description="Local path of weights, instead of training.")

@@ -43,38 +43,38 @@ DECLARED = {
     for adapter, found in CONTRACTS.items()
     for name, model in found.get("models", {}).items()
 }
-REPRESENTATIVES = {card: model["options"] for card, model in DECLARED.items()}
+REPRESENTATIVES = {model_config: model["options"] for model_config, model in DECLARED.items()}
 """A model config of each kind of network, with options that make it small."""
 
-RECIPES = {card: (model["steps"], model["learning_rate"]) for card, model in DECLARED.items()}
+RECIPES = {model_config: (model["steps"], model["learning_rate"]) for model_config, model in DECLARED.items()}
 """Model config -> steps and learning rate until its answers depend on the image; the small U-Nets learn fast."""
 
 UNET_RECIPE = RECIPES["unet/transposed"]
 
 
-def card_parameters(card, options):
-    task = TWO_CLASSES if card in BINARY else TASKS[resolve_model(card).task]
-    adapter = card.split("/")[0]
+def model_config_parameters(model_config, options):
+    task = TWO_CLASSES if model_config in BINARY else TASKS[resolve_model(model_config).task]
+    adapter = model_config.split("/")[0]
     module = CONTRACTS[adapter]["modules"][0]
     missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
-    marks = [missing, pytest.mark.slow] if DECLARED.get(card, {}).get("slow") else missing
-    return pytest.param(card, options, task, id=card, marks=marks)
+    marks = [missing, pytest.mark.slow] if DECLARED.get(model_config, {}).get("slow") else missing
+    return pytest.param(model_config, options, task, id=model_config, marks=marks)
 
 
-UNETS = {card: SMALL_UNET for card in sorted(model_config_files()) if card.startswith("unet/")}
+UNETS = {model_config: SMALL_UNET for model_config in sorted(model_config_files()) if model_config.startswith("unet/")}
 EVERY_CARD = pytest.mark.parametrize(
-    ("card", "options", "task"), [card_parameters(*one) for one in {**UNETS, **REPRESENTATIVES}.items()]
+    ("model_config", "options", "task"), [model_config_parameters(*one) for one in {**UNETS, **REPRESENTATIVES}.items()]
 )
 ONE_PER_ADAPTER = pytest.mark.parametrize(
-    ("card", "options", "task"), [card_parameters(*one) for one in REPRESENTATIVES.items()]
+    ("model_config", "options", "task"), [model_config_parameters(*one) for one in REPRESENTATIVES.items()]
 )
 
 MIXED = [Size(24, 32), Size(17, 19), Size(40, 21)]
 
 
-def built(card, options, task, weights=None, **target):
-    adapter = load_adapter(card.split("/")[0])
-    adapter.build(resolve_model(card, options=options), task, Target(threads=1, **target), weights)
+def built(model_config, options, task, weights=None, **target):
+    adapter = load_adapter(model_config.split("/")[0])
+    adapter.build(resolve_model(model_config, options=options), task, Target(threads=1, **target), weights)
     return adapter
 
 
@@ -83,22 +83,22 @@ def training(tmp_path_factory):
     """Train a model config once; an untrained network may give one answer to everything."""
     done = {}
 
-    def train(card, options, task):
-        if card not in done:
+    def train(model_config, options, task):
+        if model_config not in done:
             recorder, out = Recorder(), tmp_path_factory.mktemp("trained")
-            steps, rate = RECIPES.get(card, UNET_RECIPE)
+            steps, rate = RECIPES.get(model_config, UNET_RECIPE)
             recipe = short_recipe(budget={"steps": steps}, learning_rate=rate)
-            result = built(card, options, task).train(scenes(task), recipe, out, recorder)
-            done[card] = (result, recorder, out)
-        return done[card]
+            result = built(model_config, options, task).train(scenes(task), recipe, out, recorder)
+            done[model_config] = (result, recorder, out)
+        return done[model_config]
 
     return train
 
 
-def trained(training, card, options, task):
-    if not resolve_model(card).trainable:
-        return built(card, options, task)
-    return built(card, options, task, training(card, options, task)[0].weights)
+def trained(training, model_config, options, task):
+    if not resolve_model(model_config).trainable:
+        return built(model_config, options, task)
+    return built(model_config, options, task, training(model_config, options, task)[0].weights)
 
 
 def scenes(task):
@@ -152,32 +152,32 @@ def process_state():
 
 
 @EVERY_CARD
-def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(card, options, task):
-    checked(built(card, options, task), MIXED, task)
+def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(model_config, options, task):
+    checked(built(model_config, options, task), MIXED, task)
 
 
 @ONE_PER_ADAPTER
 @pytest.mark.parametrize("image_size", [Size(16, 16), Size(31, 45)])
-def test_a_network_input_size_does_not_change_the_size_of_the_answer(card, options, task, image_size):
-    checked(built(card, options, task, image_size=image_size), MIXED, task)
+def test_a_network_input_size_does_not_change_the_size_of_the_answer(model_config, options, task, image_size):
+    checked(built(model_config, options, task, image_size=image_size), MIXED, task)
 
 
 @ONE_PER_ADAPTER
-def test_an_image_one_pixel_wide_is_answered(card, options, task):
-    checked(built(card, options, task), [Size(9, 1)], task)
+def test_an_image_one_pixel_wide_is_answered(model_config, options, task):
+    checked(built(model_config, options, task), [Size(9, 1)], task)
 
 
 @EVERY_CARD
-def test_the_same_images_get_the_same_answer_again_and_from_another_build(card, options, task, training):
-    first, second = (trained(training, card, options, task) for _ in range(2))
+def test_the_same_images_get_the_same_answer_again_and_from_another_build(model_config, options, task, training):
+    first, second = (trained(training, model_config, options, task) for _ in range(2))
     answer = checked(first, MIXED, task)
     assert checked(first, MIXED, task) == answer
     assert checked(second, MIXED, task) == answer
 
 
 @ONE_PER_ADAPTER
-def test_an_image_is_answered_alike_alone_and_in_a_batch(card, options, task, training):
-    adapter, data = trained(training, card, options, task), scenes(task)
+def test_an_image_is_answered_alike_alone_and_in_a_batch(model_config, options, task, training):
+    adapter, data = trained(training, model_config, options, task), scenes(task)
     pictures = [data.train.image(i) for i in range(4)]
     together = predict(adapter, pictures)
     for picture, in_batch in zip(pictures, together, strict=True):
@@ -185,8 +185,8 @@ def test_an_image_is_answered_alike_alone_and_in_a_batch(card, options, task, tr
 
 
 @ONE_PER_ADAPTER
-def test_the_stages_one_by_one_give_what_predict_gives(card, options, task, training):
-    adapter = trained(training, card, options, task)
+def test_the_stages_one_by_one_give_what_predict_gives(model_config, options, task, training):
+    adapter = trained(training, model_config, options, task)
     pictures = images(MIXED)
     raw = adapter.infer(adapter.preprocess(pictures))
     adapter.synchronize()
@@ -195,28 +195,28 @@ def test_the_stages_one_by_one_give_what_predict_gives(card, options, task, trai
 
 
 @ONE_PER_ADAPTER
-def test_the_process_is_left_as_it_was(card, options, task, training):
-    trained(training, card, options, task)  # what only a first import does is not repeated below
+def test_the_process_is_left_as_it_was(model_config, options, task, training):
+    trained(training, model_config, options, task)  # what only a first import does is not repeated below
     before = process_state()
-    adapter = trained(training, card, options, task)
+    adapter = trained(training, model_config, options, task)
     predict(adapter, images(MIXED))
     assert process_state() == before
     assert adapter.describe()["threads"]["torch"] == torch.get_num_threads() == 1
 
 
 @ONE_PER_ADAPTER
-def test_images_are_left_as_they_were_and_may_be_read_only(card, options, task):
+def test_images_are_left_as_they_were_and_may_be_read_only(model_config, options, task):
     pictures = images(MIXED)
     copies = [picture.copy() for picture in pictures]
     for picture in pictures:
         picture.flags.writeable = False
-    predict(built(card, options, task), pictures)
+    predict(built(model_config, options, task), pictures)
     assert all(np.array_equal(a, b) for a, b in zip(pictures, copies, strict=True))
 
 
 @ONE_PER_ADAPTER
-def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(card, options, task, training):
-    adapter, data = trained(training, card, options, task), scenes(task)
+def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(model_config, options, task, training):
+    adapter, data = trained(training, model_config, options, task), scenes(task)
     early = predict(adapter, [data.train.image(0)])[0]
     early_hash = early.content_hash()
     late = predict(adapter, [data.train.image(1)])[0]
@@ -224,8 +224,8 @@ def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(c
 
 
 @EVERY_CARD
-def test_facts_and_versions_fit_the_record_of_a_job(card, options, task):
-    adapter = built(card, options, task)
+def test_facts_and_versions_fit_the_record_of_a_job(model_config, options, task):
+    adapter = built(model_config, options, task)
     facts = json.loads(json.dumps(adapter.describe()))
     known = JobFacts(**{k: v for k, v in facts.items() if k in JobFacts.model_fields}, versions=adapter.versions())
     assert isinstance(adapter.fused_stages, tuple)
@@ -234,8 +234,8 @@ def test_facts_and_versions_fit_the_record_of_a_job(card, options, task):
 
 
 @ONE_PER_ADAPTER
-def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(card, options, task):
-    adapter = built(card, options, task)
+def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(model_config, options, task):
+    adapter = built(model_config, options, task)
     adapter.synchronize()
     adapter.reset_peak_device_bytes()
     assert adapter.device_timer() is None
@@ -244,40 +244,44 @@ def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(card, options, 
 
 @ONE_PER_ADAPTER
 @pytest.mark.parametrize("target", [{"precision": "fp16"}, {"device": "cuda:7"}, {"device": "quantum"}])
-def test_what_cannot_be_had_is_refused_as_unsupported(card, options, task, target):
+def test_what_cannot_be_had_is_refused_as_unsupported(model_config, options, task, target):
     with pytest.raises(Unsupported):
-        built(card, options, task, **target)
+        built(model_config, options, task, **target)
 
 
 @ONE_PER_ADAPTER
-def test_a_task_of_another_form_is_refused_as_unsupported(card, options, task):
+def test_a_task_of_another_form_is_refused_as_unsupported(model_config, options, task):
     with pytest.raises(Unsupported):
-        built(card, options, TaskSpec(kind="semantic" if task.kind == "panoptic" else "panoptic", classes=task.classes))
+        built(
+            model_config,
+            options,
+            TaskSpec(kind="semantic" if task.kind == "panoptic" else "panoptic", classes=task.classes),
+        )
 
 
 @ONE_PER_ADAPTER
-def test_an_unknown_option_is_a_mistake_that_is_named(card, options, task):
+def test_an_unknown_option_is_a_mistake_that_is_named(model_config, options, task):
     with pytest.raises(BenchError, match="no_such_option"):
-        built(card, {**options, "no_such_option": 1}, task)
+        built(model_config, {**options, "no_such_option": 1}, task)
 
 
 @EVERY_CARD
-def test_training_reports_and_leaves_weights_that_a_build_reads_back(card, options, task, training):
-    if not resolve_model(card).trainable:
+def test_training_reports_and_leaves_weights_that_a_build_reads_back(model_config, options, task, training):
+    if not resolve_model(model_config).trainable:
         with pytest.raises(Unsupported):
-            training(card, options, task)
+            training(model_config, options, task)
         return
-    result, recorder, out = training(card, options, task)
+    result, recorder, out = training(model_config, options, task)
     assert isinstance(result, TrainingResult)
     assert out in result.weights.parents
-    steps, _ = RECIPES.get(card, UNET_RECIPE)
+    steps, _ = RECIPES.get(model_config, UNET_RECIPE)
     assert (result.steps, result.images) == (steps, 4 * steps)
     assert result.train_s > 0
     assert recorder.plans
     assert recorder.steps[-1]["step"] == steps
     assert set(result.not_honoured) <= set(Recipe.model_fields)
     scene = [scenes(task).train.image(0)]
-    both = (trained(training, card, options, task), built(card, options, task))
+    both = (trained(training, model_config, options, task), built(model_config, options, task))
     found, untrained = (predict(adapter, scene)[0].content_hash() for adapter in both)
     assert found != untrained
 
@@ -285,8 +289,8 @@ def test_training_reports_and_leaves_weights_that_a_build_reads_back(card, optio
 @pytest.mark.gpu
 @EVERY_CARD
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
-def test_a_gpu_keeps_the_contract_and_is_idle_after_synchronizing(card, options, task, precision):
-    adapter = built(card, options, task, device="cuda", precision=precision)
+def test_a_gpu_keeps_the_contract_and_is_idle_after_synchronizing(model_config, options, task, precision):
+    adapter = built(model_config, options, task, device="cuda", precision=precision)
     adapter.reset_peak_device_bytes()
     checked(adapter, MIXED, task)
     batch = adapter.preprocess(images(MIXED[:1]))

@@ -115,14 +115,14 @@ def data(tmp_path_factory):
     return miniature
 
 
-def planned(name, card, options, data, folder):
+def planned(name, model_config, options, data, folder):
     """The one case of a suite of the data set and the model, as `bench run` plans it."""
-    choice, kind = data(name), resolve_model(card).task
+    choice, kind = data(name), resolve_model(model_config).task
     if choice.name == "brain":
         pytest.importorskip("nibabel", reason="nibabel is not installed (extra: brain)")
     suite = {
         "task": kind,
-        "models": [{"name": card, "options": options}],
+        "models": [{"name": model_config, "options": options}],
         "datasets": [
             {
                 "name": choice.name,
@@ -158,11 +158,11 @@ def scored(plan, metrics, predictions):
 
 
 def parameters(pairs):
-    for name, card, options in pairs:
-        adapter = card.split("/")[0]
+    for name, model_config, options in pairs:
+        adapter = model_config.split("/")[0]
         module = MODULE.get(adapter, adapter)
         missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
-        yield pytest.param(name, card, options, id=f"{name}-{card}".replace(" ", "_"), marks=missing)
+        yield pytest.param(name, model_config, options, id=f"{name}-{model_config}".replace(" ", "_"), marks=missing)
 
 
 @pytest.fixture(autouse=True)
@@ -170,9 +170,9 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize(("name", "card", "options"), [*parameters(PAIRS)])
-def test_a_miniature_is_trained_on_predicted_and_scored(name, card, options, data, tmp_path):
-    plan, metrics = planned(name, card, options, data, tmp_path)
+@pytest.mark.parametrize(("name", "model_config", "options"), [*parameters(PAIRS)])
+def test_a_miniature_is_trained_on_predicted_and_scored(name, model_config, options, data, tmp_path):
+    plan, metrics = planned(name, model_config, options, data, tmp_path)
     folders = {kind: tmp_path / kind for kind in ("train", "predict")}
     for folder in folders.values():
         folder.mkdir()
@@ -191,14 +191,14 @@ def kinds_of_truth():
     return [(name, kind) for name, miniature in MINIATURES.items() for kind in miniature.tasks]
 
 
-CARDS = {"semantic": "unet/transposed", "instance": "unet/components_instances", "panoptic": "unet/components"}
+MODEL_CONFIGS = {"semantic": "unet/transposed", "instance": "unet/components_instances", "panoptic": "unet/components"}
 """Form of the prediction -> a model config, so that there is a case to score the ground truth in place of its
 predictions."""
 
 
 @pytest.mark.parametrize(("name", "kind"), kinds_of_truth(), ids=lambda part: part.replace(" ", "_"))
 def test_the_truth_of_a_miniature_scores_1_in_every_form_it_has(name, kind, data, tmp_path):
-    plan, metrics = planned(name, CARDS[kind], {"base_width": 4}, data, tmp_path)
+    plan, metrics = planned(name, MODEL_CONFIGS[kind], {"base_width": 4}, data, tmp_path)
     dataset, folder = open_labelled(plan.case.dataset), tmp_path / "predictions"
     for image_id in dataset.ids(plan.case.dataset.test)[:2]:
         truth = dataset.target(image_id).of(kind)
@@ -219,8 +219,8 @@ def test_nothing_is_wrong_with_a_miniature(name, data, tmp_path):
 
 def test_every_data_set_and_every_form_of_every_adapter_is_in_a_pair():
     assert {name for name, _, _ in PAIRS} == set(MINIATURES)
-    covered = {(card.split("/")[0], resolve_model(card).task) for _, card, _ in PAIRS}
+    covered = {(model_config.split("/")[0], resolve_model(model_config).task) for _, model_config, _ in PAIRS}
     forms = {"unet": 3, "smp": 1, "deeplab": 1, "torchvision": 2, "transformers": 3, "detectron2": 3, "ultralytics": 2}
     assert {adapter: sum(a == adapter for a, _ in covered) for adapter in TRAINED_HERE} == forms
-    for name, card, _ in PAIRS:
-        assert resolve_model(card).task in MINIATURES[name].tasks
+    for name, model_config, _ in PAIRS:
+        assert resolve_model(model_config).task in MINIATURES[name].tasks

@@ -13,7 +13,7 @@ from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import THREE_CLASSES
 
 PROMPTED = TaskSpec(kind="prompted", classes=THREE_CLASSES.classes)
-CARDS = {
+MODEL_CONFIGS = {
     "fake/noisy": "numpy",
     "unet/transposed": "torch",
     "unet/components_instances": "torch",
@@ -32,15 +32,15 @@ def refused(model):
         load_adapter(model.adapter).build(model, PROMPTED, Target(threads=1), None)
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_an_adapter_without_prompts_refuses_the_task_by_name(card):
-    if find_spec(CARDS[card]) is None:
-        pytest.skip(f"{CARDS[card]} is not installed; make install")
-    refused(resolve_model(card))
+@pytest.mark.parametrize("model_config", MODEL_CONFIGS)
+def test_an_adapter_without_prompts_refuses_the_task_by_name(model_config):
+    if find_spec(MODEL_CONFIGS[model_config]) is None:
+        pytest.skip(f"{MODEL_CONFIGS[model_config]} is not installed; make install")
+    refused(resolve_model(model_config))
 
 
-@pytest.mark.parametrize("card", ["unet/transposed", "detectron2/mask_rcnn"])
-def test_a_card_that_claims_the_task_changes_nothing(card):
-    if find_spec(CARDS[card]) is None:
-        pytest.skip(f"{CARDS[card]} is not installed; make install")
-    refused(resolve_model(card).model_copy(update={"task": "prompted"}))
+@pytest.mark.parametrize("model_config", ["unet/transposed", "detectron2/mask_rcnn"])
+def test_a_model_config_that_claims_the_task_changes_nothing(model_config):
+    if find_spec(MODEL_CONFIGS[model_config]) is None:
+        pytest.skip(f"{MODEL_CONFIGS[model_config]} is not installed; make install")
+    refused(resolve_model(model_config).model_copy(update={"task": "prompted"}))

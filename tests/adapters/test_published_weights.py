@@ -1,4 +1,4 @@
-"""Cards of published weights: the label space of each is the one that its framework states, in its order."""
+"""Model configs of published weights: the label space of each is the one that its framework states, in its order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from bench.records import TaskSpec
 from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
 
 PUBLISHED = {
-    name: card for name in sorted(model_config_files()) if (card := read_model_config(name)).trained_on is not None
+    name: model_config
+    for name in sorted(model_config_files())
+    if (model_config := read_model_config(name)).trained_on is not None
 }
 
 
@@ -21,15 +23,15 @@ def names_of(space):
     return [spec.name for spec in label_space(space).classes]
 
 
-def test_every_card_with_a_label_space_says_where_its_weights_come_from():
+def test_every_model_config_with_a_label_space_says_where_its_weights_come_from():
     assert len(PUBLISHED) >= 26
-    for name, card in PUBLISHED.items():
-        address = card.weights is not None and card.weights.startswith("https://")
-        assert address or card.options.get("pretrained"), name
-        assert names_of(card.trained_on)
+    for name, model_config in PUBLISHED.items():
+        address = model_config.weights is not None and model_config.weights.startswith("https://")
+        assert address or model_config.options.get("pretrained"), name
+        assert names_of(model_config.trained_on)
 
 
-def test_detectron2s_cards_have_the_addresses_of_its_zoo_and_as_many_classes_as_their_files():
+def test_detectron2s_model_configs_have_the_addresses_of_its_zoo_and_as_many_classes_as_their_files():
     pytest.importorskip("detectron2", reason="detectron2 is not installed; make install")
     from detectron2 import model_zoo
 
@@ -37,16 +39,16 @@ def test_detectron2s_cards_have_the_addresses_of_its_zoo_and_as_many_classes_as_
     from adapters.detectron2.labels import LabelSpace
     from adapters.detectron2.options import Detectron2Options
 
-    cards = {name: card for name, card in PUBLISHED.items() if name.startswith("detectron2/")}
-    assert len(cards) == 4
-    for name, card in cards.items():
-        options = Detectron2Options(**card.options)
-        assert card.weights == model_zoo.get_checkpoint_url(options.config)
-        task = TaskSpec(kind=resolve_model(name).task, classes=label_space(card.trained_on).classes)
+    model_configs = {name: model_config for name, model_config in PUBLISHED.items() if name.startswith("detectron2/")}
+    assert len(model_configs) == 4
+    for name, model_config in model_configs.items():
+        options = Detectron2Options(**model_config.options)
+        assert model_config.weights == model_zoo.get_checkpoint_url(options.config)
+        task = TaskSpec(kind=resolve_model(name).task, classes=label_space(model_config.trained_on).classes)
         config = make_config(options, LabelSpace.of(task), label=name, device="cpu", compiled=False)
         published = model_zoo.get_config(options.config).MODEL
         assert config.MODEL.ROI_HEADS.NUM_CLASSES == published.ROI_HEADS.NUM_CLASSES == 80
-        if card.task == "panoptic":
+        if model_config.task == "panoptic":
             assert config.MODEL.SEM_SEG_HEAD.NUM_CLASSES == published.SEM_SEG_HEAD.NUM_CLASSES == 54
 
 

@@ -30,9 +30,9 @@ def task(*names):
 CATS = task("background", "cat")
 
 
-def build(card, options=None, weights=None, classes=CATS, **target):
-    adapter = load_adapter(card.split("/")[0])
-    model = resolve_model(card, options=options or {}, weights=str(weights) if weights else None)
+def build(model_config, options=None, weights=None, classes=CATS, **target):
+    adapter = load_adapter(model_config.split("/")[0])
+    model = resolve_model(model_config, options=options or {}, weights=str(weights) if weights else None)
     adapter.build(model, classes, Target(device="cpu", threads=1, **target), weights)
     return adapter
 
@@ -229,16 +229,16 @@ def test_a_file_of_a_folder_with_classes_in_another_order_is_refused_with_what_t
 # --------------------------------------------------------------------------- what a network sees
 
 
-def seen(card, options, classes=CATS):
+def seen(model_config, options, classes=CATS):
     """What a pixel of (255, 51, 0) is to the network."""
-    adapter = build(card, options, classes=classes)
+    adapter = build(model_config, options, classes=classes)
     pixel = np.zeros((32, 32, 3), np.uint8)
     pixel[:] = (255, 51, 0)
     return adapter.preprocess([pixel]).pixels[0, :, 0, 0].tolist()
 
 
 @pytest.mark.parametrize(
-    "card", ["unet/transposed", "deeplab/small", "smp/unet_resnet18", "torchvision/lraspp_mobilenet_v3_large"]
+    "model_config", ["unet/transposed", "deeplab/small", "smp/unet_resnet18", "torchvision/lraspp_mobilenet_v3_large"]
 )
 @pytest.mark.parametrize(
     ("said", "expected"),
@@ -249,8 +249,8 @@ def seen(card, options, classes=CATS):
         ({"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "channels": "bgr"}, [-0.3, 0.0, 0.9]),
     ],
 )
-def test_a_network_sees_what_its_card_says(card, said, expected):
-    assert seen(card, {"input": said}) == pytest.approx(expected, abs=1e-4)
+def test_a_network_sees_what_its_model_config_says(model_config, said, expected):
+    assert seen(model_config, {"input": said}) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_encoders_of_timm_are_fed_as_their_weights_were_trained():

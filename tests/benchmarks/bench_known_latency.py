@@ -53,14 +53,14 @@ class Shapes:
         return self._dataset.image(image_id)
 
 
-def measured(card: str, images: Shapes, seconds: float) -> Samples:
+def measured(config: str, images: Shapes, seconds: float) -> Samples:
     """Time one fake by the protocol, shortened, in this process."""
-    model = resolve_model(f"fake/{card}", label=None, options={}, weights=None)
+    model = resolve_model(f"fake/{config}", label=None, options={}, weights=None)
     job = Job(
         kind="time",
         key="",
         key_parts={},
-        case_id=card,
+        case_id=config,
         model=model,
         dataset=DatasetSpec(name="shapes", label="shapes"),
         task=TaskSpec(kind="semantic", classes=images.classes),
@@ -75,16 +75,16 @@ def measured(card: str, images: Shapes, seconds: float) -> Samples:
     with Telemetry("cpu") as telemetry:
         timed = time_model(adapter, images, job, telemetry)
     for doubt in (*timed.flags, *timed.invalid):
-        print(f"{card}: {doubt}")
+        print(f"{config}: {doubt}")
     return timed.samples
 
 
-def lines(card: str, stages_ms: tuple[float, float, float], images: Shapes, seconds: float) -> list[Line]:
-    samples = measured(card, images, seconds)
-    found = [Line(f"{card} end to end", sum(stages_ms), samples.total_ns[samples.usable(END_TO_END)] / 1e6)]
+def lines(config: str, stages_ms: tuple[float, float, float], images: Shapes, seconds: float) -> list[Line]:
+    samples = measured(config, images, seconds)
+    found = [Line(f"{config} end to end", sum(stages_ms), samples.total_ns[samples.usable(END_TO_END)] / 1e6)]
     by_stage = samples.stage_ns[samples.usable(STAGED)] / 1e6
     return found + [
-        Line(f"{card} {stage}", true, by_stage[:, k])
+        Line(f"{config} {stage}", true, by_stage[:, k])
         for k, (stage, true) in enumerate(zip(STAGES, stages_ms, strict=True))
     ]
 

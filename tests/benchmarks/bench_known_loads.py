@@ -19,19 +19,19 @@ from bench.records import DatasetSpec, Job, Target, TaskSpec, Throughput
 from bench.suite.model_configs import resolve_model
 
 TOLERANCE = 0.02
-CARD, LATENCY_MS = "slow_5ms", 5.0
+CONFIG, LATENCY_MS = "slow_5ms", 5.0
 
 
 def loaded() -> UnderLoad:
     """The fake with 16 images, in this process; tiny ones, because it looks at every pixel of each."""
     dataset = open_dataset("shapes", {"preset": "easy", "size": [16, 16], "test": 16})
     ids = tuple(dataset.ids("test"))
-    model = resolve_model(f"fake/{CARD}", label=None, options={}, weights=None)
+    model = resolve_model(f"fake/{CONFIG}", label=None, options={}, weights=None)
     job = Job(
         kind="throughput",
         key="",
         key_parts={},
-        case_id=CARD,
+        case_id=CONFIG,
         model=model,
         dataset=DatasetSpec(name="shapes", label="shapes"),
         task=TaskSpec(kind="semantic", classes=dataset.classes),

@@ -28,8 +28,8 @@ def test_a_forwarding_adapter_has_the_runtimes_and_the_passes_of_those_behind_it
 
 @pytest.mark.parametrize("name", FORWARDING)
 def test_a_wrong_choice_is_refused_with_the_nearest_right_one(name):
-    card, option, nearest = FORWARDING[name]
-    model = resolve_model(card, options={option: nearest[:-1]})
+    model_config, option, nearest = FORWARDING[name]
+    model = resolve_model(model_config, options={option: nearest[:-1]})
     with pytest.raises(BenchError, match=f"option '{option}': there is no .*Did you mean '{nearest}'"):
         load_adapter(name).build(model, THREE_CLASSES, Target(), None)
 

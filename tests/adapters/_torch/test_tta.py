@@ -190,23 +190,23 @@ OF_ONE_MIND = {"torchvision/lraspp_mobilenet_v3_large", "ultralytics/yolo26n_sem
 MIXED = [Size(24, 32), Size(17, 19), Size(40, 21), Size(9, 1)]
 
 
-def cards(options):
+def configs(options):
     return [
         pytest.param(
-            card,
+            config,
             {name: value for name, value in chosen.items() if value is not None},
-            id=card,
+            id=config,
             marks=pytest.mark.skipif(
-                find_spec(MODULES.get(card.split("/")[0], card.split("/")[0])) is None,
-                reason=f"the framework of {card} is not installed; make install",
+                find_spec(MODULES.get(config.split("/")[0], config.split("/")[0])) is None,
+                reason=f"the framework of {config} is not installed; make install",
             ),
         )
-        for card, chosen in options.items()
+        for config, chosen in options.items()
     ]
 
 
-def built(card, options, **target):
-    adapter, model = load_adapter(card.split("/")[0]), resolve_model(card, options=options)
+def built(config, options, **target):
+    adapter, model = load_adapter(config.split("/")[0]), resolve_model(config, options=options)
     adapter.build(model, TASKS[model.task], Target(threads=1, **target), None)
     return adapter
 
@@ -216,15 +216,15 @@ def drawn(sizes):
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
 
 
-@pytest.mark.parametrize(("card", "options"), cards(SEMANTIC))
+@pytest.mark.parametrize(("config", "options"), configs(SEMANTIC))
 @pytest.mark.parametrize("target", SEVERAL.values(), ids=SEVERAL)
-def test_every_semantic_adapter_answers_with_several_passes_alike_again_and_alone(card, options, target):
-    adapter, pictures = built(card, options, **target), drawn(MIXED)
-    task = TASKS[resolve_model(card).task]
+def test_every_semantic_adapter_answers_with_several_passes_alike_again_and_alone(config, options, target):
+    adapter, pictures = built(config, options, **target), drawn(MIXED)
+    task = TASKS[resolve_model(config).task]
     found = predict(adapter, pictures)
     for size, prediction in zip(MIXED, found, strict=True):
         check_prediction(
-            prediction, kind=task.kind, num_classes=len(task.classes), size=size, image_id="drawn", model=card
+            prediction, kind=task.kind, num_classes=len(task.classes), size=size, image_id="drawn", model=config
         )
     assert [p.content_hash() for p in predict(adapter, pictures)] == [p.content_hash() for p in found]
     if task.kind == "semantic":
@@ -233,16 +233,16 @@ def test_every_semantic_adapter_answers_with_several_passes_alike_again_and_alon
             assert (alone.labels == together.labels).mean() > 0.99
 
 
-@pytest.mark.parametrize(("card", "options"), cards(SEMANTIC))
+@pytest.mark.parametrize(("config", "options"), configs(SEMANTIC))
 @pytest.mark.parametrize("image_size", [None, Size(37, 50)])
-def test_scale_one_and_a_window_that_just_fits_are_the_plain_pass_of_every_adapter(card, options, image_size):
+def test_scale_one_and_a_window_that_just_fits_are_the_plain_pass_of_every_adapter(config, options, image_size):
     size = Size(30, 45)
     window = image_size or size
-    if card.startswith("ultralytics"):  # its letterbox has multiples of 32
+    if config.startswith("ultralytics"):  # its letterbox has multiples of 32
         window = Size(64, 64) if image_size else Size(32, 64)
     same = {"window": SlidingWindow(size=window), "test_time": InferenceAugmentation(scales=(1.0,))}
-    plain, several = (labels(built(card, options, image_size=image_size, **target), size) for target in ({}, same))
-    assert len(np.unique(plain)) > 1 or card in OF_ONE_MIND
+    plain, several = (labels(built(config, options, image_size=image_size, **target), size) for target in ({}, same))
+    assert len(np.unique(plain)) > 1 or config in OF_ONE_MIND
     assert (plain == several).mean() > 0.99
 
 
@@ -267,11 +267,11 @@ def test_scaled_letterboxes_are_padded_with_grey_to_multiples_of_32_and_cut_back
     torch.testing.assert_close(found, F.interpolate(enlarged, (32, 64), mode="bilinear"), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("card", "options"), cards(OBJECTS))
+@pytest.mark.parametrize(("config", "options"), configs(OBJECTS))
 @pytest.mark.parametrize("target", SEVERAL.values(), ids=SEVERAL)
-def test_models_that_find_objects_refuse_several_passes(card, options, target):
-    with pytest.raises(Unsupported, match=f"{card} finds objects, .* leave {' and '.join(target)} out of its target"):
-        built(card, options, **target)
+def test_models_that_find_objects_refuse_several_passes(config, options, target):
+    with pytest.raises(Unsupported, match=f"{config} finds objects, .* leave {' and '.join(target)} out of its target"):
+        built(config, options, **target)
 
 
 def test_the_fakes_refuse_several_passes():

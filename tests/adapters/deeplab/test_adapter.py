@@ -30,13 +30,13 @@ def test_a_wrong_option_is_named(options, message):
         make_deeplab(resolve_model("deeplab/small", options=options), THREE_CLASSES)
 
 
-@pytest.mark.parametrize("card", ["deeplab/resnet50", "deeplab/resnet50_os8"])
-def test_the_large_cards_are_the_published_network(card):
-    network = make_deeplab(resolve_model(card), THREE_CLASSES)
+@pytest.mark.parametrize("config", ["deeplab/resnet50", "deeplab/resnet50_os8"])
+def test_the_large_configs_are_the_published_network(config):
+    network = make_deeplab(resolve_model(config), THREE_CLASSES)
     assert network.module.backbone.high_level_channels == 2048
     assert network.module.reduce[0].out_channels == 48
     strides = {"deeplab/resnet50": 16, "deeplab/resnet50_os8": 8}
-    assert network.architecture["output_stride"] == strides[card]
+    assert network.architecture["output_stride"] == strides[config]
 
 
 def test_a_sigmoid_head_has_one_channel():
@@ -46,11 +46,11 @@ def test_a_sigmoid_head_has_one_channel():
 
 def test_a_narrow_network_learns_the_scenes(tmp_path):
     data, adapter = rectangles(16, 4), Adapter()
-    card = resolve_model("deeplab/small", options=NARROW)
-    adapter.build(card, THREE_CLASSES, Target(threads=1), None)
+    config = resolve_model("deeplab/small", options=NARROW)
+    adapter.build(config, THREE_CLASSES, Target(threads=1), None)
     recipe = short_recipe(budget={"steps": 80}, learning_rate=0.01)
     result = adapter.train(data, recipe, tmp_path, Recorder())
-    adapter.build(card, THREE_CLASSES, Target(threads=1), result.weights)
+    adapter.build(config, THREE_CLASSES, Target(threads=1), result.weights)
     found = [p.labels for p in predict(adapter, [data.val.image(i) for i in range(4)])]
     truth = [data.val.semantic(i) for i in range(4)]
     right = np.concatenate([(f == t)[t != 255] for f, t in zip(found, truth, strict=True)])

@@ -14,7 +14,9 @@ from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.detectron2.made import TASKS, built
 from tests.adapters.rectangles import THREE_CLASSES
 
-CARDS = [card for card in sorted(model_config_files()) if card.startswith("detectron2/")]
+MODEL_CONFIGS = [
+    model_config for model_config in sorted(model_config_files()) if model_config.startswith("detectron2/")
+]
 DEFORMABLE = {"MODEL.RESNETS.DEFORM_ON_PER_STAGE": [False, True, True, True]}
 
 
@@ -24,9 +26,9 @@ def config(architecture, *, compiled=False, **options):
     return make_config(read, labels, label="detectron2/test", device="cpu", compiled=compiled)
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_every_card_becomes_a_configuration_with_the_tasks_classes(card):
-    model = resolve_model(card)
+@pytest.mark.parametrize("model_config", MODEL_CONFIGS)
+def test_every_model_config_becomes_a_configuration_with_the_tasks_classes(model_config):
+    model = resolve_model(model_config)
     found = config(**model.options)
     assert found.MODEL.ROI_HEADS.NUM_CLASSES == 2
     semantic_classes = 2 if model.task == "panoptic" else 3  # all things are one, beside the ground
@@ -36,7 +38,7 @@ def test_every_card_becomes_a_configuration_with_the_tasks_classes(card):
     assert found.is_frozen()
 
 
-def test_a_zoo_file_decides_the_network_and_the_card_its_reading():
+def test_a_zoo_file_decides_the_network_and_the_model_config_its_reading():
     found = config("mask_rcnn", config="COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml", score_threshold=0.25)
     assert found.MODEL.RESNETS.DEPTH == 101
     assert found.MODEL.META_ARCHITECTURE == "GeneralizedRCNN"

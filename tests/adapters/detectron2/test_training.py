@@ -144,7 +144,7 @@ def test_what_its_trainer_does_not_offer_is_named(tmp_path):
     assert set(result.not_honoured) == {"accumulate", "ema_decay", "augmentation"}
 
 
-def test_a_recipe_may_clip_more_than_the_card_does(tmp_path):
+def test_a_recipe_may_clip_more_than_the_config_does(tmp_path):
     start = built("semantic_fpn")._fresh_network(0).module.state_dict()
     plain = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "warmup_fraction": 0.0}
     one_step = recipe(budget={"steps": 1}, learning_rate=1.0, clip_gradient_norm=1e-4, seed=0, **plain)

@@ -11,7 +11,7 @@ from bench.records import Outcome, Status
 from bench.records.store.runs import new_run
 from tests.bench.suites import run_suite, write_suite
 
-CARDS = {
+CONFIGS = {
     "fake/crashes": (Status.CRASHED, "RuntimeError: this fake crashes, as its name says"),
     "fake/segfaults": (Status.CRASHED, "was ended by SIGSEGV without a word."),
     "fake/exits": (Status.CRASHED, "ended with exit code 3 without a word."),
@@ -28,14 +28,14 @@ CARDS = {
 def ran(tmp_path_factory):
     """All of them in one run, with one that is well at the end."""
     folder = tmp_path_factory.mktemp("endings")
-    suite = write_suite(folder, [*CARDS, "fake/slow_5ms"], timeouts={"predict_s": 3.0})
+    suite = write_suite(folder, [*CONFIGS, "fake/slow_5ms"], timeouts={"predict_s": 3.0})
     return run_suite(suite, new_run(folder / "results", "suite"), folder / "results", kinds=("predict",))
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_each_way_to_end_has_its_status_and_a_reason(ran, card):
-    status, reason = CARDS[card]
-    outcome: Outcome = ran.outcome("predict", card)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_each_way_to_end_has_its_status_and_a_reason(ran, config):
+    status, reason = CONFIGS[config]
+    outcome: Outcome = ran.outcome("predict", config)
     assert outcome.status is status
     assert reason in outcome.reason
 
@@ -46,7 +46,7 @@ def test_a_model_that_ends_badly_does_not_stop_the_next(ran):
 
 def test_every_failure_is_counted_and_what_is_unsupported_is_none(ran):
     failed = {case.partition("@")[0] for case in ran.summary.failed}
-    assert failed == set(CARDS) - {"fake/unsupported"}
+    assert failed == set(CONFIGS) - {"fake/unsupported"}
 
 
 def test_only_what_was_predicted_is_scored(ran):

@@ -20,9 +20,9 @@ TASK = TaskSpec(kind="semantic", classes=DATASET.classes)
 IDS = DATASET.ids("test")
 
 
-def built(card: str, **options) -> Adapter:
+def built(config: str, **options) -> Adapter:
     adapter = Adapter()
-    adapter.build(resolve_model(card, label=None, options=options, weights=None), TASK, Target(), None)
+    adapter.build(resolve_model(config, label=None, options=options, weights=None), TASK, Target(), None)
     return adapter
 
 
@@ -73,7 +73,7 @@ def test_the_fakes_run_on_no_gpu():
         Adapter().build(model, TASK, Target(device="cuda"), None)
 
 
-def test_no_card_of_a_fake_asks_for_a_recipe_but_the_one_that_trains():
+def test_no_config_of_a_fake_asks_for_a_recipe_but_the_one_that_trains():
     fakes = [name for name in model_config_files() if name.startswith("fake/")]
     trainable = [n for n in fakes if resolve_model(n, label=None, options={}, weights=None).trainable]
     assert trainable == ["fake/trains"]

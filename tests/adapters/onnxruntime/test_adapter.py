@@ -127,7 +127,7 @@ def test_the_default_runtime_is_onnx_runtime_and_settings_are_read_back(tmp_path
     assert adapter.describe()["weights_bytes"] == (tmp_path / "m.onnx").stat().st_size
 
 
-def test_pixels_are_normalised_as_the_card_says(tmp_path):
+def test_pixels_are_normalised_as_the_config_says(tmp_path):
     # Seen: (200 / 255 - mean) / std. Class 0 above the bar of exactly what red 200 gives, else class 1.
     options = {"mean": [0.2, 0.4, 0.6], "std": [0.1, 0.2, 0.5]}
     value = (200 / 255 - 0.2) / 0.1
@@ -228,7 +228,7 @@ def test_padding_to_a_multiple_is_cut_away_also_from_coarser_outputs(tmp_path):
     ],
     ids=["logits", "probabilities", "labels", "labels with an axis of one"],
 )
-def test_an_output_is_what_the_card_says(tmp_path, runtime, output_is, after, out_kind):
+def test_an_output_is_what_the_config_says(tmp_path, runtime, output_is, after, out_kind):
     file = write(tmp_path / "m.onnx", after=after, out_kind=out_kind)
     answers_right(adapter_of(file, {"output_is": output_is}, runtime=runtime), (16, 24), (9, 17))
 
@@ -250,14 +250,14 @@ def test_classes_are_matched_by_name(tmp_path):
     answers_right(adapter_of(file, {"classes": ["blue", "red", "green"]}), (16, 24), ids=[2, 0, 1])
 
 
-def test_a_class_that_only_the_model_has_is_void_or_what_the_card_says(tmp_path):
+def test_a_class_that_only_the_model_has_is_void_or_what_the_config_says(tmp_path):
     file = write(tmp_path / "m.onnx")
     names = {"classes": ["red", "sky", "blue"]}
     answers_right(adapter_of(file, names), (16, 24), ids=[0, 255, 2])
     answers_right(adapter_of(file, {**names, "others": "green"}), (16, 24), ids=[0, 1, 2])
 
 
-def test_ids_that_the_card_does_not_name_are_void(tmp_path):
+def test_ids_that_the_config_does_not_name_are_void(tmp_path):
     file = write(tmp_path / "m.onnx", after=[("ArgMax", {"axis": 1, "keepdims": 0})], out_kind=TensorProto.INT64)
     answers_right(adapter_of(file, {"output_is": "labels"}, TWO), (16, 24), ids=[0, 1, 255])
 
@@ -274,7 +274,7 @@ def test_ids_that_the_card_does_not_name_are_void(tmp_path):
         ({"output_si": "labels"}, "Did you mean 'output_is'"),
     ],
 )
-def test_a_card_that_does_not_fit_is_a_mistake_that_is_named(tmp_path, options, why):
+def test_a_config_that_does_not_fit_is_a_mistake_that_is_named(tmp_path, options, why):
     with pytest.raises(BenchError, match=why):
         adapter_of(write(tmp_path / "m.onnx"), options)
 

@@ -21,7 +21,7 @@ from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES
 from tests.adapters.sam.tiny import NETWORKS, SIDE, built, scenes, spec, without_objects
 
-CARDS = pytest.mark.parametrize("card", NETWORKS)
+MODEL_CONFIGS = pytest.mark.parametrize("model_config", NETWORKS)
 KINDS = pytest.mark.parametrize("kind", ["point", "box", "centre"])
 PROCESSORS = {
     "sam/sam_vit_b": lambda: transformers.SamProcessor(
@@ -55,9 +55,9 @@ def test_sam_2_grows_from_size_to_size_as_published():
     assert np.diff(counts) == pytest.approx([46 - 38.9, 80.8 - 46, 224.4 - 80.8], abs=0.2)
 
 
-def oracle(card, image, masks_of_a_prompt):
+def oracle(model_config, image, masks_of_a_prompt):
     """What transformers' processor and model make of an image and its prompts: masks and scores."""
-    processor, model = PROCESSORS[card](), make_seeded(card)
+    processor, model = PROCESSORS[model_config](), make_seeded(model_config)
     asked = image.prompts.xy.tolist()
     box = image.prompts.kind == "box"
     prompts = {"input_boxes": [asked]} if box else {"input_points": [[[place] for place in asked]]}
@@ -76,46 +76,46 @@ def oracle(card, image, masks_of_a_prompt):
     return masks[rows, surest].numpy(), output.iou_scores[0][rows, surest].clamp(0, 1).numpy()
 
 
-def make_seeded(card):
+def make_seeded(model_config):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return make_network(spec(card), None).module.eval()
+        return make_network(spec(model_config), None).module.eval()
 
 
-@CARDS
+@MODEL_CONFIGS
 @KINDS
 @pytest.mark.parametrize("size", [Size(24, 32), Size(48, 33), Size(64, 64)])
-def test_masks_and_scores_are_those_of_the_frameworks_own_processor(card, kind, size):
+def test_masks_and_scores_are_those_of_the_frameworks_own_processor(model_config, kind, size):
     (image,) = scenes([size], kind)
-    masks, scores = oracle(card, image, 1 if kind == "box" else 3)
-    (found,) = predict(built(card, kind), [image])
+    masks, scores = oracle(model_config, image, 1 if kind == "box" else 3)
+    (found,) = predict(built(model_config, kind), [image])
     assert found.masks.shape == masks.shape
     assert 0.02 < masks.mean() < 0.98  # neither nothing nor everything, which would agree without a reason
     assert (found.masks == masks).mean() >= 0.995  # images are resized by another library, to within a grey level
     assert found.scores == pytest.approx(scores, abs=1e-3)
 
 
-@CARDS
-def test_a_picture_reaches_the_network_as_the_frameworks_own_processor_sends_it(card):
+@MODEL_CONFIGS
+def test_a_picture_reaches_the_network_as_the_frameworks_own_processor_sends_it(model_config):
     (image,) = scenes([Size(24, 32)])
-    theirs = PROCESSORS[card]()(images=np.asarray(image), return_tensors="pt")["pixel_values"]
-    ours = built(card).preprocess([image]).pixels
+    theirs = PROCESSORS[model_config]()(images=np.asarray(image), return_tensors="pt")["pixel_values"]
+    ours = built(model_config).preprocess([image]).pixels
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() <= 1.01 / (255 * 0.224)  # a grey level
     assert torch.equal(ours == 0, theirs == 0)  # the padding is exactly zero
 
 
-@CARDS
-def test_larger_images_are_averaged_when_they_shrink(card):
+@MODEL_CONFIGS
+def test_larger_images_are_averaged_when_they_shrink(model_config):
     (image,) = scenes([Size(128, 128)])
-    pixels = built(card).preprocess([image]).pixels[0, 0] * (255 * 0.229) + 255 * 0.485
+    pixels = built(model_config).preprocess([image]).pixels[0, 0] * (255 * 0.229) + 255 * 0.485
     assert np.abs(pixels.numpy() - resize_image(np.asarray(image), Size(SIDE, SIDE))[..., 0]).max() < 1e-2
 
 
-@CARDS
+@MODEL_CONFIGS
 @KINDS
-def test_images_of_several_sizes_and_one_without_objects_are_answered_alike_alone_and_together(card, kind):
-    adapter = built(card, kind)
+def test_images_of_several_sizes_and_one_without_objects_are_answered_alike_alone_and_together(model_config, kind):
+    adapter = built(model_config, kind)
     images = [*scenes(kind=kind), without_objects(kind)]
     together = predict(adapter, images)
     assert [found.masks.shape for found in together] == [(2, 24, 32), (2, 48, 33), (2, 40, 21), (0, 24, 32)]
@@ -127,15 +127,15 @@ def test_images_of_several_sizes_and_one_without_objects_are_answered_alike_alon
         assert not found.masks.size or (alone.masks == found.masks).mean() >= 0.999
 
 
-@CARDS
-def test_many_prompts_are_answered_in_groups_and_in_their_order(card):
+@MODEL_CONFIGS
+def test_many_prompts_are_answered_in_groups_and_in_their_order(model_config):
     (image,) = scenes([Size(24, 32)])
     random = np.random.default_rng(0)
     corner = random.integers(0, 12, (70, 2)).astype(float)
     many = PromptedImage(
         np.asarray(image), Prompts("box", np.hstack([corner, corner + random.integers(2, 12, (70, 2))]))
     )
-    adapter = built(card)
+    adapter = built(model_config)
     (found,) = predict(adapter, [many])
     assert found.masks.shape == (70, 24, 32)
     for index in (0, 31, 32, 69):
@@ -144,21 +144,21 @@ def test_many_prompts_are_answered_in_groups_and_in_their_order(card):
         assert (alone.masks[0] == found.masks[index]).mean() >= 0.999
 
 
-@CARDS
-def test_an_answer_depends_on_the_image_and_on_the_prompt_and_is_the_same_again(card):
-    adapter = built(card)
+@MODEL_CONFIGS
+def test_an_answer_depends_on_the_image_and_on_the_prompt_and_is_the_same_again(model_config):
+    adapter = built(model_config)
     (image,) = scenes([Size(24, 32)])
     darker = PromptedImage(np.asarray(image) // 3, image.prompts)
     elsewhere = PromptedImage(np.asarray(image), Prompts("box", image.prompts.xy[::-1].copy()))
     hashes = [predict(adapter, [one])[0].content_hash() for one in (image, darker, elsewhere)]
     assert len(set(hashes)) == 3
-    again = built(card)
+    again = built(model_config)
     assert [predict(again, [one])[0].content_hash() for one in (image, darker, elsewhere)] == hashes
 
 
-@CARDS
-def test_stages_leave_images_alone_and_give_what_predict_gives(card):
-    adapter, images = built(card), scenes()
+@MODEL_CONFIGS
+def test_stages_leave_images_alone_and_give_what_predict_gives(model_config):
+    adapter, images = built(model_config), scenes()
     before = [np.array(image) for image in images]
     for image in images:
         image.flags.writeable = False
@@ -169,29 +169,31 @@ def test_stages_leave_images_alone_and_give_what_predict_gives(card):
     assert all(np.array_equal(a, b) for a, b in zip(before, images, strict=True))
 
 
-@CARDS
-def test_masks_of_a_point_are_the_best_of_three_and_of_a_box_the_single_one_unless_the_card_says_otherwise(card):
+@MODEL_CONFIGS
+def test_masks_of_a_point_are_the_best_of_three_and_of_a_box_the_single_one_unless_the_model_config_says_otherwise(
+    model_config,
+):
     for kind, masks in (("point", 3), ("centre", 3), ("box", 1)):
         (image,) = scenes([Size(24, 32)], kind)
         for option, expected in (("by_prompt", masks), ("single", 1), ("best_of_three", 3)):
-            adapter = built(card, kind, masks=option)
+            adapter = built(model_config, kind, masks=option)
             assert adapter.infer(adapter.preprocess([image])).logits[0][0].shape[:2] == (2, expected)
 
 
 # --------------------------------------------------------------------------- weights
 
 
-@CARDS
-def test_weights_of_a_local_folder_are_taken(card, tmp_path):
+@MODEL_CONFIGS
+def test_weights_of_a_local_folder_are_taken(model_config, tmp_path):
     torch.manual_seed(7)
-    make_network(spec(card), None).module.save_pretrained(tmp_path)
+    make_network(spec(model_config), None).module.save_pretrained(tmp_path)
     images = scenes()
-    found = predict(built(card, weights=tmp_path), images)
+    found = predict(built(model_config, weights=tmp_path), images)
     torch.manual_seed(7)
-    expected = make_network(spec(card), None).module.state_dict()
-    loaded = make_network(spec(card), tmp_path).module.state_dict()
+    expected = make_network(spec(model_config), None).module.state_dict()
+    loaded = make_network(spec(model_config), tmp_path).module.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
-    untrained = predict(built(card), images)
+    untrained = predict(built(model_config), images)
     assert [p.content_hash() for p in found] != [p.content_hash() for p in untrained]
 
 
@@ -211,74 +213,74 @@ def test_a_folder_of_the_video_model_as_published_serves_images(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in module.state_dict().items())
 
 
-@CARDS
-def test_a_folder_of_another_network_is_refused_with_what_differs(card, tmp_path):
-    make_network(spec(card), None).module.save_pretrained(tmp_path)
+@MODEL_CONFIGS
+def test_a_folder_of_another_network_is_refused_with_what_differs(model_config, tmp_path):
+    make_network(spec(model_config), None).module.save_pretrained(tmp_path)
     with pytest.raises(BenchError, match=r"holds another network: .*image_size is .*64.* in its config.json and .*128"):
-        built(card, weights=tmp_path, input_size=128)
+        built(model_config, weights=tmp_path, input_size=128)
 
 
-@CARDS
-def test_a_folder_that_lacks_tensors_is_refused(card, tmp_path):
+@MODEL_CONFIGS
+def test_a_folder_that_lacks_tensors_is_refused(model_config, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    make_network(spec(card), None).module.save_pretrained(tmp_path)
+    make_network(spec(model_config), None).module.save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     del tensors[next(name for name in sorted(tensors) if name.startswith("mask_decoder."))]
     save_file(tensors, file, metadata={"format": "pt"})
     with pytest.raises(BenchError, match="lacks 1 tensors of this network, for example mask_decoder"):
-        built(card, weights=tmp_path)
+        built(model_config, weights=tmp_path)
 
 
-@CARDS
-def test_a_folder_without_weights_and_one_with_pickled_ones_are_refused(card, tmp_path):
+@MODEL_CONFIGS
+def test_a_folder_without_weights_and_one_with_pickled_ones_are_refused(model_config, tmp_path):
     with pytest.raises(BenchError, match=r"no weights to load in .*no config\.json"):
-        built(card, weights=tmp_path)
-    module = make_network(spec(card), None).module
+        built(model_config, weights=tmp_path)
+    module = make_network(spec(model_config), None).module
     module.config.save_pretrained(tmp_path)
     torch.save(module.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(BenchError, match=r"no weights to load in .*no model\.safetensors"):
-        built(card, weights=tmp_path)
+        built(model_config, weights=tmp_path)
 
 
-@CARDS
-def test_a_damaged_file_of_weights_is_refused(card, tmp_path):
-    make_network(spec(card), None).module.save_pretrained(tmp_path)
+@MODEL_CONFIGS
+def test_a_damaged_file_of_weights_is_refused(model_config, tmp_path):
+    make_network(spec(model_config), None).module.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(BenchError, match="cannot be loaded"):
-        built(card, weights=tmp_path)
+        built(model_config, weights=tmp_path)
 
 
 # --------------------------------------------------------------------------- refusals
 
 
-@CARDS
+@MODEL_CONFIGS
 @pytest.mark.parametrize("task", [THREE_CLASSES, INSTANCES, PANOPTIC], ids=lambda task: task.kind)
-def test_class_aware_tasks_are_refused_as_unsupported(card, task):
+def test_class_aware_tasks_are_refused_as_unsupported(model_config, task):
     with pytest.raises(Unsupported, match=f"names no classes and has no {task.kind} prediction"):
-        built(card, task=task)
+        built(model_config, task=task)
 
 
-@CARDS
+@MODEL_CONFIGS
 @pytest.mark.parametrize(
     "target", [{"precision": "fp16"}, {"device": "cuda:7"}, {"device": "quantum"}, {"image_size": Size(48, 64)}]
 )
-def test_what_cannot_be_had_is_refused_as_unsupported(card, target):
+def test_what_cannot_be_had_is_refused_as_unsupported(model_config, target):
     with pytest.raises(Unsupported):
-        built(card, target=target)
+        built(model_config, target=target)
 
 
-@CARDS
-def test_training_is_refused_with_what_to_do_instead(card, tmp_path):
+@MODEL_CONFIGS
+def test_training_is_refused_with_what_to_do_instead(model_config, tmp_path):
     with pytest.raises(Unsupported, match="give 'weights', a folder"):
-        built(card).train(None, None, tmp_path, None)
+        built(model_config).train(None, None, tmp_path, None)
 
 
-@CARDS
-def test_an_image_without_prompts_is_a_mistake(card):
+@MODEL_CONFIGS
+def test_an_image_without_prompts_is_a_mistake(model_config):
     with pytest.raises(BenchError, match="an image without prompts"):
-        built(card).preprocess([np.zeros((24, 32, 3), dtype=np.uint8)])
+        built(model_config).preprocess([np.zeros((24, 32, 3), dtype=np.uint8)])
 
 
 @pytest.mark.parametrize(
@@ -300,9 +302,9 @@ def test_a_wrong_option_is_named(options, said):
 # --------------------------------------------------------------------------- facts
 
 
-@CARDS
-def test_a_cpu_has_no_device_clock_and_facts_are_read_back(card):
-    adapter = built(card)
+@MODEL_CONFIGS
+def test_a_cpu_has_no_device_clock_and_facts_are_read_back(model_config):
+    adapter = built(model_config)
     adapter.synchronize()
     adapter.reset_peak_device_bytes()
     assert adapter.device_timer() is None
@@ -313,29 +315,29 @@ def test_a_cpu_has_no_device_clock_and_facts_are_read_back(card):
     assert {"torch", "transformers", "python"} <= set(adapter.versions())
 
 
-@CARDS
-def test_the_process_is_left_as_it_was(card):
-    predict(built(card), scenes())  # what only a first import does is not repeated below
+@MODEL_CONFIGS
+def test_the_process_is_left_as_it_was(model_config):
+    predict(built(model_config), scenes())  # what only a first import does is not repeated below
     before = torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), torch.get_default_dtype()
-    predict(built(card), scenes())
+    predict(built(model_config), scenes())
     assert (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), torch.get_default_dtype()) == before
     assert torch.is_grad_enabled()
 
 
-@CARDS
-def test_bf16_on_a_cpu_gives_nearly_the_scores_of_fp32(card):
+@MODEL_CONFIGS
+def test_bf16_on_a_cpu_gives_nearly_the_scores_of_fp32(model_config):
     images = scenes()
-    full, half = (predict(built(card, target={"precision": p}), images) for p in ("fp32", "bf16"))
+    full, half = (predict(built(model_config, target={"precision": p}), images) for p in ("fp32", "bf16"))
     for a, b in zip(full, half, strict=True):
         assert b.masks.shape == a.masks.shape
         assert b.scores == pytest.approx(a.scores, abs=0.02)
 
 
 @pytest.mark.gpu
-@CARDS
+@MODEL_CONFIGS
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
-def test_a_gpu_keeps_the_contract(card, precision):
-    adapter = built(card, target={"device": "cuda", "precision": precision})
+def test_a_gpu_keeps_the_contract(model_config, precision):
+    adapter = built(model_config, target={"device": "cuda", "precision": precision})
     adapter.reset_peak_device_bytes()
     images = [*scenes(), without_objects()]
     assert [found.masks.shape[0] for found in predict(adapter, images)] == [2, 2, 2, 0]

@@ -39,14 +39,14 @@ NETWORKS = {
 """Model config -> overrides that make it small."""
 
 
-def spec(card, prompt="box", **options) -> ModelSpec:
-    small = {"input_size": SIDE, "overrides": NETWORKS[card]}
-    return resolve_model(card, options={**small, **options}).model_copy(update={"prompt": prompt})
+def spec(model_config, prompt="box", **options) -> ModelSpec:
+    small = {"input_size": SIDE, "overrides": NETWORKS[model_config]}
+    return resolve_model(model_config, options={**small, **options}).model_copy(update={"prompt": prompt})
 
 
-def built(card, prompt="box", *, task=PROMPTED, weights=None, target=None, **options) -> Adapter:
+def built(model_config, prompt="box", *, task=PROMPTED, weights=None, target=None, **options) -> Adapter:
     adapter = Adapter()
-    adapter.build(spec(card, prompt, **options), task, Target(threads=1, **(target or {})), weights)
+    adapter.build(spec(model_config, prompt, **options), task, Target(threads=1, **(target or {})), weights)
     return adapter
 
 

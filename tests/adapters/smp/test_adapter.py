@@ -16,35 +16,35 @@ from bench.records import ModelSpec, Target
 from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES
 
 
-def card(**options):
+def config(**options):
     return ModelSpec(name="smp/test", label="smp/test", adapter="smp", task="semantic", description="", options=options)
 
 
 @pytest.mark.parametrize("decoder", sorted(set(DECODERS) - {"dpt"}))
 def test_every_decoder_labels_images_of_odd_and_tiny_sizes(decoder):
     adapter = Adapter()
-    adapter.build(card(decoder=decoder, encoder="resnet18"), THREE_CLASSES, Target(threads=1), None)
+    adapter.build(config(decoder=decoder, encoder="resnet18"), THREE_CLASSES, Target(threads=1), None)
     pictures = [np.zeros((33, 47, 3), np.uint8), np.zeros((1, 9, 3), np.uint8)]
     assert [p.labels.shape for p in predict(adapter, pictures)] == [(33, 47), (1, 9)]
 
 
 def test_an_image_of_a_fitting_size_is_given_to_the_network_as_it_is():
     torch.manual_seed(0)
-    network = make_network(card(decoder="unet", encoder="resnet18"), THREE_CLASSES).module.eval()
+    network = make_network(config(decoder="unet", encoder="resnet18"), THREE_CLASSES).module.eval()
     pixels = torch.randn(1, 3, 64, 32)
     with torch.inference_mode():
         assert torch.equal(network(pixels), network.module(pixels))
 
 
 def test_a_sigmoid_head_has_one_channel():
-    network = make_network(card(decoder="fpn", encoder="resnet18", head="sigmoid", threshold=0.4), TWO_CLASSES)
+    network = make_network(config(decoder="fpn", encoder="resnet18", head="sigmoid", threshold=0.4), TWO_CLASSES)
     assert network.head.channels == 1
     assert network.head.threshold == 0.4
 
 
 def test_the_parameters_are_those_of_the_library():
     adapter = Adapter()
-    adapter.build(card(decoder="unet", encoder="resnet34"), THREE_CLASSES, Target(threads=1), None)
+    adapter.build(config(decoder="unet", encoder="resnet34"), THREE_CLASSES, Target(threads=1), None)
     own = smp.Unet("resnet34", encoder_weights=None, classes=3)
     assert adapter.describe()["parameters"] == sum(p.numel() for p in own.parameters())
 
@@ -60,7 +60,7 @@ def test_the_parameters_are_those_of_the_library():
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(BenchError, match=message):
-        make_network(card(**options), THREE_CLASSES)
+        make_network(config(**options), THREE_CLASSES)
 
 
 def test_an_encoder_starts_from_a_file_of_a_classifier_with_it(tmp_path):
@@ -68,7 +68,7 @@ def test_an_encoder_starts_from_a_file_of_a_classifier_with_it(tmp_path):
     classifier = torchvision.models.resnet18(weights=None)
     torch.save({"state_dict": {f"module.{k}": v for k, v in classifier.state_dict().items()}}, tmp_path / "r18.pt")
     options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / "r18.pt")}
-    network = make_network(card(**options), THREE_CLASSES)
+    network = make_network(config(**options), THREE_CLASSES)
     encoder = network.module.module.encoder.state_dict()
     assert all(torch.equal(tensor, classifier.state_dict()[name]) for name, tensor in encoder.items())
     assert "encoder_weights" not in network.architecture
@@ -79,7 +79,7 @@ def test_an_encoder_starts_from_a_file_of_a_whole_network_of_the_library(tmp_pat
     whole = smp.FPN("resnet18", encoder_weights=None, classes=7)
     torch.save(whole.state_dict(), tmp_path / "fpn.pt")
     options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / "fpn.pt")}
-    encoder = make_network(card(**options), THREE_CLASSES).module.module.encoder.state_dict()
+    encoder = make_network(config(**options), THREE_CLASSES).module.module.encoder.state_dict()
     assert all(torch.equal(tensor, whole.encoder.state_dict()[name]) for name, tensor in encoder.items())
 
 
@@ -94,4 +94,4 @@ def test_encoder_weights_that_do_not_fit_are_explained(tmp_path, name, message):
     torch.save(torchvision.models.resnet34(weights=None).state_dict(), tmp_path / "r34.pt")
     options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / name)}
     with pytest.raises(BenchError, match=message):
-        make_network(card(**options), THREE_CLASSES)
+        make_network(config(**options), THREE_CLASSES)

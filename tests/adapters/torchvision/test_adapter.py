@@ -37,5 +37,5 @@ def test_parameters_are_those_of_the_documentation(name, documented, auxiliary):
 def test_running_statistics_follow_within_a_short_training():
     network = make_network(resolve_model("torchvision/lraspp_mobilenet_v3_large"), VOC)
     assert {m.momentum for m in network.module.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
-    card = resolve_model("torchvision/lraspp_mobilenet_v3_large", options={"bn_momentum": None})
-    assert 0.01 in {m.momentum for m in make_network(card, VOC).module.modules() if isinstance(m, nn.BatchNorm2d)}
+    config = resolve_model("torchvision/lraspp_mobilenet_v3_large", options={"bn_momentum": None})
+    assert 0.01 in {m.momentum for m in make_network(config, VOC).module.modules() if isinstance(m, nn.BatchNorm2d)}

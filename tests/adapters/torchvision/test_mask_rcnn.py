@@ -29,8 +29,8 @@ def things(count, stuff=0):
 
 def built(task=INSTANCES, weights=None, target=None, **options):
     adapter = Adapter()
-    card = resolve_model("torchvision/maskrcnn_small", options={**NARROW, **options})
-    adapter.build(card, task, target or Target(threads=1), weights)
+    config = resolve_model("torchvision/maskrcnn_small", options={**NARROW, **options})
+    adapter.build(config, task, target or Target(threads=1), weights)
     return adapter
 
 
@@ -49,11 +49,11 @@ NORMS_OF_RESNET50 = 2 * (sum(CHANNELS) + 3 * (512 + 512 + 2048) + 2048)
 
 
 @pytest.mark.parametrize(
-    ("card", "parameters"),
+    ("config", "parameters"),
     [("maskrcnn_resnet50_fpn", 44_401_393 + NORMS_OF_RESNET50), ("maskrcnn_resnet50_fpn_v2", 46_359_409)],
 )
-def test_parameters_are_those_of_the_documentation(card, parameters):
-    network = make_mask_rcnn(resolve_model(f"torchvision/{card}"), things(90))  # COCO's 91 numbers with background
+def test_parameters_are_those_of_the_documentation(config, parameters):
+    network = make_mask_rcnn(resolve_model(f"torchvision/{config}"), things(90))  # COCO's 91 numbers with background
     assert sum(p.numel() for p in network.module.parameters()) == parameters
 
 
@@ -149,7 +149,7 @@ def test_images_without_instances_can_be_trained_on(short_edge, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "options", "message"),
+    ("config", "options", "message"),
     [
         ("maskrcnn_small", {"network": "maskrcnn_smal"}, "there is no 'maskrcnn_smal'. Did you mean 'maskrcnn_small'?"),
         ("maskrcnn_small", {"short_edge": 900, "max_size": 800}, r"'short_edge' \(900\) is above 'max_size' \(800\)"),
@@ -158,9 +158,9 @@ def test_images_without_instances_can_be_trained_on(short_edge, tmp_path):
         ("maskrcnn_resnet50_fpn", {"fpn_channels": 64}, "'fpn_channels' belongs to 'network: maskrcnn_small'"),
     ],
 )
-def test_a_wrong_option_is_named(card, options, message):
+def test_a_wrong_option_is_named(config, options, message):
     with pytest.raises(BenchError, match=message):
-        Adapter().build(resolve_model(f"torchvision/{card}", options=options), INSTANCES, Target(threads=1), None)
+        Adapter().build(resolve_model(f"torchvision/{config}", options=options), INSTANCES, Target(threads=1), None)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ TASKS = {
     "semantic": TaskSpec(kind="semantic", classes=label_space("voc").classes),
     "instance": TaskSpec(kind="instance", classes=label_space("coco_91").classes),
 }
-CARDS = [
+CONFIGS = [
     name for name in sorted(model_config_files()) if name.startswith("torchvision/") and resolve_model(name).trained_on
 ]
 
@@ -49,9 +49,9 @@ def as_published(image):
     return torch.from_numpy(image).permute(2, 0, 1).float() / 255
 
 
-def built(card, task, **options) -> Adapter:
+def built(config, task, **options) -> Adapter:
     adapter = Adapter()
-    adapter.build(resolve_model(f"torchvision/{card}", options=options), task, Target(threads=1), None)
+    adapter.build(resolve_model(f"torchvision/{config}", options=options), task, Target(threads=1), None)
     return adapter
 
 
@@ -84,19 +84,19 @@ def test_the_published_mask_rcnn_is_loaded_and_its_labels_are_cocos_own_ids(down
 
 
 @pytest.mark.parametrize(
-    ("card", "task", "message"),
+    ("config", "task", "message"),
     [
         ("fcn_resnet50_voc", THREE_CLASSES, "tells 21 classes apart and the task has 3; say trained_on: voc"),
         ("maskrcnn_resnet50_fpn_coco", INSTANCES, "answers with 91 ids and the task has 3 classes; say trained_on: "),
     ],
 )
-def test_published_weights_of_other_classes_are_refused_with_what_to_say(card, task, message):
+def test_published_weights_of_other_classes_are_refused_with_what_to_say(config, task, message):
     with pytest.raises(BenchError, match=message):
-        built(card, task)
+        built(config, task)
 
 
-def test_there_is_a_card_for_each_published_network_with_the_label_space_of_its_weights():
-    spaces = {card: resolve_model(card).trained_on for card in CARDS}
+def test_there_is_a_config_for_each_published_network_with_the_label_space_of_its_weights():
+    spaces = {config: resolve_model(config).trained_on for config in CONFIGS}
     assert spaces == {
         **{f"torchvision/{name}_voc": "voc" for name in (
             "deeplabv3_mobilenet_v3_large", "deeplabv3_resnet101", "deeplabv3_resnet50", "fcn_resnet101",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.openvino
 pytest.importorskip("transformers", reason="transformers is not installed; make install")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; make install")
 
-CARD = "transformers/mask2former_instance"
+CONFIG = "transformers/mask2former_instance"
 INPUT = Size(64, 64)
 
 
@@ -30,8 +30,8 @@ def _one_cache(tmp_path_factory):
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_classes_and_masks_are_those_of_the_eager_network(runtime):
     pytest.importorskip(runtime, reason=f"{runtime} is not installed; make install")
-    small = REPRESENTATIVES[CARD]
-    eager, other = (built(CARD, small, INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime))
+    small = REPRESENTATIVES[CONFIG]
+    eager, other = (built(CONFIG, small, INSTANCES, image_size=INPUT, runtime=r) for r in ("eager", runtime))
     batch = eager.preprocess(images([Size(24, 32), Size(50, 40)]))
     one, two = (adapter.infer(batch).masks for adapter in (eager, other))
     torch.testing.assert_close(two.classes, one.classes, atol=1e-5, rtol=1e-5)
@@ -43,4 +43,4 @@ def test_classes_and_masks_are_those_of_the_eager_network(runtime):
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_export_for_inputs_of_any_size_is_refused_where_sizes_would_be_constants(runtime):
     with pytest.raises(Unsupported, match="give the target an image_size"):
-        built(CARD, REPRESENTATIVES[CARD], INSTANCES, runtime=runtime)
+        built(CONFIG, REPRESENTATIVES[CONFIG], INSTANCES, runtime=runtime)

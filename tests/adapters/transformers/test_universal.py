@@ -24,7 +24,7 @@ from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import PANOPTIC, THREE_CLASSES, Rectangles
 from tests.adapters.transformers.made import TASKS, built, small_model
 
-CARDS = sorted(c for c in model_config_files() if c.startswith("transformers/") and "segformer" not in c)
+MODEL_CONFIGS = sorted(c for c in model_config_files() if c.startswith("transformers/") and "segformer" not in c)
 
 
 SIZE = Size(24, 32)
@@ -34,18 +34,18 @@ def picture(size=SIZE):
     return Rectangles(1, seed=3, size=size).image(0)
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_every_card_makes_a_network_of_its_task(card):
-    model = resolve_model(card)
-    options, classes = UniversalOptions(**model.options), Classes.of(TASKS[model.task], card)
+@pytest.mark.parametrize("model_config", MODEL_CONFIGS)
+def test_every_model_config_makes_a_network_of_its_task(model_config):
+    model = resolve_model(model_config)
+    options, classes = UniversalOptions(**model.options), Classes.of(TASKS[model.task], model_config)
     with torch.device("meta"):
         network = MODELS[options.architecture](make_config(options, labels=len(classes)))
-    assert model.task in card
+    assert model.task in model_config
     assert network.config.num_labels == (2 if model.task == "instance" else 3)
 
 
 @pytest.mark.parametrize(
-    ("card", "labels", "millions"),
+    ("model_config", "labels", "millions"),
     [
         # Cheng et al., Masked-attention Mask Transformer, CVPR 2022, table 1: Swin-T 47 M (COCO's 133 classes).
         ("transformers/mask2former_swin_tiny_panoptic", 133, 47),
@@ -53,8 +53,8 @@ def test_every_card_makes_a_network_of_its_task(card):
         ("transformers/maskformer_r50_semantic", 150, 41),
     ],
 )
-def test_parameters_are_those_of_the_papers(card, labels, millions):
-    options = UniversalOptions(**resolve_model(card).options)
+def test_parameters_are_those_of_the_papers(model_config, labels, millions):
+    options = UniversalOptions(**resolve_model(model_config).options)
     with torch.device("meta"):
         network = MODELS[options.architecture](make_config(options, labels=labels))
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=1)

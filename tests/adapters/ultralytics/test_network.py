@@ -15,7 +15,7 @@ from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES, Recorder
 from tests.adapters.ultralytics.yolo import built, images, recipe, scenes, spec
 
-CARDS = [name for name in sorted(model_config_files()) if name.startswith("ultralytics/")]
+CONFIGS = [name for name in sorted(model_config_files()) if name.startswith("ultralytics/")]
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_a_task_that_the_network_has_no_answer_for_is_unsupported(kind, task, me
         built(kind, task=task)
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_a_card_names_a_network_of_the_framework_and_both_floors(card):
-    model = resolve_model(card)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_config_names_a_network_of_the_framework_and_both_floors(config):
+    model = resolve_model(config)
     assert model.options["network"] in [f.format(s) for f in FAMILIES[model.task] for s in SIZES]
     assert (model.task == "semantic") == ("conf" not in model.options) == ("user_conf" not in model.options)
 

@@ -75,7 +75,7 @@ def test_a_sigmoid_head_refuses_a_task_of_three_classes():
 
 
 @pytest.mark.parametrize("task", [INSTANCES, PANOPTIC])
-def test_a_semantic_card_refuses_another_task(task):
+def test_a_semantic_config_refuses_another_task(task):
     with pytest.raises(Unsupported, match=f"it has no {task.kind} prediction"):
         Adapter().build(small_unet(), task, ONE_THREAD, None)
 
@@ -85,7 +85,7 @@ def test_instances_are_refused_where_no_class_is_a_thing():
         built(task=TaskSpec(kind="instance", classes=THREE_CLASSES.classes[:1]))
 
 
-def test_a_minimal_area_belongs_to_cards_that_make_segments():
+def test_a_minimal_area_belongs_to_configs_that_make_segments():
     with pytest.raises(BenchError, match="option 'min_area' belongs to model configs for instances and panoptic maps"):
         built(min_area=4)
 

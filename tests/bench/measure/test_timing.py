@@ -56,8 +56,8 @@ def changed(measurement: Measurement, **changes) -> Measurement:
     return measurement.model_copy(update=changes)
 
 
-def time_fake(card: str, measurement: Measurement = BRIEF, batch_size: int = 1) -> Timed:
-    model = resolve_model(f"fake/{card}", label=None, options={}, weights=None)
+def time_fake(config: str, measurement: Measurement = BRIEF, batch_size: int = 1) -> Timed:
+    model = resolve_model(f"fake/{config}", label=None, options={}, weights=None)
     job = make_job(kind="time", model=model, measurement=measurement, target=Target(batch_size=batch_size))
     adapter = FakeAdapter()
     adapter.build(model, job.task, job.target, None)

@@ -61,7 +61,7 @@ def test_a_target_that_auto_makes_equal_to_another_is_not_run_twice(tmp_path):
     assert len(cases(tmp_path, text)) == 1
 
 
-def test_a_model_overrides_the_recipe_and_the_cards_options(tmp_path):
+def test_a_model_overrides_the_recipe_and_the_configs_options(tmp_path):
     text = """
 models: [{name: unet/transposed, options: {base_width: 4}, recipe: {learning_rate: 0.5}}]
 datasets: [shapes]

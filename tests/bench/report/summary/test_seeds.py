@@ -117,8 +117,8 @@ def trained_thrice(synthetic) -> RunSummary:
     for model, wrong in (("good", 0.05), ("bad", 0.30)):
         for seed in (0, 1, 2):
             label = f"{model} seed {seed}"
-            card = make_model(name=f"unet/{model}", label=label, adapter="unet")
-            planned = synthetic.add(label, model=card, recipe=make_recipe(seed=seed))
+            config = make_model(name=f"unet/{model}", label=label, adapter="unet")
+            planned = synthetic.add(label, model=config, recipe=make_recipe(seed=seed))
             plan = synthetic.write_plan()
             synthetic.train(planned)
             synthetic.predict(planned, wrong + 0.01 * seed, seed)

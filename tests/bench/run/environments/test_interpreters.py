@@ -81,13 +81,13 @@ def test_requirements_are_read_by_name_without_versions_and_comments(tmp_path, m
     assert required_packages("fake") == ()
 
 
-def test_an_adapters_digest_changes_with_its_source_and_not_with_its_cards(tmp_path, monkeypatch):
+def test_an_adapters_digest_changes_with_its_source_and_not_with_its_configs(tmp_path, monkeypatch):
     folder = tmp_path / "other"
     (folder / "models").mkdir(parents=True)
     (folder / "adapter.py").write_text("a = 1\n")
     monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
     before = adapter_code("other")
-    (folder / "models" / "card.yaml").write_text("description: d\n")
+    (folder / "models" / "config.yaml").write_text("description: d\n")
     assert adapter_code("other") == before
     (folder / "adapter.py").write_text('"""Says more."""\na = 1  # one\n')
     assert adapter_code("other") == before

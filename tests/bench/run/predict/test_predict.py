@@ -323,7 +323,7 @@ def test_mistakes_are_told_in_one_paragraph_and_nothing_is_written(capsys, tmp_p
     assert not out.exists()
 
 
-def test_a_card_that_is_not_supported_here_is_a_mistake_with_its_reason(capsys, tmp_path, photos, classes):
+def test_a_config_that_is_not_supported_here_is_a_mistake_with_its_reason(capsys, tmp_path, photos, classes):
     error = refused(
         capsys, "fake/unsupported", photos, "--classes", classes, "--device", "cpu", "--out", tmp_path / "out"
     )

@@ -40,8 +40,8 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> Non
     folder = tmp_path / "adapters" / "odd"
     (folder / "models").mkdir(parents=True)
     (folder / "adapter.py").write_text(source, encoding="utf-8")
-    card = harness_root() / "adapters" / "fake" / "models" / "perfect.yaml"
-    (folder / "models" / "perfect.yaml").write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
+    model_config = harness_root() / "adapters" / "fake" / "models" / "perfect.yaml"
+    (folder / "models" / "perfect.yaml").write_text(model_config.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path / "adapters"))
 
 

@@ -36,11 +36,11 @@ def shapes():
     return open_dataset("shapes", OPTIONS)
 
 
-def job_for(card: str, kind: str = "predict", **changes) -> Job:
-    options = {"dataset": OPTIONS} if card in ("perfect", "noisy") else {}
+def job_for(config: str, kind: str = "predict", **changes) -> Job:
+    options = {"dataset": OPTIONS} if config in ("perfect", "noisy") else {}
     fields = {
         "kind": kind,
-        "model": resolve_model(f"fake/{card}", options=options),
+        "model": resolve_model(f"fake/{config}", options=options),
         "dataset": DatasetSpec(name="shapes", label="shapes", options=OPTIONS),
         "task": TaskSpec(kind="semantic", classes=shapes().classes),
         "target": ONE_THREAD,
@@ -184,7 +184,7 @@ def test_weights_are_found_relative_to_the_job_folder(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "status", "said"),
+    ("config", "status", "said"),
     [
         ("unsupported", Status.UNSUPPORTED, "this fake supports nothing"),
         ("oom_device", Status.OOM_DEVICE, "ran out of device memory; use a smaller batch"),
@@ -194,8 +194,8 @@ def test_weights_are_found_relative_to_the_job_folder(trained, tmp_path):
         ("missing_package", Status.ENVIRONMENT_ERROR, f"a_package_that_nobody_has, which {sys.executable} does not"),
     ],
 )
-def test_a_job_that_fails_is_told_by_its_status_and_a_reason(tmp_path, card, status, said):
-    outcome = run(tmp_path, job_for(card))
+def test_a_job_that_fails_is_told_by_its_status_and_a_reason(tmp_path, config, status, said):
+    outcome = run(tmp_path, job_for(config))
     assert outcome.status is status
     assert said in outcome.reason
 
@@ -259,9 +259,9 @@ def test_fewer_predictions_than_images_are_an_invalid_output(tmp_path, kind):
 # ------------------------------------------------------------------ ends that only the parent can tell
 
 
-@pytest.mark.parametrize(("card", "code"), [("exits", 3), ("segfaults", -signal.SIGSEGV)])
-def test_a_worker_that_ends_without_a_word_leaves_no_outcome(tmp_path, card, code):
-    assert start(tmp_path, job_for(card)).wait(timeout=60) == code
+@pytest.mark.parametrize(("config", "code"), [("exits", 3), ("segfaults", -signal.SIGSEGV)])
+def test_a_worker_that_ends_without_a_word_leaves_no_outcome(tmp_path, config, code):
+    assert start(tmp_path, job_for(config)).wait(timeout=60) == code
     assert not (tmp_path / layout.OUTCOME).exists()
 
 
