@@ -9,10 +9,12 @@
 #   make clean                    remove the environment and caches; results stay
 #
 # TORCH_BACKEND picks another torch build, for example TORCH_BACKEND=cpu, cu126 or auto.
+# WITHOUT leaves out extras of pyproject.toml, for example WITHOUT=ultralytics; rows of their models say what is missing.
 # PYTHON picks the interpreter the environment is made from (>= 3.10).
 
 PYTHON ?= python3
 TORCH_BACKEND ?=
+WITHOUT ?=
 SUITE ?= suites/semantic.yaml
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,8 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 SITE_PACKAGES := $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
-PINNED := -c constraints.txt -r pyproject.toml --all-extras -e .
+EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z0-9]*\) = \[.*/\1/p' pyproject.toml)
+PINNED := -c constraints.txt -r pyproject.toml $(patsubst %,--extra %,$(filter-out $(WITHOUT),$(EXTRAS))) -e .
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.

@@ -19,11 +19,15 @@ from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_
 from bench.measure.floor import stage_floor_ns
 from bench.run.doctor.devices import device_findings
 from bench.run.doctor.finding import Finding
-from bench.run.environments.interpreters import Interpreters, installed_packages, normal_name, required_packages
+from bench.run.environments.interpreters import (
+    Interpreters,
+    alternatives,
+    installed_packages,
+    normal_name,
+    required_packages,
+)
 
 MIN_FREE_BYTES = 2 * 1024**3
-STANDS_FOR = {"sal-detectron2": "detectron2"}
-"""Package of an index -> the same from upstream's own repository, which serves as well."""
 MAX_FLOOR_US = 50.0
 """Of a stage; more would show in the times of fast models."""
 
@@ -98,19 +102,19 @@ def _adapter(name: str, interpreters: Interpreters) -> Finding:
         installed = installed_packages(python)
     except BenchError as error:
         return Finding(f"adapter {name}", "missing", str(error), "choose another interpreter with --python")
-    wanted = required_packages(name)
-    normal = {package: normal_name(package) for package in wanted}
-    missing = [package for package in wanted if not {normal[package], STANDS_FOR.get(normal[package])} & set(installed)]
+    wanted, others = required_packages(name), alternatives(name)
+    versions = {package: _version(normal_name(package), installed, others) for package in wanted}
+    missing = [package for package, version in versions.items() if version is None]
     if missing:
         file = adapter_folder(name) / "requirements.txt"
         fix = f"{python} -m pip install -c constraints.txt -r {os.path.relpath(file)}"
         return Finding(f"adapter {name}", "missing", f"without {', '.join(missing)}", fix)
-    have = ", ".join(f"{package} {_version(normal[package], installed)}" for package in wanted)
+    have = ", ".join(f"{package} {version}" for package, version in versions.items())
     return Finding(f"adapter {name}", "ready", have or "needs nothing")
 
 
-def _version(package: str, installed: dict[str, str]) -> str:
-    return installed.get(package) or installed[STANDS_FOR[package]]
+def _version(package: str, installed: dict[str, str], others: dict[str, str]) -> str | None:
+    return installed.get(package) or installed.get(others.get(package, package))
 
 
 def _dataset(name: str) -> Finding:

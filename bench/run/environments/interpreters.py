@@ -125,11 +125,25 @@ def parse_choices(choices: list[str]) -> Interpreters:
 
 def required_packages(adapter: str) -> tuple[str, ...]:
     """Package names in an adapter's `requirements.txt`, in order."""
+    return tuple(match["name"] for match in _requirements(adapter))
+
+
+def alternatives(adapter: str) -> dict[str, str]:
+    """Normalised names in an adapter's `requirements.txt` -> that of a package that serves as well.
+
+    It stands behind the requirement: `sal-detectron2  # or: detectron2`.
+    """
+    found = _requirements(adapter)
+    return {normal_name(match["name"]): normal_name(match["other"]) for match in found if match["other"]}
+
+
+_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)[^#]*(?:#\s*or:\s*(?P<other>[A-Za-z0-9._-]+))?")
+
+
+def _requirements(adapter: str) -> list[re.Match[str]]:
     file = adapter_folder(adapter) / "requirements.txt"
-    if not file.is_file():
-        return ()
-    lines = (line.split("#", 1)[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return tuple(match.group(0) for line in lines if (match := re.match(r"[A-Za-z0-9._-]+", line)))
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [match for line in lines if (match := _REQUIREMENT.match(line))]
 
 
 def installed_packages(python: Path) -> dict[str, str]:

@@ -108,7 +108,7 @@ def test_a_strict_doctor_forgives_missing_data_sets_only():
 
 
 def test_a_package_from_upstream_serves_where_a_redistribution_is_named(tmp_path, monkeypatch, needy):
-    (needy / "requirements.txt").write_text("sal-detectron2\n")
+    (needy / "requirements.txt").write_text("sal-detectron2 # or: detectron2\n")
     monkeypatch.setattr(doctor, "installed_packages", lambda _: {"detectron2": "0.6"})
     found = findings(tmp_path)["adapter needy"]
     assert (found.state, found.detail) == ("ready", "sal-detectron2 0.6")

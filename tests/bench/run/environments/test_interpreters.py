@@ -16,6 +16,7 @@ from bench.records import Target
 from bench.run.environments.interpreters import (
     Interpreters,
     adapter_code,
+    alternatives,
     installed_packages,
     parse_choices,
     required_packages,
@@ -74,10 +75,11 @@ def test_requirements_are_read_by_name_without_versions_and_comments(tmp_path, m
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "adapter.py").touch()
     (tmp_path / "other" / "requirements.txt").write_text(
-        "# what it needs\nnumpy>=1.26  # arrays\n\nruamel.yaml==0.18\n"
+        "# what it needs\nnumpy>=1.26  # arrays\n\nruamel.yaml==0.18 # or: Ruamel_Fork\n"
     )
     monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
     assert required_packages("other") == ("numpy", "ruamel.yaml")
+    assert alternatives("other") == {"ruamel-yaml": "ruamel-fork"}
     assert required_packages("fake") == ()
 
 
