@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import differences, tables
-from bench.report import sentences as words
+from bench.report import differences, sentences, tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.folds_table import folds_note, folds_table
@@ -58,7 +57,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *(_picture(name) for name in pictures if not _of_training(name)),
         *(f"Not drawn: {reason}" for reason in left_out),
         *_scores(summary),
-        _bullets(words.reductions(summary)),
+        _bullets(sentences.reductions(summary)),
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
@@ -67,7 +66,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_section(
             "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
         ),
-        _bullets(words.fused_stages(summary)),
+        _bullets(sentences.fused_stages(summary)),
         *_section(
             "Under load (named after MLPerf Inference's scenarios; not an MLPerf result)", scenarios_table(summary)
         ),
@@ -78,13 +77,13 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_section("Failures", tables.failures_table(summary), code="run it again"),
         *_unlike(summary),
         "## How it was measured",
-        _bullets([*words.how_measured(summary), *resources_measured(summary)]),
+        _bullets([*sentences.how_measured(summary), *resources_measured(summary)]),
         *_section("Where each job was done", tables.origins_table(summary)),
-        words.origins_note(summary),
+        sentences.origins_note(summary),
         "## Environment",
-        _bullets(words.environment_lines(summary)),
+        _bullets(sentences.environment_lines(summary)),
         "## Notes",
-        _bullets(words.footnotes(summary)),
+        _bullets(sentences.footnotes(summary)),
     ]
     return "\n\n".join(_without_html(part) for part in parts if part) + "\n"
 
@@ -106,7 +105,7 @@ def _scores(summary: RunSummary) -> list[str]:
         *differences.significance(summary),
         *table,
         *_section("Across seeds", tables.seeds_table(summary)),
-        words.seeds_note(summary),
+        sentences.seeds_note(summary),
         *_section("Across folds", folds_table(summary)),
         folds_note(summary),
     ]
@@ -123,11 +122,11 @@ def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
     shown = [name for name in pictures if _of_training(name)]
     alone = [name for name in shown if name.startswith("training_curve@")]
     curves = [_picture(name) for name in shown if name == "training_curves.png"]
-    parts = [_bullets(words.untrained(summary)), *curves, *_folded(alone), _table(tables.training_table(summary))]
+    parts = [_bullets(sentences.untrained(summary)), *curves, *_folded(alone), _table(tables.training_table(summary))]
     budget = _section("Under one budget", tables.budget_table(summary))
     if budget:
         plots = [_picture(name) for name in shown if name == "accuracy_budget.png"]
-        budget = [budget[0], *plots, *budget[1:], _bullets(words.budget_notes(summary))]
+        budget = [budget[0], *plots, *budget[1:], _bullets(sentences.budget_notes(summary))]
     return (["## Training", *parts] if any(parts) else []) + budget
 
 
@@ -159,7 +158,7 @@ def _caption(picture: str) -> str:
 
 
 def _doubts(summary: RunSummary) -> list[str]:
-    lines = words.doubts(summary)
+    lines = sentences.doubts(summary)
     return ["Reasons behind the verdicts:", _bullets(lines)] if lines else []
 
 
@@ -173,7 +172,7 @@ def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
 
 def _self_reported(summary: RunSummary) -> list[str]:
     """A framework's own figures: other images, other sizes, other definitions."""
-    lines = words.self_reported(summary)
+    lines = sentences.self_reported(summary)
     heading = "## What the frameworks report of their own training (not comparable with the scores above)"
     return [heading, _bullets(lines)] if lines else []
 

@@ -11,7 +11,7 @@ from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
-from bench.report.summary.training_progress import SHARES, Course
+from bench.report.summary.training_progress import SHARES, TrainingProgress
 from bench.score.stats.pareto import Point, pareto_front
 from bench.score.thresholds import ORACLE, ORACLE_TAU
 
@@ -223,7 +223,7 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _at_shares(course: Course, name: str) -> dict[str, str]:
+def _at_shares(course: TrainingProgress, name: str) -> dict[str, str]:
     """The columns of one validated quantity; a training that validated another one has dashes."""
     values = course.at_shares if course.validated == name else (None,) * len(SHARES)
     return {

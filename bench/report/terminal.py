@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import sentences as words
-from bench.report import tables
+from bench.report import sentences, tables
 from bench.report.conclusion import conclusion
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_table
@@ -36,7 +35,7 @@ def render(summary: RunSummary) -> str:
     loads = scenarios_table(summary)
     if len(loads):
         parts.append(_table(loads, list(loads.columns)))
-    doubts = words.doubts(summary)
+    doubts = sentences.doubts(summary)
     if doubts:
         parts.append("\n".join(f"note: {line}" for line in doubts))
     for failure in summary.failures:

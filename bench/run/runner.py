@@ -75,7 +75,7 @@ class Runner:
         prepared: Work,
         run: RunFolder,
         results: Path,
-        narrator_for: Callable[[int], RunConsole],
+        console_for: Callable[[int], RunConsole],
         wanted: Wanted,
         workers: Workers | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class Runner:
             prepared: The plan.
             run: Where its jobs leave their files.
             results: Where finished trainings of other runs are looked for.
-            narrator_for: Makes the console, given the number of jobs to do.
+            console_for: Makes the console, given the number of jobs to do.
             wanted: Jobs to do; the others are left as they are.
             workers: Starts the workers; None = a fresh interpreter for each.
         """
@@ -100,7 +100,7 @@ class Runner:
         self._workers = workers or FreshInterpreters()
         self._workers.expect(pending)
         self._pending = pending
-        self._narrator = narrator_for(len(pending))
+        self._console = console_for(len(pending))
         self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
@@ -108,7 +108,7 @@ class Runner:
 
     def __enter__(self) -> Runner:
         """Say how long what is ahead will take; nothing runs yet."""
-        self._narrator.expect(Expectation(self._pending, self._results))
+        self._console.expect(Expectation(self._pending, self._results))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,7 +153,7 @@ class Runner:
             log(plan)
         except BenchError as error:
             self._failed[plan.case.id] = None
-            self._narrator.note(f"{plan.case.id} could not be scored: {error}")
+            self._console.note(f"{plan.case.id} could not be scored: {error}")
 
     def measure(self, job: Job) -> None:
         """Time or profile a case, or put it under load, provided that its predictions are there."""
@@ -173,7 +173,7 @@ class Runner:
         blocked = self._wanted(job) and not self._wanted(needed) and self._state(needed).name != "done"
         if blocked and self._state(job).name != "done":
             self._failed[job.case_id] = None
-            self._narrator.note(
+            self._console.note(
                 f"{job.case_id}: {job.kind} needs the {needed.kind} job, which is not done; leave out --kind, or add "
                 f"--kind {needed.kind}"
             )
@@ -214,10 +214,10 @@ class Runner:
             }
         )
         write_record(folder / layout.JOB, complete)
-        with self._narrator.watching(job, folder):
+        with self._console.watching(job, folder):
             outcome = self._run_worker(complete, folder, plan.case.timeouts.of(job.kind))
         self._carried_out += 1
-        self._narrator.ended(job, outcome)
+        self._console.ended(job, outcome)
 
     def _run_worker(self, job: Job, folder: Path, timeout_s: float) -> Outcome:
         python = self._prepared.interpreters.python(job.model.adapter)
@@ -228,7 +228,7 @@ class Runner:
             folder=folder.resolve(),
             log=folder / layout.WORKER_LOG,
             timeout_s=timeout_s,
-            tell=self._narrator.note,
+            tell=self._console.note,
         )
         outcome = settle(folder, end, started_at=started_at, timeout_s=timeout_s)
         record_facts(self._run, facts_of_job(folder))

@@ -88,7 +88,7 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
     from bench.data.opening import parsed_settings
     from bench.errors import BenchError
     from bench.records.store.runs import is_run
-    from bench.run.predict.models import Wishes, from_model_config, from_run
+    from bench.run.predict.models import Overrides, from_model_config, from_run
 
     settings = parsed_settings(options.set)
     if options.threshold is not None:
@@ -96,7 +96,7 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
             raise BenchError(f"--threshold {options.threshold:g}: expected a number between 0 and 1")
         settings["threshold"] = options.threshold
     positive(options.batch_size, "--batch-size")
-    wishes = Wishes(
+    overrides = Overrides(
         weights=options.weights,
         classes=options.classes,
         options=settings,
@@ -112,8 +112,8 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
     if run is not None or options.case is not None:
         if not words:
             raise BenchError("no images given; name folders, files, 'globs', .txt lists or videos after the run")
-        return from_run(results, run, options.case, wishes), words
-    return from_model_config(words[0], wishes), words[1:]
+        return from_run(results, run, options.case, overrides), words
+    return from_model_config(words[0], overrides), words[1:]
 
 
 def _out_folder(name: str) -> Path:

@@ -84,7 +84,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
             prepared,
             run,
             results,
-            narrator_for=lambda total: RunConsole(console, total),
+            console_for=lambda total: RunConsole(console, total),
             wanted=wanted_jobs(options.case, tuple(options.kind or ())),
             workers=workers_of(fresh=options.fresh_interpreters),
         )

@@ -47,7 +47,7 @@ STATE = "prepare.json"
 ARCHIVES = "archives"
 
 
-class Begun(Record):
+class PrepareState(Record):
     """Contents of prepare.json.
 
     Attributes:
@@ -68,7 +68,7 @@ class Plan:
         folder: Where it goes.
         preparation: All that could be fetched.
         parts: What is asked for, and what that needs.
-        begun: What is there.
+        state: What is there.
         mirror: Address of a folder with all archives, in place of their own addresses; None = their own.
     """
 
@@ -76,13 +76,13 @@ class Plan:
     folder: Path
     preparation: Preparation
     parts: tuple[Part, ...]
-    begun: Begun
+    state: PrepareState
     mirror: str | None = None
 
     @property
     def missing(self) -> list[Part]:
         """Parts asked for that are not complete."""
-        return [part for part in self.parts if part.name not in self.begun.parts]
+        return [part for part in self.parts if part.name not in self.state.parts]
 
     @property
     def root(self) -> Path:
@@ -112,7 +112,7 @@ def planned(name: str, folder: Path, wanted: Sequence[str], *, mirror: str | Non
         BenchError: If it cannot be fetched by a program, has no such part, or the folder holds something else.
     """
     preparation = _preparation(name)
-    plan = Plan(name, folder, preparation, _chosen(name, preparation, wanted), _begun(name, folder), mirror)
+    plan = Plan(name, folder, preparation, _chosen(name, preparation, wanted), _read_state(name, folder), mirror)
     if any(part.conversion == "sbd" for part in plan.missing):
         _sbd.require_reader()
     return plan
@@ -128,7 +128,7 @@ def introduction(plan: Plan) -> str:
             lines += [f"  {part.name}: {part.what}", *(f"    {plan.url(archive)}" for archive in part.archives)]
     else:
         lines.append(f"All that is asked for is in {plan.folder} already.")
-    known = {part.name for part in plan.parts} | set(plan.begun.parts)
+    known = {part.name for part in plan.parts} | set(plan.state.parts)
     others = [part for part in plan.preparation.parts if part.name not in known]
     if others:
         lines += ["", "Not asked for (add it with --part NAME):", *(f"  {part.name}: {part.what}" for part in others)]
@@ -150,17 +150,17 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     if not (plan.folder / STATE).is_file():
-        write_record(plan.folder / STATE, plan.begun)
+        write_record(plan.folder / STATE, plan.state)
     with _locked(plan.folder):
-        plan = replace(plan, begun=_begun(plan.name, plan.folder))
+        plan = replace(plan, state=_read_state(plan.name, plan.folder))
         _require_room(plan, keep_archives, console, patience)
         for part in plan.missing:
             for archive in part.archives:
                 _fetch(plan, archive, console, patience)
                 _unpack(plan, archive, console)
             _convert(plan, part, console)
-            plan = replace(plan, begun=Begun(dataset=plan.name, parts=(*plan.begun.parts, part.name)))
-            write_record(plan.folder / STATE, plan.begun)
+            plan = replace(plan, state=PrepareState(dataset=plan.name, parts=(*plan.state.parts, part.name)))
+            write_record(plan.folder / STATE, plan.state)
             _tidy(plan, keep_archives=keep_archives)
     return plan
 
@@ -171,7 +171,7 @@ def counted(plan: Plan) -> list[Counted]:
     Raises:
         DatasetError: If it cannot be opened.
     """
-    here = [part for part in plan.preparation.parts if part.name in plan.begun.parts]
+    here = [part for part in plan.preparation.parts if part.name in plan.state.parts]
     absent = [part for part in plan.preparation.parts if part not in here]
     awaited = frozenset(split for part in absent for split in part.splits)
     ways = [part.options for part in here if part.options is not None]
@@ -208,7 +208,7 @@ def _chosen(name: str, preparation: Preparation, wanted: Sequence[str]) -> tuple
     return tuple(part for part in preparation.parts if part.name in asked)
 
 
-def _begun(name: str, folder: Path) -> Begun:
+def _read_state(name: str, folder: Path) -> PrepareState:
     """What an earlier command left in the folder.
 
     Raises:
@@ -217,22 +217,22 @@ def _begun(name: str, folder: Path) -> Begun:
     if folder.exists() and not folder.is_dir():
         raise BenchError(f"--out {folder} is a file; give a folder.")
     try:
-        begun = read_record(Begun, folder / STATE)
+        state = read_record(PrepareState, folder / STATE)
     except FileNotFoundError:
         if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise BenchError(
                 f"--out {folder} is not empty and was not begun by this command, which overwrites nothing. Give a new "
                 "folder, or empty this one."
             ) from None
-        return Begun(dataset=name)
+        return PrepareState(dataset=name)
     except (ValidationError, UnicodeDecodeError):
         raise BenchError(
             f"{folder / STATE} is damaged, so that nobody can tell what is complete. Give a new folder, or "
             "empty this one."
         ) from None
-    if begun.dataset != name:
-        raise BenchError(f"--out {folder} holds {begun.dataset}; give another folder for {name}.")
-    return begun
+    if state.dataset != name:
+        raise BenchError(f"--out {folder} holds {state.dataset}; give another folder for {name}.")
+    return state
 
 
 @contextmanager
@@ -331,7 +331,7 @@ def _convert(plan: Plan, part: Part, console: Console) -> None:
 
 def _tidy(plan: Plan, *, keep_archives: bool) -> None:
     """Remove what complete parts need no longer."""
-    complete = [part for part in plan.parts if part.name in plan.begun.parts]
+    complete = [part for part in plan.parts if part.name in plan.state.parts]
     if any(part.conversion == "sbd" for part in complete):
         shutil.rmtree(plan.folder / _sbd.DATASET.parts[0], ignore_errors=True)
     if keep_archives:

@@ -11,7 +11,7 @@ from bench.report.draw import stage_times as plots
 from bench.report.draw.stage_times import Curve, Series
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-from bench.report.summary.training_progress import course_of_case
+from bench.report.summary.training_progress import progress_of_case
 
 OVERLAID = "training_curves.png"
 SINGLE = "training_curve"
@@ -60,7 +60,7 @@ def training_curves_of(run: RunView) -> list[Curve]:
     for view in run.cases:
         if view.train is None or view.train.job.key in curves:
             continue
-        log, course = read_training_log(view.train.folder / layout.TRAINING_LOG), course_of_case(view)
+        log, course = read_training_log(view.train.folder / layout.TRAINING_LOG), progress_of_case(view)
         if log is not None and course is not None:
             label = view.case.model.label + (f" · {view.case.dataset.label}" if several else "")
             curves[view.train.job.key] = curve_of(log, label, best_step=course.best_step)

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
 from bench.report.summary.latency import LatencySummary
-from bench.report.summary.training_progress import Course
+from bench.report.summary.training_progress import TrainingProgress
 from bench.report.summary.verdict import Verdict
 
 
@@ -64,7 +64,7 @@ class Row(Record):
     trained_s: float | None = None
     trained_steps: int | None = None
     trained_images: int | None = None
-    course: Course | None = None
+    course: TrainingProgress | None = None
     scored_only: bool = False
     verdict: Verdict | None = None
     # The second names are those of results.json before 0.3.

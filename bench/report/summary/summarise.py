@@ -30,7 +30,7 @@ from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import Pair, all_pairs
-from bench.report.summary.training_progress import course_of_case
+from bench.report.summary.training_progress import progress_of_case
 from bench.report.summary.verdict import judge
 
 DAMAGED = "damaged"
@@ -197,7 +197,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_s=trained.trained_s if trained else None,
         trained_steps=trained.trained_steps if trained else None,
         trained_images=trained.trained_images if trained else None,
-        course=course_of_case(view),
+        course=progress_of_case(view),
         scored_only=not case.measurement.times,
         verdict=judge(facts, latency.doubts if latency else (), _audits(view))
         if latency or (scores and not case.measurement.times)

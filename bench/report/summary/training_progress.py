@@ -16,7 +16,7 @@ NEARLY = 0.9
 """Share of its final validated score that a model is timed to."""
 
 
-class Course(Record):
+class TrainingProgress(Record):
     """The course of one training, finished or not.
 
     Attributes:
@@ -45,7 +45,7 @@ class Course(Record):
         return self.images / self.train_s if self.train_s > 0 else None
 
 
-def course_of_case(view: CaseView) -> Course | None:
+def progress_of_case(view: CaseView) -> TrainingProgress | None:
     """Return the course of a case as far as it got; None before its first step and for a model that is not trained."""
     if view.train is None:
         return None
@@ -53,7 +53,7 @@ def course_of_case(view: CaseView) -> Course | None:
     if log is None:
         return None
     reported = view.train.outcome.facts.self_reported.get("best_step") if view.train.outcome else None
-    return course_of(
+    return progress_of(
         log,
         budget=view.case.recipe.budget if view.case.recipe else None,
         ended=view.train.ok,
@@ -61,7 +61,9 @@ def course_of_case(view: CaseView) -> Course | None:
     )
 
 
-def course_of(log: TrainingLog, *, budget: Budget | None, ended: bool, best_step: int | None) -> Course | None:
+def progress_of(
+    log: TrainingLog, *, budget: Budget | None, ended: bool, best_step: int | None
+) -> TrainingProgress | None:
     """Return the course of a training.
 
     Args:
@@ -76,7 +78,7 @@ def course_of(log: TrainingLog, *, budget: Budget | None, ended: bool, best_step
         return None
     told_by, scores = log.told_by, _scores(log)
     final = scores[-1][1] if scores else None
-    return Course(
+    return TrainingProgress(
         steps=last.step,
         images=last.images,
         train_s=last.train_s,

@@ -28,7 +28,7 @@ from bench.run.environments.environment import (
     MARKER,
     Condition,
     Environment,
-    Made,
+    EnvironmentInfo,
     condition,
     frozen,
     requirements_digest,
@@ -43,7 +43,7 @@ BACKEND = "torch-backend"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """How an environment is to be made.
 
     Attributes:
@@ -61,7 +61,7 @@ class Wishes:
     again: bool = False
 
 
-def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
+def create(environment: Environment, options: Options, tell: Tell) -> EnvironmentInfo:
     """Make the environment of an adapter, unless it is there as it is wished for.
 
     Returns:
@@ -70,11 +70,11 @@ def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
     Raises:
         BenchError: If packages cannot be had, contradict each other or do not fit the interpreter.
     """
-    wish = wishes.lock or (environment.wish if environment.wish.is_file() else None)
+    wish = options.lock or (environment.wish if environment.wish.is_file() else None)
     lock = _read(wish) if wish is not None else None
     uv = find_uv()
     with _alone(environment):
-        why = _why_make(environment, wishes, lock)
+        why = _why_make(environment, options, lock)
         made = environment.made()
         if not why and made is not None:
             tell(f"{environment.path} is ready already; --again makes it anew")
@@ -82,7 +82,7 @@ def create(environment: Environment, wishes: Wishes, tell: Tell) -> Made:
         tell(f"making {environment.path}: {why}")
         _clear(environment)
         try:
-            return _make(environment, uv, wishes, lock, tell)
+            return _make(environment, uv, options, lock, tell)
         except BaseException:
             _clear(environment)
             raise
@@ -125,33 +125,33 @@ def remove(environment: Environment) -> None:
         shutil.rmtree(environment.path)
 
 
-def _why_make(environment: Environment, wishes: Wishes, lock: str | None) -> str:
+def _why_make(environment: Environment, options: Options, lock: str | None) -> str:
     """Why the environment has to be made; empty if it is as wished for."""
     found: Condition = condition(environment)
     if found.state != "ready":
         return found.why
     made = environment.made()
-    if wishes.again or made is None:
+    if options.again or made is None:
         return "asked for again"
     if lock is not None and lock_digest(lock) != made.lock_sha256:
         return "its lock has changed since it was made"
-    return "what it shares has changed" if made.shared != wishes.share else ""
+    return "what it shares has changed" if made.shared != options.share else ""
 
 
-def _make(environment: Environment, uv: Uv, wishes: Wishes, lock: str | None, tell: Tell) -> Made:
-    uv.make(environment.path, wishes.python, tell)
+def _make(environment: Environment, uv: Uv, options: Options, lock: str | None, tell: Tell) -> EnvironmentInfo:
+    uv.make(environment.path, options.python, tell)
     version = _version(environment.python)
-    if wishes.share and version != platform.python_version():
+    if options.share and version != platform.python_version():
         raise BenchError(
             f"--share needs the Python that runs bench, {platform.python_version()}, not {version}: compiled packages "
             "serve one of them only; leave out --share or --python"
         )
-    sources = _with_backend_of(wishes.sources, lock)
+    sources = _with_backend_of(options.sources, lock)
     if lock is None:
         file = adapter_folder(environment.adapter) / "requirements.txt"
         resolved = uv.resolve(
             environment.python,
-            [] if wishes.share else worker_requirements(),
+            [] if options.share else worker_requirements(),
             sources,
             tell,
             files=[file] if file.is_file() else [],
@@ -163,14 +163,14 @@ def _make(environment: Environment, uv: Uv, wishes: Wishes, lock: str | None, te
     if entries(lock):
         tell(f"installing {len(entries(lock))} packages with {uv.name}")
         uv.install(environment.python, environment.path / LOCK, sources, tell)
-    if wishes.share:
+    if options.share:
         _share(environment)
-    made = Made(
+    made = EnvironmentInfo(
         adapter=environment.adapter,
         python=version,
         requirements_sha256=requirements_digest(environment.adapter),
         lock_sha256=lock_digest(lock),
-        shared=wishes.share,
+        shared=options.share,
         installer=uv.name,
         made_at=utc_now(),
     )

@@ -43,7 +43,7 @@ _OWN_PACKAGES = (
 )
 
 
-class Made(Record):
+class EnvironmentInfo(Record):
     """How an environment was made, written last.
 
     Attributes:
@@ -96,10 +96,10 @@ class Environment:
         """Lock file beside it, which `bench env create` follows where there is one."""
         return self.path.with_name(f"{self.name}.lock")
 
-    def made(self) -> Made | None:
+    def made(self) -> EnvironmentInfo | None:
         """How it was made; None if that was never finished."""
         try:
-            return read_record(Made, self.path / MARKER)
+            return read_record(EnvironmentInfo, self.path / MARKER)
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
 

@@ -50,7 +50,7 @@ class Predictor:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Overrides:
     """What the command line says beside the model; None and empty = not said."""
 
     weights: str | None = None
@@ -62,31 +62,31 @@ class Wishes:
     image_size: str | None = None
 
 
-def from_model_config(name: str, wishes: Wishes) -> Predictor:
+def from_model_config(name: str, overrides: Overrides) -> Predictor:
     """The model of a model config.
 
     Raises:
         BenchError: If there is no such model config, it has no weights, or its classes are not known.
     """
-    weights = _weight_path(wishes.weights)
-    model = resolve_model(name, options=wishes.options, weights=weights)
+    weights = _weight_path(overrides.weights)
+    model = resolve_model(name, options=overrides.options, weights=weights)
     _refuse_prompted(model)
     if model.weights is None and model.trainable and not model.options.get("pretrained"):
         raise BenchError(
             f"{name} has no weights of its own, so its masks would be noise. Give a file with --weights PATH, or a "
             "trained case with RUN --case PATTERN in place of the model."
         )
-    classes = _classes(model, wishes)
+    classes = _classes(model, overrides)
     return Predictor(
         model=model,
         task=TaskSpec(kind=model.task, classes=classes),
-        target=_target(Target(device=auto_device()), wishes),
+        target=_target(Target(device=auto_device()), overrides),
         weights=model.weights,
         origin=f"model config {name}",
     )
 
 
-def from_run(results: Path, run: str | None, case: str | None, wishes: Wishes) -> Predictor:
+def from_run(results: Path, run: str | None, case: str | None, overrides: Overrides) -> Predictor:
     """The model of a finished case, with the weights it was trained to and on the target it was measured on.
 
     What a model with `trained_on` predicts is mapped to the classes of the suite, as for its scores.
@@ -98,17 +98,17 @@ def from_run(results: Path, run: str | None, case: str | None, wishes: Wishes) -
     folder = open_run(results, run)
     view = _case(read_run(folder, results).cases, case, f"{folder.suite}/{folder.name}")
     _refuse_prompted(view.case.model)
-    weights = _weight_path(wishes.weights) or _trained_weights(view)
-    options = {**view.case.model.options, **(wishes.options or {})}
-    if wishes.classes:
-        raise BenchError(f"--classes {wishes.classes}: a case of a run has its classes; leave the option out.")
+    weights = _weight_path(overrides.weights) or _trained_weights(view)
+    options = {**view.case.model.options, **(overrides.options or {})}
+    if overrides.classes:
+        raise BenchError(f"--classes {overrides.classes}: a case of a run has its classes; leave the option out.")
     mapping = _mapping(view.case)
     task = view.task if mapping is None else view.task.model_copy(update={"classes": _own_classes(view.case.model)})
     _check_names(tuple(spec.name for spec in task.classes), weights, f"case {view.case.id}")
     return Predictor(
         model=view.case.model.model_copy(update={"options": options}),
         task=task,
-        target=_target(view.case.target, wishes),
+        target=_target(view.case.target, overrides),
         weights=weights,
         origin=f"case {view.case.id} of run {folder.suite}/{folder.name}",
         mapping=mapping,
@@ -176,12 +176,12 @@ def _weight_path(weights: str | None) -> str | None:
     return str(path.resolve())
 
 
-def _classes(model: ModelSpec, wishes: Wishes) -> tuple[ClassSpec, ...]:
+def _classes(model: ModelSpec, overrides: Overrides) -> tuple[ClassSpec, ...]:
     """From --classes, else from the training that left the weights, the names in the weight file, or the model
     config."""
-    if wishes.classes:
-        classes = read_classes(Path(wishes.classes)).classes
-        _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {wishes.classes}")
+    if overrides.classes:
+        classes = read_classes(Path(overrides.classes)).classes
+        _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {overrides.classes}")
         return classes
     source = model.weights or _folder(model)
     if source is not None and "://" not in source:
@@ -233,13 +233,17 @@ def _check_names(names: tuple[str, ...], weights: str | None, asked: str) -> Non
         )
 
 
-def _target(base: Target, wishes: Wishes) -> Target:
-    changes: dict[str, Any] = {"device": wishes.device, "precision": wishes.precision, "batch_size": wishes.batch_size}
+def _target(base: Target, overrides: Overrides) -> Target:
+    changes: dict[str, Any] = {
+        "device": overrides.device,
+        "precision": overrides.precision,
+        "batch_size": overrides.batch_size,
+    }
     changes = {key: value for key, value in changes.items() if value is not None}
     if changes.get("device") == "auto":
         changes["device"] = auto_device()
-    if wishes.image_size is not None:
-        changes["image_size"] = _size(wishes.image_size)
+    if overrides.image_size is not None:
+        changes["image_size"] = _size(overrides.image_size)
     return base.model_copy(update=changes)
 
 

@@ -22,7 +22,7 @@ from bench.records.store.runs import locked, new_run, utc_now
 from bench.records.store.selection import with_cases
 from bench.records.store.views import CaseView, PlannedCase, RunView
 from bench.run.console import RunConsole
-from bench.run.environments.create import Wishes, create
+from bench.run.environments.create import Options, create
 from bench.run.environments.environment import (
     Environment,
     all_environments,
@@ -120,7 +120,7 @@ def recorded_interpreters(
         lock = record.folder.lock_of(adapter)
         if environment is None and rebuild is not None and lock.is_file():
             environment = Environment(folder / f"{adapter}@{digest[:12]}")
-            create(environment, Wishes(sources=rebuild, share=shared, lock=lock), tell)
+            create(environment, Options(sources=rebuild, share=shared, lock=lock), tell)
         if environment is not None:
             interpreters = with_environment(interpreters, adapter, environment)
             continue
@@ -171,7 +171,7 @@ def prepare_repetition(
 def repeat(
     repetition: Repetition,
     results: Path,
-    narrator_for: Callable[[int], RunConsole],
+    console_for: Callable[[int], RunConsole],
     workers: Workers | None = None,
 ) -> RunView:
     """Run what can be run, in a run of its own; returns that run.
@@ -179,7 +179,7 @@ def repeat(
     Args:
         repetition: What to run.
         results: Folder of all results.
-        narrator_for: Makes the console, given the number of jobs to do.
+        console_for: Makes the console, given the number of jobs to do.
         workers: Starts the workers; None = a fresh interpreter for each.
     """
     record = repetition.record
@@ -192,7 +192,7 @@ def repeat(
     recorder = RunRecorder(run, results, plan, suite.read_bytes() if suite.is_file() else None, repetition.interpreters)
     with locked(run):
         # Trainings of other runs are not looked for: whoever retrains wants a training.
-        run_cases(Runner(repetition, run, run.path, narrator_for, lambda _: True, workers), recorder)
+        run_cases(Runner(repetition, run, run.path, console_for, lambda _: True, workers), recorder)
         return recorder.view()
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
-from bench.run import console as narrator
+from bench.run import console as console_module
 from bench.run.console import RunConsole
 from tests.bench.builders import make_job
 
@@ -56,7 +56,7 @@ def test_nothing_is_drawn_while_something_is_timed(tmp_path, monkeypatch):
     def no_thread(*_: object, **__: object) -> None:
         raise AssertionError("a thread beside a measurement")
 
-    monkeypatch.setattr(narrator.threading, "Thread", no_thread)
+    monkeypatch.setattr(console_module.threading, "Thread", no_thread)
     to = console(terminal=True)
     with RunConsole(to, 1).watching(make_job(kind="time"), tmp_path):
         before = said(to)
@@ -72,7 +72,7 @@ def test_nothing_is_drawn_where_nobody_watches(tmp_path):
 
 
 def shown(job: Job, folder) -> list[tuple[float | None, str]]:
-    reader = narrator._reader(job, folder)
+    reader = console_module._reader(job, folder)
     return [next(reader), next(reader)]
 
 
@@ -94,7 +94,7 @@ def test_a_training_is_as_far_as_the_limit_that_is_nearest(tmp_path, steps, seco
 
 def test_a_line_that_is_being_written_waits_for_its_end(tmp_path):
     log(tmp_path, {"event": "planned", "steps": 10, "seconds": None}, STEP, tail='{"event": "st')
-    reader = narrator._reader(make_job(kind="train"), tmp_path)
+    reader = console_module._reader(make_job(kind="train"), tmp_path)
     assert next(reader)[0] == 0.5
     log(tmp_path, {"event": "planned", "steps": 10, "seconds": None}, STEP, {**STEP, "step": 9})
     assert next(reader)[0] == 0.9
@@ -107,7 +107,7 @@ def test_predicting_is_as_far_as_the_worker_says(tmp_path):
 
 
 def test_a_bar_is_shown_while_a_job_predicts_and_gone_when_it_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(narrator, "PROGRESS_INTERVAL_S", 0.02)
+    monkeypatch.setattr(console_module, "PROGRESS_INTERVAL_S", 0.02)
     (tmp_path / layout.PROGRESS).write_text(json.dumps({"done": 30, "total": 40}))
     to = console(terminal=True)
     import time

@@ -30,21 +30,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Make it; its interpreter is the answer."""
-    from bench.run.environments.create import Wishes, create
+    from bench.run.environments.create import Options, create
     from bench.run.environments.locks import entries
     from bench.run.environments.telling import telling
 
     environment = environment_of(options)
-    wishes = Wishes(
+    asked = Options(
         sources=sources_of(options),
         share=options.share,
         lock=Path(options.lock) if options.lock else None,
         again=options.again,
     )
-    wishes = replace(wishes, python=options.python) if options.python else wishes
+    asked = replace(asked, python=options.python) if options.python else asked
     started = time.monotonic()
     with telling() as tell:
-        made = create(environment, wishes, tell)
+        made = create(environment, asked, tell)
     count = len(entries(environment.lock.read_text(encoding="utf-8")))
     print(
         f"{environment.name}: Python {made.python}, {count} packages, {time.monotonic() - started:.1f} s. "

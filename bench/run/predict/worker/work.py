@@ -38,14 +38,14 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
     done, total, told_at = 0, expected(request), 0.0
     pending: list[Future[None]] = []
     with (folder / JOURNAL).open("a", encoding="utf-8") as file, ThreadPoolExecutor(1) as writer:
-        desk = _Desk(request, file)
+        outputs = _Writer(request, file)
         for batch in batches(request, job.target.batch_size, mixed=job.target.image_size is not None):
             if batch.frames and first_call_ms is None:
                 first_call_ms = _warm_up(adapter, batch)
             if batch.frames:
                 timed = staged(adapter, [frame.image for frame in batch.frames], time.perf_counter_ns)
-                pending.append(writer.submit(desk.write, batch.frames, _checked(timed, batch, job), timed))
-            pending += [writer.submit(desk.end, end) for end in batch.ends]
+                pending.append(writer.submit(outputs.write, batch.frames, _checked(timed, batch, job), timed))
+            pending += [writer.submit(outputs.end, end) for end in batch.ends]
             pending = settled(pending)
             done += len(batch.frames) + sum(end.item.kind == "image" for end in batch.ends)
             if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
@@ -54,7 +54,7 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
         for future in pending:
             future.result()
     return facts_of(
-        adapter, weights_of(job, folder), load_s=load_s, first_call_ms=first_call_ms, predicted_images=desk.written
+        adapter, weights_of(job, folder), load_s=load_s, first_call_ms=first_call_ms, predicted_images=outputs.written
     )
 
 
@@ -71,7 +71,7 @@ def _checked(timed: BatchTime, batch: Batch, job: Job) -> list[Prediction]:
     return checked(timed.predictions, [frame.image for frame in batch.frames], names, job)
 
 
-class _Desk:
+class _Writer:
     """Writes outputs and journal, in the order in which they come."""
 
     def __init__(self, request: FilesRequest, journal: TextIO) -> None:

@@ -92,7 +92,7 @@ def test_the_augmented_set_joins_both_lists_and_takes_voc_s_own_masks_first(
     monkeypatch.setattr(voc, "EXPECTED_AUGMENTED", {"train": len(train) + len(further), "val": len(val)})
     serve(server, archives)
     plan = prepared(plan_of(server, "voc", tmp_path / "voc", "augmented"))
-    assert plan.begun.parts == ("voc", "augmented")
+    assert plan.state.parts == ("voc", "augmented")
     assert not (plan.folder / "benchmark_RELEASE").exists()
     result = counted(plan)[1]
     assert result.choice.options["augmented"] is True

@@ -9,7 +9,7 @@ from bench.records.store.runs import read_run
 from bench.records.store.training_log import LoggedStep, LoggedValidation, TrainingLog
 from bench.report import sentences as words
 from bench.report.summary.summarise import summarise
-from bench.report.summary.training_progress import course_of
+from bench.report.summary.training_progress import progress_of
 from bench.report.tables import budget_table
 
 
@@ -24,7 +24,7 @@ def log_of(steps, ious, *, planned_steps=None, planned_s=None):
 
 
 def course(log, *, ended=True, budget=None, best_step=None):
-    return course_of(log, budget=budget, ended=ended, best_step=best_step)
+    return progress_of(log, budget=budget, ended=ended, best_step=best_step)
 
 
 @pytest.mark.parametrize("plan", [{"planned_steps": 100}, {"planned_s": 10.0}, {}])
