@@ -45,12 +45,14 @@ step ok "everything that is copied is there and committed"
 commit="$(sed -n 's/^ARG DETECTRON2=//p' "$joined")"
 grep -q "detectron2.git@$commit\$" Makefile || fail "the Makefile builds another commit of Detectron2 than $commit"
 extras="$(sed -n 's/^ARG EXTRAS="\(.*\)"/\1/p' "$joined")"
-grep -qF -- "-e \".[$extras," Makefile || fail "the Makefile installs other extras than $extras"
+for extra in ${extras//,/ }; do
+    grep -q "^$extra = \[" pyproject.toml || fail "the image installs the extra $extra, which pyproject.toml does not have"
+done
 toolkit="$(sed -n 's/^ARG CUDA_BUILD=nvidia\/cuda:\([0-9]*\)\..*/\1/p' "$joined")"
 for pinned in $(sed -n 's/^cuda-toolkit==\([0-9]*\)\..*/\1/p' constraints.txt); do
     [ "$pinned" = "$toolkit" ] || fail "constraints.txt has CUDA $pinned, the image compiles with CUDA $toolkit"
 done
-step ok "extras, Detectron2's commit and CUDA's major version are those of the Makefile and constraints.txt"
+step ok "extras, Detectron2's commit and CUDA's major version are those of pyproject.toml, Makefile and constraints.txt"
 
 # ---- shell steps: every one parses; those of folders and links run below the scratch folder
 ran=0 left=""
