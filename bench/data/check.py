@@ -216,7 +216,9 @@ def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
 def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
     """An option `orientation` that the images speak against."""
     files = on_disk(dataset)
-    told = contradicted(files and files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row])
+    told = contradicted(
+        None if files is None else files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row]
+    )
     return [] if told is None else [Finding("orientation", "", "", told)]
 
 

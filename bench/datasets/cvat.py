@@ -4,9 +4,10 @@
     root/images/<name>                 or root/images/<subset>/<name>, or root/<name>
 
 Polygons are drawn by pycocotools' rule (pixel centres), masks are run lengths along rows within their box,
-beginning with what is not in the mask. Shapes of one label and one `group_id` are one object; where shapes
+beginning with what is not in the mask. Shapes of one label and one `group_id` (0 is none) are one object; where shapes
 overlap, the one with the larger `z_order`, then the later one, lies on top. Polylines, points and other shapes have
-no area, and boxes are no masks: they are refused unless `ignore_labels` leaves their labels out.
+no area, and boxes are no masks: they are refused unless `ignore_labels` leaves their labels out. Tags of whole
+images say nothing of pixels.
 
 Classes are the labels in the order of the task; pixels in no shape are `background`. Splits are the subsets, or else
 `fractions` by way of `split_by: fraction`.
@@ -15,21 +16,19 @@ Classes are the labels in the order of the task; pixels in no shape are `backgro
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.data.formats.polygons import polygon_mask
-from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
-from bench.records.predictions import SemanticMap
+from bench.records import Size, TaskKind
 
 SOURCE = "annotations of CVAT, https://www.cvat.ai"
 LICENCE = "your own"
@@ -37,24 +36,16 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 OBTAIN = "Export the task from CVAT as 'CVAT for images 1.1', with its images, and unpack it there."
 
 
-class Options(Record):
-    """What a suite may set.
+class Options(ShapeOptions):
+    """What a suite may set, beside what every data set of shapes has.
 
     Attributes:
         root: Folder with the XML and the images.
         file: Name of the XML.
-        ignore_labels: Labels whose shapes are left out.
-        void: Labels whose pixels are not scored.
-        stuff: Labels without countable objects.
-        background: Class of pixels in no shape; None makes them void.
     """
 
     root: str = "data/cvat"
     file: str = "annotations.xml"
-    ignore_labels: tuple[str, ...] = ()
-    void: tuple[str, ...] = ()
-    stuff: tuple[str, ...] = ()
-    background: str | None = "background"
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -71,7 +62,7 @@ def open_dataset(options: Options) -> OnDisk:
         tree = ElementTree.parse(file).getroot()
     except ElementTree.ParseError as error:
         raise DatasetError(f"{file} cannot be read as XML: {error}. {OBTAIN}") from None
-    classes, class_of = _label_space(tree, file, options)
+    space = _label_space(tree, file, options)
     entries: dict[str, list[Entry]] = {}
     rows: dict[str, ElementTree.Element] = {}
     for row in tree.iter("image"):
@@ -85,35 +76,22 @@ def open_dataset(options: Options) -> OnDisk:
         raise DatasetError(f"{file} names no images. {OBTAIN}")
     description = Description(
         name="cvat",
-        classes=classes,
+        classes=space.classes,
         tasks=TASKS,
         source=f"CVAT annotations in the folder {root.name}",
         licence=LICENCE,
         splits=tuple(entries),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
     )
-    return OnDisk(description, lambda split: entries[split], partial(_truth, options, classes, class_of, rows))
+    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space, rows))
 
 
-def _label_space(
-    tree: ElementTree.Element, file: Path, options: Options
-) -> tuple[tuple[ClassSpec, ...], dict[str, int]]:
-    """Classes, and class id or void of each label."""
+def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> ShapeClasses:
+    """The labels of the task in their order, then those that only shapes have."""
     listed = [str(label.findtext("name")) for label in tree.iterfind("./meta//labels/label")]
     used = sorted({str(shape.get("label")) for row in tree.iter("image") for shape in row if shape.get("label")})
-    apart = {*options.ignore_labels, *options.void, options.background}
-    names = [name for name in dict.fromkeys([*listed, *used]) if name not in apart]
-    if options.background is not None:
-        names.insert(0, options.background)
-    if not names or len(names) >= MAX_CLASSES:
-        raise DatasetError(f"{file} has {len(names)} labels; expected 1 to {MAX_CLASSES - 1}.")
-    stuff = {*options.stuff, options.background}
-    offset = 0 if options.background is not None else 1
-    classes = tuple(
-        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
-        for index, name in enumerate(names)
-    )
-    return classes, {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
+    names = [name for name in (*listed, *used) if name != options.background]
+    return shape_classes(names, options, str(file))
 
 
 def _image_of(root: Path, name: str, subset: str, file: Path) -> Path:
@@ -124,30 +102,19 @@ def _image_of(root: Path, name: str, subset: str, file: Path) -> Path:
     raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[1]} and {tried[2]}. {OBTAIN}")
 
 
-def _truth(
-    options: Options,
-    classes: Sequence[ClassSpec],
-    class_of: Mapping[str, int],
-    rows: Mapping[str, ElementTree.Element],
-    entry: Entry,
-) -> GroundTruth:
+def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, ElementTree.Element], entry: Entry) -> GroundTruth:
     row, where = rows[entry.key], f"{entry.ground_truths[0]}: image {entry.image.name}"
     size = Size(int(row.get("height", 0)), int(row.get("width", 0)))
-    background = IGNORE_LABEL if options.background is None else class_of[options.background]
-    labels = np.full(size, background, dtype=np.uint8)
-    masks: dict[object, NDArray[np.bool_]] = {}
-    class_ids: dict[object, int] = {}
-    shapes = [shape for shape in row if shape.get("label") not in (None, *options.ignore_labels)]
-    for number, shape in enumerate(sorted(shapes, key=lambda one: int(one.get("z_order", "0"))), start=1):
+    left_out = (None, *options.ignore_labels)
+    drawn = [shape for shape in row if shape.tag != "tag" and shape.get("label") not in left_out]
+    drawn.sort(key=lambda one: int(one.get("z_order", "0")))
+    shapes = []
+    for shape in drawn:
         label = str(shape.get("label"))
-        mask, class_id = shape_mask(shape, size, f"{where}: {shape.tag} of {label}"), class_of[label]
-        labels[mask] = class_id
-        if class_id != IGNORE_LABEL and classes[class_id].is_thing and mask.any():
-            key: object = (label, shape.get("group_id")) if shape.get("group_id") else number
-            masks[key] = masks[key] | mask if key in masks else mask
-            class_ids[key] = class_id
-    instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
-    return GroundTruth(SemanticMap(labels), instances)
+        # 0 is how some writers say that a shape is in no group.
+        group = shape.get("group_id") if shape.get("group_id") not in (None, "", "0") else None
+        shapes.append(Shape(label, shape_mask(shape, size, f"{where}: {shape.tag} of {label}"), group))
+    return space.truth(shapes, size)
 
 
 def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np.bool_]:

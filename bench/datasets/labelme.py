@@ -30,17 +30,15 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
-from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
-from bench.records.predictions import SemanticMap
+from bench.records import Size, TaskKind
 
 SOURCE = "annotations of LabelMe, https://github.com/wkentaro/labelme"
 LICENCE = "your own"
@@ -48,17 +46,13 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 OBTAIN = "Save the annotations in LabelMe beside the images."
 
 
-class Options(Record):
-    """What a suite may set.
+class Options(ShapeOptions):
+    """What a suite may set, beside what every data set of shapes has.
 
     Attributes:
         root: Folder with images and JSON files.
         classes: Labels in use, in this order; None takes all. Others are refused, so that no typing error
             loses one.
-        ignore_labels: Labels whose shapes are left out, as if they were not there.
-        void: Labels whose pixels are not scored.
-        stuff: Labels without countable objects.
-        background: Class of pixels in no shape; None makes them void.
         fractions: Split -> share of the images.
         group: Regular expression, searched in the path of the image, whose first group names what must stay together.
         seed: For `fractions`.
@@ -66,10 +60,6 @@ class Options(Record):
 
     root: str = "data/labelme"
     classes: tuple[str, ...] | None = None
-    ignore_labels: tuple[str, ...] = ()
-    void: tuple[str, ...] = ()
-    stuff: tuple[str, ...] = ()
-    background: str | None = "background"
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
     group: str | None = None
     seed: int = Field(default=0, ge=0)
@@ -86,7 +76,7 @@ def open_dataset(options: Options) -> OnDisk:
     documents = {file: document for file in files if "shapes" in (document := read_json_object(file))}
     if not documents:
         raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
-    classes, class_of = _label_space(documents, options)
+    space = _label_space(documents, options)
     images = {file: _image_of(file, document) for file, document in documents.items()}
     pictures = [path for path in visible_files(root) if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
     unlabelled = len({root / path for path in pictures} - set(images.values()))
@@ -98,24 +88,22 @@ def open_dataset(options: Options) -> OnDisk:
         entries.setdefault(split, []).append(Entry(image_id, image, (file,), group=group))
     description = Description(
         name="labelme",
-        classes=classes,
+        classes=space.classes,
         tasks=TASKS,
         source=f"LabelMe annotations in the folder {root.name}{left}",
         licence=LICENCE,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
     )
-    return OnDisk(description, lambda split: entries[split], partial(_truth, options, classes, class_of))
+    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space))
 
 
 def _is_hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _label_space(
-    documents: Mapping[Path, Mapping[str, Any]], options: Options
-) -> tuple[tuple[ClassSpec, ...], dict[str, int]]:
-    """Classes, and class id or void of each label."""
+def _label_space(documents: Mapping[Path, Mapping[str, Any]], options: Options) -> ShapeClasses:
+    """The labels of all files by name, or those of `classes`."""
     seen: dict[str, Path] = {}
     for file, document in documents.items():
         for shape in document["shapes"]:
@@ -129,18 +117,7 @@ def _label_space(
                 f"{did_you_mean(label, options.classes)} Correct it, or add it to classes, void or ignore_labels.",
                 kind="labels",
             )
-    names = [*(options.classes or found)]
-    if options.background is not None and options.background not in names:
-        names.insert(0, options.background)
-    if not names or len(names) >= MAX_CLASSES:
-        raise DatasetError(f"labelme: {len(names)} labels; expected 1 to {MAX_CLASSES - 1}. Set the option classes.")
-    stuff = {*options.stuff, options.background}
-    offset = 0 if options.background == names[0] else 1
-    classes = tuple(
-        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
-        for index, name in enumerate(names)
-    )
-    return classes, {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
+    return shape_classes(options.classes or found, options, "labelme: the data set")
 
 
 def _image_of(file: Path, document: Mapping[str, Any]) -> Path:
@@ -168,31 +145,20 @@ def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[
     return list(zip(dealt, keys, strict=True))
 
 
-def _truth(options: Options, classes: Sequence[ClassSpec], class_of: Mapping[str, int], entry: Entry) -> GroundTruth:
+def _truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     document = read_json_object(file)
     try:
         size = Size(int(document["imageHeight"]), int(document["imageWidth"]))
     except (KeyError, TypeError, ValueError):
         raise DatasetError(f"{file} has no imageHeight and imageWidth. Save it again in LabelMe.") from None
-    background = IGNORE_LABEL if options.background is None else class_of[options.background]
-    labels = np.full(size, background, dtype=np.uint8)
-    masks: dict[object, NDArray[np.bool_]] = {}
-    class_ids: dict[object, int] = {}
-    for number, shape in enumerate(document["shapes"], start=1):
-        label = str(shape.get("label"))
-        if label in options.ignore_labels:
-            continue
-        class_id = class_of[label]
-        mask = shape_mask(shape, size, f"{file}: shape {number}, {label}")
-        labels[mask] = class_id
-        if class_id != IGNORE_LABEL and classes[class_id].is_thing and mask.any():
-            group = shape.get("group_id")
-            key: object = number if group is None else (label, group)
-            masks[key] = masks[key] | mask if key in masks else mask
-            class_ids[key] = class_id
-    instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
-    return GroundTruth(SemanticMap(labels), instances)
+    shapes = []
+    for number, row in enumerate(document["shapes"], start=1):
+        label = str(row.get("label"))
+        if label not in options.ignore_labels:
+            mask = shape_mask(row, size, f"{file}: shape {number}, {label}")
+            shapes.append(Shape(label, mask, row.get("group_id")))
+    return space.truth(shapes, size)
 
 
 def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.bool_]:

@@ -52,7 +52,7 @@ class ShapeClasses:
     """The label space of shapes.
 
     Attributes:
-        classes: The background first, if there is one.
+        classes: Labels in use, and the background if there is one.
         class_of: Label -> class id, or void.
         background: Class id of pixels in no shape, or void.
     """
@@ -78,22 +78,24 @@ class ShapeClasses:
 
 
 def shape_classes(labels: Sequence[str], options: ShapeOptions, where: str) -> ShapeClasses:
-    """Return the label space of the labels in use, in their order.
+    """Return the label space of the labels in use, in their order; the background first unless it is among them.
 
     Raises:
         DatasetError: If there are none, or more than an 8-bit map has.
     """
-    apart = {*options.ignore_labels, *options.void, options.background}
+    apart = {*options.ignore_labels, *options.void}
     names = [name for name in dict.fromkeys(labels) if name not in apart]
-    if options.background is not None:
+    if options.background is not None and options.background not in names:
         names.insert(0, options.background)
     if not names or len(names) >= MAX_CLASSES:
         raise DatasetError(f"{where} has {len(names)} labels; expected 1 to {MAX_CLASSES - 1}.")
     stuff = {*options.stuff, options.background}
-    offset = 0 if options.background is not None else 1
+    offset = 0 if names[0] == options.background else 1
     classes = tuple(
         ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
         for index, name in enumerate(names)
     )
     class_of = {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
-    return ShapeClasses(classes, class_of, IGNORE_LABEL if options.background is None else 0)
+    return ShapeClasses(
+        classes, class_of, IGNORE_LABEL if options.background is None else names.index(options.background)
+    )

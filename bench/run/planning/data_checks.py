@@ -112,7 +112,7 @@ class _Seen:
     def told(self, dataset: Dataset, split: str, total: int) -> list[str]:
         """A sentence for each thing that is wrong, with the number of images that were read."""
         files, faults = on_disk(dataset), self._faults
-        against = contradicted(files and files.orientation, self._contrasts)
+        against = contradicted(None if files is None else files.orientation, self._contrasts)
         seen = f"{self.looked_at} of {total} images of split {split!r} were read" if self.looked_at < total else ""
         if faults:
             more = f" So it is with {len(faults)} of them." if len(faults) > 1 else ""

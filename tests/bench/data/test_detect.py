@@ -40,8 +40,8 @@ def total(dataset):
 @pytest.mark.parametrize(
     "form",
     [
-        "ade20k", "camvid", "carvana", "cityscapes", "coco", "detectron2", "folder", "huggingface", "label_studio",
-        "labelme", "pets", "supervisely", "voc", "yolo",
+        "ade20k", "camvid", "carvana", "cityscapes", "coco", "cvat", "detectron2", "folder", "huggingface",
+        "label_studio", "labelme", "pets", "supervisely", "voc", "yolo",
     ],
 )  # fmt: skip
 def test_every_format_that_can_be_written_is_recognised(capsys, tmp_path, form):

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.datasets.cvat import Options, open_dataset
+from bench.data.exports.cvat import export, mask_element
+from bench.datasets.cvat import Options, open_dataset, shape_mask
 from bench.errors import DatasetError
+from bench.records import Size
+from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
 
 
 def project(root, *shapes, extra="", subset=""):
@@ -72,3 +75,87 @@ def test_a_missing_image_and_a_file_that_is_cut_off_are_named(tmp_path):
     (root / "annotations.xml").write_text("<annotations><image")
     with pytest.raises(DatasetError, match="cannot be read as XML"):
         opened(root)
+
+
+def test_an_export_reads_back_as_the_truth(tmp_path):
+    source = scenes()
+    exported = export(source, tmp_path / "x")
+    dataset = reopened(exported)
+    assert dataset.splits() == source.splits()
+    for image_id in all_ids(source):
+        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
+        assert labels(back) == labels(truth)
+        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
+        assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_run_lengths_are_those_of_cvats_own_library(seed):
+    masks = pytest.importorskip("cvat_sdk.masks")
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((14, 19), bool)
+    mask[3:11, 4:17] = rng.random((8, 13)) < (0.1, 0.5, 0.9, 1.0)[seed]
+    *runs, left, top, right, bottom = masks.encode_mask(mask)
+    ours = mask_element("cell", mask, 0)
+    assert [int(text) for text in ours.get("rle").split(",")] == runs
+    assert [int(ours.get(key)) for key in ("left", "top", "width", "height")] == [
+        left, top, right - left + 1, bottom - top + 1,
+    ]  # fmt: skip
+    assert shape_mask(ours, Size(14, 19), "here").tolist() == mask.tolist()
+
+
+def test_polygons_groups_and_order_are_those_that_datumaro_reads(tmp_path):
+    components = pytest.importorskip("datumaro.components.dataset")
+    shapes = [
+        '<polygon label="cell" points="0,0;5,0;5,3;0,3" z_order="2" group_id="3"/>',
+        '<polygon label="rod" points="2.5,1.5;8,2;7,6" z_order="5" group_id="0"/>',
+        '<polygon label="cell" points="0,4;3,4;3,6;0,6" z_order="1" group_id="3"/>',
+    ]
+    root = project(tmp_path, *shapes)
+    read = components.Dataset.import_from(str(root / "annotations.xml"), "cvat")
+    read.transform("polygons_to_masks")
+    names = [label.name for label in read.categories()[read_label_type()]]
+    (item,) = read
+    expected = np.zeros((6, 8), int)
+    groups = {}
+    dataset = opened(root)
+    ours = [c.name for c in dataset.classes]
+    for one in sorted(item.annotations, key=lambda a: a.z_order):
+        expected[one.image.astype(bool)] = ours.index(names[one.label])
+        groups.setdefault(one.group or id(one), np.zeros((6, 8), bool))[one.image.astype(bool)] = True
+    truth = dataset.target("a")
+    assert truth.semantic.labels.tolist() == expected.tolist()
+    assert {mask.tobytes() for mask in truth.instances.masks} == {mask.tobytes() for mask in groups.values()}
+
+
+def test_what_datumaro_writes_as_cvat_is_read_as_it_was(tmp_path):
+    pytest.importorskip("datumaro.components.dataset")
+    from datumaro.components.annotation import Polygon
+    from datumaro.components.dataset import Dataset
+    from datumaro.components.dataset_base import DatasetItem
+    from datumaro.components.media import Image as Picture
+
+    corners = [1.0, 1.0, 6.0, 1.0, 6.0, 5.0, 1.0, 5.0]
+    image = Picture(data=np.zeros((6, 8, 3), np.uint8))
+    item = DatasetItem(id="a", subset="train", media=image, annotations=[Polygon(corners, label=1)])
+    Dataset.from_iterable([item], categories=["rod", "cell"]).export(str(tmp_path), "cvat", save_media=True)
+    file = next(tmp_path.rglob("*.xml"))
+    dataset = opened(file.parent, file=file.name)
+    (image_id,) = dataset.ids(dataset.splits()[0])
+    truth = dataset.target(image_id)
+    expected = np.zeros((6, 8), int)
+    expected[1:5, 1:6] = 2
+    assert truth.semantic.labels.tolist() == expected.tolist()
+    assert len(truth.instances.masks) == 1
+
+
+def read_label_type():
+    from datumaro.components.annotation import AnnotationType
+
+    return AnnotationType.label
+
+
+def test_a_group_of_zero_is_no_group_and_a_tag_of_the_image_is_no_shape(tmp_path):
+    parts = ['<polygon label="cell" group_id="0" points="{0},0;{1},0;{1},2;{0},2"/>'.format(x, x + 2) for x in (0, 5)]
+    truth = opened(project(tmp_path, *parts, '<tag label="rod" source="manual"/>')).target("a")
+    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [4, 4]
