@@ -172,8 +172,14 @@ class TrainingResult:
 class DeviceTimer(Protocol):
     """A pair of device events on the stream in use (CUDA); driven by the harness only."""
 
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
+    def start(self) -> None:
+        """Record the first event."""
+        ...
+
+    def stop(self) -> None:
+        """Record the second event."""
+        ...
+
     def elapsed_ms(self) -> float:
         """Device time between the two events; waits for the second."""
         ...

@@ -248,6 +248,7 @@ def repository_page(source: str, page: str) -> None:
     """A README of the repository as a page; links to files that are no page become plain text."""
 
     def link(match: re.Match[str]) -> str:
+        """Return the link as the page needs it."""
         label, target = match.group(1), match.group(2)
         if "://" in target or target.startswith("#"):
             return match.group(0)

@@ -31,11 +31,19 @@ class Weighted(Protocol):
     """A network whose weights can be stored: see `adapters._torch.network.SemanticNetwork`."""
 
     @property
-    def module(self) -> nn.Module: ...
+    def module(self) -> nn.Module:
+        """What has the tensors."""
+        ...
+
     @property
-    def architecture(self) -> dict[str, JsonValue]: ...
+    def architecture(self) -> dict[str, JsonValue]:
+        """The options that decide which tensors there are."""
+        ...
+
     @property
-    def class_names(self) -> tuple[str, ...]: ...
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs."""
+        ...
 
 
 def save_atomically(content: dict[str, Any], path: Path) -> None:

@@ -223,8 +223,7 @@ def _check_architecture(config: PretrainedConfig, options: UniversalOptions, lab
     if config.model_type != options.architecture:
         raise BenchError(
             f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the model config's "
-            "architecture "
-            f"is {options.architecture}. Give the one that fits the other"
+            f"architecture is {options.architecture}. Give the one that fits the other"
         )
 
 

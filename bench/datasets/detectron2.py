@@ -245,10 +245,8 @@ class _Reader:
                 map_name = tables[self._truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth "
-                        "needs. Add it, "
-                        "or "
-                        "ask for another ground truth."
+                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth needs. "
+                        "Add it, or ask for another ground truth."
                     )
                 ground_truths += (self._root / map_name,)
             entries.append(Entry(id_of(self._below_root(image)), image, ground_truths, str(row)))
@@ -318,8 +316,8 @@ class _Reader:
         if not isinstance(category, int) or not 0 <= category < count:
             raise DatasetError(
                 f"{where}: category_id {category} is outside the table; {metadata.file.name} has {name} 0 to "
-                f"{count - 1}. "
-                "Dataset dicts count classes from 0, unlike COCO's own files. Fix the dict, or the metadata.",
+                f"{count - 1}. Dataset dicts count classes from 0, unlike COCO's own files. Fix the dict, or the "
+                "metadata.",
                 kind="labels",
             )
         return first + category

@@ -43,6 +43,7 @@ def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], cloc
     pairs = _affordable(GAP_PAIRS, 2 * total_s + 2 * gap_s)
 
     def suspect() -> tuple[str, str] | None:
+        """Return the stage whose work was in flight, and what was seen of it; None if there is none."""
         without, with_gap = [], []
         for _ in range(pairs):
             without.append(staged(adapter, images, clock).stage_ns)
@@ -87,6 +88,7 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     rng = random.Random("cache audit")
 
     def suspect() -> float | None:
+        """Return the ratio of the medians, same over new; None if that or the ratio of minima is within the band."""
         same: list[int] = []
         new: list[int] = []
         for pair in range(pairs):

@@ -102,9 +102,8 @@ class Metric:
     higher_is_better = True
     statistic = "mask_matches"
     definition = (
-        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "
-        "truth, 101 "
-        "recall points, 100 detections per image and class, crowds ignored"
+        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground truth, "
+        "101 recall points, 100 detections per image and class, crowds ignored"
     )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:

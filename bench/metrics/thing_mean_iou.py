@@ -70,9 +70,8 @@ class Metric:
     higher_is_better = True
     statistic = CONFUSION
     definition = (
-        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff "
-        "pixels count as "
-        "background, void left out"
+        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff pixels "
+        "count as background, void left out"
     )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:

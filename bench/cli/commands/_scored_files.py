@@ -132,9 +132,8 @@ def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[st
         }
     if not Path(text).expanduser().is_dir():
         raise BenchError(
-            f"--dataset {text}: no data set of this name and no folder.{did_you_mean(text, dataset_names())} "
-            "List them with: "
-            "bench list datasets"
+            f"--dataset {text}: no data set of this name and no folder.{did_you_mean(text, dataset_names())} List "
+            "them with: bench list datasets"
         )
     found = [one for one in detect(Path(text)) if not one.trouble]
     if not found:

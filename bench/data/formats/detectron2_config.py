@@ -135,8 +135,7 @@ def one_dataset(found: Sequence[Builtin], names: Sequence[str], file: Path) -> t
     if any((other.reader, other.options) != (first.reader, first.options) for other in found):
         raise DatasetError(
             f"{file} names data sets of different kinds: {', '.join(names)}. A suite takes one at a time; give a "
-            "config "
-            "that names one kind, or the data set itself."
+            "config that names one kind, or the data set itself."
         )
     if first.reader != "coco":
         return first.reader, first.options

@@ -82,6 +82,8 @@ def _blaming(kind: FaultKind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Make a reader whose every `DatasetError` is of one kind."""
 
     def of_kind(read: Callable[P, T]) -> Callable[P, T]:
+        """Return the reader with the kind set on what it raises."""
+
         @wraps(read)
         def reader(*arguments: P.args, **named: P.kwargs) -> T:
             try:

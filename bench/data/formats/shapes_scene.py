@@ -122,6 +122,7 @@ class _Canvas:
         self._things: list[Segment] = []
 
     def finished(self) -> Scene:
+        """Paint stuff, objects, perhaps a crowd, and void, in this order, and return the scene."""
         self._paint_stuff()
         for _ in range(self._draws.between(*self._style.objects)):
             self._paint_object()

@@ -175,6 +175,5 @@ def _mapping(table: Any, file: Path) -> dict[int, int]:
     except (AttributeError, TypeError, ValueError):
         raise DatasetError(
             f"{file}: label_mapping must be a table from values in the masks to numbers of classes or ignore_label, "
-            "for "
-            "example {0: ignore_label, 7: 0}."
+            "for example {0: ignore_label, 7: 0}."
         ) from None

@@ -168,11 +168,9 @@ def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes)
     for label, dataset in found.opened.items():
         if wanted not in dataset.tasks:
             mistakes.note(
-                f"{_about(source, [label])}its ground truth is {' and '.join(dataset.tasks)}; task: "
-                f"{suite.task} is scored "
-                f"against {wanted} ground truth. Change 'task' or the data set; one of objects alone becomes "
-                "semantic by its "
-                "option background."
+                f"{_about(source, [label])}its ground truth is {' and '.join(dataset.tasks)}; task: {suite.task} is "
+                f"scored against {wanted} ground truth. Change 'task' or the data set; one of objects alone becomes "
+                "semantic by its option background."
             )
 
 
