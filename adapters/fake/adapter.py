@@ -10,7 +10,7 @@ A model config's `behaviour` chooses one:
 * `slow`, `bimodal`: have a known latency, and answer with class 0;
 * `crashes` (by exception, signal or exit), `hangs`, `eats_memory`, `oom_device`, `unsupported`,
   `missing_package`: end in every way a worker can end;
-* `wrong_shape`, `forgets_sync`, `cached`: break rules that audits and checks must catch;
+* `wrong_shape`, `forgets_sync`, `cached`, `changes_input`: break rules that audits and checks must catch;
 * `trains`: leaves a weights file and a learning curve in no time.
 """
 
@@ -52,7 +52,7 @@ class Options(BaseModel):
         split: `perfect`, `noisy`: its split.
         flipped: `noisy`: share of pixels that get another class.
         how: `crashes`: in which way.
-        after: `crashes`, `hangs`, `eats_memory`, `oom_device`: number of calls that go well before.
+        after: `crashes`, `hangs`, `eats_memory`, `oom_device`, `changes_input`: number of calls that go well before.
         fits: `oom_device`: images of a batch that fit into its memory; such batches go well.
         mebibytes: `eats_memory`: what each call takes and gives back; None takes all there is.
     """
@@ -74,6 +74,7 @@ class Options(BaseModel):
         "wrong_shape",
         "forgets_sync",
         "cached",
+        "changes_input",
         "trains",
     ]
     preprocess_ms: float = 0.0
@@ -160,6 +161,9 @@ class Adapter(BaseAdapter):
     def preprocess(self, images: Sequence[RgbImage]) -> list[RgbImage]:
         """Hand the images on."""
         wait_ms(self._options.preprocess_ms)
+        if self._options.behaviour == "changes_input" and self._calls >= self._options.after:
+            for image in images:
+                image[0, 0] ^= 1
         return list(images)
 
     def infer(self, batch: list[RgbImage]) -> list[Prediction]:

@@ -22,6 +22,7 @@ from bench.measure.outputs import checked
 from bench.measure.rows import Rows
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
+from bench.measure.unchanged import InputWatch
 from bench.records import Interference, Job, Measurement
 from bench.records.predictions import Prediction, RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, Samples
@@ -124,6 +125,7 @@ class _Session:
             self._decode_ns.append(clock() - start)
             if measurement.input == "file":
                 self._encoded.append(source.encoded(image_id))
+        self._inputs = InputWatch(self._images, self._ids, job.model.label)
         self._flags: list[str] = []
         self._invalid: list[str] = []
         rng = random.Random(f"audit/{measurement.order_seed}")
@@ -147,6 +149,7 @@ class _Session:
         if self._m.pipelined_s:
             with no_garbage_collection():
                 pipelined_ns, pipelined_images = self._push_through()
+        self._inputs.check()
         self._audit(rows)
         samples = self._as_samples(rows, warm_up, pipelined_ns, pipelined_images)
         return Timed(
@@ -160,7 +163,9 @@ class _Session:
     def _time(self, kind: int, number: int) -> BatchTime:
         timed_by = end_to_end if kind == END_TO_END else staged
         encoded = self._bytes(number) if self._encoded else None
-        return timed_by(self._adapter, self._batch(number), self._clock, encoded=encoded)
+        timed = timed_by(self._adapter, self._batch(number), self._clock, encoded=encoded)
+        self._inputs.after_batch(self._indices(number))
+        return timed
 
     def _batch(self, number: int) -> list[RgbImage]:
         return [self._images[i] for i in self._indices(number)]

@@ -13,6 +13,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.errors import BenchError
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked, refuse_overwritten
+from bench.measure.unchanged import InputWatch
 from bench.records import Job, JobFacts
 from bench.records.predictions import Prediction, RgbImage, save_prediction
 from bench.records.store import layout
@@ -50,6 +51,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     with ThreadPoolExecutor(1) as writer:
         pending: list[Future[None]] = []
         for ids, batch in loaded_batches(images, job.target.batch_size):
+            inputs = InputWatch(batch, ids, job.model.label)
             call = time.perf_counter()
             predictions = predict(adapter, batch)
             refuse_overwritten(earlier, predictions, batch, job)
@@ -57,6 +59,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
             if first_call_ms is None:
                 first_call_ms = (time.perf_counter() - call) * 1e3
                 started = time.perf_counter()
+            inputs.check()
             pending = settled([*pending, writer.submit(keep, ids, batch, predictions)])
             if time.monotonic() - told_at > PROGRESS_INTERVAL_S:
                 told_at = time.monotonic()
