@@ -32,6 +32,19 @@ EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    interrupted = threading.Event()
+    try:
+        with _interruptible(interrupted):
+            return _execute(arguments)
+    except BaseException as error:
+        # Some libraries make another exception of an interruption that comes while they are imported.
+        if not interrupted.is_set() and not isinstance(error, KeyboardInterrupt):
+            raise
+        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _execute(arguments: Sequence[str] | None) -> int:
     options = with_old_spellings(_parsed(arguments))
     if options.adapters:
         os.environ["BENCH_ADAPTERS"] = os.pathsep.join(str(Path(folder).resolve()) for folder in options.adapters)
@@ -40,15 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bench.errors import BenchError
 
     try:
-        with _terminated_like_interrupted():
-            code: int = command(*_words(options)).execute(options)
-            sys.stdout.flush()
+        code: int = command(*_words(options)).execute(options)
+        sys.stdout.flush()
     except BenchError as error:
         _say(f"bench {options.command}: {error}")
         return EXIT_USAGE_ERROR
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has seen enough; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,20 +112,28 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Take SIGTERM as Ctrl-C: the job in flight is ended, and the next run goes on from there."""
+def _interruptible(interrupted: threading.Event) -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C: the job in flight is ended, and the next run goes on from there.
+
+    Args:
+        interrupted: Set by either signal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(_number: int, _frame: object) -> None:
+        interrupted.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a command in the background of a shell
+    numbers = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parser() -> ArgumentParser:

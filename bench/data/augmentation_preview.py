@@ -23,7 +23,7 @@ from bench.records.names import harness_root
 from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
-from bench.records.store.layout import slug
+from bench.records.store.layout import plain_name
 from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet, striped
 from bench.report.draw.overlay import overlay
 from bench.run.environments.interpreters import Interpreters, installed_packages
@@ -131,7 +131,7 @@ def _file_names(groups: Sequence[Sequence[Case]]) -> list[str]:
     """`shapes.png`, and where recipes differ `shapes@unet-transposed.png` after the first model of each."""
     labels = [group[0].dataset.label for group in groups]
     return [
-        slug(label if labels.count(label) == 1 else f"{label}@{group[0].model.label}") + ".png"
+        plain_name(label if labels.count(label) == 1 else f"{label}@{group[0].model.label}") + ".png"
         for label, group in zip(labels, groups, strict=True)
     ]
 

@@ -34,7 +34,7 @@ from bench.measure.devices import allowed_cores
 from bench.records import as_json_dict, digest
 from bench.records.store.code import as_key_part, code_behind
 from bench.records.store.files import write_atomically
-from bench.records.store.layout import slug
+from bench.records.store.layout import plain_name
 
 Row: TypeAlias = dict[str, Any]
 """What was seen of one image: JSON values."""
@@ -87,7 +87,7 @@ class Pass:
         mapped = None if labels is None else as_json_dict(labels)
         reader = as_key_part(code_behind([f"bench.datasets.{self.choice.name}"]))
         key = digest([self.choice.name, self.choice.options, names, decisive, mapped, self.version, reader])
-        return self.cache / f"{slug(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
+        return self.cache / f"{plain_name(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Job(Record):
         dataset_fingerprint: Content hash of the splits in use.
         weights: Folder- or file path of trained weights, relative to the job folder when it lies
             in the same run, else absolute; None for untrained models.
+        weights_sha256: Of these weights when the job was planned; None where they are not files.
         seed: Of everything random in the job that the recipe or measurement does not seed.
         harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
         cpu_affinity: Cores the worker is pinned to; None leaves it alone.
@@ -52,6 +53,7 @@ class Job(Record):
     throughput: Throughput | None = None
     dataset_fingerprint: str
     weights: str | None = None
+    weights_sha256: str | None = None
     seed: int = 0
     harness_root: str
     adapters_root: str

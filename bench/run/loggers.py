@@ -76,7 +76,7 @@ def export_case(run: RunFolder, results: Path, case_id: str, loggers: Sequence[s
     for name in loggers:
         logger, folder = load_logger(name), run.logger(name)
         wanted = _digest(view, name, logger)
-        mark = folder / f"{layout.slug(case_id)}.json"
+        mark = folder / f"{layout.file_stem(case_id)}.json"
         if _written(mark) == wanted:
             continue
         trouble = _export(run, results, case_id, name, logger, folder)
@@ -114,7 +114,7 @@ def _written(mark: Path) -> str | None:
 def _export(run: RunFolder, results: Path, case_id: str, name: str, logger: Logger, folder: Path) -> str | None:
     """Run the logger in a process of its own; returns what went wrong, or None."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{layout.slug(case_id)}.log"
+    log = folder / f"{layout.file_stem(case_id)}.log"
     arguments = [str(run.path.resolve()), str(results.resolve()), case_id, name, str(folder.resolve())]
     with log.open("wb") as output:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.measure.out_of_memory import HOST_SAYS
 from bench.records import Outcome, Status
 from bench.records.store import layout
 from bench.records.store.files import write_record
@@ -26,10 +27,18 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
     if told is not None:
         outcome = told.model_copy(update={"exit_code": end.exit_code, "wall_s": end.wall_s})
         if end.signal == "SIGALRM":
-            flags = (*told.facts.flags, f"slow_exit: it had to be ended {EXIT_GRACE_S} s after its outcome was written")
-            outcome = outcome.model_copy(update={"facts": told.facts.model_copy(update={"flags": flags})})
+            slow = f"slow_exit: it had to be ended {EXIT_GRACE_S} s after its outcome was written"
+            return flagged(folder, outcome, slow)
     else:
         outcome = _from_end(end, folder, started_at=started_at, timeout_s=timeout_s)
+    write_record(folder / layout.OUTCOME, outcome)
+    return outcome
+
+
+def flagged(folder: Path, outcome: Outcome, flag: str) -> Outcome:
+    """Add a doubt to the outcome of a job, on disk too."""
+    facts = outcome.facts.model_copy(update={"flags": (*outcome.facts.flags, flag)})
+    outcome = outcome.model_copy(update={"facts": facts})
     write_record(folder / layout.OUTCOME, outcome)
     return outcome
 
@@ -37,6 +46,9 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
 def _from_end(end: ProcessEnd, folder: Path, *, started_at: str, timeout_s: float) -> Outcome:
     status, reason = _classify(end, timeout_s)
     log = last_lines(folder / layout.WORKER_LOG, LOG_LINES)
+    if status is Status.CRASHED and any(sign in log for sign in HOST_SAYS):
+        # What no exception could tell: C++ ends the process where memory is refused to it.
+        status, reason = Status.OOM_HOST, "ran out of host memory and was ended; use a smaller batch or image size."
     return Outcome(
         status=status,
         reason=f"{reason} The end of {layout.WORKER_LOG}: {log}" if log and status is Status.CRASHED else reason,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.run.orphans import nobody_left_behind
 from bench.run.worker.process import PARENT, process_identity
 
 TERM_GRACE_S = 10.0
@@ -55,7 +56,7 @@ def run_worker(
     """
     oom_before = kernel_oom_kills()
     started = time.monotonic()
-    with log.open("ab") as output:
+    with log.open("ab") as output, nobody_left_behind():
         process = subprocess.Popen(
             command,
             env={**environment, PARENT: process_identity(os.getpid())},

@@ -19,14 +19,15 @@ from bench.records import Job, JobKind, Outcome
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import facts_of_job, record_facts, withdraw_facts
+from bench.records.store.manifest import fact_states, facts_of_job, record_facts, withdraw_facts
 from bench.records.store.runs import set_aside, utc_now
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.provenance import provenance_now
 from bench.run.expected import Expectation
-from bench.run.outcome import settle
+from bench.run.orphans import end_orphans
+from bench.run.outcome import flagged, settle
 from bench.run.planning.code_keys import refuse_changed_code
 from bench.run.planning.prepare import pinned_cores
 from bench.run.state import JobState, job_state
@@ -107,7 +108,9 @@ class Runner:
         self._tried: set[str] = set()
 
     def __enter__(self) -> Runner:
-        """Say how long what is ahead will take; nothing runs yet."""
+        """Say how long what is ahead will take; nothing runs yet, and nothing of an earlier run does any more."""
+        if orphans := end_orphans():
+            self._console.note(f"ended {len(orphans)} processes that an earlier bench left behind when it was killed")
         self._console.expect(Expectation(self._pending, self._results))
         return self
 
@@ -209,6 +212,7 @@ class Runner:
         complete = job.model_copy(
             update={
                 "weights": weights,
+                "weights_sha256": self._weights_sha256(plan, job),
                 "cpu_affinity": pinned_cores(job.target.threads),
                 "provenance": provenance_now(self._run),
             }
@@ -221,7 +225,7 @@ class Runner:
 
     def _run_worker(self, job: Job, folder: Path, timeout_s: float) -> Outcome:
         python = self._prepared.interpreters.python(job.model.adapter)
-        started_at = utc_now()
+        started_at, before = utc_now(), fact_states(self._run)
         end = self._workers.run(
             job,
             python,
@@ -231,6 +235,9 @@ class Runner:
             tell=self._console.note,
         )
         outcome = settle(folder, end, started_at=started_at, timeout_s=timeout_s)
+        after = fact_states(self._run)
+        if elsewhere := [name for name, state in before.items() if after.get(name) != state]:
+            outcome = flagged(folder, outcome, _wrote_elsewhere(elsewhere))
         record_facts(self._run, facts_of_job(folder))
         return outcome
 
@@ -246,8 +253,23 @@ class Runner:
             return str(file.resolve())
         return os.path.relpath(file, self._run.job(job.kind, job.case_id, job.replicate, job.key))
 
+    def _weights_sha256(self, plan: CasePlan, job: Job) -> str | None:
+        """What the weights of a job must be: those that were trained here, or the file that its key was made of."""
+        if job.kind == "train" or plan.train is None:
+            return job.weights_sha256
+        trained = self._state(plan.train).view
+        return trained.outcome.facts.weights_sha256 if trained is not None and trained.outcome is not None else None
+
     def _state(self, job: Job) -> JobState:
         return job_state(job, self._run, self._results)
+
+
+def _wrote_elsewhere(files: list[str]) -> str:
+    named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return (
+        f"wrote_elsewhere: while it ran, {named} outside of its folder changed; what was changed is damaged and made "
+        "anew by the next run"
+    )
 
 
 def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bench.records import Job
 from bench.records.names import harness_root
+from bench.run.orphans import nobody_left_behind
 from bench.run.process import (
     ProcessEnd,
     kernel_oom_kills,
@@ -30,6 +31,7 @@ from bench.run.process import (
     time_limit,
 )
 from bench.run.worker.environment import inherited_environment
+from bench.run.worker.process import PARENT, process_identity
 
 FORKED_KINDS = ("train", "export", "predict", "time")
 """Jobs of a profile and of load are fresh interpreters: memory is what they measure, and each case has only one."""
@@ -236,7 +238,7 @@ class _Server:
             cores = json.dumps(key.cores)
             self._process = subprocess.Popen(
                 [str(key.python), "-m", "bench.run.fork_server", key.adapter, str(theirs.fileno()), cores],
-                env=dict(environment),
+                env={**environment, PARENT: process_identity(os.getpid())},
                 cwd=harness_root(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
@@ -269,7 +271,7 @@ class _Server:
             pid = (self._answer() or {}).get("pid")
             if pid is None:
                 return None
-            with time_limit(pid, timeout_s) as over:
+            with nobody_left_behind(), time_limit(pid, timeout_s) as over:
                 status = self._status()
         except BrokenPipeError:
             return None

@@ -88,6 +88,8 @@ class CasePlan:
 def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: str, adapters_root: str) -> CasePlan:
     """Return the jobs of a case with their content keys."""
 
+    trained, address = case.recipe is not None, "://" in (case.model.weights or "")
+
     def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
         """A job of this case."""
         parts = {**parts, "code": ingredients.code[kind]} if kind in ingredients.code else parts
@@ -107,6 +109,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             throughput=case.throughput if kind == "throughput" else None,
             dataset_fingerprint=fingerprint,
             weights=case.model.weights,
+            weights_sha256=None if kind == "train" or trained or address else ingredients.weights_digest,
             seed=seed,
             harness_root=harness_root,
             adapters_root=adapters_root,

@@ -11,6 +11,7 @@ results/<suite>/<run>/
         profile.json  throughput.json  latencies.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
     manifest.jsonl                                   SHA-256 of every fact, in the order they were written
+    manifest.head                                    how long it is, and the hash of its last line
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
     report.md  *.png  results.csv  results.json
 ```
@@ -48,6 +49,7 @@ REPORT = "report.md"
 DAMAGED = "damaged.txt"
 """In a job folder: which of its predictions was found to be another than was stored."""
 MANIFEST = "manifest.jsonl"
+MANIFEST_HEAD = "manifest.head"
 
 READABLE = 80
 """So many characters of a name are kept readable in the name of a file."""
@@ -60,6 +62,16 @@ def slug(text: str) -> str:
     'unet-transposed@shapes-cpu-fp32'
     """
     return re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-")
+
+
+def plain_name(name: str) -> str:
+    """Return the name itself where it is a plain file name, else `file_stem`: different names stay different.
+
+    >>> plain_name("coco-2017"), plain_name("coco (2017)"), plain_name("coco-2017-928872408283")
+    ('coco-2017', 'coco-2017-19dd73a99bbf', 'coco-2017-928872408283-47fc4a5282c5')
+    """
+    plain = slug(name) == name and 0 < len(name) <= READABLE and not name.startswith(".")
+    return name if plain and not re.search(r"-[0-9a-f]{12}$", name) else file_stem(name)
 
 
 def file_stem(name: str) -> str:
@@ -121,6 +133,11 @@ class RunFolder:
     def environment(self, name: str) -> Path:
         """Record of an environment that jobs were done in; `Provenance.environment` names it."""
         return self.path / ENVIRONMENTS / f"{name}.json"
+
+    @property
+    def manifest_head(self) -> Path:
+        """File that knows how far the manifest reached."""
+        return self.path / MANIFEST_HEAD
 
     def lock_of(self, adapter: str) -> Path:
         """File with what was in the environment of an adapter that had one of its own."""

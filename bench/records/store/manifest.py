@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.records.store import layout
-from bench.records.store.files import content_sha256, files_of
+from bench.records.store.files import content_sha256, files_of, write_atomically
 from bench.records.store.layout import RunFolder
 
 State = tuple[int, int, int, int]
@@ -51,19 +52,52 @@ def _names_in(run: RunFolder, folder: Path) -> list[str]:
 def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
     path = run.manifest
     before = path.read_bytes() if path.is_file() else b""
-    previous = _sha256(before.rstrip(b"\n").rpartition(b"\n")[2])
-    lines = []
+    lines = [line for line in before.split(b"\n") if line]
+    previous = _sha256(lines[-1]) if lines else ""
+    if _cut_off(run, lines):
+        previous = _head_of(run).last  # does not follow from what is left: the gap stays to be seen
+    added = []
     for name, sha256 in hashes:
         entry = {"file": name, "sha256": sha256, "previous": previous}
         line = json.dumps(entry, ensure_ascii=True)
         previous = _sha256(line.encode())
-        lines.append(line + "\n")
+        added.append(line + "\n")
+    if not added:
+        return
     # A kill may have cut the last line off; what follows must not be glued to it.
     start = "\n" if before and not before.endswith(b"\n") else ""
     with path.open("a", encoding="ascii") as stream:
-        stream.write(start + "".join(lines))
+        stream.write(start + "".join(added))
         stream.flush()
         os.fsync(stream.fileno())
+    head = {"lines": len(lines) + len(added), "last": previous}
+    write_atomically(run.manifest_head, json.dumps(head) + "\n")
+
+
+class _Head(NamedTuple):
+    """How many lines the manifest had when it was last appended to, and the hash of the last of them."""
+
+    lines: int
+    last: str
+
+
+def _head_of(run: RunFolder) -> _Head:
+    """The head of a manifest; of length 0 where there is none, as in runs of before 0.3."""
+    try:
+        found = json.loads(run.manifest_head.read_text(encoding="ascii"))
+        return _Head(int(found["lines"]), str(found["last"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _Head(0, "")
+
+
+def _cut_off(run: RunFolder, lines: Sequence[bytes]) -> str | None:
+    """Say that lines are missing at the end; a line more than the head knows was written just before a kill."""
+    head = _head_of(run)
+    if len(lines) < head.lines:
+        return f"{head.lines - len(lines)} of its {head.lines} lines are missing at the end"
+    if head.lines and all(_sha256(line) != head.last for line in lines[head.lines - 1 :]):
+        return f"line {head.lines} is not the one that was written"
+    return None
 
 
 def _sha256(line: bytes) -> str:
@@ -86,6 +120,11 @@ def damage_of_job(run: RunFolder, folder: Path) -> str | None:
     return "; ".join(reason for reason in found if reason) or None
 
 
+def fact_states(run: RunFolder) -> dict[str, State | None]:
+    """Size, inode and times of every file that the manifest names, by its path in the run; None where it is gone."""
+    return {name: _state(run.path / name) for name in _entries_of(run).hashes}
+
+
 def recorded_sha256(run: RunFolder, file: Path) -> str | None:
     """The hash that a file was written with; None if the manifest does not name it."""
     return _entries_of(run).hashes.get(file.relative_to(run.path).as_posix()) or None
@@ -93,7 +132,8 @@ def recorded_sha256(run: RunFolder, file: Path) -> str | None:
 
 def manifest_damage(run: RunFolder) -> str | None:
     """Say which line of the manifest was changed after it was written; None if none was."""
-    return _entries_of(run).damage
+    lines = [line for line in run.manifest.read_bytes().split(b"\n") if line] if run.manifest.is_file() else []
+    return _entries_of(run).damage or _cut_off(run, lines)
 
 
 class _Entries:

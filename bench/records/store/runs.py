@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,9 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256, sha256_of
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
+LOCK = ".lock"
+"""File of a run that its writer holds."""
+
 
 def utc_now() -> str:
     """The time as UTC, ISO 8601, to the second."""
@@ -28,22 +34,37 @@ def utc_now() -> str:
 
 
 def new_run(results: Path, suite: str) -> RunFolder:
-    """Create a run folder named by the time; two runs in one second get different names."""
-    stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S")
-    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
-        path = results / suite / f"{stamp}{suffix}"
+    """Create a run folder named by the time, after every run that is there.
+
+    Where the clock was set back, or several begin in one second, it is named after the newest with a number, so that
+    the newest by name is the newest there is.
+    """
+    stamp, number = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S"), 1
+    newest = max((_place(run) for run in runs(results)), default=("", 0))
+    if newest[0] >= stamp:
+        stamp, number = newest[0], newest[1] + 1
+    while True:
+        path = results / suite / (stamp if number == 1 else f"{stamp}-{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:
+            if not path.is_dir():
+                raise
+            number += 1
             continue
         return RunFolder(path)
-    raise StoreError(f"{results / suite} already holds 99 runs of this second; wait a moment and try again")
+
+
+def _place(run: RunFolder) -> tuple[str, int]:
+    """Time stamp and number of a run, in whose order runs were made."""
+    named = re.fullmatch(r"(.*T\d\d-\d\d-\d\d)-(\d{1,9})", run.name)
+    return (named[1], int(named[2])) if named else (run.name, 1)
 
 
 def runs(results: Path, suite: str | None = None) -> list[RunFolder]:
     """All runs, oldest first, of one suite or of all."""
     found = results.glob(f"{'*' if suite is None else glob.escape(suite)}/*/{layout.PLAN}")
-    return [RunFolder(file.parent) for file in sorted(found, key=lambda f: (f.parent.name, f.parent.parent.name))]
+    return sorted((RunFolder(file.parent) for file in found), key=lambda run: (*_place(run), run.suite))
 
 
 def newest_run(results: Path, suite: str | None = None) -> RunFolder:
@@ -78,15 +99,40 @@ def is_run(results: Path, name: str) -> bool:
 
 @contextmanager
 def locked(run: RunFolder) -> Iterator[None]:
-    """Hold a run for writing; the lock goes when the process does, however it ends."""
-    with (run.path / ".lock").open("w") as file:
+    """Hold a run for writing; the lock goes when the process does, however it ends.
+
+    The lock's file says who holds it, because a lock of another machine on a shared folder may not be seen here.
+
+    Raises:
+        StoreError: If another process holds it, or one of another machine did not let go of it.
+    """
+    with (run.path / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
                 f"{run.path} is being written by another bench process; wait for it, or start another run with --new"
             ) from None
-        yield
+        file.seek(0)
+        holder = " ".join(file.read(1000).split())
+        if holder and not holder.startswith(f"{_host()} "):
+            raise StoreError(
+                f"{run.path} is being written on another machine, or was when that bench was killed ({holder}). Wait "
+                f"for it; if it no longer runs, remove the file {run.path / LOCK}"
+            )
+        file.seek(0)
+        file.truncate()
+        file.write(f"{_host()} process {os.getpid()} since {utc_now()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.seek(0)
+            file.truncate()
+
+
+def _host() -> str:
+    return platform.node() or "localhost"
 
 
 def _read(cls: type[R], path: Path) -> R | None:

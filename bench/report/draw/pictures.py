@@ -76,7 +76,7 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
         except BenchError as error:
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
-        path = folder / f"{SHEET}{f'@{layout.slug(label)}' if number else ''}.png"
+        path = folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png"
         plots.contact_sheet(rows, path, classes=views[0].task.classes)
         made.append(path)
     return Pictures(tuple(path for path in made if path is not None), tuple(left_out))

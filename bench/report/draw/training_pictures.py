@@ -40,7 +40,7 @@ def draw_training(run: RunView, summary: RunSummary, folder: Path) -> list[Path]
 
 def _file_name(label: str, taken: set[str]) -> str:
     """Name of a model's own picture; labels that differ only in signs a file name has not get numbers."""
-    stem = f"{SINGLE}@{layout.slug(label)}"
+    stem = f"{SINGLE}@{layout.plain_name(label)}"
     names = (f"{stem}{suffix}.png" for suffix in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
     return next(name for name in names if name not in taken)
 

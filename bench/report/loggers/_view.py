@@ -32,7 +32,7 @@ def logged_case(run: RunView, view: CaseView) -> LoggedCase:
         run=run.folder.name,
         case_id=view.case.id,
         model=view.case.model.label,
-        file_name=layout.slug(view.case.id),
+        file_name=layout.file_stem(view.case.id),
         started_at=datetime.fromisoformat(started.replace("Z", "+00:00")).timestamp(),
         parameters=parameters_of(view.case),
         curve=curve_points(log) if log is not None else (),

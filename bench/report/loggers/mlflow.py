@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from bench.logger import LoggedCase
-from bench.records.store.layout import slug
+from bench.records.store.layout import file_stem
 
 CASE_TAG = "segbench.case"
 PARAMETERS_AT_ONCE, METRICS_AT_ONCE, LONGEST = 100, 1000, 6000
@@ -99,6 +99,6 @@ def _log_metrics(client: Any, run_id: str, case: LoggedCase, begin_ms: int) -> i
 def _log_images(client: Any, run_id: str, case: LoggedCase) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for number, image in enumerate(case.images):
-            file = Path(scratch) / f"{number:02d}-{slug(image.name)[:80]}.png"
+            file = Path(scratch) / f"{number:02d}-{file_stem(image.name)}.png"
             file.write_bytes(cv2.imencode(".png", np.ascontiguousarray(image.pixels[..., ::-1]))[1].tobytes())
             client.log_artifact(run_id, str(file), "images")

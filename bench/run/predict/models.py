@@ -18,6 +18,7 @@ from bench.data.labels.spaces import label_space
 from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import auto_device
 from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
+from bench.records.store.manifest import sha256_of
 from bench.records.store.runs import open_run, read_job, read_run
 from bench.records.store.selection import is_named
 from bench.records.store.views import CaseView
@@ -155,7 +156,13 @@ def _trained_weights(view: CaseView) -> str | None:
     facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
     if view.train is None or facts is None or facts.weights_file is None:
         raise BenchError(f"case {view.case.id}: its training is not finished; finish it with bench run and its suite")
-    return str((view.train.folder / facts.weights_file).resolve())
+    weights = (view.train.folder / facts.weights_file).resolve()
+    if facts.weights_sha256 is not None and weights.exists() and sha256_of(weights) != facts.weights_sha256:
+        raise BenchError(
+            f"case {view.case.id}: {weights} does not hold the weights that its training wrote (SHA-256 differs); "
+            "train it again with bench run and its suite, or give this file as it is with --weights"
+        )
+    return str(weights)
 
 
 def _refuse_prompted(model: ModelSpec) -> None:

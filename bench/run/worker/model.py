@@ -16,9 +16,11 @@ from bench.errors import BenchError, Unsupported
 from bench.measure.memory import peak_rss_bytes
 from bench.records import Job, JobFacts
 from bench.records.predictions import RgbImage
-from bench.records.store.files import content_sha256, files_of
+from bench.records.store.files import files_of
+from bench.records.store.manifest import sha256_of
 from bench.run.worker import ranks
 from bench.run.worker.environment import in_effect
+from bench.run.worker.memory_limit import limit_in_words
 
 CALIBRATION_IMAGES = 32
 """Of int8: so many images of the training split find the ranges of its numbers."""
@@ -40,6 +42,7 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     if job.target.precision == "int8":
         adapter.calibrate(calibration_images(job))
     adapter.training_follows = job.kind == "train"
+    refuse_other_weights(job, weights_of(job, folder))
     adapter.build(job.model, job.task, job.target, weights_of(job, folder))
     adapter.synchronize()
     return adapter, time.perf_counter() - start
@@ -73,6 +76,19 @@ def weights_of(job: Job, folder: Path) -> Path | None:
     return (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
 
 
+def refuse_other_weights(job: Job, weights: Path | None) -> None:
+    """Refuse weights that are not those the job was planned with; raises `BenchError`."""
+    if weights is None or job.weights_sha256 is None:
+        return
+    if not weights.exists():
+        raise BenchError(f"{job.model.label}: its weights are not at {weights} any more; give them back, or train anew")
+    if sha256_of(weights) != job.weights_sha256:
+        raise BenchError(
+            f"{job.model.label}: {weights} is not the file that this job was planned with (its SHA-256 differs from "
+            f"{job.weights_sha256[:12]}…); put it back, or start the same command again to use it as it is now"
+        )
+
+
 def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
     """Size of the weight files, or what the adapter says of its parameters where there are none."""
     if weights is not None:
@@ -87,7 +103,7 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
     threads = described.pop("threads", None)
     of_weights: dict[str, Any] = {}
     if weights is not None:
-        of_weights = {"weights_bytes": weights_bytes_of(adapter, weights), "weights_sha256": content_sha256(weights)}
+        of_weights = {"weights_bytes": weights_bytes_of(adapter, weights), "weights_sha256": sha256_of(weights)}
     fields: dict[str, Any] = {
         **described,
         **of_weights,
@@ -96,7 +112,7 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         "fused_stages": tuple(adapter.fused_stages),
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
-        "notes": (f"environment: {in_effect()}", f"started: {ranks.STARTED}"),
+        "notes": (f"environment: {in_effect()}", f"started: {ranks.STARTED}", f"host memory: {limit_in_words()}"),
         **more,
     }
     return JobFacts(**fields)

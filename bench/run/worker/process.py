@@ -11,6 +11,7 @@ interpreter it was given lacks a package, or that it runs another tree than the 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import importlib.util
 import json
 import os
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 JOB, OUTCOME = "job.json", "outcome.json"
 """As in `bench.records.store.layout`, which may not be imported before the tree was checked."""
+
+LOCK = ".lock"
+"""File in a job folder that its worker holds."""
 
 EXIT_GRACE_S = 20
 """Seconds between a written outcome and the end of the process."""
@@ -65,8 +69,12 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
     _leave_without_parent()  # in this order: whoever ends from now on takes this process along
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     folder = Path(sys.argv[1])
+    held = None if is_further_process() else hold(folder)
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     try:
+        if held is not None and held < 0:
+            print(f"another worker works in {folder}; this one leaves it alone", file=sys.stderr)
+            return 1
         check_tree(job)
         pin(job["cpu_affinity"])
         ending = _attempt(load_work(), folder)
@@ -77,6 +85,24 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
     _end_soon()
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
+
+
+def hold(folder: Path) -> int:
+    """Lock a job folder for this process alone, for as long as it lives; -1 if another process holds it.
+
+    The lock's file says whose worker it is.
+    """
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return -1
+    except OSError:  # a file system without locks
+        return file
+    os.ftruncate(file, 0)
+    os.write(file, f"{os.environ.get(PARENT, '')}\n".encode())
+    return file
 
 
 def check_tree(job: dict[str, Any]) -> None:
@@ -120,9 +146,12 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     from bench.errors import BenchError, ShapeError, Unsupported
     from bench.measure.out_of_memory import memory_that_is_full
     from bench.records import Job, as_json_dict, read_record
+    from bench.run.worker.memory_limit import limit_memory
 
     try:
-        facts = work(read_record(Job, folder / JOB), folder)
+        job = read_record(Job, folder / JOB)
+        limit_memory(job)
+        facts = work(job, folder)
         return {**_ending("ok"), "facts": as_json_dict(facts)}
     except Unsupported as error:
         return _ending("unsupported", str(error))
@@ -136,9 +165,16 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
         full = memory_that_is_full(error)
         if full is not None:
             whose = "device" if full == "oom_device" else "host"
-            reason = f"ran out of {whose} memory; use a smaller batch or image size"
+            reason = f"ran out of {whose} memory{_allowed(full)}; use a smaller batch or image size"
             return _ending(full, reason, traceback.format_exc())
         return _ending("crashed", f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _allowed(full: str) -> str:
+    from bench.run.worker.memory_limit import SHARE, limit_in_words
+
+    limit = limit_in_words() if full == "oom_host" else "no limit"
+    return "" if limit == "no limit" else f": it may take {limit}, a share of what was free that {SHARE} sets"
 
 
 def _ending(status: str, reason: str | None = None, trace: str | None = None) -> Ending:
@@ -194,15 +230,34 @@ def _end_soon() -> None:
 def _leave_without_parent() -> None:
     """End at once if the process that asked for this job, see `process_identity`, has ended before we began."""
     asked_by = os.environ.get(PARENT)
-    if asked_by and asked_by != process_identity(int(asked_by.partition(":")[0])):
+    if asked_by and is_gone(asked_by):
         os._exit(1)
 
 
+def is_gone(identity: str) -> bool:
+    """Whether a process of this namespace has ended; never of one whose process numbers mean nothing here."""
+    pid, _, rest = identity.partition(":")
+    if not pid.isdigit() or rest.partition("@")[2] not in ("", _namespace()):
+        return False
+    return identity != process_identity(int(pid))
+
+
+def _namespace() -> str:
+    """Number of the namespace of process ids that this process lives in; empty where the system does not say."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    except OSError:
+        return ""
+
+
 def process_identity(pid: int) -> str:
-    """`pid:start` of a process, unlike any other's even when its number is used again; `pid:` if it is gone."""
+    """`pid:start@namespace` of a process, unlike any other's even when its number is used again.
+
+    Without a start if it is gone.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return f"{pid}:{text.rpartition(')')[2].split()[19]}"
+        return f"{pid}:{text.rpartition(')')[2].split()[19]}@{_namespace()}"
     except (OSError, IndexError):
         return f"{pid}:"
 

@@ -168,3 +168,15 @@ def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):
     finally:
         os.kill(first.pid, signal.SIGKILL)
         finished(first)
+
+
+def test_an_interrupt_at_any_moment_of_the_start_is_one_line(tmp_path):
+    suite = write_suite(tmp_path, ["fake/hangs"])
+    for delay_s in (0.05, 0.12, 0.25, 0.5, 1.0):
+        bench = start(suite, tmp_path / "results", "--kind", "predict")
+        time.sleep(delay_s)
+        bench.send_signal(signal.SIGINT)
+        code, said = finished(bench)
+        # Before the first lines of ours Python itself ends, by the signal; nothing of bench is in its traceback.
+        assert "Traceback" not in said or "bench/cli/main.py" not in said
+        assert code in (130, 1, -signal.SIGINT)

@@ -51,10 +51,10 @@ def cache_of(options: Namespace) -> Path:
 def picture_of(options: Namespace, choice: Choice, kind: str) -> Path:
     """Where a picture goes: `--out`, or a file named after data set and command."""
     from bench.errors import BenchError
-    from bench.records.store.layout import slug
+    from bench.records.store.layout import plain_name
 
     if options.out is None:
-        return Path(options.results) / FOLDER / f"{slug(choice.label)}-{kind}.png"
+        return Path(options.results) / FOLDER / f"{plain_name(choice.label)}-{kind}.png"
     if Path(options.out).suffix.lower() != ".png":
         raise BenchError(f"--out {options.out}: the picture is a PNG; give a name that ends in .png")
     return Path(options.out)
