@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from bench.data.duplicates import BITS, GRID, nearest_pairs
+from bench.data.finding import Finding
 from bench.data.formats.leftovers import unread
 from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
+from bench.data.leaks import leaks
 from bench.data.opening import Choice, on_disk
 from bench.data.scan import Listed, Pass, Row, look_at_all
 from bench.dataset import Dataset
@@ -38,6 +38,7 @@ WRONG = {
     "truth": "annotations that cannot be used",
     "leak": "identical images in different splits",
     "near": "nearly identical images in different splits",
+    "film": "frames of one film, or pictures of one scene, in different splits",
 }
 """Kind of finding -> what it is called, in the order of the report."""
 
@@ -53,23 +54,6 @@ NOTES = {
     "leftover": "files in its folders that are not read",
 }
 """As `WRONG`, for what may be meant."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found.
-
-    Attributes:
-        kind: Key of `WRONG` or `NOTES`.
-        split: Where.
-        image_id: Which image; '' for a split as a whole.
-        message: What was found, naming the file where there is one.
-    """
-
-    kind: str
-    split: str
-    image_id: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -130,8 +114,7 @@ def check(
     for image in images:
         for kind, message in seen.rows[image.image_id]["found"]:
             findings.append(Finding(kind, image.split, image.image_id, message))
-    names = _Names(dataset)
-    findings += [*_same(images, seen.rows, names), *_near(images, seen.rows, names)]
+    findings += leaks(dataset, images, seen.rows)
     findings += _said_wrongly(seen.rows, dataset)
     findings += _stored_otherwise(images, seen.rows, dataset)
     findings += _absent_classes(images, seen.rows, dataset)
@@ -153,18 +136,6 @@ def passed_over(dataset: Dataset) -> list[Finding]:
     return [*told, *(Finding("leftover", "", "", left.told()) for left in unread(files))]
 
 
-class _Names:
-    """What an image is called in a message: its file, or its id where there is none."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._files = on_disk(dataset)
-
-    def __getitem__(self, image: Listed) -> str:
-        of_file = self._files is not None and self._files.pictures is None
-        name = self._files.entry(image.image_id).image if self._files and of_file else image.image_id
-        return f"{name} ({image.split})"
-
-
 def _duplicates(images: Sequence[Listed]) -> list[Finding]:
     splits: dict[str, list[str]] = defaultdict(list)
     for image in images:
@@ -182,35 +153,6 @@ def _fewer(choice: Choice, counts: dict[str, int]) -> list[Finding]:
         for split, published in published_counts(choice).items()
         if split in counts and counts[split] < published
     ]
-
-
-def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Images of equal content, a finding for each group."""
-    groups: dict[str, list[Listed]] = defaultdict(list)
-    for image in images:
-        if "content" in rows[image.image_id]:
-            groups[rows[image.image_id]["content"]].append(image)
-    for group in groups.values():
-        if len(group) > 1:
-            kind = "leak" if len({image.split for image in group}) > 1 else "repeated"
-            yield Finding(kind, group[-1].split, group[-1].image_id, " = ".join(names[image] for image in group))
-
-
-def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Images that are nearly one of an earlier split."""
-    readable = [image for image in images if "content" in rows[image.image_id]]
-    thumbnails = [
-        np.frombuffer(bytes.fromhex(rows[image.image_id]["thumbnail"]), dtype=np.uint8).reshape(GRID, GRID)
-        for image in readable
-    ]
-    splits = [image.split for image in readable]
-    for start in (position for position in range(1, len(splits)) if splits[position] != splits[position - 1]):
-        end = next((at for at in range(start, len(splits)) if splits[at] != splits[start]), len(splits))
-        for pair in nearest_pairs(thumbnails[start:end], thumbnails[:start]):
-            one, other = readable[start + pair.one], readable[pair.other]
-            if rows[one.image_id]["content"] != rows[other.image_id]["content"]:
-                text = f"{names[other]} ~ {names[one]}: {pair.bits} of {BITS} bits of their hashes differ"
-                yield Finding("near", one.split, one.image_id, text)
 
 
 def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.duplicates import ENOUGH, key_of_file, key_of_pixels, thumbnail
+from bench.data.displaced import ENOUGH_PIXELS, frame, packed
+from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
 from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
 from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry, OnDisk
@@ -21,7 +22,7 @@ from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 from bench.records.predictions import LabelMap
 
-INSPECTION_VERSION = 4
+INSPECTION_VERSION = 5
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -31,10 +32,10 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     """Look at one image and its ground truth.
 
     Returns:
-        `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `_signatures`,
-        missing if the image cannot be read or is a slice of one value; `classes`: ids of the classes in it,
-        missing if its ground truth cannot be; `stored`: how each mask file is stored; `contrasts`: along the
-        outlines of the labels of an image that EXIF turns, by what they may fit.
+        `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `duplicates`, `frame`: see
+        `displaced`, all missing if the image cannot be read or is a slice of one value; `classes`: ids of the
+        classes in it, missing if its ground truth cannot be; `stored`: how each mask file is stored; `contrasts`:
+        along the outlines of the labels of an image that EXIF turns, by what they may fit.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
@@ -45,7 +46,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         looked = _looked_at_image(dataset, image_id, own_file, files)
         size = looked.size
         if looked.content:
-            row["content"], row["thumbnail"] = looked.content, looked.thumbnail
+            row["content"], row["thumbnail"], row["frame"] = looked.content, looked.thumbnail, looked.frame
     except DatasetError as error:
         row["found"].append(["image", str(error)])
     try:
@@ -65,11 +66,17 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
 
 
 class _Image(NamedTuple):
-    """Size, content key and thumbnail (in hex) of an image that can be read."""
+    """Size, content key, thumbnail (in hex) and frame (as text) of an image that can be read."""
 
     size: Size
     content: str
     thumbnail: str
+    frame: str
+
+    @classmethod
+    def of(cls, size: Size, content: str, grey: NDArray[np.uint8]) -> _Image:
+        """Make it of the grey values."""
+        return cls(size, content, thumbnail(grey).tobytes().hex(), packed(frame(grey)))
 
 
 def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files: OnDisk | None) -> _Image:
@@ -79,15 +86,15 @@ def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files
         grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         # Slices beside the body are all alike, and no copies of one another.
         blank = files is not None and bool((image == image[0, 0]).all())
-        return _Image(Size(*image.shape[:2]), "" if blank else key_of_pixels(image), thumbnail(grey).tobytes().hex())
+        return _Image.of(Size(*image.shape[:2]), "" if blank else key_of_pixels(image), grey)
     encoded = read_bytes(entry.image)
     bands = getattr(dataset, "bands", None)
     if bands is not None:
         image = bands.shown(dataset.image(image_id))
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        return _Image(Size(*image.shape[:2]), key_of_file(encoded), thumbnail(grey).tobytes().hex())
-    seen = glance(encoded, entry.image, least=ENOUGH)
-    return _Image(seen.size, key_of_file(encoded), thumbnail(seen.grey).tobytes().hex())
+        return _Image.of(Size(*image.shape[:2]), key_of_file(encoded), grey)
+    seen = glance(encoded, entry.image, least=ENOUGH_PIXELS)
+    return _Image.of(seen.size, key_of_file(encoded), seen.grey)
 
 
 def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[list[str]]:
