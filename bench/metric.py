@@ -1,8 +1,11 @@
 """The contract of a metric: one file per metric, named as suites and reports name it.
 
 A module `bench/metrics/<name>.py` has a docstring with the five headings *What it measures,
-Definition, When undefined, Differs from, Source*, and `class Metric` that follows the protocol
-below. A metric sees arrays, never a framework.
+Definition, When undefined, Differs from, Source*, and `METRIC`, an object that follows the protocol
+below (or, as until 0.1, `class Metric`, which makes one). A metric sees arrays, never a framework.
+
+What counts pixels by true and predicted class is a `ConfusionMetric` of a name, a version, a label, a
+definition and a formula (`bench/metrics/recall.py` is an example), without a method of its own.
 
 Scoring is in two steps so that intervals are cheap: `observe` turns one image into sufficient
 statistics (counts, sums), and `score` turns those of all images into a `Score`. Metrics with the
@@ -42,25 +45,35 @@ class Rows(NamedTuple):
 
 
 class Metric(Protocol):
-    """One quantity with one definition.
+    """One quantity with one definition."""
 
-    Attributes:
-        name: Name of its module.
-        version: Raised whenever the definition changes a number.
-        label: Heading in tables, for example `mIoU`.
-        tasks: Task kinds it scores.
-        higher_is_better: Direction.
-        statistic: Name of its sufficient statistic; metrics that share it share `observe`.
-        definition: One line that stands in every record.
-    """
+    @property
+    def name(self) -> str:
+        """Name of its module."""
 
-    name: str
-    version: int
-    label: str
-    tasks: tuple[TaskKind, ...]
-    higher_is_better: bool
-    statistic: str
-    definition: str
+    @property
+    def version(self) -> int:
+        """Raised whenever the definition changes a number."""
+
+    @property
+    def label(self) -> str:
+        """Heading in tables, for example `mIoU`."""
+
+    @property
+    def tasks(self) -> tuple[TaskKind, ...]:
+        """Task kinds it scores."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction."""
+
+    @property
+    def statistic(self) -> str:
+        """Name of its sufficient statistic; metrics that share it share `observe`."""
+
+    @property
+    def definition(self) -> str:
+        """One line that stands in every record."""
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Observed | Rows:
         """Sufficient statistics of one image."""
@@ -93,5 +106,6 @@ def metric_names() -> list[str]:
 
 def load_metric(name: str) -> Metric:
     """Load a metric by name; raises `PluginError` with the nearest name."""
-    metric: Metric = named_module("bench.metrics", name, "metric", "metrics").Metric()
+    module = named_module("bench.metrics", name, "metric", "metrics")
+    metric: Metric = module.METRIC if hasattr(module, "METRIC") else module.Metric()
     return metric

@@ -84,7 +84,7 @@ def metrics() -> str:
     for name in metric_names():
         metric = load_metric(name)
         lines += ["", f"## {name}", "", f"Column `{metric.label}`; tasks: {', '.join(metric.tasks)}.", ""]
-        lines.append(sections(documentation(type(metric).__module__)))
+        lines.append(sections(documentation(f"bench.metrics.{name}")))
     return "\n".join(lines)
 
 

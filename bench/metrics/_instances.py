@@ -17,6 +17,7 @@ Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,11 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metric import Metric, Rows
+from bench.metric import Rows
 from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
 from bench.metrics._compile import compiled
+from bench.metrics._masks import MaskStack, mask_stack
 from bench.metrics._semantic import build_score, defined
-from bench.records import ClassSpec, Score
+from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Instances, Prediction
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -340,24 +342,60 @@ def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec],
     return np.concatenate(chunks)[:DRAWS]
 
 
-def score_precision(metric: Metric, rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-    """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
-    check_columns(rows)
-    by_class = rows_by_class(rows, classes)
-    every = {c: one.curves() for c, one in by_class.items()}
-    per_class = np.full(len(classes), np.nan)
-    for class_id, curves in every.items():
-        per_class[class_id] = curves.precision.mean()
-    return build_score(
-        metric,
-        value=defined(mean_of_defined(per_class)),
-        undefined_because="no target holds an instance that is not a crowd",
-        draws=bootstrap_precision(rows, classes, seed=seed),
-        per_class=per_class,
-        classes=classes,
-        images=int(rows[-1, NUMBER]) + 1 if len(rows) else 0,
-        parts=coco_parts(by_class, every),
-    )
+@dataclass(frozen=True)
+class PrecisionMetric:
+    """A metric of instances: COCO's average precision over a kind of IoU.
+
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        statistic: Name of the matches, which are those of one kind of IoU.
+        ious: IoU of all detections with the ground truth of their class, (detections, ground truth), from
+            the ground truth, the detections, and the masks of both.
+    """
+
+    name: str
+    version: int
+    label: str
+    definition: str
+    statistic: str
+    ious: Callable[[Instances, Instances, MaskStack, MaskStack], NDArray[np.float64]]
+    tasks: tuple[TaskKind, ...] = ("instance",)
+    higher_is_better: bool = True
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
+        """Return ground truth and matched detections of one image."""
+        truth, guess = as_instances(target, predicted, classes)
+        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
+        ious = self.ious(truth, guess, true_masks, masks)
+        return match_rows(truth, guess, ranked(guess), ious, (true_masks.areas, masks.areas))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
+        check_columns(statistics)
+        by_class = rows_by_class(statistics, classes)
+        every = {c: one.curves() for c, one in by_class.items()}
+        per_class = np.full(len(classes), np.nan)
+        for class_id, curves in every.items():
+            per_class[class_id] = curves.precision.mean()
+        return build_score(
+            self,
+            value=defined(mean_of_defined(per_class)),
+            undefined_because="no target holds an instance that is not a crowd",
+            draws=self.bootstrap(statistics, classes, seed=seed),
+            per_class=per_class,
+            classes=classes,
+            images=int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0,
+            parts=coco_parts(by_class, every),
+        )
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return mean AP for each resample of the images, (draws,), nan where no ground truth is drawn."""
+        return bootstrap_precision(statistics, classes, seed=seed)
 
 
 def coco_parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:

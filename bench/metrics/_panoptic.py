@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metric import Metric
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
 from bench.metrics._compile import compiled
 from bench.metrics._semantic import build_score, defined
-from bench.records import ClassSpec, Score
+from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Panoptic, Prediction
 
 UNLISTED, VOID, FIRST = 0, 1, 2
@@ -213,34 +212,68 @@ def qualities(statistics: NDArray[np.float64]) -> Quality:
     return Quality(pq=ratio(iou_sum, halves), sq=sq, rq=ratio(tp, halves))
 
 
-def bootstrap_quality(statistics: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
-    """Mean PQ for each resample of the images, shape (draws,); statistics of shape (N, K, 4)."""
-    if not len(statistics):
-        return np.empty(0)
-    return mean_of_defined(qualities(resampled_sums(statistics, seed=seed)).pq)
+@dataclass(frozen=True)
+class QualityMetric:
+    """A metric of panoptic segmentation: panoptic quality over a kind of IoU.
 
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        statistic: Name of the matches, which are those of one kind of IoU.
+        at_most: Another IoU of true with predicted segments, (true, predicted), which caps that of their areas.
+    """
 
-def score_quality(metric: Metric, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-    """Score the statistics of all images, shape (N, K, 4): mean PQ, its factors, things and stuff apart."""
-    quality = qualities(statistics.sum(axis=0))
-    things = np.array([spec.is_thing for spec in classes], dtype=np.bool_)
-    groups = {"": np.ones_like(things), "_things": things, "_stuff": ~things}
-    parts = {
-        f"{name}{suffix}": defined(mean_of_defined(np.where(group, values, np.nan)))
-        for suffix, group in groups.items()
-        for name, values in zip(("PQ", "SQ", "RQ"), quality, strict=True)
-    }
-    value = parts.pop("PQ")
-    return build_score(
-        metric,
-        value=value,
-        undefined_because="no segment that counts is in any target or prediction",
-        draws=bootstrap_quality(statistics, seed=seed),
-        per_class=quality.pq,
-        classes=classes,
-        images=len(statistics),
-        parts=parts,
-    )
+    name: str
+    version: int
+    label: str
+    definition: str
+    statistic: str
+    at_most: Callable[[Panoptic, Panoptic], NDArray[np.float64]] | None = None
+    tasks: tuple[TaskKind, ...] = ("panoptic",)
+    higher_is_better: bool = True
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return sum of IoU, matches, false positives and misses of one image by class, shape (K, 4)."""
+        true_map, predicted_map = as_panoptic(target, predicted)
+        counts = count_pairs(true_map, predicted_map)
+        ious = pair_ious(counts)
+        if self.at_most is not None:
+            ious = np.minimum(ious, self.at_most(true_map, predicted_map))
+        return match(true_map, predicted_map, counts, ious, num_classes=len(classes))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score the statistics of all images, shape (N, K, 4): mean PQ, its factors, things and stuff apart."""
+        draws = self.bootstrap(statistics, classes, seed=seed)
+        quality = qualities(statistics.sum(axis=0))
+        things = np.array([spec.is_thing for spec in classes], dtype=np.bool_)
+        groups = {"": np.ones_like(things), "_things": things, "_stuff": ~things}
+        parts = {
+            f"{name}{suffix}": defined(mean_of_defined(np.where(group, values, np.nan)))
+            for suffix, group in groups.items()
+            for name, values in zip(("PQ", "SQ", "RQ"), quality, strict=True)
+        }
+        value = parts.pop("PQ")
+        return build_score(
+            self,
+            value=value,
+            undefined_because="no segment that counts is in any target or prediction",
+            draws=draws,
+            per_class=quality.pq,
+            classes=classes,
+            images=len(statistics),
+            parts=parts,
+        )
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return mean PQ for each resample of the images, shape (draws,); statistics of shape (N, K, 4)."""
+        check_shape(statistics, classes)
+        if not len(statistics):
+            return np.empty(0)
+        return mean_of_defined(qualities(resampled_sums(statistics, seed=seed)).pq)
 
 
 def check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metric import Metric
+from bench.metric import CONFUSION, Metric
 from bench.metrics._bootstrap import Interval, mean_of_defined, percentile_interval, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
-from bench.records import ClassSpec, Score, void_of
+from bench.records import ClassSpec, Score, TaskKind, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
 NO_IMAGE = "no image was scored"
@@ -39,14 +39,6 @@ def as_label_maps(target: Prediction, predicted: Prediction) -> tuple[SemanticMa
             "predictions must have the original image size. See adapters/README.md, rule 4."
         )
     return target, predicted
-
-
-def observe_confusion(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-    """Count the pixels of one image by (true class, predicted class or none), shape (K, K + 1)."""
-    true_map, predicted_map = as_label_maps(target, predicted)
-    return confusion_counts(
-        true_map.labels, predicted_map.labels, num_classes=len(classes), ignore=void_of(true_map.labels)
-    )
 
 
 @dataclass(frozen=True)
@@ -141,35 +133,62 @@ class Formula:
     dialects: Mapping[str, TotalsFormula] = field(default_factory=dict)
 
 
-def bootstrap_confusion(
-    formula: Formula, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-) -> NDArray[np.float64]:
-    """Return the headline for each resample of the images, nan where it is undefined."""
-    _check_counts(statistics, classes)
-    if not len(statistics):
-        return np.empty(0)
-    return formula.headline(class_totals(statistics).resampled(seed=seed))
+@dataclass(frozen=True)
+class ConfusionMetric:
+    """A metric of semantic segmentation that is a formula of confusion counts.
 
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        formula: How it is computed, or a function from the label space to that.
+    """
 
-def score_confusion(
-    metric: Metric, formula: Formula, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-) -> Score:
-    """Score the confusion counts of all images, shape (N, K, K + 1), by a formula."""
-    _check_counts(statistics, classes)
-    images = class_totals(statistics)
-    pooled = images.pooled()
-    per_class = None if formula.per_class is None else formula.per_class(pooled)
-    return build_score(
-        metric,
-        value=defined(formula.headline(pooled)),
-        undefined_because=formula.undefined_because,
-        draws=bootstrap_confusion(formula, statistics, classes, seed=seed),
-        per_class=per_class,
-        classes=classes,
-        images=len(statistics),
-        pixels=int(pooled.target.sum()),
-        dialects={name: defined(dialect(images)) for name, dialect in formula.dialects.items()},
-    )
+    name: str
+    version: int
+    label: str
+    definition: str
+    formula: Formula | Callable[[Sequence[ClassSpec]], Formula]
+    tasks: tuple[TaskKind, ...] = ("semantic",)
+    higher_is_better: bool = True
+    statistic: str = CONFUSION
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Count the pixels of one image by (true class, predicted class or none), shape (K, K + 1)."""
+        true_map, predicted_map = as_label_maps(target, predicted)
+        return confusion_counts(
+            true_map.labels, predicted_map.labels, num_classes=len(classes), ignore=void_of(true_map.labels)
+        )
+
+    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score the confusion counts of all images, shape (N, K, K + 1)."""
+        draws, formula = self.bootstrap(statistics, classes, seed=seed), self._formula(classes)
+        images = class_totals(statistics)
+        pooled = images.pooled()
+        return build_score(
+            self,
+            value=defined(formula.headline(pooled)),
+            undefined_because=formula.undefined_because,
+            draws=draws,
+            per_class=None if formula.per_class is None else formula.per_class(pooled),
+            classes=classes,
+            images=len(statistics),
+            pixels=int(pooled.target.sum()),
+            dialects={name: defined(dialect(images)) for name, dialect in formula.dialects.items()},
+        )
+
+    def bootstrap(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return the headline for each resample of the images, shape (draws,), nan where it is undefined."""
+        _check_counts(statistics, classes)
+        if not len(statistics):
+            return np.empty(0)
+        return self._formula(classes).headline(class_totals(statistics).resampled(seed=seed))
+
+    def _formula(self, classes: Sequence[ClassSpec]) -> Formula:
+        return self.formula if isinstance(self.formula, Formula) else self.formula(classes)
 
 
 def _check_counts(statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> None:

@@ -108,7 +108,7 @@ def _check_ids(target: LabelMap, num_classes: int) -> None:
         )
 
 
-class Metric:
+class BoundaryIou:
     """Mean boundary IoU over classes with a boundary, pooled over the data set."""
 
     name = "boundary_iou"
@@ -159,3 +159,6 @@ class Metric:
 
 def _class_iou(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     return ratio(counts[..., 0], counts[..., 1])
+
+
+METRIC = BoundaryIou()

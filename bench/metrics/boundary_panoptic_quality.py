@@ -23,27 +23,13 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._panoptic import (
-    FIRST,
-    VOID,
-    as_panoptic,
-    bootstrap_quality,
-    check_shape,
-    count_pairs,
-    listed_ids,
-    match,
-    pair_ious,
-    score_quality,
-)
+from bench.metrics._panoptic import FIRST, VOID, QualityMetric, listed_ids
 from bench.metrics.boundary_iou import boundary_width
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Panoptic, Prediction
+from bench.records.predictions import Panoptic
 
 
 def segment_boundaries(dense: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
@@ -79,35 +65,14 @@ def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
 
 
-class Metric:
-    """Mean boundary panoptic quality over classes that occur."""
-
-    name = "boundary_panoptic_quality"
-    version = 1
-    label = "Boundary PQ"
-    tasks: tuple[TaskKind, ...] = ("panoptic",)
-    higher_is_better = True
-    statistic = "segment_boundary_matches"
-    definition = (
-        "panoptic quality with min(IoU, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), void and crowds "
-        "as in panopticapi"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Sum of IoU, matches, false positives and misses of one image by class, shape (K, 4)."""
-        true_map, predicted_map = as_panoptic(target, predicted)
-        counts = count_pairs(true_map, predicted_map)
-        ious = np.minimum(pair_ious(counts), boundary_ious(true_map, predicted_map))
-        return match(true_map, predicted_map, counts, ious, num_classes=len(classes))
-
-    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the statistics of all images, shape (N, K, 4)."""
-        check_shape(statistics, classes)
-        return score_quality(self, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        check_shape(statistics, classes)
-        return bootstrap_quality(statistics, seed=seed)
+METRIC = QualityMetric(
+    name="boundary_panoptic_quality",
+    version=1,
+    label="Boundary PQ",
+    definition=(
+        "panoptic quality with min(IoU, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), void and "
+        "crowds as in panopticapi"
+    ),
+    statistic="segment_boundary_matches",
+    at_most=boundary_ious,
+)

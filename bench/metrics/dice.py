@@ -27,26 +27,19 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._semantic import (
     ClassTotals,
+    ConfusionMetric,
     Formula,
-    bootstrap_confusion,
     class_dice,
     mean_where,
-    observe_confusion,
     over_dataset,
     per_image,
-    score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
 
 
 def mean_dice(totals: ClassTotals) -> NDArray[np.float64]:
@@ -64,41 +57,21 @@ def micro_dice(totals: ClassTotals) -> NDArray[np.float64]:
     return ratio(2 * totals.true_positives.sum(axis=-1), (totals.target + totals.predicted).sum(axis=-1))
 
 
-FORMULA = Formula(
-    headline=mean_dice,
-    undefined_because="no class occurs in any target or prediction",
-    per_class=class_dice,
-    dialects={
-        "present_in_target": over_dataset(present_in_target),
-        "per_image": per_image(mean_dice),
-        "micro": over_dataset(micro_dice),
-    },
-)
-
-
-class Metric:
-    """Mean Dice (F1) over classes that occur, pooled over the data set."""
-
-    name = "dice"
-    version = 1
-    label = "Dice"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = (
+METRIC = ConfusionMetric(
+    name="dice",
+    version=1,
+    label="Dice",
+    definition=(
         "mean over classes that occur of 2 true positives / (true + predicted pixels), counts pooled, void left out"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, FORMULA, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(FORMULA, statistics, classes, seed=seed)
+    ),
+    formula=Formula(
+        headline=mean_dice,
+        undefined_because="no class occurs in any target or prediction",
+        per_class=class_dice,
+        dialects={
+            "present_in_target": over_dataset(present_in_target),
+            "per_image": per_image(mean_dice),
+            "micro": over_dataset(micro_dice),
+        },
+    ),
+)

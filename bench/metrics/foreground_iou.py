@@ -29,21 +29,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined
 from bench.metrics._semantic import (
     ClassTotals,
+    ConfusionMetric,
     Formula,
     TotalsFormula,
-    bootstrap_confusion,
     class_iou,
-    observe_confusion,
     over_dataset,
     per_image,
-    score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind, background_class
-from bench.records.predictions import Prediction
+from bench.records import ClassSpec, background_class
 
 
 def foreground_class(classes: Sequence[ClassSpec]) -> int | None:
@@ -81,27 +77,10 @@ def _never_defined(totals: ClassTotals) -> NDArray[np.float64]:
     return np.full(totals.true_positives.shape[:-1], np.nan)
 
 
-class Metric:
-    """IoU of the class that is not background, pooled over the data set."""
-
-    name = "foreground_iou"
-    version = 1
-    label = "IoU fg"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = "true positives / union of the class that is not background, counts pooled over images, void left out"
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, _formula(classes), statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(_formula(classes), statistics, classes, seed=seed)
+METRIC = ConfusionMetric(
+    name="foreground_iou",
+    version=1,
+    label="IoU fg",
+    definition="true positives / union of the class that is not background, counts pooled over images, void left out",
+    formula=_formula,
+)

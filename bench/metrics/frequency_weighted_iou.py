@@ -21,53 +21,21 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metric import CONFUSION
 from bench.metrics._semantic import (
+    ConfusionMetric,
     Formula,
-    bootstrap_confusion,
     class_iou,
-    observe_confusion,
-    score_confusion,
 )
 from bench.metrics.mean_iou import frequency_weighted
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
 
-FORMULA = Formula(
-    headline=frequency_weighted,
-    undefined_because="every pixel of every target is void",
-    per_class=class_iou,
+METRIC = ConfusionMetric(
+    name="frequency_weighted_iou",
+    version=1,
+    label="fwIoU",
+    definition="IoU of each class weighted with its share of the true pixels, counts pooled over images, void left out",
+    formula=Formula(
+        headline=frequency_weighted,
+        undefined_because="every pixel of every target is void",
+        per_class=class_iou,
+    ),
 )
-
-
-class Metric:
-    """IoU weighted with how often each class is true."""
-
-    name = "frequency_weighted_iou"
-    version = 1
-    label = "fwIoU"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = (
-        "IoU of each class weighted with its share of the true pixels, counts pooled over images, void left out"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, FORMULA, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(FORMULA, statistics, classes, seed=seed)

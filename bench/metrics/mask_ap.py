@@ -32,28 +32,12 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import Rows
-from bench.metrics._instances import (
-    DETECTION,
-    IGNORED,
-    KIND,
-    MATCHED,
-    SCORE,
-    TRUTH,
-    as_instances,
-    bootstrap_precision,
-    match_rows,
-    ranked,
-    score_precision,
-)
-from bench.metrics._masks import MaskStack, intersections, mask_stack
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Instances, Prediction
+from bench.metrics._instances import DETECTION, IGNORED, KIND, MATCHED, SCORE, TRUTH, PrecisionMetric
+from bench.metrics._masks import MaskStack, intersections
+from bench.records.predictions import Instances
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Scores that are tried by `best_threshold`: 0.05, 0.10, … 0.95."""
@@ -80,46 +64,24 @@ def best_threshold(rows: NDArray[np.float64]) -> float | None:
     return best if f1[best] > 0 else None
 
 
-def mask_ious(
-    target: Instances, true_masks: MaskStack, predicted_ids: NDArray[np.int64], masks: MaskStack
-) -> NDArray[np.float64]:
+def mask_ious(target: Instances, predicted: Instances, true_masks: MaskStack, masks: MaskStack) -> NDArray[np.float64]:
     """IoU of detections with ground truth of their class, (D, ground truth), else 0; with a crowd, the share that lies
     in it."""
-    same_class = predicted_ids[:, None] == target.class_ids[None]
+    same_class = predicted.class_ids[:, None] == target.class_ids[None]
     shared = intersections(masks, true_masks, same_class)
     union = masks.areas[:, None] + np.where(target.crowd, 0, true_masks.areas)[None]
     union = union - np.where(target.crowd[None], 0, shared)
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
 
 
-class Metric:
-    """Mean average precision of masks over IoU thresholds and thing classes."""
-
-    name = "mask_ap"
-    version = 1
-    label = "mask AP"
-    tasks: tuple[TaskKind, ...] = ("instance",)
-    higher_is_better = True
-    statistic = "mask_matches"
-    definition = (
-        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground truth, "
-        "101 recall points, 100 detections per image and class, crowds ignored"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
-        """Ground truth and matched detections of one image."""
-        truth, guess = as_instances(target, predicted, classes)
-        found = ranked(guess)
-        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
-        ious = mask_ious(truth, true_masks, guess.class_ids, masks)
-        return match_rows(truth, guess, found, ious, (true_masks.areas, masks.areas))
-
-    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the rows of all images, shape (rows, 8)."""
-        return score_precision(self, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_precision(statistics, classes, seed=seed)
+METRIC = PrecisionMetric(
+    name="mask_ap",
+    version=1,
+    label="mask AP",
+    definition=(
+        "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "
+        "truth, 101 recall points, 100 detections per image and class, crowds ignored"
+    ),
+    statistic="mask_matches",
+    ious=mask_ious,
+)

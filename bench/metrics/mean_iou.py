@@ -33,26 +33,19 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._semantic import (
     ClassTotals,
+    ConfusionMetric,
     Formula,
-    bootstrap_confusion,
     class_iou,
     mean_where,
-    observe_confusion,
     over_dataset,
     per_image,
-    score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
 
 
 def mean_iou(totals: ClassTotals) -> NDArray[np.float64]:
@@ -86,44 +79,22 @@ def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
     return ratio(weighted.sum(axis=-1), totals.target.sum(axis=-1))
 
 
-FORMULA = Formula(
-    headline=mean_iou,
-    undefined_because="no class occurs in any target or prediction",
-    per_class=class_iou,
-    dialects={
-        "present_in_target": over_dataset(present_in_target),
-        "absent_is_one": over_dataset(absent_is_one),
-        "absent_is_zero": over_dataset(absent_is_zero),
-        "per_image": per_image(mean_iou),
-        "micro": over_dataset(micro_iou),
-        "frequency_weighted": over_dataset(frequency_weighted),
-    },
+METRIC = ConfusionMetric(
+    name="mean_iou",
+    version=1,
+    label="mIoU",
+    definition="mean over classes with a union > 0 of true positives / union, counts pooled over images, void left out",
+    formula=Formula(
+        headline=mean_iou,
+        undefined_because="no class occurs in any target or prediction",
+        per_class=class_iou,
+        dialects={
+            "present_in_target": over_dataset(present_in_target),
+            "absent_is_one": over_dataset(absent_is_one),
+            "absent_is_zero": over_dataset(absent_is_zero),
+            "per_image": per_image(mean_iou),
+            "micro": over_dataset(micro_iou),
+            "frequency_weighted": over_dataset(frequency_weighted),
+        },
+    ),
 )
-
-
-class Metric:
-    """Mean IoU over classes with a union, pooled over the data set."""
-
-    name = "mean_iou"
-    version = 1
-    label = "mIoU"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = (
-        "mean over classes with a union > 0 of true positives / union, counts pooled over images, void left out"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, FORMULA, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(FORMULA, statistics, classes, seed=seed)

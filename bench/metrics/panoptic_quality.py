@@ -27,52 +27,15 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bench.metrics._panoptic import QualityMetric
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._panoptic import (
-    as_panoptic,
-    bootstrap_quality,
-    check_shape,
-    count_pairs,
-    match,
-    pair_ious,
-    score_quality,
+METRIC = QualityMetric(
+    name="panoptic_quality",
+    version=1,
+    label="PQ",
+    definition=(
+        "mean over classes that occur of sum of IoU of matches / (matches + half of false positives and "
+        "misses), a match has one class and IoU > 0.5, void and crowds as in panopticapi"
+    ),
+    statistic="segment_matches",
 )
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
-
-
-class Metric:
-    """Mean panoptic quality over classes that occur."""
-
-    name = "panoptic_quality"
-    version = 1
-    label = "PQ"
-    tasks: tuple[TaskKind, ...] = ("panoptic",)
-    higher_is_better = True
-    statistic = "segment_matches"
-    definition = (
-        "mean over classes that occur of sum of IoU of matches / (matches + half of false positives and misses), "
-        "a match has one class and IoU > 0.5, void and crowds as in panopticapi"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Sum of IoU, matches, false positives and misses of one image by class, shape (K, 4)."""
-        true_map, predicted_map = as_panoptic(target, predicted)
-        counts = count_pairs(true_map, predicted_map)
-        return match(true_map, predicted_map, counts, pair_ious(counts), num_classes=len(classes))
-
-    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the statistics of all images, shape (N, K, 4)."""
-        check_shape(statistics, classes)
-        return score_quality(self, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        check_shape(statistics, classes)
-        return bootstrap_quality(statistics, seed=seed)

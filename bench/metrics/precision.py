@@ -21,25 +21,18 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._semantic import (
     ClassTotals,
+    ConfusionMetric,
     Formula,
-    bootstrap_confusion,
     class_precision,
     mean_where,
-    observe_confusion,
     over_dataset,
-    score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
 
 
 def mean_precision(totals: ClassTotals) -> NDArray[np.float64]:
@@ -57,40 +50,20 @@ def micro_precision(totals: ClassTotals) -> NDArray[np.float64]:
     return ratio(totals.true_positives.sum(axis=-1), totals.predicted.sum(axis=-1))
 
 
-FORMULA = Formula(
-    headline=mean_precision,
-    undefined_because="no class is predicted on any pixel that is scored",
-    per_class=class_precision,
-    dialects={
-        "never_predicted_is_zero": over_dataset(never_predicted_is_zero),
-        "micro": over_dataset(micro_precision),
-    },
-)
-
-
-class Metric:
-    """Mean precision over predicted classes, pooled over the data set."""
-
-    name = "precision"
-    version = 1
-    label = "Precision"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = (
+METRIC = ConfusionMetric(
+    name="precision",
+    version=1,
+    label="Precision",
+    definition=(
         "mean over predicted classes of true positives / predicted pixels, counts pooled over images, void left out"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, FORMULA, statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(FORMULA, statistics, classes, seed=seed)
+    ),
+    formula=Formula(
+        headline=mean_precision,
+        undefined_because="no class is predicted on any pixel that is scored",
+        per_class=class_precision,
+        dialects={
+            "never_predicted_is_zero": over_dataset(never_predicted_is_zero),
+            "micro": over_dataset(micro_precision),
+        },
+    ),
+)

@@ -48,7 +48,7 @@ AREA_RANGES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (
 """Pixels of the original image, from the first and below the second."""
 
 
-class Metric:
+class PromptedIou:
     """Mean over objects of the IoU of the mask made from an object's own prompt."""
 
     name = "prompted_iou"
@@ -128,3 +128,6 @@ def _check_columns(rows: NDArray[np.float64]) -> None:
         raise ShapeError(
             f"the stored rows have shape {rows.shape}; (rows, 3) are expected. Score the run again with bench score RUN"
         )
+
+
+METRIC = PromptedIou()

@@ -30,18 +30,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metric import CONFUSION
 from bench.metrics._bootstrap import mean_of_defined
 from bench.metrics._semantic import (
     ClassTotals,
+    ConfusionMetric,
     Formula,
-    bootstrap_confusion,
     class_iou,
-    observe_confusion,
-    score_confusion,
 )
-from bench.records import ClassSpec, Score, TaskKind
-from bench.records.predictions import Prediction
+from bench.records import ClassSpec
 
 
 def formula(classes: Sequence[ClassSpec]) -> Formula:
@@ -60,30 +56,13 @@ def formula(classes: Sequence[ClassSpec]) -> Formula:
     )
 
 
-class Metric:
-    """Mean IoU over thing classes with a union, pooled over the data set."""
-
-    name = "thing_mean_iou"
-    version = 1
-    label = "thing mIoU"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = CONFUSION
-    definition = (
-        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff pixels "
-        "count as background, void left out"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Confusion counts of one image, shape (K, K + 1)."""
-        return observe_confusion(target, predicted, classes)
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, K + 1)."""
-        return score_confusion(self, formula(classes), statistics, classes, seed=seed)
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
-        return bootstrap_confusion(formula(classes), statistics, classes, seed=seed)
+METRIC = ConfusionMetric(
+    name="thing_mean_iou",
+    version=1,
+    label="thing mIoU",
+    definition=(
+        "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff "
+        "pixels count as background, void left out"
+    ),
+    formula=formula,
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import sys
 
 import numpy as np
 import pytest
@@ -273,7 +275,7 @@ def test_a_prediction_of_another_size_is_refused_with_both_sizes(name, draw, cla
 def test_every_metric_documents_itself_under_the_five_headings():
     headings = ["What it measures:", "Definition:", "When undefined:", "Differs from:", "Source:"]
     for name in metric_names():
-        text = inspect.getdoc(inspect.getmodule(type(load_metric(name)))) or ""
+        text = inspect.getdoc(importlib.import_module(f"bench.metrics.{name}")) or ""
         places = [text.find("\n" + heading) for heading in headings]
         assert -1 not in places, f"{name} lacks {headings[places.index(-1)]!r}"
         assert places == sorted(places), name
@@ -288,3 +290,40 @@ def test_every_metric_is_named_like_its_file_and_shares_observe_by_statistic():
         if "semantic" in metric.tasks:
             by_statistic.setdefault(metric.statistic, set()).add(metric.observe(*pair, [None, None]).tobytes())
     assert {statistic: len(seen) for statistic, seen in by_statistic.items()} == {"confusion": 1, "boundary": 1}
+
+
+ERROR_RATE = """
+from bench.metrics._bootstrap import ratio
+from bench.metrics._semantic import ConfusionMetric, Formula
+
+def wrong_share(totals):
+    return ratio((totals.target - totals.true_positives).sum(axis=-1), totals.target.sum(axis=-1))
+
+METRIC = ConfusionMetric(
+    name="error_rate", version=1, label="wrong", definition="wrong pixels / pixels", higher_is_better=False,
+    formula=Formula(headline=wrong_share, undefined_because="no pixel"),
+)
+"""
+OLD_FORM = (
+    ERROR_RATE
+    + "_made, METRIC = METRIC, None\ndel METRIC\nclass Metric:\n"
+    + "".join(
+        f"    {name} = _made.{name}\n" for name in ("name", "version", "label", "higher_is_better", "score", "observe")
+    )
+)
+
+
+@pytest.mark.parametrize("source", [ERROR_RATE, OLD_FORM])
+def test_a_new_file_is_a_metric_by_its_formula_alone_and_one_of_the_old_form_still_is(
+    tmp_path, monkeypatch, draw, classes, source
+):
+    folder = tmp_path / "bench" / "metrics"
+    folder.mkdir(parents=True)
+    (folder / "error_rate.py").write_text(source)
+    monkeypatch.setattr("bench.records.names.harness_root", lambda: tmp_path)
+    monkeypatch.setattr("bench.metrics.__path__", [str(folder)])
+    metric = load_metric("error_rate")
+    monkeypatch.delitem(sys.modules, "bench.metrics.error_rate")
+    counts = metric.observe(draw("..11"), draw(".111"), classes(2))
+    score = metric.score(counts[None], classes(2), seed=0)
+    assert (score.metric, score.value, metric.higher_is_better) == ("error_rate", 0.25, False)
