@@ -32,7 +32,7 @@ from bench.records.passes import Cost, Profile, Scenario, Throughput
 from bench.records.profile import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
 from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
 from bench.records.provenance import Provenance
-from bench.records.scores import CaseScores, Score
+from bench.records.scores import CaseScores, OracleScore, Score
 
 __all__ = [
     "EXPORTED_RUNTIMES",
@@ -60,6 +60,7 @@ __all__ = [
     "Missing",
     "ModelSpec",
     "Operations",
+    "OracleScore",
     "Outcome",
     "Precision",
     "Profile",

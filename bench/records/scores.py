@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from math import inf
 
+from pydantic import model_validator
+
 from bench.records.base import RECORDS_VERSION, Record
+
+_OLD_ORACLE = "best_tau_oracle"
+
+
+class OracleScore(Record):
+    """The score at the threshold that is best for a model, found with the ground truth in hand: an upper bound.
+
+    Attributes:
+        tau: Score from which an instance counts.
+        value: The metric at that threshold.
+    """
+
+    tau: float
+    value: float
 
 
 class Score(Record):
@@ -22,6 +38,7 @@ class Score(Record):
         pixels: Number of pixels that were scored.
         dialects: Named variants of the same quantity, name -> value.
         parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
+        oracle: The score at the threshold that is best for the model; None where no threshold is chosen.
         definition: One line.
         bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
     """
@@ -38,6 +55,7 @@ class Score(Record):
     pixels: int | None = None
     dialects: dict[str, float | None] = {}
     parts: dict[str, float | None] = {}
+    oracle: OracleScore | None = None
     definition: str
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
 
@@ -51,6 +69,16 @@ class Score(Record):
         """The largest difference between two values; infinite without limits."""
         low, high = self.bounds
         return inf if low is None or high is None else high - low
+
+    @model_validator(mode="before")
+    @classmethod
+    def _oracle_was_a_dialect(cls, found: object) -> object:
+        """Read records of 0.1, which kept the oracle's score among the dialects and its threshold among the parts."""
+        if not isinstance(found, dict) or _OLD_ORACLE not in (found.get("dialects") or {}):
+            return found
+        dialects, parts = dict(found["dialects"]), dict(found.get("parts") or {})
+        oracle = {"tau": parts.pop(f"tau_of_{_OLD_ORACLE}", None), "value": dialects.pop(_OLD_ORACLE)}
+        return {**found, "dialects": dialects, "parts": parts, "oracle": oracle}
 
 
 class CaseScores(Record):

@@ -8,7 +8,6 @@ from bench.report.summary.latency import Timing
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import csv_cells
-from bench.score.thresholds import ORACLE
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First signs of what a spreadsheet evaluates."""
@@ -43,7 +42,8 @@ def _flat(row: Row, cost: Cost | None) -> dict[str, object]:
         name = cell.score.metric
         flat |= {name: cell.score.value, f"{name}_low": cell.score.low, f"{name}_high": cell.score.high}
         flat |= {f"{name}.{part}": value for part, value in cell.score.parts.items()}
-        flat |= {f"{name}.{ORACLE}": value for dialect, value in cell.score.dialects.items() if dialect == ORACLE}
+        if (oracle := cell.score.oracle) is not None:
+            flat |= {f"{name}.tau_of_best_tau_oracle": oracle.tau, f"{name}.best_tau_oracle": oracle.value}
     if row.latency is not None:
         for timing in row.latency.end_to_end:
             flat |= _timing(f"end_to_end_p{timing.percentile:g}", timing)

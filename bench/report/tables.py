@@ -13,7 +13,6 @@ from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import SHARES, TrainingProgress
 from bench.score.stats.pareto import Point, pareto_front
-from bench.score.thresholds import ORACLE, ORACLE_TAU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +91,7 @@ def scores_table(summary: RunSummary) -> pd.DataFrame:
     """Every score of the suite, with intervals; instance models also at the threshold that is best for them."""
     import pandas as pd
 
-    oracles = {cell.label for row in summary.rows for cell in row.scores if ORACLE in cell.score.dialects}
+    oracles = {cell.label for row in summary.rows for cell in row.scores if cell.score.oracle is not None}
     rows = []
     for row in summary.rows:
         if not row.scores:
@@ -115,8 +114,8 @@ def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
     shown = {cell.label: _score(cell.score)}
     if cell.label not in oracles:
         return shown
-    value, tau = cell.score.dialects.get(ORACLE), cell.score.parts.get(ORACLE_TAU)
-    oracle = MISSING if value is None or tau is None else f"{value:.3f} (τ = {tau:g})"
+    found = cell.score.oracle
+    oracle = MISSING if found is None else f"{found.value:.3f} (τ = {found.tau:g})"
     return {**shown, f"{cell.label} at best τ, an oracle": oracle}
 
 
@@ -127,9 +126,8 @@ def parts_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
     rows: dict[str, list[dict[str, str]]] = {}
     for row in summary.rows:
         for cell in row.scores:
-            parts = {name: value for name, value in cell.score.parts.items() if name != ORACLE_TAU}
-            if parts:
-                figures = {name: MISSING if value is None else f"{value:.3f}" for name, value in parts.items()}
+            if cell.score.parts:
+                figures = {part: MISSING if v is None else f"{v:.3f}" for part, v in cell.score.parts.items()}
                 entry = {**_names(summary, row), cell.label: _score(cell.score), **figures}
                 rows.setdefault(f"{cell.label} in detail (0–1)", []).append(entry)
     return {heading: pd.DataFrame(entries) for heading, entries in rows.items()}

@@ -6,7 +6,7 @@ everything else is computed from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,10 +23,7 @@ from bench.records.store.prediction_index import AlteredPrediction, load_verifie
 from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
 from bench.score.reduce import REDUCED_BY, RULES, reduced
-from bench.score.thresholds import ORACLE, ORACLE_TAU, ThresholdCounts
-
-Progress = Callable[[int, int], None]
-"""Called after each image with the number of images done and their total."""
+from bench.score.thresholds import ThresholdCounts
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,6 @@ def score_case(
     *,
     predict_key: str,
     seed: int,
-    progress: Progress | None = None,
 ) -> ScoredCase:
     """Score the stored predictions of a case.
 
@@ -59,7 +55,6 @@ def score_case(
         metric_names: In the order of the scores.
         predict_key: Content key of the predictions.
         seed: Of the bootstrap.
-        progress: Called after each image.
 
     Raises:
         BenchError: If predictions are missing or the label spaces differ.
@@ -70,7 +65,7 @@ def score_case(
     _check_predictions(task.kind, predictions_folder, image_ids, case)
     metrics = [load_metric(name) for name in metric_names]
     table = table_for(case.model, dataset)
-    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, progress, table)
+    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, table)
     scores = CaseScores(
         case_id=case.id,
         predict_key=predict_key,
@@ -118,7 +113,6 @@ def _observe_all(
     dataset: Dataset,
     folder: Path,
     image_ids: Sequence[str],
-    progress: Progress | None,
     table: ClassTable | None,
 ) -> _ObservedCase:
     """One pass over the images; metrics with the same statistic share what the first observes."""
@@ -145,8 +139,6 @@ def _observe_all(
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
             thresholds.add(truth.semantic, native)
-        if progress is not None:
-            progress(number + 1, len(image_ids))
     return _ObservedCase(collector.statistics(image_ids), thresholds)
 
 
@@ -188,12 +180,4 @@ def _score(metric: Metric, task: TaskSpec, observed: _ObservedCase, images: int,
     score = score.model_copy(update={"definition": f"{score.definition}{REDUCED_BY}{RULES[task.kind, kind]}"})
     if observed.thresholds is None or metric.statistic != CONFUSION:
         return score
-    best = observed.thresholds.best(metric)
-    if best is None:
-        return score
-    return score.model_copy(
-        update={
-            "dialects": {**score.dialects, ORACLE: best.value},
-            "parts": {**score.parts, ORACLE_TAU: best.tau},
-        }
-    )
+    return score.model_copy(update={"oracle": observed.thresholds.best(metric)})

@@ -11,31 +11,17 @@ as such beside the score at the fixed threshold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Metric
-from bench.records import ClassSpec, background_class, void_of
+from bench.records import ClassSpec, OracleScore, background_class, void_of
 from bench.records.predictions import Instances, SemanticMap
 from bench.score.reduce import painted
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Thresholds that are tried: 0.05, 0.10, … 0.95; the fixed one is among them."""
-
-ORACLE = "best_tau_oracle"
-"""Dialect: the semantic score of an instance model at the threshold that is best for it."""
-
-ORACLE_TAU = "tau_of_best_tau_oracle"
-"""Part of the same score: that threshold."""
-
-
-class Best(NamedTuple):
-    """The threshold with the best score, and that score."""
-
-    tau: float
-    value: float
 
 
 class ThresholdCounts:
@@ -66,12 +52,12 @@ class ThresholdCounts:
         counts[:, -1 if self._nothing is None else self._nothing] += unpainted
         return counts
 
-    def best(self, metric: Metric) -> Best | None:
+    def best(self, metric: Metric) -> OracleScore | None:
         """Threshold at which a metric of confusion counts is best, the lowest of equals; None if undefined at all."""
-        found: Best | None = None
+        found: OracleScore | None = None
         sign = 1 if metric.higher_is_better else -1
         for index, tau in enumerate(GRID):
             value = metric.score(self.at(index)[None], self._classes, seed=0).value
             if value is not None and (found is None or sign * value > sign * found.value):
-                found = Best(tau, value)
+                found = OracleScore(tau=tau, value=value)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,18 @@ import pytest
 from bench.dataset import GroundTruth
 from bench.errors import BenchError, ShapeError, StoreError
 from bench.metric import load_metric
-from bench.records import Case, ClassSpec, DatasetSpec, Measurement, ModelSpec, Target, TaskSpec, Timeouts
+from bench.records import (
+    Case,
+    ClassSpec,
+    DatasetSpec,
+    Measurement,
+    ModelSpec,
+    OracleScore,
+    Score,
+    Target,
+    TaskSpec,
+    Timeouts,
+)
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records.store.statistics import load_statistics, save_statistics
 from bench.score.scoring import score_case
@@ -108,14 +120,12 @@ def test_metrics_with_the_same_statistic_share_one_stack(tmp_path):
     }
 
 
-def test_only_the_images_of_the_case_are_scored_and_their_progress_is_told(tmp_path):
+def test_only_the_images_of_the_case_are_scored(tmp_path):
     dataset = drawn(6)
     with_mistakes(dataset, tmp_path)
-    told = []
-    scored = score(dataset, tmp_path, max_images=4, progress=lambda done, total: told.append((done, total)))
+    scored = score(dataset, tmp_path, max_images=4)
     assert scored.statistics.image_ids == tuple(dataset.ground_truths)[:4]
     assert scored.scores.scores[0].images == 4
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_missing_predictions_are_counted_and_the_way_to_get_them_is_told(tmp_path):
@@ -171,8 +181,18 @@ def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for
         save_prediction(guess, tmp_path, image_id)
     found = score(dataset, tmp_path, ("mean_iou",), kind="instance").scores.scores[0]
     assert found.value < 1
-    assert found.dialects["best_tau_oracle"] == 1.0
-    assert found.parts["tau_of_best_tau_oracle"] == 0.25  # the lowest of the grid above 0.2
+    assert found.oracle == OracleScore(tau=0.25, value=1.0)  # the lowest of the grid above 0.2
+
+
+def test_a_score_of_version_0_1_with_the_oracle_among_its_dialects_reads_as_one_with_the_field():
+    now = Score(
+        metric="mean_iou", version=1, value=0.5, images=3, definition="mean",
+        dialects={"micro": 0.6}, parts={"AP50": 0.2}, oracle=OracleScore(tau=0.25, value=0.7),
+    )  # fmt: skip
+    then = now.model_dump(mode="json", exclude={"oracle"})
+    then["dialects"]["best_tau_oracle"], then["parts"]["tau_of_best_tau_oracle"] = 0.7, 0.25
+    assert Score.from_json(json.dumps(then)) == now
+    assert Score.from_json(now.to_json()) == now
 
 
 def test_panoptic_maps_are_scored_as_a_semantic_map(tmp_path):
