@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.adapter import Adapter
 from bench.measure.stages import Clock, end_to_end, staged
+from bench.records import Flag
 from bench.records.predictions import RgbImage
 from bench.records.prompts import PromptedImage
 from bench.score.stats.intervals import median_interval
@@ -32,7 +33,7 @@ CACHE_BAND = (0.9, 1.1)
 """Same image over new images: a ratio of medians outside this band is flagged."""
 
 
-def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], clock: Clock) -> str | None:
+def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], clock: Clock) -> Flag | None:
     """Return what is wrong if a stage's work was still in flight when it claimed to be done.
 
     After `synchronize` the device must be idle. If it is not, an idle gap lets the unfinished work
@@ -66,13 +67,14 @@ def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], cloc
     if found is None:
         return None
     culprit, seen = found
-    return (
-        f"forgot_sync: work of {culprit} was still in flight after synchronize(): {seen}; "
-        "make the adapter's synchronize() wait for its device"
+    return Flag(
+        name="forgot_sync",
+        seen=f"work of {culprit} was still in flight after synchronize(): {seen}",
+        advice="make the adapter's synchronize() wait for its device",
     )
 
 
-def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> str | None:
+def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> Flag | None:
     """Return what is wrong if an image that was just seen is answered faster, or slower, than a new one.
 
     New images are earlier ones of the same shape, and with as many prompts, with one pixel changed, so
@@ -105,9 +107,10 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     ratio = suspect()
     if ratio is None:
         return None
-    return (
-        f"cached_or_content_dependent: a repeated image takes {ratio:.2f} times as long as a new one; "
-        "if the model caches answers, switch that off"
+    return Flag(
+        name="cached_or_content_dependent",
+        seen=f"a repeated image takes {ratio:.2f} times as long as a new one",
+        advice="if the model caches answers, switch that off",
     )
 
 
@@ -139,16 +142,18 @@ def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
     return of_a is None or of_b is None or (of_a.low <= of_b.high and of_b.low <= of_a.high)
 
 
-def implausible_device_time(device_ns: Sequence[int], infer_ns: Sequence[int]) -> str | None:
+def implausible_device_time(device_ns: Sequence[int], infer_ns: Sequence[int]) -> Flag | None:
     """Return what is wrong if the device claims to have worked longer than the host waited for it."""
     if not device_ns:
         return None
     device, host = float(np.median(device_ns)), float(np.median(infer_ns))
     if device <= 1.02 * host:
         return None
-    return (
-        f"implausible_device_time: events say {device / 1e6:.3f} ms of infer, the synchronised host clock "
-        f"{host / 1e6:.3f} ms; the events are on another stream, or synchronize() does not wait"
+    return Flag(
+        name="implausible_device_time",
+        seen=f"events say {device / 1e6:.3f} ms of infer, the synchronised host clock {host / 1e6:.3f} ms, so the "
+        "events are on another stream, or synchronize() does not wait",
+        advice="record the events on the stream that infer uses, and make synchronize() wait for its device",
     )
 
 
@@ -162,14 +167,14 @@ class ClockAudit:
         self._clock, self._raw = clock, raw or _raw_clock
         self._start = (self._clock(), self._raw())
 
-    def verdict(self) -> tuple[str | None, bool]:
+    def verdict(self) -> tuple[Flag | None, bool]:
         """Return (what was seen, whether the timing must not be used)."""
         timed, raw = self._clock() - self._start[0], self._raw() - self._start[1]
         drift = abs(timed - raw) / raw if raw > 0 else 0.0
         if drift <= self.WARN:
             return None, False
-        seen = f"clock_drift: the timing clock and the raw clock differ by {100 * drift:.2f} %; check the host's clock"
-        return seen, drift > self.REFUSE
+        seen = f"the timing clock and the raw clock differ by {100 * drift:.2f} %"
+        return Flag(name="clock_drift", seen=seen, advice="check the host's clock"), drift > self.REFUSE
 
 
 def _raw_clock() -> int:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.devices import allowed_cores
+from bench.records import Flag
 
 INTERVAL_S = 0.05
 SLOWDOWN_BITS = {
@@ -105,7 +106,7 @@ class Telemetry:
                 return
             time.sleep(INTERVAL_S)
 
-    def flags(self) -> tuple[str, ...]:
+    def flags(self) -> tuple[Flag, ...]:
         """What the GPU's own counters say against the measurement."""
         return gpu_flags(as_series(self._rows.read()))
 
@@ -189,18 +190,17 @@ def gpu_slowed(series: Series, usual_mhz: float | None) -> tuple[str | None, flo
     return None, median_mhz
 
 
-def gpu_flags(series: Series) -> tuple[str, ...]:
+def gpu_flags(series: Series) -> tuple[Flag, ...]:
     """Apply the throttle rules to all that was sampled."""
     flags = []
     why, _ = gpu_slowed(series, None)
     if why is not None:
-        flags.append(f"throttled: the GPU slowed down ({why}); let it cool down and run the timing jobs again")
+        seen = f"the GPU slowed down ({why})"
+        flags.append(Flag(name="throttled", seen=seen, advice="let it cool down and run the timing jobs again"))
     capped = (known(series, "event_reasons").astype(np.int64) & POWER_CAP_BIT) > 0
     if capped.any():
-        flags.append(
-            f"power_capped: the power limit held the clock down {100 * float(np.mean(capped)):.0f} % of the time; "
-            "compare like with like"
-        )
+        seen = f"the power limit held the clock down {100 * float(np.mean(capped)):.0f} % of the time"
+        flags.append(Flag(name="power_capped", seen=seen, advice="compare like with like"))
     return tuple(flags)
 
 

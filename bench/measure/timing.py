@@ -23,7 +23,7 @@ from bench.measure.rows import Rows
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.unchanged import InputWatch
-from bench.records import Interference, Job, Measurement
+from bench.records import Flag, Interference, Job, Measurement
 from bench.records.predictions import Prediction, RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, Samples
 from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
@@ -58,7 +58,7 @@ class Timed:
     Attributes:
         samples: Raw nanoseconds.
         audited: Image id -> prediction of the timed pass, for a share of the images.
-        flags: Doubts, each `name: what was seen and what to do`.
+        flags: Doubts.
         invalid: Reasons not to use the numbers.
         time_to_steady_s: Until the warm-up rule held; None if it never did.
         interference: What other processes did while it was sampled.
@@ -66,8 +66,8 @@ class Timed:
 
     samples: Samples
     audited: dict[str, Prediction]
-    flags: tuple[str, ...]
-    invalid: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    invalid: tuple[Flag, ...]
     time_to_steady_s: float | None
     interference: Interference
 
@@ -126,8 +126,8 @@ class _Session:
             if measurement.input == "file":
                 self._encoded.append(source.encoded(image_id))
         self._inputs = InputWatch(self._images, self._ids, job.model.label)
-        self._flags: list[str] = []
-        self._invalid: list[str] = []
+        self._flags: list[Flag] = []
+        self._invalid: list[Flag] = []
         rng = random.Random(f"audit/{measurement.order_seed}")
         count = max(1, math.ceil(measurement.audit_fraction * len(self._ids))) if measurement.audit_fraction else 0
         self._to_audit = set(rng.sample(range(len(self._ids)), count))
@@ -140,7 +140,7 @@ class _Session:
         before = process_times()
         began_s = time.monotonic()
         warm_up = self._warm_up()
-        steady_s = None if self._any_flag("not_steady") else sum(warm_up.total_ns) / 1e9
+        steady_s = None if any(flag.name == "not_steady" for flag in self._flags) else sum(warm_up.total_ns) / 1e9
         rows = self._sample()
         core_seconds = (time.monotonic() - began_s) * len(self._cores)
         by = used_by(before, process_times(), own=os.getpid(), core_seconds=core_seconds)
@@ -189,9 +189,10 @@ class _Session:
             rule.add(timed.total_ns, [image.shape[:2] for image in self._batch(number)])
             number += 1
         if rule.unmet():
-            self._flags.append(
-                f"not_steady: warm-up ended at its cap with {', '.join(rule.unmet())}; "
-                "close other programs, or raise measurement.warmup_max_s"
+            self._flag(
+                "not_steady",
+                f"warm-up ended at its cap with {', '.join(rule.unmet())}",
+                advice="close other programs, or raise measurement.warmup_max_s",
             )
         # The staged clock's events and extra waits are warmed up, too; what they take is not kept.
         self._time(STAGED, number)
@@ -238,9 +239,10 @@ class _Session:
             if not unmet:
                 break
             if capped:
-                self._flags.append(
-                    f"stop_rule: the cap of {self._m.max_s:g} s was reached with {', '.join(unmet)}; "
-                    "use an idle machine, or raise measurement.max_s"
+                self._flag(
+                    "stop_rule",
+                    f"the cap of {self._m.max_s:g} s was reached with {', '.join(unmet)}",
+                    advice="use an idle machine, or raise measurement.max_s",
                 )
                 break
         self._judge_blocks(rows)
@@ -259,9 +261,10 @@ class _Session:
                 rows.accepted[-1] = False
         unmet = unmet_conditions(rows.end_to_end_ns(), rows.elapsed_s(), self._m)
         if unmet:
-            self._flags.append(
-                f"stop_rule: the machine stayed busy, so sampling ended with {', '.join(unmet)}; use an idle machine, "
-                "or raise measurement.busy_allowance"
+            self._flag(
+                "stop_rule",
+                f"the machine stayed busy, so sampling ended with {', '.join(unmet)}",
+                advice="use an idle machine, or raise measurement.busy_allowance",
             )
         return number
 
@@ -334,9 +337,11 @@ class _Session:
         count = len(rows.accepted)
         slowed = [reason for reason in rows.slowed if reason is not None]
         if slowed:
-            self._flags.append(
-                f"gpu_slowed: the GPU slowed down in {len(slowed)} of {count} blocks ({slowed[0]}), each measured "
-                f"again up to {self._m.block_retries} times; let it cool down, or lock its clocks"
+            self._flag(
+                "gpu_slowed",
+                f"the GPU slowed down in {len(slowed)} of {count} blocks ({slowed[0]}), each measured again up to "
+                f"{self._m.block_retries} times",
+                advice="let it cool down, or lock its clocks",
             )
         disturbed = [counters for counters in rows.counters if counters.disturbed]
         if not disturbed:
@@ -344,16 +349,18 @@ class _Session:
         worst = max(disturbed, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
         seen = f"{100 * worst.foreign_share:.0f} % by other processes, {100 * worst.steal_share:.1f} % stolen at worst"
         if any(rows.accepted):
-            self._flags.append(
-                f"blocks_rejected: {len(disturbed)} of {count} blocks were disturbed ({seen}) and left out; "
-                "the rest is used"
-            )
+            rejected = f"{len(disturbed)} of {count} blocks were disturbed ({seen}) and left out; the rest is used"
+            self._flag("blocks_rejected", rejected)
         else:
             which = "every block was" if len(disturbed) == count else f"{len(disturbed)} of {count} blocks were"
-            self._flags.append(
-                f"busy_machine: {which} disturbed ({seen}), so that all are used; the numbers are shown, but run again "
-                "on an idle machine"
+            self._flag(
+                "busy_machine",
+                f"{which} disturbed ({seen}), so that all are used",
+                advice="the numbers are shown, but run again on an idle machine",
             )
+
+    def _flag(self, name: str, seen: str, advice: str = "") -> None:
+        self._flags.append(Flag(name=name, seen=seen, advice=advice))
 
     def _audit(self, rows: Rows) -> None:
         stages = [(d, s[1]) for d, s in zip(rows.device_ns, rows.stage_ns, strict=True) if d >= 0]
@@ -371,9 +378,6 @@ class _Session:
 
     def _check(self, predictions: object, indices: Sequence[int]) -> list[Prediction]:
         return checked(predictions, [self._images[i] for i in indices], [self._ids[i] for i in indices], self._job)
-
-    def _any_flag(self, name: str) -> bool:
-        return any(flag.startswith(f"{name}:") for flag in self._flags)
 
     def _as_samples(self, rows: Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
         counters = rows.counters

@@ -25,6 +25,7 @@ from bench.records.case import (
     TaskSpec,
     background_class,
 )
+from bench.records.flag import Flag
 from bench.records.job import Interference, Job, JobFacts, Outcome, Status
 from bench.records.label_ids import label_dtype, void_id, void_of
 from bench.records.labels import Labels, Unmapped
@@ -49,6 +50,7 @@ __all__ = [
     "DatasetSpec",
     "EnergyUse",
     "Explained",
+    "Flag",
     "InferenceAugmentation",
     "Interference",
     "Job",

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from bench.records.base import RECORDS_VERSION, Record
 from bench.records.case import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
+from bench.records.flag import Flag
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import JobKind, Measurement
 from bench.records.provenance import Provenance
@@ -126,7 +127,7 @@ class JobFacts(Record):
         fused_stages: Stages the adapter cannot separate.
         threads: Library -> threads in effect, read back.
         not_honoured: Recipe fields the framework cannot honour, with the reason.
-        flags: Doubts about the measurement, each `name: what was seen and what to do`.
+        flags: Doubts about the measurement.
         invalid: Reasons why the measurement must not be used.
         self_reported: The framework's own scores, name -> value.
         notes: Anything else worth a line.
@@ -158,8 +159,8 @@ class JobFacts(Record):
     fused_stages: tuple[str, ...] = ()
     threads: dict[str, int] = {}
     not_honoured: dict[str, str] = {}
-    flags: tuple[str, ...] = ()
-    invalid: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    invalid: tuple[Flag, ...] = ()
     self_reported: dict[str, float] = {}
     notes: tuple[str, ...] = ()
     interference: Interference | None = None

@@ -242,7 +242,7 @@ def doubts(summary: RunSummary) -> list[str]:
     for row in summary.rows:
         for reason in row.verdict.reasons if row.verdict else ():
             rows_of.setdefault(reason.name, []).append(row_name(summary, row))
-            text_of.setdefault(reason.name, f"{reason.seen}; {reason.recommendation}".rstrip("; "))
+            text_of.setdefault(reason.name, reason.text)
     return [f"{name} ({', '.join(dict.fromkeys(rows_of[name]))}): {text}" for name, text in text_of.items()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.measure.out_of_memory import HOST_SAYS
-from bench.records import Outcome, Status
+from bench.records import Flag, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import read_job
@@ -27,7 +27,7 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
     if told is not None:
         outcome = told.model_copy(update={"exit_code": end.exit_code, "wall_s": end.wall_s})
         if end.signal == "SIGALRM":
-            slow = f"slow_exit: it had to be ended {EXIT_GRACE_S} s after its outcome was written"
+            slow = Flag(name="slow_exit", seen=f"it had to be ended {EXIT_GRACE_S} s after its outcome was written")
             return flagged(folder, outcome, slow)
     else:
         outcome = _from_end(end, folder, started_at=started_at, timeout_s=timeout_s)
@@ -35,7 +35,7 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
     return outcome
 
 
-def flagged(folder: Path, outcome: Outcome, flag: str) -> Outcome:
+def flagged(folder: Path, outcome: Outcome, flag: Flag) -> Outcome:
     """Add a doubt to the outcome of a job, on disk too."""
     facts = outcome.facts.model_copy(update={"flags": (*outcome.facts.flags, flag)})
     outcome = outcome.model_copy(update={"facts": facts})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
-from bench.records import Job, JobKind, Outcome
+from bench.records import Flag, Job, JobKind, Outcome
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
@@ -264,11 +264,11 @@ class Runner:
         return job_state(job, self._run, self._results)
 
 
-def _wrote_elsewhere(files: list[str]) -> str:
+def _wrote_elsewhere(files: list[str]) -> Flag:
     named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    return (
-        f"wrote_elsewhere: while it ran, {named} outside of its folder changed; what was changed is damaged and made "
-        "anew by the next run"
+    return Flag(
+        name="wrote_elsewhere",
+        seen=f"while it ran, {named} outside of its folder changed, which is damaged now and made anew by the next run",
     )
 
 

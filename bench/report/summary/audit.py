@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.errors import StoreError
-from bench.records import Record, TaskKind
+from bench.records import Flag, Record, TaskKind
 from bench.records.predictions import read_png
 from bench.records.store.layout import PREDICTION_INDEX
-from bench.report.summary.reasons import Reason
 
 EQUAL_PIXELS = 0.999
 """Share of pixels that must agree where hashes do not."""
@@ -47,22 +46,22 @@ class AuditResult(Record):
     not_scored: int = 0
 
     @property
-    def reason(self) -> Reason | None:
+    def reason(self) -> Flag | None:
         """What a verdict says about it; None if all is well."""
         if self.ok:
             return None
         if self.ok is None:
-            return Reason(
+            return Flag(
                 name="not_audited",
                 seen="no timed prediction could be compared with a scored one",
-                recommendation="set measurement.audit_fraction above 0 and time images of the scored split",
+                advice="set measurement.audit_fraction above 0 and time images of the scored split",
             )
         share = "" if self.equal_pixels is None else f", {100 * self.equal_pixels:.2f} % equal pixels"
-        return Reason(
+        return Flag(
             name="timed_and_scored_differ",
             seen=f"timed and scored model differ: {self.identical} of {self.compared} audited predictions are "
             f"identical{share}, image {self.worst_image!r} agrees least",
-            recommendation="make the model deterministic, or check that predict and time build the same model",
+            advice="make the model deterministic, or check that predict and time build the same model",
         )
 
 

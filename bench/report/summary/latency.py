@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
-from bench.records import Measurement, Record
+from bench.records import Flag, Measurement, Record
 from bench.records.protocol import Input
 from bench.records.store.samples import DECODE, END_TO_END, STAGED, STAGES, Samples
-from bench.report.summary.reasons import Reason
 from bench.score.stats.intervals import DRAWS, hierarchical_interval, resampled_percentiles, variance_components
 from bench.score.stats.percentiles import percentile
 from bench.score.stats.stop_rule import unmet_conditions
@@ -128,7 +127,7 @@ class LatencySummary(Record):
     blocks_rejected: int
     between_variance_ms2: float | None
     within_variance_ms2: float | None
-    doubts: tuple[Reason, ...]
+    doubts: tuple[Flag, ...]
 
     @property
     def launch_bound(self) -> bool:
@@ -288,46 +287,46 @@ def _outliers(samples: Sequence[Samples]) -> Outliers:
 # --------------------------------------------------------------------------- doubts
 
 
-def _doubts(samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement) -> list[Reason]:
+def _doubts(samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement) -> list[Flag]:
     found = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total))
     return [reason for reason in found if reason is not None]
 
 
-def _stop_rule(samples: Sequence[Samples], measurement: Measurement) -> Reason | None:
+def _stop_rule(samples: Sequence[Samples], measurement: Measurement) -> Flag | None:
     """Look at the stop rule again with the samples that are used: a worker may have counted others."""
     for number, s in enumerate(samples):
         usable = s.usable(END_TO_END)
         elapsed_s = float(s.block_wall_s[np.unique(s.block[usable])].sum())
         unmet = unmet_conditions(s.total_ns[usable].tolist(), elapsed_s, measurement)
         if unmet:
-            return Reason(
+            return Flag(
                 name="stop_rule",
                 seen=f"replicate {number + 1} of {len(samples)} ended with {', '.join(unmet)}",
-                recommendation="use an idle machine, or raise measurement.max_s",
+                advice="use an idle machine, or raise measurement.max_s",
             )
     return None
 
 
-def _replicates_differ(total: Sequence[NDArray[np.float64]]) -> Reason | None:
+def _replicates_differ(total: Sequence[NDArray[np.float64]]) -> Flag | None:
     variance = variance_components([values for values in total if len(values)])
     if variance is None or variance.between <= variance.within:
         return None
-    return Reason(
+    return Flag(
         name="replicates_differ",
         seen=f"processes differ by {np.sqrt(variance.between):.3g} ms, the samples of one by "
         f"{np.sqrt(variance.within):.3g} ms (standard deviations)",
-        recommendation="more replicates, not more iterations: raise measurement.replicates",
+        advice="more replicates, not more iterations: raise measurement.replicates",
     )
 
 
-def _not_stationary(total: Sequence[NDArray[np.float64]]) -> Reason | None:
+def _not_stationary(total: Sequence[NDArray[np.float64]]) -> Flag | None:
     trends = [drift(values) for values in total]
     moving = [(number, trend) for number, trend in enumerate(trends) if trend is not None and trend.matters]
     if not moving:
         return None
     number, worst = max(moving, key=lambda item: abs(item[1].change))
-    return Reason(
+    return Flag(
         name="not_stationary",
         seen=f"end-to-end latency of replicate {number + 1} changed by {100 * worst.change:+.1f} % while measured",
-        recommendation="let the machine cool down, or raise measurement.warmup_min_s_cpu or _cuda",
+        advice="let the machine cool down, or raise measurement.warmup_min_s_cpu or _cuda",
     )

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from bench.records import JobFacts, Record
+from bench.records import Flag, JobFacts, Record
 from bench.report.summary.audit import AuditResult
-from bench.report.summary.reasons import Reason
 
 State = Literal["valid", "flagged", "invalid"]
 
@@ -29,10 +28,10 @@ class Verdict(Record):
     """
 
     state: State
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[Flag, ...] = ()
 
 
-def judge(facts: Sequence[JobFacts], doubts: Sequence[Reason], audits: Sequence[AuditResult]) -> Verdict:
+def judge(facts: Sequence[JobFacts], doubts: Sequence[Flag], audits: Sequence[AuditResult]) -> Verdict:
     """Weigh what the workers, the statistics and the audit say about one case.
 
     Args:
@@ -40,8 +39,8 @@ def judge(facts: Sequence[JobFacts], doubts: Sequence[Reason], audits: Sequence[
         doubts: Of the latency summary, or of anything else that was computed from samples.
         audits: Timed against scored predictions, one per timing job.
     """
-    invalid = [Reason.parse(text) for fact in facts for text in fact.invalid]
-    flags = [Reason.parse(text) for fact in facts for text in fact.flags] + list(doubts)
+    invalid = [flag for fact in facts for flag in fact.invalid]
+    flags = [flag for fact in facts for flag in fact.flags] + list(doubts)
     for audit in audits:
         if audit.reason is not None:
             (invalid if audit.ok is False else flags).append(audit.reason)
@@ -51,9 +50,9 @@ def judge(facts: Sequence[JobFacts], doubts: Sequence[Reason], audits: Sequence[
     return Verdict(state=state, reasons=tuple(reasons))
 
 
-def _once(reasons: Iterable[Reason]) -> list[Reason]:
+def _once(reasons: Iterable[Flag]) -> list[Flag]:
     """Keep the first reason of each name."""
-    first: dict[str, Reason] = {}
+    first: dict[str, Flag] = {}
     for reason in reasons:
         first.setdefault(reason.name, reason)
     return list(first.values())

@@ -67,7 +67,7 @@ def time_beside(disturbed: Iterable[int], measurement: Measurement, images: int 
 
 
 def flagged(timed: Timed, name: str) -> str:
-    return next((flag for flag in timed.flags if flag.startswith(f"{name}:")), "")
+    return next((flag.text for flag in timed.flags if flag.name == name), "")
 
 
 def test_a_disturbed_block_is_measured_again_and_kept_as_rejected():

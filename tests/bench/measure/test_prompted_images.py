@@ -43,4 +43,4 @@ def test_the_time_that_more_prompts_take_is_not_taken_for_a_cache():
 
 def test_a_cache_is_seen_where_images_have_prompts():
     adapter = RemembersImages(ScriptedClock())
-    assert cached_answers(adapter, images(), 1, adapter.clock).startswith("cached_or_content_dependent: ")
+    assert cached_answers(adapter, images(), 1, adapter.clock).name == "cached_or_content_dependent"

@@ -15,7 +15,7 @@ from adapters.fake.adapter import Adapter as FakeAdapter
 from bench.errors import ShapeError
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import Timed, time_model
-from bench.records import Measurement, Target
+from bench.records import Flag, Measurement, Target
 from bench.records.predictions import RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, Samples
 from bench.suite.model_configs import resolve_model
@@ -69,8 +69,8 @@ def low_ms(values_ns: Sequence[int] | np.ndarray) -> float:
     return float(np.percentile(values_ns, 10)) / 1e6
 
 
-def names(sentences: Sequence[str]) -> set[str]:
-    return {sentence.partition(":")[0] for sentence in sentences}
+def names(flags: Sequence[Flag]) -> set[str]:
+    return {flag.name for flag in flags}
 
 
 NOISE_OF_A_BUSY_MACHINE = {"busy_machine", "blocks_rejected", "stop_rule", "not_steady"}
@@ -138,7 +138,7 @@ def test_the_two_modes_of_a_bimodal_model_are_both_found():
 
 def test_a_model_that_forgets_to_synchronise_is_invalid():
     (reason,) = time_fake("forgets_sync", changed(BRIEF, min_samples=6)).invalid
-    assert reason.startswith("forgot_sync: work of infer was still in flight after synchronize()")
+    assert str(reason).startswith("forgot_sync: work of infer was still in flight after synchronize()")
 
 
 def test_a_model_that_remembers_its_answers_is_flagged_and_still_valid():
@@ -178,7 +178,7 @@ SCRIPTED = changed(BRIEF, block_s=0.01, max_s=0.05, pipelined_s=0.0)
 
 
 def flagged(timed: Timed, name: str) -> str:
-    return next((flag for flag in timed.flags if flag.startswith(f"{name}:")), "")
+    return next((flag.text for flag in timed.flags if flag.name == name), "")
 
 
 def test_a_model_that_never_gets_steady_is_flagged_with_the_condition_that_is_unmet():

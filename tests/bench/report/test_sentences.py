@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bench.records import Score, Status
+from bench.records import Flag, Score, Status
 from bench.records.store.files import write_record
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
@@ -90,7 +90,10 @@ def test_many_models_behind_are_counted_and_left_to_the_table(synthetic):
 def test_a_model_whose_timing_is_invalid_is_neither_the_fastest_nor_on_the_front(finished):
     faster = finished.planned[1]
     finished.write_job(
-        faster, "time", faster.time_keys[0], invalid=("forgotten_sync: work went on after infer; fix synchronize()",)
+        faster,
+        "time",
+        faster.time_keys[0],
+        invalid=(Flag(name="forgotten_sync", seen="work went on after infer", advice="fix synchronize()"),),
     )
     summary = summary_of(finished)
     assert [row.pareto_optimal for row in summary.rows] == [True, None]

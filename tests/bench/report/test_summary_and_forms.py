@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import os
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from bench.errors import PluginError
-from bench.records import Status
+from bench.records import CaseScores, Flag, OracleScore, Status
 from bench.records.store import layout
+from bench.records.store.files import write_record
+from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
 from bench.records.store.samples import STAGED, Samples
 from bench.report import render, report_names
@@ -167,3 +170,33 @@ def test_the_report_of_a_fixed_run_reads_as_it_did(finished):
     if os.environ.get("BENCH_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+
+
+def test_a_run_whose_records_have_the_form_of_0_1_gives_the_same_report(finished):
+    better = finished.planned[0]
+    doubt = Flag(name="not_steady", seen="medians differ by 3 %", advice="close other programs")
+    folder = finished.write_job(better, "time", better.time_keys[0], flags=(doubt,))
+    stored = finished.run.scores(better.case.id)
+    scores = CaseScores.from_json(stored.read_text())
+    oracle = {"oracle": OracleScore(tau=0.25, value=0.9)}
+    scores = scores.model_copy(update={"scores": tuple(s.model_copy(update=oracle) for s in scores.scores)})
+    write_record(stored, scores)
+    record_facts(finished.run, [stored])
+    now = summary_of(finished)
+    assert now.rows[0].verdict.reasons[0] == doubt
+    assert now.rows[0].scores[0].score.oracle.value == 0.9
+
+    outcome = json.loads((folder / layout.OUTCOME).read_text())
+    outcome["facts"]["flags"] = ["not_steady: medians differ by 3 %; close other programs"]
+    (folder / layout.OUTCOME).write_text(json.dumps(outcome))
+    old = json.loads(stored.read_text())
+    for score in old["scores"]:
+        score["dialects"]["best_tau_oracle"] = score["oracle"]["value"]
+        score["parts"]["tau_of_best_tau_oracle"] = score.pop("oracle")["tau"]
+    stored.write_text(json.dumps(old))
+    record_facts(finished.run, [stored])
+    assert summary_of(finished) == now
+    report = json.loads(render("json", now))
+    (reason,) = report["rows"][0]["verdict"]["reasons"]
+    reason["recommendation"] = reason.pop("advice")
+    assert RunSummary.from_json(json.dumps(report)) == now

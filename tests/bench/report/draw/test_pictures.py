@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from bench.records import DatasetSpec, TaskSpec
+from bench.records import DatasetSpec, Flag, TaskSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, read_png, save_prediction
 from bench.records.store import layout
 from bench.records.store.runs import read_run
@@ -111,7 +111,7 @@ def test_a_damaged_prediction_costs_only_its_tile(finished, tmp_path):
 
 def test_an_invalid_timing_is_shown_and_called_so(finished):
     planned = finished.planned[1]
-    finished.write_job(planned, "time", planned.time_keys[0], invalid=("forgotten_sync: seen; do",))
+    finished.write_job(planned, "time", planned.time_keys[0], invalid=(Flag(name="forgotten_sync", seen="seen"),))
     points = accuracy_points(summarise(read_run(finished.run)))
     assert [(point.label, point.pareto_optimal) for point in points] == [("better", True), ("faster (invalid)", False)]
 

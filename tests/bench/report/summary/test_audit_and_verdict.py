@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from bench.errors import StoreError
-from bench.records import JobFacts
+from bench.records import Flag, JobFacts
 from bench.records.predictions import Instances, SemanticMap, save_prediction
 from bench.report.summary.audit import AuditResult, audit_predictions
-from bench.report.summary.reasons import Reason
 from bench.report.summary.verdict import judge
 
 
@@ -117,23 +116,24 @@ PASSED = AuditResult(ok=True, compared=6, identical=6, equal_pixels=1.0)
 FAILED = AuditResult(ok=False, compared=6, identical=0, equal_pixels=0.5, worst_image="i1", worst_equal_pixels=0.1)
 
 
+NOT_STEADY = Flag(name="not_steady", seen="medians differ by 3.1 %, after 30 s", advice="close other programs")
+
+
 def test_a_row_without_any_doubt_is_valid():
     verdict = judge([JobFacts(), JobFacts()], [], [PASSED])
     assert (verdict.state, verdict.reasons) == ("valid", ())
 
 
-def test_a_worker_s_flag_flags_the_row_and_is_read_into_what_was_seen_and_what_to_do():
-    facts = JobFacts(flags=("not_steady: medians differ by 3.1 %, after 30 s; close other programs",))
+def test_a_worker_s_flag_flags_the_row_and_is_handed_on_as_it_is():
+    facts = JobFacts(flags=(NOT_STEADY,))
     verdict = judge([facts], [], [PASSED])
     assert verdict.state == "flagged"
-    assert verdict.reasons == (
-        Reason(name="not_steady", seen="medians differ by 3.1 %, after 30 s", recommendation="close other programs"),
-    )
+    assert verdict.reasons == (NOT_STEADY,)
 
 
 def test_an_invalid_worker_or_a_failed_audit_invalidates_the_row_and_comes_first():
-    doubt = Reason(name="not_stationary", seen="x", recommendation="y")
-    by_worker = judge([JobFacts(invalid=("forgot_sync: a; b",))], [doubt], [PASSED])
+    doubt = Flag(name="not_stationary", seen="x", advice="y")
+    by_worker = judge([JobFacts(invalid=(Flag(name="forgot_sync", seen="a", advice="b"),))], [doubt], [PASSED])
     assert by_worker.state == "invalid"
     assert [r.name for r in by_worker.reasons] == ["forgot_sync", "not_stationary"]
     by_audit = judge([JobFacts()], [doubt], [PASSED, FAILED])
@@ -148,17 +148,7 @@ def test_what_was_not_audited_is_flagged():
 
 
 def test_replicates_that_say_the_same_are_heard_once():
-    facts = JobFacts(flags=("stop_rule: 80 of 100 samples; raise measurement.max_s",))
-    doubt = Reason(name="stop_rule", seen="replicate 1 of 3 …")
+    facts = JobFacts(flags=(Flag(name="stop_rule", seen="80 of 100 samples", advice="raise measurement.max_s"),))
+    doubt = Flag(name="stop_rule", seen="replicate 1 of 3 …")
     verdict = judge([facts, facts, facts], [doubt], [PASSED, PASSED])
     assert [r.seen for r in verdict.reasons] == ["80 of 100 samples"]
-
-
-def test_a_flag_without_a_name_or_advice_is_kept_whole():
-    assert Reason.parse("something odd") == Reason(name="note", seen="something odd")
-    assert Reason.parse("throttled: thermal bits were set") == Reason(name="throttled", seen="thermal bits were set")
-    assert str(Reason.parse("a: b; c")) == "a: b; c"
-
-
-def test_the_advice_is_what_follows_the_last_semicolon():
-    assert Reason.parse("a: b: c; d; e") == Reason(name="a", seen="b: c; d", recommendation="e")

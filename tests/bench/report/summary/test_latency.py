@@ -196,7 +196,7 @@ def test_processes_that_differ_more_than_their_samples_ask_for_more_replicates()
     summary = summarise_latency(apart, MEASURED, seed=0)
     assert "replicates_differ" in names(summary)
     doubt = next(r for r in summary.doubts if r.name == "replicates_differ")
-    assert doubt.recommendation == "more replicates, not more iterations: raise measurement.replicates"
+    assert doubt.advice == "more replicates, not more iterations: raise measurement.replicates"
     assert summary.between_variance_ms2 == pytest.approx(4, rel=0.1)  # variance of 8, 10, 12
     assert names(summarise_latency(alike, MEASURED, seed=0)) == []
 
