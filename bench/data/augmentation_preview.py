@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
-from bench.records import Case, ClassSpec, Recipe, Target, label_dtype
+from bench.records import Case, Recipe, Target
 from bench.records.names import harness_root
-from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import plain_name
-from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet, striped
-from bench.report.draw.overlay import overlay
+from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet
+from bench.report.draw.overlay import overlay_with_void
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.planning.prepare import Prepared
 from bench.run.process import run_worker
@@ -169,7 +168,7 @@ def _draw(asked: _Asked, path: Path) -> Sheet:
             PictureRow(
                 image_id,
                 [
-                    _shown(drawn[f"image_{index}_{draw}"], drawn[f"labels_{index}_{draw}"], classes)
+                    overlay_with_void(drawn[f"image_{index}_{draw}"], Tile(drawn[f"labels_{index}_{draw}"]), classes)
                     for draw in range(DRAWS + 1)
                 ],
             )
@@ -179,14 +178,6 @@ def _draw(asked: _Asked, path: Path) -> Sheet:
     picture_sheet(rows, path, titles=titles, classes=classes, void="void, outside")
     models = tuple(dict.fromkeys(case.model.label for case in asked.cases))
     return Sheet(path, models, changes=recipe.flip or recipe.augmentation.changes)
-
-
-def _shown(image: RgbImage, labels: LabelMap, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    """The image tinted with its classes, and with white and grey stripes where it is void."""
-    void = labels >= len(classes)
-    white = ClassSpec(name="void", colour=(255, 255, 255))
-    named = np.where(void, len(classes), labels).astype(label_dtype(len(classes) + 1))
-    return striped(overlay(image, Tile(named), (*classes, white)), void)
 
 
 def _run(python: Path, folders: Sequence[Path], *, log: Path) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import bench.data.exports
 from bench.data.exports import Exported
 from bench.data.opening import Choice, as_yaml
+from bench.data.progress import Advance, bar
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import BenchError, PluginError, did_you_mean
 from bench.records import IGNORE_LABEL, Size
@@ -73,7 +72,9 @@ def export(
         )
     names = parsed_names(rename, dataset)
     module = importlib.import_module(f"bench.data.exports.{form}")
-    with _watched(dataset, f"export {choice.label} as {form}", console) as source:
+    with bar(console, f"export {choice.label} as {form}", unit="images") as advance:
+        # Only a bar that is shown wants every split listed beforehand.
+        source = _Watched(dataset, advance) if console.is_terminal else dataset
         written: Exported = module.export(source, folder, names=names)
     return written
 
@@ -97,11 +98,11 @@ def _quoted(key: str, value: JsonValue) -> str:
 class _Watched:
     """A data set that tells how many of its images were asked for."""
 
-    def __init__(self, dataset: Dataset, progress: Progress) -> None:
-        self._dataset, self._progress = dataset, progress
+    def __init__(self, dataset: Dataset, advance: Advance) -> None:
+        self._dataset, self._advance = dataset, advance
         self.classes, self.tasks = dataset.classes, dataset.tasks
         self.source, self.licence = dataset.source, dataset.licence
-        self._bar = progress.add_task("export", total=None)
+        self._images = sum(len(dataset.ids(split)) for split in dataset.splits())
         self._seen: set[str] = set()
 
     def splits(self) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ class _Watched:
 
     def image(self, image_id: str) -> RgbImage:
         self._seen.add(image_id)
-        self._progress.update(self._bar, completed=len(self._seen))
+        self._advance(len(self._seen), self._images)
         image, bands = self._dataset.image(image_id), getattr(self._dataset, "bands", None)
         return image if bands is None else bands.shown(image)
 
@@ -124,24 +125,3 @@ class _Watched:
 
     def fingerprint(self, split: str) -> str:
         return self._dataset.fingerprint(split)
-
-    def expect_all(self) -> None:
-        """Set the length of the bar; lists every split."""
-        total = sum(len(self.ids(split)) for split in self.splits())
-        self._progress.update(self._bar, total=total)
-
-
-@contextmanager
-def _watched(dataset: Dataset, text: str, console: Console) -> Iterator[Dataset]:
-    """The data set behind a bar on a terminal; elsewhere as it is."""
-    if not console.is_terminal:
-        yield dataset
-        return
-    columns = (
-        TextColumn(text), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
-        watched = _Watched(dataset, progress)
-        watched.expect_all()
-        yield watched

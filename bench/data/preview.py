@@ -16,10 +16,9 @@ from bench.data.opening import on_disk
 from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import ClassSpec, label_dtype, void_id
-from bench.records.predictions import LabelMap, RgbImage
-from bench.report.draw.contact_sheet import OUTLINE, PictureRow, Tile, picture_sheet, striped
-from bench.report.draw.overlay import overlay
+from bench.records.predictions import RgbImage
+from bench.report.draw.contact_sheet import PictureRow, Tile, painted_map, picture_sheet
+from bench.report.draw.overlay import overlay_with_void
 from bench.report.draw.pictures import outlines
 
 LOOKED_AT, TURNED = 500, 4
@@ -118,28 +117,11 @@ def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDA
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST))
         rims = None if rims is None else _shrunk(rims, size)
-    return [image, _tinted(image, labels, rims, dataset.classes), _painted(labels, rims, dataset.classes)]
+    tile = Tile(labels, rims)
+    return [image, overlay_with_void(image, tile, dataset.classes), painted_map(tile, dataset.classes)]
 
 
 def _shrunk(rims: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Rims at a smaller size, (width, height), still seen: one pixel of them is enough of a pixel there."""
     shares = cv2.resize(rims.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return np.asarray(shares >= min(0.5, size[0] / rims.shape[1]))
-
-
-def _tinted(
-    image: RgbImage, labels: LabelMap, rims: NDArray[np.bool_] | None, classes: tuple[ClassSpec, ...]
-) -> NDArray[np.uint8]:
-    white = ClassSpec(name="void", colour=(255, 255, 255))
-    void = labels >= len(classes)
-    named = np.where(void, len(classes), labels).astype(label_dtype(len(classes) + 1))
-    return striped(overlay(image, Tile(named, rims), (*classes, white)), void)
-
-
-def _painted(labels: LabelMap, rims: NDArray[np.bool_] | None, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
-    palette[: len(classes)] = [spec.colour for spec in classes]
-    painted = striped(palette[labels], labels >= len(classes))
-    if rims is not None:
-        painted[rims] = OUTLINE
-    return painted

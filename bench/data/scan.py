@@ -24,10 +24,10 @@ from typing import Any, TypeAlias
 import cv2
 from pydantic import JsonValue
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.data.formats.on_disk import OnDisk
 from bench.data.opening import Choice, on_disk, opened
+from bench.data.progress import bar
 from bench.dataset import Dataset
 from bench.errors import DatasetError
 from bench.measure.devices import allowed_cores
@@ -115,12 +115,13 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
     missing = [image for image in images if image.image_id not in rows]
     if missing:
         task.cache.mkdir(parents=True, exist_ok=True)
-        with task.file.open("a", encoding="utf-8") as file, _bar(console, task, len(images), remembered) as advance:
+        said = f"{task.kind} {task.choice.label}"
+        with task.file.open("a", encoding="utf-8") as file, bar(console, said, unit="images") as advance:
             for image_id, row in _looked_at(task, missing):
                 rows[image_id] = row
                 file.write(json.dumps([image_id, states[image_id], row]) + "\n")
                 file.flush()
-                advance()
+                advance(len(rows), len(images))
     return Seen({image.image_id: rows[image.image_id] for image in images}, remembered)
 
 
@@ -248,18 +249,3 @@ def _look_at_chunk(images: Sequence[Listed]) -> list[tuple[str, Row]]:
         dataset.ids(split)  # so that an image is looked for in its own split first
         listed.add(split)
     return [(image.image_id, look(dataset, image.image_id)) for image in images]
-
-
-@contextmanager
-def _bar(console: Console, task: Pass, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal; the function that it gives moves it on by one image."""
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (
-        TextColumn(f"{task.kind} {task.choice.label}"), BarColumn(bar_width=32), MofNCompleteColumn(),
-        TextColumn("images"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
-        bar = progress.add_task("look", total=total, completed=done)
-        yield lambda: progress.advance(bar)

@@ -179,7 +179,7 @@ class _Session:
 
     def _warm_up(self) -> WarmUp:
         m = self._m
-        min_s = m.warmup_min_s_cuda if self._job.target.device.startswith("cuda") else m.warmup_min_s_cpu
+        min_s = m.warm_up_s(self._job.target.device)
         shapes = sorted({image.shape[:2] for image in self._images})
         rule = WarmUp(m, min_s=min_s, buckets=shapes)
         number = 0

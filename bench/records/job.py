@@ -26,7 +26,7 @@ class Job(Record):
         case_id: The case it belongs to; a training shared by cases names the first.
         replicate: 0-based; only `time` jobs have more than one.
         model, dataset, task, target, recipe, measurement, profile, throughput: As resolved for the
-            case. `train` jobs carry a recipe, `time` jobs a measurement, the others what they are named
+            case. `train` jobs carry a recipe, those that measure the protocol's numbers, the others what they are named
             after.
         dataset_fingerprint: Content hash of the splits in use.
         weights: Folder- or file path of trained weights, relative to the job folder when it lies

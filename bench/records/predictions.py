@@ -27,6 +27,9 @@ RgbImage: TypeAlias = NDArray[np.uint8]
 LabelMap: TypeAlias = NDArray[Any]
 """Class ids, uint8, shape (H, W), 255 = not scored; of more than 255 classes uint16 and 65535, see `void_of`."""
 
+INSTANCE_SCORE = 0.5
+"""Score from which an instance is painted, in label maps and in pictures, unless something else is said."""
+
 
 @dataclass(frozen=True)
 class SemanticMap:

@@ -17,6 +17,10 @@ Input = Literal["array", "file"]
 """Where the timed path begins: at RGB arrays, or at the bytes of image files, both in host memory."""
 
 
+DISTINCT_IMAGES = 64
+"""Images that every measurement goes round, or all there are; the mask work of a model depends on the content."""
+
+
 class Measurement(Record):
     """The timing protocol, as data: its digest is in every record.
 
@@ -44,7 +48,7 @@ class Measurement(Record):
     input: Input = "array"
     quick: bool = False
     replicates: int = Field(default=3, ge=0)
-    images: int = Field(default=64, ge=1)
+    images: int = Field(default=DISTINCT_IMAGES, ge=1)
     order_seed: int = 0
     warmup_min_iterations: int = Field(default=10, ge=1)
     warmup_min_s_cpu: float = Field(default=1.0, ge=0)
@@ -63,6 +67,10 @@ class Measurement(Record):
     busy_allowance: float = Field(default=0.5, ge=0)
     pipelined_s: float = Field(default=2.0, ge=0)
     audit_fraction: float = Field(default=0.1, ge=0, le=1)
+
+    def warm_up_s(self, device: str) -> float:
+        """Least seconds of warm-up on a device, such as `cpu` or `cuda:1`."""
+        return self.warmup_min_s_cpu if device.partition(":")[0] == "cpu" else self.warmup_min_s_cuda
 
     @property
     def times(self) -> bool:

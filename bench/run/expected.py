@@ -106,7 +106,7 @@ def by_rule_s(job: Job) -> float | None:
         return None if seconds is None else START_S + seconds
     m = job.measurement
     if job.kind == "time" and m is not None:
-        warm_up_s = m.warmup_min_s_cpu if job.target.device == "cpu" else m.warmup_min_s_cuda
+        warm_up_s = m.warm_up_s(job.target.device)
         return START_S + warm_up_s + m.min_s + m.pipelined_s
     return START_S if job.kind in ("predict", "export") else None
 

@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.records import ClassSpec, TaskKind, background_class, label_dtype, void_id, void_of
-from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, SemanticMap
-
-INSTANCE_SCORE = 0.5
-"""Score from which an instance is painted, unless a score says otherwise."""
+from bench.records.predictions import (
+    INSTANCE_SCORE,
+    Instances,
+    LabelMap,
+    Panoptic,
+    Prediction,
+    PromptedMasks,
+    SemanticMap,
+)
 
 RULES: dict[tuple[TaskKind, TaskKind], str] = {
     (

@@ -104,7 +104,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             task=ingredients.task,
             target=training_target(case.recipe) if kind == "train" and case.recipe else case.target,
             recipe=case.recipe if kind == "train" else None,
-            measurement=case.measurement if kind == "time" else None,
+            measurement=case.measurement if kind in ("time", "profile", "throughput") else None,
             profile=case.profile if kind == "profile" else None,
             throughput=case.throughput if kind == "throughput" else None,
             dataset_fingerprint=fingerprint,
@@ -133,6 +133,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     test = ingredients.test_fingerprint
     on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
     timing = {**on_machine, "protocol": _protocol(case.measurement)}
+    loaded = {**on_machine, **_unusual(case.measurement)}
     return CasePlan(
         case=case,
         train=train,
@@ -141,8 +142,8 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         else None,
         predict=job("predict", running, test),
         times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
-        profile=_pass(job, "profile", case.profile, on_machine, test),
-        throughput=_pass(job, "throughput", case.throughput, on_machine, test),
+        profile=_pass(job, "profile", case.profile, loaded, test),
+        throughput=_pass(job, "throughput", case.throughput, loaded, test),
     )
 
 
@@ -187,6 +188,14 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
 
 def _packages(versions: Mapping[str, str]) -> str:
     return " ".join(f"{name}={version}" for name, version in sorted(versions.items()))
+
+
+def _unusual(measurement: Measurement) -> dict[str, str]:
+    """What a profile or a throughput pass takes from the timing protocol, where that is not the usual."""
+    fields = {"images", "warmup_min_s_cpu", "warmup_min_s_cuda"}
+    asked, usual = (as_json_dict(one) for one in (measurement, Measurement()))
+    chosen = {name: value for name, value in asked.items() if name in fields and value != usual[name]}
+    return {"protocol": _readable(chosen)} if chosen else {}
 
 
 def _protocol(measurement: Measurement) -> str:

@@ -22,14 +22,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, TypeVar
 
 from rich.filesize import decimal
 
+from bench.data.progress import Advance
 from bench.errors import BenchError
-
-Advance: TypeAlias = Callable[[int, int], None]
-"""Is told bytes written or found, and bytes in all."""
 
 MOST_GROWTH = 32
 """So many times its own size may be in an archive."""

@@ -16,21 +16,19 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from rich.filesize import decimal
 
 from bench import __version__
+from bench.data.progress import Advance
 from bench.errors import BenchError
 from bench.records.store.files import write_atomically
-
-Advance: TypeAlias = Callable[[int, int | None], None]
-"""Is told bytes done and bytes in all, None if the server does not say."""
 
 BLOCK = 1 << 20
 PASSING = (408, 425, 429, 500, 502, 503, 504)

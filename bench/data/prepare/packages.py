@@ -13,21 +13,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from bench.data.formats.sources import PACKAGE_ADDRESS
+from bench.data.progress import Advance
 from bench.errors import BenchError
 from bench.records.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage, PyPISimple
-
-Advance: TypeAlias = Callable[[int, int | None], None]
-"""Is told bytes done and bytes in all, None if the server does not say."""
 
 SCHEME = "package:"
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")

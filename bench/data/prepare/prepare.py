@@ -11,37 +11,26 @@ unpacked. An archive that was put into `archives/` by hand is used if its checks
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.data.opening import Choice, module_of
 from bench.data.prepare import sbd as _sbd
 from bench.data.prepare.archives import require_space, unpack
 from bench.data.prepare.counts import Counted, count, described
-from bench.data.prepare.download import Advance, Patience, download, hash_of, kept_bytes, remote_size
+from bench.data.prepare.download import Patience, download, hash_of, kept_bytes, remote_size
 from bench.data.prepare.packages import SCHEME, PackageFile, copy_to
+from bench.data.progress import bar
 from bench.errors import BenchError, did_you_mean
 from bench.records import Record, read_record
-from bench.records.store.files import write_atomically, write_record
+from bench.records.store.files import held, write_atomically, write_record
 
 STATE = "prepare.json"
 ARCHIVES = "archives"
@@ -151,7 +140,8 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
     plan.folder.mkdir(parents=True, exist_ok=True)
     if not (plan.folder / STATE).is_file():
         write_record(plan.folder / STATE, plan.state)
-    with _locked(plan.folder):
+    busy = BenchError(f"{plan.folder} is being prepared by another bench process; wait for it.")
+    with held(plan.folder / ".lock", busy):
         plan = replace(plan, state=_read_state(plan.name, plan.folder))
         _require_room(plan, keep_archives, console, patience)
         for part in plan.missing:
@@ -235,17 +225,6 @@ def _read_state(name: str, folder: Path) -> PrepareState:
     return state
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; the lock goes when the process does, however it ends."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError(f"{folder} is being prepared by another bench process; wait for it.") from None
-        yield
-
-
 def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: Patience) -> None:
     """Ask for the sizes, tell how much is to be fetched, and raise `BenchError` if they do not fit on the disk.
 
@@ -274,7 +253,7 @@ def _fetch(plan: Plan, archive: Archive, console: Console, patience: Patience) -
     """Download an archive unless it is there, and compare its checksum."""
     path = plan.kept(archive)
     if not path.is_file():
-        with _bar(console, f"fetch {path.name}") as advance:
+        with bar(console, f"fetch {path.name}", unit="bytes") as advance:
             if plan.url(archive).startswith(SCHEME):
                 package = PackageFile.parse(archive.url, (archive.checksum or "").removeprefix("sha256:"))
                 copy_to(package, path, advance=advance)
@@ -293,7 +272,7 @@ def _verified(plan: Plan, archive: Archive, console: Console) -> str:
     path = plan.kept(archive)
     record = path.with_name(f"{path.name}.sha256")
     algorithm, _, expected = (archive.checksum or "sha256:").partition(":")
-    with _bar(console, f"verify {path.name}") as advance:
+    with bar(console, f"verify {path.name}", unit="bytes") as advance:
         found = hash_of(path, algorithm, advance=advance)
     origin = "published"
     if archive.checksum is None:
@@ -314,18 +293,18 @@ def _verified(plan: Plan, archive: Archive, console: Console) -> str:
 def _unpack(plan: Plan, archive: Archive, console: Console) -> None:
     """Unpack an archive, and the archives in it where they lie."""
     path = plan.kept(archive)
-    with _bar(console, f"unpack {path.name}") as advance:
+    with bar(console, f"unpack {path.name}", unit="bytes") as advance:
         files = unpack(path, plan.folder, only=archive.only, advance=advance)
     for inner in files:
         if any(inner.relative_to(plan.folder).match(pattern) for pattern in archive.inner):
-            with _bar(console, f"unpack {inner.name}") as advance:
+            with bar(console, f"unpack {inner.name}", unit="bytes") as advance:
                 unpack(inner, inner.parent, advance=advance)
             inner.unlink()
 
 
 def _convert(plan: Plan, part: Part, console: Console) -> None:
     if part.conversion == "sbd":
-        with _bar(console, "write SegmentationClassAug", in_bytes=False) as advance:
+        with bar(console, "write SegmentationClassAug", unit="images") as advance:
             _sbd.merge(plan.folder, plan.root, advance=advance)
 
 
@@ -347,20 +326,3 @@ def _tidy(plan: Plan, *, keep_archives: bool) -> None:
 def _say(console: Console, text: str) -> None:
     """A line as it is: no colours, not broken."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _bar(console: Console, text: str, *, in_bytes: bool = True) -> Iterator[Advance]:
-    """A bar on a terminal; the function that it gives is told how far the work is."""
-    if not console.is_terminal:
-        yield _nothing
-        return
-    columns: list[ProgressColumn] = [TextColumn(text), BarColumn(bar_width=32)]
-    columns += [DownloadColumn(), TransferSpeedColumn()] if in_bytes else [MofNCompleteColumn()]
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, refresh_per_second=4) as progress:
-        bar = progress.add_task("work", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
-
-
-def _nothing(done: int, total: int | None) -> None:
-    """Where no bar is shown."""

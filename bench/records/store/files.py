@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from bench.records import Record
 
@@ -50,3 +54,18 @@ def weights_digest(weights: str | None) -> str | None:
     if weights is None or "://" in weights:
         return weights
     return content_sha256(Path(weights))
+
+
+@contextmanager
+def held(lock: Path, refusal: Exception) -> Iterator[TextIO]:
+    """Hold a lock file, or raise `refusal` where another process does; the lock goes when the process does.
+
+    Yields:
+        The file, open for reading and appending; what it held is still there.
+    """
+    with lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refusal from None
+        yield file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import platform
@@ -20,6 +19,7 @@ from bench.errors import StoreError, did_you_mean
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
 from bench.records.store import layout
 from bench.records.store.environments import environments_of_jobs, read_environment
+from bench.records.store.files import held
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256, sha256_of
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
@@ -106,13 +106,8 @@ def locked(run: RunFolder) -> Iterator[None]:
     Raises:
         StoreError: If another process holds it, or one of another machine did not let go of it.
     """
-    with (run.path / LOCK).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"{run.path} is being written by another bench process; wait for it, or start another run with --new"
-            ) from None
+    busy = f"{run.path} is being written by another bench process; wait for it, or start another run with --new"
+    with held(run.path / LOCK, StoreError(busy)) as file:
         file.seek(0)
         holder = " ".join(file.read(1000).split())
         if holder and not holder.startswith(f"{_host()} "):

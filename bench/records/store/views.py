@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from bench.records import Case, CaseScores, Cost, Job, Outcome, Record, Status, TaskKind, TaskSpec
+from bench.records.store import layout
 from bench.records.store.layout import RunFolder
+from bench.records.store.samples import Samples
 
 
 class PlannedCase(Record):
@@ -130,6 +132,11 @@ class CaseView:
         """Jobs that there is a folder of."""
         jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
         return tuple(job for job in jobs if job is not None)
+
+    def samples(self) -> list[Samples]:
+        """Raw samples of every timing job that ended well; raises `StoreError` where a file is damaged."""
+        files = [job.folder / layout.SAMPLES for job in self.times if job.ok]
+        return [Samples.load(file) for file in files if file.is_file()]
 
     @property
     def failures(self) -> tuple[JobView, ...]:

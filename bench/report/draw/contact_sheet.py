@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec, void_id
+from bench.data.formats.tint import palette_of
+from bench.records import ClassSpec
 from bench.records.colours import object_colours
 from bench.report.draw.figure import GREY, STYLE, columns_that_fit, save, shortened
 
@@ -132,8 +133,8 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
             row.image_id,
             [
                 row.image,
-                _painted(row.truth, classes),
-                *(None if tile is None else _painted(tile, classes) for _, tile in row.predictions),
+                painted_map(row.truth, classes),
+                *(None if tile is None else painted_map(tile, classes) for _, tile in row.predictions),
             ],
         )
         for row in rows
@@ -199,12 +200,10 @@ def _wrapped(label: str, longest: int) -> str:
     return "\n".join(one.strip() for one in lines if one.strip())
 
 
-def _painted(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
+def painted_map(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
     """The map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
     labels = tile.labels
-    palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
-    palette[: len(classes)] = [spec.colour for spec in classes]
-    painted = striped(tile.coloured(palette), labels >= len(classes))
+    painted = striped(tile.coloured(palette_of(classes)), labels >= len(classes))
     if tile.outlines is not None:
         painted[tile.outlines] = OUTLINE
     return painted

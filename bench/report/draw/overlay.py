@@ -5,21 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec
-from bench.report.draw.stage_times import Tile
-
-UNPAINTED = 255
-
-OVERLAY = 0.5
-"""Share of a class's colour in a pixel of an overlay."""
+from bench.data.formats.tint import mixed, palette_of
+from bench.records import ClassSpec, label_dtype
+from bench.report.draw.contact_sheet import Tile, striped
 
 
 def overlay(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
     """The image tinted with its classes' colours, (H, W, 3); pixels of no class keep their own."""
-    palette = np.zeros((UNPAINTED + 1, 3), dtype=np.uint8)
-    palette[: len(classes)] = [spec.colour for spec in classes]
-    tinted = (1 - OVERLAY) * image + OVERLAY * tile.coloured(palette)
-    painted = np.where((tile.labels < len(classes))[..., None], np.round(tinted), image)
+    painted = mixed(image, tile.coloured(palette_of(classes)), tile.labels < len(classes))
     if tile.outlines is not None:
         painted[tile.outlines] = 0
-    return np.asarray(painted, dtype=np.uint8)
+    return painted
+
+
+def overlay_with_void(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
+    """As `overlay`, and with white and grey stripes where no class is named."""
+    void = tile.labels >= len(classes)
+    named = np.where(void, len(classes), tile.labels).astype(label_dtype(len(classes) + 1))
+    white = ClassSpec(name="void", colour=(255, 255, 255))
+    return striped(overlay(image, Tile(named, tile.outlines), (*classes, white)), void)

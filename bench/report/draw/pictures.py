@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.tint import rims
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.mapping import map_prediction
 from bench.data.labels.predictions import table_for
 from bench.dataset import Dataset, GroundTruth, asked_for
 from bench.errors import BenchError
-from bench.metrics.mask_ap import Metric as MaskAp
+from bench.metrics.mask_ap import METRIC as MASK_AP
 from bench.metrics.mask_ap import best_threshold
 from bench.records import TaskKind, background_class
 from bench.records.predictions import (
+    INSTANCE_SCORE,
     Instances,
     Panoptic,
     Prediction,
@@ -34,8 +36,7 @@ from bench.report.draw.stage_times import Tile
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-from bench.score.reduce import INSTANCE_SCORE, semantic_from, semantic_from_instances
-from bench.score.thresholds import ORACLE_TAU
+from bench.score.reduce import semantic_from, semantic_from_instances
 
 SHEET = "contact_sheet"
 SHEET_IMAGES = 5
@@ -163,10 +164,10 @@ def drawn_from(view: CaseView) -> float:
     Models differ in how sure they are, so that one score for all would leave columns empty. The best are picked
     with the ground truth, as the oracle beside the scores is; a picture ranks nobody.
     """
-    oracles = [score.parts.get(ORACLE_TAU) for score in view.scores.scores] if view.scores is not None else []
-    best = next((tau for tau in oracles if tau is not None), None)
+    oracles = [score.oracle for score in view.scores.scores] if view.scores is not None else []
+    best = next((oracle.tau for oracle in oracles if oracle is not None), None)
     if best is None and view.statistics is not None:
-        matches = load_statistics(view.statistics).arrays.get(MaskAp.statistic)
+        matches = load_statistics(view.statistics).arrays.get(MASK_AP.statistic)
         best = None if matches is None else best_threshold(matches)
     return INSTANCE_SCORE if best is None else best
 
@@ -306,22 +307,11 @@ def outlines(prediction: Prediction) -> NDArray[np.bool_] | None:
     if isinstance(prediction, SemanticMap):
         return None
     if isinstance(prediction, Panoptic):
-        return _rim(prediction.segment_ids)
-    rims = np.zeros(prediction.size, dtype=np.bool_)
+        return rims(prediction.segment_ids, thin=False)
+    found = np.zeros(prediction.size, dtype=np.bool_)
     for mask in prediction.masks:
-        rims |= mask & _rim(mask)
-    return rims
-
-
-def _rim(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Pixels with one of four neighbours of another id."""
-    rim = np.zeros(ids.shape, dtype=np.bool_)
-    across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
-    rim[:, 1:] |= across
-    rim[:, :-1] |= across
-    rim[1:] |= down
-    rim[:-1] |= down
-    return rim
+        found |= mask & rims(mask, thin=False)
+    return found
 
 
 def _disagreement(labels: list[NDArray[np.uint8]]) -> float:

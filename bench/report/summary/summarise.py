@@ -89,7 +89,7 @@ def summarise(run: RunView) -> RunSummary:
     metric = load_metric(run.plan.metrics[0])
     run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
     run = replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
-    timed = {view.case.id: _samples(view) for view in run.cases}
+    timed = {view.case.id: view.samples() for view in run.cases}
     origins = origins_of(run)
     rows = [
         _row(run, view, timed[view.case.id]).model_copy(update={"origins": jobs_by_origin(view, origins)})
@@ -167,11 +167,6 @@ def _without_damaged_passes(run: RunView, view: CaseView) -> CaseView:
             damage = Damage(view.case.id, "score", 0, file, str(error))
             return replace(view, statistics=None, damages=(*view.damages, damage))
     return view
-
-
-def _samples(view: CaseView) -> list[Samples]:
-    files = [job.folder / layout.SAMPLES for job in view.times if job.ok]
-    return [Samples.load(file) for file in files if file.is_file()]
 
 
 def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:

@@ -7,21 +7,20 @@ made anew.
 
 from __future__ import annotations
 
-import fcntl
 import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from bench.adapter import adapter_folder
 from bench.errors import BenchError
 from bench.records.names import harness_root
-from bench.records.store.files import write_atomically, write_record
+from bench.records.store.files import held, write_atomically, write_record
 from bench.records.store.runs import utc_now
 from bench.run.environments.environment import (
     LOCK,
@@ -244,13 +243,8 @@ def _clear(environment: Environment) -> None:
     shutil.rmtree(path)
 
 
-@contextmanager
-def _alone(environment: Environment) -> Iterator[None]:
+def _alone(environment: Environment) -> AbstractContextManager[TextIO]:
     """Hold an environment for writing; the lock goes when the process does."""
     environment.path.parent.mkdir(parents=True, exist_ok=True)
-    with environment.path.with_name(f".{environment.name}.writing").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError(f"another bench process is making {environment.path}; wait for it to end") from None
-        yield
+    busy = BenchError(f"another bench process is making {environment.path}; wait for it to end")
+    return held(environment.path.with_name(f".{environment.name}.writing"), busy)

@@ -20,12 +20,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.adapter import adapter_folder, adapter_folders
+from bench.adapter import adapter_folders
 from bench.errors import BenchError, SuiteError, did_you_mean
 from bench.records import Record, read_record
 from bench.records.names import harness_root
-from bench.run.environments.interpreters import Interpreters, normal_name, parse_choices
-from bench.run.environments.locks import lock_digest, name_in, pins
+from bench.run.environments.interpreters import Interpreters, name_in, normal_name, parse_choices, requirements
+from bench.run.environments.locks import lock_digest, pins
 
 MARKER = "bench-environment.json"
 LOCK = "packages.lock"
@@ -235,13 +235,6 @@ def known_adapter(name: str, where: str = "") -> str:
             f"{at}no adapter named {name!r}.{did_you_mean(name, adapter_folders())} List them with: bench list adapters"
         )
     return name
-
-
-def requirements(adapter: str) -> list[str]:
-    """Lines of an adapter's `requirements.txt`, without comments; empty where it has none."""
-    file = adapter_folder(adapter) / "requirements.txt"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line for line in (line.split(" #", 1)[0].strip() for line in lines) if line and not line.startswith("#")]
 
 
 def worker_requirements() -> list[str]:

@@ -123,6 +123,12 @@ def parse_choices(choices: list[str]) -> Interpreters:
     return Interpreters(chosen)
 
 
+def requirements(adapter: str) -> list[str]:
+    """Lines of an adapter's `requirements.txt`, without comments; empty where it has none."""
+    lines = _requirement_lines(adapter)
+    return [line for line in (line.split(" #", 1)[0].strip() for line in lines) if line and not line.startswith("#")]
+
+
 def required_packages(adapter: str) -> tuple[str, ...]:
     """Package names in an adapter's `requirements.txt`, in order."""
     return tuple(match["name"] for match in _requirements(adapter))
@@ -141,15 +147,28 @@ _REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)[^#]*(?:#\s*or:\s*(?P<ot
 
 
 def _requirements(adapter: str) -> list[re.Match[str]]:
+    return [match for line in _requirement_lines(adapter) if (match := _REQUIREMENT.match(line))]
+
+
+def _requirement_lines(adapter: str) -> list[str]:
     file = adapter_folder(adapter) / "requirements.txt"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [match for line in lines if (match := _REQUIREMENT.match(line))]
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
 def installed_packages(python: Path) -> dict[str, str]:
     """Normalised package name -> version in an interpreter, without importing any of them."""
     # Of two spellings of a name the first is the one that is imported.
     return {normal_name(found["name"]): found["version"] for found in reversed(inventory(python).packages)}
+
+
+def name_in(requirement: str) -> str:
+    """Package name at the beginning of a requirement.
+
+    >>> name_in("lightning[extra]>=2.4,<3")
+    'lightning'
+    """
+    end = next((i for i, c in enumerate(requirement) if not (c.isalnum() or c in "-_.")), len(requirement))
+    return requirement[:end]
 
 
 def normal_name(name: str) -> str:

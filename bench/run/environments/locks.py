@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from bench.run.environments.interpreters import normal_name
+from bench.run.environments.interpreters import name_in, normal_name
 
 
 def lock_digest(text: str) -> str:
@@ -41,16 +41,6 @@ def pins(lock: str) -> list[str]:
         name = name_in(requirement)
         found.append(normal_name(name) + requirement[len(name) :])
     return found
-
-
-def name_in(requirement: str) -> str:
-    """Package name at the beginning of a requirement.
-
-    >>> name_in("lightning[extra]>=2.4,<3")
-    'lightning'
-    """
-    end = next((i for i, c in enumerate(requirement) if not (c.isalnum() or c in "-_.")), len(requirement))
-    return requirement[:end]
 
 
 def all_hashed(lock: str) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.run.environments.interpreters import normal_name
-from bench.run.environments.locks import all_hashed, entries, name_in
+from bench.run.environments.interpreters import name_in, normal_name
+from bench.run.environments.locks import all_hashed, entries
 
 Tell = Callable[[str], None]
 """Gets what is being done, a line at a time."""

@@ -15,7 +15,6 @@ from typing import Literal
 from bench.errors import BenchError
 from bench.records import CaseScores, Record, Status
 from bench.records.store import layout
-from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, JobView
 from bench.report.summary.compare import latency_ratio
 from bench.report.summary.latency import end_to_end_ms
@@ -222,7 +221,7 @@ def _latency(old: CaseView, new: CaseView, tolerance: Tolerance, *, same_machine
     why = _why_no_latency(old, new, same_machine=same_machine)
     if why:
         return Finding(what="latency", answer="cannot be compared", reason=why)
-    processes = [end_to_end_ms(_samples(view)) for view in (new, old)]
+    processes = [end_to_end_ms(view.samples()) for view in (new, old)]
     ratio = latency_ratio(processes[0], processes[1], seed=0)
     if ratio.low is None or ratio.high is None:
         why = "timed in a single process, which cannot tell how much processes differ; set measurement.replicates"
@@ -249,8 +248,3 @@ def _why_no_latency(old: CaseView, new: CaseView, *, same_machine: bool) -> str:
     if invalid:
         return f"a measurement must not be used: {invalid[0]}"
     return ""
-
-
-def _samples(view: CaseView) -> list[Samples]:
-    files = [job.folder / layout.SAMPLES for job in view.times if job.ok]
-    return [Samples.load(file) for file in files if file.is_file()]

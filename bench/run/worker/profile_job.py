@@ -16,7 +16,7 @@ from bench.measure.energy import energy_pass, open_meter
 from bench.measure.memory import MemoryPass
 from bench.measure.stages import pipelined
 from bench.measure.telemetry import Telemetry
-from bench.records import EnergyUse, Job, JobFacts, Missing, Operations, Profile, ProfileResult, explained
+from bench.records import EnergyUse, Job, JobFacts, Measurement, Missing, Operations, Profile, ProfileResult, explained
 from bench.records.predictions import RgbImage
 from bench.records.store import layout
 from bench.records.store.files import write_record
@@ -26,8 +26,6 @@ from bench.run.worker.model import built, facts_of, weights_bytes_of, weights_of
 MEMORY_BATCHES = 2
 """The first may pay for what later ones do not, and the other way round."""
 WARM_UP_BATCHES = 3
-DISTINCT_IMAGES = 64
-"""Images of the energy pass, as of the timed one; they are loaded after memory is measured."""
 NOT_ASKED = Missing("the suite does not ask for it")
 
 
@@ -69,7 +67,9 @@ class _Batches:
 
     def __init__(self, job: Job) -> None:
         dataset = open_labelled(job.dataset)
-        self._images = Images(dataset, test_ids(job, dataset)[:DISTINCT_IMAGES], job.model.prompt)
+        # The images of the timed pass; they are loaded after memory is measured.
+        count = (job.measurement or Measurement()).images
+        self._images = Images(dataset, test_ids(job, dataset)[:count], job.model.prompt)
         self._size = job.target.batch_size
         self._loaded: dict[str, RgbImage] = {}
 

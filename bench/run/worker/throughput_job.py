@@ -16,18 +16,12 @@ from bench.measure.out_of_memory import Refusal, attempt
 from bench.measure.scenarios import MULTI_STREAM_PERCENTILE, SINGLE_STREAM_PERCENTILE, offline, server, stream
 from bench.measure.sweep import sweep
 from bench.measure.under_load import UnderLoad
-from bench.records import Job, JobFacts, Scenario, Throughput
+from bench.records import Job, JobFacts, Measurement, Scenario, Throughput
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.throughput import Loads
 from bench.run.worker.images import Images, test_ids
 from bench.run.worker.model import built, facts_of, weights_of
-
-IMAGES = 64
-"""Distinct images that a model under load is given, or all there are: as many as are timed by default."""
-
-WARM_UP_S = {"cpu": 1.0, "cuda": 3.0}
-"""Least length of the first warm-up by kind of device, seconds; as the timing protocol has it."""
 
 
 def throughput_job(job: Job, folder: Path) -> JobFacts:
@@ -36,24 +30,25 @@ def throughput_job(job: Job, folder: Path) -> JobFacts:
     if asked is None:
         raise BenchError("a throughput job says under which loads; its job.json does not")
     dataset = open_labelled(job.dataset)
-    images = Images(dataset, test_ids(job, dataset)[:IMAGES], job.model.prompt)
+    protocol = job.measurement or Measurement()
+    images = Images(dataset, test_ids(job, dataset)[: protocol.images], job.model.prompt)
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
     adapter, load_s = built(job, folder)
     model = UnderLoad(adapter, [images.image(image_id) for image_id in images.ids], images.ids, job)
-    _warm_up(model, job)
+    _warm_up(model, job.target.batch_size, protocol.warm_up_s(job.target.device))
     write_record(folder / layout.THROUGHPUT, loads_of(model, asked, target_batch=job.target.batch_size))
     raw: dict[str, Any] = {**model.raw}
     np.savez_compressed(folder / layout.LATENCIES, **raw)
     return facts_of(adapter, weights_of(job, folder), load_s=load_s)
 
 
-def _warm_up(model: UnderLoad, job: Job) -> None:
-    start, least_s = time.monotonic(), WARM_UP_S.get(job.target.device.partition(":")[0], WARM_UP_S["cuda"])
-    model.warm_up(job.target.batch_size)
+def _warm_up(model: UnderLoad, batch_size: int, least_s: float) -> None:
+    start = time.monotonic()
+    model.warm_up(batch_size)
     while time.monotonic() - start < least_s:
-        model.warm_up(job.target.batch_size)
+        model.warm_up(batch_size)
 
 
 def loads_of(model: UnderLoad, asked: Throughput, *, target_batch: int) -> Loads:

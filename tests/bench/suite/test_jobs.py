@@ -13,9 +13,11 @@ from bench.records import (
     DatasetSpec,
     Measurement,
     ModelSpec,
+    Profile,
     Recipe,
     Target,
     TaskSpec,
+    Throughput,
     Timeouts,
 )
 from bench.suite.jobs import CasePlan, Ingredients, plan_case, timing_order, why_stale
@@ -126,6 +128,19 @@ def test_a_change_makes_exactly_the_jobs_stale_that_it_can_change(other, stale):
 )
 def test_names_limits_and_more_replicates_leave_what_was_measured_valid(update):
     assert changed(plan(CASE.model_copy(update=update))) == set()
+
+
+def test_a_pass_takes_the_images_and_the_warm_up_of_the_suite_s_protocol_and_no_more_of_it():
+    def passes(measurement: Measurement) -> set[str]:
+        case = CASE.model_copy(update={"measurement": measurement, "profile": Profile(), "throughput": Throughput()})
+        made = plan(case)
+        assert made.profile.measurement == made.throughput.measurement == measurement
+        return {made.profile.key, made.throughput.key}
+
+    usual = passes(Measurement())
+    assert passes(Measurement(min_s=5, replicates=1)) == usual
+    assert not passes(Measurement(images=8)) & usual
+    assert not passes(Measurement(warmup_min_s_cpu=0)) & usual
 
 
 def test_cases_that_differ_only_in_target_share_their_training():

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.data.formats.tint import mixed, palette_of, rims
 from bench.errors import BenchError
-from bench.records import ClassSpec, background_class, void_id
+from bench.records import ClassSpec, background_class
 from bench.records.colours import object_colours
 from bench.records.predictions import (
     Instances,
@@ -35,7 +36,6 @@ from bench.records.predictions import (
 from bench.records.store.files import write_atomically
 from bench.run.predict.worker.request import SHOW_FROM, OverlayForm
 
-OPACITY = 0.5
 BAND = 512
 """Rows that are painted at a time, so that a picture costs little more than itself."""
 
@@ -165,12 +165,11 @@ def overlay(
     told apart; instances with a score below `show_from` are left out, and the surest lie on top.
     """
     shown = _shown(prediction, classes, show_from)
-    painted = image.copy()
+    painted = np.empty_like(image)
     for top in range(0, len(image), BAND):
         rows = slice(top, top + BAND)
         ids = shown.ids[rows]
-        tinted = cv2.addWeighted(image[rows], 1 - OPACITY, shown.palette[ids], OPACITY, 0)
-        cv2.copyTo(tinted, shown.tinted[ids].view(np.uint8), painted[rows])
+        painted[rows] = mixed(image[rows], shown.palette[ids], shown.tinted[ids])
     if shown.rims is not None:
         painted[shown.rims] = RIM
     return painted
@@ -186,15 +185,14 @@ class _Shown(NamedTuple):
 
 
 def _shown(prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: float) -> _Shown:
-    palette = np.zeros((1 + void_id(len(classes)), 3), dtype=np.uint8)
-    palette[: len(classes)] = [spec.colour for spec in classes]
+    palette = palette_of(classes)
     tinted = np.zeros(len(palette), dtype=np.bool_)
     tinted[: len(classes)] = [index != background_class(classes) for index in range(len(classes))]
     if isinstance(prediction, SemanticMap):
         return _Shown(prediction.labels, palette, tinted, None)
     objects, class_of = _objects(prediction, show_from)
     colours = object_colours(objects, class_of, palette)
-    return _Shown(objects, colours, np.concatenate([[False], tinted[class_of]]), _borders(objects))
+    return _Shown(objects, colours, np.concatenate([[False], tinted[class_of]]), rims(objects, thin=True))
 
 
 def _objects(prediction: Prediction, show_from: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -210,11 +208,3 @@ def _objects(prediction: Prediction, show_from: float) -> tuple[NDArray[np.int32
                 objects[prediction.masks[index]] = index + 1
         return objects, prediction.class_ids
     return objects, np.zeros(0, dtype=np.int64)
-
-
-def _borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels of an object whose left or upper neighbour belongs to another, or the reverse."""
-    rims = np.zeros(ids.shape, dtype=np.bool_)
-    rims[:, 1:] |= ids[:, 1:] != ids[:, :-1]
-    rims[1:] |= ids[1:] != ids[:-1]
-    return rims

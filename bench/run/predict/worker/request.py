@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.records import ClassSpec, Record
+from bench.records.predictions import INSTANCE_SCORE
 
 REQUEST = "files.json"
 JOURNAL = "journal.jsonl"
 """A line per image or frame whose files are on disk, and per image that cannot be read."""
 
-SHOW_FROM = 0.5
+SHOW_FROM = INSTANCE_SCORE
 """Instances with a lower score are in the JSON, but not in the picture, unless another score is asked for."""
 
 OverlayForm = Literal["jpg", "png"]

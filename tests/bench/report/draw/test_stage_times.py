@@ -354,7 +354,7 @@ def test_sheet_headings_overlap_neither_each_other_nor_the_legend(models):
 
 def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
     row = sheet_row("a", 64, 64, 1)
-    painted = _contact_sheet._painted(row.truth, CLASSES)
+    painted = _contact_sheet.painted_map(row.truth, CLASSES)
     for label, spec in enumerate(CLASSES):
         assert (painted[row.truth.labels == label] == spec.colour).all()
     void = {tuple(rgb) for rgb in painted[row.truth.labels == 255].tolist()}
@@ -363,14 +363,14 @@ def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
 
 def test_a_white_class_has_no_stripes():
     white = ClassSpec(name="white", colour=(255, 255, 255))
-    painted = _contact_sheet._painted(plots.Tile(np.zeros((40, 40), np.uint8)), [white])
+    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8)), [white])
     assert (painted == 255).all()
 
 
 def test_outlines_are_drawn_dark_over_the_colours():
     rim = np.zeros((40, 40), bool)
     rim[5, 5:9] = True
-    painted = _contact_sheet._painted(plots.Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
+    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
     assert (painted[rim] == _contact_sheet.OUTLINE).all()
     assert (painted[~rim] == CLASSES[0].colour).all()
 
