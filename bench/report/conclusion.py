@@ -32,7 +32,18 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
-    return interference_lines(summary) + lines + _random_weights(summary) + _unfinished(summary)
+    return _left_out(summary) + interference_lines(summary) + lines + _random_weights(summary) + _unfinished(summary)
+
+
+def _left_out(summary: RunSummary) -> list[str]:
+    if not summary.left_out:
+        return []
+    shown = len(summary.rows)
+    return [
+        f"{shown} of the {shown + summary.left_out} cases of this run are shown. What compares cases (the best, the "
+        f"fastest, Pareto-optimal, p-values corrected for the number of pairs) is computed among these {shown} and can "
+        "differ from the report of the whole run."
+    ]
 
 
 def _random_weights(summary: RunSummary) -> list[str]:

@@ -5,6 +5,13 @@ file is never held as a whole, and a long list not as Python objects. The window
 Latin-1, in which a byte is a character: a place in the text is a place in the file, from where
 `FileState.rows` reads a value again at the cost of that value alone. Values that are not ASCII are
 decoded a second time, as the UTF-8 they are.
+
+Kept beside the libraries because it is the one that gives the place of every value and takes what
+Python's decoder takes (NaN among the numbers of a row that is otherwise sound), at a fixed cost in
+memory. It is not the fastest. A file of 62 MB with 80 000 polygons, read once on one core, took
+1.6 s and 20 MiB here, 1.0 s with ijson 3.6 (no places), 2.1 s and 375 MiB with json, 1.0 s and
+549 MiB with orjson 3.13, and 0.1 s and the size of the file with msgspec 0.22, which then has not
+decoded a row yet. The index made from it is remembered, so that a file is read once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@
 is part of (its ETag or time of change, and its size). A later attempt asks for the rest on the
 condition that the server still has that state (RFC 9110, If-Range), and begins again where it has
 another. Proxies are those of the environment (`https_proxy`, `no_proxy`).
+
+pooch 1.9, which checks hashes as well, begins a broken download from the start; data sets of tens of
+gigabytes need the rest alone.
 """
 
 from __future__ import annotations

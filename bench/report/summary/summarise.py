@@ -68,6 +68,7 @@ class RunSummary(Record):
     higher_is_better: bool
     measurement: Measurement
     cost: Cost | None = None
+    left_out: int = 0
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
     comparisons: tuple[Comparison, ...]
@@ -112,6 +113,7 @@ def summarise(run: RunView) -> RunSummary:
             (c.case.measurement for c in run.cases if c.case.measurement.times), run.cases[0].case.measurement
         ),
         cost=run.plan.cost,
+        left_out=len(run.plan.cases) - len(run.cases),
         data_notes=run.plan.data_notes,
         rows=tuple(rows),
         failures=tuple(_failures(run)),

@@ -213,7 +213,7 @@ def test_what_is_unmet_when_the_cap_is_reached_is_named():
     adapter = ScriptedAdapter(ScriptedClock(), (0, 1000, 0))
     timed = time_scripted(adapter, changed(SCRIPTED, min_s=30.0))
     said = flagged(timed, "stop_rule")
-    assert said.startswith("stop_rule: the cap of 0.05 s was reached with 0.")
+    assert said.startswith("the cap of 0.05 s was reached with 0.")
     assert "of 30 s measured; use an idle machine" in said
 
 

@@ -19,6 +19,7 @@ from bench.records.store.files import write_record
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
 from bench.records.store.samples import STAGED, Samples
+from bench.records.store.selection import with_cases
 from bench.report import render, report_names
 from bench.report.summary.summarise import RunSummary, summarise
 from bench.report.tables import stages_table
@@ -197,6 +198,17 @@ def test_a_run_whose_records_have_the_form_of_0_1_gives_the_same_report(finished
     record_facts(finished.run, [stored])
     assert summary_of(finished) == now
     report = json.loads(render("json", now))
-    (reason,) = report["rows"][0]["verdict"]["reasons"]
-    reason["recommendation"] = reason.pop("advice")
+    for row in report["rows"]:
+        for reason in row["verdict"]["reasons"]:
+            reason["recommendation"] = reason.pop("advice")
     assert RunSummary.from_json(json.dumps(report)) == now
+
+
+@pytest.mark.parametrize("form", ["markdown", "terminal"])
+def test_a_report_of_chosen_cases_says_that_comparisons_are_among_these(finished, form):
+    finished.add("third")
+    finished.write_plan()
+    run = read_run(finished.run)
+    some = render(form, summarise(with_cases(run, "*er")))
+    assert "2 of the 3 cases of this run are shown. What compares cases" in some
+    assert "of this run are shown" not in render(form, summarise(run))
