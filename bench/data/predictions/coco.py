@@ -21,7 +21,7 @@ from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import flags_of, named
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
-from bench.records import Size
+from bench.records import Flag, Size
 from bench.records.predictions import Instances
 
 
@@ -57,7 +57,7 @@ class CocoResults:
         )
         _check_masks(rows, file)
 
-    def flags(self) -> list[str]:
+    def flags(self) -> list[Flag]:
         """What is to be known of the file."""
         return self._flags
 

@@ -20,7 +20,7 @@ from bench.data.predictions.asked import Asked, labels_beside, numbered
 from bench.data.predictions.matching import match_files, named, refuse_missing
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
-from bench.records import Size, background_class, label_dtype, void_id
+from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.predictions import LabelMap, SemanticMap
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy", ".nii.gz", ".nii")
@@ -45,7 +45,7 @@ class LabelMaps:
             self._adopt_binary()
         self._colours = _colours(options, asked)
 
-    def flags(self) -> list[str]:
+    def flags(self) -> list[Flag]:
         """What is to be known of the files."""
         return self._flags
 
@@ -78,10 +78,8 @@ class LabelMaps:
                 "1 is a mistake"
             )
         self._table = {0: 1 - front, 255: front}
-        self._flags.append(
-            f"binary_values: the maps hold 0 and 255, read as 0 = {self._asked.classes[1 - front].name!r} and 255 = "
-            f"{name!r}; set the option classes if not"
-        )
+        seen = f"the maps hold 0 and 255, read as 0 = {self._asked.classes[1 - front].name!r} and 255 = {name!r}"
+        self._flags.append(Flag(name="binary_values", seen=seen, advice="set the option classes if not"))
 
     def _by_value(self, stored: StoredMask, file: Path) -> LabelMap:
         values, counts = np.unique(stored.pixels, return_counts=True)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from bench.data.formats.on_disk import files_under, same_text
 from bench.data.predictions.asked import Asked
 from bench.errors import BenchError
+from bench.records import Flag
 
 NAMED = 5
 """So many of the missing or superfluous are named."""
@@ -32,32 +33,28 @@ class Matched:
     elsewhere: tuple[str, ...]
     strange: tuple[str, ...]
 
-    def flags(self, *, missing_are: str = "counted as predictions of nothing") -> list[str]:
-        """What a report says of them, `name: what was seen; what to do`."""
+    def flags(self, *, missing_are: str = "counted as predictions of nothing") -> list[Flag]:
+        """What a report says of them."""
         total = len(self.missing) + len(self.files)
         return flags_of(self.missing, self.elsewhere, self.strange, total, missing_are=missing_are)
 
 
 def flags_of(
     missing: Sequence[str], elsewhere: Sequence[str], strange: Sequence[str], total: int, *, missing_are: str
-) -> list[str]:
+) -> list[Flag]:
     """The counts and names of what did not match, as flags of a job."""
     flags = []
     if missing:
-        flags.append(
-            f"missing_predictions: {len(missing)} of {total} images have no prediction and are {missing_are}: "
-            f"{named(missing)}; make them, or leave the images out of the split"
-        )
+        seen = f"{len(missing)} of {total} images have no prediction and are {missing_are}: {named(missing)}"
+        advice = "make them, or leave the images out of the split"
+        flags.append(Flag(name="missing_predictions", seen=seen, advice=advice))
     if strange:
-        flags.append(
-            f"superfluous_predictions: {len(strange)} predictions belong to no image of the data set and are left out: "
-            f"{named(strange)}; check that they are of this data set"
-        )
+        seen = f"{len(strange)} predictions belong to no image of the data set and are left out: {named(strange)}"
+        flags.append(Flag(name="superfluous_predictions", seen=seen, advice="check that they are of this data set"))
     if elsewhere:
-        flags.append(
-            f"unscored_predictions: {len(elsewhere)} predictions are of images that are not scored and are left out: "
-            f"{named(elsewhere)}; that is as it should be if they are of other splits"
-        )
+        seen = f"{len(elsewhere)} predictions are of images that are not scored and are left out: {named(elsewhere)}"
+        advice = "that is as it should be if they are of other splits"
+        flags.append(Flag(name="unscored_predictions", seen=seen, advice=advice))
     return flags
 
 

@@ -22,7 +22,7 @@ from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import flags_of, named, refuse_missing
 from bench.data.predictions.options import Options
 from bench.errors import BenchError
-from bench.records import Size, void_id
+from bench.records import Flag, Size, void_id
 from bench.records.predictions import Panoptic, Segment
 
 
@@ -59,7 +59,7 @@ class PanopticMaps:
         self._class_of = self._categories(document, options)
         self._folder = _folder_of(file, next(iter(self._rows.values())))
 
-    def flags(self) -> list[str]:
+    def flags(self) -> list[Flag]:
         """What is to be known of the files."""
         return self._flags
 

@@ -17,7 +17,7 @@ from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import match_files, refuse_missing
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
-from bench.records import Size, background_class, label_dtype, void_id
+from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.predictions import SemanticMap
 
 SUFFIXES = (".npy", ".npz", ".tif", ".tiff")
@@ -39,7 +39,7 @@ class ProbabilityMaps:
         self._dtype = label_dtype(len(asked.classes))
         self._channels = 1 + max(self._table, default=0)
 
-    def flags(self) -> list[str]:
+    def flags(self) -> list[Flag]:
         """What is to be known of the files."""
         return self._matched.flags()
 

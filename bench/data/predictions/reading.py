@@ -21,15 +21,15 @@ from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
 from bench.data.predictions.yolo import YoloTexts
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.records import DatasetSpec, ModelSpec, Size, TaskKind
+from bench.records import DatasetSpec, Flag, ModelSpec, Size, TaskKind
 from bench.records.predictions import Prediction
 
 
 class Reader(Protocol):
     """Predictions of a split, matched with its images when the reader is made."""
 
-    def flags(self) -> list[str]:
-        """What is missing, superfluous or converted, each as `name: what was seen; what to do`."""
+    def flags(self) -> list[Flag]:
+        """What is missing, superfluous or converted."""
         ...
 
     def read(self, image_id: str, size: Size) -> Prediction:

@@ -18,14 +18,15 @@ from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import match_files
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
-from bench.records import Size
+from bench.records import Flag, Size
 from bench.records.predictions import Instances
 
 SUFFIXES = (".txt",)
-OUTLINES = (
-    "outlines_for_masks: masks are filled from YOLO's outlines, which lose holes and about half a pixel all "
-    "round where "
-    "Ultralytics wrote them; score COCO results (save_json=True) where that matters"
+OUTLINES = Flag(
+    name="outlines_for_masks",
+    seen="masks are filled from YOLO's outlines, which lose holes and about half a pixel all round where Ultralytics "
+    "wrote them",
+    advice="score COCO results (save_json=True) where that matters",
 )
 
 
@@ -44,7 +45,7 @@ class YoloTexts:
         self._asked = asked
         self._flags = [OUTLINES, *self._matched.flags(missing_are="taken to hold no object")]
 
-    def flags(self) -> list[str]:
+    def flags(self) -> list[Flag]:
         """What is to be known of the files."""
         return self._flags
 

@@ -148,7 +148,7 @@ def test_a_binary_mask_has_its_foreground_at_1_or_at_255(tmp_path, foreground):
     for image_id in dataset.ids("test"):
         labels = found.read(image_id, dataset.size(image_id)).labels
         np.testing.assert_array_equal(labels, truth(dataset, image_id))
-    assert any("255 = 'thing'" in flag for flag in found.flags()) == (foreground == 255)
+    assert any("255 = 'thing'" in flag.seen for flag in found.flags()) == (foreground == 255)
 
 
 def test_binary_masks_that_hold_1_and_255_are_refused_because_255_may_be_either(tmp_path):
@@ -213,7 +213,7 @@ def test_missing_maps_are_named_and_refused_unless_they_are_to_count_as_nothing(
         reader(tmp_path, dataset)
     found = reader(tmp_path, dataset, missing="empty")
     assert (found.read(ids[0], dataset.size(ids[0])).labels == 255).all()
-    flags = {flag.partition(":")[0]: flag for flag in found.flags()}
+    flags = {flag.name: flag.seen for flag in found.flags()}
     assert ids[0] in flags["missing_predictions"]
     assert "somebody_elses.png" in flags["superfluous_predictions"]
     assert dataset.ids("val")[0] in flags["unscored_predictions"]
