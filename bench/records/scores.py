@@ -74,7 +74,11 @@ class Score(Record):
     @classmethod
     def _oracle_was_a_dialect(cls, found: object) -> object:
         """Read records of 0.1, which kept the oracle's score among the dialects and its threshold among the parts."""
-        if not isinstance(found, dict) or _OLD_ORACLE not in (found.get("dialects") or {}):
+        if not isinstance(found, dict):
+            return found
+        if isinstance(found.get("bounds"), list):  # behind this validator JSON is no longer told from Python
+            found = {**found, "bounds": tuple(found["bounds"])}
+        if _OLD_ORACLE not in (found.get("dialects") or {}):
             return found
         dialects, parts = dict(found["dialects"]), dict(found.get("parts") or {})
         oracle = {"tau": parts.pop(f"tau_of_{_OLD_ORACLE}", None), "value": dialects.pop(_OLD_ORACLE)}
