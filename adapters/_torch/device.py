@@ -183,8 +183,8 @@ class CudaTimer:
 
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.current_stream(device)
-        self._begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._begin = torch.cuda.Event(enable_timing=True)
+        self._end = torch.cuda.Event(enable_timing=True)
 
     def start(self) -> None:
         """Record the first event behind the work queued so far."""
@@ -276,7 +276,7 @@ class OnTorchDevice(BaseAdapter):
         found = package_versions([*self.packages, *self._runtime_packages()])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
-            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+            found["cudnn"] = str(torch.backends.cudnn.version())
         return found
 
     def _runtime_packages(self) -> tuple[str, ...]:

@@ -16,13 +16,13 @@ class InputContract:
     """The module sees (rgb / 255 - mean) / std, in the order of `channels`.
 
     Attributes:
-        mean, std: R, G, B, in 0-1 units.
+        mean, std: R, G, B, in 0-1 units; of images with other channels, one number each.
         channels: Order that the module sees.
         said_by: Where this comes from.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     channels: Channels = "rgb"
     said_by: str = "the network's own"
 
@@ -73,6 +73,6 @@ def _are_three(values: object) -> bool:
     return isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
 
 
-def _divided(values: Any, scale: float) -> tuple[float, float, float]:
+def _divided(values: Any, scale: float) -> tuple[float, ...]:
     r, g, b = (float(value) / scale for value in values)
     return r, g, b

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from adapters._torch.input import Channels, InputContract
+from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
+from adapters._torch.options import Channels
 from bench.errors import Unsupported
 from bench.records import TaskSpec
 

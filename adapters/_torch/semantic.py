@@ -16,9 +16,10 @@ from torch import Tensor
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
-from adapters._torch.input import InputContract, InputOptions
+from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
+from adapters._torch.options import InputOptions
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights

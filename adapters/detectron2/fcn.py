@@ -47,23 +47,28 @@ class FCNHead(nn.Module):
         )
         weight_init.c2_msra_fill(self.classifier)
         channels = [head.CONVS_DIM, *(input_shape[name].channels for name in self.in_features[1:])]
-        self.scores = nn.ModuleList(nn.Conv2d(width, head.NUM_CLASSES, kernel_size=1) for width in channels)
-        for score in self.scores:
+        scores = [nn.Conv2d(width, head.NUM_CLASSES, kernel_size=1) for width in channels]
+        for score in scores:
             nn.init.normal_(score.weight, std=0.01)
+            assert score.bias is not None
             nn.init.zeros_(score.bias)
+        self.scores = nn.ModuleList(scores)
         self.upsampling = nn.ModuleList(bilinear_deconvolution(head.NUM_CLASSES) for _ in self.in_features[1:])
 
-    def forward(self, features: dict[str, Tensor], targets: Tensor | None = None) -> tuple[Tensor | None, dict]:
+    def forward(
+        self, features: dict[str, Tensor], targets: Tensor | None = None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Return (None, losses) in training, else (logits (B, K, H, W), {})."""
         logits = self.layers(features)
         if self.training:
+            assert targets is not None
             return None, self.losses(logits, targets)
         return self._to_input_size(logits), {}
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Logits at the stride of the finest feature, (B, K, h, w)."""
         first, *finer = self.in_features
-        total = self.scores[0](self.classifier(features[first]))
+        total: Tensor = self.scores[0](self.classifier(features[first]))
         for score, upsample, name in zip(self.scores[1:], self.upsampling, finer, strict=True):
             skip = score(features[name])
             # Strides round up, so that an odd map comes back one row or column too large.

@@ -6,12 +6,16 @@ import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, module_from_spec
+from typing import Any, TypeAlias
 
 import detectron2
 
 from bench.errors import Unsupported
 
 REDISTRIBUTION = "sal-detectron2"
+
+BuiltNetwork: TypeAlias = Any
+"""A module that Detectron2 built, with the parts of its kind: Detectron2 gives none of its classes a type."""
 
 
 def has_compiled_operators() -> bool:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from adapters._torch.images import resize_labels
 from adapters.detectron2.deeplab import PREDICTOR_STD
-from adapters.detectron2.framework import open_panoptic_deeplab
+from adapters.detectron2.framework import BuiltNetwork, open_panoptic_deeplab
 from adapters.detectron2.labels import LabelSpace
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import Panoptic, Prediction, Segment
@@ -113,7 +113,7 @@ def mirrored_targets(record: dict[str, Any]) -> dict[str, Any]:
 class CentreStages:
     """A `PanopticDeepLab`; see `adapters.detectron2.stages.Stages`."""
 
-    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+    def __init__(self, model: BuiltNetwork, labels: LabelSpace) -> None:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,9 +18,10 @@ from detectron2.modeling.meta_arch.panoptic_fpn import combine_semantic_and_inst
 from detectron2.modeling.postprocessing import detector_postprocess, sem_seg_postprocess
 from detectron2.structures import ImageList
 from detectron2.structures import Instances as DetectedInstances
-from torch import Tensor, nn
+from torch import Tensor
 
 from adapters._torch.tta import by_content, target_forward
+from adapters.detectron2.framework import BuiltNetwork
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import CentreStages, PanopticDeepLab
 from bench.records import Size, Target, TaskKind
@@ -39,7 +40,7 @@ class Stages(Protocol):
         ...
 
 
-def stages_of(kind: TaskKind, model: nn.Module, labels: LabelSpace, target: Target) -> Stages:
+def stages_of(kind: TaskKind, model: BuiltNetwork, labels: LabelSpace, target: Target) -> Stages:
     """Return the stages of a network by the form of its prediction; of a target, its several passes are read."""
     if kind == "semantic":
         return SemanticStages(model, labels, target)
@@ -48,12 +49,12 @@ def stages_of(kind: TaskKind, model: nn.Module, labels: LabelSpace, target: Targ
     return InstanceStages(model, labels) if kind == "instance" else PanopticStages(model, labels)
 
 
-def normalised(model: nn.Module, images: Sequence[Tensor]) -> ImageList:
+def normalised(model: BuiltNetwork, images: Sequence[Tensor]) -> ImageList:
     """Normalise images, each (3, H, W) in the network's channel order on its device, and pad them together."""
     return padded(model, [(image - model.pixel_mean) / model.pixel_std for image in images])
 
 
-def padded(model: nn.Module, scaled: Sequence[Tensor]) -> ImageList:
+def padded(model: BuiltNetwork, scaled: Sequence[Tensor]) -> ImageList:
     """Pad normalised images to a common size that the backbone takes."""
     backbone = model.backbone
     multiple = model.size_divisibility if isinstance(model, PanopticDeepLab) else backbone.size_divisibility
@@ -63,7 +64,7 @@ def padded(model: nn.Module, scaled: Sequence[Tensor]) -> ImageList:
 class SemanticStages:
     """A `SemanticSegmentor`, passed as often as the target asks for."""
 
-    def __init__(self, model: nn.Module, labels: LabelSpace, target: Target) -> None:
+    def __init__(self, model: BuiltNetwork, labels: LabelSpace, target: Target) -> None:
         self._model, self._labels = model, labels
         self._several_passes = target_forward(self._unpadded, target)
 
@@ -93,7 +94,7 @@ class SemanticStages:
 class InstanceStages:
     """A `GeneralizedRCNN` with masks."""
 
-    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+    def __init__(self, model: BuiltNetwork, labels: LabelSpace) -> None:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> list[DetectedInstances]:
@@ -116,7 +117,7 @@ class InstanceStages:
 class PanopticStages:
     """A `PanopticFPN`."""
 
-    def __init__(self, model: nn.Module, labels: LabelSpace) -> None:
+    def __init__(self, model: BuiltNetwork, labels: LabelSpace) -> None:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> tuple[list[DetectedInstances], Tensor]:
@@ -154,7 +155,7 @@ class PanopticStages:
         return Panoptic(_host(segment_ids), segments)
 
 
-def detections(model: nn.Module, images: ImageList, features: dict[str, Tensor]) -> list[DetectedInstances]:
+def detections(model: BuiltNetwork, images: ImageList, features: dict[str, Tensor]) -> list[DetectedInstances]:
     """Proposals and ROI heads of a network with both."""
     proposals, _ = model.proposal_generator(images, features, None)
     found: list[DetectedInstances] = model.roi_heads(images, features, proposals, None)[0]

@@ -105,7 +105,7 @@ class _Training:
         self._labels, self._out = labels, out
         self._identity = identity(network, data, recipe)
         bgr = getattr(network.module, "input_format", "BGR") != "RGB"
-        read = {"size": recipe.image_size, "bgr": bgr}
+        read: dict[str, Any] = {"size": recipe.image_size, "bgr": bgr}
         self.order = image_order(data, recipe)
         train = TrainingRecords(data.train, data.task.kind, labels, **read, centres=centres)
         self.batches = TrainingBatches(train, self.order)
@@ -249,6 +249,8 @@ class _Trained(nn.Module):
 class _Clips:
     """Clips the norm of all gradients together, where the framework leaves room for it."""
 
+    model: nn.Module  # both are the trainer's
+    optimizer: torch.optim.Optimizer
     clip_gradients: float | None = None
 
     def after_backward(self) -> None:
@@ -256,8 +258,8 @@ class _Clips:
             return
         scaler = getattr(self, "grad_scaler", None)
         if scaler is not None:
-            scaler.unscale_(self.optimizer)  # type: ignore[attr-defined]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_gradients)  # type: ignore[attr-defined]
+            scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_gradients)
 
 
 class _SimpleTrainer(_Clips, SimpleTrainer):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch.options import read_options
-from adapters._torch.runtimes.cpu_sessions import Port, SessionSettings, open_session
+from adapters._torch.runtimes.cpu_sessions import Port, SessionKind, SessionSettings, open_session
 from adapters.onnxruntime.options import FileOptions
 from adapters.onnxruntime.reading import Box, OutputReader
 from bench.adapter import BaseAdapter, Progress, TrainingData, TrainingResult, package_versions
@@ -83,7 +83,7 @@ class Adapter(BaseAdapter):
         settings = SessionSettings(
             threads, target.precision, target.deterministic, static=target.image_size is not None
         )
-        kind = "openvino" if target.runtime == "openvino" else "onnxruntime"
+        kind: SessionKind = "openvino" if target.runtime == "openvino" else "onnxruntime"
         self._session = open_session(kind, weights, settings)
         self._input = _only_input(self._session.inputs, self._options, model.label)
         self._output = _chosen_output(self._session.outputs, self._options, model.label)

@@ -159,7 +159,8 @@ class Adapter(devices.OnTorchDevice):
         """Encode the images, decode their prompts, in the target's precision."""
         logits, quality = [], []
         with devices.autocast(self._device, self._target.precision):
-            embeddings = self._network.module.get_image_embeddings(batch.pixels)  # type: ignore[operator]
+            module: Any = self._network.module  # of either family; both give embeddings
+            embeddings = module.get_image_embeddings(batch.pixels)
             for index, prompts in enumerate(batch.prompts):
                 found = [self._decoded(_of_image(embeddings, index), chunk) for chunk in prompts.chunks()]
                 logits.append(tuple(output.pred_masks[0] for output in found))
@@ -203,7 +204,7 @@ class Adapter(devices.OnTorchDevice):
 def _scaled(prompts: Prompts, size: Size, content: Size) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Prompts in pixels of the network's input, (N, 2) or (N, 4), as the models' own processors scale them."""
     factors = np.array([content.width / size.width, content.height / size.height])
-    return (prompts.xy * np.tile(factors, prompts.xy.shape[1] // 2)).astype(np.float32)
+    return np.asarray(prompts.xy * np.tile(factors, prompts.xy.shape[1] // 2), dtype=np.float32)
 
 
 def _of_image(embeddings: Any, index: int) -> Any:

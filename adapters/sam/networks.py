@@ -105,7 +105,7 @@ def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
     wanted = _settings(options)
     try:
         config = _config(family, wanted, model.label)
-        module = _random(family, config) if weights is None else _pretrained(family, wanted, weights, model.label)
+        module = _random(config) if weights is None else _pretrained(family, wanted, weights, model.label)
     except _CANNOT_BE_BUILT as error:
         if not options.overrides:
             raise
@@ -123,7 +123,7 @@ def _settings(options: SamOptions) -> dict[str, dict[str, Any]]:
     else:
         vision = _hiera_settings(SAM2_SIZES[options.network], side)
     parts: dict[str, dict[str, Any]] = {"vision": vision, "prompt_encoder": {"image_size": side}, "mask_decoder": {}}
-    return _merged(parts, options.overrides)
+    return _merged(parts, {part: changes for part, changes in options.overrides.items()})  # noqa: C416 - of any names
 
 
 def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,9 +180,11 @@ def _part(kind: type[PretrainedConfig], settings: Mapping[str, Any], label: str)
     return kind(**settings)
 
 
-def _random(family: Family, config: PretrainedConfig) -> nn.Module:
-    module: nn.Module = (SamModel if family == "sam" else Sam2Model)(config)
-    return module
+def _random(config: PretrainedConfig) -> nn.Module:
+    if isinstance(config, SamConfig):
+        return SamModel(config)
+    assert isinstance(config, Sam2Config)
+    return Sam2Model(config)
 
 
 def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Path, label: str) -> nn.Module:
@@ -191,7 +193,8 @@ def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Pa
     try:
         config = (SamConfig if family == "sam" else Sam2Config).from_pretrained(folder, local_files_only=True)
         _check_same(config, wanted, folder, label)
-        module, info = (SamModel if family == "sam" else Sam2Model).from_pretrained(
+        # With `output_loading_info` it is a pair, which its hints do not know.
+        found: Any = (SamModel if family == "sam" else Sam2Model).from_pretrained(
             folder,
             config=config,
             use_safetensors=True,
@@ -204,6 +207,7 @@ def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Pa
             f"{label}: the weights in {folder} cannot be loaded ({_line(error)}); give a folder with config.json and "
             "model.safetensors, as save_pretrained writes it"
         ) from None
+    module, info = found
     missing = sorted(info["missing_keys"])
     if missing:
         raise BenchError(

@@ -153,7 +153,7 @@ def _translated(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tens
     """Tensors under the library's names of today: its own `load_state_dict` knows those of older versions."""
     seen: dict[str, Tensor] = {}
 
-    class Spy(type(module)):  # type: ignore[misc]
+    class Spy(type(module)):  # type: ignore[misc]  # the class is that of the network at hand
         """Takes the names that the library's loader hands to torch's."""
 
         def _load_from_state_dict(self, state_dict: dict[str, Tensor], *_: object, **__: object) -> None:

@@ -77,7 +77,8 @@ def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.fl
     columns = targets.reshape(len(targets), pixels).astype(np.float32)
     inter = (rows @ columns.T).astype(np.float64)
     union = rows.sum(axis=1)[:, None] + columns.sum(axis=1)[None, :] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    ious: NDArray[np.float64] = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return ious
 
 
 def _average_precision(matched: Sequence[Matched]) -> float:

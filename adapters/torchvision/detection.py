@@ -16,7 +16,8 @@ from adapters._torch.images import resize_image
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
-from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions, make_mask_rcnn
+from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, make_mask_rcnn
+from adapters.torchvision.options import MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported

@@ -93,5 +93,7 @@ def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Modu
             f"{option}: null"
         ) from None
     if getattr(module, "aux_classifier", None) is not None:
-        module.aux_classifier = None  # the published ones were trained with a second head, which costs time
+        module.register_module(
+            "aux_classifier", None
+        )  # the published ones were trained with a second head, which costs time
     return module

@@ -16,7 +16,8 @@ from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters.torchvision.average_precision import mask_ap50
 from adapters.torchvision.ground_truth import DecodedInstances, Example
-from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, MaskRCNNOptions
+from adapters.torchvision.mask_rcnn import MaskRCNNNetwork
+from adapters.torchvision.options import MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, losses, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported

@@ -54,9 +54,11 @@ def make_config(options: UniversalOptions, *, labels: int) -> PretrainedConfig:
 
 
 def _backbone(options: UniversalOptions) -> PretrainedConfig:
+    # Both take out_features, which their hints do not know.
+    wanted: dict[str, Any] = {"out_features": FINEST_TO_COARSEST}
     if options.backbone in _RESNETS:
-        return ResNetConfig(out_features=FINEST_TO_COARSEST, **_RESNETS[options.backbone])
-    return SwinConfig(out_features=FINEST_TO_COARSEST, drop_path_rate=0.3, **_SWINS[options.backbone])
+        return ResNetConfig(**wanted, **_RESNETS[options.backbone])
+    return SwinConfig(**wanted, drop_path_rate=0.3, **_SWINS[options.backbone])
 
 
 def _mask2former(options: UniversalOptions) -> PretrainedConfig:
@@ -76,9 +78,10 @@ def _mask2former(options: UniversalOptions) -> PretrainedConfig:
 
 
 def _maskformer(options: UniversalOptions) -> PretrainedConfig:
+    asked_for: dict[str, Any] = {"out_features": ["stage4"]}  # which its hints do not know
     decoder = {
         "model_type": "detr",
-        "backbone_config": ResNetConfig(out_features=["stage4"]).to_dict(),  # asked for, not built
+        "backbone_config": ResNetConfig(**asked_for).to_dict(),  # asked for, not built
         "use_timm_backbone": False,
         "d_model": options.width,
         "num_queries": options.queries,

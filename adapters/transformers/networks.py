@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoTokenizer, PretrainedConfig
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 from adapters._torch.class_names import match_classes
 from adapters._torch.matching import LoadedWeights
@@ -34,9 +34,11 @@ class MaskClassifier(nn.Module):
         task_tokens: What OneFormer is told of its task, (1, length); None for the others.
     """
 
-    def __init__(self, module: nn.Module, task_tokens: Tensor | None) -> None:
+    task_tokens: Tensor | None
+
+    def __init__(self, module: PreTrainedModel, task_tokens: Tensor | None) -> None:
         super().__init__()
-        module.criterion = InFloat32(module.criterion)
+        module.criterion = InFloat32(module.get_submodule("criterion"))
         self.module = module
         self.register_buffer("task_tokens", task_tokens, persistent=False)
 
@@ -183,12 +185,14 @@ def _initialise_as_published(module: nn.Module, architecture: str) -> None:
     (`Transformer._reset_parameters`): https://github.com/facebookresearch/MaskFormer,
     https://github.com/SHI-Labs/OneFormer.
     """
-    transformer = module.model.transformer_module
+    transformer = module.get_submodule("model.transformer_module")
     if architecture == "maskformer":
-        for weight in transformer.decoder.parameters():
+        for weight in transformer.get_submodule("decoder").parameters():
             if weight.dim() > 1:
                 nn.init.xavier_uniform_(weight)
-    nn.init.normal_(transformer.queries_embedder.weight)
+    queries = transformer.get_submodule("queries_embedder")
+    assert isinstance(queries, nn.Embedding)
+    nn.init.normal_(queries.weight)
 
 
 def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *, load: bool) -> _Made:
@@ -213,7 +217,7 @@ def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *
 class _Made:
     """A network of transformers, the numbering of its classes, and what was made of its weights."""
 
-    module: nn.Module
+    module: PreTrainedModel
     classes: Classes
     loaded: LoadedWeights | None = None
     unfit: str | None = None
@@ -237,7 +241,7 @@ def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: 
         tokenizer = AutoTokenizer.from_pretrained(options.pretrained)
         read = tokenizer([text], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         # Without its files transformers makes a tokenizer that knows no words.
-        if tokenizer.decode(read["input_ids"][0], skip_special_tokens=True).strip() != text:
+        if str(tokenizer.decode(read["input_ids"][0], skip_special_tokens=True)).strip() != text:
             raise ValueError(f"it cannot read {text!r}")
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -245,4 +249,5 @@ def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: 
             f"{label}: option 'pretrained': no tokenizer at {options.pretrained!r} ({reason}); OneFormer's weights "
             "were trained with the one of their folder: put its files there too"
         ) from None
-    return read["input_ids"].float()  # type: ignore[no-any-return]
+    ids: Tensor = read["input_ids"]
+    return ids.float()

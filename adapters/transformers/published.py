@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-from transformers import PretrainedConfig
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel
 
 from adapters._torch.class_names import listed
 from adapters._torch.input import InputContract, contract_of_processor
@@ -30,7 +30,7 @@ class Published:
         unfit: Why it must be trained before it may predict; None if every tensor was loaded.
     """
 
-    module: nn.Module
+    module: PreTrainedModel
     loaded: LoadedWeights
     unfit: str | None
 

@@ -75,12 +75,12 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = head_of("softmax", None, task)
     variant = VARIANTS[options.variant]
     config = SegformerConfig(
-        num_labels=head.channels,
         depths=list(variant.depths),
         hidden_sizes=list(variant.widths),
         decoder_hidden_size=variant.decoder_width,
         classifier_dropout_prob=options.dropout,
     )
+    config.num_labels = head.channels
     published = None
     if options.pretrained is None or model.weights is not None:
         module: nn.Module = SegformerForSemanticSegmentation(config)
@@ -118,7 +118,9 @@ def _pretrained(source: str, config: SegformerConfig, model: ModelSpec, names: S
     # Weights that do not fit are trained before they are used, or refused.
     matched = match_classes(stated, names, model, where, training_follows=found.unfit is not None)
     if matched.order is not None:
-        classifier = found.module.decode_head.classifier
+        classifier = found.module.get_submodule("decode_head.classifier")
+        assert isinstance(classifier, nn.Conv2d)
+        assert classifier.bias is not None
         rows = torch.tensor(matched.order)
         with torch.no_grad():
             classifier.weight.copy_(classifier.weight[rows].clone())

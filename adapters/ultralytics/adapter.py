@@ -13,12 +13,12 @@ from adapters._torch import device as devices
 from adapters._torch.runtimes.runtime import RUNTIMES, open_runtime
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
-    InstanceOptions,
     YoloNetwork,
     load_for_prediction,
     load_for_training,
     make_network,
 )
+from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from adapters._torch.training.recipe import not_offered
-from adapters.ultralytics.network import STRIDE, InstanceOptions, NetworkOptions
+from adapters.ultralytics.network import STRIDE
+from adapters.ultralytics.options import InstanceOptions, NetworkOptions
 from bench.records import Recipe, Size
 
 NOT_OFFERED = ("augmentation", "accumulate", "devices")

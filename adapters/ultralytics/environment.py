@@ -110,7 +110,8 @@ def _switch_off(folder: Path) -> None:
 
 def set_threads(count: int) -> None:
     """Make the framework ask for this many threads of torch where it sets them, on every choice of a device."""
-    importlib.import_module("ultralytics.utils.torch_utils").NUM_THREADS = count
+    module: Any = importlib.import_module("ultralytics.utils.torch_utils")
+    module.NUM_THREADS = count
 
 
 @contextmanager
@@ -189,7 +190,8 @@ def _random_state() -> Iterator[None]:
 
 @contextmanager
 def _kernels() -> Iterator[None]:
-    cudnn, fill = torch.backends.cudnn, torch.utils.deterministic
+    cudnn = torch.backends.cudnn
+    fill: Any = torch.utils.deterministic  # a module with a property, which hints cannot say
     flags = (cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory)
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -172,7 +173,8 @@ def polygon(mask: NDArray[np.bool_], counts: ExportCounts) -> NDArray[np.float64
         return None
     counts.holes_filled += not is_part.all()
     counts.parts_bridged += len(parts) > 1
-    joined = parts[0] if len(parts) == 1 else np.concatenate(merge_multi_segment([part.ravel() for part in parts]))
+    flat: list[Any] = [part.ravel() for part in parts]  # arrays, where its hints say lists
+    joined = parts[0] if len(parts) == 1 else np.concatenate(merge_multi_segment(flat))
     return _spread(joined.astype(np.float64))
 
 

@@ -38,7 +38,8 @@ from adapters._torch.images import resize_logits, stack_images
 from adapters._torch.runtimes.runtime import Pass, fixed_size
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
-from adapters.ultralytics.network import STRIDE, InstanceOptions, YoloNetwork
+from adapters.ultralytics.network import STRIDE, YoloNetwork
+from adapters.ultralytics.options import InstanceOptions
 from bench.records import IGNORE_LABEL, Size, Target
 from bench.records.predictions import Instances, Prediction, RgbImage, SemanticMap
 
@@ -102,7 +103,10 @@ def letterboxed(
 ) -> DeviceBatch:
     """Letterbox images, each uint8 (H, W, 3), and put them on the device."""
     content = tuple(letterbox_size(Size(*image.shape[:2]), image_size, trained_size) for image in images)
-    boxed = [LetterBox(tuple(size), stride=STRIDE)(image=image) for size, image in zip(content, images, strict=True)]
+    boxed = [
+        np.asarray(LetterBox((size.height, size.width), stride=STRIDE)(image=image), dtype=np.uint8)
+        for size, image in zip(content, images, strict=True)
+    ]
     on_gpu = device.type == "cuda"
     pixels = stack_images(boxed, (GREY,) * 3, pin=on_gpu).to(device, non_blocking=on_gpu)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -212,13 +216,17 @@ class InstanceStages:
     def _masks(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Tensor:
         """Return bool masks (N, H, W) at the original size."""
         boxes, coefficients = found[:, :4].clone(), found[:, 6:]
+        input_shape, shape = (content.height, content.width), (size.height, size.width)
+        masks: Tensor
         if self._options.retina_masks:
-            boxes = ops.scale_boxes(tuple(content), boxes, tuple(size))
-            return ops.process_mask_native(prototypes, coefficients, boxes, tuple(size)).bool()
-        masks = ops.process_mask(prototypes, coefficients, boxes, tuple(content), upsample=True)
+            scaled = ops.scale_boxes(input_shape, boxes, shape)
+            masks = ops.process_mask_native(prototypes, coefficients, scaled, shape)
+            return masks.bool()
+        masks = ops.process_mask(prototypes, coefficients, boxes, input_shape, upsample=True)
         if not len(masks):
             return masks.new_zeros((0, *size), dtype=torch.bool)
-        return ops.scale_masks(masks[None].float(), tuple(size))[0] > 0.5
+        at_image: Tensor = ops.scale_masks(masks[None].float(), shape)[0]
+        return at_image > 0.5
 
 
 class SemanticStages:
@@ -251,7 +259,7 @@ class SemanticStages:
 
     def _labels(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> NDArray[np.uint8]:
         at_input = F.interpolate(logits[None].float(), tuple(input_size), mode="bilinear", align_corners=False)
-        at_image = ops.scale_masks(_cropped(at_input, content, 1), tuple(size))[0]
+        at_image = ops.scale_masks(_cropped(at_input, content, 1), (size.height, size.width))[0]
         # On a CPU the framework's predictor takes max(0), which streams over planes where argmax strides.
         highest = at_image.max(0).indices if at_image.device.type == "cpu" else at_image.argmax(0)
         return np.asarray(self._class_ids[highest.to(torch.uint8).cpu().numpy()], dtype=np.uint8)

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
@@ -35,7 +35,8 @@ from adapters._torch.weights import save_atomically
 from adapters.ultralytics import environment
 from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_arguments, training_side
 from adapters.ultralytics.export import export
-from adapters.ultralytics.network import InstanceOptions, YoloNetwork
+from adapters.ultralytics.network import YoloNetwork
+from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError
 from bench.records import Recipe, as_json_dict, digest
@@ -163,13 +164,13 @@ class _Training:
     def on_pretrain_routine_end(self, trainer: Any) -> None:
         """Put our order of the images, the precision, and the state of a checkpoint in place."""
         trainer.epochs = NEVER  # the arguments' number of epochs only times the NMS-free head's share
-        dataset: Dataset[Any] = trainer.train_loader.dataset
+        dataset: Any = trainer.train_loader.dataset
         trainer.train_loader = DataLoader(
             dataset,
             batch_size=self._order.batch_size,
             sampler=self._sampler,
             drop_last=True,
-            collate_fn=dataset.collate_fn,  # type: ignore[attr-defined]
+            collate_fn=dataset.collate_fn,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),
         )
@@ -227,7 +228,7 @@ class _Training:
         self._share_loss(trainer)
 
     def _share_loss(self, trainer: Any) -> None:
-        criterion = getattr(trainer.model, "criterion", None)
+        criterion: Any = getattr(trainer.model, "criterion", None)
         if hasattr(criterion, "update"):
             course, clock = self._clock.course, self._clock
             criterion.updates = round(DECAY_STEPS * course.fraction(step=clock.step, train_s=clock.train_s)) - 1

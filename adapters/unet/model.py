@@ -95,7 +95,8 @@ class SpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return x * self.weigh(pooled).sigmoid()
+        weighed: Tensor = x * self.weigh(pooled).sigmoid()
+        return weighed
 
 
 class AttentionGate(nn.Module):

@@ -172,7 +172,7 @@ def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:
     if len(names) > 1:
         before = re.sub(r"\d+$", "", _common_start(list(names)))
         behind = _common_start([name[::-1] for name in names])[::-1]
-        behind = behind[re.search(r"[_.-]|$", behind).start() :] if behind else ""  # type: ignore[union-attr]
+        behind = behind[re.search(r"[_.-]|$", behind).start() :] if behind else ""  # type: ignore[union-attr]  # $ is always found
         found += [(a, b) for a, b in ((before, ""), ("", behind), (before, behind)) if (a or b) and "/" not in a + b]
     return list(dict.fromkeys(found))
 

@@ -148,7 +148,7 @@ def _ask(cases: Sequence[Case], folder: Path, images: int) -> _Asked:
         given[f"image_{index}"] = dataset.image(image_id)
         given[f"labels_{index}"] = dataset.target(image_id).semantic.labels
     folder.mkdir()
-    np.savez(folder / GIVEN, **given)  # type: ignore[arg-type]
+    np.savez(folder / GIVEN, **given)  # type: ignore[arg-type]  # hints: a flag may be among them
     request = PreviewRequest(recipe=recipe, count=len(ids), draws=DRAWS, images=GIVEN, out=DRAWN)
     write_record(folder / REQUEST, request)
     return _Asked(cases, dataset, ids, folder)

@@ -115,7 +115,7 @@ class Options(Record):
         if isinstance(self.window, Percentiles):
             return Grey(percentiles=self.window.percentiles)
         windows = [one for one in self.window if isinstance(one, tuple)]
-        return Grey(tuple(windows) if windows else (tuple(self.window),))  # type: ignore[arg-type]
+        return Grey(tuple(windows) if windows else (tuple(self.window),))  # type: ignore[arg-type]  # pairs all of them
 
 
 @dataclass(frozen=True)

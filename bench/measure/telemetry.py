@@ -114,7 +114,7 @@ class Telemetry:
         """Write `telemetry.npz`: `cpu_*` per block edge, `gpu_*` per sample; nan = not readable."""
         cpu = {f"cpu_{name}": series for name, series in as_series(self._edges).items()}
         gpu = {f"gpu_{name}": series for name, series in as_series(self._rows.read()).items()}
-        np.savez_compressed(path, **cpu, **gpu)  # type: ignore[arg-type]
+        np.savez_compressed(path, **cpu, **gpu)  # type: ignore[arg-type]  # hints: a flag may be among them
 
 
 class _GrowingFile:

@@ -154,7 +154,8 @@ def _compiled(network: Pass, target: Target, device: torch.device) -> Runtime:
     config.compile_threads = 1
 
     def compiled(module: nn.Module, _: int) -> nn.Module:
-        made: Any = torch.compile(module, dynamic=None if network.size is not None else True)
+        made = torch.compile(module, dynamic=None if network.size is not None else True)
+        assert isinstance(made, nn.Module)  # its hints know functions alone
         return made
 
     forward = _around(network, compiled)

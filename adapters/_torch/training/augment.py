@@ -49,7 +49,7 @@ class Augmenter:
         Unsupported: If something is on and torchvision is not installed.
     """
 
-    def __init__(self, augmentation: Augmentation, *, fill: tuple[float, float, float]) -> None:
+    def __init__(self, augmentation: Augmentation, *, fill: tuple[float, ...]) -> None:
         self._augmentation, self._fill = augmentation, fill
         self._changes = augmentation.changes
         if self._changes:

@@ -70,7 +70,7 @@ def class_pixels(masks: Iterable[LabelMap], classes: int) -> NDArray[np.int64]:
 
 
 def as_batch(
-    pairs: list[tuple[RgbImage, LabelMap]], fill: tuple[float, float, float], *, pin: bool = False
+    pairs: list[tuple[RgbImage, LabelMap]], fill: tuple[float, ...], *, pin: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Stack pairs into pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W) at their common size."""
     images, labels = zip(*pairs, strict=True)

@@ -41,19 +41,23 @@ _LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "b
 
 
 class Trainee(Protocol):
-    """A network with what it learns from.
+    """A network with what it learns from."""
 
-    Attributes:
-        network: Its module is trained in place; its initial weights are the caller's.
-        order: Which images make which batch.
-        better_by: See `adapters._torch.training.checkpoints.Kept`.
-        identity: What this training must share with a checkpoint to go on from it.
-    """
+    @property
+    def network(self) -> Weighted:
+        """Its module is trained in place; its initial weights are the caller's."""
 
-    network: Weighted
-    order: ImageOrder
-    better_by: tuple[str, ...]
-    identity: str
+    @property
+    def order(self) -> ImageOrder:
+        """Which images make which batch."""
+
+    @property
+    def better_by(self) -> tuple[str, ...]:
+        """See `adapters._torch.training.checkpoints.Kept`."""
+
+    @property
+    def identity(self) -> str:
+        """What this training must share with a checkpoint to go on from it."""
 
     def load(self, chosen: Chosen) -> Any:
         """Return a batch: tensors on the host, in tuples, lists or dictionaries."""

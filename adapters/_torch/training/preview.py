@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def answer(request_file: Path) -> None:
         Unsupported: If the recipe's augmentation cannot be had here.
     """
     request = read_record(PreviewRequest, request_file)
-    drawn: dict[str, np.ndarray] = {}
+    drawn: dict[str, Any] = {}  # arrays
     with np.load(request_file.parent / request.images) as given:
         for index in range(request.count):
             copies = changed_copies(

@@ -91,7 +91,7 @@ class SemanticTrainee:
         return np.asarray(class_pixels(masks, self.network.head.classes).sum(axis=0))
 
 
-def _augmenter(augmentation: Augmentation, fill: tuple[float, float, float]) -> Augment | None:
+def _augmenter(augmentation: Augmentation, fill: tuple[float, ...]) -> Augment | None:
     if not augmentation.changes:
         return None
     return Augmenter(augmentation, fill=fill)

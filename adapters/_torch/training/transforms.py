@@ -84,9 +84,7 @@ class Draw:
         )
 
 
-def apply(
-    draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, float, float]
-) -> tuple[RgbImage, LabelMap]:
+def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, ...]) -> tuple[RgbImage, LabelMap]:
     """Return an image, uint8 (H, W, 3), and its labels, uint8 (H, W), changed as drawn.
 
     Args:
@@ -160,7 +158,7 @@ def _recoloured(image: tv_tensors.Image, by: NDArray[np.float64], order: NDArray
 
 
 def _moved(
-    image: tv_tensors.Image, labels: LabelMap, field: NDArray[np.float32], fill: tuple[float, float, float]
+    image: tv_tensors.Image, labels: LabelMap, field: NDArray[np.float32], fill: tuple[float, ...]
 ) -> tuple[torch.Tensor, LabelMap]:
     """Sample an image, (3, H, W), and its labels, (H, W), where a field points."""
     height, width = labels.shape

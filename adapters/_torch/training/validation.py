@@ -49,7 +49,7 @@ def validate(
     return values if score is None else {**values, "val_mean_iou": score}
 
 
-def _batches(split: DecodedSplit, batch_size: int, fill: tuple[float, float, float]) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(split: DecodedSplit, batch_size: int, fill: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, len(split), batch_size):
         yield as_batch([split[i] for i in range(start, min(start + batch_size, len(split)))], fill)
 

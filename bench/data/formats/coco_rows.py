@@ -68,7 +68,7 @@ def side(value: object) -> int:
     if value is None or value == "":
         return 0
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]  # what is no number is caught
     except (TypeError, ValueError, OverflowError):
         raise OddValue(f"is {shown(value)}, where a number of pixels is expected") from None
     if isinstance(value, bool) or not math.isfinite(number) or not 0 <= number <= LARGEST_SIDE or number % 1:

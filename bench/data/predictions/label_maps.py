@@ -176,7 +176,7 @@ def _nifti(file: Path) -> NDArray[Any]:
     except ImportError:
         raise BenchError(f"{file}: needs nibabel to read NIfTI files. Install it with: pip install nibabel") from None
     try:
-        volume = np.asarray(nibabel.load(file).dataobj)  # type: ignore[attr-defined]
+        volume = np.asarray(nibabel.load(file).dataobj)  # type: ignore[attr-defined]  # images have it
     except (OSError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise ShapeError(f"{file} cannot be read as NIfTI: {' '.join(str(error).split())}") from None
     flat = volume.reshape([side for side in volume.shape if side != 1] or [1])

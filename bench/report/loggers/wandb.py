@@ -49,7 +49,7 @@ class Logger:
             id=digest([case.suite, case.run, case.case_id])[:16],
             config=_nested(case),
             dir=str(own),
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]  # the user's word
             settings=_settings(wandb),
         )
         # The axes of every curve: steps by themselves, training seconds and images by choice.
