@@ -36,8 +36,6 @@ from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
 
-"""What the interpreter of an adapter is told to run."""
-
 
 @dataclass(frozen=True)
 class Summary:
