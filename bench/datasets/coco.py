@@ -66,6 +66,8 @@ SOURCE = "COCO or a project in its format, https://cocodataset.org"
 LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other projects: their own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 118287, "val": 5000}
+FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
+"""How LVIS says in how many training images a category is."""
 STUFF_MAPS = "stuffthingmaps/{split}2017"
 TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
     "instances": ("instance",),
@@ -232,7 +234,7 @@ class _Reader:
         if (index.row_offset >= 0).any():
             notes.append(
                 f"{index.state.file.name}: its images were looked through for some categories each, as LVIS's and Open "
-                "Images'; detections of others count neither as right nor as wrong (federated AP)"
+                "Images'; detections of others count neither as right nor as wrong; lvis_ap is LVIS's own metric"
             )
         return notes
 
@@ -386,6 +388,7 @@ class _Reader:
                 name=name,
                 is_thing=self._is_thing(rows[name][1]),
                 colour=colour(rows[name][1].get("color"), palette_colour(rows[name][0] + 1)),
+                frequency=FREQUENCIES.get(str(rows[name][1].get("frequency"))),
             )
             for name in options.classes or tuple(rows)
         ]

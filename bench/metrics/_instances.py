@@ -87,13 +87,13 @@ class Detections(NamedTuple):
     ranks: NDArray[np.int64]
 
 
-def ranked(predicted: Instances) -> Detections:
-    """Order detections as pycocotools does, equal scores in the order they came in."""
+def ranked(predicted: Instances, most: int = MAX_DETECTIONS) -> Detections:
+    """Order detections as pycocotools does, equal scores in the order they came in; `most` of a class are kept."""
     order = np.lexsort((-predicted.scores, predicted.class_ids))  # stable
     class_ids = predicted.class_ids[order]
     starts = np.searchsorted(class_ids, class_ids, side="left")
     ranks = np.arange(len(order)) - starts
-    kept = ranks < MAX_DETECTIONS
+    kept = ranks < most
     return Detections(order[kept], ranks[kept])
 
 
@@ -354,6 +354,7 @@ class PrecisionMetric:
         statistic: Name of the matches, which are those of one kind of IoU.
         ious: IoU of all detections with the ground truth of their class, (detections, ground truth), from
             the ground truth, the detections, and the masks of both.
+        most: Detections of an image and class that count, the surest ones.
     """
 
     name: str
@@ -364,19 +365,20 @@ class PrecisionMetric:
     ious: Callable[[Instances, Instances, MaskStack, MaskStack], NDArray[np.float64]]
     tasks: tuple[TaskKind, ...] = ("instance",)
     higher_is_better: bool = True
+    most: int = MAX_DETECTIONS
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Return ground truth and matched detections of one image."""
         truth, guess = as_instances(target, predicted, classes)
         true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
         ious = self.ious(truth, guess, true_masks, masks)
-        return match_rows(truth, guess, ranked(guess), ious, (true_masks.areas, masks.areas))
+        return match_rows(truth, guess, ranked(guess, self.most), ious, (true_masks.areas, masks.areas))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
         check_columns(statistics)
         by_class = rows_by_class(statistics, classes)
-        every = {c: one.curves() for c, one in by_class.items()}
+        every = {c: one.curves(most=self.most) for c, one in by_class.items()}
         per_class = np.full(len(classes), np.nan)
         for class_id, curves in every.items():
             per_class[class_id] = curves.precision.mean()
@@ -388,8 +390,15 @@ class PrecisionMetric:
             per_class=per_class,
             classes=classes,
             images=int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0,
-            parts=coco_parts(by_class, every),
+            parts=self.parts(by_class, every, classes),
         )
+
+    def parts(
+        self, by_class: dict[int, ClassRows], every: dict[int, Curves], classes: Sequence[ClassSpec]
+    ) -> dict[str, float | None]:
+        """Companion figures: COCO's other eleven; `every` holds the curves over all areas."""
+        del classes
+        return coco_parts(by_class, every)
 
     def bootstrap(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int

@@ -37,12 +37,23 @@ class ClassSpec(Record):
         is_thing: Whether the class has countable instances (a "thing") or not ("stuff").
         colour: RGB, 0-255, for pictures only.
         is_background: Whether it is the class of pixels in no object, under whatever name; see `background_class`.
+        frequency: In how many training images it is: LVIS's groups of 1 to 10, 11 to 100, and more; None elsewhere,
+            where it is not written down.
     """
 
     name: str
     is_thing: bool = False
     colour: tuple[int, int, int]
     is_background: bool = False
+    frequency: Literal["rare", "common", "frequent"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty_frequency(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records, and the keys made of them, are as they were before there was a frequency."""
+        written: dict[str, Any] = write(self)
+        if self.frequency is None:
+            written.pop("frequency", None)
+        return written
 
 
 def background_class(classes: Sequence[ClassSpec]) -> int | None:

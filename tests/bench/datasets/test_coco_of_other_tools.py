@@ -406,6 +406,8 @@ def lvis(document):
         row["neg_category_ids"], row["not_exhaustive_category_ids"] = [3], []
     document["categories"] += [{"id": 3, "name": "looked for"}, {"id": 4, "name": "not looked for"}]
     document["images"][0]["not_exhaustive_category_ids"] = [1]
+    for row, frequency in zip(document["categories"], "rcff", strict=True):
+        row["frequency"] = frequency
 
 
 def test_lvis_files_name_their_images_by_address_and_judge_only_what_was_looked_for(tmp_path):
@@ -413,7 +415,8 @@ def test_lvis_files_name_their_images_by_address_and_judge_only_what_was_looked_
     assert [dataset.image(i).shape for i in dataset.ids("test")] == [(*SIZE, 3)] * 3
     unchecked = [dataset.target(i).instances.unchecked for i in dataset.ids("test")]
     assert unchecked == [(0, 3), (3,), (3,)]
-    assert "federated" in " ".join(dataset.notes("test"))
+    assert [spec.frequency for spec in dataset.classes] == ["rare", "common", "frequent", "frequent"]
+    assert "lvis_ap" in " ".join(dataset.notes("test"))
     stray = np.zeros((1, *SIZE), bool)
     stray[:, 24:, :8] = True
 

@@ -1,0 +1,104 @@
+"""LVIS's AP: mask AP of a large vocabulary whose images were looked through for some classes each.
+
+What it measures:
+    How well objects of many classes are found and outlined, rare classes as much as frequent ones.
+
+Definition:
+    `lvis.LVISEval` with `iou_type='segm'`: as COCO's mask AP, but with at most 300 detections per image over all
+    classes, the surest ones, and judged by the federated rule: in an image, detections of a class that it was not
+    looked through for are left out; of a class that is not exhaustively annotated there, those that match no ground
+    truth. AP is the mean over thresholds and classes with a ground truth. Parts: AP50, AP75, AP_small, AP_medium,
+    AP_large, AP_rare, AP_common and AP_frequent (classes in 1 to 10, 11 to 100 and more training images, as the
+    annotation file has them), AR_300 and the AR of each range of areas.
+
+When undefined:
+    A class without a ground truth has no value and leaves the mean; without any such class there is no AP, and
+    without a class of a group none of the group. LVIS writes -1.
+
+Differs from:
+    COCO's mask AP (`mask_ap`) takes 100 detections per image and class, so that a detector of a thousand classes
+    may answer with 100,000. LVIS Fixed AP (Dave et al., 2021) takes 10,000 per class over the data set. Areas are
+    those of the masks; LVIS reads them from the file, which for polygons are those of the polygons.
+
+Source:
+    Gupta, Dollár, Girshick, LVIS, CVPR 2019; lvis-dataset/lvis-api, `lvis/eval.py` and `lvis/results.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bench.metric import Rows
+from bench.metrics._bootstrap import mean_of_defined
+from bench.metrics._instances import IOU_THRESHOLDS, ClassRows, Curves, PrecisionMetric
+from bench.metrics._semantic import defined
+from bench.metrics.mask_ap import mask_ious
+from bench.records import ClassSpec
+from bench.records.predictions import Instances, Prediction
+
+MOST = 300
+"""Detections of an image."""
+GROUPS = {"rare": "AP_rare", "common": "AP_common", "frequent": "AP_frequent"}
+
+
+def surest(predicted: Instances, most: int) -> Instances:
+    """The `most` detections of an image with the highest scores, equal scores in the order they came in."""
+    kept = np.sort(np.argsort(-predicted.scores, kind="stable")[:most])
+    return replace(
+        predicted,
+        masks=predicted.masks[kept],
+        class_ids=predicted.class_ids[kept],
+        scores=predicted.scores[kept],
+        crowd=predicted.crowd[kept],
+    )
+
+
+class LvisMetric(PrecisionMetric):
+    """COCO's average precision with LVIS's number of detections, and its groups of classes."""
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
+        """Ground truth and matched detections of one image."""
+        if isinstance(predicted, Instances):
+            predicted = surest(predicted, self.most)
+        return super().observe(target, predicted, classes)
+
+    def parts(
+        self, by_class: dict[int, ClassRows], every: dict[int, Curves], classes: Sequence[ClassSpec]
+    ) -> dict[str, float | None]:
+        """LVIS's other figures."""
+        sized = {
+            name: [one.curves(name, self.most) for one in by_class.values()] for name in ("small", "medium", "large")
+        }
+        parts = {f"AP{100 * IOU_THRESHOLDS[t]:.0f}": _mean([c.precision[t] for c in every.values()]) for t in (0, 5)}
+        parts |= {f"AP_{name}": _mean_precision(curves) for name, curves in sized.items()}
+        for group, name in GROUPS.items():
+            members = [curves for c, curves in every.items() if classes[c].frequency == group]
+            if members:
+                parts[name] = _mean_precision(members)
+        parts["AR_300"] = _mean([c.recall.mean() for c in every.values()])
+        return parts | {f"AR_{name}": _mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
+
+
+def _mean_precision(curves: Sequence[Curves]) -> float | None:
+    return _mean([float(c.precision.mean()) for c in curves])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return defined(mean_of_defined(np.array(values))) if len(values) else None
+
+
+METRIC = LvisMetric(
+    name="lvis_ap",
+    version=1,
+    label="LVIS AP",
+    definition=(
+        "LVIS AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and classes with a ground truth, 101 "
+        "recall points, 300 detections per image, classes that an image was not looked through for left out"
+    ),
+    statistic="lvis_matches",
+    ious=mask_ious,
+    most=MOST,
+)
