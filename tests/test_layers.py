@@ -46,6 +46,7 @@ LAYERS = (
     "bench.run.repro",
     # tools on top of them
     "bench.data.exports",
+    "bench.data.predictions.writing",
     "bench.data",
     "bench.data.prepare",
     "bench.run.doctor",

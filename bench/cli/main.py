@@ -162,13 +162,15 @@ def parser() -> ArgumentParser:
 
 def command(*words: str) -> ModuleType:
     """The file of a command, or of an action of a command."""
-    return importlib.import_module(".".join((COMMANDS, *words)))
+    return importlib.import_module(".".join((COMMANDS, *words)).replace("-", "_"))
 
 
 def found_commands(*above: str) -> dict[str, ModuleType]:
     """The commands, or the actions of a command, by name, in the order of the help; see `bench.cli.commands`."""
     folders = getattr(command(*above), "__path__", ())
-    names = [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
+    names = [
+        module.name.replace("_", "-") for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")
+    ]
     files = {name: command(*above, name) for name in names}
     return dict(sorted(files.items(), key=lambda one: (one[1].ORDER, one[0])))
 
@@ -180,8 +182,13 @@ def _words(options: argparse.Namespace) -> list[str]:
 def _grouped(found: dict[str, ModuleType]) -> str:
     """The commands under what they are for."""
     lines = []
+    width = max(map(len, found))
     for heading in GROUPS:
-        lines += [f"{heading}:", *(f"  {n:<9} {file.HELP}" for n, file in found.items() if heading == file.GROUP), ""]
+        lines += [
+            f"{heading}:",
+            *(f"  {n:<{width}} {file.HELP}" for n, file in found.items() if heading == file.GROUP),
+            "",
+        ]
     return "\n".join([*lines, "bench COMMAND --help says more."])
 
 

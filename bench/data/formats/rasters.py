@@ -52,6 +52,22 @@ def run_lengths_of_text(text: str) -> list[int]:
     return runs
 
 
+def text_of_run_lengths(runs: Sequence[int]) -> str:
+    """Write run lengths as COCO's compressed text; the inverse of `run_lengths_of_text`.
+
+    >>> run_lengths_of_text(text_of_run_lengths([5, 3, 2000, 3, 1]))
+    [5, 3, 2000, 3, 1]
+    """
+    letters = []
+    for position, run in enumerate(runs):
+        value, more = run - (runs[position - 2] if position > 2 else 0), True
+        while more:
+            code, value = value & 31, value >> 5
+            more = value != (-1 if code & 16 else 0)
+            letters.append(chr((code | 32 if more else code) + 48))
+    return "".join(letters)
+
+
 def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[np.bool_]:
     """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
 
