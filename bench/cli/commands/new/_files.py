@@ -1,0 +1,34 @@
+"""Folders of new files, written whole or not at all."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def checked_name(name: str, taken: Collection[str], what: str) -> str:
+    """The name, if a module can have it and nothing has it yet; raises `BenchError`."""
+    from bench.errors import BenchError
+
+    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise BenchError(f"{name!r} cannot name a module: use small letters, digits and _, beginning with a letter")
+    if name in taken:
+        raise BenchError(f"there is {what} named {name!r} already; choose another name")
+    return name
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write files, path below the folder -> text; raises `BenchError` if one is there, and then writes none."""
+    from bench.errors import BenchError
+
+    there = [folder / name for name in files if (folder / name).exists()]
+    if there:
+        raise BenchError(f"{there[0]} is there already, and nothing is overwritten; give another --out, or remove it")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in files]

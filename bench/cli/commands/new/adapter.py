@@ -1,0 +1,36 @@
+"""`bench new adapter`: a network of your own, as an adapter that works as it is written."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.cli.commands.new._adapter_files import FILES
+from bench.cli.commands.new._files import checked_name, write_files
+
+HELP = "write an adapter for a network of your own, its model config, a suite and a test"
+ORDER = 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What it is called, and where it goes."""
+    parser.add_argument("name", metavar="NAME", help="name of the adapter, for example mine")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of your adapters; NAME is made in it")
+
+
+def execute(options: Namespace) -> int:
+    """Write the files, and say what to type next."""
+    from bench.adapter import adapter_folders
+
+    name = checked_name(options.name, adapter_folders(), "an adapter")
+    out = Path(options.out)
+    files = {f"{name}/{path}": text.replace("NAME", name) for path, text in FILES.items()}
+    for path in write_files(out, files):
+        print(path)
+    print(
+        f"next: pytest {out / name}\n      bench list models --adapters {out}\n"
+        f"      bench run {out / name / 'suite.yaml'} --adapters {out}",
+        file=sys.stderr,
+    )
+    return 0
