@@ -68,15 +68,10 @@ def execute(options: Namespace) -> int:
         f"# Written by bench score --predictions. Run it again with: bench run {path}\n{text}", encoding="utf-8"
     )
     print(f"suite: {path}", file=sys.stderr)
-    further: dict[str, Any] = {
-        "new": False,
-        "kind": None,
-        "fresh_interpreters": False,
-        "python": [],
-        "env": [],
-        "envs": None,
-    }
-    code = run.execute(Namespace(**{**vars(options), **further, "suite": str(path), "command": "run"}))
+    parser = ArgumentParser()
+    run.add_arguments(parser)
+    running = vars(parser.parse_args([str(path)]))
+    code = run.execute(Namespace(**{**vars(options), **running, "case": options.case, "command": "run"}))
     return 2 if code else 0
 
 

@@ -167,11 +167,12 @@ def test_pycocotools_reads_what_is_exported_and_finds_the_same_average_precision
 
 
 def panoptic_quality(truth_json, predicted_json):
-    """PQ by panopticapi's rules on its files; there are no crowds and no void in these predictions that matter.
+    """PQ by panopticapi's rules on its files.
 
     Source: Kirillov et al., "Panoptic Segmentation", CVPR 2019, and cocodataset/panopticapi, `evaluation.py`: segments
     of one category match above an intersection over union of a half, void of the ground truth is no part of a union,
-    and a false positive that is void by more than a half is none.
+    crowds are neither matched nor missed, and a false positive that lies in void or in a crowd of its category by more
+    than a half is none.
     """
     figures = {}
     documents = [json.loads(Path(file).read_text()) for file in (truth_json, predicted_json)]
@@ -183,6 +184,8 @@ def panoptic_quality(truth_json, predicted_json):
             maps.append(bgr[..., 2] + 256 * bgr[..., 1] + 65536 * bgr[..., 0])
             infos.append({info["id"]: info["category_id"] for info in row["segments_info"]})
         matched = [set(), set()]
+        crowds = {info["id"]: info["category_id"] for info in true_row["segments_info"] if info["iscrowd"]}
+        infos[0] = {number: category for number, category in infos[0].items() if number not in crowds}
         for true_id, category in infos[0].items():
             for found_id, other in infos[1].items():
                 both = ((maps[0] == true_id) & (maps[1] == found_id)).sum()
@@ -195,8 +198,9 @@ def panoptic_quality(truth_json, predicted_json):
         for category in (c for i, c in infos[0].items() if i not in matched[0]):
             figures.setdefault(category, [0.0, 0, 0, 0])[3] += 1
         for found_id, category in infos[1].items():
-            void = ((maps[1] == found_id) & (maps[0] == 0)).sum() / (maps[1] == found_id).sum()
-            if found_id not in matched[1] and void <= 0.5:
+            excused = [0, *(number for number, other in crowds.items() if other == category)]
+            share = ((maps[1] == found_id) & np.isin(maps[0], excused)).sum() / (maps[1] == found_id).sum()
+            if found_id not in matched[1] and share <= 0.5:
                 figures.setdefault(category, [0.0, 0, 0, 0])[2] += 1
     return float(np.mean([iou / (tp + fp / 2 + fn / 2) for iou, tp, fp, fn in figures.values()]))
 
