@@ -52,7 +52,8 @@ LAYERS = (
     "bench.run.doctor",
     # door
     "bench.cli",
-    "bench.cli.commands bench.cli.commands.data bench.cli.commands.env bench.cli.commands.weights",
+    "bench.cli.commands bench.cli.commands.data bench.cli.commands.env bench.cli.commands.new "
+    "bench.cli.commands.weights",
 )
 """Lowest first; packages on one line do not import each other. A package imports lower layers and itself alone."""
 
