@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,6 +18,19 @@ from bench.records.predictions import LabelMap, RgbImage
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, H, W), on the device.
+        content: Size of each image within it, from the top left; the rest is padding.
+    """
+
+    pixels: Tensor
+    content: tuple[Size, ...]
 
 
 def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:

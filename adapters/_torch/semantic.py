@@ -15,7 +15,7 @@ from torch import Tensor
 
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
-from adapters._torch.images import Normalisation, resize_image, resize_logits, stack_images
+from adapters._torch.images import DeviceBatch, Normalisation, resize_image, resize_logits, stack_images
 from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
@@ -27,19 +27,6 @@ from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
-
-
-@dataclass(frozen=True)
-class DeviceBatch:
-    """What `preprocess` hands to `infer`.
-
-    Attributes:
-        pixels: float32, (B, 3, H, W), on the device.
-        content: Size of each image within it, from the top left; the rest is padding.
-    """
-
-    pixels: Tensor
-    content: tuple[Size, ...]
 
 
 @dataclass(frozen=True)

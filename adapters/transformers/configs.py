@@ -61,19 +61,26 @@ def _backbone(options: UniversalOptions) -> PretrainedConfig:
     return SwinConfig(**wanted, drop_path_rate=0.3, **_SWINS[options.backbone])
 
 
+def _masked_attention(options: UniversalOptions) -> dict[str, Any]:
+    """The transformer that Mask2Former and OneFormer share, under the names both have for it."""
+    return {
+        "hidden_dim": options.width,
+        "encoder_feedforward_dim": options.feedforward // 2,
+        "dim_feedforward": options.feedforward,
+        "encoder_layers": options.encoder_layers,
+        "decoder_layers": options.decoder_layers + 1,  # transformers counts the prediction before the first layer
+        "num_attention_heads": options.heads,
+        "num_queries": options.queries,
+        "train_num_points": options.train_points,
+    }
+
+
 def _mask2former(options: UniversalOptions) -> PretrainedConfig:
     return Mask2FormerConfig(
         backbone_config=_backbone(options),
         feature_size=options.width,
         mask_feature_size=options.width,
-        hidden_dim=options.width,
-        encoder_feedforward_dim=options.feedforward // 2,
-        dim_feedforward=options.feedforward,
-        encoder_layers=options.encoder_layers,
-        decoder_layers=options.decoder_layers + 1,  # transformers counts the prediction before the first layer
-        num_attention_heads=options.heads,
-        num_queries=options.queries,
-        train_num_points=options.train_points,
+        **_masked_attention(options),
     )
 
 
@@ -104,14 +111,7 @@ def _oneformer(options: UniversalOptions) -> PretrainedConfig:
         backbone_config=_backbone(options),
         conv_dim=options.width,
         mask_dim=options.width,
-        hidden_dim=options.width,
-        encoder_feedforward_dim=options.feedforward // 2,
-        dim_feedforward=options.feedforward,
-        encoder_layers=options.encoder_layers,
-        decoder_layers=options.decoder_layers + 1,
-        num_attention_heads=options.heads,
-        num_queries=options.queries,
-        train_num_points=options.train_points,
+        **_masked_attention(options),
     )
 
 

@@ -14,6 +14,7 @@ from adapters._torch import device as devices
 from adapters._torch.images import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    DeviceBatch,
     Normalisation,
     resize_image,
     resize_logits,
@@ -47,19 +48,6 @@ FIXED_LEVELS = ("mask2former", "oneformer")
 
 
 @dataclass(frozen=True)
-class PaddedBatch:
-    """What `preprocess` hands to `infer`.
-
-    Attributes:
-        pixels: float32, (B, 3, H, W), on the device.
-        content: Size of each image within it, from the top left; the rest is padding.
-    """
-
-    pixels: Tensor
-    content: tuple[Size, ...]
-
-
-@dataclass(frozen=True)
 class Found:
     """What `infer` hands to `postprocess`.
 
@@ -67,7 +55,7 @@ class Found:
         masks: Of the batch; None where a target asks for several passes.
         scores: Of the classes, (B, K, H, W) at the size of the padded input; None after one pass.
         padded: Size of the batch's pixels.
-        content: As in `PaddedBatch`.
+        content: As in `DeviceBatch`.
     """
 
     masks: ClassifiedMasks | None
@@ -214,7 +202,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         return self._own_size(size)
 
     @torch.inference_mode()
-    def preprocess(self, images: Sequence[RgbImage]) -> PaddedBatch:
+    def preprocess(self, images: Sequence[RgbImage]) -> DeviceBatch:
         """Resize, stack, move as bytes, normalise and pad on the device.
 
         Images of different sizes in one batch are padded to the largest, which can change
@@ -226,10 +214,10 @@ class UniversalAdapter(devices.OnTorchDevice):
         pixels = self._normalise(stacked, channels_last=self._target.channels_last)
         if self._several_passes is None:
             pixels = self._network.padded(pixels)
-        return PaddedBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
+        return DeviceBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
 
     @torch.inference_mode()
-    def infer(self, batch: PaddedBatch) -> Found:
+    def infer(self, batch: DeviceBatch) -> Found:
         """Forward pass, or all that the target asks for, in its precision."""
         masks = scores = None
         with devices.autocast(self._device, self._target.precision):

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils import nms, ops
 
-from adapters._torch.images import resize_logits, stack_images
+from adapters._torch.images import DeviceBatch, resize_logits, stack_images
 from adapters._torch.runtimes.runtime import Pass, fixed_size
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
@@ -49,19 +49,6 @@ PROTOTYPE_STRIDE = 4
 GREY = 114 / 255
 NO_TIME_LIMIT_S = 1e9
 """The framework gives suppression up where it takes long, so that a slow machine would see fewer objects."""
-
-
-@dataclass(frozen=True)
-class DeviceBatch:
-    """What `preprocess` hands to `infer`.
-
-    Attributes:
-        pixels: float32, (B, 3, H, W), RGB in 0-1, on the device.
-        content: Letterbox size of each image, from the top left; the rest is padding.
-    """
-
-    pixels: Tensor
-    content: tuple[Size, ...]
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,16 @@ Run lengths go along the rows of a mask's box and begin with what is not in the 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from bench.data.exports import Exported
+from bench.data.exports._layers import layers_of
 from bench.data.exports._writing import finish, items, new_folder, write_png_file
-from bench.data.exports.supervisely import VOID, _layers
 from bench.dataset import Dataset
 
 LOSS = (
@@ -30,14 +29,10 @@ LOSS = (
 def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
     """Write all splits; `names` renames classes."""
     new_folder(folder)
-    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
-    void = VOID
-    while void in labels:
-        void += "_"
-    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    layers = layers_of(source, names, form="cvat")
     tree = ElementTree.Element("annotations")
     ElementTree.SubElement(tree, "version").text = "1.1"
-    _describe(tree, source, [*labels, void])
+    _describe(tree, source, layers.labels)
     ids = {}
     for item in items(source):
         name = f"{item.image_id}.png"
@@ -47,18 +42,15 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
             tree, "image", id=str(item.number - 1), name=name, subset=item.split,
             width=str(size.width), height=str(size.height),
         )  # fmt: skip
-        layers = _layers(source.target(item.image_id), source.classes, with_objects)
-        for order, (position, mask, _) in enumerate(layers):
-            row.append(mask_element([*labels, void][position], mask, order))
+        for order, layer in enumerate(layers.of(source.target(item.image_id))):
+            row.append(mask_element(layers.labels[layer.label], layer.mask, order))
         ids[item.image_id] = f"{item.split}__{item.image_id}"
     ElementTree.indent(tree)
     ElementTree.ElementTree(tree).write(folder / "annotations.xml", encoding="utf-8", xml_declaration=True)
-    stuff: list[JsonValue] = [t for t, spec in zip(labels, source.classes, strict=True) if not spec.is_thing]
-    options: dict[str, JsonValue] = {"root": str(folder), "background": None, "void": [void], "stuff": stuff}
-    return finish(Exported("cvat", options, folder, ids, LOSS), source)
+    return finish(Exported("cvat", layers.options(folder), folder, ids, LOSS), source)
 
 
-def _describe(tree: ElementTree.Element, source: Dataset, labels: list[str]) -> None:
+def _describe(tree: ElementTree.Element, source: Dataset, labels: Sequence[str]) -> None:
     """The task with its labels and their colours."""
     task = ElementTree.SubElement(ElementTree.SubElement(tree, "meta"), "task")
     ElementTree.SubElement(task, "name").text = source.source[:100]

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from bench.data.exports import Exported
+from bench.data.exports._layers import layers_of
 from bench.data.exports._writing import finish, items, new_folder, write_png_file
-from bench.data.exports.supervisely import VOID, _layers
 from bench.data.formats.brush_lengths import brush_lengths
 from bench.dataset import Dataset
 
@@ -30,11 +30,7 @@ LOSS = (
 def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
     """Write all splits; `names` renames classes."""
     new_folder(folder)
-    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
-    void = VOID
-    while void in labels:
-        void += "_"
-    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    layers = layers_of(source, names, form="label_studio")
     ids: dict[str, str] = {}
     tasks = []
     for item in items(source):
@@ -52,13 +48,11 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
                 "image_rotation": 0,
                 "value": {
                     "format": "rle",
-                    "rle": brush_lengths(mask),
-                    "brushlabels": [[*labels, void][position]],
+                    "rle": brush_lengths(layer.mask),
+                    "brushlabels": [layers.labels[layer.label]],
                 },
             }
-            for number, (position, mask, _) in enumerate(
-                _layers(source.target(item.image_id), source.classes, with_objects)
-            )
+            for number, layer in enumerate(layers.of(source.target(item.image_id)))
         ]
         tasks.append(
             {
@@ -70,13 +64,5 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         )
         ids[item.image_id] = f"{item.split}__{item.image_id}"
     (folder / "project.json").write_text(json.dumps(tasks), encoding="utf-8")
-    stuff: list[JsonValue] = [t for t, spec in zip(labels, source.classes, strict=True) if not spec.is_thing]
-    options: dict[str, JsonValue] = {
-        "root": str(folder),
-        "file": "project.json",
-        "classes": list(labels),
-        "background": None,
-        "void": [void],
-        "stuff": stuff,
-    }
+    options: dict[str, JsonValue] = {**layers.options(folder), "file": "project.json", "classes": [*layers.labels[:-1]]}
     return finish(Exported("label_studio", options, folder, ids, LOSS), source)

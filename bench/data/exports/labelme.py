@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from bench.data.exports import Exported
+from bench.data.exports._layers import layers_of
 from bench.data.exports._writing import finish, items, new_folder, write_png_file
-from bench.data.exports.supervisely import VOID, _layers
 from bench.dataset import Dataset
 
 LOSS = (
@@ -33,21 +33,18 @@ VERSION = "5.5.0"
 def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
     """Write all splits; `names` renames classes."""
     new_folder(folder)
-    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
-    void = VOID
-    while void in labels:
-        void += "_"
-    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    layers = layers_of(source, names, form="labelme")
     ids = {}
     for item in items(source):
         base = folder / item.split
         write_png_file(base / f"{item.image_id}.png", source.image(item.image_id))
         size = source.size(item.image_id)
-        layers = _layers(source.target(item.image_id), source.classes, with_objects)
         document: dict[str, Any] = {
             "version": VERSION,
             "flags": {},
-            "shapes": [shape_of([*labels, void][position], mask) for position, mask, _ in layers],
+            "shapes": [
+                shape_of(layers.labels[layer.label], layer.mask) for layer in layers.of(source.target(item.image_id))
+            ],
             "imagePath": f"{item.image_id}.png",
             "imageData": None,
             "imageHeight": size.height,
@@ -55,14 +52,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         }
         (base / f"{item.image_id}.json").write_text(json.dumps(document), encoding="utf-8")
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    stuff: list[JsonValue] = [t for t, spec in zip(labels, source.classes, strict=True) if not spec.is_thing]
-    options: dict[str, JsonValue] = {
-        "root": str(folder),
-        "classes": list(labels),
-        "background": None,
-        "void": [void],
-        "stuff": stuff,
-    }
+    options: dict[str, JsonValue] = {**layers.options(folder), "classes": [*layers.labels[:-1]]}
     return finish(Exported("labelme", options, folder, ids, LOSS), source)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +20,37 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from bench.data.exports import Exported
-from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
-from bench.dataset import Dataset, GroundTruth
+from bench.data.exports._layers import layers_of
+from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.dataset import Dataset
 from bench.datasets.supervisely import CROWD
-from bench.records import IGNORE_LABEL, ClassSpec
 
 LOSS = (
     "panoptic segments: objects and the class of each pixel are kept",
     "where objects overlap, the smaller one is on top in the map of classes",
 )
-VOID = "void"
 
 
 def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
     """Write all splits; `names` renames classes."""
     new_folder(folder)
-    titles = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
-    void = VOID
-    while void in titles:
-        void += "_"
-    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    layers = layers_of(source, names, form="supervisely")
     ids = {}
     for item in items(source):
         name, size = f"{item.image_id}.png", source.size(item.image_id)
         base = folder / item.split
         write_png_file(base / "img" / name, source.image(item.image_id))
-        truth = source.target(item.image_id)
         objects = [
-            _object([*titles, void][position], mask, number, crowd=crowd)
-            for number, (position, mask, crowd) in enumerate(_layers(truth, source.classes, with_objects), start=1)
+            _object(layers.labels[layer.label], layer.mask, number, crowd=layer.crowd)
+            for number, layer in enumerate(layers.of(source.target(item.image_id)), start=1)
         ]
         document = {"description": "", "tags": [], "size": size._asdict(), "objects": objects}
         _write(base / "ann" / f"{name}.json", document)
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    _write(folder / "meta.json", _meta([*titles, void], [*(c.colour for c in source.classes), (0, 0, 0)]))
-    stuff: list[JsonValue] = [t for t, spec in zip(titles, source.classes, strict=True) if not spec.is_thing]
+    _write(folder / "meta.json", _meta(layers.labels, [*(c.colour for c in source.classes), (0, 0, 0)]))
     splits: dict[str, JsonValue] = {split: [split] for split in source.splits()}
-    options: dict[str, JsonValue] = {
-        "root": str(folder),
-        "background": None,
-        "void": [void],
-        "stuff": stuff,
-        "splits": splits,
-    }
+    options: dict[str, JsonValue] = {**layers.options(folder), "splits": splits}
     return finish(Exported("supervisely", options, folder, ids, LOSS), source)
-
-
-def _layers(
-    truth: GroundTruth, classes: Sequence[ClassSpec], with_objects: bool
-) -> Iterator[tuple[int, NDArray[np.bool_], bool]]:
-    """Class, mask and crowd of everything in an image from the bottom to the top; void has the class after the last."""
-    labels = truth.semantic.labels
-    for class_id, spec in enumerate(classes):
-        if (not spec.is_thing or not with_objects) and (labels == class_id).any():
-            yield class_id, labels == class_id, False
-    if with_objects:
-        objects = objects_of(truth, classes, form="supervisely")
-        areas = objects.masks.sum(axis=(1, 2)).tolist()
-        for index in sorted(range(len(areas)), key=lambda i: (not objects.crowd[i], -areas[i])):
-            if areas[index]:
-                yield int(objects.class_ids[index]), objects.masks[index], bool(objects.crowd[index])
-    if (labels == IGNORE_LABEL).any():
-        yield len(classes), labels == IGNORE_LABEL, False
 
 
 def _object(title: str, mask: NDArray[np.bool_], number: int, *, crowd: bool) -> dict[str, Any]:

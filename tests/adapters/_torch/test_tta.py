@@ -255,8 +255,9 @@ def labels(adapter, size):
 def test_scaled_letterboxes_are_padded_with_grey_to_multiples_of_32_and_cut_back():
     model = resolve_model("ultralytics/yolo26n_sem")
     load_adapter("ultralytics").build(model, THREE_CLASSES, Target(threads=1), None)  # imports the framework
+    from adapters._torch.images import DeviceBatch
     from adapters.ultralytics.network import make_network
-    from adapters.ultralytics.stages import GREY, DeviceBatch, SemanticStages
+    from adapters.ultralytics.stages import GREY, SemanticStages
 
     target = Target(test_time=InferenceAugmentation(scales=(0.75,)))
     eighth, batch = nn.AvgPool2d(8), DeviceBatch(pixels(Size(32, 64)), (Size(32, 64),) * 2)
