@@ -274,9 +274,21 @@ class OnDisk:
 
     def fingerprint(self, split: str) -> str:
         """Hash of ids and content of all files of the split and of the options that decide the ground truth."""
-        rows: list[JsonValue] = [
-            [image_id, *map(content_hash, files)] for image_id, files in decisive_files(self._split(split).values())
-        ]
+        return self.manifest(split, lambda files: map(content_hash, files))
+
+    def manifest(
+        self, split: str, hashes_of: Callable[[Sequence[Path]], Iterable[str]], *, max_images: int | None = None
+    ) -> str:
+        """Return the fingerprint of the first images of a split, with the hashes of files from elsewhere.
+
+        Args:
+            split: One of the splits.
+            hashes_of: Files -> SHA-256 of each, in their order.
+            max_images: None takes all images.
+        """
+        listed = decisive_files([*self._split(split).values()][:max_images])
+        hashes = iter(hashes_of([path for _, files in listed for path in files]))
+        rows: list[JsonValue] = [[image_id, *(next(hashes) for _ in files)] for image_id, files in listed]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
         return digest([self.name, self.description.decisive, names, rows])
 

@@ -10,12 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from pydantic import JsonValue
-
-from bench.data.formats.on_disk import OnDisk, decisive_files
+from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
-from bench.records import digest
 from bench.run.planning.content_hashes import ContentHashes
 
 QUIET_S = 2.0
@@ -50,16 +47,9 @@ class Fingerprints:
             return labelled_fingerprint(inner, dataset.labels)
         if not isinstance(dataset, OnDisk):
             return dataset.fingerprint(split)
-        return self._manifest(dataset, label, split, max_images)
-
-    def _manifest(self, dataset: OnDisk, label: str, split: str, max_images: int | None) -> str:
-        """`OnDisk.fingerprint`, of the images in use, with files hashed in parallel and remembered."""
-        listed = decisive_files(dataset.entry(image_id) for image_id in dataset.ids(split)[:max_images])
-        files = [path for _, own in listed for path in own]
-        hashes = iter(self._hashes.of(files, _teller(f"{label}: hashing the files of split {split!r}")))
-        rows: list[JsonValue] = [[image_id, *(next(hashes) for _ in own)] for image_id, own in listed]
-        names: list[JsonValue] = [[c.name, c.is_thing] for c in dataset.classes]
-        return digest([dataset.name, dataset.description.decisive, names, rows])
+        # In parallel, and remembered from one run to the next.
+        tell = _teller(f"{label}: hashing the files of split {split!r}")
+        return dataset.manifest(split, lambda files: self._hashes.of(files, tell), max_images=max_images)
 
 
 def _teller(what: str) -> Callable[[int, int], None]:
