@@ -48,6 +48,7 @@ NOTES = {
     "repeated": "identical images within a split",
     "stored": "masks stored otherwise than the others",
     "read": "what is left out, guessed or converted in reading",
+    "alpha": "images whose transparency varies and is dropped",
     "turned": "images that EXIF turns, by sizes or by what the suite says of their labels",
     "absent": "classes that no training image has",
     "count": "splits with fewer images than published",
@@ -78,6 +79,14 @@ class Checked:
     def wrong(self) -> int:
         """How many findings are not mere notes."""
         return sum(finding.kind in WRONG for finding in self.findings)
+
+    def wrong_with(self, split: str) -> list[str]:
+        """What is wrong with a split, or with all of them, a message each."""
+        return [one.message for one in self.findings if one.kind in WRONG and one.split in (split, "")]
+
+    def absent_from(self, split: str) -> list[str]:
+        """What a split lacks, a message each."""
+        return [one.message for one in self.findings if (one.kind, one.split) == ("absent", split)]
 
 
 def check(

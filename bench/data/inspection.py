@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from bench.data.displaced import ENOUGH_PIXELS, frame, packed
 from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
+from bench.data.formats.contents import classes_in, dropped_alpha, values_in
 from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
-from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.opening import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
-from bench.records.predictions import LabelMap
 
 INSPECTION_VERSION = 5
 """Raised when `inspect` gives other rows for the same files."""
@@ -52,7 +51,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     try:
         truth = dataset.target(image_id)
         row["found"] += _of_truth(dataset, truth, size)
-        row["classes"] = _classes(dataset, truth)
+        row["classes"] = classes_in(dataset, truth)
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
@@ -61,6 +60,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         told = f"{own_file.image}: EXIF orientation {files.exif_orientation(image_id)}"
         row["contrasts"] = files.contrasts(image_id, files.readings(image_id)) if "content" in row else {}
         row["found"].append(["turned", f"{told}, labels fit it as {files.orientation or 'shown'}"])
+    if own_file is not None and "content" in row and getattr(dataset, "bands", None) is None:
+        row["found"] += [["alpha", told] for told in dropped_alpha(own_file.image)]
     row["stored"] = [] if own_file is None else [_stored(path) for path in mask_files(own_file)]
     return row
 
@@ -104,7 +105,7 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
         found.append(
             ["size", f"the ground truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"]
         )
-    present = _present(truth.semantic.labels)
+    present = values_in(truth.semantic.labels)
     outside = present[(present >= len(dataset.classes)) & (present != void_of(truth.semantic.labels))]
     if len(outside):
         found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
@@ -114,20 +115,6 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
             found.append(["unseen", f"{unseen} of {len(truth.instances.masks)} objects cover no pixel"])
     empty = _emptiness(dataset, truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
-
-
-def _classes(dataset: Dataset, truth: GroundTruth) -> list[int]:
-    """Ids of the classes of an image, rising."""
-    if "semantic" not in dataset.tasks and truth.instances is not None:
-        return sorted(set(truth.instances.class_ids.tolist()))
-    present = _present(truth.semantic.labels)
-    objects = [] if truth.instances is None else truth.instances.class_ids.tolist()
-    return sorted({int(i) for i in present if i != void_of(truth.semantic.labels)} | set(objects))
-
-
-def _present(labels: LabelMap) -> NDArray[np.intp]:
-    """The values that occur, rising."""
-    return np.flatnonzero(np.bincount(runs_of(labels).values))
 
 
 def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) -> str:

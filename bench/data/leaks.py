@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def _films(images: Sequence[Listed], rows: dict[str, Row], names: _Names, told: 
 def _parts(images: Sequence[Listed]) -> Iterator[tuple[int, int]]:
     """First and last + 1 of each split but the first."""
     starts = [at for at in range(1, len(images)) if images[at].split != images[at - 1].split]
-    return zip(starts, [*starts[1:], len(images)], strict=True)
+    return pairwise([*starts, len(images)])
 
 
 def _shared(found: Sequence[Finding], images: Sequence[Listed]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """One look at every image: in several processes, with a bar, and remembered, so that it can be interrupted.
 
 What was seen of an image is a line of JSON in a cache file. A line counts as long as the files of
-that image have the size and time of change that they had; others are seen again. The file is named
+that image are as they were, see `file_state`; others are seen again. The file is named
 after everything else that decides what is seen: data set, options, reader, and kind of look.
 """
 
@@ -33,7 +33,7 @@ from bench.errors import DatasetError
 from bench.measure.devices import allowed_cores
 from bench.records import as_json_dict, digest
 from bench.records.store.code import as_key_part, code_behind
-from bench.records.store.files import write_atomically
+from bench.records.store.files import file_state, write_atomically
 from bench.records.store.layout import plain_name
 
 Row: TypeAlias = dict[str, Any]
@@ -138,11 +138,7 @@ def _file_state(files: OnDisk, image_id: str) -> str:
     entry = files.entry(image_id)
     parts: list[Any] = [entry.key]
     for path in entry.files:
-        try:
-            found = path.stat()
-            parts.append([str(path.absolute()), found.st_size, found.st_mtime_ns])
-        except OSError:
-            parts.append([str(path.absolute()), None])
+        parts.append([str(path.absolute()), *(file_state(path) or ())])
     return digest(parts)[:32]
 
 

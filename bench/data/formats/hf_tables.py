@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.data.formats.on_disk import is_hidden
 from bench.errors import DatasetError
+from bench.records.store.files import file_state
 
 FIX = 'pip install -c constraints.txt ".[huggingface]"'
 SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
@@ -145,7 +146,7 @@ def _unreadable(file: Path, error: Exception) -> DatasetError:
     return DatasetError(f"{file} cannot be read: {' '.join(str(error).split())}. Download or save it again.")
 
 
-_parts: OrderedDict[tuple[Path, int, int, tuple[str, ...]], Any] = OrderedDict()
+_parts: OrderedDict[tuple[Path, tuple[int, ...] | None, int, tuple[str, ...]], Any] = OrderedDict()
 
 
 def read_row(file: Path, part: int, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def read_row(file: Path, part: int, row: int, columns: tuple[str, ...]) -> dict[
         DatasetError: If the file cannot be read.
     """
     try:
-        key = file, file.stat().st_mtime_ns, part, columns
+        key = file, file_state(file), part, columns
         if key not in _parts:
             _parts[key] = _read_part(file, part, columns)
             while len(_parts) > 1 and sum(table.nbytes for table in _parts.values()) > CACHE_MIB << 20:

@@ -329,6 +329,21 @@ def decode_mask(
     return replace(stored, pixels=np.ascontiguousarray(upright(stored.pixels, header)), alpha=turned)
 
 
+def alpha_varies(path: Path) -> bool:
+    """Whether an image has transparency that is not the same everywhere, which `read_image` drops.
+
+    Looks at the pixels of files that have transparency alone; raises `Unreadable` if these cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            if not ({"A", "a"} & set(image.getbands()) or "transparency" in image.info):
+                return False
+            lowest, highest = image.convert("RGBA").getchannel("A").getextrema()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(path, error) from None
+    return lowest != highest
+
+
 def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
     """A mask of grey values or colours."""
     stored = _by_opencv(encoded, cv2.IMREAD_UNCHANGED, path)
@@ -380,18 +395,24 @@ def _examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
         raise _unreadable(path, damage)
     pages = pages_of(image)
     if pages > 1:
+        what = "pages" if header.form == "TIFF" else "frames"
         raise DatasetError(
-            f"{path} holds {pages} pages of one {header.form} file, of which one image or mask can be made of the "
-            "first only. Split it into one file a page, images and masks alike, for example with tiffsplit or "
+            f"{path} holds {pages} {what} of one {header.form} file, of which one image or mask can be made of the "
+            "first only. Split it into one file each, images and masks alike, for example with tiffsplit or "
             "PIL.ImageSequence."
         )
     return image, _remembered(header, path)
 
 
 def pages_of(image: Image.Image) -> int:
-    """Number of pictures in a TIFF, 1 of any other file; smaller copies and transparency masks do not count."""
-    if image.format != "TIFF" or not getattr(image, "is_animated", False):
+    """Number of pictures in a file: pages of a TIFF, frames of an animation.
+
+    Smaller copies and transparency masks in a TIFF do not count, nor what a camera puts behind the picture of a JPEG.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
         return 1
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
     counted = 0
     try:
         for page in range(getattr(image, "n_frames", 1)):

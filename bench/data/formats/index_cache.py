@@ -58,7 +58,11 @@ def _folder() -> Path:
 
 
 def _state_row(state: FileState) -> NDArray[np.int64]:
-    return np.array([state.size, state.changed_ns], dtype=np.int64)
+    return np.array(
+        # Numbers of inodes may be larger than an int64.
+        [state.size, state.changed_ns, state.inode & (2**63 - 1), state.status_changed_ns],
+        dtype=np.int64,
+    )
 
 
 def _read(place: Path, state: FileState) -> Tables | None:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
+from bench.records.store.files import file_state
 
 BLOCK = 1 << 22
 """Bytes that are read at once."""
@@ -169,21 +170,24 @@ class FileState:
     Attributes:
         file: The file.
         size: Its bytes.
-        changed_ns: Its time of change.
+        changed_ns: Its time of modification.
+        inode: Number of its inode.
+        status_changed_ns: Time of change of the inode.
     """
 
     file: Path
     size: int
     changed_ns: int
+    inode: int
+    status_changed_ns: int
 
     @classmethod
     def of(cls, file: Path) -> FileState:
         """The state of a file now; raises `DatasetError` if it is not there."""
-        try:
-            status = file.stat()
-        except OSError as error:
-            raise _unreadable(file, error.strerror or str(error)) from None
-        return cls(file, status.st_size, status.st_mtime_ns)
+        state = file_state(file)
+        if state is None:
+            raise _unreadable(file, "No such file or directory")
+        return cls(file, *state)
 
     def rows(self, offsets: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]]) -> list[Any]:
         """The values at these places, each array of shape (N,); raises `DatasetError` if the file has changed since."""

@@ -36,6 +36,7 @@ from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
+from bench.records.store.files import file_state
 
 
 @dataclass(frozen=True)
@@ -325,12 +326,9 @@ def decisive_files(entries: Iterable[Entry]) -> list[tuple[str, tuple[Path, ...]
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file in hex, read again only when its size or time of change differs; '' if it is missing."""
-    try:
-        state = path.stat()
-    except OSError:
-        return ""
-    return _hash_of_state(path, state.st_size, state.st_mtime_ns)
+    """SHA-256 of a file in hex, read again only when its state differs, see `file_state`; '' if it is missing."""
+    state = file_state(path)
+    return "" if state is None else _hash_of_state(path, state)
 
 
 def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
@@ -348,7 +346,7 @@ def _turned_by_itself(entry: Entry) -> bool:
 
 
 @lru_cache(maxsize=262144)
-def _hash_of_state(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 - they are the key
+def _hash_of_state(path: Path, state: tuple[int, ...]) -> str:  # noqa: ARG001 - it is part of the key
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

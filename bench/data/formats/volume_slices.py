@@ -30,6 +30,7 @@ from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import Size
 from bench.records.predictions import Instances, RgbImage, SemanticMap
+from bench.records.store.files import file_state
 
 Axis = Literal["axial", "coronal", "sagittal", "stored"]
 Window = tuple[float, float]
@@ -70,17 +71,16 @@ def outline(path: Path) -> Volume:
     return _outline(path, _state(path))
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> tuple[int, ...]:
     """What changes when a file does."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", kind="image") from None
-    return found.st_size, found.st_mtime_ns
+    found = file_state(path)
+    if found is None:
+        raise DatasetError(f"{path} cannot be read: there is no such file.", kind="image")
+    return found
 
 
 @lru_cache(maxsize=1 << 16)
-def _outline(path: Path, state: tuple[int, int]) -> Volume:  # noqa: ARG001 - it is part of the key
+def _outline(path: Path, state: tuple[int, ...]) -> Volume:  # noqa: ARG001 - it is part of the key
     return as_lps(_reader(path)(path, pixels=False), path)
 
 
@@ -88,7 +88,7 @@ def _reader(path: Path) -> Reader:
     return read_series if path.is_dir() else READERS.get(suffix_of(path.name), read_series)
 
 
-_memory: OrderedDict[tuple[str, Path, tuple[int, int]], Volume] = OrderedDict()
+_memory: OrderedDict[tuple[str, Path, tuple[int, ...]], Volume] = OrderedDict()
 
 
 def _kept(kind: str, path: Path, read: Callable[[], Volume]) -> Volume:

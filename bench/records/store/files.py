@@ -13,6 +13,19 @@ from typing import TextIO
 from bench.records import Record
 
 
+def file_state(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells one content of a file from another without reading it; None where there is no file.
+
+    Size, time of modification, number of the inode and its time of change: the second can be set, and copies and
+    archives do; the last two cannot.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file in one step; survives a kill at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)

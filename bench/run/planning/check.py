@@ -22,7 +22,7 @@ from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
 from bench.metric import load_metric, metric_names
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
-from bench.run.planning.data_checks import on_disk, sampled_faults, unchecked_note
+from bench.run.planning.data_checks import check_notes, on_disk, sampled
 from bench.run.planning.option_checks import check_options
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
@@ -119,9 +119,10 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
                 dataset = found.opened[spec.label] = _opened(spec, splits)
                 found.data_notes[spec.label] = _reading_notes(dataset, splits)
                 found.notes += [f"{spec.label}: {note}" for note in found.data_notes[spec.label]]
-                unchecked = unchecked_note(dataset, spec.label, splits, source)
-                found.notes += [] if unchecked is None else [unchecked]
-                for fault in sampled_faults(dataset, splits):
+                found.notes += check_notes(dataset, spec.label, splits, source)
+                seen = sampled(dataset, splits)
+                found.notes += [f"{spec.label}: {note}" for note in seen.notes]
+                for fault in seen.faults:
                     mistakes.note(_about(source, [spec.label]) + fault)
             except DatasetError as error:
                 found.absent.setdefault(str(error), []).append(spec.label)

@@ -1,30 +1,31 @@
 """What is known of data before anything is trained on them: a sampled read, and when all of them were last checked.
 
 Completely they are checked by `bench data check`, which leaves a note in `segbench/checked` in
-`$XDG_CACHE_HOME`, named by a fingerprint of the split: its options, classes, and the path, size and time
+`$XDG_CACHE_HOME`, named by a fingerprint of the split: its options, classes, and the path, size, inode and times
 of change of each of its files.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.data.formats.contents import classes_in, dropped_alpha
 from bench.data.formats.on_disk import OnDisk, decisive_files
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import digest, void_of
+from bench.records import Record, digest, void_of
 from bench.records.store.cache import cache_folder
 from bench.records.store.code import as_key_part, code_behind
-from bench.records.store.files import write_atomically
+from bench.records.store.files import file_state, write_record
 
 SAMPLE = 12
 """Images of a split that a check of a suite reads."""
@@ -40,33 +41,53 @@ def on_disk(dataset: Dataset) -> OnDisk | None:
     return inner if isinstance(inner, OnDisk) else None
 
 
-def sampled_faults(dataset: Dataset, splits: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Sampled:
+    """What a sampled read of a data set has found.
+
+    Attributes:
+        faults: A sentence for each thing that is wrong, which says how many images were looked at.
+        notes: A sentence for each thing that may be meant.
+    """
+
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def sampled(dataset: Dataset, splits: Sequence[str]) -> Sampled:
     """Read a few images of each split, spread over it, with their ground truth, and tell what is wrong.
 
     Args:
         dataset: Opened; one that is made is not read.
-        splits: Those that are used.
-
-    Returns:
-        A sentence for each split in which something is wrong, which says how many images were looked at.
+        splits: Those that are used, the one that is trained on first.
     """
     if on_disk(dataset) is None:
-        return []
+        return Sampled()
     end = time.monotonic() + SAMPLE_S
-    return [fault for split in dict.fromkeys(splits) for fault in _of_split(dataset, split, end)]
+    seen = {split: _seen_of(dataset, split, end) for split in dict.fromkeys(splits)}
+    faults = [fault for one in seen.values() for fault in one.faults()]
+    notes = [note for one in seen.values() for note in one.notes()]
+    return Sampled(tuple(faults), (*notes, *_absent(dataset, list(seen.values()))))
 
 
-def _of_split(dataset: Dataset, split: str, end: float) -> list[str]:
+def _seen_of(dataset: Dataset, split: str, end: float) -> _Seen:
     ids = dataset.ids(split)
-    if not ids:
-        return [f"split {split!r} has no image."]
-    chosen = dict.fromkeys([*_spread(ids, SAMPLE), *_turned(dataset, ids)])
-    seen = _Seen()
-    for image_id in chosen:
+    seen = _Seen(dataset, split, len(ids))
+    for image_id in dict.fromkeys([*_spread(ids, SAMPLE), *_turned(dataset, ids)]) if ids else ():
         if seen.looked_at and time.monotonic() > end:
             break
-        seen.look(dataset, image_id)
-    return seen.told(dataset, split, len(ids))
+        seen.look(image_id)
+    return seen
+
+
+def _absent(dataset: Dataset, seen: Sequence[_Seen]) -> list[str]:
+    """Classes of other splits that no image of the first has, where all of its images were read."""
+    first, others = seen[0], seen[1:]
+    if first.looked_at < first.total or not others:
+        return []
+    ids = {class_id for one in others for class_id in one.classes} - first.classes
+    names = ", ".join(spec.name for index, spec in enumerate(dataset.classes) if index in ids)
+    return [f"{first.split}: none of its {first.total} images has {names}; other splits do"] if names else []
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:
@@ -91,41 +112,69 @@ def _turned(dataset: Dataset, ids: Sequence[str]) -> list[str]:
 class _Seen:
     """What a sampled read of a split has seen."""
 
-    def __init__(self) -> None:
-        self.looked_at, self._silent = 0, 0
+    def __init__(self, dataset: Dataset, split: str, total: int) -> None:
+        self.split, self.total, self.looked_at = split, total, 0
+        self.classes: set[int] = set()
+        self._dataset, self._silent = dataset, 0
         self._faults: list[str] = []
+        self._alpha: list[str] = []
         self._contrasts: list[dict[Frame, float | None]] = []
 
-    def look(self, dataset: Dataset, image_id: str) -> None:
+    def look(self, image_id: str) -> None:
         """Read an image and its ground truth."""
         self.looked_at += 1
-        files = on_disk(dataset)
+        files = on_disk(self._dataset)
         assert files is not None
         try:
-            dataset.image(image_id)
-            self._silent += _says_nothing(dataset, dataset.target(image_id))
+            self._dataset.image(image_id)
+            truth = self._dataset.target(image_id)
+            self.classes.update(classes_in(self._dataset, truth))
+            self._silent += _says_nothing(self._dataset, truth)
+            if files.pictures is None and files.bands is None:
+                self._alpha += dropped_alpha(files.entry(image_id).image)
             if files.orientation is not None and files.exif_orientation(image_id) != 1:
                 self._contrasts.append(files.contrasts(image_id, files.readings(image_id)))
         except DatasetError as error:
             self._faults.append(str(error))
 
-    def told(self, dataset: Dataset, split: str, total: int) -> list[str]:
-        """A sentence for each thing that is wrong, with the number of images that were read."""
-        files, faults = on_disk(dataset), self._faults
-        against = contradicted(None if files is None else files.orientation, self._contrasts)
-        seen = f"{self.looked_at} of {total} images of split {split!r} were read" if self.looked_at < total else ""
-        if faults:
-            more = f" So it is with {len(faults)} of them." if len(faults) > 1 else ""
-            return [f"{faults[0]}{more}{f' ({seen}; bench data check reads all.)' if seen else ''}"]
+    @property
+    def _scope(self) -> str:
+        if self.looked_at == self.total:
+            return f"its {self.total} images"
+        return f"the {self.looked_at} images of {self.total} that were read"
+
+    @property
+    def _what(self) -> str:
+        return "labelled pixel" if "semantic" in self._dataset.tasks else "object"
+
+    def faults(self) -> list[str]:
+        """A sentence for each thing that is wrong."""
+        if not self.total:
+            return [f"split {self.split!r} has no image."]
+        if self._faults:
+            more = f" So it is with {len(self._faults)} of them." if len(self._faults) > 1 else ""
+            seen = f"{self.looked_at} of {self.total} images of split {self.split!r} were read"
+            scope = f" ({seen}; bench data check reads all.)" if self.looked_at < self.total else ""
+            return [f"{self._faults[0]}{more}{scope}"]
+        files = on_disk(self._dataset)
+        against = contradicted(files and files.orientation, self._contrasts)
         if against is not None:
             return [against]
-        if self._silent == self.looked_at and self.looked_at > 1:
-            what = "labelled pixel" if "semantic" in dataset.tasks else "object"
-            scope = f"none of its {total} images"
-            if seen:
-                scope = f"none of the {self.looked_at} images that were read, of {total},"
-            return [f"split {split!r}: {scope} has any {what}. Look at them with bench data preview."]
+        if self._silent == self.looked_at > 1:
+            none = f"none of {self._scope} has any {self._what}"
+            return [f"split {self.split!r}: {none}. Look at them with bench data preview."]
         return []
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing that may be meant."""
+        notes = []
+        if 0 < self._silent < self.looked_at and not self._faults:
+            notes.append(f"{self.split}: {self._silent} of {self._scope} have no {self._what}")
+        if self._alpha:
+            notes.append(
+                f"{self.split}: {len(self._alpha)} of {self._scope} have transparency that is lost; {self._alpha[0]}"
+            )
+        return notes
 
 
 def _says_nothing(dataset: Dataset, truth: GroundTruth) -> bool:
@@ -134,39 +183,73 @@ def _says_nothing(dataset: Dataset, truth: GroundTruth) -> bool:
     return truth.instances is not None and not len(truth.instances.masks)
 
 
-def remember(dataset: Dataset, splits: Sequence[str], *, wrong: int) -> None:
-    """Note that splits were checked completely now, and how many things were wrong; where that cannot be, do not."""
+class Remembered(Record):
+    """What a complete check of a split has found.
+
+    Attributes:
+        checked_at: When, in ISO 8601.
+        wrong: Number of things that were wrong.
+        example: The first of them; empty where nothing was wrong.
+        absent: A sentence for each set of classes that the split lacks.
+    """
+
+    checked_at: str
+    wrong: int = 0
+    example: str = ""
+    absent: tuple[str, ...] = ()
+
+
+def remember(dataset: Dataset, split: str, *, wrong: Sequence[str], absent: Sequence[str] = ()) -> None:
+    """Note that a split was checked completely now, and what was wrong; where that cannot be noted, do not.
+
+    Args:
+        dataset: Opened.
+        split: Which was checked.
+        wrong: A sentence for each thing that was wrong with it.
+        absent: A sentence for each set of classes that it lacks.
+    """
     files = on_disk(dataset)
     if files is None:
         return
-    for split in splits:
-        note = {"checked_at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "wrong": wrong}
-        try:
-            place = _place(files, split)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(place, json.dumps(note))
-        except (OSError, DatasetError):
-            continue
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    note = Remembered(checked_at=now, wrong=len(wrong), example=next(iter(wrong), ""), absent=tuple(absent))
+    with suppress(OSError, DatasetError):
+        write_record(_place(files, split), note)
 
 
-def checked_at(dataset: Dataset, split: str) -> str | None:
-    """When a split was last checked completely, as it is now; None if never."""
+def remembered(dataset: Dataset, split: str) -> Remembered | None:
+    """What the last complete check of a split, as it is now, has found; None if there was none."""
     files = on_disk(dataset)
     try:
-        return str(json.loads(_place(files, split).read_text(encoding="utf-8"))["checked_at"]) if files else None
-    except (OSError, ValueError, KeyError, TypeError, DatasetError):
+        return None if files is None else Remembered.from_json(_place(files, split).read_text(encoding="utf-8"))
+    except (OSError, ValueError, DatasetError):
         return None
 
 
-def unchecked_note(dataset: Dataset, label: str, splits: Sequence[str], source: Path) -> str | None:
-    """What to say of a data set of files whose splits were not all checked completely; None if they were."""
-    never = [split for split in dict.fromkeys(splits) if checked_at(dataset, split) is None]
-    if on_disk(dataset) is None or not never:
-        return None
-    return (
-        f"{label}: {', '.join(never)} never checked completely, only by a sample of {SAMPLE} images each. Do it once "
-        f"before anything is trained: bench data check --suite {source}"
-    )
+def check_notes(dataset: Dataset, label: str, splits: Sequence[str], source: Path) -> list[str]:
+    """What complete checks have found of the splits of a data set of files, and which were never checked so."""
+    if on_disk(dataset) is None:
+        return []
+    command = f"bench data check --suite {source}"
+    found = {split: remembered(dataset, split) for split in dict.fromkeys(splits)}
+    never = [split for split, check in found.items() if check is None]
+    notes = []
+    if never:
+        notes.append(
+            f"{label}: {', '.join(never)} never checked completely, only by a sample of {SAMPLE} images each. Do it "
+            f"once before anything is trained: {command}"
+        )
+    for split, check in found.items():
+        if check is None:
+            continue
+        notes += [f"{label}: {sentence} (checked completely at {check.checked_at})" for sentence in check.absent]
+        if check.wrong:
+            things = "1 thing was" if check.wrong == 1 else f"{check.wrong} things were"
+            notes.append(
+                f"{label}: when {split} was last checked completely, at {check.checked_at}, {things} wrong with it, "
+                f"and its files have not changed since, for example: {check.example} All of it: {command}"
+            )
+    return notes
 
 
 def _place(files: OnDisk, split: str) -> Path:
@@ -180,11 +263,7 @@ def _state(files: OnDisk, split: str) -> str:
     for image_id, own in decisive_files(files.entry(image_id) for image_id in files.ids(split)):
         for path in own:
             if path not in states:
-                try:
-                    found = path.stat()
-                    states[path] = [str(path.absolute()), found.st_size, found.st_mtime_ns]
-                except OSError:
-                    states[path] = [str(path.absolute())]
+                states[path] = [str(path.absolute()), *(file_state(path) or ())]
                 rows.append(states[path])
         rows.append(image_id)
     names: list[JsonValue] = [[spec.name, spec.is_thing] for spec in files.classes]

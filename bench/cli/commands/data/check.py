@@ -42,8 +42,9 @@ def execute(options: Namespace) -> int:
     splits = wanted_splits(dataset, choice, options.split)
     jobs = positive(options.jobs, "--jobs")
     checked = check(choice, dataset, splits, cache=cache_of(options), jobs=jobs, console=Console(stderr=True))
-    if sum(checked.counts.values()):
-        remember(dataset, [split for split in splits if checked.counts.get(split)], wrong=checked.wrong)
+    for split in splits:
+        if checked.counts.get(split):
+            remember(dataset, split, wrong=checked.wrong_with(split), absent=checked.absent_from(split))
     if checked.remembered:
         total = sum(checked.counts.values())
         print(f"{checked.remembered} of {total} images are as they were when last looked at", file=sys.stderr)

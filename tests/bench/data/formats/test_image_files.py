@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bench.data.formats.image_files import image_size, read_image, read_mask
+from bench.data.formats.image_files import alpha_varies, image_size, read_image, read_mask
 from bench.errors import DatasetError
 
 RNG = np.random.default_rng(0)
@@ -139,3 +139,25 @@ def test_jpeg_masks_are_refused_with_the_reason(tmp_path):
     Image.fromarray(SMOOTH).save(tmp_path / "m.jpg")
     with pytest.raises(DatasetError, match=r"m\.jpg is a JPEG; a mask must be stored without loss"):
         read_mask(tmp_path / "m.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_animations_and_files_of_several_pages_are_refused_with_their_number(tmp_path, suffix):
+    frames = [Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)) for _ in range(3)]
+    path = tmp_path / f"film.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(DatasetError, match=r"holds 3 (frames|pages) of one"):
+        read_image(path)
+
+
+def test_transparency_varies_only_where_it_does(tmp_path):
+    alpha = np.full((40, 50, 1), 7, np.uint8)
+    Image.fromarray(np.concatenate([SMOOTH, alpha], axis=2)).save(tmp_path / "even.png")
+    Image.fromarray(SMOOTH).save(tmp_path / "none.jpg")
+    alpha[3, 3] = 9
+    Image.fromarray(np.concatenate([SMOOTH, alpha], axis=2)).save(tmp_path / "varies.png")
+    indexed = Image.fromarray(SMOOTH).quantize(16)
+    indexed.info["transparency"] = 3
+    indexed.save(tmp_path / "palette.png", transparency=3)
+    told = {path.stem: alpha_varies(path) for path in tmp_path.iterdir()}
+    assert told == {"even": False, "none": False, "varies": True, "palette": True}

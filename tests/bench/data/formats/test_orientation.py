@@ -210,14 +210,14 @@ def test_a_sheet_shows_both_readings_of_a_turned_image_wherever_it_is(tmp_path):
 
 
 def test_a_check_of_a_suite_finds_one_turned_image_among_many(tmp_path, monkeypatch):
-    from bench.run.planning.data_checks import sampled_faults
+    from bench.run.planning.data_checks import sampled
 
     root = folder(tmp_path, SQUARE, 1, images=60)
     dataset = opened(root)
-    assert sampled_faults(dataset, ["train"]) == []
+    assert sampled(dataset, ["train"]).faults == ()
     with_exif(picture(object_mask(SQUARE)), dataset.entry(dataset.ids("train")[3]).image, 3)
     header_of.__globals__["_headers"].clear()
-    (fault,) = sampled_faults(opened(root), ["train"])
+    (fault,) = sampled(opened(root), ["train"]).faults
     assert "is turned by its EXIF orientation 3" in fault
 
 
