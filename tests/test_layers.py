@@ -44,6 +44,7 @@ LAYERS = (
     "bench.run.predict.worker",
     "bench.run.predict",
     "bench.run.repro",
+    "bench.run.audit",
     # tools on top of them
     "bench.data.exports",
     "bench.data.predictions.writing",

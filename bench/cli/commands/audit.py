@@ -1,0 +1,55 @@
+"""`bench audit`: every published number of a run derived once more from raw facts."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "derive every number of a run again from its raw facts"
+GROUP, ORDER = "compare models", 6
+SHOWN = 20
+"""Up to so many differences of a check are shown."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which run, and who may have signed it."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
+    parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument(
+        "--allowed-signers", metavar="FILE", help="fail unless one of these signed the seal (see ssh-keygen -Y)"
+    )
+
+
+def execute(options: Namespace) -> int:
+    """Print a row for each check; 1 if anything differs."""
+    from tabulate import tabulate
+
+    from bench.errors import BenchError
+    from bench.records.store.runs import open_run
+    from bench.run.audit.checks import Finding, audit_run
+    from bench.run.audit.seal import SEAL, seal_differences, signer_of
+
+    results = Path(options.results)
+    run = open_run(results, options.run, options.suite)
+    findings = audit_run(run, results, tell=lambda name: print(f"checking {name}", file=sys.stderr))
+    if (run.path / SEAL).is_file():
+        findings.append(Finding("files against the seal", *seal_differences(run)))
+    elif options.allowed_signers:
+        raise BenchError(f"{run.path} is not sealed; seal and sign it with: bench seal {run.path} --key FILE")
+    if options.allowed_signers:
+        try:
+            signed = Finding(f"signature of {signer_of(run, Path(options.allowed_signers))}", 1)
+        except BenchError as error:
+            signed = Finding("signature", 1, [str(error)])
+        findings.append(signed)
+    rows = [[found.name, found.compared, len(found.differences) or "none"] for found in findings]
+    print(tabulate(rows, headers=["check", "compared", "differences"], tablefmt="simple"))
+    for found in findings:
+        for line in found.differences[:SHOWN]:
+            print(f"{found.name}: {line}")
+        if len(found.differences) > SHOWN:
+            print(f"{found.name}: and {len(found.differences) - SHOWN} more")
+    differences = sum(len(found.differences) for found in findings)
+    print(f"{run.path}: {'nothing differs' if not differences else f'{differences} differences'}")
+    return 1 if differences else 0

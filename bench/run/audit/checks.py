@@ -1,0 +1,256 @@
+"""What `bench audit` holds against each other: facts and their hashes, predictions, scores, samples and the report.
+
+Nothing is believed because it was verified before: every file is read once more. Nothing is written into the run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.labels.dataset import open_labelled
+from bench.errors import BenchError
+from bench.records import CaseScores
+from bench.records.store import layout
+from bench.records.store.files import content_sha256
+from bench.records.store.layout import RunFolder
+from bench.records.store.manifest import fact_states, manifest_damage, recorded_sha256
+from bench.records.store.prediction_index import load_verified, read_index
+from bench.records.store.runs import StoredScores, read_run, read_scores
+from bench.records.store.statistics import Statistics, load_statistics
+from bench.records.store.views import CaseView, JobView, RunView
+from bench.report import write_report
+from bench.report.summary.audit import audit_predictions
+from bench.run.planning.content_hashes import ContentHashes
+from bench.run.planning.fingerprints import Fingerprints
+from bench.score.scoring import score_case
+
+NOT_COMPARED = {"scored_at", "statistics_sha256", "predictions_sha256", "code"}
+"""Of the scores of a case: when and by which code, and hashes that are checks of their own."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Finding:
+    """One check of an audit.
+
+    Attributes:
+        name: What was checked.
+        compared: How many things.
+        differences: What does not hold, a line each.
+    """
+
+    name: str
+    compared: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> list[Finding]:
+    """Check a run against its raw facts.
+
+    Args:
+        run: Its folder.
+        results: Where trainings of other runs lie.
+        tell: Gets a line before each check.
+
+    Raises:
+        BenchError: If it has no plan to read.
+    """
+    view = read_run(run, results)
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("files against the manifest", lambda: _manifest(run)),
+        ("files that can be used", lambda: _damages(view)),
+        ("predictions against their hashes", lambda: _predictions(view)),
+        ("timed against scored predictions", lambda: _timed(view)),
+        ("weights against their hashes", lambda: _weights(view)),
+        ("scores from predictions", lambda: _scores(view)),
+        ("report from facts", lambda: _report(view)),
+    ]
+    findings = []
+    for name, check in checks:
+        tell(name)
+        finding = check()
+        finding.name = name
+        findings.append(finding)
+    return findings
+
+
+def _manifest(run: RunFolder) -> Finding:
+    """Every fact against its hash, the manifest against its own chain, and every outcome for an entry."""
+    found = Finding("")
+    if not run.manifest.is_file():
+        found.differences.append("there is no manifest.jsonl: nothing was recorded to compare with")
+        return found
+    damage = manifest_damage(run)
+    found.differences += [f"{layout.MANIFEST}: {damage}"] if damage else []
+    for name in fact_states(run):
+        file = run.path / name
+        found.compared += 1
+        if not file.is_file():
+            found.differences.append(f"{name} is missing")
+        elif content_sha256(file) != recorded_sha256(run, file):
+            found.differences.append(f"{name} is not what was written")
+    for outcome in sorted(run.jobs.glob(f"*/{layout.OUTCOME}")):
+        if recorded_sha256(run, outcome) is None:
+            found.differences.append(f"{outcome.relative_to(run.path).as_posix()} has no hash in the manifest")
+    return found
+
+
+def _damages(view: RunView) -> Finding:
+    found = Finding("", sum(len(case.jobs) for case in view.cases))
+    for case in view.cases:
+        found.differences += [f"{_of(case, job)}: {job.damage}" for job in case.jobs if job.damage is not None]
+    damages = [*view.damages, *(damage for case in view.cases for damage in case.damages)]
+    found.differences += [f"{damage.file}: {damage.reason}" for damage in damages]
+    return found
+
+
+def _predictions(view: RunView) -> Finding:
+    """Every stored prediction, those that timings kept too, against the index that the worker wrote."""
+    found = Finding("")
+    for case, job in _ended_well(view):
+        name = {"predict": layout.PREDICTIONS, "time": layout.AUDIT}.get(job.job.kind)
+        if name is None:
+            continue
+        folder = job.folder / name
+        try:
+            index = read_index(folder)
+        except BenchError as error:
+            found.differences.append(f"{_of(case, job)}: {error}")
+            continue
+        for image_id in index:
+            found.compared += 1
+            try:
+                load_verified(case.case.model.task, folder, image_id, index)
+            except BenchError as error:
+                found.differences.append(f"{_of(case, job)}: {error}")
+    return found
+
+
+def _timed(view: RunView) -> Finding:
+    found = Finding("")
+    for case, job in _ended_well(view):
+        if job.job.kind != "time" or case.predict is None or not case.predict.ok:
+            continue
+        audit = audit_predictions(
+            case.predict.folder / layout.PREDICTIONS, job.folder / layout.AUDIT, case.case.model.task
+        )
+        found.compared += audit.compared
+        if audit.ok is False and audit.reason is not None:
+            found.differences.append(f"{_of(case, job)}: {audit.reason.seen}")
+    return found
+
+
+def _weights(view: RunView) -> Finding:
+    """Of each training the weights it left, and of every other job that it ran these."""
+    found = Finding("")
+    for case, job in _ended_well(view):
+        assert job.outcome is not None
+        facts = job.outcome.facts
+        if facts.weights_sha256 is None:
+            continue
+        expected = facts.weights_sha256
+        if job.job.kind == "train" and facts.weights_file is not None:
+            file = job.folder / facts.weights_file
+            found.compared += 1
+            if not file.exists() or content_sha256(file) != expected:
+                found.differences.append(f"{_of(case, job)}: {facts.weights_file} is not what the training wrote")
+        elif job.job.weights_sha256 is not None:
+            found.compared += 1
+            if job.job.weights_sha256 != expected:
+                found.differences.append(f"{_of(case, job)}: it ran other weights than those it was planned with")
+    return found
+
+
+def _scores(view: RunView) -> Finding:
+    """Scores and statistics computed once more from the predictions and the ground truth."""
+    found = Finding("")
+    fingerprints = Fingerprints(ContentHashes.of_user())
+    for case in view.cases:
+        stored = read_scores(view.folder, case.case.id)
+        if stored.scores is None or case.predict is None or not case.predict.ok:
+            continue
+        found.compared += len(stored.scores.scores)
+        try:
+            found.differences += [f"{case.case.id}: {line}" for line in _scored_again(view, case, stored, fingerprints)]
+        except BenchError as error:
+            found.differences.append(f"{case.case.id}: cannot be scored again: {error}")
+    return found
+
+
+def _scored_again(view: RunView, case: CaseView, stored: StoredScores, fingerprints: Fingerprints) -> Iterator[str]:
+    scores, file = stored.scores, stored.statistics
+    assert scores is not None
+    assert case.predict is not None
+    spec = case.case.dataset
+    dataset = open_labelled(spec)
+    if fingerprints.of(dataset, spec.label, spec.test, spec.max_images) != case.predict.job.dataset_fingerprint:
+        yield f"data set {spec.label!r} is not the one that was predicted: its images or annotations changed"
+        return
+    again = score_case(
+        case.case,
+        case.task,
+        dataset,
+        case.predict.folder / layout.PREDICTIONS,
+        [score.metric for score in scores.scores],
+        predict_key=scores.predict_key,
+        seed=view.plan.seed,
+    )
+    yield from _unequal_scores(scores, again.scores)
+    if file is not None:
+        yield from _unequal_statistics(load_statistics(file), again.statistics)
+
+
+def _unequal_scores(stored: CaseScores, again: CaseScores) -> Iterator[str]:
+    for old, new in zip(stored.scores, again.scores, strict=True):
+        changed = [name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)]
+        if changed:
+            told = f"{old.value} is stored, {new.value} comes out" if "value" in changed else ", ".join(changed)
+            yield f"{old.metric} differs: {told}"
+    rest = [name for name in CaseScores.model_fields if name not in {*NOT_COMPARED, "scores"}]
+    yield from (f"{name} differs" for name in rest if getattr(stored, name) != getattr(again, name))
+
+
+def _unequal_statistics(stored: Statistics, again: Statistics) -> Iterator[str]:
+    if stored.image_ids != again.image_ids or stored.arrays.keys() != again.arrays.keys():
+        yield "statistics are of other images or metrics"
+        return
+    for name, array in stored.arrays.items():
+        if not np.array_equal(array, again.arrays[name], equal_nan=array.dtype.kind == "f"):
+            yield f"statistics {name!r} differ"
+
+
+def _report(view: RunView) -> Finding:
+    """The report, tables and pictures made once more from the facts, against those that lie in the run."""
+    found = Finding("")
+    with tempfile.TemporaryDirectory(prefix="bench-audit-") as folder:
+        for file in write_report(view, Path(folder)):
+            published = view.folder.path / file.name
+            found.compared += 1
+            if not published.is_file():
+                found.differences.append(f"{file.name} is missing; make it anew with: bench score RUN")
+            elif published.read_bytes() != file.read_bytes():
+                found.differences.append(f"{file.name} does not follow from the facts{_first_change(published, file)}")
+    return found
+
+
+def _first_change(published: Path, derived: Path) -> str:
+    """The first line of a text that differs, as it is published."""
+    if published.suffix == ".png":
+        return ""
+    old, new = (file.read_text(encoding="utf-8", errors="replace").splitlines() for file in (published, derived))
+    changed = next((line for line, other in zip(old, [*new, *[""] * len(old)], strict=False) if line != other), "")
+    return f", for example: {' '.join(changed.split())[:160]}"
+
+
+def _ended_well(view: RunView) -> Iterator[tuple[CaseView, JobView]]:
+    return ((case, job) for case in view.cases for job in case.jobs if job.ok)
+
+
+def _of(case: CaseView, job: JobView) -> str:
+    return f"{case.case.id}, {job.job.kind} r{job.job.replicate}"
