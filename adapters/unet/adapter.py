@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
@@ -44,15 +47,17 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         up=options.up,
         norm=options.norm,
         bias=options.bias,
+        skip=options.skip,
         attention=options.attention,
     )
     # These read the logits; weights trained with one serve any other.
     architecture: dict[str, JsonValue] = {
         "network": "unet",
-        **options.model_dump(exclude={"threshold", "min_area", *OUTSIDE_THE_NETWORK}),
+        **options.model_dump(exclude={"threshold", "min_area", "tensor_names", *OUTSIDE_THE_NETWORK}),
     }
-    if options.attention == "none":
-        del architecture["attention"]  # files of before the option have none
+    # Weight files of before these options have neither.
+    usual: dict[str, JsonValue] = {"attention": "none", "skip": "first"}
+    architecture = {name: value for name, value in architecture.items() if (name, value) not in usual.items()}
     if task.channels != 3:
         architecture["in_channels"] = task.channels
     return SemanticNetwork(
@@ -61,7 +66,21 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture=architecture,
         class_names=tuple(c.name for c in task.classes),
         min_area=options.min_area or 1,
+        translate=partial(_renamed, options.tensor_names) if options.tensor_names else None,
     )
+
+
+def _renamed(patterns: dict[str, str], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of another implementation under the names of ours; names that no pattern fits stay."""
+    return {_renamed_one(patterns, name): tensor for name, tensor in tensors.items()}
+
+
+def _renamed_one(patterns: dict[str, str], name: str) -> str:
+    for pattern, replacement in patterns.items():
+        renamed, times = re.subn(f"^(?:{pattern})", replacement, name)
+        if times:
+            return renamed
+    return name
 
 
 class Luma(nn.Module):

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from adapters.unet.options import Attention, Down, Norm, Up
+from adapters.unet.options import Attention, Down, Norm, Skip, Up
 
 
 class UNet(nn.Module):
@@ -33,6 +33,8 @@ class UNet(nn.Module):
         bias: Whether those convolutions have a bias. Behind batch norm it changes nothing but the
             number of parameters; 64 wide, 4 deep, with bias is the classic network of 31,043,521
             parameters for one output channel.
+        skip: Whether the channels of the skip connection come before or behind those from below. It changes
+            nothing but which weights of other implementations fit.
         attention: `gates` weighs each skip connection by what the level below makes of it (Oktay et al.:
             Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999); `spatial` weighs the pixels of the
             bottleneck (the spatial half of Woo et al.: CBAM, ECCV 2018, https://arxiv.org/abs/1807.06521).
@@ -49,9 +51,11 @@ class UNet(nn.Module):
         up: Up,
         norm: Norm,
         bias: bool = True,
+        skip: Skip = "first",
         attention: Attention = "none",
     ) -> None:
         super().__init__()
+        self._skip_first = skip == "first"
         widths = [base_width * 2**level for level in range(depth + 1)]
         inputs = [in_channels, *widths]
         self.encoders = nn.ModuleList(
@@ -80,7 +84,8 @@ class UNet(nn.Module):
         for up, decoder, skip in zip(self.ups, self.decoders, reversed(skips), strict=True):
             x = up(x)[..., : skip.shape[-2], : skip.shape[-1]]
             gate = next(gates, None)
-            x = decoder(torch.cat([skip if gate is None else gate(skip, x), x], dim=1))
+            through = skip if gate is None else gate(skip, x)
+            x = decoder(torch.cat([through, x] if self._skip_first else [x, through], dim=1))
         logits: Tensor = self.classify(x)
         return logits
 

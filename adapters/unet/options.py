@@ -12,6 +12,7 @@ from bench.records import ModelSpec
 Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
 Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
 Norm: TypeAlias = Literal["batch", "group", "none"]
+Skip: TypeAlias = Literal["first", "last"]
 Attention: TypeAlias = Literal["none", "gates", "spatial"]
 
 
@@ -22,7 +23,9 @@ class UNetOptions(HeadOptions):
         depth: Number of times the image is halved.
         base_width: Channels of the first level; each further level has twice as many.
         in_channels: 3 for RGB; 1 feeds the luma of the image.
-        down, up, norm, bias, attention: See `adapters.unet.model.UNet`.
+        down, up, norm, bias, skip, attention: See `adapters.unet.model.UNet`.
+        tensor_names: Regular expression -> replacement, for the names of tensors in a weight file of another
+            implementation of the same network; tried in order from the start of a name, the first that fits counts.
         min_area: Of model configs for instances and panoptic maps: pixels of the smallest segment that is
             made of labels; 1 if left out.
     """
@@ -34,7 +37,9 @@ class UNetOptions(HeadOptions):
     up: Up = "transposed_conv"
     norm: Norm = "batch"
     bias: bool = True
+    skip: Skip = "first"
     attention: Attention = "none"
+    tensor_names: dict[str, str] = {}
     min_area: int | None = Field(default=None, ge=1)
 
 

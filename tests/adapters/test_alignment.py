@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from adapters._torch.network import Head, SemanticNetwork
 from adapters._torch.padding import PadsToMultiple
+from adapters._torch.runtimes.file_options import FileOptions
+from adapters._torch.runtimes.file_reading import OutputReader
 from adapters._torch.semantic import SemanticAdapter
-from adapters.onnxruntime.options import FileOptions
-from adapters.onnxruntime.reading import OutputReader
 from bench.adapter import predict
 from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
 

@@ -106,3 +106,13 @@ def test_spatial_attention_weighs_pixels_by_mean_and_maximum_of_their_channels()
     x = torch.tensor([[1.0, 3.0], [5.0, 0.5]]).reshape(1, 4, 1, 1)
     weight = 1 / (1 + math.exp(-(2 * 2.375 - 5.0)))
     torch.testing.assert_close(attention(x), x * weight)
+
+
+def test_the_order_of_skip_connections_is_that_of_the_weights_and_nothing_else():
+    first, last = unet(depth=1, base_width=4), unet(depth=1, base_width=4, skip="last")
+    swapped = first.state_dict()
+    kernel = swapped["decoders.0.0.weight"]
+    swapped["decoders.0.0.weight"] = torch.cat([kernel[:, 4:], kernel[:, :4]], dim=1)
+    last.load_state_dict(swapped)
+    image = torch.rand(1, 3, 16, 12)
+    torch.testing.assert_close(last.eval()(image), first.eval()(image))

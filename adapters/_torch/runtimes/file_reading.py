@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.onnxruntime.options import FileOptions
+from adapters._torch.runtimes.file_options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
 from bench.records import IGNORE_LABEL, Size, TaskSpec
 from bench.records.predictions import LabelMap

@@ -1,0 +1,89 @@
+"""What a model config says about the file of a network: how pixels go in, and what comes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from adapters._torch.options import Options, option_mistakes
+from bench.records import ModelSpec
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Three = Annotated[tuple[float, float, float], BeforeValidator(_tuple)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+EXPORTS = False
+"""The file is what every runtime runs: nothing is exported first."""
+
+
+class FileOptions(Options):
+    """What the file itself does not say.
+
+    Attributes:
+        layout: Axes of the input after the batch: channels first or last.
+        channels: Order of the colours.
+        range_max: What a byte of 255 becomes before normalisation: 1 or 255.
+        mean, std: In that range, in the order R, G, B; the model sees (value - mean) / std.
+        fit: `stretch`, every image is resized to the input's size whatever its shape; `letterbox`, it is resized with
+            its own aspect ratio, and the rest of the input is `fill`. What is beside the image is cut off from
+            the output before it is resized back.
+        fill: R, G, B of a letterbox, 0-255.
+        centred: Whether a letterbox has the image in the middle; else at the top left.
+        multiple_of: Sides of the input are multiples of this many pixels; images are padded at the
+            bottom and on the right with the mean colour, and the output is cut back.
+        input: Name of the input; may be left out, as there must be only one.
+        output: Name of the output that is read; the first if left out.
+        output_layout: Axes of the output after the batch; the input's if left out.
+        output_is: `logits`, a number per class; `probabilities`, the same after a softmax; `sigmoid_logit`
+            and `sigmoid_probability`, one number, of class 1 of two; `labels`, class ids.
+        threshold: Of a sigmoid: the probability above which a pixel is of class 1.
+        classes: Names of the model's classes, in the order of its channels or ids; those of the task
+            in its order if left out. A class that the task does not have becomes `others`.
+        others: Class of the task for what only the model knows; void if left out.
+    """
+
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    range_max: Literal[1, 255] = 1
+    mean: Three = (0.0, 0.0, 0.0)
+    std: Three = (1.0, 1.0, 1.0)
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    fill: Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_tuple)] = (0, 0, 0)
+    centred: bool = True
+    multiple_of: int = Field(default=1, ge=1)
+    input: str | None = None
+    output: str | None = None
+    output_layout: Literal["NCHW", "NHWC"] | None = None
+    output_is: Literal["logits", "probabilities", "sigmoid_logit", "sigmoid_probability", "labels"] = "logits"
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    classes: Annotated[tuple[str, ...], BeforeValidator(_tuple)] | None = None
+    others: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FileOptions:
+        if min(self.std) <= 0:
+            raise ValueError("option 'std' needs numbers above 0")
+        if self.fit == "stretch" and not {"fill", "centred"}.isdisjoint(self.model_fields_set):
+            raise ValueError("options 'fill' and 'centred' belong to fit: letterbox")
+        if self.threshold != 0.5 and not self.is_sigmoid:
+            raise ValueError("option 'threshold' belongs to an output_is of sigmoid_logit or sigmoid_probability")
+        if self.others is not None and self.classes is None:
+            raise ValueError("option 'others' needs 'classes', the names of the model's own")
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ValueError("option 'classes' names a class twice")
+        return self
+
+    @property
+    def is_sigmoid(self) -> bool:
+        """Whether one number says which of two classes a pixel has."""
+        return self.output_is in ("sigmoid_logit", "sigmoid_probability")
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    return option_mistakes(FileOptions, model)

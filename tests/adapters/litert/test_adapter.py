@@ -1,0 +1,114 @@
+"""Files of TensorFlow Lite: colour pickers whose answers follow from the pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed; make install")
+
+from adapters._torch.runtimes.cpu_sessions import SessionSettings
+from adapters._torch.runtimes.litert_session import LiteRtSession
+from bench.adapter import load_adapter, predict
+from bench.errors import BenchError, Unsupported
+from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
+from tests.adapters.litert.made import colour_picker, dequantiser
+
+COLOURS = ("red", "green", "blue")
+TASK = TaskSpec(
+    kind="semantic", classes=tuple(ClassSpec(name=name, colour=(i, i, i)) for i, name in enumerate(COLOURS))
+)
+IDENTITY = np.eye(3, dtype=np.float32)
+"""Logits are the channels themselves: the strongest colour wins."""
+
+
+CPU = Target()
+
+
+def built(file, *, target=CPU, **options):
+    adapter = load_adapter("litert")
+    model = ModelSpec(
+        name="litert/file",
+        label="picker",
+        adapter="litert",
+        task="semantic",
+        description="",
+        options={"layout": "NHWC", **options},
+    )
+    adapter.build(model, TASK, target, file)
+    return adapter
+
+
+def image_of(height, width, seed=0):
+    """Random colours without a tie."""
+    return np.random.default_rng(seed).permuted(np.arange(height * width * 3) % 251).reshape(height, width, 3)
+
+
+def test_the_strongest_colour_is_named_at_the_size_of_the_file(tmp_path):
+    image = image_of(6, 9).astype(np.uint8)
+    adapter = built(colour_picker(tmp_path / "a.tflite", IDENTITY, height=6, width=9))
+    [found] = predict(adapter, [image])
+    clear = np.sort(image, axis=2)[..., 2] != np.sort(image, axis=2)[..., 1]
+    assert (found.labels == image.argmax(axis=2))[clear].all()
+
+
+def test_sides_that_the_file_leaves_free_are_those_of_the_image(tmp_path):
+    adapter = built(colour_picker(tmp_path / "a.tflite", IDENTITY, height=1, width=1, free=True))
+    for size in ((5, 7), (8, 3), (5, 7)):
+        image = image_of(*size).astype(np.uint8)
+        [found] = predict(adapter, [image])
+        clear = np.sort(image, axis=2)[..., 2] != np.sort(image, axis=2)[..., 1]
+        assert (found.labels == image.argmax(axis=2))[clear].all()
+
+
+def test_an_image_of_another_size_is_resized_to_the_files_and_back(tmp_path):
+    image = np.zeros((40, 60, 3), dtype=np.uint8)
+    image[:, :30, 1], image[:, 30:, 2] = 255, 255
+    [found] = predict(built(colour_picker(tmp_path / "a.tflite", IDENTITY, height=20, width=30)), [image])
+    assert found.labels.shape == (40, 60)
+    assert (found.labels[:, :29] == 1).all()
+    assert (found.labels[:, 31:] == 2).all()
+
+
+def test_a_quantised_input_gets_the_numbers_that_stand_for_the_pixels(tmp_path):
+    file = dequantiser(tmp_path / "a.tflite", height=4, width=5, scale=1 / 128, zero=128)
+    session = LiteRtSession(file, SessionSettings(threads=1))
+    wanted = np.linspace(-1.5, 1.5, 60, dtype=np.float32).reshape(1, 4, 5, 3)
+    [found] = session.run(wanted, ("scores",))
+    assert session.inputs[0].dtype == np.float32
+    np.testing.assert_allclose(found, np.clip(wanted, -1, 127 / 128), atol=0.5 / 128)
+
+
+def test_answers_are_not_overwritten_by_the_next_call(tmp_path):
+    session = LiteRtSession(
+        colour_picker(tmp_path / "a.tflite", IDENTITY, height=2, width=2), SessionSettings(threads=1)
+    )
+    [first] = session.run(np.zeros((1, 2, 2, 3), dtype=np.float32), ("scores",))
+    session.run(np.ones((1, 2, 2, 3), dtype=np.float32), ("scores",))
+    assert not first.any()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"TFL3" * 40])
+def test_what_is_no_model_is_refused_with_its_path(tmp_path, content):
+    file = tmp_path / "a.tflite"
+    file.write_bytes(content)
+    with pytest.raises(BenchError, match=r"a\.tflite cannot be run as a model of TensorFlow Lite"):
+        built(file)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (
+            Target(runtime="onnxruntime"),
+            "which runtime onnxruntime does not take; use runtime eager",
+        ),
+        (Target(device="cuda"), "runs on the CPU"),
+        (Target(precision="bf16"), "bf16 cannot be had; use fp32"),
+        (Target(image_size=Size(8, 8)), "takes images of 6 x 9 alone"),
+    ],
+)
+def test_what_a_file_cannot_do_is_refused_by_name(tmp_path, target, reason):
+    file = colour_picker(tmp_path / "a.tflite", IDENTITY, height=6, width=9)
+    with pytest.raises(Unsupported, match=reason):
+        built(file, target=target)
