@@ -112,7 +112,7 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
     def image(self, index: int) -> RgbImage:
-        """The image, uint8, (H, W, 3)."""
+        """The image, uint8, (H, W, `TaskSpec.channels`)."""
         ...
 
     def semantic(self, index: int) -> LabelMap:
@@ -197,8 +197,7 @@ class BaseAdapter(ABC):
         why_eager_alone: Why it has no other runtime, as the end of a sentence; None says nothing.
         fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
             harness refuses addresses.
-        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3; the harness refuses others such
-            data sets.
+        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3, see `takes_bands_for`.
         training_follows: Set before `build` where `train` is called after it: weights may then be drawn anew where
             they do not fit; they are refused otherwise.
         packages: The distributions whose versions can change a result, for `versions`.
@@ -212,6 +211,14 @@ class BaseAdapter(ABC):
     training_follows: bool = False
     packages: tuple[str, ...] = ()
 
+    def takes_bands_for(self, model: ModelSpec) -> bool:  # noqa: ARG002
+        """Say whether the network of a model config is made for `TaskSpec.channels` other than 3.
+
+        Where it is not, the harness gives it the bands that the data set declares as `rgb`, and refuses data sets that
+        declare none.
+        """
+        return self.takes_bands
+
     @abstractmethod
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network and load its weights; `weights=None` means untrained, seeded weights.
@@ -223,7 +230,7 @@ class BaseAdapter(ABC):
 
     @abstractmethod
     def preprocess(self, images: Sequence[RgbImage]) -> Batch:
-        """Turn host images, each uint8 (H, W, 3), into a batch that lies on the device.
+        """Turn host images, each uint8 (H, W, `TaskSpec.channels`), into a batch that lies on the device.
 
         Under the task `prompted` each is a `PromptedImage`, whose `prompts` say what is asked of it.
         """
@@ -245,7 +252,9 @@ class BaseAdapter(ABC):
         raise Unsupported("this adapter does not train; give the model 'weights', or leave it out of the suite")
 
     def calibrate(self, images: Sequence[RgbImage]) -> None:  # noqa: B027
-        """Take images of the training split, each uint8 (H, W, 3); called before `build` where the target has int8.
+        """Take images of the training split, each uint8 (H, W, `TaskSpec.channels`).
+
+        Called before `build` where the target has int8.
 
         By default they are not looked at; what has no int8 refuses it in `build`.
         """

@@ -51,17 +51,24 @@ class ForwardingAdapter(BaseAdapter):
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
+        self._chosen = self._made(model)
+        self._chosen.calibrate(self._calibration)
+        self._chosen.training_follows = self.training_follows
+        self._chosen.build(model, task, target, weights)
+        self.fused_stages = self._chosen.fused_stages
+
+    def takes_bands_for(self, model: ModelSpec) -> bool:
+        """Say what the adapter of a model config's network says."""
+        return self._made(model).takes_bands_for(model)
+
+    def _made(self, model: ModelSpec) -> BaseAdapter:
         name = model.options.get(self._option, self._default)
         if not isinstance(name, str) or name not in self._adapters:
             raise BenchError(
                 f"{model.label}: option {self._option!r}: there is no {name!r}."
                 f"{did_you_mean(str(name), self._adapters)} Choose one of {', '.join(sorted(self._adapters))}"
             )
-        self._chosen = self._adapters[name]()
-        self._chosen.calibrate(self._calibration)
-        self._chosen.training_follows = self.training_follows
-        self._chosen.build(model, task, target, weights)
-        self.fused_stages = self._chosen.fused_stages
+        return self._adapters[name]()
 
     def decode(self, encoded: Sequence[bytes]) -> Sequence[Any] | None:
         """Decode images as the chosen adapter does."""

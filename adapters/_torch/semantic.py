@@ -62,15 +62,22 @@ class SemanticAdapter(devices.OnTorchDevice):
             torch's global generator, which is seeded before each call. Raises `BenchError` for
             wrong options and `Unsupported` for a task it cannot do.
         packages: Further distributions that can change a result, for `versions`.
+        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3; None leaves it to the class.
     """
 
     runtimes = RUNTIMES
     takes_bands = False
 
     def __init__(
-        self, make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork], packages: Sequence[str] = ()
+        self,
+        make_network: Callable[[ModelSpec, TaskSpec], SemanticNetwork],
+        packages: Sequence[str] = (),
+        *,
+        takes_bands: bool | None = None,
     ) -> None:
         self._make_network = make_network
+        if takes_bands is not None:
+            self.takes_bands = takes_bands
         self.packages = ("torch", "lightning", "numpy", "opencv-python-headless", *packages)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:

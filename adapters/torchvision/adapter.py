@@ -12,7 +12,7 @@ from bench.adapter import BaseAdapter
 def _semantic() -> BaseAdapter:
     from adapters.torchvision.semantic import make_network
 
-    return SemanticAdapter(make_network, packages=["torchvision"])
+    return SemanticAdapter(make_network, packages=["torchvision"], takes_bands=True)
 
 
 def _mask_rcnn() -> BaseAdapter:

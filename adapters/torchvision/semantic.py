@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.error import URLError
 
+import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 from torchvision.models import segmentation
 
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters.torchvision.options import SemanticOptions
 from bench.errors import BenchError
@@ -53,11 +54,13 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     options = read_options(SemanticOptions, model)
     head = head_of("softmax", None, task)
     module = _module(options, head.channels, model)
+    if task.channels != 3:
+        _widen(module, task.channels)
     if options.bn_momentum is not None:
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = options.bn_momentum
-    architecture: dict[str, JsonValue] = {"network": f"torchvision {options.network}"}
+    architecture: dict[str, JsonValue] = {"network": f"torchvision {options.network}", **bands_of(task)}
     return SemanticNetwork(
         module=MainOutput(module),
         head=head,
@@ -67,6 +70,26 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         std=IMAGENET_STD,
         left_out=("aux_classifier.",),  # a second head of training that the adapter itself leaves away
     )
+
+
+def _widen(module: nn.Module, channels: int) -> None:
+    """Give the first convolution, which sees RGB, as many channels, by the rule of segmentation_models_pytorch.
+
+    Red, green and blue are taken in turn and scaled by 3 / channels, so that what it learned of them stays of use.
+    """
+    name, old = next((n, m) for n, m in module.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        kernel_size=old.kernel_size,  # type: ignore[arg-type]
+        stride=old.stride,  # type: ignore[arg-type]
+        padding=old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    with torch.no_grad():
+        new.weight.copy_(old.weight[:, [channel % 3 for channel in range(channels)]] * 3 / channels)
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, new)
 
 
 def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Module:

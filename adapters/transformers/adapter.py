@@ -12,7 +12,7 @@ from bench.adapter import BaseAdapter
 def _segformer() -> BaseAdapter:
     from adapters.transformers.segformer import make_network
 
-    return SemanticAdapter(make_network, packages=["transformers"])
+    return SemanticAdapter(make_network, packages=["transformers"], takes_bands=True)
 
 
 def _universal() -> BaseAdapter:

@@ -14,7 +14,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 from adapters._torch.class_names import match_classes
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.input import InputContract
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
@@ -87,7 +87,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     else:
         published = _pretrained(options.pretrained, config, model, [spec.name for spec in task.classes])
         module = published.module
-    architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}"}
+    architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}", **bands_of(task)}
     network = SemanticNetwork(
         module=PadsToMultiple(Logits(module), COARSEST_GRID),
         head=head,

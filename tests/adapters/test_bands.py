@@ -17,6 +17,8 @@ OPTIONS = {
     "unet": {"depth": 2, "base_width": 4},
     "deeplab": {"depth": 18, "base_width": 8, "aspp_width": 8, "low_level_width": 4, "decoder_width": 8},
     "smp": {"decoder": "unet", "encoder": "resnet18"},
+    "torchvision": {"network": "lraspp_mobilenet_v3_large"},
+    "transformers": {"variant": "b0"},
 }
 
 
@@ -33,8 +35,7 @@ def built(name, channels, **target):
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_every_channel_reaches_the_network(name, channels):
-    if name == "smp":
-        pytest.importorskip("segmentation_models_pytorch")
+    pytest.importorskip({"smp": "segmentation_models_pytorch"}.get(name, "torch"))
     adapter = built(name, channels)
     image = np.random.default_rng(0).integers(0, 256, (32, 48, channels), np.uint8)
     reference = adapter.infer(adapter.preprocess([image])).logits

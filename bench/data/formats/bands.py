@@ -5,8 +5,10 @@
     range: {percentiles: [2, 98]}       the same measured for each band on images of the training split
     rgb: [3, 2, 1]                      bands that pictures, and models that take RGB alone, are given
 
-What is declared is read as uint8, (H, W, C): 8-bit bands without a range as they are, all others
-scaled by it. TIFF, in any planar configuration and compression, is read by tifffile.
+What is declared is read as uint8, (H, W, C), and models get no finer values: 8-bit bands without a range as they
+are, all others scaled by it to 256 steps, so that a range should not be wider than the values that matter. A
+model whose network is made for any number of bands gets all that are declared; one that takes RGB alone gets the
+`rgb` bands, which its record says. TIFF, in any planar configuration and compression, is read by tifffile.
 """
 
 from __future__ import annotations

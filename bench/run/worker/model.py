@@ -34,11 +34,6 @@ def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     if job.target.runtime not in adapter.runtimes:
         raise Unsupported(_lacks_runtime(job, adapter))
     _refuse_address(job, adapter)
-    if job.task.channels != 3 and not adapter.takes_bands:
-        raise Unsupported(
-            f"{job.model.label} takes RGB images alone; those of data set {job.dataset.label!r} have "
-            f"{job.task.channels} channels. Give it a data set with three of the bands, for example bands: [3, 2, 1]"
-        )
     if job.target.precision == "int8":
         adapter.calibrate(calibration_images(job))
     adapter.training_follows = job.kind == "train"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.adapter import load_adapter
 from bench.records import Job, JobFacts
+from bench.run.worker.bands import told, with_images_it_takes
 from bench.run.worker.export_job import export_job
 from bench.run.worker.predict_job import predict_job
 from bench.run.worker.profile_job import profile_job
@@ -28,4 +30,6 @@ def do_job(job: Job, folder: Path) -> JobFacts:
         "profile": profile_job,
         "throughput": throughput_job,
     }
-    return work[job.kind](job, folder)
+    given = with_images_it_takes(job, load_adapter(job.model.adapter))
+    facts = work[job.kind](given, folder)
+    return facts.model_copy(update={"notes": (*facts.notes, *told(job, given))})
