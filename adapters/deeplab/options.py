@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from adapters._torch.options import HeadOptions, option_mistakes
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 Depth: TypeAlias = Literal[18, 34, 50, 101]
 OutputStride: TypeAlias = Literal[8, 16, 32]
@@ -50,3 +51,8 @@ class DeepLabOptions(HeadOptions):
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(DeepLabOptions, model)
+
+
+def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+    """What the model can be asked for; imports no framework."""
+    return Abilities()

@@ -19,7 +19,7 @@ from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.detectron2.labels import LabelSpace
-from adapters.detectron2.options import Detectron2Options
+from adapters.detectron2.options import NO_GRAPH, Detectron2Options
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.records import ModelSpec, Precision, Recipe, Runtime, Size, Target, TaskSpec
@@ -46,9 +46,7 @@ class Adapter(devices.OnTorchDevice):
 
     fetches_weights = True
     packages = ("torch", "torchvision", "numpy", "fvcore")
-    why_eager_alone = (
-        "the structures that Detectron2 hands on between its parts are no tensors, which a graph is made of"
-    )
+    why_eager_alone = NO_GRAPH
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from adapters._torch.options import Options, option_mistakes
 from bench.records import ModelSpec, TaskKind
+from bench.records.abilities import Abilities
 
 ARCHITECTURES: dict[str, TaskKind] = {
     "fcn": "semantic",
@@ -111,3 +112,24 @@ class Detectron2Options(Options):
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(Detectron2Options, model)
+
+
+NOT_OFFERED = ("augmentation", "accumulate", "ema_decay", "devices")
+"""Fields of a recipe that its trainer, as it is used here, does not know."""
+
+NO_GRAPH = "the structures that Detectron2 hands on between its parts are no tensors, which a graph is made of"
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    semantic = Detectron2Options.model_validate(model.options).task == "semantic"
+    return Abilities(
+        runtimes=("eager",),
+        no_other_runtime=NO_GRAPH,
+        cpu_precisions=("fp32", "bf16") if semantic else ("fp32",),
+        several_passes=semantic,
+        not_honoured={
+            **dict.fromkeys(NOT_OFFERED, "Detectron2's trainer does not offer it"),
+            "loss": "Detectron2's heads bring their own losses; semantic ones use cross-entropy",
+        },
+    )

@@ -23,7 +23,7 @@ from adapters._torch.training.recipe import identity, image_order, make_optimize
 from adapters._torch.training.validation import mean_iou
 from adapters._torch.weights import save_atomically
 from adapters.detectron2.labels import LabelSpace
-from adapters.detectron2.options import Detectron2Options
+from adapters.detectron2.options import NOT_OFFERED, Detectron2Options
 from adapters.detectron2.panoptic_deeplab import CentreTargets
 from adapters.detectron2.records import TrainingBatches, TrainingRecords
 from adapters.detectron2.stages import SemanticStages, normalised
@@ -34,9 +34,6 @@ from bench.records.predictions import SemanticMap
 
 if TYPE_CHECKING:
     from adapters.detectron2.adapter import Detectron2Network
-
-NOT_OFFERED = ("augmentation", "accumulate", "ema_decay", "devices")
-"""Fields of a recipe that its trainer, as it is used here, does not know."""
 
 NEVER = 10**9
 """Steps between the framework's own metrics: reading them waits for the device, and ours are reported."""

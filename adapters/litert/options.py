@@ -1,5 +1,20 @@
 """Options of a model config of a .tflite file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import FileOptions, mistakes
+from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, mistakes
+from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
-__all__ = ["FileOptions", "mistakes"]
+__all__ = ["EXPORTS", "FileOptions", "abilities", "mistakes"]
+
+
+def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+    """What the model can be asked for; imports no framework."""
+    return Abilities(
+        runtimes=("eager",),
+        no_other_runtime="a .tflite file is run by LiteRT alone",
+        devices=("cpu",),
+        cpu_precisions=("fp32",),
+        int8=False,
+        several_passes=False,
+        channels_last=False,
+    )

@@ -1,5 +1,21 @@
 """Options of a model config of an ONNX file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import FileOptions, mistakes
+from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, mistakes
+from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
-__all__ = ["FileOptions", "mistakes"]
+__all__ = ["EXPORTS", "FileOptions", "abilities", "mistakes"]
+
+
+def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+    """What the model can be asked for; imports no framework."""
+    return Abilities(
+        runtimes=("eager", "onnxruntime", "openvino"),
+        no_other_runtime="an ONNX file is what these runtimes take",
+        devices=("cpu",),
+        cpu_precisions=("fp32",),
+        precisions={"openvino": ("fp32", "bf16", "fp16")},
+        int8=False,
+        several_passes=False,
+        channels_last=False,
+    )

@@ -23,6 +23,7 @@ from torch import Tensor
 from adapters._torch import device as devices
 from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD, Normalisation, resize_image, resize_logits, scaled_size
 from adapters.sam.networks import make_network, sam_options
+from adapters.sam.options import NO_GRAPH
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
@@ -86,9 +87,7 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/sam/models`."""
 
     packages = ("torch", "transformers", "safetensors", "numpy", "opencv-python-headless")
-    why_eager_alone = (
-        "it decodes as many prompts as an image has objects, apart from the image, so that it is no single graph"
-    )
+    why_eager_alone = NO_GRAPH
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

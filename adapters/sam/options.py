@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from adapters._torch.options import Options, option_mistakes
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 Family = Literal["sam", "sam2"]
 
@@ -64,3 +65,16 @@ def mistakes(model: ModelSpec) -> list[str]:
             f"use {round(options.input_size / cell) * cell or cell}"
         ]
     return []
+
+
+NO_GRAPH = "it decodes as many prompts as an image has objects, apart from the image, so that it is no single graph"
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    return Abilities(
+        runtimes=("eager",),
+        no_other_runtime=NO_GRAPH,
+        several_passes=False,
+        side=SamOptions.model_validate(model.options).input_size,
+    )

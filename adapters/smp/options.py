@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from adapters._torch.options import HeadOptions, option_mistakes
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 
 class SmpOptions(HeadOptions):
@@ -44,3 +45,8 @@ class SmpOptions(HeadOptions):
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(SmpOptions, model)
+
+
+def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+    """What the model can be asked for; imports no framework."""
+    return Abilities()

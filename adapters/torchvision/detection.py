@@ -17,7 +17,7 @@ from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.torchvision.mask_rcnn import MaskRCNNNetwork, make_mask_rcnn
-from adapters.torchvision.options import MaskRCNNOptions
+from adapters.torchvision.options import NO_GRAPH, MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
@@ -39,10 +39,7 @@ class DetectionAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} finds things; this label space has none")
         refuse_objects_in_several_passes(target, model.label)
         if target.runtime != "eager":
-            raise Unsupported(
-                f"{model.label} has no runtime {target.runtime}: its heads run for each region that it proposes, and "
-                "how many there are depends on the image, so that it is no graph of fixed shapes; use runtime eager"
-            )
+            raise Unsupported(f"{model.label} has no runtime {target.runtime}: {NO_GRAPH}; use runtime eager")
         self._model, self._task, self._weights = model, task, weights
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)

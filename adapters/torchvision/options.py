@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from adapters._torch.options import NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 
 class SemanticOptions(NetworkOptions):
@@ -114,3 +115,22 @@ class MaskRCNNOptions(Options):
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(MaskRCNNOptions if model.task == "instance" else SemanticOptions, model)
+
+
+NO_GRAPH = (
+    "its heads run for each region that it proposes, and how many there are depends on the image, so that it is no "
+    "graph of fixed shapes"
+)
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    if model.task == "semantic":
+        return Abilities()
+    return Abilities(
+        runtimes=("eager",),
+        no_other_runtime=NO_GRAPH,
+        cpu_precisions=("fp32",),
+        several_passes=False,
+        training_devices=False,
+    )

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from adapters._torch.options import NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 READING = frozenset(
     {
@@ -121,3 +122,10 @@ def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     segformer = model.options.get("architecture", "segformer") == "segformer"
     return option_mistakes(SegFormerOptions if segformer else UniversalOptions, model)
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    if model.options.get("architecture", "segformer") == "segformer":
+        return Abilities()
+    return Abilities(several_passes=model.task == "semantic", training_devices=False)

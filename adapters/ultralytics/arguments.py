@@ -10,11 +10,8 @@ import torch
 
 from adapters._torch.training.recipe import not_offered
 from adapters.ultralytics.network import STRIDE
-from adapters.ultralytics.options import InstanceOptions, NetworkOptions
+from adapters.ultralytics.options import NOT_OFFERED, InstanceOptions, NetworkOptions
 from bench.records import Recipe, Size
-
-NOT_OFFERED = ("augmentation", "accumulate", "devices")
-"""Fields of a recipe that its trainers, as they are used here, do not know."""
 
 MIN_SIDE = 2 * STRIDE
 """Below it the coarsest feature map has one cell, and a batch of one nothing to normalise over."""

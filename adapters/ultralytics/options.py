@@ -9,6 +9,7 @@ from pydantic import Field
 from adapters._torch.options import Options, option_mistakes
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 SIZES = "nsmlx"
 
@@ -73,3 +74,20 @@ def mistakes(model: ModelSpec) -> list[str]:
             f"{did_you_mean(network, known)} There are: {', '.join(known)}"
         )
     return found
+
+
+NOT_OFFERED = ("augmentation", "accumulate", "devices")
+"""Fields of a recipe that its trainers, as they are used here, do not know."""
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    return Abilities(
+        several_passes=model.task == "semantic",
+        not_honoured={
+            **dict.fromkeys(NOT_OFFERED, "Ultralytics' trainer does not offer it"),
+            "loss": "the framework's own losses are used",
+            "ema_decay": "the framework's own moving average is always on, with a decay of 0.9999",
+            "clip_gradient_norm": "the framework always clips at 10",
+        },
+    )

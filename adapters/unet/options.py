@@ -8,6 +8,7 @@ from pydantic import Field
 
 from adapters._torch.options import HeadOptions, option_mistakes
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
 Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
@@ -49,3 +50,8 @@ def mistakes(model: ModelSpec) -> list[str]:
     if model.task == "semantic" and model.options.get("min_area") is not None:
         found.append(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
     return found
+
+
+def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+    """What the model can be asked for; imports no framework."""
+    return Abilities()

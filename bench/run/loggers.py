@@ -11,11 +11,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from bench.errors import PluginError, did_you_mean
-from bench.logger import Logger, load_logger, logger_names
+from bench.logger import Logger, load_logger
 from bench.records import as_json_dict, digest
 from bench.records.names import harness_root
 from bench.records.store import layout
@@ -26,32 +24,6 @@ from bench.records.store.views import CaseView
 
 TIMEOUT_S = 600.0
 LAST_LINES = 3
-
-
-def check_loggers(names: Sequence[str], source: Path) -> None:
-    """Refuse a suite whose loggers are unknown or not installed, before any job runs.
-
-    Args:
-        names: As the suite gives them.
-        source: Its file, for the message.
-
-    Raises:
-        PluginError: For the first such logger, with the nearest name or the command that installs it.
-    """
-    for index, name in enumerate(names):
-        known = logger_names()
-        if name not in known:
-            raise PluginError(
-                f"{source}: loggers[{index}]: no logger named {name!r}.{did_you_mean(name, known)} "
-                f"There are: {', '.join(known)}."
-            )
-        missing = [package for package, module in load_logger(name).packages.items() if find_spec(module) is None]
-        if missing:
-            raise PluginError(
-                f"{source}: loggers[{index}]: {name} needs {' and '.join(missing)}, which {sys.executable} does not "
-                f"have. Install it with: {sys.executable} -m pip install {' '.join(missing)}   (or leave it out of "
-                "'loggers': curves and scores are always in the run's own files)"
-            )
 
 
 def export_case(run: RunFolder, results: Path, case_id: str, loggers: Sequence[str]) -> list[str]:

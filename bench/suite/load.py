@@ -40,6 +40,14 @@ def load_suite(path: Path) -> Suite:
         ) from None
 
 
+def line_numbers(path: Path) -> Lines:
+    """Return the line of everything that a suite file itself says; nothing of what it extends, or of no file."""
+    try:
+        return _read(path)[1]
+    except SuiteError:
+        return {}
+
+
 def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[str]:
     """Names of a suite that cannot be validated and that nothing here bears, so that one reading tells all."""
     recipe = document.get("recipe")

@@ -39,12 +39,10 @@ def _print_states(options: Namespace) -> int:
     from tabulate import tabulate
 
     from bench.records.store.runs import runs
-    from bench.run.loggers import check_loggers
     from bench.run.planning.prepare import prepare
     from bench.run.state import job_state
 
     prepared = prepare(Path(options.suite), interpreters_of(options))
-    check_loggers(prepared.suite.loggers, prepared.source)
     for note in prepared.notes:
         print(f"note: {note}", file=sys.stderr)
     results = Path(options.results)

@@ -55,12 +55,11 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
     from bench.report import render, write_report
     from bench.report.summary.summarise import summarise
     from bench.run.console import RunConsole
-    from bench.run.loggers import check_loggers, where_trackers_wrote
+    from bench.run.loggers import where_trackers_wrote
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
     from bench.run.workers import workers_of
 
-    check_loggers(prepared.suite.loggers, prepared.source)
     for note in prepared.notes:
         print(f"note: {note}", file=sys.stderr)
     _check_selection(prepared, options)

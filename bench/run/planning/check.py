@@ -22,10 +22,12 @@ from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
 from bench.metric import load_metric, metric_names
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
+from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.data_checks import check_notes, on_disk, sampled
-from bench.run.planning.option_checks import check_options
+from bench.run.planning.option_checks import check_loggers, check_options
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
+from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import is_fetched, model_config_files, weights_named_by
 from bench.suite.schema import Suite
 
@@ -37,7 +39,7 @@ class CheckedSuite:
     Attributes:
         cases: In the order of the suite.
         datasets: Opened, by label; the splits that are used have been listed.
-        notes: What is to be known of their files, a sentence each.
+        notes: What is to be known of their files, and what will not be as it is asked for, a sentence each.
         data_notes: What was inferred, converted or passed over of a data set, by its label.
     """
 
@@ -68,7 +70,11 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
     _check_predictions(cases, found, source, mistakes)
-    check_options(cases, source, mistakes)
+    lines = SuiteLines.of(suite, source)
+    check_options(cases, source, lines, mistakes)
+    check_metrics(cases, source, suite.metrics, lines, mistakes)
+    check_loggers(suite.loggers, source, lines, mistakes)
+    ability_notes = check_abilities(cases, source, lines, mistakes)
     sound_otherwise = not mistakes
     for message, labels in found.absent.items():
         mistakes.note(_about(source, labels) + message)
@@ -78,7 +84,9 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
             f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
         )
     mistakes.tell()
-    return CheckedSuite(cases, found.opened, tuple(found.notes), {k: v for k, v in found.data_notes.items() if v})
+    return CheckedSuite(
+        cases, found.opened, (*found.notes, *ability_notes), {k: v for k, v in found.data_notes.items() if v}
+    )
 
 
 @dataclass

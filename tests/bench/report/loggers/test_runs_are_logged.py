@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-import bench.run.loggers as export
 from bench.cli.main import main
-from bench.errors import PluginError
+from bench.errors import BenchError, Mistakes
 from bench.logger import load_logger, logger_names
 from bench.records.store.runs import newest_run
+from bench.run.planning import option_checks
+from bench.suite.lines import SuiteLines
 from bench.suite.load import load_suite
 from tests.bench.report.loggers.conftest import NAMES
 
@@ -41,25 +42,29 @@ def test_one_logger_may_be_written_without_brackets(tmp_path):
 def test_an_unknown_logger_is_refused_with_the_nearest_before_anything_runs(capsys, suite, tmp_path, command):
     code, out, err = bench(capsys, command, suite("tensorbord"))
     assert (code, out) == (2, "")
-    assert "loggers[0]: no logger named 'tensorbord'. Did you mean 'tensorboard'?" in err
+    assert "loggers[0] (line 12): no logger named 'tensorbord'. Did you mean 'tensorboard'?" in err
     assert not (tmp_path / "results").exists()
 
 
 def test_a_logger_whose_package_is_missing_is_refused_with_the_command_before_anything_runs(
     capsys, suite, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(export, "find_spec", lambda module: None if module == "wandb" else module)
+    monkeypatch.setattr(option_checks, "find_spec", lambda module: None if module == "wandb" else module)
     code, _, err = bench(capsys, "run", suite("wandb"))
     assert code == 2
-    assert "loggers[0]: wandb needs wandb, which" in err
+    assert "loggers[0] (line 12): wandb needs wandb, which" in err
     assert "-m pip install wandb" in err
     assert not (tmp_path / "results").exists()
 
 
 def test_all_packages_that_are_missing_are_in_one_command(monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "find_spec", lambda module: None)
-    with pytest.raises(PluginError, match="pip install mlflow-skinny sqlalchemy alembic"):
-        export.check_loggers(["mlflow"], tmp_path / "a.yaml")
+    monkeypatch.setattr(option_checks, "find_spec", lambda module: None)
+    mistakes = Mistakes()
+    option_checks.check_loggers(["mlflow", "neptune"], tmp_path / "a.yaml", SuiteLines({}), mistakes)
+    with pytest.raises(
+        BenchError, match=r"pip install mlflow-skinny sqlalchemy alembic(.|\n)*no logger named 'neptune'"
+    ):
+        mistakes.tell()
 
 
 def test_every_scored_case_is_written_once_and_not_again_by_a_run_of_what_is_done(capsys, suite, tmp_path):
