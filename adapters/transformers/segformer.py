@@ -75,6 +75,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = head_of("softmax", None, task)
     variant = VARIANTS[options.variant]
     config = SegformerConfig(
+        num_channels=task.channels,
         depths=list(variant.depths),
         hidden_sizes=list(variant.widths),
         decoder_hidden_size=variant.decoder_width,
