@@ -6,7 +6,7 @@ touches nothing; `build` is the first call that may import a framework's heavy p
 
 Order of calls in a worker: `build` once; then `train` once in a training job, or
 `preprocess`, `infer`, `postprocess` many times. The harness owns the clock: an adapter has no
-stopwatch, no targets and no file handles beyond its weights. `adapters/README.md` numbers the
+clock, no targets and no file handles beyond its weights. `adapters/README.md` numbers the
 rules that the harness checks.
 
 Everything that an adapter's author needs is imported from here.

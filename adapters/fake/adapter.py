@@ -95,7 +95,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 def wait_ms(milliseconds: float) -> None:
-    """Return after so many milliseconds, to within some microseconds on an idle machine."""
+    """Return after the given number of milliseconds, to within some microseconds on an idle machine."""
     end = time.perf_counter() + milliseconds / 1e3
     while (left := end - time.perf_counter()) > 0:
         if left > SPIN_S:

@@ -1,4 +1,4 @@
-"""torchvision behind the common contract: networks that label pixels, and Mask R-CNN."""
+"""torchvision behind the common contract: semantic-segmentation networks, and Mask R-CNN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torchvision's networks that label pixels."""
+"""torchvision's semantic-segmentation networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hugging Face transformers behind the common contract: SegFormer, and the networks that classify masks."""
+"""Hugging Face transformers behind the common contract: SegFormer, and mask-classification networks."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def fit(
             checkpoint of another training.
     """
     if recipe.devices > 1:
-        raise Unsupported("networks that classify masks train on one device here; leave 'devices' out of the recipe")
+        raise Unsupported("mask-classification networks train on one device here; leave 'devices' out of the recipe")
     device = open_training(data, recipe, out)
     if recipe.clip_gradient_norm is None:
         recipe = recipe.model_copy(update={"clip_gradient_norm": options.clip_gradients})

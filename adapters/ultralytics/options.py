@@ -51,7 +51,7 @@ class InstanceOptions(NetworkOptions):
             and cut there, whose masks are then resized (False, the framework's default in prediction).
         nms: False takes the head that needs no suppression, where there is one (YOLO26); True is
             the framework's default for all.
-        mask_ratio: Training masks are so many times smaller than the input.
+        mask_ratio: How many times smaller than the input training masks are.
     """
 
     conf: float = Field(default=0.001, ge=0, le=1)

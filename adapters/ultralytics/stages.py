@@ -9,7 +9,7 @@
   for label maps, logits are resized to the input, cropped out of the padding, resized to the
   original size, and then the highest wins.
 
-Windows and scaled copies of a letterbox, which networks that label pixels can be passed over, are
+Windows and scaled copies of a letterbox, which semantic-segmentation networks can be run on, are
 padded to multiples of 32 with the same grey; `infer` then ends with logits at the letterbox's size.
 
 The letterbox is the target's `image_size`, or the image scaled to the size that a checkpoint of the
@@ -44,7 +44,7 @@ from bench.records import IGNORE_LABEL, Size, Target
 from bench.records.predictions import Instances, Prediction, RgbImage, SemanticMap
 
 PROTOTYPE_STRIDE = 4
-"""Mask prototypes are so many times smaller than the input."""
+"""How many times smaller than the input mask prototypes are."""
 
 GREY = 114 / 255
 NO_TIME_LIMIT_S = 1e9

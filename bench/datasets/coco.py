@@ -88,7 +88,7 @@ class Options(Record):
         splits: Names to look for.
         classes: Use only these classes, in this order; None takes all. Images without any of them stay,
             because what is found there is wrong.
-        images_per_split: Use only the first so many images of each split, in the order of their ids.
+        images_per_split: Use only the first n images of each split, in the order of their ids.
         background: With `instances`, name of a class for pixels in no object. It says that all objects of
             the classes are annotated, so that the data set can be scored as semantic, too.
         without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.

@@ -202,7 +202,7 @@ def serve(
 
     Args:
         arrivals_ns: When each query is due, from the start, rising, shape (n,).
-        answer: Answers so many queries from a number on, together; returns when they are done.
+        answer: Answers the given number of queries from a number on, together; returns when they are done.
         largest_batch: Most waiting queries that are answered together.
         bound_ns: Ends when more than `allowed_over` queries were over this latency.
         allowed_over: Queries that may be over it.

@@ -19,7 +19,7 @@ from bench.records import Job
 from bench.records.predictions import RgbImage
 
 Wait = Callable[[int], None]
-"""Returns after so many nanoseconds; `sleep_and_spin` outside tests."""
+"""Returns after the given number of nanoseconds; `sleep_and_spin` outside tests."""
 
 SPIN_NS = 1_000_000
 """The last part of a wait is spun: sleeping alone overshoots by a scheduler's tick."""
@@ -29,7 +29,7 @@ WARM_UP_BATCHES = 3
 
 
 def sleep_and_spin(nanoseconds: int) -> None:
-    """Return after so many nanoseconds, to within some microseconds on an idle machine."""
+    """Return after this number of nanoseconds, to within some microseconds on an idle machine."""
     end = time.perf_counter_ns() + nanoseconds
     while (left := end - time.perf_counter_ns()) > 0:
         if left > SPIN_NS:

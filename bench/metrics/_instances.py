@@ -246,7 +246,7 @@ class ClassRows(NamedTuple):
         return np.asarray((column >> (10 * list(AREA_RANGES).index(area_range))) & 0x3FF)
 
     def curves(self, area_range: str = "all", most: int = MAX_DETECTIONS) -> Curves:
-        """Precision and recall in a range of areas with at most so many detections per image."""
+        """Precision and recall in a range of areas with at most `most` detections per image."""
         positives = int(self.counted_truths(area_range).sum())
         if not positives:
             nothing = np.full(len(IOU_THRESHOLDS), np.nan)

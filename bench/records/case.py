@@ -131,7 +131,7 @@ class DatasetSpec(Record):
         label: Name in tables; unique within a suite.
         options: The data set's own options; its module checks them.
         train, val, test: Split names to train on, to validate on while training, and to score.
-        max_images: Use only the first so many images of the scored split; None means all.
+        max_images: Use only the first n images of the scored split; None means all.
         labels: What is made of its classes; None leaves them.
     """
 
@@ -323,7 +323,7 @@ class Recipe(Record):
             the choice to the model config.
         ema_decay: Validate and keep an exponential moving average of the weights with this decay
             per step; None keeps the weights themselves.
-        early_stopping: Stop after so many validations in a row without a better one; None trains
+        early_stopping: Stop after this number of validations in a row without a better one; None trains
             until the budget is spent.
         deterministic: Ask the framework for deterministic kernels.
         devices: Processes that share a step's batch, each with a device of its own, or each with

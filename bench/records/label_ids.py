@@ -14,7 +14,7 @@ WIDE_VOID = 65535
 
 
 def void_id(num_classes: int) -> int:
-    """Id of void in a label map of so many classes: 255 as long as no class needs that id.
+    """Id of void in a label map of `num_classes` classes: 255 as long as no class needs that id.
 
     >>> void_id(255), void_id(256)
     (255, 65535)
@@ -23,7 +23,7 @@ def void_id(num_classes: int) -> int:
 
 
 def label_dtype(num_classes: int) -> type[np.unsignedinteger[Any]]:
-    """Type of the ids of a label map of so many classes; raises `ValueError` for more than 65,535 of them.
+    """Type of the ids of a label map of `num_classes` classes; raises `ValueError` for more than 65,535 of them.
 
     >>> label_dtype(254).__name__, label_dtype(1203).__name__
     ('uint8', 'uint16')

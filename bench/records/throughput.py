@@ -72,7 +72,7 @@ class TailLatency(Record):
 
     Attributes:
         percentile: Between 0 and 100.
-        ms: With 99 % confidence that share of all queries is not slower; None with too few queries.
+        ms: With 99 % confidence at least `percentile` % of all queries take no longer; None with too few queries.
         queries: There are.
         needed: The fewest that support the percentile.
         slower: Queries that were slower than `ms`.

@@ -14,7 +14,7 @@ from bench.score.reduce import REDUCED_BY
 NOT_TIMED = "Nothing was timed (`measurement: none`): the rows are scored only."
 
 TOLD = 3
-"""Up to so many models are told one by one; the table of differences tells the others."""
+"""At most this many models are named; the table of differences has the rest."""
 
 
 def row_name(summary: RunSummary, row: Row) -> str:

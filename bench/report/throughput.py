@@ -157,8 +157,8 @@ def how_loaded(summary: RunSummary) -> list[str]:
         "Loads are named after MLPerf Inference's scenarios; none is an MLPerf result: there is no LoadGen, no audit, "
         "no required data set or accuracy target, measurements last seconds instead of ten minutes, and one process "
         "makes load and predictions. Queries are decoded images in memory, also where end to end begins at files.",
-        "Tail latencies are upper bounds by LoadGen's early stopping: with 99 % confidence that share of all queries "
-        "is not slower. They need 64 queries for p90 and 662 for p99; with fewer there is no number.",
+        "Tail latencies are upper bounds by LoadGen's early stopping: with 99 % confidence at least that share of all "
+        "queries is as fast or faster. They need 64 queries for p90 and 662 for p99; with fewer there is no number.",
     ]
     if any(load.sweep for load in loads):
         told.append(
@@ -171,8 +171,8 @@ def how_loaded(summary: RunSummary) -> list[str]:
             "*server*: arrivals are a Poisson process with a recorded seed, answered by one loop, first come first "
             "served; a latency runs from the moment a query was due to its completion, so a wait in line counts. The "
             "rate is the largest that held the bound in a bisection; a trial ends as soon as more queries are late "
-            "than may be. Queries of one line are late in groups, which early stopping does not know, so other "
-            "arrivals may move the rate by some per cent."
+            "than may be. Queueing makes latencies correlated, which early stopping does not model, so other arrivals "
+            "may move the rate by some per cent."
         )
     return told
 

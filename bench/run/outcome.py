@@ -13,7 +13,7 @@ from bench.run.process import ProcessEnd
 from bench.run.worker.process import EXIT_GRACE_S
 
 LOG_LINES = 12
-"""Lines of the worker's log that a crash without a word quotes."""
+"""How many lines of the worker's log the reason quotes of a crash that reported nothing."""
 
 
 def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) -> Outcome:
@@ -65,8 +65,8 @@ def _classify(end: ProcessEnd, timeout_s: float) -> tuple[Status, str]:
     if end.signal == "SIGKILL" and end.kernel_oom_kills:
         return Status.OOM_HOST, "the kernel killed it for host memory; use a smaller batch or image size."
     if end.signal is not None:
-        return Status.CRASHED, f"was ended by {end.signal} without a word."
-    return Status.CRASHED, f"ended with exit code {end.exit_code} without a word."
+        return Status.CRASHED, f"was killed by {end.signal} before it reported a result."
+    return Status.CRASHED, f"ended with exit code {end.exit_code} before it reported a result."
 
 
 def last_lines(file: Path, count: int) -> str:

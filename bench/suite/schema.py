@@ -176,12 +176,12 @@ class DatasetEntry(Record):
     train: str = Field(default="train", description="Split to train on.")
     val: str = Field(default="val", description="Split to validate on while training.")
     test: str = Field(default="test", description="Split to score and to time.")
-    max_images: int | None = Field(default=None, ge=1, description="Score only the first so many images.")
+    max_images: int | None = Field(default=None, ge=1, description="Score only the first N images.")
     labels: Labels | None = Field(default=None, description="Select, merge and drop classes, by name.")
     folds: int | None = Field(
         default=None,
         ge=2,
-        description="Cross-validate: one case for each of so many parts of the images, in groups by the option group.",
+        description="Cross-validate: one case for each of N parts of the images, in groups by the option group.",
     )
 
 

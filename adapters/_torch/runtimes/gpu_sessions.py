@@ -2,7 +2,7 @@
 
 Input and output stay on the device, and the work is queued on torch's current stream, so that device
 events around it see it and `synchronize` waits for it. ONNX Runtime hands what a provider cannot run
-to the next one without a word; here a provider that does not come up is refused by name.
+to the next one in silence; here a provider that does not come up is refused by name.
 """
 
 from __future__ import annotations

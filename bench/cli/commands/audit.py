@@ -9,7 +9,7 @@ from pathlib import Path
 HELP = "derive every number of a run again from its raw facts"
 GROUP, ORDER = "compare models", 6
 SHOWN = 20
-"""Up to so many differences of a check are shown."""
+"""At most this many differences of a check are shown."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

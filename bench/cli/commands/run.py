@@ -91,7 +91,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
         view = recorder.view()
     console.print(
         f"{summary.done} jobs done, {summary.skipped} were done already"
-        + (f", {len(summary.failed)} cases failed" if summary.failed else ""),
+        + (f", {len(summary.failed)} case{'s' * (len(summary.failed) > 1)} failed" if summary.failed else ""),
         highlight=False,
     )
     print(render("terminal", summarise(view)))

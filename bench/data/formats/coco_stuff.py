@@ -56,7 +56,7 @@ def open_stuff_maps(
     Args:
         folders: By split; those without a folder of maps do not exist.
         classes: Use only these, in this order; the others are void. None takes all.
-        images_per_split: Use only the first so many images of each split.
+        images_per_split: Use only the first n images of each split.
 
     Raises:
         DatasetError: If there are no maps, or a class is asked for that there is not.

@@ -107,7 +107,7 @@ def _check_stated(labels: Labels, order: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    """Names in quotes, the first so many.
+    """Names in quotes, the first few of them.
 
     >>> _listed(["a", "b", "c"], 2)
     "'a', 'b' and 1 more"

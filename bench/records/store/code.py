@@ -83,7 +83,7 @@ def as_key_part(code: Mapping[str, str]) -> str:
 
 
 FILES_NAMED = 4
-"""Up to so many changed files are named; the others are counted."""
+"""At most this many changed files are named; the others are counted."""
 
 
 def changed_files(before: str, after: str) -> str:

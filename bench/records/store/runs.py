@@ -106,7 +106,7 @@ def locked(run: RunFolder) -> Iterator[None]:
     Raises:
         StoreError: If another process holds it, or one of another machine did not let go of it.
     """
-    busy = f"{run.path} is being written by another bench process; wait for it, or start another run with --new"
+    busy = f"{run.path} is being written by another bench process; wait for it, or start a new run with --new"
     with held(run.path / LOCK, StoreError(busy)) as file:
         file.seek(0)
         holder = " ".join(file.read(1000).split())

@@ -21,7 +21,7 @@ LOG_ABOVE = 8.0
 """Ratio of slowest to fastest above which latency gets a logarithmic axis."""
 
 NAMED_POINTS, NAMED_LENGTH = 8, 26
-"""Up to so many points with labels up to so long are named in place, others are numbered."""
+"""At most this many points, with labels of at most this many characters, are named in place; others are numbered."""
 
 FRONT: dict[str, Any] = {"color": GREY, "linewidth": 1.1, "linestyle": "--"}
 

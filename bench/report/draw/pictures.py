@@ -185,7 +185,7 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[pl
     first = views[0]
     dataset = open_labelled(first.case.dataset)
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
-    # A fixed stride: the first so many images of a data set are often one scene.
+    # A fixed stride: the first images of a data set are often one scene.
     candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
     scores = [_score_to_draw(view, show_from) for view in views]
     tiles = {

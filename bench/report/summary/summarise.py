@@ -273,7 +273,7 @@ def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
 
 
 def _damaged(run: RunView, damage: Damage) -> Failure:
-    """A file that cannot be used, as a row: nothing goes missing without a word."""
+    """A file that cannot be used, as a row: nothing goes missing in silence."""
     return Failure(
         case_id=damage.case_id,
         kind=damage.kind,

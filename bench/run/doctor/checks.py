@@ -48,7 +48,7 @@ def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:
-    """Whether nothing of the machine and of the adapters is missing; a data set that is not here is nobody's fault."""
+    """Whether nothing of the machine and of the adapters is missing; missing data sets are no fault of it."""
     return not any(one.state == "missing" and not one.subject.startswith("data set ") for one in findings)
 
 

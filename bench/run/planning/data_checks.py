@@ -91,7 +91,7 @@ def _absent(dataset: Dataset, seen: Sequence[_Seen]) -> list[str]:
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:
-    """At most so many, at even distances, the first and the last among them."""
+    """At most `count` ids, at even distances, the first and the last among them."""
     return list(dict.fromkeys(ids[round(k * (len(ids) - 1) / max(count - 1, 1))] for k in range(count)))
 
 

@@ -34,7 +34,7 @@ class Fingerprints:
             dataset: Opened.
             label: Its name in the suite.
             split: One of its splits.
-            max_images: Only the first so many images are used; None = all.
+            max_images: Only the first n images are used; None = all.
         """
         key = label, split, max_images
         if key not in self._known:

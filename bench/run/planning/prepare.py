@@ -121,7 +121,7 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
 
 
 def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
-    """Cores for a worker with so many threads: the last allowed ones; None = no pinning.
+    """Return the last `threads` allowed cores, to pin a worker to; None = no pinning.
 
     The first cores serve most interrupts, so a worker that needs fewer cores than there are gets
     the last.

@@ -23,7 +23,7 @@ from bench.run.worker.environment import in_effect
 from bench.run.worker.memory_limit import limit_in_words
 
 CALIBRATION_IMAGES = 32
-"""Of int8: so many images of the training split find the ranges of its numbers."""
+"""Images of the training split from which int8 takes the ranges of its numbers."""
 
 
 def built(job: Job, folder: Path) -> tuple[Adapter, float]:

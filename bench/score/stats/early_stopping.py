@@ -48,7 +48,7 @@ def tail_latency(latencies_ns: Sequence[int] | NDArray[np.int64], percent: float
 
 
 def allowed_over(queries: int, percent: float) -> int | None:
-    """Return how many of so many queries may be over a latency that is claimed for a percentile.
+    """Return how many of `queries` queries may be over a latency that is claimed for a percentile.
 
     None if there are too few for any claim, even with none over.
 

@@ -13,8 +13,8 @@ from tests.bench.suites import run_suite, write_suite
 
 CONFIGS = {
     "fake/crashes": (Status.CRASHED, "RuntimeError: this fake crashes, as its name says"),
-    "fake/segfaults": (Status.CRASHED, "was ended by SIGSEGV without a word."),
-    "fake/exits": (Status.CRASHED, "ended with exit code 3 without a word."),
+    "fake/segfaults": (Status.CRASHED, "was killed by SIGSEGV before it reported a result."),
+    "fake/exits": (Status.CRASHED, "ended with exit code 3 before it reported a result."),
     "fake/hangs": (Status.TIMEOUT, "was over its limit of 3 s; raise it under 'timeouts' in the suite."),
     "fake/eats_memory": (Status.OOM_HOST, "ran out of host memory; use a smaller batch or image size"),
     "fake/oom_device": (Status.OOM_DEVICE, "ran out of device memory; use a smaller batch or image size"),

@@ -1,4 +1,4 @@
-"""Training of networks that classify masks, by the recipe."""
+"""Training of mask-classification networks, by the recipe."""
 
 from __future__ import annotations
 

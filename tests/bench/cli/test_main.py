@@ -233,7 +233,7 @@ def finished(tmp_path_factory) -> Path:
 
 def test_a_failed_case_is_exit_code_1_and_the_other_is_in_the_table(finished):
     assert "fake/perfect" in (finished / "stdout").read_text()
-    assert "1 cases failed" in (finished / "stderr").read_text()
+    assert "1 case failed" in (finished / "stderr").read_text()
 
 
 def test_progress_goes_to_standard_error_and_results_to_standard_output(finished):

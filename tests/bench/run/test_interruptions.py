@@ -126,7 +126,7 @@ def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path, how):
     write_suite(tmp_path, models, timeouts={"predict_s": 2.0})
     code, said = finished(start(suite, results, "--kind", "predict", *how))
     assert code == 1
-    assert "2 jobs done, 1 were done already, 1 cases failed" in said
+    assert "2 jobs done, 1 were done already, 1 case failed" in said
     assert before.items() <= outcomes(results).items()
     statuses = [read_record(Outcome, folder / layout.OUTCOME).status for folder in sorted(outcomes(results))]
     assert sorted(statuses) == sorted([Status.TIMEOUT, Status.OK, Status.OK])

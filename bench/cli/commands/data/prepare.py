@@ -12,7 +12,9 @@ ORDER = 7
 def add_arguments(parser: ArgumentParser) -> None:
     """Which data set, what of it, and where to."""
     parser.add_argument("name", metavar="NAME", help="see: bench list datasets")
-    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder, or one to go on with")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"
+    )
     parser.add_argument(
         "--part",
         action="append",

@@ -99,7 +99,7 @@ def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch
 
 
 def _events(request: FilesRequest, *, ahead: int) -> Iterator[Frame | End]:
-    """Frames and ends in the order of the items, so many images decoded ahead."""
+    """Frames and ends in the order of the items, a few images decoded ahead."""
     for kind, items in groupby(request.items, key=lambda item: item.kind):
         if kind == "video":
             for item in items:

@@ -39,7 +39,7 @@ class FilesRequest(Record):
         items: In order.
         overlay: Form of the overlays of images and frames.
         show_from: Score from which an instance is in the overlay.
-        every: Of a video, every so manieth frame from the first.
+        every: Every how many frames of a video, from the first.
         classes: Those that the outputs name.
         class_ids: Where each class of the model goes among them, 255 = nowhere; None where they are its own.
     """
