@@ -40,9 +40,9 @@ def _left_out(summary: RunSummary) -> list[str]:
         return []
     shown = len(summary.rows)
     return [
-        f"{shown} of the {shown + summary.left_out} cases of this run are shown. What compares cases (the best, the "
-        f"fastest, Pareto-optimal, p-values corrected for the number of pairs) is computed among these {shown} and can "
-        "differ from the report of the whole run."
+        f"{shown} of the {shown + summary.left_out} cases of this run {'is' if shown == 1 else 'are'} shown. What "
+        "compares cases (the best, the fastest, Pareto-optimal, p-values corrected for the number of pairs) is "
+        "computed from what is shown, and can differ from the report of the whole run."
     ]
 
 
