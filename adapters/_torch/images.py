@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from adapters._torch.fitting import Placement, fitted_labels, resized_image
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import LabelMap, RgbImage
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +44,12 @@ def scaled_size(size: Size, short_edge: int | None, long_edge: int) -> Size:
 
 def resize_image(image: RgbImage, size: Size | None) -> RgbImage:
     """Return an image at a size: area-averaged when both sides shrink, else bilinear; None keeps it."""
-    if size is None or image.shape[:2] == tuple(size):
-        return image
-    shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
-    return resized if resized.ndim == 3 else resized[..., None]  # OpenCV drops the axis of one channel
+    return image if size is None else resized_image(image, size)
 
 
 def resize_labels(labels: LabelMap, size: Size | None) -> LabelMap:
     """Return class ids at a size by nearest pixel centre, so that no id is invented; None keeps them."""
-    if size is None or labels.shape == tuple(size):
-        return labels
-    method = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off against bilinear images
-    return np.asarray(cv2.resize(labels, (size.width, size.height), interpolation=method), dtype=np.uint8)
+    return labels if size is None else fitted_labels(labels, Placement(size, size))
 
 
 def common_size(arrays: Sequence[NDArray[np.uint8]]) -> Size:

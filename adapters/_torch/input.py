@@ -1,78 +1,165 @@
-"""What a network was trained to see: the preprocessing of its weights, as a model config may state it."""
+"""What a network was trained to see: the preprocessing of its weights, as they or a model config state it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
+from adapters._torch.fitting import Fit, Interpolation
 from adapters._torch.options import Channels, InputOptions
+from bench.errors import BenchError
+from bench.records import ModelSpec, Size
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in the luma (ITU-R BT.601)."""
+
+BY_PILLOW: dict[int, Interpolation] = {0: "nearest", 2: "pil_linear", 3: "pil_cubic"}
+"""Pillow's numbers of its filters, as preprocessors of transformers have them in `resample`."""
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
 
 
 @dataclass(frozen=True)
 class InputContract:
-    """The module sees (rgb / 255 - mean) / std, in the order of `channels`.
+    """The module sees (value / 255 - mean) / std of an image that was fitted into a size.
 
     Attributes:
-        mean, std: R, G, B, in 0-1 units; of images with other channels, one number each.
-        channels: Order that the module sees.
+        mean, std: R, G, B or another number for each channel, in 0-1 units.
+        channels: What the module sees of the colours.
+        size: Of its input where a target has no `image_size`; None keeps the image's own.
+        fit, interpolation: How an image becomes one of a size; see `adapters._torch.fitting`.
+        fill: What is beside the image, 0-255; None is the mean.
+        overlap: Of tiles.
         said_by: Where this comes from.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: Channels = "rgb"
+    size: Size | None = None
+    fit: Fit = "stretch"
+    interpolation: Interpolation = "auto"
+    fill: tuple[float, ...] | None = None
+    overlap: float = 0.25
     said_by: str = "the network's own"
 
     def changed(self, options: InputOptions | None) -> InputContract:
         """Return the contract with what a model config says in its place."""
-        if options is None:
+        if options is None or not options.model_fields_set:
             return self
+        mean, std = self.mean, self.std
+        if options.channels == "gray" and self.channels != "gray" and len(mean) == 3:
+            mean = (sum(weight * value for weight, value in zip(LUMA, mean, strict=True)),)
+            std = (sum(weight * value for weight, value in zip(LUMA, std, strict=True)),)
+        count = len(mean)
         return InputContract(
-            mean=self.mean if options.mean is None else _divided(options.mean, options.scale),
-            std=self.std if options.std is None else _divided(options.std, options.scale),
+            mean=mean if options.mean is None else _for_each("mean", _divided(options.mean, options.scale), count),
+            std=std if options.std is None else _for_each("std", _divided(options.std, options.scale), count),
             channels=options.channels or self.channels,
-            said_by="the option input",
+            size=self.size if options.size is None else Size(*options.size),
+            fit=options.fit or self.fit,
+            interpolation=options.interpolation or self.interpolation,
+            fill=self.fill if options.fill is None else _for_each("fill", options.fill, count),
+            overlap=options.overlap,
+            said_by="the option input" if self.said_by == "the network's own" else f"the option input; {self.said_by}",
         )
 
+    @property
+    def fill_bytes(self) -> tuple[float, ...]:
+        """What is beside an image, 0-255, a number for each channel."""
+        return self.fill if self.fill is not None else tuple(255 * value for value in self.mean)
+
     def as_json(self) -> dict[str, JsonValue]:
-        """Return what stands in records."""
-        return {"mean": list(self.mean), "std": list(self.std), "channels": self.channels, "said_by": self.said_by}
+        """Return what stands in records and weight files."""
+        return {
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "channels": self.channels,
+            "size": None if self.size is None else list(self.size),
+            "fit": self.fit,
+            "interpolation": self.interpolation,
+            **({} if self.fill is None else {"fill": list(self.fill)}),
+            "said_by": self.said_by,
+        }
+
+
+IMAGENET = InputContract(IMAGENET_MEAN, IMAGENET_STD)
+
+
+def input_options(model: ModelSpec) -> InputOptions | None:
+    """Return a model config's option `input`, which its adapter has checked; None where it has none."""
+    said = model.options.get("input")
+    return None if said is None else InputOptions.model_validate(said)
 
 
 def contract_in(said: Mapping[str, Any] | None) -> InputContract | None:
     """Return what a weight file says of its input, as `InputContract.as_json` wrote it; None if it says nothing."""
+    known = {k: v for k, v in (said or {}).items() if k in InputOptions.model_fields and v is not None}
     try:
-        read = InputOptions.model_validate({k: v for k, v in (said or {}).items() if k in ("mean", "std", "channels")})
+        read = InputOptions.model_validate(known)
     except ValidationError:
         return None
     if read.mean is None or read.std is None:
         return None
-    return InputContract(read.mean, read.std, read.channels or "rgb", "the weight file")
+    own = InputContract(read.mean, read.std, read.channels or "rgb")
+    return replace(own.changed(read), said_by="the weight file")
 
 
 def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
-    """Return what a `preprocessor_config.json` of transformers says of colours; None if it says nothing.
+    """Return what a `preprocessor_config.json` of transformers says; None if it says nothing of colours.
 
     >>> contract_of_processor({"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "do_normalize": True}).mean
     (0.5, 0.5, 0.5)
+    >>> contract_of_processor({"do_normalize": False, "size": {"height": 64, "width": 32}, "resample": 2}).size
+    Size(height=64, width=32)
     """
     mean, std = said.get("image_mean"), said.get("image_std")
     if said.get("do_normalize") is False:
         mean, std = [0.0] * 3, [1.0] * 3
-    if not (_are_three(mean) and _are_three(std)):
+    if mean is None or std is None or not (_are_numbers(mean) and _are_numbers(std)):
         return None
     factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
     scale = 255 * float(factor)  # what a byte of 255 is before the mean is subtracted
-    return InputContract(_divided(mean, scale), _divided(std, scale), "rgb", "preprocessor_config.json")
+    contract = InputContract(_divided(mean, scale), _divided(std, scale), said_by="preprocessor_config.json")
+    if said.get("do_resize", True) is False:
+        return contract
+    size, fit = _size_of_processor(said)
+    interpolation = BY_PILLOW.get(said.get("resample", -1), "auto")
+    return replace(contract, size=size, fit=fit, interpolation=interpolation)
 
 
-def _are_three(values: object) -> bool:
-    return isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
+def _size_of_processor(said: Mapping[str, Any]) -> tuple[Size | None, Fit]:
+    """Height and width, and whether the image is cut to them."""
+    crop, size = said.get("crop_size"), said.get("size")
+    if said.get("do_center_crop") and isinstance(crop, Mapping) and {"height", "width"} <= crop.keys():
+        return Size(int(crop["height"]), int(crop["width"])), "crop"
+    if isinstance(size, int):
+        return Size(size, size), "stretch"
+    if isinstance(size, Mapping) and {"height", "width"} <= size.keys():
+        return Size(int(size["height"]), int(size["width"])), "stretch"
+    return None, "stretch"
 
 
-def _divided(values: Any, scale: float) -> tuple[float, ...]:
-    r, g, b = (float(value) / scale for value in values)
-    return r, g, b
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and bool(values) and all(isinstance(v, int | float) for v in values)
+
+
+def _for_each(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) == 1:
+        return values * channels
+    if len(values) != channels:
+        raise BenchError(
+            f"option 'input.{name}' has {len(values)} numbers and the network sees {channels} channels; give one for "
+            "each, or one for all"
+        )
+    return values
+
+
+def _divided(values: Sequence[float], scale: float) -> tuple[float, ...]:
+    return tuple(float(value) / scale for value in values)

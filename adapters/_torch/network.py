@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
-from adapters._torch.options import Channels
 from bench.errors import Unsupported
 from bench.records import TaskSpec
 
@@ -104,6 +103,10 @@ def _highest(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     return labels
 
 
+UNPUBLISHED = InputContract((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+"""The preprocessing of networks that nobody has published weights of."""
+
+
 @dataclass(frozen=True)
 class SemanticNetwork:
     """A network and how to use it.
@@ -115,10 +118,7 @@ class SemanticNetwork:
         architecture: Everything that decides the shapes and the meaning of the weights; stands in
             weight files, and a file with another architecture is refused.
         class_names: Of the task, by id.
-        mean, std: Of the RGB input, in 0-1 units: the module sees (rgb / 255 - mean) / std. Of other bands 0.5 and
-            0.25 each.
-        channels: Order of the colours that the module sees: rgb or bgr.
-        input_said_by: Where mean, std and channels come from.
+        input: Its preprocessing: that of its weights.
         left_out: Beginnings of tensors' names in files that are known to be no part of the module.
         translate: Turns names of older or published files into the library's; see `adapters._torch.weights`.
         loaded: What was read when the module was made; None where nothing was.
@@ -131,27 +131,19 @@ class SemanticNetwork:
     head: Head
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.25, 0.25, 0.25)
     min_area: int = 1
-    channels: Channels = "rgb"
-    input_said_by: str = "the network's own"
+    input: InputContract = UNPUBLISHED
     left_out: tuple[str, ...] = ()
     translate: Callable[[dict[str, Tensor]], dict[str, Tensor] | None] | None = None
     loaded: LoadedWeights | None = None
     unfit: str | None = None
 
     @property
-    def input(self) -> dict[str, JsonValue]:
-        """The preprocessing, as it stands in weight files and records."""
-        return InputContract(self.mean, self.std, self.channels, self.input_said_by).as_json()
+    def mean(self) -> tuple[float, ...]:
+        """Of each channel of the input, in 0-1 units."""
+        return self.input.mean
 
-    def fed(self, contract: InputContract) -> SemanticNetwork:
-        """Return the network with another preprocessing."""
-        return replace(
-            self,
-            mean=contract.mean,
-            std=contract.std,
-            channels=contract.channels,
-            input_said_by=contract.said_by,
-        )
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Of each channel of the input, in 0-1 units."""
+        return self.input.std

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from adapters._torch.fitting import Fit, Interpolation
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
 
@@ -21,31 +22,54 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-Channels = Literal["rgb", "bgr"]
+Channels = Literal["rgb", "bgr", "gray"]
 
 
-def _tuple(value: object) -> object:
+def _numbers(value: object) -> object:
+    """Numbers as a tuple of floats; a single one is that of every channel."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (float(value),)
     if not isinstance(value, list | tuple):
         return value
     return tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
 
 
-Three = Annotated[tuple[float, float, float], BeforeValidator(_tuple)]
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers), Field(min_length=1)]
+Side = Annotated[int, Field(ge=1)]
+HeightWidth = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
 
 class InputOptions(Options):
-    """A model config's option `input`: the network sees (value - mean) / std.
+    """A model config's option `input`: the preprocessing that the weights were trained with.
+
+    The network sees (value - mean) / std. What is left out is what the weights say, or the network's own.
 
     Attributes:
-        mean, std: In the order R, G, B, in the range of `scale`; what is left out is the network's own.
+        mean, std: A number for each channel, R, G, B of colours, or one for all; in the range of `scale`.
         scale: What a byte of 255 is before `mean` is subtracted: 1 or 255.
-        channels: Order of the colours that the network sees.
+        channels: Order of the colours that the network sees; `gray`, it sees their luma alone.
+        size: Height and width, or the side of a square, that images have without a target's `image_size`.
+        fit: How an image becomes one of that size; see `adapters._torch.fitting`.
+        interpolation: How it is resized; see there.
+        fill: What the input has beside the image, 0-255, as `mean`; the mean if left out.
+        overlap: `fit: tile`: share of a tile that the next one sees too.
     """
 
-    mean: Three | None = None
-    std: Three | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
     scale: Literal[1, 255] = 1
     channels: Channels | None = None
+    size: HeightWidth | None = None
+    fit: Fit | None = None
+    interpolation: Interpolation | None = None
+    fill: Numbers | None = None
+    overlap: float = Field(default=0.25, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _fits_together(self) -> InputOptions:
@@ -55,6 +79,12 @@ class InputOptions(Options):
             raise ValueError(
                 "'scale: 255' needs 'mean' and 'std' in that range; without them write mean: [0, 0, 0], std: [1, 1, 1]"
             )
+        if self.scale == 1 and self.mean is not None and max(self.mean) > 1:
+            raise ValueError("a 'mean' above 1 is in the range 0-255; say scale: 255")
+        if self.fill is not None and not 0 <= min(self.fill) <= max(self.fill) <= 255:
+            raise ValueError("'fill' needs numbers of 0-255")
+        if "overlap" in self.model_fields_set and self.fit != "tile":
+            raise ValueError("'overlap' belongs to fit: tile")
         return self
 
 

@@ -5,28 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
+from torch.nn import functional as F
 
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
-from adapters._torch.images import DeviceBatch, Normalisation, resize_image, resize_logits, stack_images
-from adapters._torch.input import InputContract
+from adapters._torch.fitting import Placement, fitted, grey, place
+from adapters._torch.images import Normalisation, resize_logits, stack_images
+from adapters._torch.input import InputContract, input_options
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.options import InputOptions
+from adapters._torch.options import Channels
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
-from bench.records import ClassSpec, ModelSpec, Recipe, Size, Target, TaskKind, TaskSpec
+from bench.records import (
+    IGNORE_LABEL,
+    ClassSpec,
+    ModelSpec,
+    Recipe,
+    Size,
+    SlidingWindow,
+    Target,
+    TaskKind,
+    TaskSpec,
+)
 from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
+
+
+@dataclass(frozen=True)
+class FittedBatch:
+    """What `preprocess` hands to `infer`.
+
+    Attributes:
+        pixels: float32, (B, 3, H, W), on the device.
+        placements: Of each image in its input, which lies at the top left of the batch; the rest is padding.
+    """
+
+    pixels: Tensor
+    placements: tuple[Placement, ...]
 
 
 @dataclass(frozen=True)
@@ -36,12 +61,12 @@ class DeviceLogits:
     Attributes:
         logits: (B, C, h, w), on the device.
         input_size: Size of the batch they were computed from.
-        content: As in `DeviceBatch`.
+        placements: As in `FittedBatch`.
     """
 
     logits: Tensor
     input_size: Size
-    content: tuple[Size, ...]
+    placements: tuple[Placement, ...]
 
 
 class SemanticAdapter(devices.OnTorchDevice):
@@ -88,7 +113,8 @@ class SemanticAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
         if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
-        if task.channels != 3 and target.runtime != "eager":
+        self._seen_task = seen_task(model, task, takes_bands=self.takes_bands)
+        if self._seen_task.channels != 3 and target.runtime != "eager":
             raise Unsupported(f"runtime {target.runtime} exports networks for RGB alone; use eager for other bands")
         self._model, self._task, self._weights = model, task, weights
         self.open(target)
@@ -96,8 +122,9 @@ class SemanticAdapter(devices.OnTorchDevice):
         if self._network.unfit is not None and weights is None and not self.training_follows:
             raise BenchError(self._network.unfit)
         self.ready(self._network.module)
-        mean, std, channels = self._network.mean, self._network.std, self._network.channels
-        self._normalise = Normalisation(mean, std, self._device, channels)
+        self._contract = self._network.input
+        self._normalise = Normalisation(self._contract.mean, self._contract.std, self._device, self._contract.channels)
+        self._target = target = sized(target, self._contract, model.label)
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
         self._runtime = open_runtime(whole, target, self._device)
@@ -105,9 +132,10 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
         with devices.seeded(seed):
-            network = self._make_network(self._model, self._task)
+            network = self._make_network(self._model, self._seen_task)
         if self._task.channels != 3:
-            network = replace(network, mean=(0.5,) * self._task.channels, std=(0.25,) * self._task.channels)
+            channels = self._task.channels
+            network = replace(network, input=InputContract((0.5,) * channels, (0.25,) * channels))
         network, loaded = loaded_network(network, self._model, self._weights)
         self._loaded = loaded or network.loaded
         return network
@@ -120,53 +148,58 @@ class SemanticAdapter(devices.OnTorchDevice):
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters._torch.training.semantic import fit
 
-        if self._task.channels != 3 and recipe.augmentation.changes:
+        if self._seen_task.channels != 3 and recipe.augmentation.changes:
             raise Unsupported(
-                f"augmentation is made for RGB; these images have {self._task.channels} channels. Leave 'augmentation' "
+                f"augmentation is made for RGB; these have {self._seen_task.channels} channels. Leave 'augmentation' "
                 "out of the recipe; flip works"
             )
 
         return fit(self._fresh_network(recipe.seed), data, recipe, out, progress)
 
     @torch.inference_mode()
-    def preprocess(self, images: Sequence[RgbImage]) -> DeviceBatch:
-        """Resize, stack, move as bytes, normalise on the device."""
-        resized = [resize_image(image, self._target.image_size) for image in images]
+    def preprocess(self, images: Sequence[RgbImage]) -> FittedBatch:
+        """Fit into the input, stack, move as bytes, normalise on the device."""
+        contract, size = self._contract, self._target.image_size
+        placements = tuple(place(Size(*image.shape[:2]), size, contract.fit) for image in images)
+        resized = [
+            fitted(as_seen(image, contract.channels), placement, contract.fill_bytes, contract.interpolation)
+            for image, placement in zip(images, placements, strict=True)
+        ]
         on_gpu = self._device.type == "cuda"
-        stacked = stack_images(resized, self._network.mean, pin=on_gpu)
+        stacked = stack_images(resized, contract.mean, pin=on_gpu)
         pixels = stacked.to(self._device, non_blocking=on_gpu)
-        return DeviceBatch(
-            self._normalise(pixels, channels_last=self._target.channels_last),
-            tuple(Size(*image.shape[:2]) for image in resized),
-        )
+        return FittedBatch(self._normalise(pixels, channels_last=self._target.channels_last), placements)
 
     @torch.inference_mode()
-    def infer(self, batch: DeviceBatch) -> DeviceLogits:
+    def infer(self, batch: FittedBatch) -> DeviceLogits:
         """Forward pass, or all that the target asks for, in its precision."""
         with devices.autocast(self._device, self._target.precision):
             if self._several_passes is None:
                 logits = self._runtime(batch.pixels)
             else:
-                logits = by_content(self._several_passes, batch.pixels, batch.content)
-        return DeviceLogits(logits, Size(*batch.pixels.shape[-2:]), batch.content)
+                logits = by_content(self._several_passes, batch.pixels, [p.input for p in batch.placements])
+        return DeviceLogits(logits, Size(*batch.pixels.shape[-2:]), batch.placements)
 
     @torch.inference_mode()
     def postprocess(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[Prediction]:
         """Resize logits to the original size, name classes, move labels to the host, give them the task's form."""
-        if len({*raw.content, raw.input_size}) == 1 and len(set(sizes)) == 1:
-            return self._predictions(raw.logits, sizes[0])
+        alike = {*raw.placements} == {Placement(raw.input_size, raw.input_size)}
+        if alike and len(set(sizes)) == 1:
+            return self._predictions(resize_logits(raw.logits, sizes[0]))
         logits = resize_logits(raw.logits, raw.input_size)
-        contents = [logits[i : i + 1, :, : c.height, : c.width] for i, c in enumerate(raw.content)]
-        return [self._predictions(content, size)[0] for content, size in zip(contents, sizes, strict=True)]
+        found = []
+        for index, (placement, size) in enumerate(zip(raw.placements, sizes, strict=True)):
+            own = logits[index : index + 1, :, : placement.input.height, : placement.input.width]
+            found += self._predictions(resize_logits(_unplaced(own, placement), size), placement.without_answer(size))
+        return found
 
-    def _predictions(self, logits: Tensor, size: Size) -> list[Prediction]:
-        resized = resize_logits(logits, size)
-        return list(_FORMS[self._task.kind](self._network, resized, self._task.classes))
+    def _predictions(self, logits: Tensor, unanswered: NDArray[np.bool_] | None = None) -> list[Prediction]:
+        return list(_FORMS[self._task.kind](self._network, logits, self._task.classes, unanswered))
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
-        facts["input_contract"] = self._network.input
+        facts["input_contract"] = self._contract.as_json()
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts
@@ -182,44 +215,120 @@ def loaded_network(
 
     What the model config's option `input` says comes first, then what the file says, then the network's own.
     """
-    said = model.options.get("input")
-    options = None if said is None else InputOptions.model_validate(said)
-    own = InputContract(network.mean, network.std, network.channels, network.input_said_by)
+    own = network.input
     loaded: LoadedWeights | None = None
     if weights is not None:
         key = model.options.get("weights_key")
         asked = key if isinstance(key, str) else None
         loaded = load_weights(network, weights, label=model.label, weights_key=asked)
         own = loaded.input or own
-    return network.fed(own.changed(options)), loaded
+    return replace(network, input=own.changed(input_options(model))), loaded
+
+
+def seen_task(model: ModelSpec, task: TaskSpec, *, takes_bands: bool) -> TaskSpec:
+    """Return the task with the channels that the network sees: one where its input is grey.
+
+    Raises:
+        Unsupported: If it has no network for grey images, or the images are not of colours.
+    """
+    options = input_options(model)
+    if options is None or options.channels in (None, "rgb"):
+        return task
+    if task.channels != 3:
+        raise Unsupported(
+            f"{model.label}: input.channels: {options.channels} is made of RGB images; these have {task.channels} "
+            "channels. Leave it out"
+        )
+    if options.channels == "bgr":
+        return task
+    if not takes_bands:
+        raise Unsupported(f"{model.label} sees colours; leave 'channels: gray' out of its input")
+    return task.model_copy(update={"channels": 1})
+
+
+def sized(target: Target, contract: InputContract, label: str) -> Target:
+    """Return the target with the size that the contract asks for where it has none, or with tiles of a size.
+
+    Raises:
+        BenchError: If there is no size to fit an image into.
+    """
+    size = target.image_size or contract.size
+    if contract.fit not in ("stretch", "tile") and size is None:
+        raise BenchError(
+            f"{label}: fit: {contract.fit} needs a size to fit images into; set input: {{size: [height, width]}}, or "
+            "the target's image_size"
+        )
+    if contract.fit != "tile":
+        return target.model_copy(update={"image_size": size})
+    if target.window is not None:
+        return target.model_copy(update={"image_size": None})
+    if size is None:
+        raise BenchError(f"{label}: fit: tile needs the size of a tile; set input: {{size: [height, width]}}")
+    window = SlidingWindow(size=size, overlap=contract.overlap)
+    return target.model_copy(update={"image_size": None, "window": window})
+
+
+def as_seen(image: RgbImage, channels: Channels) -> RgbImage:
+    """Return an image with the channels that the network sees, in the order of the image."""
+    return grey(image) if channels == "gray" else image
+
+
+def _unplaced(logits: Tensor, placement: Placement) -> Tensor:
+    """Logits (1, C, H, W) of the input as those of the resized image."""
+    if placement.is_whole:
+        return logits
+    (above, below), (left, right) = placement.unseen
+    shown = logits[..., placement.seen[0], placement.seen[1]]
+    return (
+        F.pad(shown.float(), (left, right, above, below), mode="replicate") if above + below + left + right else shown
+    )
 
 
 # --------------------------------------------------------------------------- logits to predictions
 
 
-def _semantic(network: SemanticNetwork, logits: Tensor, _: Sequence[ClassSpec]) -> list[SemanticMap]:
-    return [SemanticMap(labels) for labels in _on_host(network.head.labels(logits))]
+Unanswered: TypeAlias = NDArray[np.bool_] | None
+"""Pixels of the one image of a batch, (H, W), that the network did not see; None if there are none."""
 
 
-def _panoptic(network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec]) -> list[Panoptic]:
-    return [panoptic_from_labels(*pair, classes, min_area=network.min_area) for pair in _labelled(network, logits)]
+def _semantic(
+    network: SemanticNetwork, logits: Tensor, _: Sequence[ClassSpec], unanswered: Unanswered
+) -> list[SemanticMap]:
+    return [SemanticMap(_void(labels, unanswered)) for labels in _on_host(network.head.labels(logits))]
 
 
-def _instances(network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec]) -> list[Instances]:
-    return [instances_from_labels(*pair, classes, min_area=network.min_area) for pair in _labelled(network, logits)]
+def _panoptic(
+    network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec], unanswered: Unanswered
+) -> list[Panoptic]:
+    pairs = _labelled(network, logits, unanswered)
+    return [panoptic_from_labels(*pair, classes, min_area=network.min_area) for pair in pairs]
 
 
-def _labelled(network: SemanticNetwork, logits: Tensor) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _instances(
+    network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec], unanswered: Unanswered
+) -> list[Instances]:
+    pairs = _labelled(network, logits, unanswered)
+    return [instances_from_labels(*pair, classes, min_area=network.min_area) for pair in pairs]
+
+
+def _labelled(
+    network: SemanticNetwork, logits: Tensor, unanswered: Unanswered
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Labels and their probabilities of each image, on the host."""
     labels = network.head.labels(logits)
-    return zip(_on_host(labels), _on_host(network.head.probability(logits, labels)), strict=True)
+    probabilities = _on_host(network.head.probability(logits, labels))
+    return zip((_void(one, unanswered) for one in _on_host(labels)), probabilities, strict=True)
+
+
+def _void(labels: NDArray[Any], unanswered: Unanswered) -> NDArray[Any]:
+    return labels if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), labels)
 
 
 def _on_host(maps: Tensor) -> NDArray[Any]:
     return np.asarray(maps.cpu().numpy())
 
 
-_FORMS: dict[TaskKind, Callable[[SemanticNetwork, Tensor, Sequence[ClassSpec]], Sequence[Prediction]]] = {
+_FORMS: dict[TaskKind, Callable[[SemanticNetwork, Tensor, Sequence[ClassSpec], Unanswered], Sequence[Prediction]]] = {
     "semantic": _semantic,
     "panoptic": _panoptic,
     "instance": _instances,

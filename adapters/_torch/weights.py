@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch.class_names import key_of
-from adapters._torch.input import contract_in
+from adapters._torch.input import InputContract, contract_in
 from adapters._torch.matching import Chosen, LoadedWeights, choose
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError
@@ -59,12 +59,12 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
 
 def save_weights(network: Weighted, state: dict[str, Tensor], path: Path) -> None:
     """Write a network's weights with its architecture, its classes and, where it is another's, its preprocessing."""
-    said = getattr(network, "input", None)
+    said: InputContract | None = getattr(network, "input", None)
     content = {
         "format": FORMAT,
         "architecture": network.architecture,
         "class_names": list(network.class_names),
-        **({} if said is None else {"input": said}),
+        **({} if said is None else {"input": said.as_json()}),
         "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
     }
     save_atomically(content, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.input import IMAGENET
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.semantic import SemanticAdapter
@@ -40,6 +40,5 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
             **options.model_dump(exclude={"dropout", "pretrained", "threshold", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(c.name for c in task.classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        input=IMAGENET,
     )

@@ -21,7 +21,8 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from adapters._torch import device as devices
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD, Normalisation, resize_image, resize_logits, scaled_size
+from adapters._torch.images import Normalisation, resize_image, resize_logits, scaled_size
+from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
 from adapters.sam.networks import make_network, sam_options
 from adapters.sam.options import NO_GRAPH
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 from torch import Tensor, nn
 
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.input import InputContract
+from adapters._torch.input import IMAGENET, InputContract
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
@@ -78,7 +78,6 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     if encoder_weights is not None and downloaded is None:
         _load_encoder(module, Path(encoder_weights), model.label)
     _refuse_other_sizes(module, options, model.label)
-    contract = encoder_input(options.encoder)
     return SemanticNetwork(
         module=PadsToMultiple(module, _multiple(options)),
         head=head,
@@ -88,9 +87,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
             **options.model_dump(exclude={"threshold", "encoder_weights", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(spec.name for spec in task.classes),
-        mean=contract.mean,
-        std=contract.std,
-        input_said_by=contract.said_by,
+        input=encoder_input(options.encoder),
         left_out=("classification_head.",),
         translate=lambda tensors: _translated(module, tensors),
     )
@@ -179,8 +176,8 @@ def encoder_input(encoder: str) -> InputContract:
     name = encoder.removeprefix("tu-") if encoder.startswith("tu-") else IN_TIMM.get(encoder)
     config = None if name is None else timm.get_pretrained_cfg(name, allow_unregistered=True)
     if config is None or len(config.mean) != 3:
-        return InputContract(IMAGENET_MEAN, IMAGENET_STD, "rgb", "ImageNet's, as most encoders")
-    return InputContract(tuple(config.mean), tuple(config.std), "rgb", f"timm, for {name}")
+        return replace(IMAGENET, said_by="ImageNet's, as most encoders")
+    return InputContract(tuple(config.mean), tuple(config.std), said_by=f"timm, for {name}")
 
 
 IN_TIMM = {

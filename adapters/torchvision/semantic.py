@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torchvision.models import segmentation
 
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.input import IMAGENET
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters.torchvision.options import SemanticOptions
@@ -66,8 +66,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         head=head,
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        input=IMAGENET,
         left_out=("aux_classifier.",),  # a second head of training that the adapter itself leaves away
     )
 

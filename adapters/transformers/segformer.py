@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from adapters._torch.class_names import match_classes
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.input import InputContract
+from adapters._torch.input import IMAGENET, InputContract
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
@@ -94,14 +93,13 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         head=head,
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        input=IMAGENET,
         translate=lambda tensors: translated(SegformerForSemanticSegmentation, config, tensors),
         loaded=None if published is None else published.loaded,
         unfit=None if published is None else published.unfit,
     )
     said = _folder_of_contract(options.pretrained, model.weights)
-    return network if said is None else network.fed(said)
+    return network if said is None else replace(network, input=said)
 
 
 def _folder_of_contract(*sources: str | None) -> InputContract | None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.images import IMAGENET_MEAN, IMAGENET_STD, Normalisation, common_size, stack_images
+from adapters._torch.images import Normalisation, common_size, stack_images
+from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.training.batches import Augment
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from adapters._torch import device as devices
 from adapters._torch.images import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     DeviceBatch,
     Normalisation,
     resize_image,
@@ -21,6 +19,7 @@ from adapters._torch.images import (
     scaled_size,
     stack_images,
 )
+from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options

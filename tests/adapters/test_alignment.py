@@ -14,7 +14,7 @@ from adapters._torch.runtimes.file_options import FileOptions
 from adapters._torch.runtimes.file_reading import OutputReader
 from adapters._torch.semantic import SemanticAdapter
 from bench.adapter import predict
-from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
+from bench.records import IGNORE_LABEL, ClassSpec, ModelSpec, Size, Target, TaskSpec
 
 TASK = TaskSpec(kind="semantic", classes=tuple(ClassSpec(name=n, colour=(i, 0, 0)) for i, n in enumerate("ab")))
 SIZES = [(96, 96), (111, 89), (375, 500), (641, 481)]
@@ -45,18 +45,42 @@ def mean_iou(found, expected):
     return float(np.mean([inter / union for inter, union in both]))
 
 
-@pytest.mark.parametrize("coarser", [1, 2, 4])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("axis", [0, 1])
-def test_labels_of_a_padded_torch_network_lie_where_the_mask_does(axis, size, coarser):
+def torch_labels(mask, coarser, options, **target):
     def make(_, __):
         return SemanticNetwork(PadsToMultiple(Repeats(coarser), 32), Head(2), {"network": "repeats"}, ("a", "b"))
 
     adapter = SemanticAdapter(make)
-    adapter.build(MODEL, TASK, Target(device="cpu", threads=1), None)
-    mask = stripes(*size, axis)
+    model = MODEL.model_copy(update={"options": options})
+    adapter.build(model, TASK, Target(device="cpu", threads=1, **target), None)
     (found,) = predict(adapter, [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)])
-    assert mean_iou(found.labels, mask) >= 0.99
+    return found.labels
+
+
+@pytest.mark.parametrize("coarser", [1, 2, 4])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_labels_of_a_padded_torch_network_lie_where_the_mask_does(axis, size, coarser):
+    mask = stripes(*size, axis)
+    assert mean_iou(torch_labels(mask, coarser, {}), mask) >= 0.99
+
+
+FITS = ["stretch", "letterbox", "pad", "crop", "tile"]
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("network", [(256, 192), (352, 352)])
+def test_every_fit_is_undone_exactly(network, axis, size, fit):
+    # A line of pixels is lost at each edge where an image shrinks: wide bands have few edges.
+    mask = cv2.resize(stripes(60, 60, axis), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    found = torch_labels(mask, 1, {"input": {"size": network, "fit": fit, "interpolation": "linear"}})
+    answered = found != IGNORE_LABEL
+    assert found.shape == mask.shape
+    assert mean_iou(found[answered], mask[answered]) >= 0.99
+    # What a crop leaves out has no answer; all other fits see all of the image.
+    seen = min(network[0] / size[0], network[1] / size[1]) / max(network[0] / size[0], network[1] / size[1])
+    assert answered.mean() == pytest.approx(seen if fit == "crop" else 1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("coarser", [1, 2, 4])

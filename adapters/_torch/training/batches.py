@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adapters._torch.images import resize_image, resize_labels, stack_images, stack_labels
+from adapters._torch.fitting import fitted, fitted_labels, grey, place
+from adapters._torch.images import stack_images, stack_labels
+from adapters._torch.input import InputContract
 from adapters._torch.training.augment import mirror
 from adapters._torch.training.order import Chosen
 from bench.adapter import Split
@@ -24,19 +26,29 @@ class Augment(Protocol):
     def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
 
 
+UNCHANGED = InputContract((0.5,), (0.25,))
+"""Images are resized, whatever their shape."""
+
 CACHE_BYTES = 2 * 1024**3
 """Host memory that the decoded images of one split may take; what does not fit is decoded again."""
 
 
 class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
-    """A split as (image uint8 (H, W, 3), labels uint8 (H, W)) pairs at the training size.
+    """A split as (image uint8 (H, W, C), labels uint8 (H, W)) pairs, fitted into the training size.
 
     The first images that fit `cache_bytes` are decoded here and now, so that the training clock
     does not pay for them; the others are decoded whenever they are asked for.
     """
 
-    def __init__(self, split: Split, size: Size | None, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self._split, self._size = split, size
+    def __init__(
+        self,
+        split: Split,
+        size: Size | None,
+        contract: InputContract = UNCHANGED,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._split, self._size, self._contract = split, size, contract
         self._kept: list[tuple[RgbImage, LabelMap]] = []
         while len(self._kept) < len(split) and cache_bytes > 0:
             image, labels = self._decode(len(self._kept))
@@ -50,8 +62,15 @@ class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
         return self._kept[index] if index < len(self._kept) else self._decode(index)
 
     def _decode(self, index: int) -> tuple[RgbImage, LabelMap]:
-        image = resize_image(self._split.image(index), self._size)
-        return image, resize_labels(self._split.semantic(index), self._size)
+        image, contract = self._split.image(index), self._contract
+        # Tiles are seen at prediction; a training sees what its recipe asks for.
+        fit = "stretch" if contract.fit == "tile" else contract.fit
+        placement = place(Size(*image.shape[:2]), self._size, fit)
+        seen = grey(image) if contract.channels == "gray" else image
+        return (
+            fitted(seen, placement, contract.fill_bytes, contract.interpolation),
+            fitted_labels(self._split.semantic(index), placement),
+        )
 
 
 def load_batch(split: DecodedSplit, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, LabelMap]]:

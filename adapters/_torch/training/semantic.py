@@ -50,10 +50,10 @@ class SemanticTrainee:
     def __init__(self, network: SemanticNetwork, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
         self.network, self.identity = network, identity(network, data, recipe)
         self._recipe, self._device = recipe, device
-        self._train = DecodedSplit(data.train, recipe.image_size)
-        self._val = DecodedSplit(data.val, recipe.image_size)
+        self._train = DecodedSplit(data.train, recipe.image_size or network.input.size, network.input)
+        self._val = DecodedSplit(data.val, recipe.image_size or network.input.size, network.input)
         self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
-        self._normalise = Normalisation(network.mean, network.std, device, network.channels)
+        self._normalise = Normalisation(network.mean, network.std, device, network.input.channels)
         self._augment = _augmenter(recipe.augmentation, network.mean)
         self.order = image_order(data, recipe)
 
