@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bench.adapter import Split, TrainingData
 from bench.records import IGNORE_LABEL, Size, TaskKind
-from bench.records.predictions import Instances, LabelMap, RgbImage, write_png
+from bench.records.png import write_png
+from bench.records.predictions import Instances, LabelMap, RgbImage
 
 GREY = 114
 """Of the padding, as the framework pads."""

@@ -1,10 +1,15 @@
-"""Samples of a timing job as they come in."""
+"""Samples of a timing job as they come in, and what their blocks say of the machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.measure.counters import BlockCounters
+from bench.records import Flag
 from bench.records.store.samples import END_TO_END
 
 
@@ -46,3 +51,52 @@ class Rows:
     def elapsed_s(self) -> float:
         """Seconds of the blocks that count."""
         return sum(self.counters[block].wall_s for block in self.counting_blocks())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All samples and blocks, as fields of `Samples`."""
+        counters = self.counters
+        return {
+            "clock": np.array(self.clock, dtype=np.int8),
+            "total_ns": np.array(self.total_ns, dtype=np.int64),
+            "stage_ns": np.array(self.stage_ns, dtype=np.int64).reshape(-1, 3),
+            "device_ns": np.array(self.device_ns, dtype=np.int64),
+            "image_index": np.array(self.image_index, dtype=np.int32),
+            "block": np.array(self.block, dtype=np.int32),
+            "involuntary_switches": np.array(self.switches, dtype=np.int32),
+            "major_faults": np.array(self.faults, dtype=np.int32),
+            "block_accepted": np.array(self.accepted, dtype=np.bool_),
+            "block_wall_s": np.array([c.wall_s for c in counters], dtype=np.float64),
+            "block_user_s": np.array([c.user_s for c in counters], dtype=np.float64),
+            "block_system_s": np.array([c.system_s for c in counters], dtype=np.float64),
+            "block_foreign_share": np.array([c.foreign_share for c in counters], dtype=np.float64),
+            "block_steal_share": np.array([c.steal_share for c in counters], dtype=np.float64),
+            "block_involuntary_switches": np.array([c.involuntary_switches for c in counters], dtype=np.int64),
+        }
+
+
+def block_flags(rows: Rows, retries: int) -> list[Flag]:
+    """Return a flag if the GPU slowed down in blocks, and one if other processes disturbed some.
+
+    Args:
+        rows: All samples.
+        retries: How often a block is measured again.
+    """
+    count, flags = len(rows.accepted), []
+    slowed = [reason for reason in rows.slowed if reason is not None]
+    if slowed:
+        seen = f"the GPU slowed down in {len(slowed)} of {count} blocks ({slowed[0]}), each measured again up to "
+        flags.append(
+            Flag(name="gpu_slowed", seen=f"{seen}{retries} times", advice="let it cool down, or lock its clocks")
+        )
+    disturbed = [counters for counters in rows.counters if counters.disturbed]
+    if not disturbed:
+        return flags
+    worst = max(disturbed, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
+    seen = f"{100 * worst.foreign_share:.0f} % by other processes, {100 * worst.steal_share:.1f} % stolen at worst"
+    if any(rows.accepted):
+        rejected = f"{len(disturbed)} of {count} blocks were disturbed ({seen}) and left out; the rest is used"
+        return [*flags, Flag(name="blocks_rejected", seen=rejected)]
+    which = "every block was" if len(disturbed) == count else f"{len(disturbed)} of {count} blocks were"
+    told = f"{which} disturbed ({seen}), so that all are used"
+    advice = "the numbers are shown, but run again on an idle machine"
+    return [*flags, Flag(name="busy_machine", seen=told, advice=advice)]

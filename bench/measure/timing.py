@@ -19,7 +19,7 @@ from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.interference import Patience, interference, process_times, used_by
 from bench.measure.outputs import checked
-from bench.measure.rows import Rows
+from bench.measure.rows import Rows, block_flags
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.unchanged import InputWatch
@@ -245,7 +245,7 @@ class _Session:
                     advice="use an idle machine, or raise measurement.max_s",
                 )
                 break
-        self._judge_blocks(rows)
+        self._flags += block_flags(rows, self._m.block_retries)
         return rows
 
     def _sample_as_it_is(self, rows: Rows, number: int, patience: Patience, started: float) -> int:
@@ -333,32 +333,6 @@ class _Session:
             number = next(n for n in range(len(self._images)) if index in self._indices(n))
             self._keep(self._time(END_TO_END, number).predictions, self._indices(number))
 
-    def _judge_blocks(self, rows: Rows) -> None:
-        count = len(rows.accepted)
-        slowed = [reason for reason in rows.slowed if reason is not None]
-        if slowed:
-            self._flag(
-                "gpu_slowed",
-                f"the GPU slowed down in {len(slowed)} of {count} blocks ({slowed[0]}), each measured again up to "
-                f"{self._m.block_retries} times",
-                advice="let it cool down, or lock its clocks",
-            )
-        disturbed = [counters for counters in rows.counters if counters.disturbed]
-        if not disturbed:
-            return
-        worst = max(disturbed, key=lambda c: np.nan_to_num(c.foreign_share) + np.nan_to_num(c.steal_share))
-        seen = f"{100 * worst.foreign_share:.0f} % by other processes, {100 * worst.steal_share:.1f} % stolen at worst"
-        if any(rows.accepted):
-            rejected = f"{len(disturbed)} of {count} blocks were disturbed ({seen}) and left out; the rest is used"
-            self._flag("blocks_rejected", rejected)
-        else:
-            which = "every block was" if len(disturbed) == count else f"{len(disturbed)} of {count} blocks were"
-            self._flag(
-                "busy_machine",
-                f"{which} disturbed ({seen}), so that all are used",
-                advice="the numbers are shown, but run again on an idle machine",
-            )
-
     def _flag(self, name: str, seen: str, advice: str = "") -> None:
         self._flags.append(Flag(name=name, seen=seen, advice=advice))
 
@@ -380,29 +354,14 @@ class _Session:
         return checked(predictions, [self._images[i] for i in indices], [self._ids[i] for i in indices], self._job)
 
     def _as_samples(self, rows: Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
-        counters = rows.counters
         return Samples(
-            clock=np.array(rows.clock, dtype=np.int8),
-            total_ns=np.array(rows.total_ns, dtype=np.int64),
-            stage_ns=np.array(rows.stage_ns, dtype=np.int64).reshape(-1, 3),
-            device_ns=np.array(rows.device_ns, dtype=np.int64),
-            image_index=np.array(rows.image_index, dtype=np.int32),
-            block=np.array(rows.block, dtype=np.int32),
-            involuntary_switches=np.array(rows.switches, dtype=np.int32),
-            major_faults=np.array(rows.faults, dtype=np.int32),
+            **rows.arrays(),
             image_ids=np.array(self._ids, dtype=np.str_),
             batch_size=np.array(self._job.target.batch_size, dtype=np.int64),
             warmup_ns=np.array(warm_up.total_ns, dtype=np.int64),
             decode_ns=np.array(self._decode_ns, dtype=np.int64),
             pipelined_ns=np.array(pipelined_ns, dtype=np.int64),
             pipelined_images=np.array(pipelined_images, dtype=np.int64),
-            block_accepted=np.array(rows.accepted, dtype=np.bool_),
-            block_wall_s=np.array([c.wall_s for c in counters], dtype=np.float64),
-            block_user_s=np.array([c.user_s for c in counters], dtype=np.float64),
-            block_system_s=np.array([c.system_s for c in counters], dtype=np.float64),
-            block_foreign_share=np.array([c.foreign_share for c in counters], dtype=np.float64),
-            block_steal_share=np.array([c.steal_share for c in counters], dtype=np.float64),
-            block_involuntary_switches=np.array([c.involuntary_switches for c in counters], dtype=np.int64),
             audit_index=np.array(self._audit_index, dtype=np.int32),
             stage_decode_ns=np.array(rows.decode_ns if self._encoded else [], dtype=np.int64),
         )

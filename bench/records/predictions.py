@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Size, label_dtype, void_id
-from bench.records.png import png_fault
+from bench.records.png import read_png, write_png
+from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """A decoded image: uint8, shape (H, W, 3), RGB."""
@@ -145,12 +145,6 @@ _FORMS: dict[str, type[Prediction]] = {
     "prompted": PromptedMasks,
 }
 """Task kind -> type of its predictions."""
-
-
-PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-"""For maps, whose rows resemble each other: what differs from the row above, in runs. Fast, and smaller than others."""
-if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # older versions of OpenCV take each pixel's difference to the one on its left
-    PNG_SETTINGS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
 def _hash(*arrays: NDArray[np.generic]) -> str:
@@ -366,81 +360,3 @@ def _masks_and_scores(rows: list[dict[str, Any]], size: Size) -> tuple[NDArray[n
     if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
         raise ValueError("a score lies outside 0-1")
     return np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), scores
-
-
-def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
-    """Return COCO run lengths of a mask: column-major, the first run counts zeros.
-
-    Only the box around the mask is turned to columns; outside of it there are zeros to count.
-
-    >>> run_lengths(np.array([[False, True], [True, True]]))
-    [1, 3]
-    """
-    height, width = mask.shape
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    left, top, across, down = cv2.boundingRect(pixels) if mask.size else (0, 0, 0, 0)
-    if not across:
-        return [height * width]
-    # A zero before and after every column: a run of ones has a beginning and an end, and none goes on in the next.
-    stride = down + 2
-    columns = np.zeros((across, stride), dtype=np.uint8)
-    columns[:, 1:-1] = cv2.transpose(pixels[top : top + down, left : left + across])
-    flat = columns.ravel()
-    steps = np.flatnonzero(flat[1:] != flat[:-1])  # where a run of ones begins and where it ends, in turn
-    edges = steps + steps // stride * (height - stride) + left * height + top  # the same in the whole mask
-    if down == height:  # a run that ends with its column and one that begins with the next are one run
-        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
-        edges = np.delete(edges, np.concatenate([joined, joined + 1]))
-    ends = np.concatenate([edges, [height * width]])
-    lengths: list[int] = [int(ends[0]), *(ends[1:] - ends[:-1]).tolist()]
-    return lengths if lengths[-1] else lengths[:-1]
-
-
-def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
-    """Return the mask of COCO run lengths, bool, shape `size`, C order; raises `ValueError` if they do not fill it."""
-    height, width = size
-    ends = np.cumsum(runs)
-    if not len(ends) or ends[-1] != height * width or min(runs) < 0:
-        raise ValueError(f"run lengths fill {int(ends[-1]) if len(ends) else 0} of {height * width} pixels")
-    mask = np.zeros((height, width), dtype=np.bool_)
-    starts, stops = ends[0::2], ends[1::2]  # of the runs of ones; the last of `starts` may be the end of the mask
-    if not len(stops) or starts[0] == stops[-1]:
-        return mask
-    # Only the columns from the first run of ones to the last are made and turned to rows.
-    left, right = int(starts[0]) // height, -(-int(stops[-1]) // height)
-    columns = np.zeros((right - left, height), dtype=np.uint8)
-    flat, before = columns.ravel(), left * height
-    for start, stop in zip((starts - before).tolist(), (stops - before).tolist(), strict=False):
-        flat[start:stop] = 1
-    mask.view(np.uint8)[:, left:right] = cv2.transpose(columns)
-    return mask
-
-
-def write_png(path: Path, pixels: LabelMap) -> None:
-    """Write a grey (H, W) array, uint8 or uint16, or an RGB (H, W, 3) one, uint8, as PNG; see `encode_png`."""
-    path.write_bytes(encode_png(pixels))
-
-
-def encode_png(pixels: LabelMap) -> bytes:
-    """Encode a map, grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8, as PNG; the bytes are deterministic."""
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".png", bgr, PNG_SETTINGS)
-    if not done:
-        raise ShapeError(f"an array of shape {pixels.shape} and dtype {pixels.dtype} cannot be encoded as PNG")
-    return encoded.tobytes()
-
-
-def read_png(path: Path) -> LabelMap:
-    """Read a PNG as stored: grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
-    content = path.read_bytes()
-    fault = png_fault(content)
-    if fault is not None:
-        raise ShapeError(f"{path} is not a readable PNG: {fault}; delete its job folder and run the suite again")
-    encoded = np.frombuffer(content, dtype=np.uint8)
-    # OpenCV refuses an empty buffer by an exception of its own, where it returns None for other damage.
-    pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    if pixels is None:
-        raise ShapeError(f"{path} is not a readable PNG; delete its job folder and run the suite again")
-    if pixels.ndim == 2:
-        return np.asarray(pixels)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -38,7 +38,8 @@ from bench.data.formats.outlines import outlines
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
-from bench.records.predictions import LabelMap, Panoptic, run_lengths
+from bench.records.predictions import LabelMap, Panoptic
+from bench.records.run_lengths import run_lengths
 
 LOSS = (
     JPEG_LOSS,

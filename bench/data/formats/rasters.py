@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bench.data.formats.coco_rows import nested
 from bench.data.formats.polygons import Corners, corners_of, polygon_masks
 from bench.records import Size, label_dtype, void_id
-from bench.records.predictions import Instances, LabelMap, mask_from_run_lengths
+from bench.records.predictions import Instances, LabelMap
+from bench.records.run_lengths import mask_from_run_lengths
 
 
 class SegmentationError(ValueError):

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.records import Flag, Record, TaskKind
-from bench.records.predictions import read_png
+from bench.records.png import read_png
 from bench.records.store.layout import PREDICTION_INDEX
 
 EQUAL_PIXELS = 0.999

@@ -8,7 +8,8 @@ import yaml
 from adapters.ultralytics.export import ExportCounts, export, padded_to_square, polygon
 from bench.adapter import TrainingData
 from bench.records import Size
-from bench.records.predictions import Instances, read_png
+from bench.records.png import read_png
+from bench.records.predictions import Instances
 from tests.adapters.rectangles import INSTANCES, THREE_CLASSES, Rectangles
 from tests.adapters.ultralytics import yolo  # noqa: F401 - brings the framework in, or skips
 

@@ -18,7 +18,8 @@ from bench.data.labels.mapping import map_prediction
 from bench.datasets.cityscapes import label_space
 from bench.metric import load_metric
 from bench.records.names import harness_root
-from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, write_png
+from bench.records.png import write_png
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.records.store.statistics import Collector
 from bench.suite.load import load_suite
 from tests.bench.datasets.comparison import scenes

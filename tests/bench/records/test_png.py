@@ -10,8 +10,7 @@ import pytest
 
 from bench.data.formats.image_files import PIXEL_LIMIT, read_image, read_mask
 from bench.errors import BenchError, DatasetError, ShapeError
-from bench.records.png import png_fault
-from bench.records.predictions import encode_png, read_png
+from bench.records.png import encode_png, png_fault, read_png
 
 
 def chunk(kind: bytes, content: bytes, length: int | None = None) -> bytes:

@@ -18,10 +18,9 @@ from bench.records.predictions import (
     SemanticMap,
     check_prediction,
     load_prediction,
-    mask_from_run_lengths,
-    run_lengths,
     save_prediction,
 )
+from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
 
 def check(prediction, kind="semantic"):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from bench.errors import BenchError
-from bench.records.predictions import read_png, write_png
+from bench.records.png import read_png, write_png
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder, file_stem
 from bench.records.store.manifest import facts_of_job, record_facts

@@ -17,7 +17,7 @@ from bench.data.labels.mapping import ClassTable, map_truth
 from bench.data.labels.spaces import label_space
 from bench.datasets import ade20k, carvana, cityscapes, coco, voc
 from bench.records.names import harness_root
-from bench.records.predictions import write_png
+from bench.records.png import write_png
 from tests.bench.datasets.comparison import all_ids, scenes
 
 SUITES = harness_root() / "suites"

@@ -7,7 +7,8 @@ import json
 import numpy as np
 
 from bench.records import DatasetSpec, Flag, TaskSpec
-from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, read_png, save_prediction
+from bench.records.png import read_png
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import write_report

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.records import ClassSpec
-from bench.records.predictions import read_png
+from bench.records.png import read_png
 from bench.report.draw import accuracy_budget as _budget_plot
 from bench.report.draw import accuracy_latency as _accuracy_latency
 from bench.report.draw import contact_sheet as _contact_sheet

@@ -18,7 +18,8 @@ from PIL import Image
 from bench.cli.main import main
 from bench.data.formats.by_name import open_dataset
 from bench.records import ClassSpec
-from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, run_lengths
+from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
+from bench.records.run_lengths import run_lengths
 from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes
 from bench.run.predict.worker.frames import Frame, batches
 from bench.run.predict.worker.outputs import compressed, overlay
