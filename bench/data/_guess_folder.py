@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def _name_below(path: str, folder: str) -> str:
     """Path below a folder, the one that may have placeholders, without suffix."""
     depth = len(folder.split("/")) if folder else 0
     name = "/".join(path.split("/")[depth:])
-    return name[: len(name) - len(_suffix(path))]
+    return unicodedata.normalize("NFC", name[: len(name) - len(_suffix(path))])
 
 
 def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -117,7 +117,7 @@ def check(
     if not splits:
         findings.append(Finding("listing", "", "", f"{choice.label} has no splits, and so no images"))
     findings += passed_over(dataset)
-    findings += _duplicates(images) + _fewer(choice, counts)
+    findings += _duplicates(images) + _fewer(choice, dataset, counts)
     task = Pass("check", choice, dataset, inspect, INSPECTION_VERSION, cache, jobs)
     seen = look_at_all(task, images, console)
     for image in images:
@@ -156,10 +156,10 @@ def _duplicates(images: Sequence[Listed]) -> list[Finding]:
     ]
 
 
-def _fewer(choice: Choice, counts: dict[str, int]) -> list[Finding]:
+def _fewer(choice: Choice, dataset: Dataset, counts: dict[str, int]) -> list[Finding]:
     return [
         Finding("count", split, "", f"{split}: {counts[split]} found, {published} published")
-        for split, published in published_counts(choice).items()
+        for split, published in published_counts(choice, dataset).items()
         if split in counts and counts[split] < published
     ]
 

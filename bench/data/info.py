@@ -10,8 +10,9 @@ from types import ModuleType
 from pydantic import ValidationError
 from tabulate import tabulate
 
+from bench.data.formats.by_name import classes_without_files
 from bench.data.formats.resplit import parted
-from bench.data.opening import Choice, as_yaml, module_of, opened
+from bench.data.opening import Choice, as_yaml, module_of, on_disk, opened
 from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError
 
@@ -32,13 +33,18 @@ def dataset_rows() -> list[list[str]]:
     return rows
 
 
-def published_counts(choice: Choice) -> dict[str, int]:
+def published_counts(choice: Choice, dataset: Dataset | None = None) -> dict[str, int]:
     """Split -> images that the source publishes, as far as it can be compared with what is here.
 
     A module says them as `EXPECTED`, by split, or by the value of an option and then by split
     (CamVid's variants), or as `EXPECTED_<OPTION>` where that option is true (VOC's `augmented`).
-    With any other option but `root` the data set is a part or another project: nothing is expected.
+    With any other option but `root` the data set is a part or another project, and so it is where files give
+    the data set, opened, other classes than the published ones: nothing is expected.
     """
+    files = None if dataset is None else on_disk(dataset)
+    known = None if files is None else classes_without_files(choice.name, choice.options)
+    if files is not None and known is not None and [c.name for c in known] != [c.name for c in files.classes]:
+        return {}
     module = module_of(choice.name)
     table: Mapping[str, object] = getattr(module, "EXPECTED", {})
     set_options = {key: value for key, value in choice.options.items() if key != "root"}
@@ -103,7 +109,7 @@ def _fetchable(name: str, module: ModuleType) -> list[str]:
 
 def _here(choice: Choice, dataset: Dataset) -> list[str]:
     """What was found: origin, splits and classes."""
-    published = published_counts(choice)
+    published = published_counts(choice, dataset)
     rows: list[Sequence[object]] = []
     troubles = []
     for split in dict.fromkeys([*dataset.splits(), *published]):

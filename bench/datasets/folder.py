@@ -60,17 +60,14 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from bench.data.formats.bands import BandOptions, Percentiles, check_undeclared, measured_ranges
-from bench.data.formats.class_lists import read_classes
 from bench.data.formats.documents import read_lines
-from bench.data.formats.folder_classes import Binary, FolderTable, binary_table
 from bench.data.formats.folder_pairs import paired
+from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.mask_diagnosis import check_sample, inferred_table
 from bench.data.formats.on_disk import (
     Description,
     Entry,
@@ -86,10 +83,8 @@ from bench.data.formats.pattern_folder import open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
 from bench.data.formats.splits import by_fraction, compiled, group_keys
-from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import TaskKind, as_json_dict
-from bench.records.predictions import SemanticMap
+from bench.records import TaskKind
 
 SOURCE = "images and masks in two folders"
 LICENCE = "your own"
@@ -99,7 +94,7 @@ USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 
 
-class Options(PatternOptions, BandOptions):
+class Options(PatternOptions):
     """What a suite may set.
 
     Attributes:
@@ -122,8 +117,6 @@ class Options(PatternOptions, BandOptions):
     masks: str = "masks"
     mask_suffix: str = ""
     classes: str = "classes.yaml"
-    binary: Binary | None = None
-    void: Annotated[int, Field(ge=0, le=65535)] | Literal["none"] | None = None
     split_by: SplitRule = "auto"
     patterns: dict[str, str] = {}
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -147,10 +140,7 @@ def open_dataset(options: Options) -> OnDisk:
     if not files:
         raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", OBTAIN)
     pairs = paired(files, images, masks, options.mask_suffix, lossy=options.binary is not None)
-    table = _table(options, root / options.classes, list(pairs.mask_of.values()), masks)
-    reading = options.reading()
-    if reading is None:
-        check_undeclared(files)
+    table = folder_table(options, root / options.classes, list(pairs.mask_of.values()), masks)
     names = [path.relative_to(images).as_posix() for path in files]
     splits = _splits(names, root, options)
     groups = [""] * len(names) if options.group is None else group_keys(names, options.group, where="folder")
@@ -159,9 +149,7 @@ def open_dataset(options: Options) -> OnDisk:
     for path, split, group in zip(files, splits, groups, strict=True):
         if split is not None:
             entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs.mask_of[path],), group=group))
-    if reading is not None and isinstance(options.range, Percentiles):
-        training = entries.get("train") or [entry for split in entries.values() for entry in split]
-        reading = measured_ranges(reading, [entry.image for entry in training], options.range)
+    reading = declared_bands(options, entries)
     description = Description(
         name="folder",
         classes=table.classes,
@@ -169,32 +157,12 @@ def open_dataset(options: Options) -> OnDisk:
         source=f"images and masks in the folder {root.name}",
         licence=LICENCE,
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=[*_decisive(table), *([] if reading is None else [reading.told()])],
+        decisive=[*decisive(table), *([] if reading is None else [reading.told()])],
         inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.told()])),
         notes=pairs.notes,
         bands=reading,
     )
-    return OnDisk(description, lambda split: entries[split], partial(_truth, table))
-
-
-def _table(options: Options, class_file: Path, masks: list[Path], folder: Path) -> FolderTable:
-    if options.binary is not None:
-        return binary_table(options.binary, class_file)
-    if not class_file.is_file():
-        return inferred_table(masks, folder, options.void)
-    table = read_classes(class_file, options.void)
-    said = options.void is not None or not table.void_by_default
-    check_sample(table, masks, folder, void_is_said=said)
-    return table
-
-
-def _decisive(table: FolderTable) -> list[JsonValue]:
-    marks: list[JsonValue] = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
-    return marks if table.binary is None else [as_json_dict(table.binary)]
-
-
-def _truth(table: FolderTable, entry: Entry) -> GroundTruth:
-    return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))
+    return OnDisk(description, lambda split: entries[split], partial(labelled, table))
 
 
 def _usual_order(split: str) -> tuple[int, str]:

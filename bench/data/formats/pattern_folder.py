@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -12,8 +13,8 @@ from pydantic import JsonValue
 
 from bench.data.formats.class_lists import read_classes
 from bench.data.formats.folder_classes import FolderTable
+from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
-from bench.data.formats.mask_diagnosis import inferred_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, require_folder, root_of
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
@@ -22,7 +23,6 @@ from bench.data.formats.splits import group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, TaskKind
-from bench.records.predictions import SemanticMap
 
 EXPECTED = "a folder with images and masks"
 OBTAIN = "Put your images and masks there."
@@ -51,25 +51,44 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
     root = require_folder("folder", root_of(options.root), EXPECTED, OBTAIN)
     images = options.images if is_pattern(options.images) else f"{options.images}/{{id}}.*"
     masks = options.masks if is_pattern(options.masks) else f"{options.masks}/{{id}}{options.mask_suffix}.*"
-    matches = match_folder(root, images, masks)
+    if options.binary is not None and (options.masks_hold != "classes" or "{class}" in masks):
+        raise DatasetError(
+            "folder: binary says that a mask holds two classes, but these hold objects or one class each. Where greys "
+            "are to be cut, write threshold: 128 in its place."
+        )
+    matches = match_folder(root, images, masks, lossy=options.binary is not None)
     _require_pairs(matches, root, images, masks)
     several = [one for one in matches.found if len(one.masks) > 1]
     if several and options.masks_hold == "classes" and "{class}" not in masks:
         raise _several(several, options)
     entries = _entries(matches.found, root, images, options, splits_of)
     files = [mask for one in matches.found for mask in one.masks]
-    classes, read, decisive = _truths(matches, files, root, options, masks, tuple(entries))
+    truths = _truths(matches, files, root, options, masks, tuple(entries))
+    reading = declared_bands(options, entries)
     tasks: tuple[TaskKind, ...] = ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance")
     description = Description(
         name="folder",
-        classes=classes,
+        classes=truths.classes,
         tasks=tasks,
-        source=f"images and masks in the folder {root.name}{_unread(matches, root)}",
+        source=f"images and masks in the folder {root.name}",
         licence="your own",
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=decisive,
+        decisive=truths.decisive if reading is None else [truths.decisive, reading.told()],
+        inferred=tuple(filter(None, [truths.inferred, "" if reading is None else reading.told()])),
+        notes=_unread(matches, root),
+        bands=reading,
     )
-    return OnDisk(description, lambda split: entries[split], read)
+    return OnDisk(description, lambda split: entries[split], truths.read)
+
+
+@dataclass(frozen=True)
+class _Truths:
+    """Label space, reader of the ground truth, what decides it, and what was inferred of it."""
+
+    classes: tuple[ClassSpec, ...]
+    read: Callable[[Entry], GroundTruth]
+    decisive: JsonValue
+    inferred: str = ""
 
 
 def _usual_order(split: str) -> tuple[int, str]:
@@ -99,11 +118,10 @@ def _named(files: Sequence[Path], root: Path) -> str:
     return f"for example {shown}" if len(files) > SHOWN else shown
 
 
-def _unread(matches: Matches, root: Path) -> str:
+def _unread(matches: Matches, root: Path) -> tuple[str, ...]:
     if not matches.others:
-        return ""
-    names = _named(matches.others, root)
-    return f" ({len(matches.others)} files fit neither pattern and are not read: {names})"
+        return ()
+    return (f"{len(matches.others)} files fit neither pattern and are not read, {_named(matches.others, root)}",)
 
 
 def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
@@ -143,12 +161,10 @@ def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOption
 
 def _truths(
     matches: Matches, files: Sequence[Path], root: Path, options: PatternOptions, masks: str, splits: Sequence[str]
-) -> tuple[tuple[ClassSpec, ...], Callable[[Entry], GroundTruth], JsonValue]:
-    """Label space, reader of the ground truth, and what decides it."""
+) -> _Truths:
     if options.masks_hold == "classes" and "{class}" not in masks:
         table = _table(files, root, options, splits)
-        decisive: JsonValue = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
-        return table.classes, partial(_labels, table), decisive
+        return _Truths(table.classes, partial(labelled, table), decisive(table), table.inferred)
     of_file = {
         mask: name or options.object_class
         for one in matches.found
@@ -162,11 +178,7 @@ def _truths(
         for index, name in enumerate(names)
     )
     rule = MaskRule(options.masks_hold, class_of, of_file, options.threshold, options.class_order is not None)
-    return classes, rule.truth, [options.masks_hold, options.threshold, list(names), rule.on_top]
-
-
-def _labels(table: FolderTable, entry: Entry) -> GroundTruth:
-    return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))
+    return _Truths(classes, rule.truth, [options.masks_hold, options.threshold, list(names), rule.on_top])
 
 
 def _class_names(counted: Mapping[str, int], options: PatternOptions) -> tuple[str, ...]:
@@ -192,10 +204,10 @@ def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: S
     there = list(dict.fromkeys(file for file in named if file.is_file()))
     if not there and options.classes != "classes.yaml":
         raise DatasetError(f"folder: nothing at {named[0]}, which the option classes names. Correct or remove it.")
-    if not there:
-        return inferred_table(list(files), root, None)
-    tables = [read_classes(file) for file in there]
+    if len(there) < 2:
+        return folder_table(options, there[0] if there else named[0], files, root)
+    tables = [read_classes(file, options.void) for file in there]
     for file, table in zip(there, tables, strict=True):
         if (table.by_value, table.by_colour) != (tables[0].by_value, tables[0].by_colour):
             raise DatasetError(f"{file} and {there[0]} give other classes; all splits need the same. Make them agree.")
-    return tables[0]
+    return folder_table(options, there[0], files, root)

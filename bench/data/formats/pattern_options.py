@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.records import Record
+from bench.data.formats.bands import BandOptions
+from bench.data.formats.folder_classes import Binary
 
 MasksHold = Literal["classes", "instances", "object"]
 
 
-class FolderOptions(Record):
+class FolderOptions(BandOptions):
     """Options of `folder` that patterns read as well; their meaning stands there."""
 
     root: str = "data/folder"
@@ -19,6 +20,8 @@ class FolderOptions(Record):
     masks: str = "masks"
     mask_suffix: str = ""
     classes: str = "classes.yaml"
+    binary: Binary | None = None
+    void: Annotated[int, Field(ge=0, le=65535)] | Literal["none"] | None = None
     group: str | None = None
 
 

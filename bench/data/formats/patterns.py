@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from bench.errors import DatasetError, did_you_mean
 
 PLACES = {"id": r".+?", "split": r"[^/]+?", "group": r"[^/]+?", "class": r"[^/]+?", "n": r"\d+"}
 TOKEN = re.compile(r"\{(\w*)\}|\*")
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
 SHARED = ("split", "group", "id")
 """Placeholders that tie a mask to its image."""
 
@@ -71,15 +73,15 @@ class Matches:
     others: tuple[Path, ...]
 
 
-def match_folder(root: Path, images: str, masks: str) -> Matches:
-    """Match every file below a folder; reads no file.
+def match_folder(root: Path, images: str, masks: str, *, lossy: bool = False) -> Matches:
+    """Match every file below a folder; reads no file. JPEG masks count if they are `lossy`.
 
     Raises:
         DatasetError: If a pattern has an unknown placeholder or lacks `{id}`.
     """
     check_pattern(images, "images", allowed=SHARED)
     check_pattern(masks, "masks", allowed=tuple(PLACES))
-    return match_paths(visible_files(root), root, images, masks)
+    return match_paths(visible_files(root), root, images, masks, lossy=lossy)
 
 
 def check_pattern(pattern: str, option: str, *, allowed: Sequence[str]) -> None:
@@ -112,7 +114,7 @@ def visible_files(root: Path) -> list[str]:
     return sorted(found)
 
 
-def match_paths(paths: Sequence[str], root: Path, images: str, masks: str) -> Matches:
+def match_paths(paths: Sequence[str], root: Path, images: str, masks: str, *, lossy: bool = False) -> Matches:
     """Match paths below `root`; a file that fits both patterns is a mask if the image it would belong to is there."""
     candidates: dict[str, dict[str, str]] = {}
     for path in paths:
@@ -122,7 +124,7 @@ def match_paths(paths: Sequence[str], root: Path, images: str, masks: str) -> Ma
     of_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
     orphans, others = [], []
     for path in paths:
-        is_mask = _suffix(path) in MASK_SUFFIXES
+        is_mask = _suffix(path) in ((*MASK_SUFFIXES, *LOSSY_SUFFIXES) if lossy else MASK_SUFFIXES)
         owner = matcher.owner(path) if is_mask else None
         if owner is not None and owner[0] != path:
             of_image[owner[0]].append((path, owner[1]))
@@ -162,7 +164,7 @@ class _MaskMatcher:
         self._by_key: dict[tuple[str, ...], str] = {}
         self._ids: set[str] = set()
         for path, values in candidates.items():
-            key = tuple(values[name] for name in self._shared)
+            key = self._key(values)
             # Of two images of one name the one without a lossless suffix is the photograph.
             if key not in self._by_key or _suffix(path) in (".jpg", ".jpeg"):
                 self._by_key[key] = path
@@ -190,7 +192,8 @@ class _MaskMatcher:
         return None
 
     def _key(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(values[name] for name in self._shared)
+        # macOS writes names decomposed, which look the same and differ.
+        return tuple(unicodedata.normalize("NFC", values[name]) for name in self._shared)
 
 
 def values_of(pattern: str, path: str, **fixed: str) -> dict[str, str] | None:

@@ -157,7 +157,7 @@ class _Seen:
             scope = f" ({seen}; bench data check reads all.)" if self.looked_at < self.total else ""
             return [f"{self._faults[0]}{more}{scope}"]
         files = on_disk(self._dataset)
-        against = contradicted(files and files.orientation, self._contrasts)
+        against = contradicted(None if files is None else files.orientation, self._contrasts)
         if against is not None:
             return [against]
         if self._silent == self.looked_at > 1:

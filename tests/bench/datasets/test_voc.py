@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from bench.data.exports.voc import export
+from bench.data.info import published_counts
+from bench.data.opening import Choice, opened
 from bench.datasets.voc import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
@@ -124,3 +126,15 @@ def test_missing_folders_lists_and_files_are_told_with_the_way_to_get_them(expor
     (copy / "ImageSets" / "Segmentation" / "val.txt").unlink()
     with pytest.raises(DatasetError, match=r"val\.txt\. Expected: a list of image names"):
         open_dataset(Options(root=str(copy)))
+
+
+def test_no_published_number_of_images_is_expected_of_a_project_with_classes_of_its_own(tmp_path):
+    for folder, pixels in (("JPEGImages", np.zeros((4, 5, 3))), ("SegmentationClass", np.full((4, 5, 3), (128, 0, 0)))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / folder / "a.png")
+    (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Segmentation" / "train.txt").write_text("a\n")
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\ncell:128,0,0::\n")
+    choice = Choice("voc", "voc", {"root": str(tmp_path)})
+    assert published_counts(choice, opened(choice)) == {}
+    assert published_counts(choice)["train"] > 1000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.formats.folder_classes import Binary
 from bench.datasets.folder import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.comparison import all_ids
@@ -220,7 +223,7 @@ def test_files_that_fit_neither_pattern_are_counted_where_the_data_set_is_descri
     mask(tmp_path, "masks/a.png", LEFT)
     picture(tmp_path, "overview.png")
     dataset = opened(tmp_path, images="images/{id}.*", masks="masks/{id}.*", fractions=ALL)
-    assert "(1 files fit neither pattern and are not read: overview.png)" in dataset.source
+    assert dataset.description.notes == ("1 files fit neither pattern and are not read, overview.png",)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +262,57 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path):
     np.save(tmp_path / "images" / "a_mask.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DatasetError, match="cannot be read as a NumPy array"):
         opened(tmp_path, images="images/{id}.png", masks="images/{id}_mask.npy", fractions=ALL)
+
+
+# ------------------------------------------------------------------ every option counts with patterns, too
+
+
+def test_a_range_and_bands_are_taken_from_images_that_patterns_find(tmp_path):
+    deep = (np.arange(48, dtype=np.uint16) * 80).reshape(SIZE)
+    for number in range(3):
+        mask(tmp_path, f"p{number}.tif", deep)
+        mask(tmp_path, f"p{number}_mask.png", LEFT)
+    with pytest.raises(DatasetError, match=r"16 bits but hold values up to 3760 only.*range: \[0, 4095\]"):
+        opened(tmp_path, images="{id}.tif", masks="{id}_mask.png", fractions=ALL)
+    dataset = opened(tmp_path, images="{id}.tif", masks="{id}_mask.png", fractions=ALL, range=(0.0, 4095.0))
+    assert dataset.image("p1")[..., 0].tolist() == np.round(deep / 4095 * 255).astype(int).tolist()
+    assert "0 to 4095 scaled to 0 to 255" in " ".join(dataset.description.inferred)
+
+
+def test_binary_cuts_greys_and_takes_jpeg_masks_that_patterns_find(tmp_path):
+    soft = np.where(LEFT > 0, 200, 10).astype(np.uint8)
+    soft[0, 3] = 90
+    for number in range(3):
+        picture(tmp_path, f"p{number}.png")
+        mask(tmp_path, f"p{number}_mask.png", soft)
+    with pytest.raises(DatasetError, match="binary"):
+        opened(tmp_path, images="{id}.png", masks="{id}_mask.png", fractions=ALL)
+    dataset = opened(tmp_path, images="{id}.png", masks="{id}_mask.png", fractions=ALL, binary=Binary(threshold=128))
+    assert dataset.target("p0").semantic.labels.tolist() == LEFT.tolist()
+    for number in range(3):
+        Image.fromarray(soft).save(tmp_path / f"p{number}_mask.jpg", quality=95)
+        (tmp_path / f"p{number}_mask.png").unlink()
+    again = opened(tmp_path, images="{id}.png", masks="{id}_mask.jpg", fractions=ALL, binary=Binary(threshold=128))
+    assert again.target("p0").semantic.labels.tolist() == LEFT.tolist()
+    with pytest.raises(DatasetError, match=r"binary says that a mask holds two classes.*threshold: 128"):
+        opened(tmp_path, images="{id}.png", masks="{id}_mask*.png", masks_hold="object", binary=Binary(threshold=128))
+
+
+def test_void_and_what_was_inferred_are_those_of_masks_that_patterns_find(tmp_path):
+    with_rim = LEFT.copy()
+    with_rim[5, 7] = 255
+    for number in range(3):
+        picture(tmp_path, f"{number}/x.jpg")
+        mask(tmp_path, f"{number}/x_mask.png", with_rim)
+    with pytest.raises(DatasetError, match="255 may be void or a class"):
+        opened(tmp_path, images="{group}/{id}.jpg", masks="{group}/{id}_mask.png", fractions=ALL)
+    dataset = opened(tmp_path, images="{group}/{id}.jpg", masks="{group}/{id}_mask.png", fractions=ALL, void=255)
+    assert dataset.target(dataset.ids("all")[0]).semantic.labels.tolist() == with_rim.tolist()
+    assert "classes inferred from 3 masks" in " ".join(dataset.description.inferred)
+
+
+def test_names_that_are_composed_otherwise_belong_together(tmp_path):
+    picture(tmp_path, f"images/{unicodedata.normalize('NFC', 'für')}_1.png")
+    mask(tmp_path, f"masks/{unicodedata.normalize('NFD', 'für')}_1_seg.png", LEFT)
+    dataset = opened(tmp_path, images="images/{id}.*", masks="masks/{id}_seg.png", fractions=ALL)
+    assert dataset.target(dataset.ids("all")[0]).semantic.labels.tolist() == LEFT.tolist()
