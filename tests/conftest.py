@@ -13,3 +13,8 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter take everything apart at its end; extensions complain of what is left."""
+    gc.unfreeze()

@@ -16,6 +16,8 @@ from bench.records.store.samples import END_TO_END, STAGED
 from tests.bench.builders import make_job
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
+pytestmark = pytest.mark.alone  # a block's length is real time
+
 BLOCKS = Measurement(
     warmup_min_iterations=4,
     warmup_min_s_cpu=0.0,
