@@ -3,6 +3,7 @@
 #   make run                      install, run suites/semantic.yaml, print the table
 #   make test                     lint, types, docs and all tests but the slow ones, in the same environment
 #   make test-all                 all that, and the slow ones: what CI runs
+#   make faults                   runs that are killed, files that are damaged, inputs that are hostile: one table, an hour
 #   make docs                     the pages in docs/, into site/
 #   make install                  only the environment
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
@@ -35,7 +36,7 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 # Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all install lint types docs clean detectron2-upstream
+.PHONY: run test test-all faults install lint types docs clean detectron2-upstream
 
 run: install
 	$(BIN)/bench run $(SUITE)
@@ -46,6 +47,10 @@ test test-all: lint types docs
 	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
 	$(PYTEST) -m "alone $(QUICK)" tests/bench
 	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" tests/adapters
+	$(if $(QUICK),@true,$(BIN)/python -m tests.faults --minutes 5)
+
+faults: install
+	$(BIN)/python -m tests.faults
 
 lint: install
 	$(BIN)/ruff format --check .
