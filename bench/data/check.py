@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.data.finding import Finding
+from bench.data.formats.contents import alike_names, many_unseen
 from bench.data.formats.leftovers import unread
 from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
@@ -36,6 +37,7 @@ WRONG = {
     "labels": "labels outside the table, or that contradict each other",
     "colours": "colours outside the table, or in place of indices",
     "truth": "annotations that cannot be used",
+    "lost": "splits in which many objects cover no pixel",
     "leak": "identical images in different splits",
     "near": "nearly identical images in different splits",
     "film": "frames of one film, or pictures of one scene, in different splits",
@@ -45,6 +47,8 @@ WRONG = {
 NOTES = {
     "empty": "images without an object or a labelled pixel",
     "unseen": "images with objects that cover no pixel",
+    "twice": "images with an object that was annotated twice",
+    "alike": "classes whose names are nearly the same",
     "repeated": "identical images within a split",
     "stored": "masks stored otherwise than the others",
     "read": "what is left out, guessed or converted in reading",
@@ -126,6 +130,8 @@ def check(
     findings += leaks(dataset, images, seen.rows)
     findings += _said_wrongly(seen.rows, dataset)
     findings += _stored_otherwise(images, seen.rows, dataset)
+    findings += _lost(images, seen.rows)
+    findings += [Finding("alike", "", "", told) for told in alike_names(dataset.classes)]
     findings += _absent_classes(images, seen.rows, dataset)
     files = on_disk(dataset)
     inferred = () if files is None else files.description.inferred
@@ -162,6 +168,15 @@ def _fewer(choice: Choice, dataset: Dataset, counts: dict[str, int]) -> list[Fin
         for split, published in published_counts(choice, dataset).items()
         if split in counts and counts[split] < published
     ]
+
+
+def _lost(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
+    """Splits in which many objects cover no pixel."""
+    for split in dict.fromkeys(image.split for image in images):
+        of_split = [rows[image.image_id] for image in images if image.split == split]
+        told = many_unseen(sum(r.get("unseen", 0) for r in of_split), sum(r.get("objects", 0) for r in of_split))
+        if told is not None:
+            yield Finding("lost", split, "", f"{split}: {told}")
 
 
 def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
@@ -243,7 +258,7 @@ def report(checked: Checked, *, show: int) -> str:
 
 def _located(finding: Finding) -> str:
     """The finding with its split and image, where the message does not name them."""
-    if finding.kind in ("empty", "unseen", "size", "labels") and finding.image_id not in finding.message:
+    if finding.kind in ("empty", "unseen", "twice", "size", "labels") and finding.image_id not in finding.message:
         return f"{finding.split}/{finding.image_id}: {finding.message}"
     return finding.message
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.displaced import ENOUGH_PIXELS, frame, packed
 from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
-from bench.data.formats.contents import classes_in, dropped_alpha, values_in
+from bench.data.formats.contents import classes_in, drawn_twice, dropped_alpha, unseen_objects, values_in
 from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.opening import on_disk
@@ -21,7 +21,7 @@ from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 
-INSPECTION_VERSION = 5
+INSPECTION_VERSION = 6
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -33,8 +33,9 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     Returns:
         `found`: list of [kind of finding, message]; `content` and `thumbnail`: see `duplicates`, `frame`: see
         `displaced`, all missing if the image cannot be read or is a slice of one value; `classes`: ids of the
-        classes in it, missing if its ground truth cannot be; `stored`: how each mask file is stored; `contrasts`:
-        along the outlines of the labels of an image that EXIF turns, by what they may fit.
+        classes in it, `objects` and `unseen`: numbers of objects and of those without a pixel, all missing if its
+        ground truth cannot be read; `stored`: how each mask file is stored; `contrasts`: along the outlines of the
+        labels of an image that EXIF turns, by what they may fit.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
@@ -52,6 +53,7 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         truth = dataset.target(image_id)
         row["found"] += _of_truth(dataset, truth, size)
         row["classes"] = classes_in(dataset, truth)
+        row["objects"], row["unseen"] = _objects(truth), unseen_objects(truth)
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
@@ -109,12 +111,16 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
     outside = present[(present >= len(dataset.classes)) & (present != void_of(truth.semantic.labels))]
     if len(outside):
         found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
-    if truth.instances is not None and len(truth.instances.masks):
-        unseen = int((~truth.instances.masks.any(axis=(1, 2))).sum())
-        if unseen:
-            found.append(["unseen", f"{unseen} of {len(truth.instances.masks)} objects cover no pixel"])
+    if unseen := unseen_objects(truth):
+        found.append(["unseen", f"{unseen} of {_objects(truth)} objects cover no pixel"])
+    if twice := drawn_twice(truth):
+        found.append(["twice", f"{twice} of {_objects(truth)} objects cover the very pixels of another of their class"])
     empty = _emptiness(dataset, truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
+
+
+def _objects(truth: GroundTruth) -> int:
+    return 0 if truth.instances is None else len(truth.instances.masks)
 
 
 def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,8 +14,11 @@ from bench.data.formats.image_files import alpha_varies
 from bench.data.formats.label_tables import runs_of
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
-from bench.records import void_of
+from bench.records import ClassSpec, void_of
 from bench.records.predictions import LabelMap
+
+LEAST_UNSEEN, SHARE_UNSEEN = 2, 0.1
+"""So many objects without a pixel, and such a share of all, are no accident."""
 
 
 def classes_in(dataset: Dataset, truth: GroundTruth) -> list[int]:
@@ -27,6 +33,57 @@ def classes_in(dataset: Dataset, truth: GroundTruth) -> list[int]:
 def values_in(labels: LabelMap) -> NDArray[np.intp]:
     """The values that occur, rising."""
     return np.flatnonzero(np.bincount(runs_of(labels).values))
+
+
+def unseen_objects(truth: GroundTruth) -> int:
+    """Number of objects that cover no pixel, which no model can find."""
+    if truth.instances is None or not len(truth.instances.masks):
+        return 0
+    return int((~truth.instances.masks.any(axis=(1, 2))).sum())
+
+
+def many_unseen(unseen: int, objects: int) -> str | None:
+    """What to say where so many objects of a split cover no pixel that it cannot be their size; None elsewhere.
+
+    A few that lie between the centres of pixels are usual: COCO has some.
+    """
+    if unseen < LEAST_UNSEEN or unseen < SHARE_UNSEEN * objects:
+        return None
+    return (
+        f"{unseen} of {objects} objects cover no pixel, so that no model can find them: their coordinates lie outside "
+        "the images, or are shares of the size where pixels are expected, or are of other images. Correct the "
+        "annotations; bench data preview shows what is left"
+    )
+
+
+def drawn_twice(truth: GroundTruth) -> int:
+    """Number of objects that cover the very pixels of an earlier one of their class."""
+    instances = truth.instances
+    if instances is None or len(instances.masks) < 2:
+        return 0
+    areas = [cv2.countNonZero(mask.view(np.uint8)) for mask in instances.masks]
+    seen: dict[tuple[int, int], list[int]] = {}
+    twice = 0
+    for index, key in enumerate(zip(instances.class_ids.tolist(), areas, strict=True)):
+        earlier = seen.setdefault(key, [])
+        same = areas[index] and any(np.array_equal(instances.masks[index], instances.masks[i]) for i in earlier)
+        twice += bool(same)
+        earlier.append(index)
+    return twice
+
+
+def alike_names(classes: Sequence[ClassSpec]) -> list[str]:
+    """A message for each group of classes whose names differ by case, spaces and signs alone."""
+    groups: dict[str, list[str]] = {}
+    for spec in classes:
+        plain = "".join(c for c in unicodedata.normalize("NFKC", spec.name).casefold() if c.isalnum())
+        groups.setdefault(plain or spec.name, []).append(spec.name)
+    return [
+        f"classes {', '.join(map(repr, names))} differ by case, spaces or signs alone; if they are one class, merge "
+        "them by labels"
+        for names in groups.values()
+        if len(names) > 1
+    ]
 
 
 def dropped_alpha(image: Path) -> list[str]:

@@ -101,8 +101,17 @@ def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
     if isinstance(segmentation, dict) and tuple(segmentation.get("size", ())) == tuple(size):
         counts = segmentation.get("counts")
         if isinstance(counts, str | list):
-            return mask_from_run_lengths(run_lengths_of_text(counts) if isinstance(counts, str) else counts, size)
+            return mask_from_run_lengths(
+                run_lengths_of_text(counts) if isinstance(counts, str) else _whole(counts), size
+            )
     raise ValueError(f"its segmentation is neither polygons nor run lengths of an image of {tuple(size)}")
+
+
+def _whole(counts: list[object]) -> list[int]:
+    """Run lengths as whole numbers, which some writers store as 12.0."""
+    if not all(isinstance(n, int) or (isinstance(n, float) and n.is_integer()) for n in counts):
+        raise ValueError("its run lengths are no whole numbers")
+    return [int(n) for n in counts]  # type: ignore[call-overload]
 
 
 def painted(instances: Instances, *, background: int | None, num_classes: int = 0) -> LabelMap:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from bench.data.formats.contents import classes_in, dropped_alpha
+from bench.data.formats.contents import alike_names, classes_in, dropped_alpha, many_unseen, unseen_objects
 from bench.data.formats.on_disk import OnDisk, decisive_files
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.labels.dataset import MappedDataset
@@ -67,7 +67,7 @@ def sampled(dataset: Dataset, splits: Sequence[str]) -> Sampled:
     seen = {split: _seen_of(dataset, split, end) for split in dict.fromkeys(splits)}
     faults = [fault for one in seen.values() for fault in one.faults()]
     notes = [note for one in seen.values() for note in one.notes()]
-    return Sampled(tuple(faults), (*notes, *_absent(dataset, list(seen.values()))))
+    return Sampled(tuple(faults), (*notes, *_absent(dataset, list(seen.values())), *alike_names(dataset.classes)))
 
 
 def _seen_of(dataset: Dataset, split: str, end: float) -> _Seen:
@@ -116,6 +116,7 @@ class _Seen:
         self.split, self.total, self.looked_at = split, total, 0
         self.classes: set[int] = set()
         self._dataset, self._silent = dataset, 0
+        self._objects, self._unseen = 0, 0
         self._faults: list[str] = []
         self._alpha: list[str] = []
         self._contrasts: list[dict[Frame, float | None]] = []
@@ -130,6 +131,8 @@ class _Seen:
             truth = self._dataset.target(image_id)
             self.classes.update(classes_in(self._dataset, truth))
             self._silent += _says_nothing(self._dataset, truth)
+            self._objects += 0 if truth.instances is None else len(truth.instances.masks)
+            self._unseen += unseen_objects(truth)
             if files.pictures is None and files.bands is None:
                 self._alpha += dropped_alpha(files.entry(image_id).image)
             if files.orientation is not None and files.exif_orientation(image_id) != 1:
@@ -160,6 +163,9 @@ class _Seen:
         against = contradicted(None if files is None else files.orientation, self._contrasts)
         if against is not None:
             return [against]
+        lost = many_unseen(self._unseen, self._objects)
+        if lost is not None:
+            return [f"split {self.split!r}: in {self._scope} {lost}."]
         if self._silent == self.looked_at > 1:
             none = f"none of {self._scope} has any {self._what}"
             return [f"split {self.split!r}: {none}. Look at them with bench data preview."]

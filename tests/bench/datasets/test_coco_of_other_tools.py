@@ -8,13 +8,17 @@ import unicodedata
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from bench.data.check import check
 from bench.data.formats.by_name import open_dataset as open_dataset_by_name
+from bench.data.opening import Choice
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
 from bench.metric import load_metric
 from bench.records.predictions import Instances, load_prediction, save_prediction
 from bench.records.store.statistics import Collector
+from bench.run.planning.data_checks import sampled
 from bench.score.reduce import reduced
 from tests.bench.datasets.coco_projects import LAYOUT, SIZE, each_annotation, each_image, project, rectangle
 
@@ -469,3 +473,57 @@ def test_annotations_of_a_turned_image_are_refused_until_it_is_said_what_they_fi
 
 def test_polygons_are_rectangles_of_the_size_that_the_tests_rely_on():
     assert rectangle(1, 2, 3, 4) == [[1, 2, 4, 2, 4, 6, 1, 6]]
+
+
+# ------------------------------------------------------------------ objects that no model can find, or finds twice
+
+
+def checked_findings(root, tmp_path):
+    choice = Choice("coco", "coco", {"root": str(root), **LAYOUT})
+    dataset = open_dataset_by_name("coco", choice.options)
+    found = check(choice, dataset, dataset.splits(), cache=tmp_path / "cache", jobs=1, console=Console(quiet=True))
+    return {(one.kind, one.split): one.message for one in found.findings if not one.image_id or one.kind == "twice"}
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [rectangle(200, 200, 12, 9), rectangle(-30, -30, 12, 9), [[0.1, 0.1, 0.5, 0.1, 0.5, 0.4]]],
+    ids=["outside", "negative", "shares of the size"],
+)
+def test_objects_outside_their_images_are_wrong(tmp_path, polygon):
+    root = project(tmp_path / "d", each_annotation(lambda row: row.update(segmentation=polygon)))
+    assert "test: 6 of 6 objects cover no pixel" in checked_findings(root, tmp_path)["lost", "test"]
+    (fault,) = sampled(opened(root), ["test"]).faults
+    assert "in its 3 images 6 of 6 objects cover no pixel" in fault
+
+
+def test_an_object_that_is_annotated_twice_is_told(tmp_path):
+    def twice(document):
+        document["annotations"].append({**document["annotations"][0], "id": 99999})
+
+    assert (
+        "1 of 3 objects cover the very pixels of another"
+        in checked_findings(project(tmp_path / "d", twice), tmp_path)["twice", "test"]
+    )
+
+
+def test_classes_that_differ_by_case_or_spaces_are_told(tmp_path):
+    def more(document):
+        document["categories"] += [{"id": 3, "name": "Cell "}, {"id": 4, "name": "celli"}]
+
+    told = checked_findings(project(tmp_path / "d", more), tmp_path)["alike", ""]
+    assert told.startswith("classes 'cell', 'Cell ' differ by case, spaces or signs alone")
+
+
+def test_run_lengths_may_be_whole_floats_and_nothing_else(tmp_path):
+    runs = [4.0, 9.0, 32.0 * 48 - 13]
+    whole = project(
+        tmp_path / "a", each_annotation(lambda row: row.update(segmentation={"size": list(SIZE), "counts": runs}))
+    )
+    assert opened(whole).target("test_0").instances.masks[0].sum() == 9
+    part = project(
+        tmp_path / "b",
+        each_annotation(lambda row: row.update(segmentation={"size": list(SIZE), "counts": [0.5, *runs[1:]]})),
+    )
+    with pytest.raises(DatasetError, match="no whole numbers"):
+        opened(part).target("test_0")
