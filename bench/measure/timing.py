@@ -263,7 +263,7 @@ class _Session:
         if unmet:
             self._flag(
                 "stop_rule",
-                f"the machine stayed busy, so sampling ended with {', '.join(unmet)}",
+                f"the machine stayed busy, so sampling ended early: {', '.join(unmet)}",
                 advice="use an idle machine, or raise measurement.busy_allowance",
             )
         return number

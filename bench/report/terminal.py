@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -17,33 +22,81 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FIRST = 1
+"""Columns that every part of a split table begins with: the model."""
+
+
 def render(summary: RunSummary) -> str:
-    """Return the headline table with its conclusion, as plain text."""
-    frame = tables.results_table(summary)
-    headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
+    """Return the headline table with its conclusion, as plain text.
+
+    On a terminal, or where COLUMNS is set, nothing is wider than it but commands, which are to be pasted.
+    """
+    width = _width()
+    resources, loads, folds = resources_table(summary, brief=True), scenarios_table(summary), folds_table(summary)
     parts = [
         summary.title,
-        _table(frame, headers),
-        "\n".join(line.replace("**", "").replace("`", "") for line in conclusion(summary)),
+        _fitted(tables.results_table(summary), width),
+        "\n".join(_wrapped(line.replace("**", "").replace("`", ""), width) for line in conclusion(summary)),
     ]
-    folds = folds_table(summary)
     if len(folds):
-        parts += [_table(folds, list(folds.columns)), folds_note(summary)]
-    resources = resources_table(summary, brief=True)
-    if len(resources):
-        parts.append(_table(resources, list(resources.columns)))
-    loads = scenarios_table(summary)
-    if len(loads):
-        parts.append(_table(loads, list(loads.columns)))
+        parts += [_fitted(folds, width), _wrapped(folds_note(summary), width)]
+    parts += [_fitted(frame, width) for frame in (resources, loads) if len(frame)]
     doubts = sentences.doubts(summary)
     if doubts:
-        parts.append("\n".join(f"note: {line}" for line in doubts))
+        parts.append("\n".join(_wrapped(f"note: {line}", width) for line in doubts))
     for failure in summary.failures:
-        parts.append(f"{failure.case_id}: {failure.kind} {failure.status}: {failure.reason}\n  {failure.command}")
-    parts.append("a (b–c): value and 95 % interval. Details, pictures and how it was measured are in report.md.")
-    return "\n\n".join(parts)
+        said = _wrapped(f"{failure.case_id}: {failure.kind} {failure.status}: {failure.reason}", width)
+        parts.append(f"{said}\n  {failure.command}")
+    last = "a (b–c): value and 95 % interval. Details, pictures and how it was measured are in report.md."
+    return "\n\n".join([*parts, _wrapped(last, width)])
 
 
-def _table(frame: pd.DataFrame, headers: list[str]) -> str:
+def _width() -> int | None:
+    """Columns of the terminal; None where the text goes elsewhere and no width is asked for."""
+    if not (sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()):
+        return None
+    return max(40, shutil.get_terminal_size().columns)
+
+
+def _wrapped(line: str, width: int | None) -> str:
+    if width is None:
+        return line
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _fitted(frame: pd.DataFrame, width: int | None) -> str:
+    """The table; where it is too wide, with intervals below their values, then in parts below each other."""
+    whole = _table(frame)
+    if width is None or _widest(whole) <= width:
+        return whole
+    narrow = frame.map(lambda cell: re.sub(r" (?=[(\[])", "\n", str(cell)))
+    narrow.columns = [_broken(name) for name in narrow.columns]
+    longest = max(20, width // 4)
+    narrow.iloc[:, 0] = [textwrap.fill(str(name), longest, break_on_hyphens=False) for name in frame.iloc[:, 0]]
+    parts: list[str] = []
+    columns = list(range(FIRST))
+    for column in range(FIRST, narrow.shape[1]):
+        if len(columns) > FIRST and _widest(_table(narrow.iloc[:, [*columns, column]])) > width:
+            parts.append(_table(narrow.iloc[:, columns]))
+            columns = list(range(FIRST))
+        columns.append(column)
+    return "\n\n".join([*parts, _table(narrow.iloc[:, columns])])
+
+
+def _broken(heading: str) -> str:
+    """A heading in lines of a word or two, as narrow as its longest word allows.
+
+    >>> _broken("end-to-end p50 ms/image")
+    'end-to-end\\np50\\nms/image'
+    """
+    return "\n".join(textwrap.wrap(heading, max(8, *map(len, heading.split())), break_on_hyphens=False))
+
+
+def _widest(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def _table(frame: pd.DataFrame) -> str:
+    headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
     rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
     return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True))
