@@ -48,8 +48,14 @@ class PatternGuess:
     share: float
 
 
-def best_patterns(paths: Sequence[str], root: Path) -> PatternGuess | None:
-    """Return the patterns that leave fewest pictures without a partner; None if none fits half of them."""
+def best_patterns(paths: Sequence[str], root: Path, *, lossy: bool = False) -> PatternGuess | None:
+    """Return the patterns that leave fewest pictures without a partner; None if none fits half of them.
+
+    Args:
+        paths: Below the root.
+        root: The folder.
+        lossy: Whether JPEG masks count.
+    """
     pictures = [path for path in paths if _suffix(path) in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)]
     best: PatternGuess | None = None
     tried: set[tuple[str, str]] = set()
@@ -57,7 +63,7 @@ def best_patterns(paths: Sequence[str], root: Path) -> PatternGuess | None:
         if (images, masks) in tried:
             continue
         tried.add((images, masks))
-        matches = match_paths(pictures, root, images, masks)
+        matches = match_paths(pictures, root, images, masks, lossy=lossy)
         matched = sum(1 + len(one.masks) for one in matches.found)
         share = matched / max(1, len(pictures))
         if matches.found and (best is None or share > best.share + 1e-9):
@@ -67,9 +73,21 @@ def best_patterns(paths: Sequence[str], root: Path) -> PatternGuess | None:
 
 def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Patterns worth trying: folders of images beside folders of masks, then both in one folder."""
-    of_folder: dict[str, list[str]] = defaultdict(list)
-    for path in pictures:
-        of_folder[_abstract(path)].append(path)
+    if any(re.search(r"\d\d_GT/SEG/man_seg\d+\.tif$", path) for path in pictures):  # the Cell Tracking Challenge
+        yield "{group}/t{id}.tif", "{group}_GT/SEG/man_seg{id}.tif"
+    for groups in (True, False):
+        of_folder: dict[str, list[str]] = defaultdict(list)
+        for path in pictures:
+            of_folder[_abstract(path, groups=groups)].append(path)
+        yield from _of_folders(of_folder)
+    named = [path for path in pictures if MASK_NAME.search(PurePosixPath(path).stem) and _suffix(path) in MASK_SUFFIXES]
+    rest = sorted(set(pictures) - set(named))
+    if named and rest:  # sub-folders as parts of the names
+        yield from _paired(rest, named, "", "")
+
+
+def _of_folders(of_folder: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Patterns for pictures by their folders, which may have placeholders."""
     for folder in list(of_folder):
         below = folder.rpartition("/")[0]
         if folder.endswith("{id}/images") and f"{below}/masks" in of_folder:
@@ -77,7 +95,9 @@ def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
     folders = sorted(of_folder, key=lambda folder: (-len(of_folder[folder]), folder))[:12]
     for images in folders:
         for masks in folders:
-            if images != masks and not _is_mask_folder(images) and (_is_mask_folder(masks) or len(folders) == 2):
+            # Of two folders without a name that says so one may hold masks, unless each holds masks of its own.
+            nameless = len(folders) == 2 and not any(MASK_NAME.search(PurePosixPath(p).stem) for p in of_folder[images])
+            if images != masks and not _is_mask_folder(images) and (_is_mask_folder(masks) or nameless):
                 yield from _paired(of_folder[images], of_folder[masks], images, masks)
     for folder in folders:
         named = [path for path in of_folder[folder] if MASK_NAME.search(PurePosixPath(path).stem)]
@@ -91,7 +111,7 @@ def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield from _paired(photographs, others, folder, folder)
 
 
-def _abstract(path: str) -> str:
+def _abstract(path: str, *, groups: bool) -> str:
     """Folder of a path with its split as a placeholder, and without what lies below a folder of images or masks."""
     kept: list[str] = []
     for part in path.split("/")[:-1]:
@@ -107,7 +127,7 @@ def _abstract(path: str) -> str:
         end = words[-1]
         after = kept[end + 1 :]
         kept = kept[: end + 1] + [part for part in after[:1] if part == "{split}"]
-    return "/".join(_with_groups(kept, path))
+    return "/".join(_with_groups(kept, path) if groups else kept)
 
 
 def _with_groups(kept: list[str], path: str) -> list[str]:

@@ -244,11 +244,23 @@ def _yolo(listing: Listing) -> Iterator[Guess]:
                 yield Guess("yolo", {"file": path}, (f"{path} has names and splits, as YOLO's",))
 
 
+CLASS_FILES = r"(.*/)?(_classes\.csv|labelmap\.txt|classes\.ya?ml)$"
+"""Files that say what the values of masks mean."""
+
+
 def _patterns(listing: Listing) -> Iterator[Guess]:
     found = best_patterns(listing.paths, listing.root)
+    options: dict[str, JsonValue]
     if found is None:
-        return
-    options, reasons, certain = mask_options(found)
+        found = best_patterns(listing.paths, listing.root, lossy=True)
+        if found is None:
+            return
+        told = "masks are JPEG, which has no exact values: they are cut at 128 into two classes"
+        options, reasons, certain = {"binary": {"threshold": 128}}, [told], False
+    else:
+        options, reasons, certain = mask_options(found)
+    if listing.has(CLASS_FILES) and options.get("masks_hold") == "instances":
+        options, reasons = {}, ["a file names the classes, so that values are classes and no numbers of objects"]
     counted = f"{len(found.matches.found)} images have a mask by these patterns, {found.share:.0%} of all pictures"
     base: dict[str, JsonValue] = {"images": found.images, "masks": found.masks, **options}
     if "{split}" in found.images and listing.has(r".*_classes\.csv$"):

@@ -60,7 +60,6 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -91,7 +90,6 @@ LICENCE = "your own"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Put your images and masks there."
 USUAL_ORDER = ("train", "val", "valid", "validation", "test")
-SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 
 
 class Options(PatternOptions):
@@ -117,7 +115,6 @@ class Options(PatternOptions):
     masks: str = "masks"
     mask_suffix: str = ""
     classes: str = "classes.yaml"
-    split_by: SplitRule = "auto"
     patterns: dict[str, str] = {}
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
     group: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -18,7 +18,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, require_folder, root_of
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
-from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder
+from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder, values_of
 from bench.data.formats.splits import group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -57,6 +57,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
             "are to be cut, write threshold: 128 in its place."
         )
     matches = match_folder(root, images, masks, lossy=options.binary is not None)
+    matches, left_out = _without_bare_splits(matches, root, images)
     _require_pairs(matches, root, images, masks)
     several = [one for one in matches.found if len(one.masks) > 1]
     if several and options.masks_hold == "classes" and "{class}" not in masks:
@@ -75,7 +76,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         splits=tuple(sorted(entries, key=_usual_order)),
         decisive=truths.decisive if reading is None else [truths.decisive, reading.told()],
         inferred=tuple(filter(None, [truths.inferred, "" if reading is None else reading.told()])),
-        notes=_unread(matches, root),
+        notes=(*left_out, *_unread(matches, root)),
         bands=reading,
     )
     return OnDisk(description, lambda split: entries[split], truths.read)
@@ -93,6 +94,22 @@ class _Truths:
 
 def _usual_order(split: str) -> tuple[int, str]:
     return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
+
+
+def _without_bare_splits(matches: Matches, root: Path, images: str) -> tuple[Matches, tuple[str, ...]]:
+    """Leave out splits of whose images none has a mask, as those of competitions, and tell so."""
+    bare: dict[str, list[Path]] = defaultdict(list)
+    for path in matches.alone:
+        values = values_of(images, path.relative_to(root).as_posix()) or {}
+        bare[values.get("split", "")].append(path)
+    kept = {one.values.get("split", "") for one in matches.found}
+    dropped = {split: files for split, files in bare.items() if split and kept and split not in kept}
+    alone = tuple(path for split, files in bare.items() if split not in dropped for path in files)
+    notes = tuple(
+        f"{split}: none of its {len(files)} images has a mask; the split is left out"
+        for split, files in dropped.items()
+    )
+    return replace(matches, alone=alone), notes
 
 
 def _require_pairs(matches: Matches, root: Path, images: str, masks: str) -> None:
@@ -140,7 +157,9 @@ def _entries(
     fixed = images[: images.find("{")].rpartition("/")[0]
     names = [one.image.relative_to(root / fixed).as_posix() for one in found]
     groups = _groups(found, names, options, by_pattern="{group}" in images)
-    splits = [one.values["split"] for one in found] if "{split}" in images else splits_of(names, keys=groups or names)
+    # A rule that is asked for goes before the placeholder.
+    by_pattern = "{split}" in images and options.split_by in ("auto", "folders")
+    splits = [one.values["split"] for one in found] if by_pattern else splits_of(names, keys=groups or names)
     entries: dict[str, list[Entry]] = defaultdict(list)
     for one, split, group in zip(found, splits, groups or [""] * len(found), strict=True):
         if split is not None:
@@ -165,6 +184,11 @@ def _truths(
     if options.masks_hold == "classes" and "{class}" not in masks:
         table = _table(files, root, options, splits)
         return _Truths(table.classes, partial(labelled, table), decisive(table), table.inferred)
+    if (root / options.classes).is_file() and options.masks_hold == "instances":
+        raise DatasetError(
+            f"folder: {root / options.classes} says what values mean, and masks_hold: instances that they are "
+            "numbers of objects. Remove the file, or take the option away."
+        )
     of_file = {
         mask: name or options.object_class
         for one in matches.found

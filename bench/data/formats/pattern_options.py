@@ -9,6 +9,7 @@ from pydantic import Field
 from bench.data.formats.bands import BandOptions
 from bench.data.formats.folder_classes import Binary
 
+SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
 MasksHold = Literal["classes", "instances", "object"]
 
 
@@ -23,6 +24,7 @@ class FolderOptions(BandOptions):
     binary: Binary | None = None
     void: Annotated[int, Field(ge=0, le=65535)] | Literal["none"] | None = None
     group: str | None = None
+    split_by: SplitRule = "auto"
 
 
 class PatternOptions(FolderOptions):

@@ -203,6 +203,80 @@ def test_a_folder_that_is_not_there_is_a_usage_error(capsys, tmp_path):
     assert "is no folder" in err
 
 
+def roboflow(root, number, split):
+    base = f"{split}/pic{number}_jpg.rf.{number:032x}"
+    draw(root, f"{base}.jpg", f"{base}_mask.png", number, objects=2)
+    (root / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
+
+
+def cell_tracking(root, number, split):
+    for film in ("01", "02", "03"):
+        draw(
+            root, f"{film}/t{number:03d}.tif", f"{film}_GT/SEG/man_seg{number:03d}.tif", number, objects=1 + number % 3
+        )
+
+
+def plain(image, mask, **drawn):
+    def make(root, number, split):
+        draw(root, image.format(number, split=split), mask.format(number, split=split), number, **drawn)
+
+    return make
+
+
+def unlabelled_test(root, number, split):
+    draw(root, f"train/images/austin{number}.tif", f"train/gt/austin{number}.tif", number, value=255)
+    (root / "test/images").mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 12), (number, 9, 0)).save(root / f"test/images/bloom{number}.tif")
+
+
+def folders_as_names(root, number, split):
+    for name in ("benign", "malignant"):
+        draw(root, f"{name}/{name} ({number}).png", f"{name}/{name} ({number})_mask.png", number, value=255)
+        if number == 3:
+            shutil.copy(root / f"{name}/{name} (3)_mask.png", root / f"{name}/{name} (3)_mask_1.png")
+
+
+TWO = ["background", "foreground"]
+ISIC = ("ISIC2018_Task1-2_Input/ISIC_{0:07d}.jpg", "ISIC2018_Task1_GroundTruth/ISIC_{0:07d}_segmentation.png")
+PUBLISHED = {
+    "Roboflow, semantic": (roboflow, 9, ["background", "cat", "dog"], {"train", "valid", "test"}),
+    "train and train_mask": (plain("train/{0}.jpg", "train_mask/{0}.png", value=255), 9, TWO, None),
+    "ISIC": (plain(*ISIC, value=255), 9, TWO, None),
+    "Kvasir, JPEG masks": (plain("images/cju{0}.jpg", "masks/cju{0}.jpg", value=255), 9, TWO, None),
+    "BUSI": (folders_as_names, 18, ["background", "object"], None),
+    "INRIA": (unlabelled_test, 9, TWO, None),
+    "Cell Tracking Challenge": (cell_tracking, 27, ["background", "object"], None),
+}
+"""Name -> maker of an image and its mask, images with a mask, classes, splits (None: dealt out)."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_layouts_of_published_data_sets_are_read_as_they_are_meant(capsys, tmp_path, name):
+    make, count, classes, splits = PUBLISHED[name]
+    for number in range(9):
+        make(
+            tmp_path / "data",
+            number,
+            (*["train"] * 5, "valid", "valid", "test", "test")[number],
+        )
+    dataset, _entry, _ = detected(capsys, tmp_path, tmp_path / "data")
+    assert total(dataset) == count
+    assert [spec.name for spec in dataset.classes] == classes
+    used = {split for split in dataset.splits() if dataset.ids(split)}
+    assert used == splits if splits else len(used) > 1
+
+
+def test_a_split_without_any_mask_is_left_out_and_told_but_a_single_missing_mask_is_refused(capsys, tmp_path):
+    for number in range(9):
+        unlabelled_test(tmp_path / "data", number, "")
+    dataset, *_ = detected(capsys, tmp_path, tmp_path / "data")
+    assert "test: none of its 9 images has a mask; the split is left out" in dataset.description.notes
+    (tmp_path / "data/train/gt/austin4.tif").unlink()
+    code, out, _ = bench_data(capsys, "detect", tmp_path / "data")
+    assert code == 1
+    assert "1 of 9 images have no mask" in out
+
+
 VOLUMES = {
     "two folders": ("images/c{0}.nii.gz", "masks/c{0}.nii.gz", {}),
     "nnU-Net's names without dataset.json": ("imagesTr/c{0}_0000.nii.gz", "labelsTr/c{0}.nii.gz", {}),
