@@ -12,7 +12,7 @@ from PIL import Image
 from bench.cli.main import main
 from bench.data.formats.by_name import open_dataset
 from bench.run.planning.data_checks import sampled
-from tests.bench.datasets.coco_projects import LAYOUT, each_annotation, project
+from tests.bench.datasets.coco_projects import LAYOUT, each_annotation, project, rectangle
 from tests.bench.suites import BRIEF
 
 
@@ -83,7 +83,8 @@ def test_a_check_that_found_something_wrong_is_remembered_as_such(tmp_path, caps
     said = capsys.readouterr().err
     assert "never checked" not in said
     # The sampled read tells of it too; with more images than it reads it would not.
-    many = project(tmp_path / "many", images=40)
+    inside = each_annotation(lambda row: row.update(segmentation=rectangle(4, 4, 12, 9)))
+    many = project(tmp_path / "many", inside, images=40)
     broken = many / "test" / "test_1.png"
     broken.write_bytes(broken.read_bytes()[:90])
     suite = suite_of(tmp_path, many)
