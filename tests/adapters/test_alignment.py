@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from adapters._torch.fitting import Placement
 from adapters._torch.network import Head, SemanticNetwork
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.runtimes.file_options import FileOptions
@@ -93,5 +94,5 @@ def test_labels_of_a_padded_onnx_output_lie_where_the_mask_does(axis, size, coar
     white[: size[0], : size[1]] = mask
     coarse = cv2.resize(white, (padded.width // coarser, padded.height // coarser), interpolation=cv2.INTER_AREA)
     output = np.stack([0.5 - coarse, coarse - 0.5])
-    found = reader.labels(output, network=padded, content=Size(*size), size=Size(*size))
+    found = reader.labels(output, placement=Placement(padded, Size(*size)), size=Size(*size))
     assert mean_iou(found, mask) >= 0.99

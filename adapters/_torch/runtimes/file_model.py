@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from adapters._torch.fitting import Placement, fitted, grey, place
+from adapters._torch.input import LUMA, InputContract
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
 from adapters._torch.runtimes.file_options import FileOptions
-from adapters._torch.runtimes.file_reading import Box, OutputReader
+from adapters._torch.runtimes.file_reading import OutputReader
 from bench.adapter import BaseAdapter, Progress, TrainingData, TrainingResult, package_versions
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
+
+Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Inputs:
     """
 
     arrays: tuple[NDArray[Any], ...]
-    contents: tuple[Box, ...]
+    contents: tuple[Placement, ...]
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,11 @@ class Outputs:
 
     Attributes:
         arrays: An output for each array of the input.
-        inputs: Height and width of those.
         contents: As in `Inputs`.
     """
 
     arrays: tuple[NDArray[Any], ...]
-    inputs: tuple[Size, ...]
-    contents: tuple[Box, ...]
+    contents: tuple[Placement, ...]
 
 
 class FileModel(BaseAdapter):
@@ -60,7 +62,7 @@ class FileModel(BaseAdapter):
         example: Name of such a file, for a message.
 
     * `preprocess` fits every image into the target's `image_size`, or into the size the file is made
-      for, stretched or as a letterbox, normalises as the model config says and pads to the multiple. What
+      for, as its option `fit` says, normalises as the model config says and pads to the multiple. What
       has one size then is one array; where sizes differ, or the file takes one image at a time, each is
       passed apart, without padding to the largest.
     * `infer` runs the file.
@@ -68,6 +70,7 @@ class FileModel(BaseAdapter):
       classes and gives them the ids of the task.
     """
 
+    takes_bands = True
     file_format: ClassVar[str]
     example: ClassVar[str]
 
@@ -94,15 +97,22 @@ class FileModel(BaseAdapter):
             threads, target.precision, target.deterministic, static=target.image_size is not None
         )
         self._session = self.open_session(weights, settings, target)
-        self._input = _only_input(self._session.inputs, self._options, model.label)
+        contract = self._options.contract()
+        seen = 1 if contract.channels == "gray" else task.channels
+        self._input, self._layout = _only_input(self._session.inputs, self._options, seen, model.label)
+        self._reader.layout = self._layout
         self._output = _chosen_output(self._session.outputs, self._options, model.label)
-        self._size = _network_size(self._input, self._options, target, model.label)
-        if self._options.fit == "letterbox" and self._size is None:
-            raise BenchError(f"{model.label}: fit: letterbox needs a size to fit into; give the target an image_size")
-        order = slice(None) if self._options.channels == "rgb" else slice(None, None, -1)
-        scale = 255 / self._options.range_max
-        self._shift = np.array(self._options.mean, dtype=np.float32)[order] * np.float32(scale)
-        self._divisor = np.array(self._options.std, dtype=np.float32)[order] * np.float32(scale)
+        self._contract = _seen(contract, self._input, self._layout, task.channels, model.label)
+        self._size = _network_size(self._input, self._layout, target, self._contract.size, model.label)
+        if self._contract.fit != "stretch" and self._size is None:
+            raise BenchError(
+                f"{model.label}: fit: {self._contract.fit} needs a size to fit into; give the target an image_size"
+            )
+        if self._contract.fit == "crop" and any(side % self._options.multiple_of for side in self._size or ()):
+            raise BenchError(f"{model.label}: fit: crop needs a size of multiples of {self._options.multiple_of}")
+        order = slice(None, None, -1) if self._contract.channels == "bgr" else slice(None)
+        self._shift = np.array(self._contract.mean, dtype=np.float32)[order] * np.float32(255)
+        self._divisor = np.array(self._contract.std, dtype=np.float32)[order] * np.float32(255)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Refuse: a file is what it is."""
@@ -112,44 +122,48 @@ class FileModel(BaseAdapter):
 
     def preprocess(self, images: Sequence[RgbImage]) -> Inputs:
         """Resize, normalise, pad, stack."""
-        fitted, contents = zip(*(self._fitted(image) for image in images), strict=True)
-        arrays = tuple(self._array(image) for image in fitted)
+        inputs, contents = zip(*(self._fitted(image) for image in images), strict=True)
+        arrays = tuple(self._array(image) for image in inputs)
         if len({array.shape for array in arrays}) == 1 and self._input.shape[0] in (None, len(arrays)):
             arrays = (np.concatenate(arrays),)
         return Inputs(arrays, contents)
 
-    def _fitted(self, image: RgbImage) -> tuple[RgbImage, Box]:
-        """The image at the size of the input, and where in it it lies."""
-        if self._options.fit == "letterbox" and self._size is not None:
-            return _letterboxed(image, self._size, self._options)
-        resized = _resized(image, self._size)
-        return resized, Box(0, 0, *resized.shape[:2])
+    def _fitted(self, image: RgbImage) -> tuple[RgbImage, Placement]:
+        """The image at the size of the input, and where in it it lies, padding to the multiple included."""
+        contract = self._contract
+        placement = place(Size(*image.shape[:2]), self._size, contract.fit)
+        if contract.fit == "letterbox" and not self._options.centred:
+            placement = Placement(placement.input, placement.scaled)
+        seen = grey(image) if contract.channels == "gray" else image
+        found = fitted(seen, placement, contract.fill_bytes, contract.interpolation)
+        multiple = self._options.multiple_of
+        padded = Size(*(side + -side % multiple for side in placement.input))
+        return found, Placement(padded, placement.scaled, placement.top, placement.left)
 
     def _array(self, image: RgbImage) -> NDArray[Any]:
         """One image as the model takes it, with a batch axis."""
-        ordered = image if self._options.channels == "rgb" else image[..., ::-1]
-        floats = (ordered.astype(np.float32) - self._shift) / self._divisor
+        ordered = image[..., ::-1] if self._contract.channels == "bgr" else image
+        as_bytes = self._input.dtype == np.uint8
+        floats = ordered if as_bytes else (ordered.astype(np.float32) - self._shift) / self._divisor
         multiple = self._options.multiple_of
         down, right = (-side % multiple for side in image.shape[:2])
         padded = np.pad(floats, ((0, down), (0, right), (0, 0)))  # zero is the mean colour
-        axes = padded if self._options.layout == "NHWC" else padded.transpose(2, 0, 1)
-        if np.issubdtype(self._input.dtype, np.integer):
+        axes = padded if self._layout == "NHWC" else padded.transpose(2, 0, 1)
+        if np.issubdtype(self._input.dtype, np.integer) and not as_bytes:
             axes = np.rint(axes)
         return np.ascontiguousarray(axes[None], dtype=self._input.dtype)
 
     def infer(self, batch: Inputs) -> Outputs:
         """Run the file on every array."""
         answers = tuple(self._session.run(array, (self._output.name,))[0] for array in batch.arrays)
-        rows = 1 if self._options.layout == "NHWC" else 2
-        sizes = tuple(Size(*array.shape[rows : rows + 2]) for array in batch.arrays)
-        return Outputs(answers, sizes, batch.contents)
+        return Outputs(answers, batch.contents)
 
     def postprocess(self, raw: Outputs, sizes: Sequence[Size]) -> list[Prediction]:
         """Label maps at the original sizes."""
-        images = [(one, size) for answer, size in zip(raw.arrays, raw.inputs, strict=True) for one in answer]
+        answers = [one for answer in raw.arrays for one in answer]
         return [
-            SemanticMap(self._reader.labels(one, network=network, content=content, size=size))
-            for (one, network), content, size in zip(images, raw.contents, sizes, strict=True)
+            SemanticMap(self._reader.labels(one, placement=placement, size=size))
+            for one, placement, size in zip(answers, raw.contents, sizes, strict=True)
         ]
 
     def describe(self) -> dict[str, JsonValue]:
@@ -158,6 +172,7 @@ class FileModel(BaseAdapter):
             "weights_bytes": self._file.stat().st_size,
             "device_name": "cpu",
             "threads": {"opencv": cv2.getNumThreads(), **self._session.threads()},
+            "input_contract": self._contract.as_json(),
         }
 
     def versions(self) -> dict[str, str]:
@@ -191,23 +206,67 @@ class FileModel(BaseAdapter):
             )
 
 
-def _only_input(ports: Sequence[Port], options: FileOptions, label: str) -> Port:
+def _only_input(ports: Sequence[Port], options: FileOptions, channels: int, label: str) -> tuple[Port, Layout]:
+    """The image's port, and where its channels are."""
     names = ", ".join(port.name for port in ports)
     if len(ports) != 1:
         raise BenchError(f"{label}: the file has the inputs {names}; expected a single one, the image")
-    if options.input not in (None, ports[0].name):
+    if isinstance(options.input, str) and options.input != ports[0].name:
         raise BenchError(f"{label}: option 'input': the file's input is called {names}, not {options.input!r}")
-    shape = ports[0].shape
-    channels, elsewhere = (1, 3) if options.layout == "NCHW" else (3, 1)
-    # A free axis may be three long, but not where the file has three on the other one.
-    if shape and (
-        len(shape) != 4 or shape[channels] not in (3, None) or (shape[channels], shape[elsewhere]) == (None, 3)
-    ):
-        expected = "(B, 3, H, W)" if options.layout == "NCHW" else "(B, H, W, 3)"
-        raise BenchError(
-            f"{label}: the file's input has the shape {_told(shape)}; layout {options.layout} is {expected}"
+    port = ports[0] if ports[0].shape else Port(ports[0].name, (None,) * 4, ports[0].dtype)
+    fits = {}
+    if len(port.shape) == 4:
+        # A free axis may be of any length, but not where the file has the channels on the other one.
+        known: tuple[int | None, ...] = (channels, 1) if channels == 3 else (channels,)
+        first, last = (port.shape[axis] in known for axis in (1, 3))
+        fits = {
+            "NCHW": first or (port.shape[1] is None and not last),
+            "NHWC": last or (port.shape[3] is None and not first),
+        }
+    layout: Layout = options.layout or ("NCHW" if fits.get("NCHW") or not fits.get("NHWC") else "NHWC")
+    if not fits.get(layout):
+        expected = f"(B, {channels}, H, W)" if layout == "NCHW" else f"(B, H, W, {channels})"
+        raise BenchError(f"{label}: the file's input has the shape {_told(port.shape)}; layout {layout} is {expected}")
+    return port, layout
+
+
+def _seen(contract: InputContract, port: Port, layout: Layout, channels: int, label: str) -> InputContract:
+    """The contract with a number of mean and std for each channel of the file; grey where it has one of three."""
+    given = port.shape[1 if layout == "NCHW" else 3]
+    seen = contract.channels
+    if given == 1 and channels == 3:
+        seen = "gray"
+    count = 1 if seen == "gray" else channels
+    if port.dtype == np.uint8:
+        return replace(
+            contract,
+            mean=(0.0,) * count,
+            std=(1 / 255,) * count,
+            channels=seen,
+            fill=_channels(contract.fill or (0.0,), count, "fill", label),
+            said_by="the file, which takes bytes as they are",
         )
-    return ports[0] if shape else Port(ports[0].name, (None,) * 4, ports[0].dtype)
+    return replace(
+        contract,
+        mean=_channels(contract.mean, count, "mean", label),
+        std=_channels(contract.std, count, "std", label),
+        channels=seen,
+        fill=_channels(contract.fill or (0.0,), count, "fill", label),
+    )
+
+
+def _channels(values: tuple[float, ...], count: int, name: str, label: str) -> tuple[float, ...]:
+    """A number for each channel; those of R, G and B become that of their luma."""
+    if len(values) == count:
+        return values
+    if count == 1 and len(values) == 3:
+        return (sum(weight * value for weight, value in zip(LUMA, values, strict=True)),)
+    if len(set(values)) == 1:
+        return values[:1] * count
+    raise BenchError(
+        f"{label}: option {name!r} has {len(values)} numbers and the file sees {count} channels; give one for each, or "
+        "one for all"
+    )
 
 
 def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str) -> Port:
@@ -218,11 +277,11 @@ def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str) -> P
     return chosen[0]
 
 
-def _network_size(port: Port, options: FileOptions, target: Target, label: str) -> Size | None:
-    """The size every image is resized to: the file's own, where it has one, else the target's."""
-    height, width = port.shape[2:4] if options.layout == "NCHW" else port.shape[1:3]
+def _network_size(port: Port, layout: Layout, target: Target, said: Size | None, label: str) -> Size | None:
+    """The size every image is fitted into: the file's own, where it has one, else the target's or the option's."""
+    height, width = port.shape[2:4] if layout == "NCHW" else port.shape[1:3]
     if height is None or width is None:
-        return target.image_size
+        return target.image_size or said
     if target.image_size not in (None, Size(height, width)):
         raise Unsupported(
             f"{label}: the file takes images of {height} x {width} alone; set image_size: [{height}, {width}], or "
@@ -233,26 +292,6 @@ def _network_size(port: Port, options: FileOptions, target: Target, label: str) 
 
 def _told(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join("?" if length is None else str(length) for length in shape) + ")"
-
-
-def _resized(image: RgbImage, size: Size | None) -> RgbImage:
-    """The image at a size: area-averaged when both sides shrink, else bilinear; None keeps it."""
-    if size is None or image.shape[:2] == tuple(size):
-        return image
-    shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (size.width, size.height), interpolation=method), dtype=np.uint8)
-
-
-def _letterboxed(image: RgbImage, size: Size, options: FileOptions) -> tuple[RgbImage, Box]:
-    """The image with its own aspect ratio in one of another size, and where it lies there."""
-    scale = min(size.height / image.shape[0], size.width / image.shape[1])
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    top, left = ((size.height - height) // 2, (size.width - width) // 2) if options.centred else (0, 0)
-    canvas = np.empty((*size, 3), dtype=np.uint8)
-    canvas[:] = options.fill
-    canvas[top : top + height, left : left + width] = _resized(image, Size(height, width))
-    return canvas, Box(top, left, height, width)
 
 
 def _allowed_cores() -> int:

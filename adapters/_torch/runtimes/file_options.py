@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.fitting import Interpolation
+from adapters._torch.input import InputContract
+from adapters._torch.options import Channels, InputOptions, Numbers, Options, option_mistakes
 from bench.records import ModelSpec
 
 
@@ -14,7 +17,6 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Three = Annotated[tuple[float, float, float], BeforeValidator(_tuple)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 EXPORTS = False
@@ -25,18 +27,20 @@ class FileOptions(Options):
     """What the file itself does not say.
 
     Attributes:
-        layout: Axes of the input after the batch: channels first or last.
-        channels: Order of the colours.
+        layout: Axes of the input after the batch: channels first or last; what the file's shape says if left out.
+        channels: Order of the colours; `gray`, the network sees their luma, as where the file's input has one channel.
         range_max: What a byte of 255 becomes before normalisation: 1 or 255.
-        mean, std: In that range, in the order R, G, B; the model sees (value - mean) / std.
-        fit: `stretch`, every image is resized to the input's size whatever its shape; `letterbox`, it is resized with
-            its own aspect ratio, and the rest of the input is `fill`. What is beside the image is cut off from
-            the output before it is resized back.
-        fill: R, G, B of a letterbox, 0-255.
+        mean, std: In that range, in the order R, G, B, or one number for all channels; the model sees
+            (value - mean) / std. A file that takes bytes (uint8) is given them as they are.
+        fit: How an image becomes one of the input's size; see `adapters._torch.fitting`. What is beside the image is
+            cut off from the output before it is resized back.
+        fill: R, G, B beside the image, 0-255.
         centred: Whether a letterbox has the image in the middle; else at the top left.
+        interpolation: How images are resized; see `adapters._torch.fitting`.
         multiple_of: Sides of the input are multiples of this many pixels; images are padded at the
             bottom and on the right with the mean colour, and the output is cut back.
-        input: Name of the input; may be left out, as there must be only one.
+        input: Name of the input; may be left out, as there must be only one. Or `{mean, std, scale, channels, size,
+            fit, interpolation, fill}`, as all networks take it, in the place of the options of these names.
         output: Name of the output that is read; the first if left out.
         output_layout: Axes of the output after the batch; the input's if left out.
         output_is: `logits`, a number per class; `probabilities`, the same after a softmax; `sigmoid_logit`
@@ -47,16 +51,17 @@ class FileOptions(Options):
         others: Class of the task for what only the model knows; void if left out.
     """
 
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-    channels: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["NCHW", "NHWC"] | None = None
+    channels: Channels = "rgb"
     range_max: Literal[1, 255] = 1
-    mean: Three = (0.0, 0.0, 0.0)
-    std: Three = (1.0, 1.0, 1.0)
-    fit: Literal["stretch", "letterbox"] = "stretch"
+    mean: Numbers = (0.0,)
+    std: Numbers = (1.0,)
+    fit: Literal["stretch", "letterbox", "pad", "crop"] = "stretch"
     fill: Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_tuple)] = (0, 0, 0)
     centred: bool = True
+    interpolation: Interpolation = "auto"
     multiple_of: int = Field(default=1, ge=1)
-    input: str | None = None
+    input: str | InputOptions | None = None
     output: str | None = None
     output_layout: Literal["NCHW", "NHWC"] | None = None
     output_is: Literal["logits", "probabilities", "sigmoid_logit", "sigmoid_probability", "labels"] = "logits"
@@ -70,6 +75,8 @@ class FileOptions(Options):
             raise ValueError("option 'std' needs numbers above 0")
         if self.fit == "stretch" and not {"fill", "centred"}.isdisjoint(self.model_fields_set):
             raise ValueError("options 'fill' and 'centred' belong to fit: letterbox")
+        if isinstance(self.input, InputOptions) and self.input.fit == "tile":
+            raise ValueError("a file is passed whole, once; 'fit: tile' is for networks of torch")
         if self.threshold != 0.5 and not self.is_sigmoid:
             raise ValueError("option 'threshold' belongs to an output_is of sigmoid_logit or sigmoid_probability")
         if self.others is not None and self.classes is None:
@@ -78,10 +85,31 @@ class FileOptions(Options):
             raise ValueError("option 'classes' names a class twice")
         return self
 
+    def contract(self) -> InputContract:
+        """The preprocessing, as all networks state it; its mean and std are those of one channel or of each."""
+        own = InputContract(
+            mean=tuple(value / self.range_max for value in self.mean),
+            std=tuple(value / self.range_max for value in self.std),
+            channels=self.channels,
+            fit=self.fit,
+            interpolation=self.interpolation,
+            fill=tuple(float(value) for value in self.fill),
+            said_by="the model config",
+        )
+        if not isinstance(self.input, InputOptions):
+            return own
+        count = max(len(values or ()) for values in (self.input.mean, self.input.std, own.mean, own.std))
+        wide = replace(own, mean=_for_all(own.mean, count), std=_for_all(own.std, count))
+        return replace(wide, said_by="the network's own").changed(self.input)
+
     @property
     def is_sigmoid(self) -> bool:
         """Whether one number says which of two classes a pixel has."""
         return self.output_is in ("sigmoid_logit", "sigmoid_probability")
+
+
+def _for_all(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return values * count if len(values) == 1 else values
 
 
 def mistakes(model: ModelSpec) -> list[str]:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters._torch.fitting import Placement, restored
 from adapters._torch.runtimes.file_options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
 from bench.records import IGNORE_LABEL, Size, TaskSpec
 from bench.records.predictions import LabelMap
-
-
-class Box(NamedTuple):
-    """Where the image lies in the input of the network, pixels; what is around it is padding."""
-
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 class OutputReader:
@@ -39,6 +31,7 @@ class OutputReader:
 
     def __init__(self, options: FileOptions, task: TaskSpec, label: str) -> None:
         self._options, self._label = options, label
+        self.layout = options.layout or "NCHW"  # of the input, which the file says if nobody else does
         known = [spec.name for spec in task.classes]
         if len(known) > IGNORE_LABEL:
             raise Unsupported(f"label maps hold up to 255 classes; the task has {len(known)}")
@@ -61,28 +54,29 @@ class OutputReader:
         self._ids = np.full(256, IGNORE_LABEL, dtype=np.uint8)
         self._ids[: len(names)] = [known.index(name) if name in known else others for name in names]
 
-    def labels(self, output: NDArray[Any], *, network: Size, content: Box, size: Size) -> LabelMap:
-        """Return the task's class ids, uint8, at the original size.
+    def labels(self, output: NDArray[Any], *, placement: Placement, size: Size) -> LabelMap:
+        """Return the task's class ids, uint8, at the original size; void where a crop showed nothing.
 
         Args:
             output: Of one image, in the file's layout, without the batch axis.
-            network: (H, W) of the input it was computed from.
-            content: Where the image lies within that; the rest is padding.
+            placement: Of the image in the input that it was computed from.
             size: Of the original image.
         """
+        found, unanswered = self._labels(output, placement, size), placement.without_answer(size)
+        return found if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), found)
+
+    def _labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
         if self._options.output_is == "labels":
-            return self._of_labels(output, network, content, size)
-        planes = self._planes(output)
+            return self._of_labels(output, placement, size)
         expected = 1 if self._options.is_sigmoid else self._classes
+        planes = self._planes(output, expected)
         if planes.shape[0] != expected:
             raise BenchError(
                 f"{self._label}: the file's output has {planes.shape[0]} channels, and {self._classes} classes as "
                 f"{self._options.output_is} need {expected}. List the model's classes in option 'classes', and check "
                 "'output', 'output_is' and 'output_layout'"
             )
-        at_size = [
-            _resized(_cut(plane, network, content, cv2.INTER_LINEAR), size, cv2.INTER_LINEAR) for plane in planes
-        ]
+        at_size = [restored(plane, placement, size, cv2.INTER_LINEAR) for plane in planes]
         if self._options.is_sigmoid:
             return self._ids[(at_size[0] > self._bar()).astype(np.uint8)]
         best = np.zeros(tuple(size), dtype=np.uint8)
@@ -93,9 +87,12 @@ class OutputReader:
             np.maximum(highest, plane, out=highest)
         return self._ids[best]
 
-    def _planes(self, output: NDArray[Any]) -> NDArray[np.float32]:
-        """The output as float32 (C, h, w)."""
-        layout = self._options.output_layout or self._options.layout
+    def _planes(self, output: NDArray[Any], expected: int) -> NDArray[np.float32]:
+        """The output as float32 (C, h, w), of which the expected number of channels says where they are."""
+        layout = self._options.output_layout or self.layout
+        ends = [output.shape[axis] == expected for axis in (0, -1)]
+        if self._options.output_layout is None and output.ndim == 3 and ends[0] != ends[1]:
+            layout = "NCHW" if ends[0] else "NHWC"
         if output.ndim == 2:
             output = output[None]
         elif output.ndim == 3 and layout == "NHWC":
@@ -112,7 +109,7 @@ class OutputReader:
         threshold = self._options.threshold
         return threshold if self._options.output_is == "sigmoid_probability" else math.log(threshold / (1 - threshold))
 
-    def _of_labels(self, output: NDArray[Any], network: Size, content: Box, size: Size) -> LabelMap:
+    def _of_labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
         """Ids as they are; they can only be resized by nearest pixel centre."""
         alone = output.ndim == 3 and 1 in (output.shape[0], output.shape[-1])
         found = (output[0] if output.shape[0] == 1 else output[..., 0]) if alone else output
@@ -123,19 +120,5 @@ class OutputReader:
             )
         known = (found >= 0) & (found < self._classes)
         ids = np.where(known, found, IGNORE_LABEL).astype(np.uint8)
-        at_size = _resized(_cut(ids, network, content, cv2.INTER_NEAREST_EXACT), size, cv2.INTER_NEAREST_EXACT)
+        at_size = restored(ids, placement, size, cv2.INTER_NEAREST_EXACT)
         return np.ascontiguousarray(self._ids[at_size])
-
-
-def _cut(plane: NDArray[Any], network: Size, content: Box, method: int) -> NDArray[Any]:
-    """Cut padding away, at the size of the input: a cell of a coarser output across the edge cannot be halved."""
-    top, left, height, width = content
-    if network == (height, width):
-        return plane
-    return np.ascontiguousarray(_resized(plane, network, method)[top : top + height, left : left + width])
-
-
-def _resized(plane: NDArray[Any], size: Size, method: int) -> NDArray[Any]:
-    if plane.shape == tuple(size):
-        return plane
-    return np.asarray(cv2.resize(plane, (size.width, size.height), interpolation=method))

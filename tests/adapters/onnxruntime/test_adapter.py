@@ -6,9 +6,11 @@ colour, and only if the pixels went in as the model config says.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from adapters._torch.fitting import Placement
 from bench.adapter import load_adapter, predict
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, InferenceAugmentation, ModelSpec, Size, SlidingWindow, Target, TaskSpec
@@ -193,7 +195,8 @@ def test_a_letterbox_keeps_the_aspect_ratio_and_its_bars_are_cut_away(tmp_path, 
     (array,), (wide, tall) = batch.arrays, batch.contents
     assert array.shape == (2, 3, 16, 16)  # images of two shapes are one array
     top = 6 if centred else 0
-    assert (wide, tall) == ((top, 0, 4, 16), (0, top, 16, 4))
+    square = Size(16, 16)
+    assert (wide, tall) == (Placement(square, Size(4, 16), top, 0), Placement(square, Size(16, 4), 0, top))
     red = array[0, 0] == 1
     assert red.sum() == 12 * 16
     assert not red[top : top + 4].any()
@@ -328,3 +331,49 @@ def test_an_image_is_left_as_it_was_and_may_be_read_only(tmp_path):
     image.flags.writeable = False
     predict(adapter_of(write(tmp_path / "m.onnx")), [image])
     assert np.array_equal(image, copy)
+
+
+def test_a_file_that_takes_bytes_is_given_them_as_they_are_whatever_the_mean(tmp_path):
+    file = write(tmp_path / "bytes.onnx", kind=TensorProto.UINT8, matrix=IDENTITY / 255)
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    adapter = adapter_of(file, {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]})
+    (array,) = adapter.preprocess([image]).arrays
+    np.testing.assert_array_equal(array[0].transpose(1, 2, 0), image)
+    np.testing.assert_array_equal(predict(adapter, [image])[0].labels, image.argmax(-1))
+
+
+def test_the_shape_of_a_file_says_where_its_channels_are(tmp_path):
+    file = write(tmp_path / "nhwc.onnx", shape=("b", "h", "w", 3), nhwc=True)
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(predict(adapter_of(file), [image])[0].labels, image.argmax(-1))
+
+
+def test_the_option_input_of_all_networks_is_that_of_a_file_too(tmp_path):
+    file = write(tmp_path / "file.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    asked = {"mean": [10, 20, 30], "std": [1, 2, 4], "scale": 255, "channels": "bgr", "size": [4, 6]}
+    adapter = adapter_of(file, {"input": asked})
+    (array,) = adapter.preprocess([image]).arrays
+    small = cv2.resize(image, (6, 4), interpolation=cv2.INTER_AREA).astype(np.float64)
+    expected = ((small - [10, 20, 30]) / [1, 2, 4])[..., ::-1]
+    np.testing.assert_allclose(array[0].transpose(1, 2, 0), expected, rtol=1e-5)
+    assert adapter.describe()["input_contract"]["size"] == [4, 6]
+
+
+def test_a_file_of_one_channel_sees_the_luma_of_colours(tmp_path):
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, (2, 1, 1, 1), np.array([-1.0, 1.0], np.float32))
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, (2,), np.array([0.5, -0.5], np.float32))
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "weights", "bias"], ["answer"])],
+        "bright",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("b", 1, "h", "w"))],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, None)],
+        [weights, bias],
+    )
+    file = tmp_path / "grey.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    adapter = adapter_of(file, task=TWO)
+    expected = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) > 127.5
+    np.testing.assert_array_equal(predict(adapter, [image])[0].labels, expected)
+    assert adapter.describe()["input_contract"]["channels"] == "gray"
