@@ -68,6 +68,7 @@ SIGNATURES: tuple[tuple[str, dict[str, JsonValue], tuple[str, ...]], ...] = (
     ("carvana", {}, (r"train/[0-9a-f]{12}_\d\d\.jpg$", r"train_masks/")),
     ("supervisely", {}, (r"meta\.json$", r".*/ann/.*\.json$")),
     ("voc", {}, (r"JPEGImages/", r"SegmentationClass/", r"ImageSets/Segmentation/")),
+    ("open_images", {}, (r"\w+-annotations-object-segmentation\.csv$", r"class-descriptions-boxable\.csv$")),
     ("cvat", {}, (r"annotations\.xml$",)),
     ("detectron2", {}, (r"metadata\.json$", r"(train|val|test)\.json$")),
 )
