@@ -66,7 +66,8 @@ def _unfinished(summary: RunSummary) -> list[str]:
         lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
     waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
     if waiting:
-        lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet: {', '.join(waiting)}.")
+        named = f": {', '.join(waiting)}" if len(waiting) <= TOLD else ""
+        lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet{named}.")
     if summary.measurement.quick:
         lines.append("Latencies were taken by the shortened protocol (`quick`) and are for orientation only.")
     return lines

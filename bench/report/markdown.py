@@ -152,9 +152,10 @@ def _constant(summary: RunSummary, field: str, name: str) -> str:
 
 
 def _caption(picture: str) -> str:
-    """Caption of a picture; one drawn per data set or model has its name behind an @."""
-    stem, _, dataset = picture.removesuffix(".png").partition("@")
-    return PICTURES[f"{stem}.png"] + (f" ({dataset})" if dataset else "")
+    """Caption of a picture; one drawn per data set or model has its name behind an @, with digits for uniqueness."""
+    stem, _, name = picture.removesuffix(".png").partition("@")
+    name = re.sub(r"-[0-9a-f]{12}$", "", name)
+    return PICTURES[f"{stem}.png"] + (f" ({name})" if name else "")
 
 
 def _doubts(summary: RunSummary) -> list[str]:
