@@ -57,5 +57,23 @@ def folds_note(summary: RunSummary) -> str:
     return (
         "pooled: the score of all folds' images together, each predicted by the model that was not trained on it; "
         "missing until every fold is scored. ± is the sample standard deviation over folds, which share training "
-        "images: it is no interval."
+        "images: it is no interval." + "".join(f" {line}" for line in _differences(summary))
     )
+
+
+def _differences(summary: RunSummary) -> list[str]:
+    """A sentence for each pair of models: how far apart they are on all folds' images, and in how many folds."""
+    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
+    told = []
+    for group in summary.fold_groups:
+        for one in group.differences:
+            if one.difference is None:
+                continue
+            interval = "" if one.low is None else f", 95 % interval {one.low:+.3f} to {one.high:+.3f} paired by image"
+            apart = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+            verdict = "" if apart or not interval else ": not told apart"
+            told.append(
+                f"{group.model} less {one.other}, {labels.get(one.metric, one.metric)} of all {one.images} images: "
+                f"{one.difference:+.3f}{interval}, higher in {one.higher} of {one.folds} folds{verdict}."
+            )
+    return told

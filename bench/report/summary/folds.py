@@ -13,10 +13,12 @@ from statistics import mean, stdev
 
 import numpy as np
 
+from bench.errors import BenchError
 from bench.metric import Observed, load_metric
 from bench.records import Case, ClassSpec, Record, Score, as_json_dict, digest
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary.compare import paired_differences
 
 
 class AcrossFolds(Record):
@@ -37,6 +39,30 @@ class AcrossFolds(Record):
     pooled: Score | None = None
 
 
+class FoldDifference(Record):
+    """The pooled headline of one model less that of another, over the same folds of the same images.
+
+    Attributes:
+        other: Label of the other model.
+        metric: Name of its module.
+        difference: None where a score is undefined.
+        low, high: Its 95 % interval, paired by image; see `compare.PairedDifference`. Models of one fold share their
+            training images, which it does not account for.
+        higher: Folds in which this model's score is the higher one.
+        folds: Folds in which both are defined.
+        images: Of all folds.
+    """
+
+    other: str
+    metric: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    higher: int
+    folds: int
+    images: int
+
+
 class FoldGroup(Record):
     """The folds of one model on one data set and target.
 
@@ -47,6 +73,7 @@ class FoldGroup(Record):
         case_ids: One for each.
         images: Scored in all of them.
         metrics: In the order of the suite.
+        differences: To the models that follow it on the same data set and target, where the folds of both are complete.
     """
 
     model: str
@@ -57,6 +84,7 @@ class FoldGroup(Record):
     case_ids: tuple[str, ...]
     images: int
     metrics: tuple[AcrossFolds, ...]
+    differences: tuple[FoldDifference, ...] = ()
 
 
 def fold_of(case: Case) -> int | None:
@@ -72,7 +100,70 @@ def summarise_folds(run: RunView) -> tuple[FoldGroup, ...]:
     for view in run.cases:
         if fold_of(view.case) is not None and view.scores is not None and view.statistics is not None:
             groups.setdefault(_without_fold(view.case), []).append(view)
-    return tuple(_summarised(views, run.plan.seed) for views in groups.values() if len(views) > 1)
+    several = [views for views in groups.values() if len(views) > 1]
+    summarised = [_summarised(views, run.plan.seed) for views in several]
+    return tuple(
+        group.model_copy(update={"differences": _differences(index, summarised, several, run.plan.seed)})
+        for index, group in enumerate(summarised)
+    )
+
+
+def _differences(
+    index: int, groups: Sequence[FoldGroup], views: Sequence[Sequence[CaseView]], seed: int
+) -> tuple[FoldDifference, ...]:
+    """Differences of the headline between a group and those after it."""
+    found, one = [], groups[index]
+    for other_index in range(index + 1, len(groups)):
+        other = groups[other_index]
+        if (one.dataset, one.target, one.folds) == (other.dataset, other.target, other.folds) and len(
+            one.folds
+        ) == one.of:
+            difference = _difference(views[index], views[other_index], one, other, seed)
+            found += [] if difference is None else [difference]
+    return tuple(found)
+
+
+def _difference(
+    ones: Sequence[CaseView], others: Sequence[CaseView], one: FoldGroup, other: FoldGroup, seed: int
+) -> FoldDifference | None:
+    metric = load_metric(one.metrics[0].metric)
+    pooled = {"one": _pooled(ones), "other": _pooled(others)}
+    if any(metric.statistic not in statistics.arrays for statistics in pooled.values()):
+        return None
+    try:
+        (paired,) = paired_differences(pooled, metric, ones[0].task.classes, seed=seed).values()
+    except BenchError:  # other images, after a change of the data set
+        return None
+    values = [
+        (a, b)
+        for view, against in zip(ones, others, strict=True)
+        if (a := _headline(view)) is not None and (b := _headline(against)) is not None
+    ]
+    return FoldDifference(
+        other=other.model,
+        metric=one.metrics[0].metric,
+        difference=paired.difference,
+        low=paired.low,
+        high=paired.high,
+        higher=sum(a > b for a, b in values),
+        folds=len(values),
+        images=paired.images,
+    )
+
+
+def _headline(view: CaseView) -> float | None:
+    return None if view.scores is None else view.scores.scores[0].value
+
+
+def _pooled(views: Sequence[CaseView]) -> Statistics:
+    """The statistics of all folds of a model as one."""
+    parts = [load_statistics(view.statistics) for view in views if view.statistics is not None]
+    shared = set.intersection(*(set(part.arrays) for part in parts))
+    return Statistics(
+        image_ids=tuple(image_id for part in parts for image_id in part.image_ids),
+        arrays={name: pooled_statistic(parts, name) for name in sorted(shared)},
+        tables=parts[0].tables,
+    )
 
 
 def _without_fold(case: Case) -> str:

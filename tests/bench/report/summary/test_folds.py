@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from bench.cli.main import main
+from bench.data.exports.folder import export as export_folder
+from bench.data.formats.by_name import open_dataset
 from bench.errors import SuiteError
 from bench.metric import load_metric
 from bench.records import ClassSpec, Score
+from bench.records.store.runs import newest_run, read_run
 from bench.records.store.statistics import Statistics
-from bench.report.summary.folds import across_folds, fold_of, pooled_statistic
+from bench.report.summary.folds import across_folds, fold_of, pooled_statistic, summarise_folds
 from bench.suite.expand import expand
 from bench.suite.schema import Suite
 from tests.bench.builders import make_case
@@ -69,3 +74,31 @@ def test_rows_of_objects_keep_their_image_when_folds_are_pooled():
     ]
     assert pooled_statistic(tables, "t").tolist() == [[0, 5], [1, 6], [2, 7], [2, 8]]
     assert tables[1].arrays["t"][0, 0] == 0
+
+
+def test_models_are_compared_on_the_images_of_all_folds(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    scenes = {"size": [48, 64], "train": 1, "val": 1, "test": 9}
+    exported = export_folder(open_dataset("shapes", scenes), tmp_path / "d")
+    document = {
+        "task": "semantic",
+        "models": [{"name": name, "options": {"dataset": scenes}} for name in ("fake/perfect", "fake/noisy")],
+        "datasets": [{"name": "folder", "folds": 3, "options": {**exported.options, "pool": ["test"]}}],
+        "targets": [{"device": "cpu", "threads": 1}],
+        "metrics": ["mean_iou"],
+        "measurement": "none",
+    }
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(document))
+    assert main(["run", str(tmp_path / "suite.yaml")]) == 0
+    run = newest_run(tmp_path / "results")
+    perfect, noisy = summarise_folds(read_run(run))
+    (apart,) = perfect.differences
+    assert (apart.other, apart.images, apart.higher, apart.folds) == ("fake/noisy", 9, 3, 3)
+    assert noisy.differences == ()
+    pooled = [group.metrics[0].pooled.value for group in (perfect, noisy)]
+    assert apart.difference == pytest.approx(pooled[0] - pooled[1])
+    assert 0 < apart.low <= apart.difference <= apart.high
+    capsys.readouterr()
+    assert main(["report"]) == 0
+    assert f"of all 9 images: {apart.difference:+.3f}, 95 % interval" in " ".join(capsys.readouterr().out.split())
