@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from bench.data.displaced import ENOUGH_PIXELS, frame, packed
 from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
 from bench.data.formats.contents import classes_in, drawn_twice, dropped_alpha, unseen_objects, values_in
-from bench.data.formats.image_files import MASK_SUFFIXES, glance, header_of, read_bytes
+from bench.data.formats.image_files import MASK_SUFFIXES, glance
+from bench.data.formats.image_headers import header_of, read_bytes
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.opening import on_disk
 from bench.data.scan import Row

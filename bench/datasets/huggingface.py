@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.formats.hf_tables import Tables, class_names, find_tables, item_of, kind_of, read_row
-from bench.data.formats.image_files import decode_image, decode_mask, encoded_size, read_bytes
+from bench.data.formats.image_files import decode_image, decode_mask
+from bench.data.formats.image_headers import encoded_size, read_bytes
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked

@@ -28,7 +28,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
-from bench.data.formats.image_files import image_size, read_mask
+from bench.data.formats.image_files import read_mask
+from bench.data.formats.image_headers import image_size
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.label_studio_tasks import (
     PngName,

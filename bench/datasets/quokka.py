@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.image_files import image_size
+from bench.data.formats.image_headers import image_size
 from bench.data.formats.label_tables import named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation

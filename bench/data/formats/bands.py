@@ -23,16 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bench.data.formats.image_files import (
-    BY_PILLOW,
+from bench.data.formats.image_files import BY_PILLOW, read_image, turned, upright
+from bench.data.formats.image_headers import (
     Unreadable,
     header_of,
     read_bytes,
-    read_image,
     refuse_undeclared_bands,
-    turned,
     undeclared_bands,
-    upright,
 )
 from bench.errors import DatasetError
 from bench.records import Record

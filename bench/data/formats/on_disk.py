@@ -22,15 +22,8 @@ from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
 from bench.data.formats.home import expanded
-from bench.data.formats.image_files import (
-    IMAGE_SUFFIXES,
-    MASK_SUFFIXES,
-    header_of,
-    image_size,
-    named_in_text,
-    read_bytes,
-    read_image,
-)
+from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_image
+from bench.data.formats.image_headers import header_of, image_size, named_in_text, read_bytes
 from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_truth, undecided
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean

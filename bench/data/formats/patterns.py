@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, named_in_text
+from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
+from bench.data.formats.image_headers import named_in_text
 from bench.errors import DatasetError, did_you_mean
 
 PLACES = {"id": r".+?", "split": r"[^/]+?", "group": r"[^/]+?", "class": r"[^/]+?", "n": r"\d+"}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.data.formats.image_files import IMAGE_SUFFIXES, named_in_text
+from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.image_headers import named_in_text
 from bench.errors import BenchError, did_you_mean
 from bench.run.predict.worker.request import Item, OverlayForm
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.formats.image_files import image_size
+from bench.data.formats.image_headers import image_size
 from bench.data.labels.predictions import check_mapping
 from bench.data.opening import Choice
 from bench.errors import BenchError, DatasetError

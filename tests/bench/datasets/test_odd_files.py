@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from bench.data.formats.image_files import Unreadable, glance, header_of, image_size, read_image, read_mask
+from bench.data.formats.image_files import glance, read_image, read_mask
+from bench.data.formats.image_headers import Unreadable, header_of, image_size
 from bench.data.formats.on_disk import files_under
 from bench.errors import BenchError, DatasetError
 from bench.records.names import harness_root
@@ -224,7 +225,8 @@ def test_an_image_for_which_memory_is_too_small_is_refused_and_not_a_crash(tmp_p
     program = f"""
 import resource, sys
 from pathlib import Path
-from bench.data.formats.image_files import Unreadable, {reader}
+from bench.data.formats.image_files import {reader}
+from bench.data.formats.image_headers import Unreadable
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, -1))
 try:

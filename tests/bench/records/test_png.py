@@ -8,7 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
-from bench.data.formats.image_files import PIXEL_LIMIT, read_image, read_mask
+from bench.data.formats.image_files import read_image, read_mask
+from bench.data.formats.image_headers import PIXEL_LIMIT
 from bench.errors import BenchError, DatasetError, ShapeError
 from bench.records.png import encode_png, png_fault, read_png
 

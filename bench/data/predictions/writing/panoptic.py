@@ -12,7 +12,8 @@ import numpy as np
 
 from bench.data.predictions.writing.predicted import Predicted
 from bench.records import TaskKind
-from bench.records.predictions import Panoptic, write_png
+from bench.records.png import write_png
+from bench.records.predictions import Panoptic
 
 KIND: TaskKind = "panoptic"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.data.predictions.writing.predicted import Predicted
 from bench.records import TaskKind
-from bench.records.predictions import SemanticMap, write_png
+from bench.records.png import write_png
+from bench.records.predictions import SemanticMap
 
 KIND: TaskKind = "semantic"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.data.formats.image_files import Unreadable, read_image
+from bench.data.formats.image_files import read_image
+from bench.data.formats.image_headers import Unreadable
 from bench.errors import DatasetError
 from bench.records.predictions import RgbImage
 from bench.run.predict.worker.request import FilesRequest, Item

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bench.data.formats.image_files import alpha_varies, image_size, read_image, read_mask
+from bench.data.formats.image_files import alpha_varies, read_image, read_mask
+from bench.data.formats.image_headers import image_size
 from bench.errors import DatasetError
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from bench.data.formats.bands import stored_bands
 from bench.data.formats.by_name import open_dataset
-from bench.data.formats.image_files import header_of, image_size, read_image, read_mask
+from bench.data.formats.image_files import read_image, read_mask
+from bench.data.formats.image_headers import header_of, image_size
 from bench.data.formats.orientation import contradicted, edge_contrast
 from bench.data.preview import preview
 from bench.errors import DatasetError
