@@ -92,11 +92,13 @@ def _quantised(array: Array, details: dict[str, Any]) -> Array:
         return array
     scale, zero = details["quantization"]
     limits = np.iinfo(details["dtype"])
-    return np.clip(np.rint(array / scale + zero), limits.min, limits.max).astype(details["dtype"])
+    whole: Array = np.clip(np.rint(array / scale + zero), limits.min, limits.max).astype(details["dtype"])
+    return whole
 
 
 def _floats(array: Array, details: dict[str, Any]) -> Array:
     if not _scale(details):
         return array
     scale, zero = details["quantization"]
-    return (array.astype(np.float32) - zero) * np.float32(scale)
+    values: Array = (array.astype(np.float32) - zero) * np.float32(scale)
+    return values
