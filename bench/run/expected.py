@@ -62,6 +62,7 @@ class Expectation:
         self._left = {job.key: job for job in jobs}
         self._of_key: dict[str, list[float]] = {}
         self._of_kind: dict[tuple[str, ...], list[float]] = {}
+        self._by_rule: dict[str, list[tuple[float, float]]] = {}
         wanted = {_like(job) for job in self._left.values()}
         for run in reversed(runs(results)[-MOST_RUNS:]):
             for folder in sorted(run.jobs.glob("*")):
@@ -71,8 +72,11 @@ class Expectation:
                     self._learn(view.job, view.outcome)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Learn from a job that has ended."""
+        """Learn from a job that has ended, also how far from the rules this machine is, which may be busy or slow."""
         self._left.pop(job.key, None)
+        rule = by_rule_s(job)
+        if outcome.status.value == "ok" and rule is not None:
+            self._by_rule.setdefault(job.kind, []).append((outcome.wall_s, rule))
         self._learn(job, outcome)
 
     def _learn(self, job: Job, outcome: Outcome) -> None:
@@ -83,13 +87,21 @@ class Expectation:
     def left(self) -> Expected:
         """What the jobs that are left are expected to take."""
         found = [(self._past(job), job) for job in self._left.values()]
-        seconds = [past if past is not None else by_rule_s(job) for past, job in found]
+        seconds = [past if past is not None else self._guess(job) for past, job in found]
         return Expected(
             seconds=sum(s for s in seconds if s is not None),
             from_past=sum(past is not None for past, _ in found),
             unknown=sum(s is None for s in seconds),
             jobs=len(found),
         )
+
+    def _guess(self, job: Job) -> float | None:
+        """What the rules give, times what the jobs of this kind, else all jobs, that ended here took of theirs."""
+        rule = by_rule_s(job)
+        seen = self._by_rule.get(job.kind) or [pair for pairs in self._by_rule.values() for pair in pairs]
+        if rule is None or not seen:
+            return rule
+        return rule * sum(took for took, _ in seen) / sum(expected for _, expected in seen)
 
     def _past(self, job: Job) -> float | None:
         took = self._of_key.get(job.key) or self._of_kind.get(_like(job))

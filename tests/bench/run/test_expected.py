@@ -9,7 +9,7 @@ from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import new_run
 from bench.run.expected import START_S, Expectation, by_rule_s, duration
-from tests.bench.builders import make_job, make_recipe
+from tests.bench.builders import make_job, make_model, make_recipe
 
 RULE = Measurement(warmup_min_s_cpu=1.0, min_s=10.0, pipelined_s=2.0)
 
@@ -74,6 +74,20 @@ def test_what_is_left_shrinks_as_jobs_end_and_follows_how_long_they_took(tmp_pat
     expectation.ended(timing("b"), took(30.0))
     expectation.ended(timing("c"), took(30.0))
     assert str(expectation.left()) == "nothing is left to do"
+
+
+def test_on_a_busy_machine_what_is_left_grows_with_what_its_jobs_took(tmp_path):
+    recipe = make_recipe(budget=Budget(seconds=20.0))
+    models = [make_model(name=f"a/{i}") for i in range(3)]
+    trainings = [make_job(kind="train", key=str(i) * 64, recipe=recipe, model=m) for i, m in enumerate(models)]
+    left = Expectation([*trainings, timing("b")], tmp_path)
+    left.ended(trainings[0], took(3 * (START_S + 20.0)))
+    # trainings take three times their rule; nothing is known of timings yet but that
+    assert left.left().seconds == pytest.approx(3 * (2 * (START_S + 20.0) + START_S + 13.0))
+    left.ended(timing("b"), took(START_S + 13.0))
+    assert left.left().seconds == pytest.approx(3 * 2 * (START_S + 20.0))
+    left.ended(trainings[1], took(1.0, Status.CRASHED))
+    assert left.left().seconds == pytest.approx(3 * (START_S + 20.0))
 
 
 def test_durations_are_said_as_a_person_says_them():
