@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bench.cli.main import main
-from bench.data.augmentation_preview import _shown
 from bench.records import ClassSpec
+from bench.report.draw.contact_sheet import Tile
+from bench.report.draw.overlay import overlay_with_void
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 RECIPE = {"budget": {"steps": 1}, "device": "cpu", "augmentation": {"rotate_deg": 20, "scale": [0.5, 2.0]}}
@@ -73,7 +74,7 @@ def test_classes_are_tinted_and_void_is_striped():
     image = np.full((48, 48, 3), 100, np.uint8)
     labels = np.zeros((48, 48), np.uint8)
     labels[:, 24:] = 255
-    shown = _shown(image, labels, (ClassSpec(name="red", colour=(200, 0, 0)),))
+    shown = overlay_with_void(image, Tile(labels), (ClassSpec(name="red", colour=(200, 0, 0)),))
     assert (shown[:, :24] == (150, 50, 50)).all()  # half the image, half the class
     # Half white, and grey 150 where a stripe is.
     assert {tuple(rgb) for rgb in shown[:, 24:].reshape(-1, 3).tolist()} == {(178, 178, 178), (150, 150, 150)}
