@@ -11,6 +11,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.records import ClassSpec
+from bench.records.store.layout import plain_name
 from bench.report.draw.contact_sheet import Tile
 from bench.report.draw.overlay import overlay_with_void
 from tests.bench.suites import SHAPES, perfect, write_suite
@@ -50,7 +51,8 @@ def test_there_is_a_sheet_for_each_recipe_that_treats_images_differently(capsys,
     suite = write_suite(tmp_path, models, recipe=RECIPE)
     code, out, err = preview(capsys, suite, tmp_path / "sheets", "--images", 2)
     assert code == 0
-    named = [tmp_path / "sheets" / f"shapes@unet-{model}.png" for model in ("transposed", "nearest")]
+    names = [plain_name(f"shapes@unet/{model}") for model in ("transposed", "nearest")]
+    named = [tmp_path / "sheets" / f"{name}.png" for name in names]
     assert out.split() == [str(path) for path in named]
     assert "trained: unet/transposed, unet/bilinear\n" in err
     assert f"{named[1]}: 'flip' is off and 'augmentation' changes nothing" in err
