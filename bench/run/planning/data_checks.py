@@ -242,8 +242,8 @@ def check_notes(dataset: Dataset, label: str, splits: Sequence[str], source: Pat
     notes = []
     if never:
         notes.append(
-            f"{label}: {', '.join(never)} never checked completely, only by a sample of {SAMPLE} images each. Do it "
-            f"once before anything is trained: {command}"
+            f"{label}: {', '.join(never)} never checked completely, only by a sample of at most {SAMPLE} images each. "
+            f"Do it once before anything is trained: {command}"
         )
     for split, check in found.items():
         if check is None:

@@ -176,8 +176,8 @@ def notes(name: str, suite: Path, data: Path) -> list[str]:
             f"pixels), 255 in 12 of 12 masks ({people:.1f} % of the pixels)"
         )
     return found + [
-        f"{label}: {splits} never checked completely, only by a sample of 12 images each. Do it once before anything "
-        f"is trained: bench data check --suite {suite}"
+        f"{label}: {splits} never checked completely, only by a sample of at most 12 images each. "
+        f"Do it once before anything is trained: bench data check --suite {suite}"
         for label, splits in SPLITS[name]
     ]
 
