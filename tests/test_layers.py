@@ -78,7 +78,7 @@ IN_A_WORKER = (
 )
 """Whole packages that a job may load. All that they import, directly or not, must be among them."""
 
-WORKER_NEEDS = {"numpy", "cv2", "pydantic", "pydantic_core", "adapters"}
+WORKER_NEEDS = {"numpy", "cv2", "pydantic", "pydantic_core", "typing_extensions", "adapters"}  # pydantic brings two
 IMPORTED_WHEN_USED = {
     "PIL", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pyarrow", "pydicom", "pynvml", "tifffile", "yaml",
 }  # fmt: skip

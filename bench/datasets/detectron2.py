@@ -45,6 +45,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_col
 from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
+from bench.data.formats.typed import DETECTRON2, as_typed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
@@ -294,6 +295,8 @@ class _Reader:
         if not isinstance(rows, list):
             raise DatasetError(f"{where} has no segments_info, which panoptic ground truth need. Add it.")
         found = read_segment_map(entry.ground_truths[1])
+        if any("id" not in row for row in rows):
+            raise DatasetError(f"{where}: a segment has no id. Add it.")
         found.require([int(row["id"]) for row in rows], entry.ground_truths[0])
         segments = []
         for row in rows:
@@ -328,7 +331,9 @@ class _Reader:
         state, tables = self._index(file)
         part = slice(int(entry.key), int(entry.key) + 1)
         record: dict[str, Any] = state.rows(tables["offset"][part], tables["length"][part])[0]
-        return record, f"{file}: image {record['file_name']}"
+        where = f"{file}: image {record['file_name']}"
+        as_typed(DETECTRON2, record, where, "Fix the dict.")
+        return record, where
 
     def _below_root(self, image: Path) -> PurePath:
         """Path that makes the id: below the root, or the name alone for files elsewhere."""

@@ -35,6 +35,7 @@ from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed
 from bench.dataset import GroundTruth
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
@@ -73,7 +74,7 @@ def open_dataset(options: Options) -> OnDisk:
     """
     root = require_folder("labelme", root_of(options.root), "images and JSON files", OBTAIN)
     files = [path for path in files_under(root, (".json",)) if not _is_hidden(path.relative_to(root))]
-    documents = {file: document for file in files if "shapes" in (document := read_json_object(file))}
+    documents = {file: _typed(document, file) for file in files if "shapes" in (document := read_json_object(file))}
     if not documents:
         raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
     space = _label_space(documents, options)
@@ -98,11 +99,15 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(description, lambda split: entries[split], partial(_truth, options, space))
 
 
+def _typed(document: object, file: Path) -> LabelMeDocument:
+    return as_typed(LABELME, document, str(file), "Correct the file, or save it again in LabelMe.")
+
+
 def _is_hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _label_space(documents: Mapping[Path, Mapping[str, Any]], options: Options) -> ShapeClasses:
+def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) -> ShapeClasses:
     """The labels of all files by name, or those of `classes`."""
     seen: dict[str, Path] = {}
     for file, document in documents.items():
@@ -120,7 +125,7 @@ def _label_space(documents: Mapping[Path, Mapping[str, Any]], options: Options) 
     return shape_classes(options.classes or found, options, "labelme: the data set")
 
 
-def _image_of(file: Path, document: Mapping[str, Any]) -> Path:
+def _image_of(file: Path, document: LabelMeDocument) -> Path:
     """The image of a JSON file; raises `DatasetError` with all places that were looked at."""
     named = PurePosixPath(str(document.get("imagePath") or "").replace("\\", "/"))
     tried = [file.parent / named, file.parent / named.name] if named.name else []
@@ -147,13 +152,13 @@ def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[
 
 def _truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    document = read_json_object(file)
-    try:
-        size = Size(int(document["imageHeight"]), int(document["imageWidth"]))
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(f"{file} has no imageHeight and imageWidth. Save it again in LabelMe.") from None
+    document = _typed(read_json_object(file), file)
+    height, width = document.get("imageHeight"), document.get("imageWidth")
+    if height is None or width is None:
+        raise DatasetError(f"{file} has no imageHeight and imageWidth. Save it again in LabelMe.")
+    size = Size(height, width)
     shapes = []
-    for number, row in enumerate(document["shapes"], start=1):
+    for number, row in enumerate(document.get("shapes", []), start=1):
         label = str(row.get("label"))
         if label not in options.ignore_labels:
             mask = shape_mask(row, size, f"{file}: shape {number}, {label}")
@@ -181,7 +186,7 @@ def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.b
             draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=1, fill=1)
         else:
             raise ValueError(f"a {kind} of {len(points)} points has no area")
-    except (KeyError, TypeError, ValueError, cv2.error) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, cv2.error) as error:
         raise DatasetError(
             f"{where}: it cannot be drawn: {' '.join(str(error).split())}. Correct it in LabelMe, or leave its label "
             "out by ignore_labels.",

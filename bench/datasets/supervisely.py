@@ -48,6 +48,7 @@ from bench.data.formats.on_disk import (
 )
 from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.typed import SUPERVISELY, as_typed
 from bench.dataset import GroundTruth
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
@@ -242,7 +243,8 @@ def _truth(project: Project, entry: Entry) -> GroundTruth:
     stated = document.get("size")
     if not isinstance(stated, dict) or not isinstance(document.get("objects"), list):
         raise DatasetError(f"{file} is no annotation of Supervisely's: it needs size and objects. {OBTAIN}")
-    size = Size(int(stated.get("height", 0)), int(stated.get("width", 0)))
+    typed = as_typed(SUPERVISELY, document, str(file), OBTAIN)
+    size = Size(typed["size"]["height"], typed["size"]["width"])
     labels = np.full(size, project.background, dtype=np.uint8)
     masks: dict[object, NDArray[np.bool_]] = {}
     rows: dict[object, tuple[int, bool]] = {}
@@ -278,7 +280,7 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
             return _placed(_decoded(str(row["bitmap"]["data"])), row["bitmap"]["origin"], size)
         if kind == "polygon" and isinstance(points, dict):
             return _filled(points["exterior"], points.get("interior") or [], size)
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
         raise DatasetError(
             f"{where}: its {kind} cannot be decoded: {' '.join(str(error).split())}. Export the project again.",
             kind="mask",

@@ -78,9 +78,10 @@ class Score(Record):
             return found
         if isinstance(found.get("bounds"), list):  # behind this validator JSON is no longer told from Python
             found = {**found, "bounds": tuple(found["bounds"])}
-        if _OLD_ORACLE not in (found.get("dialects") or {}):
+        dialects, parts = found.get("dialects"), found.get("parts") or {}
+        if not isinstance(dialects, dict) or not isinstance(parts, dict) or _OLD_ORACLE not in dialects:
             return found
-        dialects, parts = dict(found["dialects"]), dict(found.get("parts") or {})
+        dialects, parts = dict(dialects), dict(parts)
         oracle = {"tau": parts.pop(f"tau_of_{_OLD_ORACLE}", None), "value": dialects.pop(_OLD_ORACLE)}
         return {**found, "dialects": dialects, "parts": parts, "oracle": oracle}
 

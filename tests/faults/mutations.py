@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import pkgutil
 import random
@@ -83,6 +84,8 @@ def attempt(read: Callable[[], object]) -> str | None:
     except BenchError as error:
         return None if str(error) else "says nothing"
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return None  # what `bench` tells in a paragraph, with the name
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {error} at {last.filename.rpartition('/bench/')[2]}:{last.lineno}"
     return None
@@ -117,7 +120,7 @@ def suites(tally: Tally, folder: Path, seconds: float, chance: random.Random) ->
             path.write_text(dumped, encoding="utf-8", errors="surrogatepass")
         else:
             path.write_bytes(spoilt(text, chance))
-        tally.add("mutated suite", attempt(lambda: expand(load_suite(path), path)))
+        tally.add("mutated suite", attempt(lambda: expand(load_suite(path), auto_device="cpu", source=path)))
 
 
 def annotations(tally: Tally, folder: Path, seconds: float, chance: random.Random, form: str) -> None:

@@ -18,6 +18,7 @@ from bench.data.formats.brush_lengths import brush_mask
 from bench.data.formats.drawn_shapes import Shape
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
+from bench.data.formats.typed import LABEL_STUDIO, as_typed
 from bench.errors import DatasetError
 from bench.records import Size
 
@@ -151,6 +152,7 @@ def image_names(place: str) -> list[str]:
 
 def _regions(results: Sequence[Mapping[str, Any]], where: str) -> Iterator[Region]:
     """Regions with a label; geometry and label may stand in two results of one id."""
+    as_typed(LABEL_STUDIO, list(results), where, "Export the project again from Label Studio.")
     by_id: dict[object, dict[str, Any]] = {}
     for position, row in enumerate(results):
         value = row.get("value")

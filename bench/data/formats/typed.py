@@ -1,0 +1,140 @@
+"""Documents of others, held against types before anything of them is used: what is wrong is told by its place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from bench.errors import DatasetError
+
+T = TypeVar("T")
+
+LARGEST_SIDE = 2**20
+"""No image of a data set is wider or higher, in pixels."""
+
+Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+"""Height or width of an image."""
+Number = Annotated[FiniteFloat, Field(ge=-1e15, le=1e15)]
+"""A coordinate, or anything else that is measured."""
+Name = str | int | float | bool | None
+"""What is written as a name; other tools write numbers there."""
+
+LENIENT = ConfigDict(extra="allow", coerce_numbers_to_str=False)
+
+
+def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) -> T:
+    """Return a document as a type.
+
+    Args:
+        adapter: Of the type; keys that it does not name stay as they are.
+        value: As the JSON holds it.
+        where: File, and the part of it, for the message.
+        advice: What to do, a sentence.
+
+    Raises:
+        DatasetError: Naming the first value that is of another type, and the number of all.
+    """
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        at = ".".join(str(part) for part in faults[0]["loc"]) or "all of it"
+        more = f" ({len(faults)} values are wrong)" if len(faults) > 1 else ""
+        said = " ".join(faults[0]["msg"].split())
+        raise DatasetError(f"{where}: {at}: {said}{more}. {advice}", kind="labels") from None
+    except RecursionError:
+        raise DatasetError(f"{where}: it is nested too deeply. {advice}", kind="labels") from None
+
+
+@with_config(LENIENT)
+class LabelMeShape(TypedDict, total=False):
+    """A shape of LabelMe's."""
+
+    label: Name
+    points: list[tuple[Number, Number]]
+    shape_type: str | None
+    group_id: Name
+    mask: str | None
+
+
+@with_config(LENIENT)
+class LabelMeDocument(TypedDict, total=False):
+    """A JSON file of LabelMe's."""
+
+    shapes: list[LabelMeShape]
+    imagePath: str | None
+    imageHeight: Pixels | None
+    imageWidth: Pixels | None
+
+
+@with_config(LENIENT)
+class _Tag(TypedDict, total=False):
+    name: Name
+
+
+@with_config(LENIENT)
+class SuperviselyObject(TypedDict, total=False):
+    """An object of Supervisely's; its geometry is looked at by its kind."""
+
+    classTitle: Name
+    instance: Name
+    tags: list[_Tag] | None
+    geometryType: str | None
+
+
+@with_config(LENIENT)
+class _Sides(TypedDict):
+    height: Pixels
+    width: Pixels
+
+
+@with_config(LENIENT)
+class SuperviselyDocument(TypedDict):
+    """An annotation of Supervisely's."""
+
+    size: _Sides
+    objects: list[SuperviselyObject]
+
+
+@with_config(LENIENT)
+class _Segment(TypedDict, total=False):
+    id: Annotated[int, Field(ge=0, lt=2**24)]
+    category_id: int
+    isthing: bool | int
+    iscrowd: bool | int
+
+
+@with_config(LENIENT)
+class _Annotation(TypedDict, total=False):
+    category_id: int
+    iscrowd: bool | int
+    segmentation: Any
+
+
+@with_config(LENIENT)
+class DatasetDict(TypedDict, total=False):
+    """A dataset dict of Detectron2's."""
+
+    file_name: str
+    height: Pixels | None
+    width: Pixels | None
+    annotations: list[_Annotation] | None
+    segments_info: list[_Segment] | None
+
+
+@with_config(LENIENT)
+class LabelStudioResult(TypedDict, total=False):
+    """A result of Label Studio's; its value is looked at by its kind."""
+
+    id: Name
+    original_height: Pixels | None
+    original_width: Pixels | None
+    image_rotation: Number | None
+
+
+LABELME = TypeAdapter(LabelMeDocument)
+SUPERVISELY = TypeAdapter(SuperviselyDocument)
+DETECTRON2 = TypeAdapter(DatasetDict)
+LABEL_STUDIO = TypeAdapter(list[LabelStudioResult])
