@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import Namespace
+from collections.abc import Sequence
+from itertools import pairwise
 
 from bench.adapter import ADAPTERS_VARIABLE
 from bench.records.store.views import RunView
@@ -28,8 +30,16 @@ def flags_of(options: Namespace) -> list[str]:
 
 def rerun_command(run: RunView, case_id: str, kind: str) -> str:
     """The shell command that does the jobs of one kind of a case again, or scores it, with the flags of the run."""
-    if kind == "score":
-        return shlex.join(["bench", "score", str(run.folder.path)])
     flags = run.environment.get(KEY)
+    if kind == "score":
+        # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.
+        adapters = _pairs(flags, "--adapters") if isinstance(flags, list) else []
+        return shlex.join(["bench", "score", str(run.folder.path), *adapters])
     words = ["bench", "run", run.plan.source, *(["--case", case_id, "--kind", kind] if case_id else [])]
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
+
+
+def _pairs(flags: Sequence[object], name: str) -> list[str]:
+    """A flag wherever it occurs, each time with its value."""
+    words = [str(flag) for flag in flags]
+    return [word for flag, value in pairwise(words) if flag == name for word in (flag, value)]

@@ -1,0 +1,26 @@
+"""`bench weights info`: what a file of weights is, what it fits, and the lines of a suite that use it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.cli.arguments import add_interpreters, interpreters_of
+
+HELP = "say what a weight file is, which models it fits, and how to use it"
+ORDER = 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which file, and what it is held against."""
+    parser.add_argument("file", metavar="FILE", help="file or folder of weights")
+    parser.add_argument("--adapter", metavar="NAME", help="try the models of this adapter alone")
+    add_interpreters(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Nothing of the file is run."""
+    from bench.run.weights_info import told
+
+    print(told(Path(options.file).expanduser(), interpreters_of(options), options.adapter))
+    return 0

@@ -1,0 +1,195 @@
+"""What a file or folder of weights is, by its own bytes: nothing of it is run, and no framework is imported."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import re
+import struct
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How files of torch before 1.6 begin: a pickle of its magic number."""
+
+MOST_OF_A_PICKLE = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file is.
+
+    Attributes:
+        name: In words.
+        runs: Model config that runs such a file as it is; None where the tensors decide.
+        has_tensors: Whether its tensors have names that are held against model configs.
+        facts: What else it says of itself, a sentence each.
+        code: Names of classes and functions in it that only running code could restore.
+        network: Name of the network that its trainer left in it; None where none did.
+    """
+
+    name: str
+    runs: str | None = None
+    has_tensors: bool = False
+    facts: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    network: str | None = None
+
+
+def kind_of(path: Path) -> Kind:
+    """Tell what lies at a path; raises `BenchError` if there is nothing, or nothing known."""
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise BenchError(f"there is nothing at {path}; give a file or folder of weights")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"version https://git-lfs"):
+        raise BenchError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with: git lfs pull")
+    if head[:15].lower().lstrip().startswith((b"<!doctype html", b"<html")):
+        raise BenchError(f"{path} is a page of a web site, saved in the place of the file; download it again")
+    if zipfile.is_zipfile(path):
+        return _archive(path)
+    if path.suffix == ".safetensors" or (head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size):
+        return _safetensors(path)
+    if head.startswith(LEGACY_TORCH):
+        return Kind("a file of torch.save in the form of before torch 1.6", has_tensors=True)
+    if head[4:8] == b"TFL3":
+        return Kind("TensorFlow Lite", _card("litert", "file"), facts=("TFLite files are run by LiteRT",))
+    if head.startswith(b"\x89HDF"):
+        return Kind(
+            "HDF5, as Keras writes it", facts=("nothing here reads it; export it to ONNX, then onnxruntime/file",)
+        )
+    if head.startswith(b"\x80") or path.suffix in (".pkl", ".pickle"):
+        return _pickle(path)
+    if path.suffix == ".onnx":
+        return Kind("ONNX", "onnxruntime/file")
+    if path.suffix == ".xml" and b"<net" in head:
+        size = "" if path.with_suffix(".bin").is_file() else "; its .bin is missing beside it"
+        return Kind(
+            "OpenVINO, the network's .xml", facts=(f"it runs as the runtime openvino of an exported network{size}",)
+        )
+    if path.suffix in (".engine", ".plan"):
+        return Kind("TensorRT", facts=("an engine runs on the GPU that it was built on; give the ONNX file instead",))
+    raise BenchError(
+        f"{path} begins with {head[:8]!r}, which is no weight file that is known: torch.save, safetensors, "
+        "TorchScript, ONNX, "
+        "OpenVINO, TensorFlow Lite, a pickle of Detectron2, or a folder of transformers"
+    )
+
+
+def _card(adapter: str, name: str) -> str | None:
+    """A model config, if there is one here."""
+    from bench.suite.model_configs import model_config_files
+
+    full = f"{adapter}/{name}"
+    return full if full in model_config_files() else None
+
+
+def _folder(path: Path) -> Kind:
+    config = path / "config.json"
+    weights = [name for name in ("model.safetensors", "pytorch_model.bin") if (path / name).is_file()]
+    if config.is_file():
+        try:
+            said = json.loads(config.read_text(encoding="utf-8"))
+        except ValueError:
+            raise BenchError(f"{config} is not JSON; download the folder again") from None
+        names = ", ".join(said.get("architectures") or ()) or str(said.get("model_type"))
+        facts = [f"config.json says {names}"]
+        if not weights:
+            inside = ", ".join(sorted(file.name for file in path.iterdir())[:8])
+            facts.append(f"it holds no model.safetensors or pytorch_model.bin, but {inside}")
+        if (path / "preprocessor_config.json").is_file():
+            facts.append(f"preprocessor_config.json says {_processor(path / 'preprocessor_config.json')}")
+        return Kind("a folder of transformers", has_tensors=bool(weights), facts=tuple(facts))
+    if (path / "saved_model.pb").is_file():
+        return Kind("a SavedModel of TensorFlow", facts=("nothing here reads it; export it to ONNX",))
+    if (path / "config.yaml").is_file() and list(path.glob("*.pth")):
+        return Kind("an output folder of Detectron2", facts=("its config.yaml beside the .pth says the network",))
+    files = [
+        file.name for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
+    ]
+    raise BenchError(
+        f"{path} is a folder without config.json; "
+        + (f"give one of its files: {', '.join(files[:6])}" if files else "it holds no weight file")
+    )
+
+
+def _processor(file: Path) -> str:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return "nothing that can be read"
+    kept = {key: said[key] for key in ("size", "image_mean", "image_std", "do_normalize", "do_rescale") if key in said}
+    return json.dumps(kept)
+
+
+def _archive(path: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            pickled = next((name for name in names if name.endswith("data.pkl")), None)
+            if pickled is None:
+                what = "Keras" if path.suffix == ".keras" else f"holding {', '.join(names[:3])}"
+                return Kind(f"a zip archive, {what}", facts=("nothing here reads it as weights",))
+            if any("/code/" in name for name in names):
+                return Kind("TorchScript", facts=(
+                    "its code would be run, so it is not loaded; give the state dict, or export the network to ONNX",
+                ))  # fmt: skip
+            with archive.open(pickled) as file:
+                content = file.read(MOST_OF_A_PICKLE)
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        raise BenchError(f"{path} is a damaged archive ({error}); copy or download it again") from None
+    code = tuple(sorted(set(_globals(content))))
+    foreign = tuple(name for name in code if not name.startswith(("torch", "collections", "numpy")))
+    yolo = re.search(rb"(yolo[0-9a-z]+-(?:seg|sem|cls|pose|obb))[a-z0-9]*\.(?:yaml|pt)", content)
+    trainers = {"ultralytics": "a checkpoint of Ultralytics", "pytorch_lightning": "a checkpoint of Lightning"}
+    trainers["lightning"] = trainers["pytorch_lightning"]
+    name = next((what for start, what in trainers.items() if any(one.startswith(start) for one in foreign)), None)
+    network = yolo[1].decode() if yolo and name == trainers["ultralytics"] else None
+    return Kind(name or "a file of torch.save", has_tensors=True, code=foreign, network=network)
+
+
+def _globals(pickled: bytes) -> Iterator[str]:
+    """Names of what a pickle would import, read without running it."""
+    texts: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(pickled):
+            if opcode.name == "GLOBAL":
+                yield str(argument).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL" and len(texts) >= 2:
+                yield ".".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # whatever a damaged pickle makes the disassembler raise
+        return
+
+
+def _safetensors(path: Path) -> Kind:
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = json.loads(file.read(min(length, MOST_OF_A_PICKLE)))
+    except (struct.error, ValueError, OSError):
+        raise BenchError(f"{path} is a damaged safetensors file; copy or download it again") from None
+    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    if 8 + length + end > path.stat().st_size:
+        raise BenchError(
+            f"{path} is cut off: {8 + length + end - path.stat().st_size} bytes are missing; download it again"
+        )
+    said = header.get("__metadata__") or {}
+    facts = [f"its metadata: {', '.join(sorted(said))}"] if said else []
+    return Kind("safetensors", has_tensors=True, facts=tuple(facts))
+
+
+def _pickle(path: Path) -> Kind:
+    with path.open("rb") as file:
+        content = file.read(MOST_OF_A_PICKLE)
+    code = tuple(sorted(set(_globals(content))))
+    zoo = b"__author__" in content[-4096:] or b"__author__" in content[:4096] or b"matching_heuristics" in content
+    foreign = tuple(name for name in code if not re.match(r"numpy|collections|_codecs", name))
+    return Kind("a pickle of Detectron2's model zoo" if zoo else "a pickle", code=foreign)

@@ -1,0 +1,146 @@
+"""`bench weights info`: what a file is, what it fits and how to use it, told without running anything of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import zipfile
+
+import pytest
+import torch
+import yaml
+
+from adapters._torch.weights_info import CLASSES, _classes_in
+from adapters.unet.adapter import make_unet
+from bench.cli.main import main
+from bench.errors import BenchError
+from bench.records import ClassSpec, TaskSpec
+from bench.run.weight_files import kind_of
+from bench.suite.load import load_suite
+from bench.suite.model_configs import resolve_model
+
+
+def unet(classes):
+    """The network of unet/shallow, made by hand."""
+    spec = tuple(ClassSpec(name=f"c{n}", colour=(0, 0, 0)) for n in range(classes))
+    return make_unet(resolve_model("unet/shallow"), TaskSpec(kind="semantic", classes=spec)).module
+
+
+def info(capsys, path, *words):
+    code = main(["weights", "info", str(path), *words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def suite_in(told):
+    """The lines of a suite that an answer ends with, as YAML."""
+    return yaml.safe_load(told.partition("in a suite:\n")[2])
+
+
+def test_a_checkpoint_of_a_shipped_network_names_its_model_config_and_the_lines_to_use(tmp_path, capsys):
+    module = unet(5)
+    file = tmp_path / "last.ckpt"
+    raw = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    torch.save({"epoch": 3, "args": argparse.Namespace(lr=1), "net": raw, "model_ema": module.state_dict()}, file)
+    code, told, _ = info(capsys, file, "--adapter", "unet")
+    assert code == 0
+    assert "argparse.Namespace" in told
+    assert "moving averages" in told
+    assert "taken from model_ema; as many tensors lie in net.module" in told
+    (model,) = suite_in(told)["models"]
+    assert model["name"] == "unet/shallow"
+    assert model["weights"] == str(file)
+    assert "5 classes apart" in told
+
+
+def test_the_lines_make_a_suite_that_loads(tmp_path, capsys):
+    file = tmp_path / "w.pth"
+    torch.save({"state_dict": unet(3).state_dict(), "class_names": ["background", "cat, wild", "dog"]}, file)
+    _, told, _ = info(capsys, file, "--adapter", "unet")
+    suite = tmp_path / "s.yaml"
+    suite.write_text(yaml.safe_dump({**suite_in(told), "datasets": ["shapes"]}))
+    (entry,) = load_suite(suite).models
+    assert entry.trained_on == ("background", "cat, wild", "dog")
+
+
+def test_a_network_that_none_fits_is_told_with_the_nearest_and_what_differs(tmp_path, capsys):
+    state = unet(3).state_dict()
+    first = next(iter(state))
+    torch.save({**state, first: torch.zeros(1, 2, 3)}, tmp_path / "w.pth")
+    code, told, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
+    assert code == 0
+    assert "fits none" in told
+    assert f"unet/shallow: {len(state) - 1} of its {len(state)} tensors; {first} differs" in told
+
+
+def test_classes_are_read_from_the_layers_whose_outputs_they_are():
+    own = {"a": (CLASSES, 8), "b": (4 * CLASSES,), "c": (7, 3)}
+    assert _classes_in({"a": (6, 8), "b": (24,), "c": (7, 3)}, own, CLASSES) == 6
+    assert _classes_in({"a": (6, 8), "b": (20,), "c": (7, 3)}, own, CLASSES) is None
+    assert _classes_in({"a": (6, 9), "b": (24,), "c": (7, 3)}, own, CLASSES) is None
+    assert _classes_in(own, own, CLASSES) == 0
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("wrap", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
+def test_nothing_of_a_file_is_run(tmp_path, capsys, wrap):
+    file = tmp_path / "w.pkl"
+    wrap({"state_dict": {"a": torch.zeros(2)}, "trap": Trap(tmp_path / "sprung")}, file)
+    _, told, error = info(capsys, file, "--adapter", "unet")
+    assert not (tmp_path / "sprung").exists()
+    assert "open" in told + error
+
+
+def test_other_kinds_of_files_are_told_by_their_bytes(tmp_path):
+    def written(name, content):
+        (tmp_path / name).write_bytes(content)
+        return kind_of(tmp_path / name)
+
+    assert written("m.tflite", b"\x1c\0\0\0TFL3" + b"\0" * 99).name == "TensorFlow Lite"
+    assert written("m.h5", b"\x89HDF\r\n\x1a\n").name.startswith("HDF5")
+    assert written("m.onnx", b"\x08\x08\x12\x07pytorch").runs == "onnxruntime/file"
+    openvino = written("m.xml", b'<?xml version="1.0"?><net name="m" version="11">')
+    assert "its .bin is missing" in openvino.facts[0]
+    with zipfile.ZipFile(tmp_path / "ts.pt", "w") as archive:
+        archive.writestr("m/data.pkl", pickle.dumps({}))
+        archive.writestr("m/code/__torch__.py", "")
+    assert kind_of(tmp_path / "ts.pt").name == "TorchScript"
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": ["SegformerForSemanticSegmentation"]}))
+    (folder / "model.safetensors").touch()
+    found = kind_of(folder)
+    assert found.has_tensors
+    assert "SegformerForSemanticSegmentation" in found.facts[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "page of a web site"),
+        (b"hello", "no weight file that is known"),
+        ((20).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "safetensors"),
+    ],
+)
+def test_what_is_no_weight_file_is_refused_with_the_reason(tmp_path, content, said):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(BenchError, match=said):
+        kind_of(tmp_path / "w.pth")
+
+
+def test_a_safetensors_file_that_is_cut_off_is_told_before_it_is_read(tmp_path):
+    header = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 5)
+    with pytest.raises(BenchError, match="cut off: 3 bytes are missing"):
+        kind_of(tmp_path / "w.safetensors")
