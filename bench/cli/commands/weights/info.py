@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Nothing of the file is run."""
-    from bench.run.weights_info import told
+    from bench.run.predict.weights_info import told
 
     print(told(Path(options.file).expanduser(), interpreters_of(options), options.adapter))
     return 0

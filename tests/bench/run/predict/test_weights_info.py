@@ -16,7 +16,7 @@ from adapters.unet.adapter import make_unet
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records import ClassSpec, TaskSpec
-from bench.run.weight_files import kind_of
+from bench.run.predict.weight_files import kind_of
 from bench.suite.load import load_suite
 from bench.suite.model_configs import resolve_model
 

@@ -16,7 +16,7 @@ from bench.records import ModelSpec, as_json_dict
 from bench.records.names import harness_root
 from bench.run.environments.interpreters import Interpreters
 from bench.run.predict.weight_classes import classes_of_weights
-from bench.run.weight_files import Kind, kind_of
+from bench.run.predict.weight_files import Kind, kind_of
 from bench.suite.model_configs import model_config_files, resolve_model
 
 QUESTION = "adapters._torch.weights_info"
