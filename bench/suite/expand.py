@@ -25,26 +25,29 @@ from bench.metric import metric_names
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
+from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import resolve_model, weights_from
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
 
-def expand(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
+def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | None = None) -> tuple[Case, ...]:
     """Return the cases of a suite.
 
     Args:
         suite: As loaded.
         auto_device: What `device: auto` means on this machine, `cpu` or `cuda`.
         source: The suite's file, for messages and for resolving relative weight paths.
+        lines: Where in it the suite says what, for messages.
 
     Raises:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.
     """
-    models = _models(suite, source)
+    lines = SuiteLines({}) if lines is None else lines
+    models = _models(suite, source, lines)
     datasets = [spec for entry in suite.datasets for spec in fold_specs(entry, dataset_spec(entry, source), source)]
     mistakes = Mistakes()
     with mistakes.noted():
-        _check_tasks(suite, [model for _, model in models], source)
+        _check_tasks(suite, [model for _, model in models], source, lines)
     with mistakes.noted():
         _check_prompts(suite, source)
     with mistakes.noted():
@@ -128,7 +131,7 @@ def _short(number: float) -> str:
     return f"{number:.12g}"
 
 
-def _check_names(suite: Suite, source: Path) -> None:
+def _check_names(suite: Suite, source: Path, lines: SuiteLines) -> None:
     mistakes = Mistakes()
     for kind, given, known, listing in (
         ("datasets", [d.name for d in suite.datasets], dataset_names(), "datasets"),
@@ -138,34 +141,34 @@ def _check_names(suite: Suite, source: Path) -> None:
             if name not in known:
                 what = "data set" if kind == "datasets" else "metric"
                 mistakes.note(
-                    f"{source}: {kind}[{index}]: no {what} named {name!r}.{did_you_mean(name, known)} "
-                    f"List them with: bench list {listing}"
+                    f"{source}: {kind}[{index}]{lines.at(kind, index)}: no {what} named {name!r}."
+                    f"{did_you_mean(name, known)} List them with: bench list {listing}"
                 )
     mistakes.tell()
 
 
-def _models(suite: Suite, source: Path) -> list[tuple[ModelEntry, ModelSpec]]:
+def _models(suite: Suite, source: Path, lines: SuiteLines) -> list[tuple[ModelEntry, ModelSpec]]:
     """Models with their entries; all names that a suite has wrong are told together."""
     mistakes, models = Mistakes(), []
     with mistakes.noted():
-        _check_names(suite, source)
+        _check_names(suite, source, lines)
     for index, entry in enumerate(suite.models):
         with mistakes.noted():
-            models.append((entry, _model(entry, index, source)))
+            models.append((entry, _model(entry, source, f"{source}: models[{index}]{lines.at('models', index)}")))
     mistakes.tell()
     return models
 
 
-def _model(entry: ModelEntry, index: int, source: Path) -> ModelSpec:
+def _model(entry: ModelEntry, source: Path, where: str) -> ModelSpec:
     weights = None if entry.weights is None else weights_from(source.parent, entry.weights)
     try:
         options = _found_from(source.parent, entry.options)
         if entry.name.startswith(f"{FROM_FILES}/"):
-            return _of_files(entry, options, source.parent, f"{source}: models[{index}]")
+            return _of_files(entry, options, source.parent, where)
         model = resolve_model(entry.name, label=entry.label, options=options, weights=weights)
     except PluginError as error:
-        raise SuiteError(f"{source}: models[{index}]: {error}") from None
-    return _with_label_space(entry, model, f"{source}: models[{index}]")
+        raise SuiteError(f"{where}: {error}") from None
+    return _with_label_space(entry, model, where)
 
 
 def _of_files(entry: ModelEntry, options: dict[str, JsonValue], folder: Path, where: str) -> ModelSpec:
@@ -230,12 +233,12 @@ def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
     )
 
 
-def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path) -> None:
+def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path, lines: SuiteLines) -> None:
     for index, model in enumerate(models):
         if not reaches(model.task, suite.task):
             raise SuiteError(
-                f"{source}: models[{index}]: {model.name} predicts {model.task} maps, which cannot be scored as "
-                f"{suite.task}. Change 'task' or leave the model out."
+                f"{source}: models[{index}]{lines.at('models', index)}: {model.name} predicts {model.task} "
+                f"maps, which cannot be scored as {suite.task}. Change 'task' or leave the model out."
             )
 
 

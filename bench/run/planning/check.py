@@ -59,10 +59,10 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     Raises:
         SuiteError: With a paragraph for each thing that is wrong.
     """
-    mistakes = Mistakes()
+    mistakes, lines = Mistakes(), SuiteLines.of(suite, source)
     cases: tuple[Case, ...] = ()
     with mistakes.noted():
-        cases = expand(suite, auto_device=auto_device(), source=source)
+        cases = expand(suite, auto_device=auto_device(), source=source, lines=lines)
     specs = _specs(cases) if cases else _known_specs(suite, source)
     found = _open_all(specs, cases, source, mistakes)
     _check_truths(found, suite, source, mistakes)
@@ -70,7 +70,6 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
     _check_predictions(cases, found, source, mistakes)
-    lines = SuiteLines.of(suite, source)
     check_options(cases, source, lines, mistakes)
     check_metrics(cases, source, suite.metrics, lines, mistakes)
     check_loggers(suite.loggers, source, lines, mistakes)

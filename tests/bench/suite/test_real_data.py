@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 from pathlib import Path
 
@@ -269,8 +270,11 @@ def test_every_model_that_does_not_exist_is_named_beside_the_missing_data(tmp_pa
     code, _, err = checked(capsys, suite)
     assert code == 2
     first, second, data = err.removeprefix("bench check: ").rstrip("\n").split("\n\n")
-    assert first.startswith(f"{suite}: models[0]: no model named 'unet/clasic'. Did you mean 'unet/classic'?")
-    assert second.startswith(f"{suite}: models[2]: no model named 'deeplab/resnet5'. Did you mean 'deeplab/resnet50'?")
+    where, what = first.split(": no model named ")
+    assert re.fullmatch(re.escape(f"{suite}: models[0]") + r" \(line \d+\)", where)
+    assert what.startswith("'unet/clasic'. Did you mean 'unet/classic'?")
+    assert ": models[2] (line " in second
+    assert "no model named 'deeplab/resnet5'. Did you mean 'deeplab/resnet50'?" in second
     assert data.startswith(f"{suite}: data set 'carvana': carvana: nothing at ")
 
 
