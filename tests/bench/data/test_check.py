@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.check import Checked, verdict
+from bench.data.check import Checked, passed_over, verdict
 from bench.data.export import export_names
-from bench.data.opening import Choice
+from bench.data.opening import Choice, opened
 from tests.bench.data.miniatures import bench_data, copied, entries, refused, words_for, written
 
 
@@ -316,3 +316,10 @@ def test_objects_that_cover_no_pixel_are_a_note(tmp_path, monkeypatch, capsys):
 
 def test_no_images_are_never_called_sound():
     assert verdict(Checked("mine", {}, (), 0)) == "mine: no images were found, so that nothing could be checked"
+
+
+@pytest.mark.parametrize("form", export_names())
+def test_no_file_of_an_export_is_a_leftover(tmp_path, form):
+    exported = written(form, tmp_path / "x")
+    dataset = opened(Choice(exported.dataset, exported.dataset, dict(exported.options)))
+    assert [finding.message for finding in passed_over(dataset)] == []
