@@ -43,6 +43,7 @@ from bench.records import (
     TaskKind,
     TaskSpec,
 )
+from bench.records.flag import Flag
 from bench.records.names import harness_root
 from bench.records.predictions import (
     Instances,
@@ -292,6 +293,10 @@ class BaseAdapter(ABC):
             Unsupported: If it is not known, as by default and of an exported network.
         """
         raise Unsupported("the adapter counts none")
+
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:  # noqa: ARG002
+        """Return what is odd about feeding the built model these images, beside what it answers; nothing is timed."""
+        return ()
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built model: `parameters`, `trainable_parameters`, `weights_bytes`,

@@ -20,6 +20,7 @@ from bench.adapter import (
 )
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
+from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage
 
 
@@ -113,6 +114,10 @@ class ForwardingAdapter(BaseAdapter):
     def operations(self, images: Sequence[RgbImage]) -> Operations:
         """Count what one `infer` computes."""
         return self._chosen.operations(images)
+
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Of the chosen adapter."""
+        return self._chosen.doubts(images)
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""

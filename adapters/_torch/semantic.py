@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
+from adapters._torch.first_statistics import doubt
 from adapters._torch.fitting import Placement, fitted, grey, place
 from adapters._torch.images import Normalisation, resize_logits, stack_images
-from adapters._torch.input import InputContract, input_options
+from adapters._torch.input import IMAGENET, InputContract, input_options
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import Channels
@@ -38,6 +39,7 @@ from bench.records import (
     TaskKind,
     TaskSpec,
 )
+from bench.records.flag import Flag
 from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
 
 
@@ -195,6 +197,29 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     def _predictions(self, logits: Tensor, unanswered: NDArray[np.bool_] | None = None) -> list[Prediction]:
         return list(_FORMS[self._task.kind](self._network, logits, self._task.classes, unanswered))
+
+    @torch.inference_mode()
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Whether images look to the network as those of its training did; see `adapters._torch.first_statistics`."""
+        fed = self.preprocess(images[:1]).pixels
+        step = -1 if self._contract.channels == "bgr" else 1
+        numbers = (self._contract.mean[::step], self._contract.std[::step])
+        mean, std = (torch.tensor(one, device=fed.device).view(1, -1, 1, 1) for one in numbers)
+        values = fed * std + mean  # of 0-1
+        others = {
+            "mean: 0, std: 1": values,
+            "mean: 0.5, std: 0.5": (values - 0.5) / 0.5,
+            "mean: 0, std: 1, scale: 255": values * 255,
+        }
+        if fed.shape[1] == 3:
+            imagenet = Normalisation(IMAGENET.mean, IMAGENET.std, fed.device)
+            bytes_of_it = (values * 255).permute(0, 2, 3, 1)
+            others["ImageNet's mean and std"] = imagenet(bytes_of_it, channels_last=self._target.channels_last)
+        found = doubt(self._network.module, fed, others)
+        if found is None:
+            return ()
+        advice = "say what the weights were trained with in the model's options, input: {mean, std, scale, channels}"
+        return (Flag(name="input_unlike_training", seen=found, advice=advice),)
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""

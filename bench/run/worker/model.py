@@ -15,6 +15,7 @@ from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.memory import peak_rss_bytes
 from bench.records import Job, JobFacts
+from bench.records.flag import Flag
 from bench.records.predictions import RgbImage
 from bench.records.store.files import files_of
 from bench.records.store.manifest import sha256_of
@@ -90,6 +91,15 @@ def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
         return sum(file.stat().st_size for file in files_of(weights))
     described = adapter.describe().get("weights_bytes")
     return described if isinstance(described, int) else None
+
+
+def doubts_of_weights(adapter: Adapter) -> tuple[Flag, ...]:
+    """What had to be decided to read weights: which of several lie there, which classes theirs are."""
+    read = adapter.describe().get("weights_read")
+    remarks = read.get("remarks") if isinstance(read, dict) else None
+    if not isinstance(remarks, list) or not remarks:
+        return ()
+    return (Flag(name="weights_read", seen="; ".join(str(remark) for remark in remarks)),)
 
 
 def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:

@@ -15,11 +15,12 @@ from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked, refuse_overwritten
 from bench.measure.unchanged import InputWatch
 from bench.records import Job, JobFacts
+from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage, save_prediction
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.run.worker.images import Images, test_ids
-from bench.run.worker.model import built, facts_of, weights_of
+from bench.run.worker.model import built, doubts_of_weights, facts_of, weights_of
 from bench.run.worker.prefetch import loaded_batches
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, settled, write_progress
 from bench.run.worker.read_predictions import read_job
@@ -41,6 +42,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     hashes: dict[str, str] = {}
     earlier: list[Prediction] = []
     first_call_ms: float | None = None
+    doubts: tuple[Flag, ...] = ()
     started, told_at = time.perf_counter(), 0.0
 
     def keep(ids: tuple[str, ...], batch: list[RgbImage], predictions: list[Prediction]) -> None:
@@ -58,6 +60,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
             earlier = predictions
             if first_call_ms is None:
                 first_call_ms = (time.perf_counter() - call) * 1e3
+                doubts = adapter.doubts(batch)
                 started = time.perf_counter()
             inputs.check()
             pending = settled([*pending, writer.submit(keep, ids, batch, predictions)])
@@ -75,4 +78,5 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
         first_call_ms=first_call_ms,
         predicted_images=len(hashes),
         predict_s=predict_s,
+        flags=(*doubts, *doubts_of_weights(adapter)),
     )
