@@ -200,12 +200,16 @@ def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:
 def _write(path: Path, outcome: Ending) -> None:
     """Write an outcome in one step, with the standard library alone; `Outcome` reads it back."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(_as_text(outcome), file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(_as_text(outcome), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:  # a full disk, above all: what was begun is in the way of what could still be written
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _as_text(value: Any) -> Any:

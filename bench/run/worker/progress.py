@@ -27,7 +27,10 @@ def settled(pending: list[Future[None]]) -> list[Future[None]]:
 
 
 def write_progress(folder: Path, done: int, total: int) -> None:
-    """Leave word of how far a job is, for the parent's progress bar."""
+    """Leave word of how far a job is, for the parent's progress bar; where that cannot be, the job goes on."""
     temporary = folder / f".{layout.PROGRESS}.tmp"
-    temporary.write_text(json.dumps({"done": done, "total": total}), encoding="utf-8")
-    temporary.replace(folder / layout.PROGRESS)
+    try:
+        temporary.write_text(json.dumps({"done": done, "total": total}), encoding="utf-8")
+        temporary.replace(folder / layout.PROGRESS)
+    except OSError:
+        temporary.unlink(missing_ok=True)
