@@ -12,6 +12,8 @@ from bench.records import Size
 from bench.records.predictions import Prediction, RgbImage
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
+pytestmark = pytest.mark.alone  # audits compare real times
+
 MS = 1_000_000
 
 
