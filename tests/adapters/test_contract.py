@@ -35,7 +35,7 @@ from tests.adapters.rectangles import (
 )
 
 SMALL_UNET = {"base_width": 4}
-BINARY = {"unet/binary_sigmoid", "unet/classic_binary_sigmoid", "unet/classic_human"}
+BINARY = {"unet/binary_sigmoid", "unet/pupil", "unet/classic_binary_sigmoid", "unet/classic_human"}
 TASKS = {"semantic": THREE_CLASSES, "instance": INSTANCES, "panoptic": PANOPTIC}
 CONTRACTS = contracts()
 DECLARED = {

@@ -16,7 +16,7 @@ CONFIGS = {
     "fake/segfaults": (Status.CRASHED, "was killed by SIGSEGV before it reported a result."),
     "fake/exits": (Status.CRASHED, "ended with exit code 3 before it reported a result."),
     "fake/hangs": (Status.TIMEOUT, "was over its limit of 3 s; raise it under 'timeouts' in the suite."),
-    "fake/eats_memory": (Status.OOM_HOST, "ran out of host memory; use a smaller batch or image size"),
+    "fake/eats_memory": (Status.OOM_HOST, "ran out of host memory: it may take at most"),
     "fake/oom_device": (Status.OOM_DEVICE, "ran out of device memory; use a smaller batch or image size"),
     "fake/unsupported": (Status.UNSUPPORTED, "this fake supports nothing, as its name says"),
     "fake/missing_package": (Status.ENVIRONMENT_ERROR, f"a_package_that_nobody_has, which {sys.executable}"),

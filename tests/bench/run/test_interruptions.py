@@ -149,7 +149,7 @@ def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
     ends = {folder.name: read_record(Outcome, folder / layout.OUTCOME) for folder in outcomes(results)}
     (lost,) = [name for name in ends if "hangs" in name]
     assert (ends[lost].status, ends[lost].signal) == (Status.CRASHED, "SIGKILL")
-    assert "was ended by SIGKILL" in said
+    assert "was killed by SIGKILL" in said
     assert [end.status for name, end in ends.items() if name != lost] == [Status.OK] * 3
     assert (f"started: {FORKED}" in started_as(results)) == (not how)
     assert ("the parent of workers of fake has ended; its workers are fresh" in said) == (killed == "parent")

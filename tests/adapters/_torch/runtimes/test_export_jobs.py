@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from adapters._torch.runtimes.onnx_export import cache_folder
-from bench.records import Status
+from bench.errors import SuiteError
 from bench.records.store.runs import new_run
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
@@ -46,11 +46,6 @@ def test_an_export_is_made_once_and_found_by_what_comes_after(tmp_path):
     assert made.exported_bytes == len(content)
 
 
-@pytest.mark.slow
-def test_an_export_that_is_not_supported_is_one_row_and_nothing_is_predicted(tmp_path):
-    ran = carried_out(tmp_path, channels_last=True)
-    assert [kind for kind, _ in ran.did] == ["export"]
-    outcome = ran.outcome("export", "unet/transposed")
-    assert outcome.status is Status.UNSUPPORTED
-    assert "memory layout" in outcome.reason
-    assert ran.summary.failed == ()
+def test_an_export_that_no_target_supports_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(SuiteError, match="no target of the suite can run it: .* memory layout"):
+        carried_out(tmp_path, channels_last=True)

@@ -10,6 +10,7 @@ from bench.records import DatasetSpec, Flag, TaskSpec
 from bench.records.png import read_png
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, save_prediction
 from bench.records.store import layout
+from bench.records.store.layout import file_stem
 from bench.records.store.runs import read_run
 from bench.report import write_report
 from bench.report.draw.pictures import accuracy_points, draw_pictures, outlines, sheet_rows
@@ -75,7 +76,7 @@ def test_every_data_set_has_a_sheet_of_its_own(finished, tmp_path):
     finished.predict(finished.planned[-1], 0.1, 5)
     finished.score(plan, finished.planned[-1])
     names = [path.name for path in drawn(finished, tmp_path).drawn]
-    assert names[-2:] == ["contact_sheet.png", "contact_sheet@more-shapes.png"]
+    assert names[-2:] == ["contact_sheet.png", f"contact_sheet@{file_stem('more shapes')}.png"]
 
 
 def first_image(synthetic):

@@ -9,6 +9,7 @@ import pytest
 from bench.cli.main import main
 from bench.errors import BenchError, Mistakes
 from bench.logger import load_logger, logger_names
+from bench.records.store.layout import file_stem
 from bench.records.store.runs import newest_run
 from bench.run.planning import option_checks
 from bench.suite.lines import SuiteLines
@@ -95,7 +96,7 @@ def test_a_logger_that_fails_costs_a_warning_and_is_tried_again(capsys, suite, t
     pytest.importorskip("tensorboard", reason="the package tensorboard")
     assert bench(capsys, "run", suite())[0] == 0
     run = newest_run(tmp_path / "results")
-    in_the_way = run.logger("tensorboard") / "fake-perfect@shapes@cpu-fp32-b1-t1"
+    in_the_way = run.logger("tensorboard") / file_stem("fake/perfect@shapes@cpu fp32 b1 t1")
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("a file where a folder belongs")
     code, _, err = bench(capsys, "run", suite("tensorboard"))
@@ -103,7 +104,7 @@ def test_a_logger_that_fails_costs_a_warning_and_is_tried_again(capsys, suite, t
     assert err.count("could not be written by the logger tensorboard") == 1
     assert "NotADirectoryError" in err
     assert sorted(path.name for path in run.logger("tensorboard").glob("*.json")) == [
-        "fake-trains@shapes@cpu-fp32-b1-t1.json"
+        f"{file_stem('fake/trains@shapes@cpu fp32 b1 t1')}.json"
     ]
     in_the_way.unlink()
     code, _, err = bench(capsys, "run", suite("tensorboard"))
