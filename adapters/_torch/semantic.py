@@ -150,6 +150,8 @@ class SemanticAdapter(devices.OnTorchDevice):
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters._torch.training.semantic import fit
 
+        if not self._model.trainable:
+            raise Unsupported(f"{self._model.label} has published weights of one input and is not trained here")
         if self._seen_task.channels != 3 and recipe.augmentation.changes:
             raise Unsupported(
                 f"augmentation is made for RGB; these have {self._seen_task.channels} channels. Leave 'augmentation' "

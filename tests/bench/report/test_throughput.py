@@ -170,7 +170,8 @@ def test_only_what_was_measured_is_explained(summary):
     assert "Batch sizes" not in told
 
 
-def test_the_other_forms_carry_the_numbers(summary):
+def test_the_other_forms_carry_the_numbers(summary, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert "75 queries/s (fails at 150)" in render("terminal", summary)
     (row, _) = csv.DictReader(io.StringIO(render("csv", summary)))
     assert (row["single_stream_p90_ms"], row["multi_stream_p99_ms"]) == ("12.345", "")

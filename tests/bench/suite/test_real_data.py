@@ -166,6 +166,19 @@ SPLITS = {
 """Suite -> its data sets and the splits it reads: COCO's published models are not trained, so only val is."""
 
 
+NOT_HONOURED = {
+    "loss": "the framework's own losses are used",
+    "augmentation": "Ultralytics' trainer does not offer it",
+}
+UNLIKE_RECIPES = {
+    "cityscapes": [("ultralytics/yolo26n_sem", "augmentation")],
+    "carvana": [("ultralytics/yolo26n_sem", "loss")],
+    "voc": [("ultralytics/yolo11s_seg", "augmentation")],
+    "human": [("ultralytics/yolo26n_sem", "augmentation"), ("ultralytics/yolo26n_sem", "loss")],
+}
+"""Suite -> models whose trainer has its own way with a field of the recipe."""
+
+
 def notes(name: str, suite: Path, data: Path) -> list[str]:
     """What is said of a miniature: what masks without a class file hold, and that it was never read completely."""
     found = []
@@ -176,11 +189,16 @@ def notes(name: str, suite: Path, data: Path) -> list[str]:
             f"human: classes inferred from 12 masks, no class file: 0 in 12 of 12 masks ({100 - people:.1f} % of the "
             f"pixels), 255 in 12 of 12 masks ({people:.1f} % of the pixels)"
         )
-    return found + [
+    unlike = [
+        f"{model}: recipe: {field!r} is not honoured: {NOT_HONOURED[field]}"
+        for model, field in UNLIKE_RECIPES.get(name, [])
+    ]
+    found += [
         f"{label}: {splits} never checked completely, only by a sample of at most 12 images each. "
         f"Do it once before anything is trained: bench data check --suite {suite}"
         for label, splits in SPLITS[name]
     ]
+    return found + unlike
 
 
 @pytest.mark.parametrize("name", MISSING)

@@ -47,5 +47,5 @@ def test_an_export_is_made_once_and_found_by_what_comes_after(tmp_path):
 
 
 def test_an_export_that_no_target_supports_is_refused_before_anything_runs(tmp_path):
-    with pytest.raises(SuiteError, match="no target of the suite can run it: .* memory layout"):
+    with pytest.raises(SuiteError, match=r"no target of the suite can run it: .* memory layout"):
         carried_out(tmp_path, channels_last=True)
