@@ -52,14 +52,14 @@ def kind_of(path: Path) -> Kind:
         raise BenchError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with: git lfs pull")
     if head[:15].lower().lstrip().startswith((b"<!doctype html", b"<html")):
         raise BenchError(f"{path} is a page of a web site, saved in the place of the file; download it again")
+    if head[4:8] == b"TFL3":  # its metadata is a zip archive at its end, so this comes before those
+        return Kind("TensorFlow Lite", _card("litert", "file"), facts=("TFLite files are run by LiteRT",))
     if zipfile.is_zipfile(path):
         return _archive(path)
     if path.suffix == ".safetensors" or (head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size):
         return _safetensors(path)
     if head.startswith(LEGACY_TORCH):
         return Kind("a file of torch.save in the form of before torch 1.6", has_tensors=True)
-    if head[4:8] == b"TFL3":
-        return Kind("TensorFlow Lite", _card("litert", "file"), facts=("TFLite files are run by LiteRT",))
     if head.startswith(b"\x89HDF"):
         return Kind(
             "HDF5, as Keras writes it", facts=("nothing here reads it; export it to ONNX, then onnxruntime/file",)

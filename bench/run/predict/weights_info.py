@@ -14,10 +14,11 @@ from bench.adapter import adapter_folders
 from bench.errors import BenchError, PluginError
 from bench.records import ModelSpec, as_json_dict
 from bench.records.names import harness_root
+from bench.records.store.files import content_sha256
 from bench.run.environments.interpreters import Interpreters
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import Kind, kind_of
-from bench.suite.model_configs import model_config_files, resolve_model
+from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
 
 QUESTION = "adapters._torch.weights_info"
 LISTED = 8
@@ -39,6 +40,9 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     lines = [f"{path}: {kind.name}", *(f"  {fact}" for fact in kind.facts)]
     if kind.code:
         lines.append(f"  it holds objects beside tensors, which are never restored: {_some(kind.code)}")
+    published = _published(path)
+    if published:
+        return "\n".join([*lines, *published])
     names = classes_of_weights(path)
     if not kind.has_tensors:
         return "\n".join([*lines, *_classes(names), *_lines(path, kind.runs, names, None)])
@@ -53,6 +57,21 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     names = names or (tuple(first["class_names"]) if first["class_names"] else None)
     rows = [row for answer in answers for row in answer.get("models", ())]
     return "\n".join([*lines, *_tensors(first), *_classes(names), *_fitting(path, rows, names)])
+
+
+def _published(path: Path) -> list[str]:
+    """What to say of a file that a model config names as its own weights, by its hash; nothing of any other."""
+    sources = {name: read_model_config(name).source for name in model_config_files()} if path.is_file() else {}
+    known = {source.sha256: (name, source) for name, source in sources.items() if source is not None}
+    name, source = known.get(content_sha256(path), ("", None)) if known else ("", None)
+    if source is None:
+        return []
+    return [
+        f"  the published weights of {name}, which knows its classes and its preprocessing; {source.licence}",
+        "in a suite:",
+        "  models:",
+        f"    - {name}   # once fetched: bench weights prepare {name}",
+    ]
 
 
 def _groups(interpreters: Interpreters, only: str | None) -> dict[Path, list[ModelSpec]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import pickle
 import zipfile
@@ -16,9 +17,10 @@ from adapters.unet.adapter import make_unet
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records import ClassSpec, TaskSpec
+from bench.run.predict import weights_info
 from bench.run.predict.weight_files import kind_of
 from bench.suite.load import load_suite
-from bench.suite.model_configs import resolve_model
+from bench.suite.model_configs import read_model_config, resolve_model
 
 
 def unet(classes):
@@ -144,3 +146,25 @@ def test_a_safetensors_file_that_is_cut_off_is_told_before_it_is_read(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 5)
     with pytest.raises(BenchError, match="cut off: 3 bytes are missing"):
         kind_of(tmp_path / "w.safetensors")
+
+
+def test_a_tflite_file_with_its_metadata_behind_it_is_no_zip_archive(tmp_path):
+    file = tmp_path / "a.tflite"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("labels.txt", "person")
+    file.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(64) + file.read_bytes())
+    assert zipfile.is_zipfile(file)
+    kind = kind_of(file)
+    assert (kind.name, kind.runs) == ("TensorFlow Lite", "litert/file")
+
+
+def test_weights_that_a_model_config_names_by_hash_are_known_as_its_own(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "somebody.onnx"
+    file.write_bytes(b"weights that are published")
+    own = read_model_config("onnxruntime/u2netp")
+    source = own.source.model_copy(update={"sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    known = {"onnxruntime/u2netp": own.model_copy(update={"source": source})}
+    monkeypatch.setattr(weights_info, "read_model_config", lambda name: known.get(name) or read_model_config(name))
+    code, told, _ = info(capsys, file)
+    assert code == 0
+    assert suite_in(told) == {"models": ["onnxruntime/u2netp"]}
