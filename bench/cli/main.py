@@ -93,6 +93,7 @@ _OF_THE_MACHINE = {
     errno.EPERM: "change its permissions, or give another folder with --results",
     errno.ENOTDIR: "a file or a link that leads nowhere stands where a folder is needed: remove it, or give another "
     "folder with --results",
+    errno.EISDIR: "a folder stands where a file is to be written: move it away",
     errno.EEXIST: "a file or a link that leads nowhere stands where a folder is needed: remove it, or give another "
     "folder with --results",
     errno.ELOOP: "its links lead in a circle: remove one of them",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
+from bench.records.damage import ARRAY_DAMAGE
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -22,7 +23,7 @@ def read_array(path: Path) -> NDArray[Any]:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_DAMAGE as error:
         reason = " ".join(str(error).split())
         raise DatasetError(
             f"{path} cannot be read as a NumPy array: {reason}. Save it again with numpy.save."

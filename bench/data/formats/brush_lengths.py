@@ -22,8 +22,10 @@ LENGTH_BITS = (3, 4, 8, 16)
 
 def brush_mask(lengths: Sequence[int], size: Size) -> NDArray[np.bool_]:
     """Mask of run lengths, bool, `size`; raises `ValueError` if they do not fill the image."""
-    bits = "".join(f"{byte:08b}" for byte in bytes(lengths))
+    if not isinstance(lengths, list | tuple):
+        raise ValueError("its run lengths are no list of bytes")
     try:
+        bits = "".join(f"{byte:08b}" for byte in bytes(lengths))
         count, word, position = int(bits[:32], 2), int(bits[32:37], 2) + 1, 53
         sizes = [int(bits[start : start + 4], 2) + 1 for start in (37, 41, 45, 49)]
         if count != size.height * size.width * 4:
@@ -38,7 +40,7 @@ def brush_mask(lengths: Sequence[int], size: Size) -> NDArray[np.bool_]:
                 values[place] = int(bits[position : position + word], 2)
                 position += word
             at = end
-    except (ValueError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(str(error) if "run lengths" in str(error) else "its run lengths are damaged") from None
     return np.asarray(values[3::4].reshape(size) >= OPAQUE)
 

@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.json_stream import FileState
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.cache import cache_folder
 
 SETTLED_S = 2.0
@@ -72,7 +72,7 @@ def _read(place: Path, state: FileState) -> Tables | None:
             if not np.array_equal(stored[STATE], _state_row(state)):
                 return None
             return {name: stored[name] for name in stored.files if name != STATE}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except ARRAY_DAMAGE:
         return None
 
 

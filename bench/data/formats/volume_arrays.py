@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
+from bench.records.damage import ARRAY_DAMAGE
 
 FIX = 'pip install -c constraints.txt ".[medical]"'
 LPS = ("L", "P", "S")
@@ -253,7 +254,7 @@ def read_npy_volume(path: Path, *, pixels: bool) -> Volume:
     """Read an array (slice, row, column[, channel])."""
     try:
         values = np.load(path, allow_pickle=False, mmap_mode=None if pixels else "r")
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_DAMAGE as error:
         raise _unreadable(path, "NumPy array", error) from None
     if values.ndim not in (3, 4):
         raise DatasetError(f"{path} has the shape {values.shape}; (slice, row, column[, channel]) is expected.")

@@ -18,6 +18,7 @@ from bench.data.predictions.matching import match_files, refuse_missing
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size, background_class, label_dtype, void_id
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.predictions import SemanticMap
 
 SUFFIXES = (".npy", ".npz", ".tif", ".tiff")
@@ -119,7 +120,7 @@ def read_numbers(file: Path) -> NDArray[Any]:
             array = loaded if isinstance(loaded, np.ndarray) else _member(loaded, file)
     except ImportError:
         raise BenchError(f"{file}: needs tifffile to read it. Install it with: pip install tifffile") from None
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except ARRAY_DAMAGE as error:
         raise ShapeError(f"{file} cannot be read as an array: {' '.join(str(error).split())}") from None
     flat = array.reshape([side for side in array.shape if side != 1] or [1])
     if flat.ndim not in (2, 3) or not (np.issubdtype(flat.dtype, np.number) or flat.dtype == np.bool_):

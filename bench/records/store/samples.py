@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
+from bench.records.damage import ARRAY_DAMAGE
 
 END_TO_END = 0
 """Clock: device idle only before the start and after the last stage."""
@@ -123,17 +122,7 @@ class Samples:
                 samples = cls(**{name: archive[name] for name in needed})
                 samples.check()
                 return samples
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            MemoryError,
-            NotImplementedError,
-            RuntimeError,
-            BadZipFile,
-            zlib.error,
-        ) as error:
+        except ARRAY_DAMAGE as error:
             raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error
 
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.metric import Observed, Rows
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.files import write_atomically
 
 IMAGE_IDS = "image_ids"
@@ -96,7 +96,7 @@ def load_statistics(path: Path) -> Statistics:
             arrays = {name: archive[name] for name in archive.files if name not in (IMAGE_IDS, TABLES)}
             tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
             return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), arrays, tables)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except ARRAY_DAMAGE as error:
         raise StoreError(
             f"{path} is missing or damaged ({error}); score the run again with: bench score RUN"
         ) from error

@@ -206,3 +206,9 @@ def test_damaged_regions_are_named_with_task_and_image(tmp_path, value, said):
     root = project(tmp_path, task(1, [region("cell", "brush" if "rle" in value else "polygon", **value)]))
     with pytest.raises(DatasetError, match=rf"task 1, image 1\.png: cell.*{said}"):
         opened(root).target("1")
+
+
+@pytest.mark.parametrize("lengths", [10**30, 5, "text", None, [1, 2, 300], [1, "2"], [], [255] * 8])
+def test_run_lengths_that_are_none_are_refused_and_cost_no_memory(lengths):
+    with pytest.raises(ValueError, match="run lengths"):
+        brush_mask(lengths, Size(4, 5))
