@@ -53,7 +53,7 @@ test test-all: lint types docs
 	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
 	$(PYTEST) -m "alone $(QUICK)" tests/bench
 	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" tests/adapters
-	$(if $(QUICK),@true,$(BIN)/python -m tests.faults --minutes 5)
+	$(if $(QUICK)$(WITHOUT_FAULTS),@true,$(BIN)/python -m tests.faults --minutes 5)
 
 faults: install
 	$(BIN)/python -m tests.faults
