@@ -125,7 +125,7 @@ def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np
             return polygon_mask(points, size)
         if shape.tag == "mask":
             return _of_run_lengths(shape, size)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{where} cannot be drawn: {error}. Correct it in CVAT and export again.") from None
     raise DatasetError(
         f"{where} is no mask; polygons and masks are. Convert it in CVAT, or leave its label out by ignore_labels."
@@ -135,10 +135,10 @@ def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np
 def _of_run_lengths(shape: ElementTree.Element, size: Size) -> NDArray[np.bool_]:
     left, top, width, height = (int(float(shape.attrib[key])) for key in ("left", "top", "width", "height"))
     counts = [int(text) for text in shape.attrib["rle"].split(",")]
-    values = np.arange(len(counts)) % 2 == 1
-    pixels = np.repeat(values, counts)
-    if pixels.size != width * height or left < 0 or top < 0 or left + width > size.width or top + height > size.height:
-        raise ValueError(f"its run lengths give {pixels.size} pixels for a box of {height} × {width} in {tuple(size)}")
+    total = sum(counts)  # before anything of that size is made
+    if total != width * height or left < 0 or top < 0 or left + width > size.width or top + height > size.height:
+        raise ValueError(f"its run lengths give {total} pixels for a box of {height} × {width} in {tuple(size)}")
+    pixels = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     mask = np.zeros(size, dtype=np.bool_)
     mask[top : top + height, left : left + width] = pixels.reshape(height, width)
     return mask

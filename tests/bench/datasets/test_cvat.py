@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -159,3 +161,21 @@ def test_a_group_of_zero_is_no_group_and_a_tag_of_the_image_is_no_shape(tmp_path
     parts = ['<polygon label="cell" group_id="0" points="{0},0;{1},0;{1},2;{0},2"/>'.format(x, x + 2) for x in (0, 5)]
     truth = opened(project(tmp_path, *parts, '<tag label="rod" source="manual"/>')).target("a")
     assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rle": f"{10**30}"},
+        {"rle": "1000000000000,5"},
+        {"rle": "-4,10"},
+        {"left": "inf"},
+        {"width": "1e400"},
+        {"rle": ""},
+    ],
+)
+def test_numbers_that_no_mask_has_are_refused_and_cost_no_memory(changes):
+    box = {"left": "1", "top": "1", "width": "2", "height": "3", "rle": "1,5"}
+    assert shape_mask(ElementTree.Element("mask", box), Size(6, 6), "here").sum() == 5
+    with pytest.raises(DatasetError, match="cannot be drawn"):
+        shape_mask(ElementTree.Element("mask", {**box, **changes}), Size(6, 6), "here")
