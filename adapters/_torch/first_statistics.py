@@ -38,6 +38,7 @@ def divergence(module: nn.Module, pixels: Tensor) -> float | None:
     found: list[Tensor] = []
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Compare what comes into a layer with its running statistics, and end the pass."""
         mean, variance = layer.running_mean, layer.running_var
         assert isinstance(mean, Tensor)
         assert isinstance(variance, Tensor)

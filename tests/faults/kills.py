@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
-from tests.bench.run.processes import gone
+from tests.bench.run.processes import gone, start
 from tests.bench.suites import SHAPES, perfect, write_suite
 from tests.faults.tally import Tally, until
 
@@ -28,18 +26,6 @@ EVENTS = (f"jobs/*/{layout.JOB}", f"jobs/*/{layout.OUTCOME}", f"jobs/*/predictio
           layout.MANIFEST, layout.PLAN, "scores/*.json", "jobs/train-*/weights/*", "report.md")  # fmt: skip
 """A kill follows as soon as there is a file more of one of these."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-
-
-def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
-    """`bench run` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
-        cwd=harness_root(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
 
 
 def scores(results: Path) -> dict[str, object]:

