@@ -54,7 +54,17 @@ FOLDERS = ("datasets_dir", "weights_dir", "runs_dir")
 PATCHED = ((torch, "save"), (PIL.Image, "open"))
 
 _private: list[tempfile.TemporaryDirectory[str]] = []
-"""The framework's configuration folder once it is imported; lives as long as the process."""
+"""The framework's configuration folder once it is imported; lives as long as the process that made it."""
+
+
+def _leave_the_folder_to_the_parent() -> None:
+    """In a fork: the folder is not this process's to remove at its end."""
+    for folder in _private:
+        folder._finalizer.detach()  # type: ignore[attr-defined]  # there is no public way
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_the_folder_to_the_parent)
 
 
 def import_framework() -> None:

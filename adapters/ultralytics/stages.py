@@ -31,13 +31,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ultralytics.data.augment import LetterBox
-from ultralytics.utils import nms, ops
 
 from adapters._torch.images import DeviceBatch, resize_logits, stack_images
 from adapters._torch.runtimes.runtime import Pass, fixed_size
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
+from adapters.ultralytics.framework import LetterBox, nms, ops
 from adapters.ultralytics.network import STRIDE, YoloNetwork
 from adapters.ultralytics.options import InstanceOptions
 from bench.records import IGNORE_LABEL, Size, Target

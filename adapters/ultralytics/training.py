@@ -23,8 +23,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
-from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
 from adapters._torch import device as devices
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
@@ -35,6 +33,7 @@ from adapters._torch.weights import save_atomically
 from adapters.ultralytics import environment
 from adapters.ultralytics.arguments import DECAY_STEPS, not_honoured, trainer_arguments, training_side
 from adapters.ultralytics.export import export
+from adapters.ultralytics.framework import SegmentationTrainer, SemanticSegmentationTrainer
 from adapters.ultralytics.network import YoloNetwork
 from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult

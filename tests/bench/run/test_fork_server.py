@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import Job, Status
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_job
 from bench.run import fork_server
@@ -75,8 +76,14 @@ def test_a_forked_worker_leaves_the_same_predictions_bit_for_bit(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_forked_training_of_a_network_leaves_the_same_weights_and_predictions_bit_for_bit(tmp_path):
-    fresh, forked = run_both(tmp_path, ["unet/bilinear"], recipe=RECIPE)
+@pytest.mark.parametrize(
+    "models",
+    [["unet/bilinear"], ["ultralytics/yolo26n_sem", {"name": "ultralytics/yolo26n_sem", "label": "again"}]],
+    ids=["unet", "ultralytics"],
+)
+def test_a_forked_training_of_a_network_leaves_the_same_weights_and_predictions_bit_for_bit(tmp_path, models):
+    # The second of two models is forked after the parent has imported what the first came to need.
+    fresh, forked = run_both(tmp_path, models, recipe=RECIPE)
     for kind in ("train", "predict"):
         for one, other in zip(job_folders(fresh, kind), job_folders(forked, kind), strict=True):
             facts = [read_job(folder).outcome.facts for folder in (one, other)]
@@ -86,6 +93,25 @@ def test_a_forked_training_of_a_network_leaves_the_same_weights_and_predictions_
     index = layout.PREDICTIONS + "/" + layout.PREDICTION_INDEX
     for one, other in zip(job_folders(fresh, "predict"), job_folders(forked, "predict"), strict=True):
         assert (one / index).read_bytes() == (other / index).read_bytes()
+
+
+MODULES_FIRST = """
+import importlib, pkgutil, sys
+package = importlib.import_module("adapters." + sys.argv[1])
+for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+    importlib.import_module(found.name)
+importlib.import_module("bench.adapter").load_adapter(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["ultralytics", "detectron2", "transformers"])
+def test_modules_of_an_adapter_that_are_imported_before_it_is_made_leave_the_home_folder_alone(tmp_path, adapter):
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", MODULES_FIRST, adapter], check=True, env=environment, cwd=harness_root())
+    assert [file for file in home.rglob("*") if file.is_file()] == []
 
 
 def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log(tmp_path, run, servers):
