@@ -9,97 +9,37 @@ Order of calls in a worker: `build` once; then `train` once in a training job, o
 clock, no targets and no file handles beyond its weights. `adapters/README.md` numbers the
 rules that the harness checks.
 
-Everything that an adapter's author needs is imported from here.
+Everything that an adapter's author needs is imported from `bench.adapter`.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 import platform
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import JsonValue
 
-from bench.errors import BenchError, PluginError, Unsupported, did_you_mean
+from bench.errors import Unsupported
 from bench.records import (
-    ClassSpec,
     ModelSpec,
     Operations,
-    Precision,
     Recipe,
-    Runtime,
     Size,
     Target,
-    TaskKind,
     TaskSpec,
 )
 from bench.records.flag import Flag
-from bench.records.names import harness_root
 from bench.records.predictions import (
-    Instances,
     LabelMap,
-    Panoptic,
     Prediction,
-    PromptedMasks,
     RgbImage,
-    Segment,
-    SemanticMap,
 )
-from bench.records.prompts import PromptedImage, Prompts
-
-__all__ = [
-    "ADAPTERS_VARIABLE",
-    "Adapter",
-    "BaseAdapter",
-    "Batch",
-    "BenchError",
-    "ClassSpec",
-    "DeviceTimer",
-    "Instances",
-    "JsonValue",
-    "LabelMap",
-    "ModelSpec",
-    "Operations",
-    "Panoptic",
-    "Precision",
-    "Prediction",
-    "Progress",
-    "PromptedImage",
-    "PromptedMasks",
-    "Prompts",
-    "Raw",
-    "Recipe",
-    "RgbImage",
-    "Runtime",
-    "Segment",
-    "SemanticMap",
-    "Size",
-    "Split",
-    "Target",
-    "TaskKind",
-    "TaskSpec",
-    "TrainingData",
-    "TrainingResult",
-    "Unsupported",
-    "adapter_folder",
-    "adapter_folders",
-    "load_adapter",
-    "package_versions",
-    "predict",
-]
-
-ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
-"""Environment variable with further adapter folders, separated as in PATH."""
 
 Batch: TypeAlias = Any
 """Whatever `preprocess` hands to `infer`; the harness never looks inside."""
@@ -325,84 +265,3 @@ def predict(adapter: Adapter, images: Sequence[RgbImage]) -> list[Prediction]:
     """Return predictions for images of any sizes: preprocess + infer + postprocess."""
     sizes = [Size(*image.shape[:2]) for image in images]
     return adapter.postprocess(adapter.infer(adapter.preprocess(images)), sizes)
-
-
-def adapter_folders() -> dict[str, Path]:
-    """Adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
-    folders: dict[str, Path] = {}
-    roots = [harness_root() / "adapters"]
-    roots += [Path(part) for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
-    for root in roots:
-        for file in sorted(root.glob("*/adapter.py")):
-            folders.setdefault(file.parent.name, file.parent)
-    for point in entry_points(group="bench.adapters"):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.submodule_search_locations:
-            folders.setdefault(point.name, Path(next(iter(spec.submodule_search_locations))))
-    return folders
-
-
-def adapter_folder(name: str) -> Path:
-    """Folder of an adapter; raises `PluginError` with the nearest name."""
-    folders = adapter_folders()
-    if name not in folders:
-        raise PluginError(
-            f"no adapter named {name!r}.{did_you_mean(name, folders)} List them with: bench list adapters"
-        )
-    return folders[name]
-
-
-def load_adapter(name: str) -> Adapter:
-    """Import an adapter's module and make its `Adapter`; the only place that does so.
-
-    Raises:
-        PluginError: If there is no such adapter, or its class is none that the harness can drive.
-    """
-    folder = adapter_folder(name)
-    if folder.parent == harness_root() / "adapters":
-        module = importlib.import_module(f"adapters.{name}.adapter")
-    else:
-        module = _import_file(f"bench_adapter_{name}", folder / "adapter.py")
-    return _made(module, folder / "adapter.py")
-
-
-def _made(module: ModuleType, file: Path) -> Adapter:
-    """Make the `Adapter` of a module, or say what it lacks."""
-    cls = getattr(module, "Adapter", None)
-    if not isinstance(cls, type) or not issubclass(cls, BaseAdapter):
-        found = "has no class Adapter" if cls is None else "has an Adapter that does not inherit from BaseAdapter"
-        raise PluginError(
-            f"{file} {found}, whose defaults the harness relies on. Write: from bench.adapter import BaseAdapter, and "
-            "class Adapter(BaseAdapter), with build, preprocess, infer and postprocess; see adapters/README.md"
-        )
-    lacking = sorted(cls.__abstractmethods__)
-    if lacking:
-        raise PluginError(
-            f"{file}: its Adapter lacks {', '.join(lacking)}; write these methods as bench/adapter.py says"
-        )
-    return cls()
-
-
-def load_light(adapter: str, module: str) -> ModuleType | None:
-    """Import a module of an adapter's folder that needs no framework, such as `options`; None where it has none."""
-    folder = adapter_folder(adapter)
-    if not (folder / f"{module}.py").is_file():
-        return None
-    if folder.parent == harness_root() / "adapters":
-        return importlib.import_module(f"adapters.{adapter}.{module}")
-    return _import_file(f"bench_adapter_{adapter}_{module}", folder / f"{module}.py")
-
-
-def load_loss_grammar() -> ModuleType:
-    """Import the names and the grammar of the losses that the torch adapters share; imports no framework."""
-    return importlib.import_module("adapters._torch.loss_grammar")
-
-
-def _import_file(name: str, file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{file} cannot be imported as an adapter; it must be a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
