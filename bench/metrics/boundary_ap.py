@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._instances import PrecisionMetric
+from bench.metrics._average_precision import PrecisionMetric
 from bench.metrics._masks import MaskStack, boundaries, mask_stack
 from bench.metrics.boundary_iou import boundary_width
 from bench.metrics.mask_ap import mask_ious

@@ -32,8 +32,9 @@ from dataclasses import replace
 import numpy as np
 
 from bench.metric import Rows
+from bench.metrics._average_precision import ClassRows, Curves, PrecisionMetric
 from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._instances import IOU_THRESHOLDS, ClassRows, Curves, PrecisionMetric
+from bench.metrics._matching import IOU_THRESHOLDS
 from bench.metrics._semantic import defined
 from bench.metrics.mask_ap import mask_ious
 from bench.records import ClassSpec

@@ -35,8 +35,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._instances import DETECTION, IGNORED, KIND, MATCHED, SCORE, TRUTH, PrecisionMetric
+from bench.metrics._average_precision import PrecisionMetric
 from bench.metrics._masks import MaskStack, intersections
+from bench.metrics._matching import DETECTION, GROUND_TRUTH, IGNORED, KIND, MATCHED, SCORE
 from bench.records.predictions import Instances
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -53,7 +54,7 @@ def best_threshold(rows: NDArray[np.float64]) -> float | None:
         One of `THRESHOLDS`; None where no detection matches a ground truth.
     """
     kind, scores, matched, ignored = (rows[:, column] for column in (KIND, SCORE, MATCHED, IGNORED))
-    wanted = int(((kind == TRUTH) & (ignored == 0)).sum())
+    wanted = int(((kind == GROUND_TRUTH) & (ignored == 0)).sum())
     counts = (kind == DETECTION) & (ignored.astype(np.int64) & 1 == 0)
     hit = counts & (matched.astype(np.int64) & 1 == 1)
     f1 = {

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import load_metric
+from bench.metrics._average_precision import coco_parts, rows_by_class
 from bench.metrics._bootstrap import DRAWS
-from bench.metrics._instances import coco_parts, rows_by_class
 from bench.records import ClassSpec
 from bench.records.predictions import Instances
 from bench.records.store.statistics import Collector

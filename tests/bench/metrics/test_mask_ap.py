@@ -7,8 +7,8 @@ import pytest
 
 from bench.errors import ShapeError
 from bench.metric import load_metric
+from bench.metrics._average_precision import ClassRows
 from bench.metrics._bootstrap import image_weights
-from bench.metrics._instances import ClassRows
 from bench.metrics.mask_ap import best_threshold
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap

@@ -1,15 +1,4 @@
-"""What the metrics of instances share: COCO's matching, and average precision from the matches.
-
-The rules are pycocotools' to the letter (`cocoeval.py` at 8c9bcc3). Matching is done image by image
-and kept as rows, so that precision, its intervals and comparisons are computed without the masks.
-
-A row per image (so that images without objects count), per ground truth and per detection:
-
-    kind, class, score, rank, area, matched, ignored
-
-`rank` is the place of a detection by score within its image and class. `matched` and `ignored` hold
-a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
-ground truth, `ignored` says whether it is a crowd.
+"""COCO's average precision, its intervals and its companion figures, from the rows of `_matching`.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
 """
@@ -24,173 +13,34 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
 from bench.metrics._compile import compiled
 from bench.metrics._masks import MaskStack, mask_stack
+from bench.metrics._matching import (
+    AREA,
+    AREA_RANGES,
+    CLASS,
+    DETECTION,
+    GROUND_TRUTH,
+    IGNORED,
+    IOU_THRESHOLDS,
+    KIND,
+    MATCHED,
+    MAX_DETECTIONS,
+    NUMBER,
+    RANK,
+    SCORE,
+    as_instances,
+    check_columns,
+    match_rows,
+    ranked,
+)
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Instances, Prediction
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
-AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-"""Pixels of the original image, both ends included."""
-
-MAX_DETECTIONS = 100
-"""Per image and class; the surest ones."""
-
-EVERY_BIT = (1 << (len(IOU_THRESHOLDS) * len(AREA_RANGES))) - 1
-IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
-COLUMNS = ("kind", "class", "score", "rank", "area", "matched", "ignored")
-NUMBER, KIND, CLASS, SCORE, RANK, AREA, MATCHED, IGNORED = range(1 + len(COLUMNS))
-"""Columns of stored rows; the first is the number of the image."""
-
-
-def as_instances(
-    target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]
-) -> tuple[Instances, Instances]:
-    """Return both as instances (ground truth first).
-
-    Raises:
-        ShapeError: For another form or size, or a prediction of a class that has no instances.
-    """
-    if not isinstance(target, Instances) or not isinstance(predicted, Instances):
-        raise ShapeError(
-            f"an instance metric compares two Instances, not {type(target).__name__} and {type(predicted).__name__}"
-        )
-    if target.size != predicted.size:
-        raise ShapeError(
-            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
-            "predictions must have the original image size. See adapters/README.md, rule 4."
-        )
-    for label in np.unique(predicted.class_ids).tolist():
-        if not 0 <= label < len(classes):
-            raise ShapeError(f"an instance of class id {label} is predicted; valid ids are 0..{len(classes) - 1}")
-        if not classes[label].is_thing:
-            raise ShapeError(
-                f"an instance of class {classes[label].name!r} is predicted, which is stuff; only things have instances"
-            )
-    return target, predicted
-
-
-class Detections(NamedTuple):
-    """The detections of an image that count, by class and then by falling score.
-
-    Attributes:
-        kept: Their indices in the prediction, int64, (D,).
-        ranks: Place within their class, int64, (D,).
-    """
-
-    kept: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-
-
-def ranked(predicted: Instances, most: int = MAX_DETECTIONS) -> Detections:
-    """Order detections as pycocotools does, equal scores in the order they came in; `most` of a class are kept."""
-    order = np.lexsort((-predicted.scores, predicted.class_ids))  # stable
-    class_ids = predicted.class_ids[order]
-    starts = np.searchsorted(class_ids, class_ids, side="left")
-    ranks = np.arange(len(order)) - starts
-    kept = ranks < most
-    return Detections(order[kept], ranks[kept])
-
-
-def match_rows(
-    target: Instances,
-    predicted: Instances,
-    found: Detections,
-    ious: NDArray[np.float64],
-    areas: tuple[NDArray[np.int64], NDArray[np.int64]],
-) -> Rows:
-    """Match the detections of one image and return its rows.
-
-    Args:
-        target, predicted: Give classes, scores and crowds.
-        found: Of `ranked`.
-        ious: Of all detections with ground truth of their class, (detections, ground truth).
-        areas: Of the ground truth and of all detections.
-    """
-    true_area, area = areas[0].astype(np.float64), areas[1][found.kept].astype(np.float64)
-    class_ids = predicted.class_ids[found.kept]
-    matched, ignored = (np.zeros(len(class_ids), dtype=np.int64) for _ in range(2))
-    if len(class_ids):
-        ranges = np.array(list(AREA_RANGES.values()))
-        crowd, kept_ious = np.ascontiguousarray(target.crowd), np.ascontiguousarray(ious[found.kept])
-        _match_kernel()(
-            kept_ious, class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
-            matched, ignored,
-        )  # fmt: skip
-    if target.unchecked:  # LVIS's federated rule
-        free = np.isin(class_ids, target.unchecked)
-        ignored[free] |= ~matched[free] & EVERY_BIT
-    table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
-    ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
-    ground_truths[:] = _columns(TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
-    detections[:] = _columns(DETECTION, class_ids, predicted.scores[found.kept], found.ranks, area, matched, ignored)
-    return Rows(table)
-
-
-def _columns(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
-    return np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.float64) for c in columns)), axis=-1)
-
-
-@lru_cache(maxsize=1)
-def _match_kernel() -> Callable[..., None]:
-    import numba
-
-    array = numba.types.Array
-    integers, floats = array(numba.int64, 1, "C", readonly=True), array(numba.float64, 1, "C", readonly=True)
-    flags, table = array(numba.boolean, 1, "C", readonly=True), array(numba.float64, 2, "C", readonly=True)
-    out = numba.int64[::1]
-    signature = numba.void(table, integers, floats, integers, floats, flags, table, floats, out, out)
-    return compiled(_match, signature)
-
-
-def _match(
-    ious: NDArray[np.float64],
-    class_ids: NDArray[np.int64],
-    area: NDArray[np.float64],
-    true_class: NDArray[np.int64],
-    true_area: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
-    ranges: NDArray[np.float64],
-    thresholds: NDArray[np.float64],
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-) -> None:
-    """Greedy matching by falling score, each threshold and range of areas for itself; compiled."""
-    ground_truths = len(true_class)
-    for r in range(len(ranges)):
-        low, high = ranges[r, 0], ranges[r, 1]
-        for t in range(len(thresholds)):
-            bit = np.int64(1) << np.int64(10 * r + t)
-            taken = np.zeros(ground_truths, dtype=np.bool_)
-            for d in range(len(class_ids)):
-                best = -1
-                best_iou = min(thresholds[t], 1 - 1e-10)
-                # Ground truth that are ignored come last: they are only tried where no other one fits.
-                for ignore in range(2):
-                    if best >= 0:
-                        break
-                    for g in range(ground_truths):
-                        if true_class[g] != class_ids[d] or (taken[g] and not crowd[g]):
-                            continue
-                        out = crowd[g] or true_area[g] < low or true_area[g] > high
-                        if out != (ignore == 1) or ious[d, g] < best_iou:
-                            continue
-                        best, best_iou = g, ious[d, g]
-                if best >= 0:
-                    taken[best] = True
-                    matched[d] |= bit
-                    if crowd[best] or true_area[best] < low or true_area[best] > high:
-                        ignored[d] |= bit
-                elif area[d] < low or area[d] > high:
-                    ignored[d] |= bit
-
-
-# --------------------------------------------------------------------------- from rows to precision
 
 
 class Curves(NamedTuple):
@@ -228,7 +78,7 @@ class ClassRows(NamedTuple):
     def of(cls, rows: NDArray[np.float64], class_id: int) -> ClassRows:
         """Rows of a class among those of all images, shape (rows, 8)."""
         own = rows[rows[:, CLASS] == class_id]
-        detections, ground_truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == TRUTH]
+        detections, ground_truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == GROUND_TRUTH]
         ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
         images, ranks, matched, ignored = (
             np.ascontiguousarray(ordered[:, column].astype(np.int64)) for column in (NUMBER, RANK, MATCHED, IGNORED)
@@ -236,7 +86,7 @@ class ClassRows(NamedTuple):
         true_images = ground_truths[:, NUMBER].astype(np.int64)
         return cls(images, ranks, matched, ignored, true_images, ground_truths[:, AREA], ground_truths[:, IGNORED] > 0)
 
-    def counted_truths(self, area_range: str) -> NDArray[np.bool_]:
+    def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
         """Which ground truth count in a range of areas, (G,)."""
         low, high = AREA_RANGES[area_range]
         return np.asarray(~self.crowd & (self.true_areas >= low) & (self.true_areas <= high))
@@ -247,17 +97,19 @@ class ClassRows(NamedTuple):
 
     def curves(self, area_range: str = "all", most: int = MAX_DETECTIONS) -> Curves:
         """Precision and recall in a range of areas with at most `most` detections per image."""
-        positives = int(self.counted_truths(area_range).sum())
+        positives = int(self.counted_ground_truths(area_range).sum())
         if not positives:
             nothing = np.full(len(IOU_THRESHOLDS), np.nan)
             return Curves(nothing, nothing)
-        kept = self.ranks < most
-        precision, recall = self._weighted(kept, area_range, np.ones(int(kept.sum()))[None], np.array([positives]))
+        counted = self.ranks < most
+        precision, recall = self._weighted(
+            counted, area_range, np.ones(int(counted.sum()))[None], np.array([positives])
+        )
         return Curves(precision[0], recall[0])
 
     def _weighted(
         self,
-        kept: NDArray[np.bool_],
+        counted: NDArray[np.bool_],
         area_range: str,
         weights: NDArray[np.float64],
         positives: NDArray[np.float64] | NDArray[np.int64],
@@ -265,7 +117,7 @@ class ClassRows(NamedTuple):
         """Precision and recall by threshold, (draws, T), with detections counted as often as `weights` say."""
         shape = (len(weights), len(IOU_THRESHOLDS))
         precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
-        bits = (self.bits(column, area_range)[kept] for column in (self.matched, self.ignored))
+        bits = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
         _precision_kernel()(*bits, weights, positives.astype(np.float64), RECALL_POINTS, precision, recall)
         return precision, recall
 
@@ -274,7 +126,7 @@ class ClassRows(NamedTuple):
 
         An image that is drawn twice counts twice at once, at each of its scores.
         """
-        counted = np.bincount(self.true_images[self.counted_truths("all")], minlength=weights.shape[1])
+        counted = np.bincount(self.true_images[self.counted_ground_truths("all")], minlength=weights.shape[1])
         every = np.ones(len(self.images), dtype=np.bool_)
         precision, _ = self._weighted(every, "all", np.ascontiguousarray(weights[:, self.images]), weights @ counted)
         return np.asarray(precision.mean(axis=1))
@@ -369,10 +221,10 @@ class PrecisionMetric:
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Return ground truth and matched detections of one image."""
-        truth, guess = as_instances(target, predicted, classes)
-        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
-        ious = self.ious(truth, guess, true_masks, masks)
-        return match_rows(truth, guess, ranked(guess, self.most), ious, (true_masks.areas, masks.areas))
+        target, predicted = as_instances(target, predicted, classes)
+        true_masks, masks = mask_stack(target.masks), mask_stack(predicted.masks)
+        ious = self.ious(target, predicted, true_masks, masks)
+        return match_rows(target, predicted, ranked(predicted, self.most), ious, (true_masks.areas, masks.areas))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
@@ -424,12 +276,3 @@ def coco_parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict
 def rows_by_class(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
     """Split rows, shape (rows, 8), by thing class: class id -> its rows, also where there are none."""
     return {label: ClassRows.of(rows, label) for label, spec in enumerate(classes) if spec.is_thing}
-
-
-def check_columns(rows: NDArray[np.float64]) -> None:
-    """Raise `ShapeError` if stored rows are not those of this version."""
-    if rows.ndim != 2 or rows.shape[1] != 1 + len(COLUMNS):
-        raise ShapeError(
-            f"the stored matches have shape {rows.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the run again "
-            "with bench score RUN"
-        )
