@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.report.draw.numbers import MISSING
 from bench.report.summary.folds import AcrossFolds
 from bench.report.summary.summarise import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MISSING = "–"
 
 
 def folds_table(summary: RunSummary) -> pd.DataFrame:

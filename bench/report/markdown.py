@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import differences, sentences, tables
+from bench.report import differences, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.folds_table import folds_note, folds_table
@@ -104,7 +104,7 @@ def _scores(summary: RunSummary) -> list[str]:
         heading,
         *differences.significance(summary),
         *table,
-        *_section("Across seeds", tables.seeds_table(summary)),
+        *_section("Across seeds", training_tables.seeds_table(summary)),
         sentences.seeds_note(summary),
         *_section("Across folds", folds_table(summary)),
         folds_note(summary),
@@ -122,8 +122,13 @@ def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
     shown = [name for name in pictures if _of_training(name)]
     alone = [name for name in shown if name.startswith("training_curve@")]
     curves = [_picture(name) for name in shown if name == "training_curves.png"]
-    parts = [_bullets(sentences.untrained(summary)), *curves, *_folded(alone), _table(tables.training_table(summary))]
-    budget = _section("Under one budget", tables.budget_table(summary))
+    parts = [
+        _bullets(sentences.untrained(summary)),
+        *curves,
+        *_folded(alone),
+        _table(training_tables.training_table(summary)),
+    ]
+    budget = _section("Under one budget", training_tables.budget_table(summary))
     if budget:
         plots = [_picture(name) for name in shown if name == "accuracy_budget.png"]
         budget = [budget[0], *plots, *budget[1:], _bullets(sentences.budget_notes(summary))]

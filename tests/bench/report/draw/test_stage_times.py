@@ -10,20 +10,17 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bench.records import ClassSpec
 from bench.records.png import read_png
 from bench.report.draw import accuracy_budget as _budget_plot
 from bench.report.draw import accuracy_latency as _accuracy_latency
-from bench.report.draw import contact_sheet as _contact_sheet
 from bench.report.draw import stage_times as plots
 from bench.report.draw import training_curves as _training_curves
 from bench.report.draw.figure import STYLE
 from bench.report.draw.text_places import Anchor, Box, place
+from tests.bench.report.draw.figures import CLASSES, drawn, sheet_rows
 
 AXES = {"score_label": "mean IoU (0–1)", "latency_label": "latency (ms per image)"}
-CLASSES = tuple(ClassSpec(name=f"class {i}", colour=(40 * i, 250 - 40 * i, 90)) for i in range(5))
 
 
 def point(label, score, latency_ms, *, front=False, interval=True, group=""):
@@ -58,20 +55,6 @@ def budget_point(label, number):
     return plots.BudgetPoint(label, 30.0 + number, 2400 + 100 * number, 0.6, 0.55, 0.64, way)
 
 
-def sheet_row(image_id, height, width, models, name="model"):
-    rows, columns = np.indices((height, width))
-    truth = ((rows // 9 + columns // 7) % 5).astype(np.uint8)
-    truth[:4] = 255
-    image = np.dstack([truth * 40, rows.astype(np.uint8), columns.astype(np.uint8)])
-    tiles = [(f"{name}_{m}", plots.Tile(np.roll(truth, m, 1))) for m in range(models)]
-    return plots.SheetRow(image_id, image, plots.Tile(truth), tiles)
-
-
-def sheet_rows(models, name="model"):
-    sizes = {"wide": (60, 130), "tall": (220, 60), "square": (64, 64)}
-    return [sheet_row(image_id, *size, models, name) for image_id, size in sizes.items()]
-
-
 DRAW = {
     "accuracy_latency": lambda path, n: plots.accuracy_latency(near_identical(n), path, **AXES),
     "stage_times": lambda path, n: plots.stage_times([bar(f"m{i}", 1.0, 9.0 + i, 0.4, 11.0) for i in range(n)], path),
@@ -87,13 +70,6 @@ DRAW = {
 def accuracy_figure(points, **options):
     with mpl.rc_context(STYLE):
         return _accuracy_latency._accuracy_figure(points, "score", "ms", options.get("higher_is_better", True))
-
-
-def drawn(figure):
-    """The renderer after the figure was drawn as it is saved."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return canvas.get_renderer()
 
 
 def label_boxes(figure):
@@ -327,61 +303,6 @@ def test_a_score_without_interval_is_drawn_without_it(tmp_path):
         figure = _budget_plot._budget_figure([alone], "mIoU")
     assert [bar.has_yerr for bar in figure.axes[0].containers] == [False]
     assert "validation" not in figure.axes[0].get_title()
-
-
-def test_a_model_and_its_target_stand_on_lines_of_their_own_in_a_heading():
-    rows = [plots.SheetRow("a", np.zeros((8, 8, 3), np.uint8), plots.Tile(np.zeros((8, 8), np.uint8)), [
-        ("ours\ncpu fp32 b1 96x96", plots.Tile(np.zeros((8, 8), np.uint8))),
-    ])]  # fmt: skip
-    with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure(rows, CLASSES)
-    assert [axes.texts[0].get_text() for axes in figure.axes] == ["image", "ground truth", "ours\ncpu fp32 b1 96x96"]
-
-
-@pytest.mark.parametrize("models", [2, 12])
-def test_sheet_headings_overlap_neither_each_other_nor_the_legend(models):
-    rows = sheet_rows(models, name="pytorch/deeplabv3_mobilenet_v3_large")
-    with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure(rows, CLASSES)
-    renderer = drawn(figure)
-    headings = [axes.texts[0].get_window_extent(renderer) for axes in figure.axes[: models + 2]]
-    assert not [pair for pair in combinations(headings, 2) if pair[0].overlaps(pair[1])]
-    assert max(box.y1 for box in headings) <= figure.bbox.y1
-    legend = figure.legends[0].get_window_extent(renderer)
-    assert not [axes for axes in figure.axes if axes.get_window_extent(renderer).overlaps(legend)]
-    assert legend.width < figure.bbox.width
-
-
-def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
-    row = sheet_row("a", 64, 64, 1)
-    painted = _contact_sheet.painted_map(row.truth, CLASSES)
-    for label, spec in enumerate(CLASSES):
-        assert (painted[row.truth.labels == label] == spec.colour).all()
-    void = {tuple(rgb) for rgb in painted[row.truth.labels == 255].tolist()}
-    assert void == {(255, 255, 255), (150, 150, 150)}
-
-
-def test_a_white_class_has_no_stripes():
-    white = ClassSpec(name="white", colour=(255, 255, 255))
-    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8)), [white])
-    assert (painted == 255).all()
-
-
-def test_outlines_are_drawn_dark_over_the_colours():
-    rim = np.zeros((40, 40), bool)
-    rim[5, 5:9] = True
-    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
-    assert (painted[rim] == _contact_sheet.OUTLINE).all()
-    assert (painted[~rim] == CLASSES[0].colour).all()
-
-
-def test_a_missing_prediction_is_told_in_its_tile():
-    row = sheet_row("a", 64, 64, 2)
-    row = plots.SheetRow(row.image_id, row.image, row.truth, [("one", row.truth), ("two", None)])
-    with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure([row], CLASSES)
-    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
-    assert any(text.get_text() == "no\nprediction" for text in figure.axes[3].texts)
 
 
 def test_placed_labels_stay_in_the_frame_and_apart_even_in_a_corner():

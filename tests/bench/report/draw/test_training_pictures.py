@@ -7,7 +7,7 @@ from bench.records.store.runs import read_run
 from bench.report.draw.pictures import draw_pictures
 from bench.report.draw.training_pictures import budget_points, draw_training, training_curves_of
 from bench.report.summary.summarise import summarise
-from bench.report.tables import budget_table
+from bench.report.training_tables import budget_table
 from tests.bench.builders import make_recipe
 
 

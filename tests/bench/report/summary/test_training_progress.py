@@ -10,7 +10,7 @@ from bench.records.store.training_log import LoggedStep, LoggedValidation, Train
 from bench.report import sentences as words
 from bench.report.summary.summarise import summarise
 from bench.report.summary.training_progress import progress_of
-from bench.report.tables import budget_table
+from bench.report.training_tables import budget_table
 
 
 def log_of(steps, ious, *, planned_steps=None, planned_s=None):

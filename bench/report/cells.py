@@ -1,0 +1,35 @@
+"""Cells that several tables of a report share, as text."""
+
+from __future__ import annotations
+
+from bench.records import Score
+from bench.report.draw.numbers import MISSING, with_interval
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+
+
+def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:
+    """The columns that name a row; those in which all rows agree are left to the heading."""
+    names = {"model": row.model}
+    if len({r.dataset for r in summary.rows}) > 1:
+        names["data set"] = row.dataset
+    if len({r.target for r in summary.rows}) > 1:
+        names["target"] = row.target
+    return names
+
+
+def yes_or_no(value: bool | None) -> str:
+    """The word for a truth value; a dash where it is not known."""
+    return MISSING if value is None else "yes" if value else "no"
+
+
+def headline_cell(row: Row) -> str:
+    """The headline score of a row with its interval."""
+    return score_cell(row.headline) if row.headline else MISSING
+
+
+def score_cell(score: Score) -> str:
+    """A score with its interval, or why it is undefined."""
+    if score.value is None:
+        return f"undefined: {score.undefined_because}"
+    return with_interval(score.value, score.low, score.high, default=3)
