@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
+    from bench.records.store.views import RunView
     from bench.run.environments.interpreters import Interpreters
 
 JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
@@ -140,3 +143,11 @@ def positive(value: int | None, flag: str) -> int | None:
     if value is not None and value < 1:
         raise BenchError(f"{flag} {value}: expected a whole number from 1 upwards")
     return value
+
+
+def search_adapters_of(run: RunView, adapters: Iterable[str]) -> None:
+    """Search the folders of adapters that a run was started with, too, and say so where one is of use."""
+    from bench.records.store.invocation import find_adapters
+
+    for folder in find_adapters(run, adapters):
+        print(f"adapters: searched in {folder} too, with which the run was started", file=sys.stderr)

@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_interpreters, add_run_choice, add_sources, add_start, interpreters_of
+from bench.cli.arguments import (
+    add_interpreters,
+    add_run_choice,
+    add_sources,
+    add_start,
+    interpreters_of,
+    search_adapters_of,
+)
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
@@ -55,6 +62,7 @@ def execute(options: Namespace) -> int:
 
     from bench.records.store import layout
     from bench.records.store.files import write_record
+    from bench.records.store.invocation import flags_of
     from bench.records.store.runs import open_run, read_run
     from bench.run.console import RunConsole
     from bench.run.repro.repeat import repeat
@@ -70,9 +78,8 @@ def execute(options: Namespace) -> int:
     if not repetition.again:
         return _told(_verdict(repetition, None, tolerance))
     console = Console(stderr=True)
-    new = repeat(
-        repetition, results, lambda total: RunConsole(console, total), workers_of(fresh=options.fresh_interpreters)
-    )
+    workers = workers_of(fresh=options.fresh_interpreters)
+    new = repeat(repetition, results, lambda total: RunConsole(console, total), workers, flags_of(options))
     verdict = _verdict(repetition, new, tolerance)
     write_record(new.folder.path / layout.REPRO, verdict)
     code = _told(verdict)
@@ -86,6 +93,7 @@ def _prepared(record: RunView, options: Namespace) -> Repetition:
     from bench.run.repro.repeat import chosen_cases, prepare_repetition, recorded_interpreters
 
     views = chosen_cases(record, options.case)
+    search_adapters_of(record, {view.case.model.adapter for view in views})
     interpreters = interpreters_of(options)
     rebuild = Sources(tuple(options.find_links), options.no_index) if options.rebuild else None
     with telling() as tell:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 
-from bench.adapter import ADAPTERS_VARIABLE
+from bench.adapter import ADAPTERS_VARIABLE, adapter_folders
+from bench.errors import BenchError
 from bench.records.store.views import RunView
 
 KEY = "flags"
@@ -17,8 +19,7 @@ KEY = "flags"
 
 def flags_of(options: Namespace) -> list[str]:
     """The flags that say where a run is and what runs it, as they were given; empty where all are defaults."""
-    adapters = options.adapters or [part for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
-    flags = [word for folder in adapters for word in ("--adapters", folder)]
+    flags = [word for folder in _searched() for word in ("--adapters", folder)]
     if options.results != "results":
         flags += ["--results", options.results]
     for name in ("python", "env"):
@@ -33,13 +34,45 @@ def rerun_command(run: RunView, case_id: str, kind: str) -> str:
     flags = run.environment.get(KEY)
     if kind == "score":
         # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.
-        adapters = _pairs(flags, "--adapters") if isinstance(flags, list) else []
+        adapters = [word for folder in adapters_of(run) for word in ("--adapters", folder)]
         return shlex.join(["bench", "score", str(run.folder.path), *adapters])
     words = ["bench", "run", run.plan.source, *(["--case", case_id, "--kind", kind] if case_id else [])]
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
 
 
-def _pairs(flags: Sequence[object], name: str) -> list[str]:
-    """A flag wherever it occurs, each time with its value."""
-    words = [str(flag) for flag in flags]
-    return [word for flag, value in pairwise(words) if flag == name for word in (flag, value)]
+def adapters_of(run: RunView) -> list[str]:
+    """The folders of further adapters that a run was started with."""
+    flags = run.environment.get(KEY)
+    return [str(value) for flag, value in pairwise(flags) if flag == "--adapters"] if isinstance(flags, list) else []
+
+
+def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
+    """Search the folders of adapters that a run was started with, too, where an adapter of it is not known here.
+
+    Returns:
+        The folders that are searched in addition; none where every adapter is known already.
+
+    Raises:
+        BenchError: If an adapter is not found there either.
+    """
+    wanted = set(needed)
+    if wanted <= adapter_folders().keys():
+        return []
+    recorded = adapters_of(run)
+    found = [folder for folder in recorded if Path(folder).is_dir()]
+    os.environ[ADAPTERS_VARIABLE] = os.pathsep.join([*_searched(), *found])
+    lacking = sorted(wanted - adapter_folders().keys())
+    if lacking:
+        where = (
+            f"it was started with --adapters {', '.join(recorded)}" if recorded else "it does not say where they lay"
+        )
+        raise BenchError(
+            f"{run.folder.path} is of adapters that are not found here: {', '.join(lacking)}; {where}. "
+            "Give the folder that holds them with --adapters DIR"
+        )
+    return found
+
+
+def _searched() -> list[str]:
+    """The folders that are searched for further adapters."""
+    return [part for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]

@@ -18,7 +18,8 @@ from bench.data.labels.spaces import label_space
 from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import auto_device
 from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
-from bench.records.store.manifest import sha256_of
+from bench.records.store.files import sha256_of
+from bench.records.store.invocation import find_adapters
 from bench.records.store.runs import open_run, read_job, read_run
 from bench.records.store.selection import is_named
 from bench.records.store.views import CaseView
@@ -97,7 +98,9 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
             cannot be mapped because its data set is not here.
     """
     folder = open_run(results, run)
-    view = _case(read_run(folder, results).cases, case, f"{folder.suite}/{folder.name}")
+    record = read_run(folder, results)
+    view = _case(record.cases, case, f"{folder.suite}/{folder.name}")
+    adapters = find_adapters(record, [view.case.model.adapter])
     _refuse_prompted(view.case.model)
     weights = _weight_path(overrides.weights) or _trained_weights(view)
     options = {**view.case.model.options, **(overrides.options or {})}
@@ -111,7 +114,8 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
         task=task,
         target=_target(view.case.target, overrides),
         weights=weights,
-        origin=f"case {view.case.id} of run {folder.suite}/{folder.name}",
+        origin=f"case {view.case.id} of run {folder.suite}/{folder.name}"
+        + "".join(f", with adapters of {place}" for place in adapters),
         mapping=mapping,
     )
 

@@ -173,6 +173,7 @@ def repeat(
     results: Path,
     console_for: Callable[[int], RunConsole],
     workers: Workers | None = None,
+    flags: Sequence[str] = (),
 ) -> RunView:
     """Run what can be run, in a run of its own; returns that run.
 
@@ -181,6 +182,7 @@ def repeat(
         results: Folder of all results.
         console_for: Makes the console, given the number of jobs to do.
         workers: Starts the workers; None = a fresh interpreter for each.
+        flags: The flags of the command line that the run keeps, see `invocation`.
     """
     record = repetition.record
     run = new_run(results, f"{record.plan.suite.removesuffix(SUFFIX)}{SUFFIX}")
@@ -189,7 +191,8 @@ def repeat(
         update={"suite": run.suite, "cases": tuple(planned.values()), "planned_at": utc_now()}
     )
     suite = record.folder.path / layout.SUITE
-    recorder = RunRecorder(run, results, plan, suite.read_bytes() if suite.is_file() else None, repetition.interpreters)
+    content = suite.read_bytes() if suite.is_file() else None
+    recorder = RunRecorder(run, results, plan, content, repetition.interpreters, flags=tuple(flags))
     with locked(run):
         # Trainings of other runs are not looked for: whoever retrains wants a training.
         run_cases(Runner(repetition, run, run.path, console_for, lambda _: True, workers), recorder)
