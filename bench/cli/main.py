@@ -103,7 +103,8 @@ _OF_THE_MACHINE = {
 
 
 def _told(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
+    place = error.filename2 or error.filename  # of a file that replaces another, the other
+    where = f" ({place})" if place else ""
     return f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno or 0]}. What is done so far is kept."
 
 

