@@ -1,4 +1,4 @@
-"""Who may import whom inside `bench`: an ordered list of layers, and what may be loaded in a worker."""
+"""Who may import whom inside `bench`: an ordered list of layers; what a worker may load; how long files may be."""
 
 from __future__ import annotations
 
@@ -186,3 +186,30 @@ def test_a_package_says_in_a_sentence_what_it_is_for(package):
     docstring = ast.get_docstring(ast.parse(MODULES[package].read_text(encoding="utf-8")))
     assert docstring is not None
     assert len(docstring.split(".")[0].split()) >= 3
+
+
+# ------------------------------------------------------------------ sizes
+
+CODE = ("bench", "adapters", "tests")
+FILE_LINES, FUNCTION_LINES = 400, 60
+"""A longer file has two subjects, a longer function two levels of abstraction: split it, to where a reader looks."""
+
+
+def python_files(*parts: str) -> list[Path]:
+    return sorted(path for part in parts for path in (ROOT / part).rglob("*.py"))
+
+
+def test_no_file_is_long():
+    lengths = {path.relative_to(ROOT): path.read_bytes().count(b"\n") for path in python_files(*CODE)}
+    assert [f"{path}: {lines} lines" for path, lines in lengths.items() if lines > FILE_LINES] == []
+
+
+def test_no_function_is_long():
+    offending = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has {lines} lines"
+        for path in python_files(*CODE)
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES
+    ]
+    assert offending == []

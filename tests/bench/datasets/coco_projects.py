@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.datasets.coco import Options, open_dataset
+from bench.metric import load_metric
+from bench.records.store.statistics import Collector
+
 SIZE = (32, 48)
 """Height and width."""
 LAYOUT = {"images": "{split}", "annotations": "annotations/{split}.json"}
@@ -72,3 +76,56 @@ def each_image(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, A
             change(row)
 
     return changed
+
+
+def opened(root, **options):
+    return open_dataset(Options(root=str(root), **LAYOUT, **options))
+
+
+def sound(tmp_path):
+    return opened(project(tmp_path / "sound"))
+
+
+def same_objects(dataset, expected, split="test"):
+    """Whether the objects of a split are those of another data set, image by image."""
+    pairs = zip(dataset.ids(split), expected.ids(split), strict=True)
+    for one, other in pairs:
+        found, wanted = dataset.target(one).instances, expected.target(other).instances
+        if not np.array_equal(found.masks, wanted.masks) or found.class_ids.tolist() != wanted.class_ids.tolist():
+            return False
+        if found.crowd.tolist() != wanted.crowd.tolist():
+            return False
+    return True
+
+
+def average_precision(dataset, answer, split="test"):
+    """AP of `answer(ground truth instances)` on a split."""
+    metric, ids = load_metric("mask_ap"), dataset.ids(split)
+    collector = Collector(len(ids))
+    for number, image_id in enumerate(ids):
+        truth = dataset.target(image_id).instances
+        collector.add("rows", number, metric.observe(truth, answer(truth), dataset.classes))
+    return metric.score(collector.statistics(list(ids)).arrays["rows"], dataset.classes, seed=0).value
+
+
+def official_precision(file, answers):
+    """AP of pycocotools; `answers` are (image id, category id, mask, score)."""
+    from pycocotools import mask as mask_codes
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    api = COCO(str(file))
+    rows = [
+        {
+            "image_id": image_id,
+            "category_id": category,
+            "score": score,
+            "segmentation": mask_codes.encode(np.asfortranarray(mask.astype(np.uint8))),
+        }
+        for image_id, category, mask, score in answers
+    ]
+    evaluation = COCOeval(api, api.loadRes(rows), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats[0]
