@@ -14,18 +14,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, read_table
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    files_under,
-    missing,
-    require_files,
-    require_folder,
-    root_of,
-)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

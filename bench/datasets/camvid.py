@@ -23,18 +23,10 @@ from pathlib import Path
 from typing import Literal
 
 from bench.data.formats.documents import read_lines
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_colours, map_values, read_table, rgb_of
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    files_under,
-    missing,
-    require_files,
-    require_folder,
-    root_of,
-)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

@@ -16,19 +16,10 @@ from collections import defaultdict
 
 from pydantic import Field
 
+from bench.data.formats.file_names import files_under, masks_by_stem
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    files_under,
-    masks_by_stem,
-    missing,
-    require_files,
-    require_folder,
-    root_of,
-)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

@@ -34,9 +34,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, read_table, rgb_of
-from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

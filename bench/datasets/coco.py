@@ -7,7 +7,7 @@
     root/annotations/stuff_<split>2017.json          truth: stuff (91 kinds of stuff, and other)
     root/stuffthingmaps/<split>2017/*.png            truth: stuff_maps (80 things and 91 kinds of stuff)
 
-Other projects: set `images` and `annotations`, in which `{split}` and `{ground truth}` are filled in, for
+Other projects: set `images` and `annotations`, in which `{split}` and `{truth}` are filled in, for
 example `images: "{split}"` and `annotations: "{split}/_annotations.coco.json"`. The classes are the
 `categories` of the file, in its order. A split without an annotation file does not exist.
 
@@ -27,7 +27,6 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -40,8 +39,9 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
+from bench.data.formats.coco_classes import background_is_a_category, background_spec, category_id, classes_of
 from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.coco_rows import WITHOUT_MASK, OddValue, colour, flags_of, id_text, is_crowd, shown
+from bench.data.formats.coco_rows import WITHOUT_MASK, OddValue, flags_of, id_text, is_crowd, shown
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
@@ -51,14 +51,14 @@ from bench.data.formats.coco_truths import (
     no_annotations,
     unchecked_classes,
 )
+from bench.data.formats.file_names import id_of
 from bench.data.formats.image_places import ImagePlaces
-from bench.data.formats.label_tables import palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import Segment, SemanticMap
 
@@ -66,8 +66,6 @@ SOURCE = "COCO or a project in its format, https://cocodataset.org"
 LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other projects: their own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 118287, "val": 5000}
-FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
-"""How LVIS says in how many training images a category is."""
 STUFF_MAPS = "stuffthingmaps/{split}2017"
 TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
     "instances": ("instance",),
@@ -164,12 +162,8 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...] | None:
     known = {spec.name: spec for spec in label_space(space).classes}
     classes = [known[name] for name in options.classes or tuple(known) if name in known]
     if options.background is not None and options.truth == "instances":
-        classes.append(_background(options.background))
+        classes.append(background_spec(options.background))
     return tuple(classes)
-
-
-def _background(name: str) -> ClassSpec:
-    return ClassSpec(name=name, is_thing=False, colour=(0, 0, 0), is_background=True)
 
 
 class _Reader:
@@ -224,7 +218,7 @@ class _Reader:
         """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
         if self._options.truth != "instances":
             return []
-        used = np.array([i in self._class_of for i in map(_id_of, index.categories)], dtype=np.bool_)
+        used = np.array([i in self._class_of for i in map(category_id, index.categories)], dtype=np.bool_)
         chosen = np.append(used, True)[index.category]  # of no category: -1 takes the appended one
         options = self._options
         notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
@@ -370,45 +364,14 @@ class _Reader:
         return index
 
     def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
-        options, file = self._options, index.state.file
-        used = [row for row in index.categories if _id_of(row) not in self._roots]
-        rows = {str(row["name"]): (position, row) for position, row in enumerate(used)}
-        if not rows:
-            raise DatasetError(f"{file} has no categories. Add them to the file.")
-        if len(rows) != len(used):
-            twice = sorted(name for name, times in Counter(str(row["name"]) for row in used).items() if times > 1)
-            raise DatasetError(f"{file} has two categories of one name, {twice[0]!r}. Rename or merge them.")
-        for name in options.classes or ():
-            if name not in rows:
-                raise DatasetError(
-                    f"coco: no class named {name!r}.{did_you_mean(name, rows)} {file.name} has: {', '.join(rows)}"
-                )
-        classes = [
-            ClassSpec(
-                name=name,
-                is_thing=self._is_thing(rows[name][1]),
-                colour=colour(rows[name][1].get("color"), palette_colour(rows[name][0] + 1)),
-                frequency=FREQUENCIES.get(str(rows[name][1].get("frequency"))),
-            )
-            for name in options.classes or tuple(rows)
-        ]
-        if options.background is not None and options.truth == "instances":
-            if options.background in [spec.name for spec in classes]:
-                others = ", ".join(spec.name for spec in classes if spec.name != options.background)
-                raise DatasetError(
-                    f"coco: background: {options.background} is also a category of {file}; two classes of one name "
-                    f"cannot be told apart. Leave the category out with classes: [{others}], or call the class of "
-                    "pixels in no object otherwise, for example background: outside."
-                )
-            classes.append(_background(options.background))
-        return tuple(classes)
-
-    def _is_thing(self, category: Mapping[str, Any]) -> bool:
-        return {"instances": True, "stuff": False}.get(self._options.truth, bool(category.get("isthing", 1)))
-
-
-def _id_of(category: Mapping[str, Any]) -> str:
-    return id_text(category["id"])
+        options = self._options
+        things = {"instances": True, "stuff": False}.get(options.truth)
+        classes = classes_of(index, roots=self._roots, wanted=options.classes, all_things=things)
+        if options.background is None or options.truth != "instances":
+            return classes
+        if options.background in [spec.name for spec in classes]:
+            raise background_is_a_category(options.background, classes, index.state.file)
+        return (*classes, background_spec(options.background))
 
 
 @lru_cache(maxsize=16)

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.file_names import id_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.polygons import polygon_mask
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

@@ -38,11 +38,12 @@ from numpy.typing import NDArray
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
+from bench.data.formats.file_names import id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.data.formats.typed import DETECTRON2, as_typed

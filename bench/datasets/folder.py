@@ -64,20 +64,11 @@ from pathlib import Path
 from pydantic import Field
 
 from bench.data.formats.documents import read_lines
+from bench.data.formats.file_names import files_under, id_of, same_text
 from bench.data.formats.folder_pairs import paired
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    files_under,
-    id_of,
-    missing,
-    require_folder,
-    root_of,
-    same_text,
-)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.pattern_folder import open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern

@@ -28,6 +28,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
 from bench.data.formats.image_places import ImagePlaces
@@ -40,7 +41,7 @@ from bench.data.formats.label_studio_tasks import (
     read_tasks,
     region_shapes,
 )
-from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean

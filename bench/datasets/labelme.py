@@ -31,8 +31,9 @@ from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed

@@ -22,7 +22,8 @@ from pydantic import Field
 
 from bench.data.formats.bands import Percentiles
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.on_disk import OnDisk, is_hidden, missing, require_folder, root_of
+from bench.data.formats.file_names import is_hidden
+from bench.data.formats.on_disk import OnDisk, missing, require_folder, root_of
 from bench.data.formats.volume_places import Case
 from bench.data.formats.volume_slices import Axis, Window
 from bench.datasets import volumes

@@ -26,10 +26,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
 from bench.data.formats.label_tables import palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean

@@ -35,17 +35,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    files_under,
-    id_of,
-    missing,
-    require_files,
-    root_of,
-)
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
 from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.typed import SUPERVISELY, as_typed

@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.documents import read_text
+from bench.data.formats.file_names import id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, missing, require_files, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_masks
 from bench.data.formats.rasters import painted, stacked
 from bench.data.formats.yolo_labels import label_notes

@@ -187,36 +187,48 @@ def check_prediction(
             "See adapters/README.md, rule 3."
         )
     if isinstance(prediction, SemanticMap):
-        void = void_id(num_classes)
-        _check_array(prediction.labels, label_dtype(num_classes), tuple(size), "labels", where)
-        unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != void)]
-        if unknown.size:
-            raise ShapeError(
-                f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {void} "
-                "for no class. See adapters/README.md, rule 5."
-            )
+        _check_labels(prediction, num_classes, size, where)
     elif isinstance(prediction, Instances):
-        count = len(prediction.class_ids)
-        _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
-        _check_array(prediction.class_ids, np.int64, (count,), "class_ids", where)
-        _check_scores(prediction.scores, count, where)
-        _check_ids(prediction.class_ids, num_classes, where)
+        _check_instances(prediction, num_classes, size, where)
     elif isinstance(prediction, PromptedMasks):
         count = len(prediction.masks) if prompts is None else prompts
         _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
         _check_scores(prediction.scores, count, where)
     else:
-        _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
-        _check_segments(prediction.segments, where)
-        _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
-        present = {int(i) for i in np.unique(prediction.segment_ids)} - {0}
-        listed = {segment.id for segment in prediction.segments}
-        if present != listed:
-            raise ShapeError(
-                f"{where} segment ids {sorted(present ^ listed)[:5]} that are in the map or in the list but not in "
-                "both. See adapters/README.md, rule 5."
-            )
+        _check_panoptic(prediction, num_classes, size, where)
     return prediction
+
+
+def _check_labels(prediction: SemanticMap, num_classes: int, size: Size, where: str) -> None:
+    void = void_id(num_classes)
+    _check_array(prediction.labels, label_dtype(num_classes), tuple(size), "labels", where)
+    unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != void)]
+    if unknown.size:
+        raise ShapeError(
+            f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {void} "
+            "for no class. See adapters/README.md, rule 5."
+        )
+
+
+def _check_instances(prediction: Instances, num_classes: int, size: Size, where: str) -> None:
+    count = len(prediction.class_ids)
+    _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
+    _check_array(prediction.class_ids, np.int64, (count,), "class_ids", where)
+    _check_scores(prediction.scores, count, where)
+    _check_ids(prediction.class_ids, num_classes, where)
+
+
+def _check_panoptic(prediction: Panoptic, num_classes: int, size: Size, where: str) -> None:
+    _check_array(prediction.segment_ids, np.int32, tuple(size), "segment_ids", where)
+    _check_segments(prediction.segments, where)
+    _check_ids(np.array([s.class_id for s in prediction.segments], dtype=np.int64), num_classes, where)
+    present = {int(i) for i in np.unique(prediction.segment_ids)} - {0}
+    listed = {segment.id for segment in prediction.segments}
+    if present != listed:
+        raise ShapeError(
+            f"{where} segment ids {sorted(present ^ listed)[:5]} that are in the map or in the list but not in "
+            "both. See adapters/README.md, rule 5."
+        )
 
 
 def _check_array(array: object, dtype: type[np.generic], shape: tuple[int, ...], name: str, where: str) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from bench.records import Job
 from bench.records.store import layout
+from bench.records.store.files import sha256_of
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import sha256_of
 from bench.records.store.runs import find_job, find_trained, is_final, previous_job
 from bench.records.store.views import JobView
 from bench.suite.jobs import why_stale

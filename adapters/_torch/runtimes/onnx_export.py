@@ -28,6 +28,7 @@ from torch import nn
 
 from bench.errors import Unsupported
 from bench.records import Size
+from bench.records.store.files import content_sha256
 
 INPUT = "pixels"
 """Name of the input of an exported network."""
@@ -103,7 +104,7 @@ def export_facts(file: Path) -> dict[str, JsonValue]:
     """Facts of an export for `bench.adapter.Adapter.describe`: hashes and size of its files."""
     files = sorted(path for path in file.parent.iterdir() if path.is_file())
     return {
-        "exported_files": {path.name: _sha256(path) for path in files},
+        "exported_files": {path.name: content_sha256(path) for path in files},
         "exported_bytes": sum(path.stat().st_size for path in files),
     }
 
@@ -112,15 +113,6 @@ def cache_folder() -> Path:
     """Folder of exports in the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "segbench" / "exports"
-
-
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file that is never whole in memory: it is asked for where peaks of memory are measured."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def content_key(request: ExportRequest) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePath
 
+from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, palette_colour, read_table
-from bench.data.formats.on_disk import Description, Entry, OnDisk, files_under, id_of, missing, require_files
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec

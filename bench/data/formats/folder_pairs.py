@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data.formats.file_names import files_under, masks_by_stem, same_text
 from bench.data.formats.image_files import MASK_SUFFIXES
 from bench.data.formats.leftovers import leftovers
-from bench.data.formats.on_disk import files_under, masks_by_stem, same_text
 from bench.errors import DatasetError
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")

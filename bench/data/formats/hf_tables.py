@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.formats.on_disk import is_hidden
+from bench.data.formats.file_names import is_hidden
 from bench.errors import DatasetError
 from bench.records.store.files import file_state
 

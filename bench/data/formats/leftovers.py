@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from bench.data.formats.file_names import is_hidden
 from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
-from bench.data.formats.on_disk import OnDisk, is_hidden
+from bench.data.formats.on_disk import OnDisk
 from bench.errors import DatasetError
 
 SYSTEM_FILES = {"Thumbs.db", "desktop.ini"}

@@ -8,28 +8,24 @@ ids, decoding, the check that a mask has the size of its image, and the fingerpr
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
 from bench.data.formats.home import expanded
-from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_image
-from bench.data.formats.image_headers import header_of, image_size, named_in_text, read_bytes
+from bench.data.formats.image_files import MASK_SUFFIXES, read_image
+from bench.data.formats.image_headers import header_of, image_size, read_bytes
 from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_truth, undecided
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
-from bench.records.store.files import file_state
+from bench.records.store.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Entry:
     Attributes:
         image_id: Unique over all splits, without path separators.
         image: Its file.
-        truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
+        ground_truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
         key: What the format calls it in an annotation file.
         group: What must stay in one split: patient, scene, film; empty where it is not known.
         frame: What its labels are read for: the image as shown, or its pixels as stored.
@@ -122,7 +118,7 @@ class Pictures(Protocol):
 
 
 class OnDisk:
-    """A data set of files; keeps `bench.datasets.Dataset`. Splits are listed when first asked for."""
+    """A data set of files; keeps `bench.dataset.Dataset`. Splits are listed when first asked for."""
 
     def __init__(
         self,
@@ -320,8 +316,7 @@ def decisive_files(entries: Iterable[Entry]) -> list[tuple[str, tuple[Path, ...]
 
 def content_hash(path: Path) -> str:
     """SHA-256 of a file in hex, read again only when its state differs, see `file_state`; '' if it is missing."""
-    state = file_state(path)
-    return "" if state is None else _hash_of_state(path, state)
+    return sha256_of(path) if path.exists() else ""
 
 
 def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
@@ -336,70 +331,6 @@ def _turned_by_itself(entry: Entry) -> bool:
     """Whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
     masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
     return any(header_of(mask).orientation != 1 for mask in masks if mask.is_file())
-
-
-@lru_cache(maxsize=262144)
-def _hash_of_state(path: Path, state: tuple[int, ...]) -> str:  # noqa: ARG001 - it is part of the key
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
-
-
-def id_of(relative: PurePath) -> str:
-    """Id of an image from its path below the images: without suffix, folders joined by two underscores.
-
-    >>> id_of(PurePath("train/Köln 1/a.b.png"))
-    'train__Köln 1__a.b'
-    """
-    return "__".join(relative.with_suffix("").parts)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: its name begins with a dot, or a system made it.
-
-    >>> [name for name in (".ipynb_checkpoints", "._a.png", "__MACOSX", "@eaDir", "a.png") if is_hidden(name)]
-    ['.ipynb_checkpoints', '._a.png', '__MACOSX', '@eaDir']
-    """
-    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
-
-
-def same_text(name: str) -> str:
-    """A name in Unicode's composed form (NFC): macOS writes names decomposed, which look the same and differ."""
-    return unicodedata.normalize("NFC", name)
-
-
-def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Files below a folder with one of the suffixes, in any case, sorted by path; hidden files and folders left out.
-
-    Linked folders are entered, each real folder once.
-
-    Raises:
-        DatasetError: If one has a name that is not text in UTF-8.
-    """
-    wanted, seen = {suffix.lower() for suffix in suffixes}, set()
-    found: list[Path] = []
-    for base, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(base)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [Path(base) / n for n in names if Path(n).suffix.lower() in wanted and not is_hidden(n)]
-    return sorted((named_in_text(path) for path in found if path.is_file()), key=lambda path: path.as_posix())
-
-
-def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """Path below `folder` without suffix, in NFC -> mask; raises `DatasetError` if two masks have one name."""
-    found: dict[str, Path] = {}
-    for path in files_under(folder, suffixes):
-        stem = same_text(path.relative_to(folder).with_suffix("").as_posix())
-        if stem in found:
-            raise DatasetError(f"{path} and {found[stem]} are masks of one image; remove one of them.")
-        found[stem] = path
-    return found
 
 
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:

@@ -12,10 +12,11 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from bench.data.formats.class_lists import read_classes
+from bench.data.formats.file_names import id_of
 from bench.data.formats.folder_classes import FolderTable
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, id_of, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
 from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder, values_of

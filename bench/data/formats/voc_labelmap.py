@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.documents import read_lines
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES, read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, pack_rgb
-from bench.data.formats.on_disk import Entry, files_under, missing
+from bench.data.formats.on_disk import Entry, missing
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.data.formats.dicom_series import is_dicom, patient_of, series_files
-from bench.data.formats.on_disk import same_text
+from bench.data.formats.file_names import same_text
 from bench.data.formats.patterns import SHARED, check_pattern, values_of, visible_files
 from bench.data.formats.volume_arrays import READERS, suffix_of
 from bench.errors import DatasetError

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.formats.documents import read_lines, read_yaml
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import files_under, missing
+from bench.data.formats.on_disk import missing
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.on_disk import OnDisk, same_text
+from bench.data.formats.file_names import same_text
+from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.predictions import classes_predicted, place_of, places_of
 from bench.dataset import Dataset
 from bench.errors import BenchError, did_you_mean

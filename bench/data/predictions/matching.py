@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.data.formats.on_disk import files_under, same_text
+from bench.data.formats.file_names import files_under, same_text
 from bench.data.predictions.asked import Asked
 from bench.errors import BenchError
 from bench.records import Flag

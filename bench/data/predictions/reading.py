@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import files_under
+from bench.data.formats.file_names import files_under
 from bench.data.predictions import label_maps, probabilities
 from bench.data.predictions.asked import Asked, asked
 from bench.data.predictions.coco import CocoResults

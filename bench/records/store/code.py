@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.records.names import harness_root
+from bench.records.store.files import State, file_state
 
 NUMBERS = (
     "bench.adapter",
@@ -102,16 +103,11 @@ def changed_files(before: str, after: str) -> str:
 
 def content_of(file: Path) -> str:
     """The first digits of the SHA-256 of what a Python file says, whatever its comments and docstrings."""
-    return _content(file, _state(file))
-
-
-def _state(file: Path) -> tuple[int, ...]:
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+    return _content(file, file_state(file))
 
 
 @lru_cache(maxsize=4096)
-def _content(file: Path, _: tuple[int, ...]) -> str:
+def _content(file: Path, _: State | None) -> str:
     source = file.read_bytes()
     with contextlib.suppress(SyntaxError, ValueError, tokenize.TokenError):  # what is no Python is known by its bytes
         source = "\n".join(_telling_lines(source)).encode("utf-8", "surrogatepass")
@@ -135,11 +131,11 @@ def _telling_lines(source: bytes) -> Iterator[str]:
 
 def imported(file: Path, root: Path) -> tuple[str, ...]:
     """Names of the modules of the tree that a file imports when it runs, those inside functions too."""
-    return _imported(file, root, _state(file))
+    return _imported(file, root, file_state(file))
 
 
 @lru_cache(maxsize=4096)
-def _imported(file: Path, root: Path, _: tuple[int, ...]) -> tuple[str, ...]:
+def _imported(file: Path, root: Path, _: State | None) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for node in _statements(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):

@@ -7,23 +7,33 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from bench.records import Record
 
 
-def file_state(path: Path) -> tuple[int, int, int, int] | None:
-    """What tells one content of a file from another without reading it; None where there is no file.
+class State(NamedTuple):
+    """What tells one content of a file from another without reading it.
 
-    Size, time of modification, number of the inode and its time of change: the second can be set, and copies and
-    archives do; the last two cannot.
+    The time of modification can be set, and copies and archives do; the inode's number and its time of change cannot.
     """
+
+    size: int
+    changed_ns: int
+    inode: int
+    status_changed_ns: int
+
+
+def file_state(path: Path) -> State | None:
+    """State of a file; None where there is no file."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+    # An inode's number may be larger than the integers of SQLite, which are signed.
+    return State(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1), status.st_ctime_ns)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -60,6 +70,16 @@ def content_sha256(path: Path) -> str:
             while chunk := stream.read(1 << 20):
                 sha.update(chunk)
     return sha.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it changes."""
+    return _sha256_of_states(path, tuple(file_state(file) for file in files_of(path)))
+
+
+@lru_cache(maxsize=262144)
+def _sha256_of_states(path: Path, _: tuple[State | None, ...]) -> str:
+    return content_sha256(path)
 
 
 def weights_digest(weights: str | None) -> str | None:

@@ -15,11 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.records.store import layout
-from bench.records.store.files import content_sha256, files_of, write_atomically
+from bench.records.store.files import State, content_sha256, file_state, sha256_of, write_atomically
 from bench.records.store.layout import RunFolder
-
-State = tuple[int, int, int, int]
-"""Size, inode and both times of a file: while these stay, a hash that was taken in this process holds."""
 
 LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS)
 """Files of a job that are no facts."""
@@ -122,7 +119,7 @@ def damage_of_job(run: RunFolder, folder: Path) -> str | None:
 
 def fact_states(run: RunFolder) -> dict[str, State | None]:
     """Size, inode and times of every file that the manifest names, by its path in the run; None where it is gone."""
-    return {name: _state(run.path / name) for name in _entries_of(run).hashes}
+    return {name: file_state(run.path / name) for name in _entries_of(run).hashes}
 
 
 def recorded_sha256(run: RunFolder, file: Path) -> str | None:
@@ -170,28 +167,10 @@ def _entry(line: bytes) -> dict[str, str] | None:
 
 
 def _entries_of(run: RunFolder) -> _Entries:
-    state = _state(run.manifest)
+    state = file_state(run.manifest)
     return _read_entries(run.manifest, state) if state is not None else _Entries(b"")
 
 
 @lru_cache(maxsize=64)
 def _read_entries(path: Path, _: State) -> _Entries:
     return _Entries(path.read_bytes())
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it changes."""
-    return _hashed(path, tuple(_state(file) for file in files_of(path)))
-
-
-@lru_cache(maxsize=65536)
-def _hashed(path: Path, _: tuple[State | None, ...]) -> str:
-    return content_sha256(path)
-
-
-def _state(path: Path) -> State | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns

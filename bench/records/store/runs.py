@@ -19,9 +19,9 @@ from bench.errors import StoreError, did_you_mean
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
 from bench.records.store import layout
 from bench.records.store.environments import environments_of_jobs, read_environment
-from bench.records.store.files import held
+from bench.records.store.files import held, sha256_of
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256, sha256_of
+from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
 LOCK = ".lock"

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.measure.devices import allowed_cores
 from bench.records.store.cache import cache_folder
-from bench.records.store.files import content_sha256
+from bench.records.store.files import State, content_sha256, file_state
 
 SETTLED_S = 2.0
 """A file that was changed less than so long ago is not remembered: a further change may look the same."""
@@ -30,18 +29,6 @@ REHASH = "BENCH_REHASH"
 
 Progress = Callable[[int, int], None]
 """Called with the number of files hashed and their total."""
-
-
-class State(NamedTuple):
-    """What tells one content of a file from another without reading it.
-
-    The time of modification can be set, and copies and archives do; the inode's number and its time of change cannot.
-    """
-
-    size: int
-    changed_ns: int
-    inode: int
-    status_changed_ns: int
 
 
 class ContentHashes:
@@ -65,7 +52,7 @@ class ContentHashes:
     def of(self, files: Sequence[Path], progress: Progress | None = None) -> list[str]:
         """Return the SHA-256 of each file in hex, '' for one that is missing; reads them in parallel."""
         distinct = {file.absolute(): None for file in files}
-        states = {path: _state(path) for path in distinct}
+        states = {path: file_state(path) for path in distinct}
         found: dict[Path, str] = {path: "" for path, state in states.items() if state is None}
         with closing(self._opened()) as database:
             present = {path: state for path, state in states.items() if state is not None}
@@ -102,15 +89,6 @@ def _with_table(database: sqlite3.Connection) -> sqlite3.Connection:
         "inode INTEGER, status_changed_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
     )
     return database
-
-
-def _state(path: Path) -> State | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # An inode's number may be larger than the integers of SQLite, which are signed.
-    return State(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1), status.st_ctime_ns)
 
 
 def _remembered(database: sqlite3.Connection, states: dict[Path, State]) -> dict[Path, str]:

@@ -17,8 +17,7 @@ from bench.measure.memory import peak_rss_bytes
 from bench.records import Job, JobFacts
 from bench.records.flag import Flag
 from bench.records.predictions import RgbImage
-from bench.records.store.files import files_of
-from bench.records.store.manifest import sha256_of
+from bench.records.store.files import files_of, sha256_of
 from bench.run.worker import ranks
 from bench.run.worker.environment import in_effect
 from bench.run.worker.memory_limit import limit_in_words

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import glance, read_image, read_mask
 from bench.data.formats.image_headers import Unreadable, header_of, image_size
-from bench.data.formats.on_disk import files_under
 from bench.errors import BenchError, DatasetError
 from bench.records.names import harness_root
 from bench.run.predict.inputs import find_sources

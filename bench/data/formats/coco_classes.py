@@ -1,0 +1,83 @@
+"""The classes of a COCO file: its categories in its order, or those that are asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.data.formats.coco_index import CocoIndex
+from bench.data.formats.coco_rows import colour, id_text
+from bench.data.formats.label_tables import palette_colour
+from bench.errors import DatasetError, did_you_mean
+from bench.records import ClassSpec
+
+FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
+"""How LVIS says in how many training images a category is."""
+
+Category = Mapping[str, Any]
+
+
+def category_id(category: Category) -> str:
+    """Id of a category or segment class, as text."""
+    return id_text(category["id"])
+
+
+def background_spec(name: str) -> ClassSpec:
+    """The class of pixels in no object."""
+    return ClassSpec(name=name, is_thing=False, colour=(0, 0, 0), is_background=True)
+
+
+def classes_of(
+    index: CocoIndex, *, roots: Collection[str], wanted: Sequence[str] | None, all_things: bool | None
+) -> tuple[ClassSpec, ...]:
+    """Return the classes of a file.
+
+    Args:
+        index: The file.
+        roots: Ids of categories that are no classes, see `coco_checks.exporter_roots`.
+        wanted: Names of the classes that are used, in order; None takes all.
+        all_things: Whether classes are things; None where each category says it of itself.
+
+    Raises:
+        DatasetError: If there are no categories, two of one name, or not those that are wanted.
+    """
+    file = index.state.file
+    rows = _by_name([row for row in index.categories if category_id(row) not in roots], file)
+    for name in wanted or ():
+        if name not in rows:
+            raise DatasetError(
+                f"coco: no class named {name!r}.{did_you_mean(name, rows)} {file.name} has: {', '.join(rows)}"
+            )
+    colours = {name: palette_colour(position) for position, name in enumerate(rows, start=1)}
+    return tuple(
+        ClassSpec(
+            name=name,
+            is_thing=bool(rows[name].get("isthing", 1)) if all_things is None else all_things,
+            colour=colour(rows[name].get("color"), colours[name]),
+            frequency=FREQUENCIES.get(str(rows[name].get("frequency"))),
+        )
+        for name in wanted or tuple(rows)
+    )
+
+
+def _by_name(categories: Sequence[Category], file: Path) -> dict[str, Category]:
+    """Name -> category; raises `DatasetError` where there are none, or two of one name."""
+    if not categories:
+        raise DatasetError(f"{file} has no categories. Add them to the file.")
+    names = Counter(str(row["name"]) for row in categories)
+    twice = sorted(name for name, times in names.items() if times > 1)
+    if twice:
+        raise DatasetError(f"{file} has two categories of one name, {twice[0]!r}. Rename or merge them.")
+    return {str(row["name"]): row for row in categories}
+
+
+def background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:
+    """The error for an option `background` that names a category."""
+    others = ", ".join(spec.name for spec in classes if spec.name != background)
+    return DatasetError(
+        f"coco: background: {background} is also a category of {file}; two classes of one name "
+        f"cannot be told apart. Leave the category out with classes: [{others}], or call the class of "
+        "pixels in no object otherwise, for example background: outside."
+    )
