@@ -6,30 +6,23 @@ import os
 import platform
 from pathlib import Path
 
+from bench.measure.gpus import driver, gpu_of, misfit, torch_cuda, visible_gpus
 from bench.records import digest
 
 
 def nvidia_gpus() -> list[str]:
-    """Names of the NVIDIA GPUs the driver shows, in its order; empty without a driver."""
-    try:
-        import pynvml
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-    finally:
-        pynvml.nvmlShutdown()
+    """Names of the NVIDIA GPUs that this process can use, in a framework's order; empty without a driver."""
+    return [gpu.name for gpu in visible_gpus()]
 
 
 def auto_device() -> str:
-    """`cuda` where the driver shows a GPU, else `cpu`."""
-    return "cuda" if nvidia_gpus() else "cpu"
+    """`cuda` where there is a GPU that this interpreter's torch is built for, else `cpu`.
+
+    What speaks against a GPU that is there stands in `bench doctor`.
+    """
+    found = driver()
+    gpu = gpu_of("cuda", visible_gpus(found))
+    return "cpu" if gpu is None or misfit(found, gpu, torch_cuda()) else "cuda"
 
 
 def cpu_model() -> str:
@@ -57,8 +50,10 @@ def machine_in_words() -> str:
 
 
 def machine_identity() -> str:
-    """Digest of what makes timings comparable: processor, core count, GPUs, operating system.
+    """Digest of what makes timings comparable: processor, core count, GPUs that can be used, operating system.
 
-    Only stable facts: no host name, no clock frequency of the moment.
+    Only stable facts: no host name, no clock frequency of the moment. Two GPUs of a name with unlike memory are two
+    products; two that are alike in both are one.
     """
-    return digest([cpu_model(), len(allowed_cores()), *nvidia_gpus(), platform.system(), platform.machine()])
+    gpus = [f"{gpu.name}, {gpu.memory_bytes} bytes" for gpu in visible_gpus()]
+    return digest([cpu_model(), len(allowed_cores()), *gpus, platform.system(), platform.machine()])

@@ -6,13 +6,15 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 
 from bench.measure.devices import allowed_cores, cpu_model
+from bench.measure.gpus import memory_bytes, opened
 
 VARIABLES = frozenset(
     {
@@ -147,45 +149,39 @@ def _cpu() -> dict[str, JsonValue]:
 
 def _gpus() -> JsonValue:
     """One entry per NVIDIA GPU, or the reason why there is none; a refused counter costs that counter only."""
-    try:
-        import pynvml
-    except ImportError:
-        return "nvidia-ml-py is not installed"
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return f"no NVIDIA driver: {error}"
+    with opened() as nvml:
+        if isinstance(nvml, str):
+            return nvml
+        return [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
 
-    def ask(question: Callable[..., object], *arguments: object) -> JsonValue:
+
+def _gpu(nvml: Any, index: int) -> JsonValue:
+    def ask(question: str, *arguments: object) -> JsonValue:
         try:
-            answer = question(*arguments)
-        except pynvml.NVMLError as error:
+            answer = getattr(nvml, question)(*arguments)
+        except AttributeError:
+            return f"unknown to this nvidia-ml-py: {question}"
+        except nvml.NVMLError as error:
             return f"refused: {error}"
         return (
             answer.decode() if isinstance(answer, bytes) else answer if isinstance(answer, int | str) else str(answer)
         )
 
-    def memory_bytes(handle: object) -> int:
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            {
-                "name": ask(pynvml.nvmlDeviceGetName, handle),
-                "uuid": ask(pynvml.nvmlDeviceGetUUID, handle),
-                "driver": ask(pynvml.nvmlSystemGetDriverVersion),
-                "vbios": ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
-                "memory_bytes": ask(memory_bytes, handle),
-                "power_limit_mw": ask(pynvml.nvmlDeviceGetPowerManagementLimit, handle),
-                "pcie_generation": ask(pynvml.nvmlDeviceGetCurrPcieLinkGeneration, handle),
-                "pcie_width": ask(pynvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
-                "persistence_mode": ask(pynvml.nvmlDeviceGetPersistenceMode, handle),
-            }
-            for handle in handles
-        ]
-    finally:
-        pynvml.nvmlShutdown()
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError as error:
+        return f"GPU {index} does not answer: {error}"
+    return {
+        "name": ask("nvmlDeviceGetName", handle),
+        "uuid": ask("nvmlDeviceGetUUID", handle),
+        "driver": ask("nvmlSystemGetDriverVersion"),
+        "vbios": ask("nvmlDeviceGetVbiosVersion", handle),
+        "memory_bytes": memory_bytes(nvml, handle),
+        "power_limit_mw": ask("nvmlDeviceGetPowerManagementLimit", handle),
+        "pcie_generation": ask("nvmlDeviceGetCurrPcieLinkGeneration", handle),
+        "pcie_width": ask("nvmlDeviceGetCurrPcieLinkWidth", handle),
+        "persistence_mode": ask("nvmlDeviceGetPersistenceMode", handle),
+    }
 
 
 def _packages() -> dict[str, JsonValue]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,22 +15,30 @@ from bench.records.throughput import Ended
 T = TypeVar("T")
 
 DEVICE_SAYS = (
-    "CUDA out of memory",  # torch
-    "CUDA_ERROR_OUT_OF_MEMORY",  # the driver, by TensorRT and others
     "cudaErrorMemoryAllocation",  # the CUDA runtime
-    "CUDA failure 2: out of memory",  # ONNX Runtime
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
+    "ALLOC_FAILED",  # of cuDNN, cuBLAS, cuSOLVER and cuSPARSE: <LIBRARY>_STATUS_ALLOC_FAILED
+    "ALLOCATION_FAILED",  # cuDNN from version 9: …_DEVICE_ALLOCATION_FAILED
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # what making a handle answers where its workspace does not fit
+    "CUSOLVER_STATUS_NOT_INITIALIZED",
+    # cuDNN tried every algorithm and none got its workspace; what no algorithm can do is refused before.
+    "Unable to find a valid cuDNN algorithm",
+    "unable to find an engine to execute this computation",
     "CL_MEM_OBJECT_ALLOCATION_FAILURE",  # OpenCL, by OpenVINO
     "CL_OUT_OF_RESOURCES",
-    "MPS backend out of memory",
 )
+DEVICE_IN_WORDS = re.compile(
+    r"\b(cuda|gpu|triton|nccl|tensorrt|cudnn|hip|mps|device)\b.*out[ _]?of[ _]?memory"
+    r"|cuda_error_out_of_memory|\btensorrt\b.*outofmemory|error code 2: outofmemory",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What a library that names its device before the words says: torch, its compiler, NCCL, TensorRT, the driver."""
+ARENA = re.compile(r"bfc_?arena|BFCArena|Failed to allocate memory for requested buffer")
+"""ONNX Runtime's allocator, which serves a processor and a GPU alike and does not say which."""
 HOST_SAYS = (
     "DefaultCPUAllocator: can't allocate memory",  # torch
     "DefaultCPUAllocator: not enough memory",
     "std::bad_alloc",
     "bad allocation",
-    "Failed to allocate memory for requested buffer",  # ONNX Runtime
     "Insufficient memory",  # OpenCV
 )
 
@@ -42,14 +51,19 @@ class Refusal:
     reason: str
 
 
-def attempt(work: Callable[[], T]) -> T | Refusal:
-    """Do some work; that it is refused, or that memory is full, is an answer. Any other failure is raised."""
+def attempt(work: Callable[[], T], *, device: str = "cpu") -> T | Refusal:
+    """Do some work; that it is refused, or that memory is full, is an answer. Any other failure is raised.
+
+    Args:
+        work: To do.
+        device: That it is done on.
+    """
     try:
         return work()
     except Unsupported as error:
         refusal = Refusal("unsupported", str(error))
     except Exception as error:
-        ended = memory_that_is_full(error)
+        ended = memory_that_is_full(error, device=device)
         if ended is None:
             raise
         refusal = Refusal(ended, " ".join(str(error).split())[:200])
@@ -58,14 +72,36 @@ def attempt(work: Callable[[], T]) -> T | Refusal:
     return refusal
 
 
-def memory_that_is_full(error: BaseException) -> Literal["oom_device", "oom_host"] | None:
-    """Return which memory an exception says is full, or None; frameworks share no exception type."""
-    said = str(error)
-    if type(error).__name__ == "OutOfMemoryError" or any(sign in said for sign in DEVICE_SAYS):
-        return "oom_device"
-    if isinstance(error, MemoryError) or any(sign in said for sign in HOST_SAYS):
-        return "oom_host"
+def memory_that_is_full(error: BaseException, *, device: str = "cpu") -> Literal["oom_device", "oom_host"] | None:
+    """Return which memory an exception, or one that it was raised from, says is full; None if none does.
+
+    Frameworks share no exception type, and a compiler wraps what it caught in its own.
+
+    Args:
+        error: As it was raised.
+        device: That the work was done on: some allocators serve several and do not say which was full.
+    """
+    for one in _chain(error):
+        said = str(one)
+        if type(one).__name__ == "OutOfMemoryError" or DEVICE_IN_WORDS.search(said):
+            return "oom_device"
+        if any(sign in said for sign in DEVICE_SAYS):
+            return "oom_device"
+        if ARENA.search(said):
+            return "oom_host" if device == "cpu" else "oom_device"
+        if isinstance(one, MemoryError) or any(sign in said for sign in HOST_SAYS):
+            return "oom_host"
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from or while handling, each once."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
 
 
 def free_host_bytes(proc: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:

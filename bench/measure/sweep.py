@@ -75,7 +75,7 @@ def _sizes(largest: int) -> list[int]:
 def _measured(model: UnderLoad, size: int, asked: Throughput) -> SweepPoint:
     model.adapter.reset_peak_device_bytes()
     reset_peak_rss()
-    rate = attempt(lambda: measure_rate(model, size, asked, name=f"sweep_{size}"))
+    rate = attempt(lambda: measure_rate(model, size, asked, name=f"sweep_{size}"), device=model.job.target.device)
     if isinstance(rate, Refusal):
         return SweepPoint(batch_size=size, ended=rate.ended, reason=rate.reason)
     return SweepPoint(

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.devices import allowed_cores
+from bench.measure.gpu_sharing import GpuUsers
+from bench.measure.gpus import Gpu, gpu_of, visible_gpus
 from bench.records import Flag
 
 INTERVAL_S = 0.05
@@ -39,6 +41,12 @@ MIN_CLOCK_SHARE = 0.95
 """A block whose median SM clock is below this share of the first good block's is measured again."""
 POWER_CAP_BIT = 0x04
 """Normal on data-centre GPUs: noted, so that only like is compared with like."""
+
+NOT_WATCHED = Flag(
+    name="gpu_not_watched",
+    seen="the driver (NVML) gave no samples of the GPU, so that its clock, heat and other users are not known",
+    advice="see what the driver answers with: bench doctor",
+)
 
 Series = dict[str, NDArray[np.float64]]
 
@@ -57,18 +65,22 @@ class Telemetry:
         self._sampler: subprocess.Popen[bytes] | None = None
         self._rows = _GrowingFile()
         self._usual_mhz: float | None = None
+        self._users: GpuUsers | None = None
 
     def __enter__(self) -> Telemetry:
         """Start the GPU's sampler, where there is a GPU to sample."""
         if self._device.startswith("cuda"):
             self._rows = _GrowingFile(tempfile.mkstemp(suffix=".jsonl"))
-            address = gpu_address(self._device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+            address = gpu_address(self._device, visible_gpus())
+            self._users = GpuUsers(address).__enter__()
             command = [sys.executable, "-m", "bench.measure.telemetry", str(address), str(self._rows.path)]
             self._sampler = subprocess.Popen(command, stdin=subprocess.PIPE)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the sampler and take what it read."""
+        if self._users is not None:
+            self._users.__exit__()
         if self._sampler is None or self._sampler.stdin is None:
             return
         with contextlib.suppress(BrokenPipeError):
@@ -80,7 +92,9 @@ class Telemetry:
         self._rows.close()
 
     def mark(self) -> None:
-        """Read the processor's state at a block's edge."""
+        """Read the processor's state, and who uses the GPU, at a block's edge."""
+        if self._users is not None:
+            self._users.look()
         self._edges.append({"monotonic_s": time.monotonic(), **_cpu_state()})
 
     def slowed(self, start_s: float, end_s: float) -> str | None:
@@ -107,8 +121,12 @@ class Telemetry:
             time.sleep(INTERVAL_S)
 
     def flags(self) -> tuple[Flag, ...]:
-        """What the GPU's own counters say against the measurement."""
-        return gpu_flags(as_series(self._rows.read()))
+        """What the GPU's own counters, and its other users, say against the measurement."""
+        if self._users is None:
+            return ()
+        rows = self._rows.read()
+        shared = self._users.flag()
+        return (*(() if rows else (NOT_WATCHED,)), *gpu_flags(as_series(rows)), *(() if shared is None else (shared,)))
 
     def save(self, path: Path) -> None:
         """Write `telemetry.npz`: `cpu_*` per block edge, `gpu_*` per sample; nan = not readable."""
@@ -142,22 +160,20 @@ class _GrowingFile:
             self.path.unlink()
 
 
-def gpu_address(device: str, visible: str | None) -> int | str:
-    """Return the NVML index or the UUID of the GPU that a framework calls `cuda` or `cuda:<index>`.
+def gpu_address(device: str, gpus: Sequence[Gpu]) -> int | str:
+    """Return the UUID of the GPU that a framework calls `cuda` or `cuda:<index>`; its number where there is none.
 
     Args:
         device: As in a target.
-        visible: `CUDA_VISIBLE_DEVICES`, which renumbers the GPUs for a framework but not for NVML;
-            both number them by bus (`CUDA_DEVICE_ORDER`, set for every worker).
+        gpus: Those that this process can use, see `bench.measure.gpus.visible_gpus`.
 
-    >>> gpu_address("cuda:1", None), gpu_address("cuda", "3,2"), gpu_address("cuda:1", "0,GPU-8932f937")
-    (1, 3, 'GPU-8932f937')
+    >>> gpu_address("cuda:1", [Gpu(0, "GPU-a", "A"), Gpu(3, "GPU-b", "B")]), gpu_address("cuda:1", [])
+    ('GPU-b', 1)
     """
-    index = int(device.partition(":")[2] or "0")
-    entries = [entry.strip() for entry in (visible or "").split(",") if entry.strip()]
-    if index >= len(entries):
-        return index
-    return int(entries[index]) if entries[index].isdigit() else entries[index]
+    gpu = gpu_of(device, gpus)
+    if gpu is None:
+        return int(device.partition(":")[2] or "0")
+    return gpu.uuid or gpu.index
 
 
 def as_series(rows: list[dict[str, float]]) -> Series:
@@ -295,9 +311,20 @@ def _main() -> None:
         # Standard input never carries anything: it becomes readable only when the parent closes it or ends.
         return not select.select([sys.stdin], [], [], INTERVAL_S)[0]
 
+    _leave_the_worker_its_cores()
     address = int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]
     with Path(sys.argv[2]).open("a", encoding="ascii", buffering=1) as file, contextlib.suppress(pynvml.NVMLError):
         sample_gpu(pynvml, address, keep_on, lambda row: print(json.dumps(row), file=file))
+
+
+def _leave_the_worker_its_cores() -> None:
+    """Move to the cores that the worker, whose pinning is inherited, does not use; stay where there are no others."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # The kernel keeps it to what this process may have.
+    others = os.sched_getaffinity(0) - own
+    os.sched_setaffinity(0, others or own)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from bench.adapter import adapter_folder, adapter_folders
 from bench.data.formats.by_name import open_dataset
 from bench.dataset import dataset_names
 from bench.errors import BenchError
-from bench.measure.devices import allowed_cores, auto_device, cpu_model, nvidia_gpus
+from bench.measure.devices import allowed_cores, auto_device, cpu_model
 from bench.measure.floor import stage_floor_ns
+from bench.measure.gpus import VISIBLE, driver, misfit, torch_cuda, visible_gpus
 from bench.run.doctor.devices import device_findings
 from bench.run.doctor.finding import Finding
 from bench.run.environments.interpreters import (
@@ -70,14 +71,34 @@ def _floor() -> Finding:
 
 
 def _gpu(interpreters: Interpreters) -> Finding:
-    gpus = nvidia_gpus()
+    asked = driver()
+    gpus = visible_gpus(asked)
+    if asked.lost:
+        fix = "see what the kernel says with: dmesg | grep -i xid; a lost GPU comes back with a reset or a restart"
+        return Finding("cuda", "missing", "; ".join(asked.lost), fix)
+    if not gpus and asked.gpus:
+        detail = f"{len(asked.gpus)} GPUs, and {VISIBLE}={os.environ.get(VISIBLE, '')!r} shows none of them"
+        return Finding("cuda", "note", f"{detail}; device auto means {auto_device()}", f"unset {VISIBLE}")
     if not gpus:
         return Finding("cuda", "note", f"no NVIDIA driver or GPU; device auto means {auto_device()}")
-    torch = next(filter(None, (_torch_version(interpreters.python(name)) for name in adapter_folders())), None)
-    if torch is not None and "+cpu" in torch:
-        fix = "reinstall with: make clean install TORCH_BACKEND=auto"
-        return Finding("cuda", "missing", f"{', '.join(gpus)}, but torch {torch} is a CPU build", fix)
-    return Finding("cuda", "ready", ", ".join(gpus))
+    names = ", ".join(gpu.name for gpu in gpus)
+    for python in {interpreters.python(name) for name in adapter_folders()}:
+        torch = _torch_version(python)
+        if torch is not None and "+cpu" in torch:
+            fix = "reinstall with: make clean install TORCH_BACKEND=auto"
+            return Finding("cuda", "missing", f"{names}, but torch {torch} is a CPU build", fix)
+        wrong = [why for gpu in gpus if (why := misfit(asked, gpu, torch_cuda(_site(python))))]
+        if wrong:
+            fix = "update the driver, or install the torch that this driver serves with: make clean install"
+            return Finding("cuda", "missing", f"{names}, but {wrong[0]}; device auto means {auto_device()}", fix)
+    return Finding("cuda", "ready", names)
+
+
+def _site(python: Path) -> Path | None:
+    """Folder of packages of another interpreter's environment; None for this one's."""
+    if python.absolute() == Path(sys.executable).absolute():
+        return None
+    return next(iter(sorted(python.absolute().parent.parent.glob("lib*/python3*/site-packages"))), Path("/nowhere"))
 
 
 def _torch_version(python: Path) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+from bench.measure.gpus import driver, gpu_of, opened, visible_gpus
 from bench.run.doctor.finding import Finding
 
 POWERCAP = Path("/sys/class/powercap")
@@ -37,52 +39,32 @@ def _container() -> Finding:
 
 
 def _driver() -> Finding:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except ImportError:
-        return Finding(
-            "GPU driver", "note", "nvidia-ml-py is not installed", "install it with: pip install nvidia-ml-py"
-        )
-    except pynvml.NVMLError as error:
+    asked = driver()
+    if asked.reason is not None:
         fix = "start the container with --gpus all" if in_container() and Path("/proc/driver/nvidia").exists() else ""
-        return Finding("GPU driver", "note", f"none: {error}", fix)
-    try:
-        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
-        version = pynvml.nvmlSystemGetDriverVersion()
-    finally:
-        pynvml.nvmlShutdown()
-    name = version.decode() if isinstance(version, bytes) else str(version)
-    return Finding("GPU driver", "ready", f"{name}, for CUDA up to {cuda // 1000}.{cuda % 1000 // 10}")
+        return Finding("GPU driver", "note", asked.reason, fix)
+    serves = "" if asked.cuda is None else f", for CUDA up to {asked.cuda[0]}.{asked.cuda[1]}"
+    return Finding("GPU driver", "ready", f"{asked.version or 'of unknown version'}{serves}")
 
 
 def _gpu_energy() -> Finding:
-    """Whether the driver counts energy, or at least power, for GPU 0."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except ImportError:
-        return Finding("GPU energy", "note", "nvidia-ml-py is not installed")
-    except pynvml.NVMLError:
-        return Finding("GPU energy", "note", "no GPU")
-    try:
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+    """Whether the driver counts energy, or at least power, for the GPU that `cuda` means."""
+    gpu = gpu_of("cuda", visible_gpus())
+    with opened() as nvml:
+        if isinstance(nvml, str) or gpu is None:
+            return Finding("GPU energy", "note", nvml if isinstance(nvml, str) else "no GPU")
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(gpu.index)
+        except nvml.NVMLError as error:
+            return Finding("GPU energy", "note", f"GPU {gpu.index} cannot be asked: {error}")
         for name, question in (
-            ("energy counter", pynvml.nvmlDeviceGetTotalEnergyConsumption),
-            ("power, which is summed up", pynvml.nvmlDeviceGetPowerUsage),
+            ("energy counter", "nvmlDeviceGetTotalEnergyConsumption"),
+            ("power, which is summed up", "nvmlDeviceGetPowerUsage"),
         ):
-            try:
-                question(gpu)
-            except pynvml.NVMLError:
-                continue
-            return Finding("GPU energy", "ready", name)
+            with suppress(nvml.NVMLError, AttributeError):  # refused, or unknown to these bindings
+                getattr(nvml, question)(handle)
+                return Finding("GPU energy", "ready", name)
         return Finding("GPU energy", "note", "the driver tells neither energy nor power")
-    except pynvml.NVMLError as error:
-        return Finding("GPU energy", "note", f"GPU 0 cannot be asked: {error}")
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def rapl(powercap: Path) -> Finding:

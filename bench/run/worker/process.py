@@ -148,8 +148,10 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     from bench.records import Job, as_json_dict, read_record
     from bench.run.worker.memory_limit import limit_memory
 
+    device = "cpu"
     try:
         job = read_record(Job, folder / JOB)
+        device = job.target.device
         limit_memory(job)
         facts = work(job, folder)
         return {**_ending("ok"), "facts": as_json_dict(facts)}
@@ -162,7 +164,7 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     except BenchError as error:
         return _ending("usage_error", str(error))
     except Exception as error:
-        full = memory_that_is_full(error)
+        full = memory_that_is_full(error, device=device)
         if full is not None:
             whose = "device" if full == "oom_device" else "host"
             reason = f"ran out of {whose} memory{_allowed(full)}; use a smaller batch or image size"

@@ -15,6 +15,7 @@ from bench.measure.memory import reset_peak_rss
 from bench.measure.out_of_memory import Refusal, attempt
 from bench.measure.scenarios import MULTI_STREAM_PERCENTILE, SINGLE_STREAM_PERCENTILE, offline, server, stream
 from bench.measure.sweep import sweep
+from bench.measure.telemetry import Telemetry
 from bench.measure.under_load import UnderLoad
 from bench.records import Job, JobFacts, Measurement, Scenario, Throughput
 from bench.records.store import layout
@@ -35,13 +36,16 @@ def throughput_job(job: Job, folder: Path) -> JobFacts:
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
-    adapter, load_s = built(job, folder)
-    model = UnderLoad(adapter, [images.image(image_id) for image_id in images.ids], images.ids, job)
-    _warm_up(model, job.target.batch_size, protocol.warm_up_s(job.target.device))
-    write_record(folder / layout.THROUGHPUT, loads_of(model, asked, target_batch=job.target.batch_size))
+    with Telemetry(job.target.device) as telemetry:
+        adapter, load_s = built(job, folder)
+        model = UnderLoad(adapter, [images.image(image_id) for image_id in images.ids], images.ids, job)
+        _warm_up(model, job.target.batch_size, protocol.warm_up_s(job.target.device))
+        loads = loads_of(model, asked, target_batch=job.target.batch_size, between=telemetry.mark)
+    write_record(folder / layout.THROUGHPUT, loads)
     raw: dict[str, Any] = {**model.raw}
     np.savez_compressed(folder / layout.LATENCIES, **raw)
-    return facts_of(adapter, weights_of(job, folder), load_s=load_s)
+    telemetry.save(folder / layout.TELEMETRY)
+    return facts_of(adapter, weights_of(job, folder), load_s=load_s, flags=telemetry.flags())
 
 
 def _warm_up(model: UnderLoad, batch_size: int, least_s: float) -> None:
@@ -51,14 +55,18 @@ def _warm_up(model: UnderLoad, batch_size: int, least_s: float) -> None:
         model.warm_up(batch_size)
 
 
-def loads_of(model: UnderLoad, asked: Throughput, *, target_batch: int) -> Loads:
+def loads_of(
+    model: UnderLoad, asked: Throughput, *, target_batch: int, between: Callable[[], None] = lambda: None
+) -> Loads:
     """Measure every load, one after the other; what is refused or does not fit into memory stops only itself.
 
     Args:
         model: Warmed up.
         asked: Loads, and how long each.
         target_batch: Batch size of `offline` without a sweep.
+        between: Called before each load and after the last, outside what is timed.
     """
+    between()
     found: dict[str, Any] = {}
     refused: dict[Scenario, str] = {}
     if asked.sweep:
@@ -73,9 +81,11 @@ def loads_of(model: UnderLoad, asked: Throughput, *, target_batch: int) -> Loads
     for scenario, work in measure.items():
         if scenario not in asked.scenarios:
             continue
-        result = attempt(work)
+        between()
+        result = attempt(work, device=model.job.target.device)
         if isinstance(result, Refusal):
             refused[scenario] = f"{result.ended}: {result.reason}"
         else:
             found[scenario] = result
+    between()
     return Loads(**found, refused=refused)

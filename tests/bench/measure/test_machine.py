@@ -13,7 +13,7 @@ import time
 import pytest
 
 from bench.measure.counters import Edge, between, read_edge
-from bench.measure.devices import allowed_cores, auto_device, cpu_model, machine_identity, nvidia_gpus
+from bench.measure.devices import allowed_cores, cpu_model, machine_identity
 from bench.measure.environment import capture
 from bench.records.names import harness_root
 
@@ -101,10 +101,6 @@ def test_the_machine_is_named_alike_every_time_it_is_asked():
     assert machine_identity() == machine_identity()
     assert len(machine_identity()) == 64
     assert cpu_model()
-
-
-def test_auto_means_cuda_exactly_where_the_driver_shows_a_gpu():
-    assert auto_device() == ("cuda" if nvidia_gpus() else "cpu")
 
 
 def test_the_allowed_cores_are_those_of_this_process():

@@ -16,6 +16,22 @@ from bench.measure.out_of_memory import Refusal, attempt, free_host_bytes, memor
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "oom_device"),
         (RuntimeError("Error Code 1: Cuda Runtime (out of memory): CUDA_ERROR_OUT_OF_MEMORY"), "oom_device"),
         (Exception("onnxruntime: CUDA failure 2: out of memory ; GPU=0"), "oom_device"),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), "oom_device"),
+        (RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://"), "oom_device"),
+        (RuntimeError("CUDA driver error: out of memory"), "oom_device"),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), "oom_device"),
+        (RuntimeError("NCCL error: unhandled cuda error, Cuda failure 2 'out of memory'"), "oom_device"),
+        (RuntimeError("HIP out of memory. Tried to allocate 2.00 GiB"), "oom_device"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"), "oom_device"),
+        (RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"), "oom_device"),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), "oom_device"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "oom_device"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "oom_device"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "oom_device"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), "oom_device"),
+        (Exception("TensorRT EP failed to create engine from network ... Error Code 2: OutOfMemory"), "oom_device"),
+        (RuntimeError("CUDA error: device-side assert triggered"), None),
+        (RuntimeError("out of memory of past events"), None),
         (RuntimeError("Exception from openvino: CL_MEM_OBJECT_ALLOCATION_FAILURE"), "oom_device"),
         (MemoryError(), "oom_host"),
         (RuntimeError("std::bad_alloc"), "oom_host"),
@@ -26,6 +42,32 @@ from bench.measure.out_of_memory import Refusal, attempt, free_host_bytes, memor
 )
 def test_which_memory_is_full_is_read_off_what_frameworks_say(error, full):
     assert memory_that_is_full(error) == full
+
+
+ARENA = (
+    "[ONNXRuntimeError] : 1 : FAIL : bfc_arena.cc Failed to allocate memory for requested buffer of size 4294967296",
+    "Non-zero status code while running Conv node. BFCArena::AllocateRawInternal Available memory of 1 is smaller",
+)
+
+
+@pytest.mark.parametrize("said", ARENA)
+def test_an_allocator_that_serves_both_means_the_memory_of_the_device_in_use(said):
+    assert memory_that_is_full(RuntimeError(said)) == "oom_host"
+    assert memory_that_is_full(RuntimeError(said), device="cuda:1") == "oom_device"
+
+
+def test_what_a_compiler_caught_and_wrapped_is_read_as_well():
+    def wrapped(cause):
+        try:
+            try:
+                raise cause
+            except RuntimeError as error:
+                raise ValueError("backend='inductor' raised") from error
+        except ValueError as error:
+            return error
+
+    assert memory_that_is_full(wrapped(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))) == "oom_device"
+    assert memory_that_is_full(wrapped(RuntimeError("no kernel"))) is None
 
 
 class Tensor:

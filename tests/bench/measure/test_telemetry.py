@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.measure.telemetry import Telemetry, gpu_address, gpu_flags, gpu_slowed, sample_gpu
+from bench.measure.telemetry import Telemetry, gpu_flags, gpu_slowed, sample_gpu
 from bench.records.names import harness_root
 
 
@@ -124,22 +124,6 @@ def test_each_row_is_told_as_soon_as_it_is_read():
     told: list[dict[str, float]] = []
     sample_gpu(ScriptedDriver(), 0, lambda: len(told) < 2, told.append)
     assert [row["sm_mhz"] for row in told] == [1980.0, 1980.0]
-
-
-@pytest.mark.parametrize(
-    ("device", "visible", "address"),
-    [
-        ("cuda", None, 0),
-        ("cuda:2", None, 2),
-        ("cuda", "3", 3),
-        ("cuda:1", " 3, 1 ", 1),
-        ("cuda", "GPU-8932", "GPU-8932"),
-        ("cuda:1", "0,MIG-77", "MIG-77"),
-        ("cuda:1", "", 1),
-    ],
-)
-def test_a_framework_s_number_of_a_gpu_is_translated_to_the_driver_s(device, visible, address):
-    assert gpu_address(device, visible) == address
 
 
 def slowed(usual_mhz: float | None, **series: list[float]) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from bench.run.doctor import checks as doctor
 from bench.run.doctor.checks import examine
 from bench.run.environments.interpreters import Interpreters
+from tests.bench.measure.scripted_nvml import Card, ScriptedNvml, install
 
 
 @pytest.fixture
@@ -21,6 +22,12 @@ def needy(tmp_path, monkeypatch):
     (folder / "requirements.txt").write_text("NumPy\nopencv_python.headless\na-package-nobody-has\n")
     monkeypatch.setenv("BENCH_ADAPTERS", str(folder.parent))
     return folder
+
+
+def gpu(monkeypatch, **driver) -> None:
+    """A driver with one GPU."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    install(monkeypatch, ScriptedNvml(Card("a GPU", "GPU-a"), **driver))
 
 
 def findings(results: Path, interpreters: Interpreters | None = None) -> dict[str, doctor.Finding]:
@@ -49,7 +56,7 @@ def test_an_interpreter_that_cannot_be_asked_is_a_finding_and_no_crash(tmp_path,
 
 
 def test_an_interpreter_that_cannot_be_asked_is_no_crash_beside_a_gpu(tmp_path, monkeypatch, needy):
-    monkeypatch.setattr(doctor, "nvidia_gpus", lambda: ["a GPU"])
+    gpu(monkeypatch)
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
@@ -57,16 +64,40 @@ def test_an_interpreter_that_cannot_be_asked_is_no_crash_beside_a_gpu(tmp_path, 
 
 
 def test_a_cpu_build_of_torch_beside_a_gpu_is_missing_with_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "nvidia_gpus", lambda: ["a GPU"])
+    gpu(monkeypatch)
     monkeypatch.setattr(doctor, "installed_packages", lambda _: {"torch": "2.4.0+cpu"})
     found = findings(tmp_path)["cuda"]
     assert (found.state, found.fix) == ("missing", "reinstall with: make clean install TORCH_BACKEND=auto")
 
 
 def test_no_gpu_is_a_note_and_nothing_to_mend(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [])
+    install(monkeypatch, ScriptedNvml())
     found = findings(tmp_path)["cuda"]
     assert (found.state, found.fix) == ("note", "")
+
+
+def test_a_driver_too_old_for_torch_is_missing_and_auto_is_said_to_be_the_processor(tmp_path, monkeypatch):
+    gpu(monkeypatch, cuda=12040, version="550.54")
+    monkeypatch.setattr(doctor, "torch_cuda", lambda site=None: (13, 2))
+    monkeypatch.setattr("bench.measure.devices.torch_cuda", lambda: (13, 2))
+    found = findings(tmp_path)["cuda"]
+    assert found.state == "missing"
+    assert "which needs driver 580 or newer; driver 550.54 serves CUDA 12.4; device auto means cpu" in found.detail
+    assert "make clean install" in found.fix
+
+
+def test_gpus_that_a_variable_hides_are_a_note_with_the_variable(tmp_path, monkeypatch):
+    gpu(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    found = findings(tmp_path)["cuda"]
+    assert (found.state, found.fix) == ("note", "unset CUDA_VISIBLE_DEVICES")
+    assert "CUDA_VISIBLE_DEVICES='-1' shows none of them" in found.detail
+
+
+def test_a_lost_gpu_is_missing_and_no_crash(tmp_path, monkeypatch):
+    install(monkeypatch, ScriptedNvml(Card("a GPU", "GPU-a", lost=True)))
+    found = findings(tmp_path)["cuda"]
+    assert (found.state, found.detail) == ("missing", "GPU 0 does not answer: GPU is lost")
 
 
 def test_a_full_disk_is_found_where_the_results_will_lie(tmp_path, monkeypatch):
