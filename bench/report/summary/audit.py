@@ -1,8 +1,8 @@
 """Whether the model that was timed is the model that was scored.
 
 A timing job keeps its predictions for a random share of the images. They must be the predictions
-that were scored: equal content hashes, or, for label maps from kernels that are not deterministic,
-at least 99.9 % equal pixels over the images kept. Otherwise speed and score belong to two models.
+that were scored: equal content hashes, or, for label maps, and for objects of a device whose kernels are not
+deterministic, at least 99.9 % equal pixels over the images kept. Otherwise speed and score belong to two models.
 
 Source: MLPerf's compliance TEST01, accuracy checked in performance mode (mlcommons/inference).
 """
@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from bench.errors import StoreError
+from bench.errors import ShapeError, StoreError
 from bench.records import Flag, Record, TaskKind
-from bench.records.png import read_png
+from bench.records.predictions import load_prediction
 from bench.records.store.layout import PREDICTION_INDEX
+from bench.report.summary.agreement import Agreement, agreement
 
 EQUAL_PIXELS = 0.999
 """Share of pixels that must agree where hashes do not."""
@@ -65,16 +63,18 @@ class AuditResult(Record):
         )
 
 
-def audit_predictions(predictions: Path, audit: Path, kind: TaskKind) -> AuditResult:
+def audit_predictions(predictions: Path, audit: Path, kind: TaskKind, *, device: str) -> AuditResult:
     """Compare what a timing job kept with what was scored.
 
     Args:
         predictions: Folder of the prediction job's predictions with its index, image id -> hash.
         audit: Folder of the same form that the timing job wrote.
         kind: Form of the predictions.
+        device: That both ran on. On a processor two processes find the same objects, bit for bit; on a GPU the
+            algorithms that are chosen at run time may round otherwise.
 
     Raises:
-        StoreError: If an index is damaged.
+        StoreError: If an index, or a prediction, is damaged.
     """
     scored, timed = _read_index(predictions), _read_index(audit)
     common = [image_id for image_id in timed if image_id in scored]
@@ -87,37 +87,27 @@ def audit_predictions(predictions: Path, audit: Path, kind: TaskKind) -> AuditRe
         worst_image=differing[0] if differing else None,
         not_scored=len(timed) - len(common),
     )
-    if not differing or kind != "semantic":
+    if not differing or (kind != "semantic" and device == "cpu"):
         return result
-    agreement = {image_id: _Agreement.of(predictions, audit, image_id) for image_id in common}
-    pooled = sum(a.equal for a in agreement.values()) / sum(a.pixels for a in agreement.values())
-    worst = min(differing, key=lambda image_id: agreement[image_id].share)
-    found = {
+    found = {image_id: _agreement_of(predictions, audit, image_id, kind) for image_id in common}
+    pooled = Agreement(sum(a.equal for a in found.values()), sum(a.pixels for a in found.values())).share
+    worst = min(differing, key=lambda image_id: found[image_id].share)
+    update = {
         "ok": pooled >= EQUAL_PIXELS,
         "equal_pixels": pooled,
         "worst_image": worst,
-        "worst_equal_pixels": agreement[worst].share,
+        "worst_equal_pixels": found[worst].share,
     }
-    return result.model_copy(update=found)
+    return result.model_copy(update=update)
 
 
-class _Agreement(NamedTuple):
-    """Equal pixels of all pixels of one image; none is equal if the sizes differ."""
-
-    equal: int
-    pixels: int
-
-    @property
-    def share(self) -> float:
-        return self.equal / self.pixels
-
-    @classmethod
-    def of(cls, predictions: Path, audit: Path, image_id: str) -> _Agreement:
-        try:
-            scored, timed = read_png(predictions / f"{image_id}.png"), read_png(audit / f"{image_id}.png")
-        except OSError as error:
-            raise StoreError(f"{error.filename} is in its index but not there; delete its job folder") from error
-        return cls(int(np.count_nonzero(scored == timed)) if scored.shape == timed.shape else 0, scored.size)
+def _agreement_of(predictions: Path, audit: Path, image_id: str, kind: TaskKind) -> Agreement:
+    try:
+        return agreement(load_prediction(kind, predictions, image_id), load_prediction(kind, audit, image_id))
+    except OSError as error:
+        raise StoreError(f"{error.filename} is in its index but not there; delete its job folder") from error
+    except ShapeError as error:
+        raise StoreError(str(error)) from error
 
 
 def _read_index(folder: Path) -> dict[str, str]:

@@ -231,8 +231,9 @@ def _audits(view: CaseView) -> list[AuditResult]:
     if view.predict is None or not view.predict.ok:
         return []
     predictions = view.predict.folder / layout.PREDICTIONS
-    kind = view.case.model.task
-    return [audit_predictions(predictions, job.folder / layout.AUDIT, kind) for job in view.times if job.ok]
+    kind, device = view.case.model.task, view.case.target.device
+    folders = [job.folder / layout.AUDIT for job in view.times if job.ok]
+    return [audit_predictions(predictions, folder, kind, device=device) for folder in folders]
 
 
 def _first(facts: Sequence[JobFacts], name: str) -> int | None:

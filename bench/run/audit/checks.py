@@ -138,7 +138,10 @@ def _timed(view: RunView) -> Finding:
         if job.job.kind != "time" or case.predict is None or not case.predict.ok:
             continue
         audit = audit_predictions(
-            case.predict.folder / layout.PREDICTIONS, job.folder / layout.AUDIT, case.case.model.task
+            case.predict.folder / layout.PREDICTIONS,
+            job.folder / layout.AUDIT,
+            case.case.model.task,
+            device=case.case.target.device,
         )
         found.compared += audit.compared
         if audit.ok is False and audit.reason is not None:

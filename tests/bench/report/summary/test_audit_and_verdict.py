@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import StoreError
 from bench.records import Flag, JobFacts
-from bench.records.predictions import Instances, SemanticMap, save_prediction
+from bench.records.predictions import Instances, Panoptic, PromptedMasks, Segment, SemanticMap, save_prediction
 from bench.report.summary.audit import AuditResult, audit_predictions
 from bench.report.summary.verdict import judge
 
@@ -28,11 +28,11 @@ def maps(count, seed=0):
     return {f"i{k}": random.integers(0, 3, (50, 40), dtype=np.uint8) for k in range(count)}
 
 
-def audited(tmp_path, scored, timed, kind="semantic"):
+def audited(tmp_path, scored, timed, kind="semantic", device="cpu"):
     wrap = (lambda x: x) if kind != "semantic" else SemanticMap
     store(tmp_path / "predictions", {k: wrap(v) for k, v in scored.items()})
     store(tmp_path / "audit", {k: wrap(v) for k, v in timed.items()})
-    return audit_predictions(tmp_path / "predictions", tmp_path / "audit", kind)
+    return audit_predictions(tmp_path / "predictions", tmp_path / "audit", kind, device=device)
 
 
 def test_equal_predictions_pass_without_a_reason(tmp_path):
@@ -81,7 +81,7 @@ def test_nothing_to_compare_is_a_doubt_and_not_a_pass(tmp_path, timed):
 
 def test_a_missing_audit_is_a_doubt(tmp_path):
     store(tmp_path / "predictions", {k: SemanticMap(v) for k, v in maps(1).items()})
-    assert audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic").ok is None
+    assert audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic", device="cpu").ok is None
 
 
 def test_instances_must_be_identical(tmp_path):
@@ -93,13 +93,68 @@ def test_instances_must_be_identical(tmp_path):
     assert (different.ok, different.equal_pixels, different.worst_image) == (False, None, "i")
 
 
+def objects(seed=1, *, shifted=0.0, pixels=0, without=0):
+    """A hundred squares; some scores shifted, some pixels of the first changed, the last ones left out."""
+    random = np.random.default_rng(seed)
+    masks = np.zeros((100, 64, 64), bool)
+    for mask in masks:
+        y, x = random.integers(0, 40, 2)
+        mask[y : y + 20, x : x + 20] = True
+    masks[0, 0, :pixels] ^= True
+    scores = np.clip(np.sort(random.random(100))[::-1] + shifted, 0, 1)
+    count = 100 - without
+    return Instances(masks[:count], random.integers(0, 5, 100)[:count], scores[:count], np.zeros(count, bool))
+
+
+@pytest.mark.parametrize(
+    ("timed", "ok"),
+    [
+        ({"shifted": 2e-6}, True),
+        ({"pixels": 1}, True),
+        ({"without": 1}, True),  # its score was next to nothing
+        ({"shifted": 2e-3}, False),
+        ({"pixels": 60}, False),
+        ({"without": 20}, False),
+        ({"seed": 2}, False),
+    ],
+)
+def test_objects_of_a_gpu_may_differ_as_roundings_do_and_those_of_a_processor_not_at_all(tmp_path, timed, ok):
+    pair = {"i": objects()}, {"i": objects(**timed)}
+    on_gpu = audited(tmp_path / "gpu", *pair, "instance", device="cuda:0")
+    assert on_gpu.ok is ok
+    assert on_gpu.equal_pixels < 1 or timed == {"shifted": 2e-6}
+    assert audited(tmp_path / "cpu", *pair, "instance").ok is False
+
+
+def test_a_panoptic_map_of_a_gpu_may_number_its_segments_otherwise_and_lose_a_pixel(tmp_path):
+    ids = np.ones((64, 64), np.int32)
+    ids[:, 32:] = 2
+    segments = (Segment(1, 0), Segment(2, 3))
+    other = np.where(ids == 1, np.int32(7), np.int32(1))
+    other[0, 0] = 0
+    pair = {"i": Panoptic(ids, segments)}, {"i": Panoptic(other, (Segment(7, 0), Segment(1, 3)))}
+    found = audited(tmp_path / "gpu", *pair, "panoptic", device="cuda")
+    assert (found.ok, found.equal_pixels) == (True, 1 - 1 / 64**2)
+    swapped = {"i": Panoptic(other, (Segment(7, 3), Segment(1, 0)))}
+    assert audited(tmp_path / "swapped", pair[0], swapped, "panoptic", device="cuda").equal_pixels == 0
+
+
+def test_masks_of_prompts_are_compared_in_the_order_of_the_prompts(tmp_path):
+    masks = np.zeros((2, 8, 8), bool)
+    masks[0, :4], masks[1, 4:] = True, True
+    one = PromptedMasks(masks, np.ones(2))
+    assert audited(tmp_path / "a", {"i": one}, {"i": PromptedMasks(masks, np.full(2, 0.9999))}, "prompted", "cuda").ok
+    swapped = PromptedMasks(masks[::-1].copy(), np.ones(2))
+    assert audited(tmp_path / "b", {"i": one}, {"i": swapped}, "prompted", "cuda").equal_pixels == 0
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_a_damaged_index_says_what_to_delete(tmp_path, text):
     store(tmp_path / "predictions", {})
     store(tmp_path / "audit", {})
     (tmp_path / "audit" / "index.json").write_text(text)
     with pytest.raises(StoreError, match="run again"):
-        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic")
+        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic", device="cpu")
 
 
 def test_a_prediction_that_its_index_promises_but_is_gone_is_named(tmp_path):
@@ -107,7 +162,7 @@ def test_a_prediction_that_its_index_promises_but_is_gone_is_named(tmp_path):
     store(tmp_path / "audit", {"i": SemanticMap(np.ones((4, 4), np.uint8))})
     (tmp_path / "audit" / "i.png").unlink()
     with pytest.raises(StoreError, match=r"audit/i\.png is in its index"):
-        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic")
+        audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic", device="cpu")
 
 
 # --------------------------------------------------------------------------- verdict
