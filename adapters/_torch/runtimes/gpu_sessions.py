@@ -1,14 +1,20 @@
 """An ONNX file run by ONNX Runtime on a CUDA device, by its own kernels or by TensorRT's: tensors in, tensors out.
 
-Input and output stay on the device, and the work is queued on torch's current stream, so that device
-events around it see it and `synchronize` waits for it. ONNX Runtime hands what a provider cannot run
-to the next one in silence; here a provider that does not come up is refused by name.
+Input and output stay on the device. The work is queued on a stream of the session's own, which waits for torch's
+current stream before and is waited for after: torch's default stream has the number 0, which ONNX Runtime takes for
+"none given" and replaces by one that waits for nobody. So device events around a run see it, and `synchronize` waits
+for it. ONNX Runtime hands what a provider cannot run to the next one in silence; here a provider that does not come up
+is refused by name, with what the loader of its library says.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +44,18 @@ DISTRIBUTIONS = {
 ENGINES = "engines"
 """Folder beside an export with what TensorRT made of it; it belongs to one kind of GPU and one version."""
 
+LIBRARIES = {
+    "libcudart": "nvidia-cuda-runtime",
+    "libcublas": "nvidia-cublas",
+    "libcudnn": "nvidia-cudnn-cu{major}",
+    "libcufft": "nvidia-cufft",
+    "libcurand": "nvidia-curand",
+    "libnvrtc": "nvidia-cuda-nvrtc",
+    "libnvinfer": "tensorrt-cu{major}",
+    "libnvonnxparser": "tensorrt-cu{major}",
+}
+"""Library that a provider is linked with -> the distribution that has it; of CUDA 12 the names end in -cu12."""
+
 
 class GpuSession:
     """A model on a CUDA device.
@@ -57,6 +75,7 @@ class GpuSession:
         """
         ort = check_provider(kind, device, precision)
         self._device = device
+        self._stream = torch.cuda.Stream(device)
         options = ort.SessionOptions()
         options.use_deterministic_compute = deterministic
         options.log_severity_level = 3
@@ -69,9 +88,8 @@ class GpuSession:
             raise unreadable(file, error) from None
         if self._session.get_providers()[0] != PROVIDERS[kind]:
             raise Unsupported(
-                f"runtime {kind}: ONNX Runtime {ort.__version__} has a {PROVIDERS[kind]} that does not start here; the "
-                f"CUDA and cuDNN{' and TensorRT' if kind == 'tensorrt' else ''} that it was built for must be "
-                "installed. Use runtime eager or compile"
+                f"runtime {kind}: ONNX Runtime {ort.__version__} has a {PROVIDERS[kind]} that does not start here, "
+                "although its libraries load; its own log (worker.log) may say why. Use runtime eager or compile"
             )
         # Nothing waits at the end of a run: the caller does, when it needs the answer.
         self._run_options = ort.RunOptions()
@@ -83,14 +101,14 @@ class GpuSession:
         self.packages = DISTRIBUTIONS[kind]
 
     def _provider_options(self, kind: GpuSessionKind, file: Path, precision: Precision) -> dict[str, str]:
-        stream = torch.cuda.current_stream(self._device).cuda_stream
-        common = {"device_id": str(self._device.index or 0), "user_compute_stream": str(stream)}
+        common = {"device_id": str(self._device.index or 0), "user_compute_stream": str(self._stream.cuda_stream)}
         if kind == "onnxruntime":
             return {**common, "use_tf32": str(int(precision == "tf32"))}
         if precision == "fp32":
             # ONNX Runtime has no option for it; TensorRT reads this when it builds an engine.
             os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
-        engines = file.parent / ENGINES / precision
+        major, minor = torch.cuda.get_device_capability(self._device)
+        engines = file.parent / ENGINES / f"tensorrt-{_tensorrt_version()}-sm{major}{minor}-{precision}"
         engines.mkdir(parents=True, exist_ok=True)
         return {
             **common,
@@ -105,13 +123,10 @@ class GpuSession:
         binding = self._session.io_binding()
         self._bind(binding.bind_input, self._input, pixels)
         shapes = self._shapes.get((names, pixels.shape))
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)  # the pixels may still be on their way
         if shapes is None:
-            for name in names:
-                binding.bind_output(name, "cpu")
-            self._session.run_with_iobinding(binding)  # waits: the answer must have arrived
-            first = binding.copy_outputs_to_cpu()
-            self._shapes[names, pixels.shape] = tuple(tuple(answer.shape) for answer in first)
-            return tuple(torch.from_numpy(answer).to(self._device) for answer in first)
+            return self._first(binding, names, pixels)
         answers = tuple(
             torch.empty(shape, dtype=_torch_dtype(self._dtypes[name]), device=self._device)
             for name, shape in zip(names, shapes, strict=True)
@@ -119,7 +134,19 @@ class GpuSession:
         for name, answer in zip(names, answers, strict=True):
             self._bind(binding.bind_output, name, answer)
         self._session.run_with_iobinding(binding, self._run_options)
+        for tensor in (pixels, *answers):
+            tensor.record_stream(self._stream)  # torch must not give their memory away before this stream is done
+        current.wait_stream(self._stream)
         return answers
+
+    def _first(self, binding: Any, names: tuple[str, ...], pixels: Tensor) -> tuple[Tensor, ...]:
+        """Run once with the outputs on the host, which tells their shapes; waits."""
+        for name in names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        answers = binding.copy_outputs_to_cpu()
+        self._shapes[names, pixels.shape] = tuple(tuple(answer.shape) for answer in answers)
+        return tuple(torch.from_numpy(answer).to(self._device) for answer in answers)
 
     def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
         dtype = np.dtype(str(tensor.dtype).removeprefix("torch.")).type
@@ -143,7 +170,61 @@ def check_provider(kind: GpuSessionKind, device: torch.device, precision: Precis
             f"runtime {kind} on {device} needs the {PROVIDERS[kind]}, which ONNX Runtime {ort.__version__} does not "
             f"have here; install {needed} in place of onnxruntime, or use runtime eager or compile"
         )
+    reason = why_it_does_not_load(kind, Path(ort.__file__).parent / "capi", _library_folders())
+    if reason is not None:
+        raise Unsupported(f"runtime {kind}: {reason}. Or use runtime eager or compile")
     return ort
+
+
+def why_it_does_not_load(kind: GpuSessionKind, capi: Path, folders: Sequence[Path]) -> str | None:
+    """Load a provider's library after those it is linked with, which lie where no loader looks; return what is wrong.
+
+    Args:
+        kind: Of the session.
+        capi: Folder of ONNX Runtime's own libraries.
+        folders: Folders of libraries that packages brought.
+
+    Returns:
+        What the loader says and what to install; None if the provider's library is loaded.
+    """
+    for prefix in LIBRARIES:
+        for file in sorted(file for folder in folders for file in folder.glob(f"{prefix}.so*")):
+            with suppress(OSError):
+                ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+    name = "libonnxruntime_providers_" + ("cuda" if kind == "onnxruntime" else "tensorrt") + ".so"
+    for file in (capi / "libonnxruntime_providers_shared.so", capi / name):
+        try:
+            ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            return f"{file.name} cannot be loaded: {error}{_what_to_install(str(error))}"
+    return None
+
+
+def _what_to_install(said: str) -> str:
+    major = (torch.version.cuda or "13").partition(".")[0]
+    for prefix, distribution in LIBRARIES.items():
+        if said.startswith(prefix):
+            named = distribution.format(major=major)
+            if major == "12" and not named.endswith("-cu12"):
+                named += "-cu12"
+            return f"; install it with: pip install {named}"
+    return ""
+
+
+def _library_folders() -> list[Path]:
+    """Where packages of NVIDIA put libraries: nvidia/<library>/lib and tensorrt_libs, in the folders of packages."""
+    found = []
+    for path in map(Path, sys.path):
+        found += [*path.glob("nvidia/*/lib"), *path.glob("tensorrt*libs")]
+    return found
+
+
+def _tensorrt_version() -> str:
+    """Of the installed distribution, under any of its names: an engine serves the version alone that made it."""
+    for name in DISTRIBUTIONS["tensorrt"][1:]:
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return "unknown"
 
 
 def _torch_dtype(dtype: np.dtype[Any]) -> torch.dtype:

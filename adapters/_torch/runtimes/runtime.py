@@ -269,6 +269,9 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
     check_provider(kind, device, target.precision)  # before an export that may take minutes
 
     def opened(file: Path) -> _Opened:
+        # The exported model has weights of its own on the device: torch's would count into its memory.
+        network.module.to("cpu")
+        torch.cuda.empty_cache()
         session = GpuSession(kind, file, device, target.precision, deterministic=target.deterministic)
         return _Opened(session.run, session.packages)
 

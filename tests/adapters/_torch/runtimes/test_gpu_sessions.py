@@ -1,0 +1,168 @@
+"""What a session on a GPU asks of streams and of the loader, told by an ONNX Runtime and streams that write it down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adapters._torch.runtimes import gpu_sessions
+from adapters._torch.runtimes.gpu_sessions import GpuSession, why_it_does_not_load
+from bench.errors import Unsupported
+
+
+class Stream:
+    """A stream that writes down who waits for whom; `cuda_stream` is 0 for torch's default one, as in CUDA."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+        self.cuda_stream = {"default": 0, "own": 4711}[name]
+
+    def wait_stream(self, other: Stream) -> None:
+        self.log.append(f"{self.name} waits for {other.name}")
+
+
+class OnGpu:
+    """A tensor that claims to lie on a GPU."""
+
+    dtype, shape = torch.float32, torch.Size((1, 3, 4, 4))
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+
+    def data_ptr(self) -> int:
+        return 1
+
+    def record_stream(self, stream: Stream) -> None:
+        self.log.append(f"{self.name} is used by {stream.name}")
+
+
+class FakeOrt:
+    """ONNX Runtime as a session uses it."""
+
+    __version__ = "1.31.1"
+
+    def __init__(self, log: list[str]) -> None:
+        self.log, self.provider_options = log, {}
+        self.capi = SimpleNamespace(
+            onnxruntime_pybind11_state=SimpleNamespace(
+                **dict.fromkeys(
+                    (
+                        "Fail",
+                        "InvalidGraph",
+                        "InvalidProtobuf",
+                        "InvalidArgument",
+                        "NotImplemented",
+                        "RuntimeException",
+                    ),
+                    RuntimeError,
+                )
+            )
+        )
+        self.SessionOptions = self.RunOptions = lambda: SimpleNamespace(add_run_config_entry=lambda *_: None)
+
+    def InferenceSession(self, file: str, options: Any, providers: list[Any]) -> Any:
+        self.provider_options = dict(providers)
+
+        def binding() -> Any:
+            return SimpleNamespace(
+                bind_input=lambda *_: None,
+                bind_output=lambda *_: None,
+                copy_outputs_to_cpu=lambda: [np.zeros((1, 2, 4, 4), np.float32)],
+            )
+
+        return SimpleNamespace(
+            get_providers=lambda: [next(iter(self.provider_options))],
+            get_inputs=lambda: [SimpleNamespace(name="pixels")],
+            get_outputs=lambda: [SimpleNamespace(name="logits", shape=[1, 2, 4, 4], type="tensor(float)")],
+            io_binding=binding,
+            run_with_iobinding=lambda *_: self.log.append("runs"),
+        )
+
+
+@pytest.fixture
+def session(monkeypatch, tmp_path):
+    log: list[str] = []
+    ort = FakeOrt(log)
+    default = Stream("default", log)
+    monkeypatch.setattr(gpu_sessions, "check_provider", lambda *_: ort)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("own", log))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: default)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    monkeypatch.setattr(gpu_sessions.torch, "empty", lambda *a, **k: OnGpu("the answer", log))
+    made = GpuSession("onnxruntime", tmp_path / "a.onnx", torch.device("cuda", 0), "fp32", deterministic=False)
+    # The first call for a shape copies its answer to a device that is not here.
+    made._shapes[("logits",), OnGpu.shape] = ((1, 2, 4, 4),)
+    return made, ort, log
+
+
+def test_the_stream_is_never_number_0_which_onnx_runtime_takes_for_none(session):
+    _, ort, _ = session
+    assert ort.provider_options["CUDAExecutionProvider"]["user_compute_stream"] == "4711"
+
+
+def test_a_run_waits_for_its_pixels_and_torch_waits_for_its_answers(session):
+    made, _, log = session
+    made.run(OnGpu("the input", log), ["logits"])
+    assert log == [
+        "own waits for default",
+        "runs",
+        "the input is used by own",
+        "the answer is used by own",
+        "default waits for own",
+    ]
+
+
+def test_engines_of_tensorrt_belong_to_one_version_one_kind_of_gpu_and_one_precision(session, tmp_path):
+    made, _, _ = session
+    options = made._provider_options("tensorrt", tmp_path / "a.onnx", "fp16")
+    folder = Path(options["trt_engine_cache_path"])
+    assert folder.name.startswith("tensorrt-")
+    assert folder.name.endswith("-sm90-fp16")
+
+
+# --------------------------------------------------------------------------- what does not load
+
+
+def test_a_library_that_is_missing_is_quoted_as_the_loader_says_it(tmp_path):
+    reason = why_it_does_not_load("onnxruntime", tmp_path, [])
+    assert reason.startswith("libonnxruntime_providers_shared.so cannot be loaded: ")
+    assert "No such file" in reason
+
+
+def test_a_provider_that_cannot_be_loaded_is_named_with_the_loaders_reason(tmp_path):
+    (tmp_path / "libonnxruntime_providers_shared.so").write_bytes(b"no library")
+    reason = why_it_does_not_load("tensorrt", tmp_path, [tmp_path])
+    assert "file too short" in reason or "invalid ELF header" in reason
+
+
+@pytest.mark.parametrize(
+    ("said", "cuda", "package"),
+    [
+        ("libcurand.so.10: cannot open shared object file: No such file or directory", "13.2", "nvidia-curand"),
+        ("libcurand.so.10: cannot open shared object file", "12.8", "nvidia-curand-cu12"),
+        ("libnvinfer.so.10: cannot open shared object file", "13.2", "tensorrt-cu13"),
+        ("libcudnn.so.9: cannot open shared object file", "12.8", "nvidia-cudnn-cu12"),
+        ("libsomething.so.1: cannot open shared object file", "13.2", None),
+    ],
+)
+def test_the_package_that_has_a_missing_library_is_named(monkeypatch, said, cuda, package):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    told = gpu_sessions._what_to_install(said)
+    assert told == ("" if package is None else f"; install it with: pip install {package}")
+
+
+def test_a_provider_that_does_not_load_is_refused_before_anything_is_exported(monkeypatch):
+    ort = SimpleNamespace(
+        __version__="1", __file__="/nowhere/onnxruntime/__init__.py", get_available_providers=lambda: list(PROVIDERS)
+    )
+    monkeypatch.setattr(gpu_sessions, "package", lambda _: ort)
+    with pytest.raises(Unsupported, match=r"runtime tensorrt: libonnxruntime_providers_shared\.so cannot be loaded"):
+        gpu_sessions.check_provider("tensorrt", torch.device("cuda", 0), "fp16")
+
+
+PROVIDERS = gpu_sessions.PROVIDERS.values()
