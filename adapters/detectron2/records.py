@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import cv2
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
+from adapters._torch.training.ahead import Ahead
+from adapters._torch.training.batches import CACHE_BYTES
 from adapters._torch.training.order import ImageOrder
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import CentreTargets, mirrored_targets
@@ -28,7 +31,10 @@ what `CentreTargets` makes."""
 
 
 class TrainingRecords:
-    """A split, decoded and resized once, so that the training clock does not pay for it.
+    """A split as records of the training size.
+
+    The first ones that fit `cache_bytes` are decoded here and now, so that the training clock does not pay for them,
+    and are kept with label maps of a byte per pixel; the others are decoded whenever they are asked for.
 
     Crowds are left out of the instances, as in Detectron2's own mapper: they outline no object.
     """
@@ -42,25 +48,32 @@ class TrainingRecords:
         size: Size | None,
         bgr: bool,
         centres: CentreTargets | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._kind, self._labels, self._size, self._bgr, self._centres = kind, labels, size, bgr, centres
-        self._records = [self._record(split, index) for index in range(len(split))]
+        self._split, self._kind, self._labels, self._size = split, kind, labels, size
+        self._bgr, self._centres = bgr, centres
+        self._cached: list[Record] = []
+        while len(self._cached) < len(split) and cache_bytes > 0:
+            self._cached.append(self._record(split, len(self._cached)))
+            cache_bytes -= _bytes(self._cached[-1])
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._split)
 
     def __getitem__(self, index: int) -> Record:
-        return self._records[index]
+        record = self._cached[index] if index < len(self._cached) else self._record(self._split, index)
+        return {**record, "sem_seg": record["sem_seg"].long()} if "sem_seg" in record else record
 
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}
         if self._centres is not None:
             truth = split.truth(index)
             assert isinstance(truth, Panoptic)
-            return {**record, **self._centres(truth, self._size)}
+            targets = self._centres(truth, self._size)
+            return {**record, **targets, "sem_seg": targets["sem_seg"].to(torch.uint8)}
         if self._kind != "instance":
             numbers = self._labels.semantic_numbers(split.semantic(index))
-            record["sem_seg"] = torch.from_numpy(resize_labels(numbers, self._size).astype(np.int64))
+            record["sem_seg"] = torch.from_numpy(np.ascontiguousarray(resize_labels(numbers, self._size)))
         if self._kind != "semantic":
             record["instances"] = self._instances(split.truth(index))
         return record
@@ -80,6 +93,14 @@ class TrainingRecords:
             raise TypeError(f"instances cannot be taken from a {type(truth).__name__}")
         size = self._size or (truth.size if isinstance(truth, Panoptic | Instances) else Size(1, 1))
         return true_instances(masks, self._labels.thing_numbers(class_ids), size)
+
+
+def _bytes(record: Record) -> int:
+    """Memory that a record takes."""
+    tensors = [value for value in record.values() if isinstance(value, Tensor)]
+    if "instances" in record:
+        tensors.append(record["instances"].gt_masks.tensor)
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def true_instances(masks: NDArray[np.bool_] | None, numbers: NDArray[np.int64], size: Size) -> TrueInstances:
@@ -102,17 +123,15 @@ def _box(mask: NDArray[np.bool_]) -> list[float]:
 
 
 class TrainingBatches:
-    """Endless batches in the harness's order, from a step on."""
+    """Endless batches in the harness's order, from a step on; made ahead by a number of threads."""
 
-    def __init__(self, records: TrainingRecords, order: ImageOrder) -> None:
+    def __init__(self, records: TrainingRecords, order: ImageOrder, threads: int = 0) -> None:
         self._records, self.order = records, order
         self.first_step = 0
+        self.ahead: Ahead[int, list[Record]] = Ahead(self.batch, threads)
 
     def __iter__(self) -> Iterator[list[Record]]:
-        step = self.first_step
-        while True:
-            yield self.batch(step)
-            step += 1
+        return self.ahead.over(count(self.first_step))
 
     def batch(self, step: int) -> list[Record]:
         """Records of a step, counted from 0."""

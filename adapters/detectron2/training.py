@@ -17,6 +17,7 @@ from detectron2.engine.train_loop import AMPTrainer, SimpleTrainer
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
+from adapters._torch.training.ahead import loading_threads
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.recipe import identity, image_order, make_optimizer, not_offered, open_training
@@ -105,7 +106,7 @@ class _Training:
         read: dict[str, Any] = {"size": recipe.image_size, "bgr": bgr}
         self.order = image_order(data, recipe)
         train = TrainingRecords(data.train, data.task.kind, labels, **read, centres=centres)
-        self.batches = TrainingBatches(train, self.order)
+        self.batches = TrainingBatches(train, self.order, loading_threads(device, processes=1))
         semantic = data.task.kind == "semantic"
         self._val = TrainingRecords(data.val, "semantic", labels, **read) if semantic else None
         self.clock = TrainingClock(recipe, progress, self.order.steps_per_epoch, device, images_of=self.order.of_step)

@@ -86,7 +86,13 @@ def _renamed_one(patterns: dict[str, str], name: str) -> str:
 class Luma(nn.Module):
     """Weighted sum of R, G and B (ITU-R BT.601): (B, 3, H, W) to (B, 1, H, W)."""
 
+    weights: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # On the device with the network: a copy in each pass would wait, and could not be recorded as a CUDA graph.
+        self.register_buffer("weights", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1), persistent=False)
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the luma; the weights sum to 1, so that normalised input gives normalised luma."""
-        weights = torch.tensor([0.299, 0.587, 0.114], device=image.device, dtype=image.dtype)
-        return (image * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        return (image * self.weights.to(image.dtype)).sum(dim=1, keepdim=True)

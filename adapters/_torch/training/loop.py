@@ -23,11 +23,13 @@ from typing import Any, Protocol
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import IterableDataset
 
+from adapters._torch.training.ahead import Ahead, loading_threads
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.order import Chosen, ImageOrder
@@ -121,7 +123,7 @@ class _Training(lightning.LightningModule):
         order = trainee.order
         self.clock = TrainingClock(recipe, progress, order.steps_per_epoch, device, images_of=order.of_step)
         self._trainee, self._recipe, self._out, self._where = trainee, recipe, out, device
-        self._batches = _Batches(trainee, recipe)
+        self._batches = _Batches(trainee, recipe, device)
         self._losses: list[Tensor] = []
         self._random_state: dict[str, Tensor] = {}
         self._rate = 0.0
@@ -163,7 +165,16 @@ class _Training(lightning.LightningModule):
         return make_optimizer(self._recipe, self.module.parameters(), fused=self._recipe.clip_gradient_norm is None)
 
     def on_train_start(self) -> None:
-        """Put the random state of a checkpoint back, and start the clock."""
+        """Put the random state of a checkpoint back, and start the clock.
+
+        Raises:
+            BenchError: If the batches are shared among fewer, or more, processes than there are.
+        """
+        if self.trainer.world_size != self._recipe.devices:
+            raise BenchError(
+                f"recipe: 'devices: {self._recipe.devices}' shares each batch among so many processes, but "
+                f"{self.trainer.world_size} are training; start bench outside of a launcher (srun, torchrun)"
+            )
         _set_random_state(self._random_state, self._where)
         self.clock.start()
 
@@ -254,15 +265,20 @@ class _Training(lightning.LightningModule):
 class _Batches(IterableDataset[Any]):
     """The batches of a trainee, from a step on, without end."""
 
-    def __init__(self, trainee: Trainee, recipe: Recipe) -> None:
+    def __init__(self, trainee: Trainee, recipe: Recipe, device: torch.device) -> None:
         self._trainee, self._ranks = trainee, recipe.devices
         self.first_step = 0
+        self.ahead: Ahead[Chosen, Any] = Ahead(trainee.load, loading_threads(device, recipe.devices))
 
     def __iter__(self) -> Iterator[Any]:
+        return self.ahead.over(self._chosen())
+
+    def _chosen(self) -> Iterator[Chosen]:
+        """This process's share of every batch."""
         order, step = self._trainee.order, self.first_step
         while True:
             for part in range(order.accumulate):
-                yield self._trainee.load(order.batch(step, part).share(_rank(), self._ranks))
+                yield order.batch(step, part).share(_rank(), self._ranks)
             step += 1
 
 
@@ -291,6 +307,9 @@ def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Train
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        # This process starts the others. Within a job of SLURM Lightning would take it for one of those that srun
+        # starts, and train alone on its share of each batch.
+        plugins=[LightningEnvironment()],
     )
 
 

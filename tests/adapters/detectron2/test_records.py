@@ -193,3 +193,27 @@ def content(record):
 
 def contents(batch):
     return [content(record) for record in batch]
+
+
+def cached(records):
+    return sum(tensor.nbytes for record in records._cached for tensor in record.values())
+
+
+def test_what_does_not_fit_the_memory_is_decoded_again_and_is_the_same():
+    split = Rectangles(6, seed=1)
+    labels = LabelSpace.of(TASKS["semantic"])
+    all_of_it = TrainingRecords(split, "semantic", labels, size=None, bgr=True)
+    bounded = TrainingRecords(split, "semantic", labels, size=None, bgr=True, cache_bytes=cached(all_of_it) // 2)
+    assert len(bounded) == len(all_of_it) == 6
+    assert 0 < len(bounded._cached) < 6
+    for one, other in zip(all_of_it, bounded, strict=False):
+        assert one["sem_seg"].dtype == torch.int64
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["sem_seg"], other["sem_seg"])
+
+
+def test_a_label_map_is_kept_in_a_byte_per_pixel():
+    split = Rectangles(2, seed=1)
+    records = TrainingRecords(split, "semantic", LabelSpace.of(TASKS["semantic"]), size=None, bgr=True)
+    height, width = split.image(0).shape[:2]
+    assert cached(records) == 2 * height * width * (3 + 1)

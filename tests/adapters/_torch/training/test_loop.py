@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
+from adapters._torch.training import loop
 from adapters._torch.training.semantic import fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.errors import BenchError, Unsupported
-from bench.records import Budget
+from bench.records import Augmentation, Budget
 from bench.records.names import harness_root
 from tests.adapters.rectangles import THREE_CLASSES, Recorder, Rectangles, rectangles, short_recipe, small_unet
 
@@ -95,8 +97,9 @@ def test_a_training_that_was_killed_and_resumed_ends_with_the_weights_of_one_tha
 TERMINATED = """
 import signal, sys
 from pathlib import Path
+from adapters._torch.training import loop
 from adapters._torch.training.semantic import fit
-from bench.records import Budget
+from bench.records import Augmentation, Budget
 from tests.adapters._torch.training.test_loop import fresh_network
 from tests.adapters.rectangles import Recorder, rectangles, short_recipe
 
@@ -280,6 +283,48 @@ def test_a_network_with_coarse_logits_is_trained_at_the_size_of_its_labels(tmp_p
         network, rectangles(), short_recipe(budget=Budget(epochs=20), learning_rate=0.05), tmp_path, Recorder()
     )
     assert result.self_reported["last_val_mean_iou"] > 0.5  # all ground gives 0.28
+
+
+SLURM = {
+    "SLURM_NTASKS": "1",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_JOB_ID": "1",
+    "SLURM_NNODES": "1",
+    "SLURM_NODELIST": "localhost",
+}
+
+
+def test_within_a_job_of_slurm_this_process_starts_the_others_itself(tmp_path, monkeypatch):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    trainer = loop._trainer(torch.device("cpu"), short_recipe(devices=2, batch_size=4), tmp_path)
+    assert trainer.world_size == 2
+    assert isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+
+
+def test_a_training_alone_is_alone_within_a_job_of_several_tasks(tmp_path, monkeypatch):
+    for name, value in {**SLURM, "SLURM_NTASKS": "4"}.items():
+        monkeypatch.setenv(name, value)
+    result = fit(fresh_network(), rectangles(), short_recipe(budget=Budget(steps=2)), tmp_path, Recorder())
+    assert result.steps == 2
+
+
+def test_shares_of_a_batch_for_processes_that_are_not_there_are_refused(tmp_path, monkeypatch):
+    alone = loop._trainer(torch.device("cpu"), short_recipe(), tmp_path)
+    monkeypatch.setattr(loop, "_trainer", lambda *_: alone)
+    with pytest.raises(BenchError, match=r"'devices: 2' shares each batch among so many processes, but 1 are training"):
+        fit(fresh_network(), rectangles(), short_recipe(devices=2, batch_size=4), tmp_path, Recorder())
+
+
+def test_batches_made_ahead_by_threads_train_the_same_weights_bit_for_bit(tmp_path, monkeypatch):
+    changes = {"budget": Budget(steps=6), "augmentation": Augmentation(scale=(0.7, 1.4), colour=0.2, noise=0.05)}
+    fit(fresh_network(), rectangles(), short_recipe(**changes), tmp_path / "alone", Recorder())
+    monkeypatch.setattr(loop, "loading_threads", lambda device, processes: 3)
+    fit(fresh_network(), rectangles(), short_recipe(**changes), tmp_path / "ahead", Recorder())
+    assert same(tmp_path / "alone" / "last.pt", tmp_path / "ahead" / "last.pt")
 
 
 @pytest.mark.gpu

@@ -1,0 +1,79 @@
+"""Batches made ahead of the step that takes them, in order, so that a GPU does not wait for decoding.
+
+A batch depends on its step alone and changes are pure functions of an image and a seed, so that a training by threads
+sees what one without would have seen. Decoders and resizing leave the interpreter to others while they work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Generic, TypeVar
+
+import torch
+
+MOST_THREADS = 8
+BATCHES = 4
+"""Made, or being made, beyond the one that is taken: few, since each may be large."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def loading_threads(device: torch.device, processes: int) -> int:
+    """Threads that make batches: none where the processor trains, which has its cores for that.
+
+    Args:
+        device: That trains.
+        processes: Of a distributed training, which share the cores of this machine.
+    """
+    if device.type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_THREADS, cores // processes - 1))
+
+
+class Ahead(Generic[T, R]):
+    """What is made of each item, in the order of the items.
+
+    Attributes:
+        waited_s: Seconds that were spent waiting for what was not ready, or making it.
+    """
+
+    def __init__(self, make: Callable[[T], R], threads: int) -> None:
+        """Prepare.
+
+        Args:
+            make: Called in the threads; an error comes in the place of its item.
+            threads: 0 = made when it is asked for.
+        """
+        self._make, self._threads = make, threads
+        self.waited_s = 0.0
+
+    def over(self, items: Iterable[T]) -> Iterator[R]:
+        """Yield what is made of each item; items are taken in the caller's thread and may be endless."""
+        made = map(self._make, items) if self._threads == 0 else self._by_threads(iter(items))
+        while True:
+            start = time.perf_counter()
+            try:
+                found = next(made)
+            except StopIteration:
+                return
+            self.waited_s += time.perf_counter() - start
+            yield found
+
+    def _by_threads(self, items: Iterator[T]) -> Iterator[R]:
+        waiting: deque[Future[R]] = deque()
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            waiting.extend(pool.submit(self._make, item) for item in islice(items, BATCHES))
+            while waiting:
+                first = waiting.popleft().result()
+                waiting.extend(pool.submit(self._make, item) for item in islice(items, 1))
+                yield first
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
