@@ -15,6 +15,8 @@ from bench.run.worker.process import PARENT, is_gone
 
 PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): whoever loses its parent below this process becomes its child."""
+RESULTS = "BENCH_RESULTS_FOLDER"
+"""Variable of a worker with the results folder that it works for."""
 LOOKS = 100
 """So many times, with a pause of 10 ms, processes that were ended are looked for again."""
 
@@ -42,22 +44,34 @@ def nobody_left_behind() -> Iterator[None]:
             time.sleep(0.01)
 
 
-def end_orphans() -> list[int]:
+def end_orphans(results: Path) -> list[int]:
     """End processes that a `bench` left behind which has ended; returns their numbers.
 
-    Workers, and whatever they start, carry the identity of their `bench` in their environment. A process whose
-    environment cannot be read, or of another namespace of processes, is left alone.
+    Workers, and whatever they start, carry the identity of their `bench` and its results folder in their environment.
+    A process whose environment cannot be read, of another results folder, or of another namespace of processes, is
+    left alone.
+
+    Args:
+        results: The folder whose runs are meant.
     """
+    own = str(results.resolve())
     ended = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            mark = f"{PARENT}=".encode()
-            asked_by = next((v[len(mark) :].decode() for v in variables if v.startswith(mark)), "")
-            if asked_by and int(entry.name) != os.getpid() and is_gone(asked_by):
+            said = (entry / "environ").read_bytes().split(b"\0")
+            variables = dict(os.fsdecode(pair).partition("=")[::2] for pair in said)
+            asked_by = variables.get(PARENT, "")
+            if not asked_by or variables.get(RESULTS) != own:
+                continue
+            if int(entry.name) != os.getpid() and is_gone(asked_by):
                 os.kill(int(entry.name), signal.SIGKILL)
                 ended.append(int(entry.name))
     return ended
+
+
+def results_of(folder: Path) -> Path:
+    """The results folder of a job, `results/<suite>/<run>/jobs/<job>`."""
+    return folder.resolve().parents[3]
 
 
 def _children() -> set[int]:

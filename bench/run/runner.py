@@ -26,11 +26,12 @@ from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.provenance import provenance_now
 from bench.run.expected import Expectation
-from bench.run.orphans import end_orphans
+from bench.run.orphans import end_orphans, results_of
 from bench.run.outcome import flagged, settle
 from bench.run.planning.code_keys import refuse_changed_code
 from bench.run.planning.prepare import pinned_cores
 from bench.run.state import JobState, job_state
+from bench.run.worker.confinement import temporary_of
 from bench.run.workers import FreshInterpreters, Workers
 from bench.suite.jobs import CasePlan
 
@@ -107,7 +108,7 @@ class Runner:
 
     def __enter__(self) -> Runner:
         """Say how long what is ahead will take; nothing runs yet, and nothing of an earlier run does any more."""
-        if orphans := end_orphans():
+        if orphans := end_orphans(results_of(self._run.jobs / "any")):
             self._console.note(f"ended {len(orphans)} processes that an earlier bench left behind when it was killed")
         self._console.expect(Expectation(self._pending, self._results))
         return self
@@ -232,6 +233,7 @@ class Runner:
             timeout_s=timeout_s,
             tell=self._console.note,
         )
+        shutil.rmtree(temporary_of(folder.resolve()), ignore_errors=True)
         outcome = settle(folder, end, started_at=started_at, timeout_s=timeout_s)
         after = fact_states(self._run)
         if elsewhere := [name for name, state in before.items() if after.get(name) != state]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bench.records import Job
 from bench.records.names import harness_root
-from bench.run.orphans import nobody_left_behind
+from bench.run.orphans import RESULTS, nobody_left_behind, results_of
 from bench.run.process import (
     ProcessEnd,
     kernel_oom_kills,
@@ -80,7 +80,7 @@ class FreshInterpreters:
         """Run the worker of a job until it ends or is over its limit."""
         return run_worker(
             [str(python), "-m", "bench.run.worker.process", str(folder)],
-            environment=inherited_environment(job),
+            environment=_environment(job, folder),
             log=log,
             timeout_s=timeout_s,
             cwd=harness_root(),
@@ -129,7 +129,7 @@ class ForkServers:
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
         """Run the worker of a job until it ends or is over its limit."""
         if why_fresh(job) is None:
-            server = self._server(job, python, tell)
+            server = self._server(job, python, folder, tell)
             self._expected[_kind(job)] -= 1
             try:
                 if server is not None:
@@ -147,9 +147,9 @@ class ForkServers:
         for server in tuple(self._servers.values()):
             self._drop(server)
 
-    def _server(self, job: Job, python: Path, tell: Tell) -> _Server | None:
+    def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> _Server | None:
         """The parent for a job, started if it pays; None where the job is to be a fresh interpreter."""
-        environment = inherited_environment(job)
+        environment = _environment(job, folder)
         key = Key(python, *_kind(job), job.cpu_affinity, tuple(sorted(environment.items())))
         if key in self._refused:
             return None
@@ -204,6 +204,11 @@ def why_fresh(job: Job) -> str | None:
     if Path(job.adapters_root) != harness_root() / "adapters":
         return "what an adapter from outside this tree does when it is imported is not known"
     return None
+
+
+def _environment(job: Job, folder: Path) -> dict[str, str]:
+    """Variables of the worker of a job: with the results folder, by which its orphans are known."""
+    return {**inherited_environment(job), RESULTS: str(results_of(folder))}
 
 
 def _kind(job: Job) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from bench.records.flag import Flag
 from bench.records.predictions import RgbImage
 from bench.records.store.files import files_of, sha256_of
 from bench.run.worker import ranks
+from bench.run.worker.confinement import confinement_in_words
 from bench.run.worker.environment import in_effect
 from bench.run.worker.memory_limit import limit_in_words
 
@@ -116,7 +117,12 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         "fused_stages": tuple(adapter.fused_stages),
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
-        "notes": (f"environment: {in_effect()}", f"started: {ranks.STARTED}", f"host memory: {limit_in_words()}"),
+        "notes": (
+            f"environment: {in_effect()}",
+            f"started: {ranks.STARTED}",
+            f"host memory: {limit_in_words()}",
+            f"writes: {confinement_in_words()}",
+        ),
         **more,
     }
     return JobFacts(**fields)

@@ -24,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.run.worker.confinement import WRITABLE, confine, is_confined
 from bench.run.worker.ranks import is_further_process
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ def main() -> int:
     A distributed training starts this command again for each further process, with `LOCAL_RANK`
     above 0 as the field's launchers set it: these work along and leave no outcome.
     """
-    return serve(_load_work)
+    return serve(_load_work, confined=True)
 
 
-def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
+def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined: bool) -> int:
     """Do some work in the folder named on the command line, and say how it ended; 0 whenever that was written.
 
     Args:
         load_work: Imports the work, once the tree was checked.
+        confined: Whether it may write in its folder, caches and a temporary folder alone.
     """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     die_with_parent()
@@ -77,6 +79,8 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]]) -> int:
             return 1
         check_tree(job)
         pin(job["cpu_affinity"])
+        if confined:
+            confine(folder)
         ending = _attempt(load_work(), folder)
     except (WrongTree, ImportError) as error:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
@@ -169,7 +173,17 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
             whose = "device" if full == "oom_device" else "host"
             reason = f"ran out of {whose} memory{_allowed(full)}; use a smaller batch or image size"
             return _ending(full, reason, traceback.format_exc())
-        return _ending("crashed", f"{type(error).__name__}: {error}", traceback.format_exc())
+        return _ending("crashed", f"{type(error).__name__}: {error}{_may_not(error)}", traceback.format_exc())
+
+
+def _may_not(error: Exception) -> str:
+    """What to do about a file that this process may not write, where that is why it was refused."""
+    if not (isinstance(error, PermissionError) and is_confined()):
+        return ""
+    return (
+        ". A worker may write in its own folder, caches and temporary folder only; name others, separated by "
+        f"{os.pathsep!r}, in the variable {WRITABLE}"
+    )
 
 
 def _allowed(full: str) -> str:

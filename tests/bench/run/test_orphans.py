@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.run.orphans import end_orphans, nobody_left_behind
+from bench.run.orphans import RESULTS, end_orphans, nobody_left_behind
 from bench.run.process import run_worker
 from bench.run.worker.process import LOCK, PARENT, hold, is_gone, process_identity
 from tests.bench.run.processes import gone, wait_for
@@ -41,11 +41,11 @@ def test_children_that_were_there_before_are_left_alone():
         mine.wait()
 
 
-def started_by(identity: str) -> int:
-    """A process that outlives the one which started it, and says it belongs to a bench of this identity."""
+def started_by(identity: str, results: Path) -> int:
+    """A process that outlives the one which started it, and says that it works for a bench of this identity there."""
     done = subprocess.run(
         [sys.executable, "-c", START.format(sleep=SLEEP, env="")],
-        env={**os.environ, PARENT: identity},
+        env={**os.environ, PARENT: identity, RESULTS: str(results)},
         capture_output=True,
         text=True,
         check=True,
@@ -61,15 +61,18 @@ def identity_of_one_that_has_ended() -> str:
     return identity
 
 
-def test_what_a_killed_bench_left_behind_is_ended_and_that_of_a_living_one_is_not():
-    left, kept = started_by(identity_of_one_that_has_ended()), started_by(process_identity(os.getpid()))
+def test_what_a_killed_bench_left_behind_is_ended_and_that_of_a_living_one_or_of_other_results_is_not(tmp_path):
+    mine, other = tmp_path / "results", tmp_path / "others"
+    ended = identity_of_one_that_has_ended()
+    left, kept = started_by(ended, mine), started_by(process_identity(os.getpid()), mine)
+    foreign = started_by(ended, other)
     try:
         wait_for(lambda: PARENT.encode() in Path(f"/proc/{left}/environ").read_bytes())
-        ended = end_orphans()
-        assert left in ended
-        assert kept not in ended
+        assert end_orphans(mine) == [left]
         assert gone(left)
         assert Path(f"/proc/{kept}").exists()
+        assert Path(f"/proc/{foreign}").exists()
+        assert end_orphans(other) == [foreign]
     finally:
         os.kill(kept, 9)
 

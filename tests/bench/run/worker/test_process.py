@@ -101,7 +101,8 @@ def test_what_the_interpreter_ran_with_is_recorded(predicted):
     assert facts.load_s > 0
     assert facts.first_call_ms > 0
     assert facts.host_rss_peak_bytes > 20_000_000
-    note, limit, started = sorted(facts.notes)
+    note, limit, started, writes = sorted(facts.notes)
+    assert writes.startswith("writes: ")
     assert started.startswith("started: ")
     assert limit.startswith("host memory: ")
     assert note.startswith("environment: OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ")
