@@ -28,20 +28,20 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
-from bench.data.formats.coco_classes import background_is_a_category, background_spec, category_id, classes_of
+from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of
+from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.coco_rows import WITHOUT_MASK, OddValue, flags_of, id_text, is_crowd, shown
+from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
@@ -218,7 +218,7 @@ class _Reader:
         """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
         if self._options.truth != "instances":
             return []
-        used = np.array([i in self._class_of for i in map(category_id, index.categories)], dtype=np.bool_)
+        used = np.array([i in self._class_of for i in (row["id"] for row in index.categories)], dtype=np.bool_)
         chosen = np.append(used, True)[index.category]  # of no category: -1 takes the appended one
         options = self._options
         notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
@@ -264,10 +264,13 @@ class _Reader:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
         size = self._size(index, entry)
-        drawn: list[dict[str, Any]] = []
+        drawn: list[CocoAnnotation] = []
         class_ids, boxes = [], []
         for annotation in index.annotations(entry.key):
-            class_id, without = self._class_id(annotation, index), flags_of(annotation) & WITHOUT_MASK
+            class_id, without = (
+                self._class_id(annotation.get("category_id"), index),
+                flags_of(annotation) & WITHOUT_MASK,
+            )
             if class_id is None or (without and self._options.without_mask == "leave_out"):
                 continue
             if without and self._options.without_mask == "box":
@@ -278,7 +281,7 @@ class _Reader:
         crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
         masks = _masks(drawn, size, index, entry)
         for position in boxes:
-            masks[position], crowd[position] = box_mask(drawn[position].get("bbox"), size), True
+            masks[position], crowd[position] = box_mask(drawn[position], size, index.state.file), True
         instances = stacked(masks, class_ids, crowd, size)
         unchecked = self._unchecked(index, entry, class_ids)
         if unchecked:
@@ -290,7 +293,7 @@ class _Reader:
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
         row = index.row(entry.key)
-        return () if row is None else unchecked_classes(row, class_ids, self._class_of, index.state.file)
+        return () if row is None else unchecked_classes(row, class_ids, self._class_of)
 
     def panoptic_truth(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
@@ -300,7 +303,7 @@ class _Reader:
         found.require(listed, index.state.file)
         segments = []
         for number, row in listed.items():
-            class_id = self._class_id(row, index)
+            class_id = self._class_id(row["category_id"], index)
             if class_id is not None:
                 segments.append(Segment(number, class_id, is_crowd(row)))
         return found.truth(segments, self.classes)
@@ -320,7 +323,7 @@ class _Reader:
                     kind="labels",
                 )
             taken |= mask
-            class_id = self._class_id(annotation, index)
+            class_id = self._class_id(annotation.get("category_id"), index)
             labels[mask] = IGNORE_LABEL if class_id is None else class_id
         return GroundTruth(semantic=SemanticMap(labels))
 
@@ -342,16 +345,11 @@ class _Reader:
     def _size(self, index: CocoIndex, entry: Entry) -> Size:
         return index.size(index.position(entry.key)) or entry.size
 
-    def _class_id(self, row: Mapping[str, Any], index: CocoIndex) -> int | None:
+    def _class_id(self, category: str | None, index: CocoIndex) -> int | None:
         """Class id of an annotation or segment, None if its category was not asked for."""
-        category = row.get("category_id")
-        with suppress(OddValue):
-            category = id_text(category)
-        if not isinstance(category, str) or category in self._roots or category not in self._categories:
+        if category is None or category in self._roots or category not in self._categories:
             raise DatasetError(
-                f"{index.state.file}: category_id {shown(row.get('category_id'))} is not among its categories. "
-                "Fix the file.",
-                kind="labels",
+                f"{index.state.file}: category_id {category} is not among its categories. Fix the file.", kind="labels"
             )
         return self._class_of.get(category)
 
@@ -380,7 +378,7 @@ def _names_in(folder: Path) -> frozenset[str]:
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
-def _masks(annotations: Sequence[Mapping[str, Any]], size: Size, index: CocoIndex, entry: Entry) -> NDArray[np.bool_]:
+def _masks(annotations: Sequence[CocoAnnotation], size: Size, index: CocoIndex, entry: Entry) -> NDArray[np.bool_]:
     """Masks of annotations of one image, bool, (N, H, W)."""
     try:
         return segmentation_masks([annotation.get("segmentation") for annotation in annotations], size)

@@ -19,6 +19,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, s
 from bench.data.formats.file_names import id_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.polygons import polygon_mask
+from bench.data.formats.typed import CVAT_IMAGE, CVAT_SHAPE, CvatImage, CvatShape, as_typed
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, TaskKind
@@ -61,16 +63,19 @@ def open_dataset(options: Options) -> OnDisk:
         raise missing("cvat", file, "annotations.xml", OBTAIN)
     try:
         tree = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, OSError, ValueError, LookupError, RecursionError) as error:
         raise DatasetError(f"{file} cannot be read as XML: {error}. {OBTAIN}") from None
     space = _label_space(tree, file, options)
     entries: dict[str, list[Entry]] = {}
-    rows: dict[str, ElementTree.Element] = {}
-    for row in tree.iter("image"):
-        name = row.get("name", "").replace("\\", "/")
-        subset = row.get("subset") or "all"
+    rows: dict[str, _Row] = {}
+    for number, element in enumerate(tree.iter("image"), start=1):
+        row = _typed_row(element, f"{file}: image {number}")
+        name = row.image["name"].replace("\\", "/")
+        subset = row.image.get("subset") or "all"
         image = _image_of(root, name, subset, file)
-        image_id = id_of(PurePosixPath(subset) / name if row.get("subset") else PurePosixPath(name))
+        image_id = id_of(PurePosixPath(subset) / name if row.image.get("subset") else PurePosixPath(name))
+        if image_id in rows:
+            raise DatasetError(f"{file}: it has the image {name!r} twice. Remove one of the two.", kind="labels")
         rows[image_id] = row
         entries.setdefault(subset.lower(), []).append(Entry(image_id, image, (file,), key=image_id))
     if not entries:
@@ -103,28 +108,45 @@ def _image_of(root: Path, name: str, subset: str, file: Path) -> Path:
     raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[1]} and {tried[2]}. {OBTAIN}")
 
 
-def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, ElementTree.Element], entry: Entry) -> GroundTruth:
+def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entry: Entry) -> GroundTruth:
     row, where = rows[entry.key], f"{entry.ground_truths[0]}: image {entry.image.name}"
-    size = Size(int(row.get("height", 0)), int(row.get("width", 0)))
-    left_out = (None, *options.ignore_labels)
-    drawn = [shape for shape in row if shape.tag != "tag" and shape.get("label") not in left_out]
-    drawn.sort(key=lambda one: int(one.get("z_order", "0")))
+    size = Size(row.image["height"], row.image["width"])
+    drawn = [(tag, shape) for tag, shape in row.shapes if shape["label"] not in options.ignore_labels]
+    drawn.sort(key=lambda one: one[1].get("z_order", 0))
     shapes = []
-    for shape in drawn:
-        label = str(shape.get("label"))
+    for tag, shape in drawn:
+        label = shape["label"]
         # 0 is how some writers say that a shape is in no group.
         group = shape.get("group_id") if shape.get("group_id") not in (None, "", "0") else None
-        shapes.append(Shape(label, shape_mask(shape, size, f"{where}: {shape.tag} of {label}"), group))
+        shapes.append(Shape(label, shape_mask(tag, shape, size, f"{where}: {tag} of {label}"), group))
     return space.truth(shapes, size)
 
 
-def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np.bool_]:
+class _Row(NamedTuple):
+    """An image, and its shapes with the kind of each; tags of whole images are none."""
+
+    image: CvatImage
+    shapes: list[tuple[str, CvatShape]]
+
+
+def _typed_row(element: ElementTree.Element, where: str) -> _Row:
+    advice = "Correct it in CVAT and export again."
+    image = as_typed(CVAT_IMAGE, element.attrib, where, advice)
+    shapes = [
+        (shape.tag, as_typed(CVAT_SHAPE, shape.attrib, f"{where}, {image['name']}: a {shape.tag}", advice))
+        for shape in element
+        if shape.tag != "tag"
+    ]
+    return _Row(image, shapes)
+
+
+def shape_mask(kind: str, shape: CvatShape, size: Size, where: str) -> NDArray[np.bool_]:
     """Mask of a shape, bool, `size`; raises `DatasetError` for one that is no mask."""
     try:
-        if shape.tag == "polygon":
+        if kind == "polygon":
             points = [float(text) for pair in shape.get("points", "").split(";") for text in pair.split(",")]
             return polygon_mask(points, size)
-        if shape.tag == "mask":
+        if kind == "mask":
             return _of_run_lengths(shape, size)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{where} cannot be drawn: {error}. Correct it in CVAT and export again.") from None
@@ -133,9 +155,9 @@ def shape_mask(shape: ElementTree.Element, size: Size, where: str) -> NDArray[np
     )
 
 
-def _of_run_lengths(shape: ElementTree.Element, size: Size) -> NDArray[np.bool_]:
-    left, top, width, height = (int(float(shape.attrib[key])) for key in ("left", "top", "width", "height"))
-    counts = [int(text) for text in shape.attrib["rle"].split(",")]
+def _of_run_lengths(shape: CvatShape, size: Size) -> NDArray[np.bool_]:
+    left, top, width, height = int(shape["left"]), int(shape["top"]), int(shape["width"]), int(shape["height"])
+    counts = [int(text) for text in shape["rle"].split(",")]
     total = sum(counts)  # before anything of that size is made
     if total != width * height or left < 0 or top < 0 or left + width > size.width or top + height > size.height:
         raise ValueError(f"its run lengths give {total} pixels for a box of {height} × {width} in {tuple(size)}")

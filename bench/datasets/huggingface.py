@@ -18,7 +18,6 @@ them is refused. Masks hold values of classes; `void` is not scored. Where objec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,12 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.formats.documents import read_json
 from bench.data.formats.hf_tables import Tables, class_names, find_tables, item_of, kind_of, read_row
 from bench.data.formats.image_files import decode_image, decode_mask
 from bench.data.formats.image_headers import encoded_size, read_bytes
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.data.formats.typed import ID2LABEL, as_typed
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
@@ -185,10 +186,8 @@ def _named(tables: Tables, columns: _Columns, options: Options, root: Path) -> d
         return {name: value for value, name in enumerate(names)}
     file = root / "id2label.json"
     if file.is_file():
-        try:
-            return {str(name): int(value) for value, name in json.loads(file.read_bytes()).items()}
-        except (ValueError, AttributeError) as error:
-            raise DatasetError(f'{file}: expected {{"0": "name", …}}: {error}.') from None
+        named = as_typed(ID2LABEL, read_json(file), str(file), 'Expected {"0": "name", …}.')
+        return {str(name): value for value, name in named.items()}
     seen: set[int] = set()
     first = tables.tables[0]
     rows = [(part, row) for part, count in enumerate(first.parts) for row in range(count)][:LOOKED_AT]

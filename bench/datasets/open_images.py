@@ -20,6 +20,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -107,25 +108,29 @@ def open_dataset(options: Options) -> OnDisk:
 def _rows(file: Path, columns: int) -> Iterator[list[str]]:
     if not file.is_file():
         raise missing("open_images", file, file.name, OBTAIN)
-    with file.open(encoding="utf-8", newline="") as stream:
-        for number, row in enumerate(csv.reader(stream), start=1):
-            if len(row) < columns:
-                raise DatasetError(
-                    f"{file}: line {number} has {len(row)} columns, {columns} are expected. Fetch it again."
-                )
-            yield row
+    number = 0
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            for number, row in enumerate(csv.reader(stream), start=1):
+                if len(row) < columns:
+                    raise DatasetError(
+                        f"{file}: line {number} has {len(row)} columns, {columns} are expected. Fetch it again."
+                    )
+                yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        told = " ".join(str(error).split())
+        raise DatasetError(f"{file} cannot be read after line {number}: {told}. Fetch it again.") from None
 
 
 def _read(root: Path, split: str) -> _Split:
     found = _Split()
-    rows = _rows(root / MASKS_CSV.format(split), 3)
-    header = next(rows, [])
+    file = root / MASKS_CSV.format(split)
+    header = next(_rows(file, 3), [])
     try:
         mask, image, label = (header.index(name) for name in ("MaskPath", "ImageID", "LabelName"))
     except ValueError:
-        file = root / MASKS_CSV.format(split)
         raise DatasetError(f"{file} has no columns MaskPath, ImageID and LabelName. Fetch it again.") from None
-    for row in rows:
+    for row in islice(_rows(file, 1 + max(mask, image, label)), 1, None):
         found.objects.setdefault(row[image], []).append((row[label], row[mask]))
     if (root / LABELS_CSV.format(split)).is_file():
         for row in _rows(root / LABELS_CSV.format(split), 4):

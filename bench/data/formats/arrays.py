@@ -22,7 +22,10 @@ def read_array(path: Path) -> NDArray[Any]:
         DatasetError: If it is no array, or one of another form.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        if path.exists() and not path.is_file():
+            raise OSError("it is a folder, a pipe or a device, no file")
+        # Mapped, so that a header is held against the size of the file before memory is taken.
+        array = np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
     except ARRAY_DAMAGE as error:
         reason = " ".join(str(error).split())
         raise DatasetError(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.coco_documents import CocoCategory
 from bench.data.formats.coco_index import CocoIndex
-from bench.data.formats.coco_rows import CROWD, CROWD_AS_TEXT, DEGENERATE, REFORMED, WITHOUT_MASK, id_text
+from bench.data.formats.coco_rows import CROWD, CROWD_AS_TEXT, DEGENERATE, REFORMED, WITHOUT_MASK
 from bench.errors import DatasetError
 
 WithoutMask = Literal["leave_out", "box"]
@@ -22,7 +23,7 @@ MOST_CROWDS = 0.5
 """Share of annotations from which crowds are no exception but a habit of the tool that wrote the file."""
 
 
-def exporter_roots(categories: Sequence[dict[str, Any]], used: NDArray[np.bool_]) -> set[str]:
+def exporter_roots(categories: Sequence[CocoCategory], used: NDArray[np.bool_]) -> set[str]:
     """Ids of categories that an exporter made for its own tree: the super-category of others, and never annotated.
 
     Roboflow writes one in front of the classes. COCO's `person`, which is its own super-category, is none.
@@ -34,11 +35,11 @@ def exporter_roots(categories: Sequence[dict[str, Any]], used: NDArray[np.bool_]
     # Two rows of one id would hide each other; the label space refuses them by their names.
     above = Counter(str(row.get("supercategory")) for row in categories)
     return {
-        id_text(row["id"])
+        row["id"]
         for row, annotated in zip(categories, used.tolist(), strict=True)
         if not annotated
         and row.get("supercategory") in (None, "", "none", "None")
-        and above[str(row["name"])] - (str(row.get("supercategory")) == row["name"])
+        and above[row["name"]] - (str(row.get("supercategory")) == row["name"])
     }
 
 

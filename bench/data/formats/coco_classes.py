@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from bench.data.formats.coco_documents import CocoCategory
 from bench.data.formats.coco_index import CocoIndex
-from bench.data.formats.coco_rows import colour, id_text
+from bench.data.formats.coco_rows import colour
 from bench.data.formats.label_tables import palette_colour
 from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec
 
 FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
 """How LVIS says in how many training images a category is."""
-
-Category = Mapping[str, Any]
-
-
-def category_id(category: Category) -> str:
-    """Id of a category or segment class, as text."""
-    return id_text(category["id"])
 
 
 def background_spec(name: str) -> ClassSpec:
@@ -44,7 +38,7 @@ def classes_of(
         DatasetError: If there are no categories, two of one name, or not those that are wanted.
     """
     file = index.state.file
-    rows = _by_name([row for row in index.categories if category_id(row) not in roots], file)
+    rows = _by_name([row for row in index.categories if row["id"] not in roots], file)
     for name in wanted or ():
         if name not in rows:
             raise DatasetError(
@@ -54,7 +48,7 @@ def classes_of(
     return tuple(
         ClassSpec(
             name=name,
-            is_thing=bool(rows[name].get("isthing", 1)) if all_things is None else all_things,
+            is_thing=rows[name].get("isthing", True) if all_things is None else all_things,
             colour=colour(rows[name].get("color"), colours[name]),
             frequency=FREQUENCIES.get(str(rows[name].get("frequency"))),
         )
@@ -62,15 +56,15 @@ def classes_of(
     )
 
 
-def _by_name(categories: Sequence[Category], file: Path) -> dict[str, Category]:
+def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCategory]:
     """Name -> category; raises `DatasetError` where there are none, or two of one name."""
     if not categories:
         raise DatasetError(f"{file} has no categories. Add them to the file.")
-    names = Counter(str(row["name"]) for row in categories)
+    names = Counter(row["name"] for row in categories)
     twice = sorted(name for name, times in names.items() if times > 1)
     if twice:
         raise DatasetError(f"{file} has two categories of one name, {twice[0]!r}. Rename or merge them.")
-    return {str(row["name"]): row for row in categories}
+    return {row["name"]: row for row in categories}
 
 
 def background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.coco_rows import OddValue, checked_text, colour, file_name_of, flags_of, id_text, shown, side
+from bench.data.formats.coco_documents import (
+    ANNOTATION,
+    CATEGORY,
+    IMAGE,
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    as_row,
+)
+from bench.data.formats.coco_rows import OddValue, file_name_of, flags_of, shown
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream, Placed
 from bench.errors import DatasetError
 from bench.records import Size
 
-KIND = "coco_2"
+KIND = "coco_3"
 """Raise the number when the tables change."""
 LOOKED_THROUGH = ("neg_category_ids", "not_exhaustive_category_ids", "pos_category_ids")
 """What LVIS and Open Images say of an image: for which categories it was looked through."""
 LISTS = ("images", "annotations", "categories")
+SHOWN = 3
+"""So many faulty rows of a file are told; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class CocoIndex:
     """
 
     state: FileState
-    categories: tuple[dict[str, Any], ...]
+    categories: tuple[CocoCategory, ...]
     keys: NDArray[np.bytes_]
     names: NDArray[np.bytes_]
     sizes: NDArray[np.int64]
@@ -66,7 +76,7 @@ class CocoIndex:
     @property
     def names_of_categories(self) -> dict[str, str]:
         """Id of each category in its one form -> its name, in the order of the file."""
-        return {id_text(row["id"]): str(row["name"]) for row in self.categories}
+        return {row["id"]: row["name"] for row in self.categories}
 
     def __len__(self) -> int:
         """Number of images."""
@@ -89,13 +99,13 @@ class CocoIndex:
         """Annotations of each image, int64, (I,)."""
         return np.diff(self.first)
 
-    def row(self, key: str) -> dict[str, Any] | None:
+    def row(self, key: str) -> CocoImage | None:
         """Row of an image that says for which categories it was looked through; None for another."""
         image = self.position(key)
         if self.row_offset[image] < 0:
             return None
-        found: dict[str, Any] = self.state.rows(self.row_offset[[image]], self.row_length[[image]])[0]
-        return found
+        found = self.state.rows(self.row_offset[[image]], self.row_length[[image]])[0]
+        return as_row(IMAGE, found, f"image {key}", self.state.file)
 
     def first_with(self, chosen: NDArray[np.bool_]) -> str:
         """The first of the chosen annotations, bool, (A,), in words: its id and its image."""
@@ -104,11 +114,12 @@ class CocoIndex:
         image = int(np.searchsorted(self.first, at, side="right")) - 1
         return f"annotation {row.get('id')} of image {self.names[image].decode()}"
 
-    def annotations(self, key: str) -> list[dict[str, Any]]:
+    def annotations(self, key: str) -> list[CocoAnnotation]:
         """Annotations of an image, read from the file; raises `DatasetError` if it has changed."""
         image = self.position(key)
         part = slice(int(self.first[image]), int(self.first[image + 1]))
-        return self.state.rows(self.offset[part], self.length[part])
+        rows = self.state.rows(self.offset[part], self.length[part])
+        return [as_row(ANNOTATION, row, _annotation_in_words(row), self.state.file) for row in rows]
 
 
 def coco_index(file: Path) -> CocoIndex:
@@ -133,86 +144,72 @@ class _Rows:
     names: dict[int, str] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     maps: dict[int, str] = field(default_factory=dict)
-    categories: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[CocoCategory] = field(default_factory=list)
     image: array[int] = field(default_factory=lambda: array("q"))
     category: array[int] = field(default_factory=lambda: array("q"))
     offset: array[int] = field(default_factory=lambda: array("q"))
     length: array[int] = field(default_factory=lambda: array("q"))
     flags: array[int] = field(default_factory=lambda: array("B"))
     rows: dict[int, tuple[int, int]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    faulty: int = 0
 
     def add(self, member: str, placed: Placed, file: Path) -> None:
-        """Note one row of one of the lists."""
+        """Note one row of one of the lists; what is wrong with it is told once all were seen, see `require_sound`."""
         row = placed.value
         if not isinstance(row, dict):
             raise _not_coco(file)
-        if member == "categories":
-            self._add_category(row, file)
-        elif member == "images":
-            self._add_image(row, placed, file)
-        else:
-            self._add_annotation(row, placed, file)
+        try:
+            if member == "categories":
+                what = f"category {shown(row.get('name') or row.get('id'))}"
+                self.categories.append(as_row(CATEGORY, row, what, file))
+            elif member == "images":
+                self._add_image(row, placed, file)
+            else:
+                self._add_annotation(row, placed, file)
+        except DatasetError as error:
+            self.faulty += 1
+            if len(self.faults) < SHOWN:
+                self.faults.append(str(error))
 
-    def _add_category(self, row: dict[str, Any], file: Path) -> None:
-        what = f"category {row.get('name') or row.get('id')}"
-        _required(row, "id", what, file)
-        _required(row, "name", what, file)
-        with _naming(file, what, "id"):
-            id_text(row["id"])
-        with _naming(file, what, "name"):
-            checked_text(row["name"] if isinstance(row["name"], str) else id_text(row["name"]))
-        with _naming(file, what, "color"):
-            colour(row.get("color"), (0, 0, 0))
-        self.categories.append(row)
+    def require_sound(self) -> None:
+        """Raise `DatasetError` with the first rows that are not as the format has them, and the number of all."""
+        if self.faulty > 1:
+            more = f" (and {self.faulty - SHOWN} further rows)" if self.faulty > SHOWN else ""
+            raise DatasetError(f"{' '.join(self.faults)}{more}", kind="labels")
+        if self.faulty:
+            raise DatasetError(self.faults[0], kind="labels")
 
     def _add_image(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
-        key = _required(row, "id", "an image", file)
-        what = f"image {shown(key)}"
-        with _naming(file, what, "id"):
-            number = self._image(id_text(key))
+        what = "an image" if row.get("id") is None else f"image {shown(row['id'])}"
+        image = as_row(IMAGE, row, what, file)
+        number = self._image(image["id"])
         if number in self.names:
             raise DatasetError(f"{file} lists image {row['id']} twice. Remove one of its rows.")
-        if row.get("coco_url") is None:
-            _required(row, "file_name", what, file)
-        with _naming(file, what, "file_name"):
-            self.names[number] = file_name_of(row)
-        with _naming(file, what, "height or width"):
-            self.sizes[number] = (side(row.get("height")), side(row.get("width")))
+        if image.get("file_name") is None and image.get("coco_url") is None:
+            raise DatasetError(f"{file}: {what} has no file_name, which COCO's format requires. Fix the file.")
+        try:
+            self.names[number] = file_name_of(image)
+        except OddValue as error:
+            raise DatasetError(f"{file}: coco_url of {what} {error}. Fix the file.") from None
+        self.sizes[number] = (image.get("height", 0), image.get("width", 0))
         if any(key in row for key in LOOKED_THROUGH):
             self.rows[number] = (placed.offset, placed.length)
 
     def _add_annotation(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
-        image_id = _required(row, "image_id", f"annotation {shown(row.get('id'))}", file)
-        try:
-            number = self._image(id_text(image_id))
-            # A map of segments has no category of its own.
-            category = id_text(row["category_id"]) if row.get("category_id") is not None else ""
-            name = row.get("file_name")
-            self.maps.setdefault(number, "" if name is None else checked_text(name))
-            flags = flags_of(row)
-        except OddValue as error:
-            raise DatasetError(
-                f"{file}: image_id, category_id, file_name or iscrowd of annotation {shown(row.get('id'))} {error}. "
-                "Fix the file.",
-                kind="labels",
-            ) from None
+        annotation = as_row(ANNOTATION, row, _annotation_in_words(row), file)
+        number = self._image(annotation["image_id"])
+        self.maps.setdefault(number, annotation.get("file_name") or "")
+        # A map of segments has no category of its own.
+        category = annotation.get("category_id") or ""
         self.image.append(number)
         self.category.append(self.number_of_category.setdefault(category, len(self.number_of_category)))
         self.offset.append(placed.offset)
         self.length.append(placed.length)
-        self.flags.append(flags)
+        self.flags.append(flags_of(row))
 
     def _image(self, key: str) -> int:
         return self.number_of_image.setdefault(key, len(self.number_of_image))
-
-
-@contextmanager
-def _naming(file: Path, what: str, name: str) -> Iterator[None]:
-    """Turn an `OddValue` into an error that says where it is."""
-    try:
-        yield
-    except OddValue as error:
-        raise DatasetError(f"{file}: {name} of {what} {error}. Fix the file.") from None
 
 
 def _read(state: FileState) -> Tables:
@@ -225,11 +222,14 @@ def _read(state: FileState) -> Tables:
             if member not in LISTS or stream.peek() != "[":
                 stream.skip()
                 continue
+            if member in lists:
+                raise DatasetError(f"{file} has the list {member} twice. Join the two.", kind="labels")
             lists.add(member)
             for placed in stream.elements():
                 rows.add(member, placed, file)
     if lists != set(LISTS):
         raise _not_coco(file)
+    rows.require_sound()
     return _tables(rows, state)
 
 
@@ -252,7 +252,7 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     by_image = np.argsort(rank[owner], kind="stable") if len(owner) else owner
-    position = {id_text(row["id"]): index for index, row in enumerate(rows.categories)}
+    position = {row["id"]: index for index, row in enumerate(rows.categories)}
     category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
     numbers = np.frombuffer(rows.category, dtype=np.int64)
     return {
@@ -277,10 +277,8 @@ def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.byt
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
 
 
-def _required(row: Mapping[str, Any], name: str, what: str, file: Path) -> Any:
-    if row.get(name) is None:
-        raise DatasetError(f"{file}: {what} has no {name}, which COCO's format requires. Fix the file.")
-    return row[name]
+def _annotation_in_words(row: Mapping[str, Any]) -> str:
+    return f"annotation {shown(row.get('id'))}"
 
 
 def _not_coco(file: Path) -> DatasetError:

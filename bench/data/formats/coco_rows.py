@@ -18,6 +18,8 @@ CROWD, WITHOUT_MASK, DEGENERATE, REFORMED, CROWD_AS_TEXT = 1, 2, 4, 8, 16
 
 LARGEST_SIDE = 10**7
 INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")
+LONGEST_TEXT = 4096
+"""Characters of a name or id; no file system has longer ones, and tables make room for the longest."""
 LEAST_NUMBERS = 6
 """Numbers of the smallest polygon, a triangle."""
 
@@ -54,6 +56,8 @@ def checked_text(value: object) -> str:
     """A text that can be written as UTF-8 and is a file name as far as its characters go."""
     if not isinstance(value, str) or not value:
         raise OddValue(f"is {shown(value)}, where a text is expected")
+    if len(value) > LONGEST_TEXT:
+        raise OddValue(f"is {shown(value)}, which has {len(value)} characters; at most {LONGEST_TEXT} are expected")
     if "\0" in value:
         raise OddValue(f"is {shown(value)}, which holds the character NUL")
     try:

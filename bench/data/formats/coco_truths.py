@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
-from bench.data.formats.coco_rows import OddValue, id_text, is_crowd, shown
+from bench.data.formats.coco_documents import CocoAnnotation, CocoImage, CocoSegment, CocoSegmented
+from bench.data.formats.coco_rows import shown
 from bench.data.formats.on_disk import missing
+from bench.data.formats.typed import Number
 from bench.errors import DatasetError
 from bench.records import Size
+
+BOX = TypeAdapter(tuple[Number, Number, Number, Number])
 
 
 def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) -> DatasetError:
@@ -34,41 +39,41 @@ def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) 
     )
 
 
-def box_mask(box: object, size: Size) -> NDArray[np.bool_]:
-    """Mask of a `bbox`, x, y, width, height, bool, (H, W): pixels that it touches; none where there is no such box."""
+def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.bool_]:
+    """Mask of a `bbox`, x, y, width, height, bool, (H, W): pixels that it touches.
+
+    Raises:
+        DatasetError: If there is no such box.
+    """
+    try:
+        left, top, width, height = BOX.validate_python(annotation.get("bbox"))
+    except ValidationError:
+        raise DatasetError(
+            f"{file}: annotation {shown(annotation.get('id'))} has no mask, and its bbox is "
+            f"{shown(annotation.get('bbox'))}, where x, y, width and height are expected. Fix or remove it.",
+            kind="labels",
+        ) from None
     mask = np.zeros(size, dtype=np.bool_)
-    if isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) and abs(n) < 1e7 for n in box):
-        left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
-        right, bottom = max(0, int(np.ceil(box[0] + box[2]))), max(0, int(np.ceil(box[1] + box[3])))
-        mask[top:bottom, left:right] = True
+    rows = slice(max(0, math.floor(top)), max(0, math.ceil(top + height)))
+    mask[rows, max(0, math.floor(left)) : max(0, math.ceil(left + width))] = True
     return mask
 
 
-def listed_segments(annotation: Mapping[str, Any], file: Path) -> dict[int, Mapping[str, Any]]:
-    """Id -> row of the segments of a panoptic annotation; raises `DatasetError` where they are something else."""
+def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> dict[int, CocoSegment]:
+    """Id -> row of the segments of a panoptic annotation; raises `DatasetError` where there are none, or one twice."""
     rows = annotation.get("segments_info")
-    what = f"{file}: segments_info of the annotation of image {shown(annotation.get('image_id'))}"
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DatasetError(f"{what} is {shown(rows)}, where a list of segments is expected. Fix the file.")
-    found: dict[int, Mapping[str, Any]] = {}
+    what = f"{file}: segments_info of the annotation of image {annotation['image_id']}"
+    if rows is None:
+        raise DatasetError(f"{what} is None, where a list of segments is expected. Fix the file.", kind="labels")
+    found: dict[int, CocoSegment] = {}
     for row in rows:
-        try:
-            is_crowd(row)
-        except OddValue as error:
-            raise DatasetError(f"{what}: iscrowd {error}. Fix the file.") from None
-        try:
-            number = int(id_text(row.get("id")))
-        except (OddValue, ValueError):
-            raise DatasetError(f"{what} has the id {shown(row.get('id'))}, no number. Fix the file.") from None
-        if not 0 < number < 1 << 24 or number in found:
-            raise DatasetError(f"{what} has the id {number} twice, or it does not fit 24 bits. Fix the file.")
-        found[number] = row
+        if row["id"] in found:
+            raise DatasetError(f"{what} has the id {row['id']} twice. Fix the file.", kind="labels")
+        found[row["id"]] = row
     return found
 
 
-def unchecked_classes(
-    row: Mapping[str, Any], present: Collection[int], class_of: Mapping[str, int], file: Path
-) -> tuple[int, ...]:
+def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mapping[str, int]) -> tuple[int, ...]:
     """Classes that were not looked for in an image, or not all of whose objects are annotated.
 
     LVIS's federated rule: an image was looked through for the categories of its annotations and for those
@@ -78,16 +83,8 @@ def unchecked_classes(
         row: Of the image.
         present: Class ids of its objects.
         class_of: Category id -> class id.
-        file: For messages.
     """
-    listed: dict[str, set[int]] = {}
-    for name in ("neg_category_ids", "not_exhaustive_category_ids", "pos_category_ids"):
-        values = row.get(name) or []
-        try:
-            if not isinstance(values, list):
-                raise OddValue(f"is {shown(values)}, where a list is expected")
-            listed[name] = {class_of[key] for key in map(id_text, values) if key in class_of}
-        except OddValue as error:
-            raise DatasetError(f"{file}: {name} of image {shown(row.get('id'))} {error}. Fix the file.") from None
-    looked_for = {*present, *listed["neg_category_ids"], *listed["pos_category_ids"]}
-    return tuple(sorted(({*class_of.values()} - looked_for) | listed["not_exhaustive_category_ids"]))
+    named = (row.get("neg_category_ids"), row.get("pos_category_ids"), row.get("not_exhaustive_category_ids"))
+    absent, there, not_all = ({class_of[key] for key in keys or () if key in class_of} for keys in named)
+    looked_for = {*present, *absent, *there}
+    return tuple(sorted(({*class_of.values()} - looked_for) | not_all))

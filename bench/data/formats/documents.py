@@ -17,22 +17,40 @@ from bench.errors import DatasetError
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
     try:
-        return read_limited(path.read_text(encoding="utf-8-sig"))
+        return read_limited(_bytes_of(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Contents of a JSON file that holds an object; raises `DatasetError` naming the file if it is none."""
+def read_json(path: Path) -> Any:
+    """Contents of a JSON file; raises `DatasetError` naming the file if it is none, or says one thing twice."""
     try:
-        document = json.loads(path.read_bytes())
+        return json.loads(_bytes_of(path), object_pairs_hook=without_repetition)
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path} cannot be read as JSON: {_one_line(error)}. Restore the file from its source."
         ) from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Contents of a JSON file that holds an object; raises `DatasetError` naming the file if it is none."""
+    document = read_json(path)
     if not isinstance(document, dict):
         raise DatasetError(f"{path} holds a {type(document).__name__} where an object is expected.")
     return document
+
+
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON from its members; raises `ValueError` for a name that stands there twice.
+
+    Readers of JSON take either of the two values, so that such a file means something else to each.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the name {twice[:60]!r} twice")
+    return found
 
 
 def read_text(path: Path) -> str:
@@ -42,7 +60,7 @@ def read_text(path: Path) -> str:
         DatasetError: If it is missing or neither.
     """
     try:
-        content = path.read_bytes()
+        content = _bytes_of(path)
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = content.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -63,3 +81,10 @@ def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Contents of a file; raises `OSError` for a pipe or a device, which may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is a folder, a pipe or a device, no file")
+    return path.read_bytes()

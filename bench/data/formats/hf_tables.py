@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data.formats.documents import read_json
 from bench.data.formats.file_names import is_hidden
+from bench.data.formats.typed import PARQUET_INFO, SAVED_INFO, SAVED_SPLITS, SAVED_STATE, as_typed
 from bench.errors import DatasetError
 from bench.records.store.files import file_state
 
 FIX = 'pip install -c constraints.txt ".[huggingface]"'
 SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
 SHARD = re.compile(r"^(.*?)-\d{5}-of-\d{5}$")
+AGAIN = "Save it again with save_to_disk."
 CACHE_MIB = 256
 """Memory for parts of parquet files that a process keeps."""
 
@@ -95,9 +98,10 @@ def _parquet(root: Path) -> Iterator[tuple[Table, Any]]:
                 meta, schema = opened.metadata, opened.schema_arrow.metadata or {}
                 rows = tuple(meta.row_group(n).num_rows for n in range(meta.num_row_groups))
             document = json.loads(schema.get(b"huggingface", b"{}"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise _unreadable(file, error) from None
-        yield Table(file, _split_of(file.relative_to(root)), rows), document.get("info", {}).get("features", {})
+        typed = as_typed(PARQUET_INFO, document, f"{file}: huggingface", "Download or write it again.")
+        yield Table(file, _split_of(file.relative_to(root)), rows), typed.get("info", {}).get("features") or {}
 
 
 def _split_of(relative: Path) -> str:
@@ -111,7 +115,9 @@ def _split_of(relative: Path) -> str:
 def _saved(root: Path) -> Iterator[tuple[Table, Any]]:
     import_of = pyarrow_parquet
     listed = root / "dataset_dict.json"
-    names = _json(listed).get("splits", []) if listed.is_file() else ["all"]
+    names = ["all"]
+    if listed.is_file():
+        names = as_typed(SAVED_SPLITS, read_json(listed), str(listed), AGAIN).get("splits", [])
     for name in names:
         folder = root / name if listed.is_file() else root
         if not (folder / "state.json").is_file():
@@ -123,8 +129,9 @@ def _saved(root: Path) -> Iterator[tuple[Table, Any]]:
         import_of()
         import pyarrow.ipc
 
-        features = _json(folder / "dataset_info.json").get("features", {})
-        for row in _json(folder / "state.json").get("_data_files", []):
+        info, state = folder / "dataset_info.json", folder / "state.json"
+        features = as_typed(SAVED_INFO, read_json(info), str(info), AGAIN).get("features") or {}
+        for row in as_typed(SAVED_STATE, read_json(state), str(state), AGAIN).get("_data_files", []):
             file = folder / row["filename"]
             try:
                 with pyarrow.memory_map(str(file)) as source:
@@ -132,14 +139,6 @@ def _saved(root: Path) -> Iterator[tuple[Table, Any]]:
             except (OSError, ValueError) as error:
                 raise _unreadable(file, error) from None
             yield Table(file, name, parts), features
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}. Save it again.") from None
-    return document if isinstance(document, dict) else {}
 
 
 def _unreadable(file: Path, error: Exception) -> DatasetError:

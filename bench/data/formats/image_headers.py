@@ -24,6 +24,12 @@ MAX_PIXELS = 2**30
 """OpenCV's own limit; 32,768 pixels square."""
 PIXEL_LIMIT = "BENCH_MAX_PIXELS"
 """Variable with a lower limit, for small machines and files of strangers."""
+FREE_PIXELS = 2**24
+"""An image of so many pixels may be stored in as few bytes as it likes."""
+MOST_PIXELS_OF_A_BYTE = {"BMP": 256, "DIB": 256, "PPM": 8, "GIF": 5_000, "JPEG": 20_000, "MPO": 20_000}
+"""What a byte of a larger file may stand for, by its format: far beyond what any picture needs."""
+MOST_OF_OTHERS = 300_000
+"""The same for other formats, of which a blank page of fax in a TIFF comes closest."""
 ORIENTATION_TAG = 0x0112
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
 WITH_EXIF = ("JPEG", "MPO", "WEBP", "AVIF", "TIFF")
@@ -126,6 +132,7 @@ def header_of(path: Path) -> Header:
     """
     found = _headers.get(path)
     if found is None:
+        _require_file(path)
         try:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)
@@ -198,10 +205,17 @@ def named_in_text(path: Path) -> Path:
 
 def read_bytes(path: Path) -> bytes:
     """Content of a file; raises `Unreadable` if there is none."""
+    _require_file(path)
     try:
         return path.read_bytes()
     except OSError as error:
         raise unreadable(path, error.strerror or error) from None
+
+
+def _require_file(path: Path) -> None:
+    """Raise `Unreadable` for what reading would wait for, or never come to the end of."""
+    if path.exists() and not path.is_file():
+        raise unreadable(path, "it is a folder, a pipe or a device, no file")
 
 
 def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
@@ -216,7 +230,7 @@ def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
         raise unreadable(path, error) from None
     if _is_cut(encoded, header):
         raise unreadable(path, f"it is truncated after {len(encoded)} bytes")
-    damage = png_fault(encoded)
+    damage = png_fault(encoded) or _pixel_fault(len(encoded), header)
     if damage is not None:
         raise unreadable(path, damage)
     pages = pages_of(image)
@@ -228,6 +242,14 @@ def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
             "PIL.ImageSequence."
         )
     return image, _remembered(header, path)
+
+
+def _pixel_fault(length: int, header: Header) -> str | None:
+    """Say that a file is too short for its pixels, whose memory a decoder would take before it sees that."""
+    pixels, most = header.stored.height * header.stored.width, MOST_PIXELS_OF_A_BYTE.get(header.form, MOST_OF_OTHERS)
+    if pixels <= max(FREE_PIXELS, length * most):
+        return None
+    return f"its {length} bytes claim {header.stored.height} × {header.stored.width} pixels, which no picture comes to"
 
 
 def pages_of(image: Image.Image) -> int:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.documents import without_repetition
 from bench.errors import DatasetError
 from bench.records.store.files import file_state
 
@@ -34,7 +35,7 @@ BLOCK = 1 << 22
 """Bytes that are read at once."""
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
 SPACE = re.compile(r"[ \t\n\r]*")
-DECODER = json.JSONDecoder()
+DECODER = json.JSONDecoder(object_pairs_hook=without_repetition)
 
 
 class Placed(NamedTuple):
@@ -55,6 +56,8 @@ class JsonStream:
     def __init__(self, file: Path) -> None:
         """Open the file; raises `DatasetError` naming it if it cannot be."""
         self.file = file
+        if file.exists() and not file.is_file():
+            raise _unreadable(file, "it is a folder, a pipe or a device, no file")
         try:
             self._stream = file.open("rb")
         except OSError as error:
@@ -158,7 +161,7 @@ class JsonStream:
 
     def _as_utf8(self, text: str, offset: int) -> Any:
         try:
-            return json.loads(text.encode("latin-1").decode("utf-8"))
+            return DECODER.decode(text.encode("latin-1").decode("utf-8"))
         except UnicodeDecodeError:
             raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
 

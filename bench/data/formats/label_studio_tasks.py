@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.brush_lengths import brush_mask
+from bench.data.formats.documents import read_json
 from bench.data.formats.drawn_shapes import Shape
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
@@ -67,10 +67,7 @@ def read_tasks(file: Path, which: Literal["first", "last"] | None) -> Listed:
     Raises:
         DatasetError: If it is no export, or tasks have several annotations and `which` does not say which one counts.
     """
-    try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}.") from None
+    document = read_json(file)
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         raise DatasetError(f"{file} is no list of tasks; export the project from Label Studio as JSON.")
     tasks, several, cancelled, without = [], [], 0, 0

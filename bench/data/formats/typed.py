@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from typing_extensions import Required, TypedDict
 
 from bench.errors import DatasetError
 
@@ -16,8 +16,8 @@ LARGEST_SIDE = 2**20
 
 Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 """Height or width of an image."""
-Number = Annotated[FiniteFloat, Field(ge=-1e15, le=1e15)]
-"""A coordinate, or anything else that is measured."""
+Number = Annotated[FiniteFloat, Field(strict=True, ge=-1e15, le=1e15)]
+"""A coordinate, or anything else that is measured; not text, true or false."""
 Name = str | int | float | bool | None
 """What is written as a name; other tools write numbers there."""
 
@@ -134,7 +134,88 @@ class LabelStudioResult(TypedDict, total=False):
     image_rotation: Number | None
 
 
+Written = Annotated[FiniteFloat, Field(ge=-1e15, le=1e15)]
+"""A number as XML has it, in letters."""
+
+
+@with_config(LENIENT)
+class CvatImage(TypedDict, total=False):
+    """Attributes of an image of CVAT's."""
+
+    name: Required[Annotated[str, Field(min_length=1)]]
+    width: Required[Pixels]
+    height: Required[Pixels]
+    subset: str
+
+
+@with_config(LENIENT)
+class CvatShape(TypedDict, total=False):
+    """Attributes of a shape of CVAT's; points and run lengths are looked at by its kind."""
+
+    label: Required[Annotated[str, Field(min_length=1)]]
+    group_id: str
+    z_order: int
+    points: str
+    rle: str
+    left: Written
+    top: Written
+    width: Written
+    height: Written
+
+
+@with_config(LENIENT)
+class YoloDocument(TypedDict, total=False):
+    """A data YAML of Ultralytics'; its names, splits and values are held against each other when they are read."""
+
+    path: str | None
+    masks_dir: str | None
+
+
+@with_config(LENIENT)
+class _SavedFile(TypedDict):
+    filename: Annotated[str, Field(min_length=1)]
+
+
+@with_config(LENIENT)
+class SavedSplits(TypedDict, total=False):
+    """dataset_dict.json of Hugging Face's."""
+
+    splits: list[Annotated[str, Field(min_length=1)]]
+
+
+@with_config(LENIENT)
+class SavedState(TypedDict, total=False):
+    """state.json of Hugging Face's."""
+
+    _data_files: list[_SavedFile]
+
+
+@with_config(LENIENT)
+class SavedInfo(TypedDict, total=False):
+    """dataset_info.json of Hugging Face's; features are looked at by their kind."""
+
+    features: dict[str, Any] | None
+
+
+@with_config(LENIENT)
+class ParquetInfo(TypedDict, total=False):
+    """What Hugging Face writes into the schema of a parquet file."""
+
+    info: SavedInfo
+
+
 LABELME = TypeAdapter(LabelMeDocument)
 SUPERVISELY = TypeAdapter(SuperviselyDocument)
 DETECTRON2 = TypeAdapter(DatasetDict)
 LABEL_STUDIO = TypeAdapter(list[LabelStudioResult])
+CVAT_IMAGE = TypeAdapter(CvatImage)
+CVAT_SHAPE = TypeAdapter(CvatShape)
+YOLO = TypeAdapter(YoloDocument)
+SAVED_SPLITS = TypeAdapter(SavedSplits)
+SAVED_STATE = TypeAdapter(SavedState)
+SAVED_INFO = TypeAdapter(SavedInfo)
+PARQUET_INFO = TypeAdapter(ParquetInfo)
+ID2LABEL = TypeAdapter(dict[int, Name])
+"""Value in masks -> name of its class, as Hugging Face's id2label.json."""
+VALUES = TypeAdapter(dict[str, int])
+"""Name of a class -> its value in masks."""

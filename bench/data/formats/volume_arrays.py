@@ -253,7 +253,9 @@ def _tiff_spacing(file: Any) -> tuple[float, float, float] | None:
 def read_npy_volume(path: Path, *, pixels: bool) -> Volume:
     """Read an array (slice, row, column[, channel])."""
     try:
-        values = np.load(path, allow_pickle=False, mmap_mode=None if pixels else "r")
+        # Mapped, so that a header is held against the size of the file before memory is taken.
+        values = np.load(path, allow_pickle=False, mmap_mode="r")
+        values = np.array(values) if pixels else values
     except ARRAY_DAMAGE as error:
         raise _unreadable(path, "NumPy array", error) from None
     if values.ndim not in (3, 4):

@@ -28,11 +28,25 @@ def read_limited(text: str) -> Any:
     """
     check_limits(text)
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=_Loader)
     except (ValueError, RecursionError, OverflowError) as error:
         raise LimitError(f"holds a value that cannot be read: {str(error).partition(';')[0]}") from None
     _check_integers(document)
     return document
+
+
+class _Loader(yaml.SafeLoader):
+    """Builds plain values; a key that stands twice in one mapping means something else to each reader."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
+                raise LimitError(f"line {key.start_mark.line + 1}: the key {key.value[:60]!r} stands twice")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add((key.tag, key.value))
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def check_limits(text: str) -> None:

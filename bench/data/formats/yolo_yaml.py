@@ -11,6 +11,7 @@ from bench.data.formats.documents import read_lines, read_yaml
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import missing
+from bench.data.formats.typed import YOLO, as_typed
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL
 
@@ -96,19 +97,19 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     document = read_yaml(file)
     if not isinstance(document, dict):
         raise DatasetError(f"{file} must hold keys such as names, train and val.")
+    typed = as_typed(YOLO, document, str(file), "Correct it.")
     names = _names(document, file)
     if document.get("val") is None and document.get("validation"):
         document["val"] = document["validation"]
     splits = {split: _listed(document[split], split, file) for split in SPLITS if document.get(split)}
     if not splits:
         raise DatasetError(f"{file} has none of the splits train, val and test. Add for example: train: images/train")
-    masks = document.get("masks_dir")
     return DataYaml(
         file=file,
         names=names,
-        base=_base(file, document.get("path"), root),
+        base=_base(file, typed.get("path"), root),
         splits=splits,
-        masks=None if masks is None else str(masks),
+        masks=typed.get("masks_dir"),
         mapping=_mapping(document.get("label_mapping"), file),
         obtain=f"{OBTAIN} {NOT_RUN}" if document.get("download") else OBTAIN,
     )
@@ -157,10 +158,10 @@ def _listed(places: Any, split: str, file: Path) -> list[str]:
     return found
 
 
-def _base(file: Path, path: Any, root: Path) -> Path:
+def _base(file: Path, path: str | None, root: Path) -> Path:
     """Folder that the splits start from; a path that is nowhere was written for another machine."""
     starts = (file.parent, root, Path())
-    found = [start / str(path) for start in starts if path and (start / str(path)).is_dir()]
+    found = [start / path for start in starts if path and (start / path).is_dir()]
     return found[0] if found else file.parent
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.formats.coco_index import CocoIndex, coco_index
+from bench.data.formats.documents import read_json_object
 from bench.data.formats.file_names import same_text
 from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.typed import VALUES, as_typed
 from bench.data.labels.predictions import classes_predicted, place_of, places_of
 from bench.dataset import Dataset
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, DatasetError, did_you_mean
 from bench.records import ClassSpec, ModelSpec
 
 
@@ -154,8 +155,8 @@ def labels_beside(root: Path) -> Mapping[str, int] | None:
     """
     file = root / "dataset.json"
     try:
-        labels = json.loads(file.read_text(encoding="utf-8")).get("labels")
-    except (OSError, ValueError, AttributeError):
+        labels = read_json_object(file).get("labels")
+    except DatasetError:
         return None
     if not isinstance(labels, dict):
         return None
@@ -165,5 +166,7 @@ def labels_beside(root: Path) -> Mapping[str, int] | None:
             "classes: {background: 0, NAME: 1}"
         )
     if all(str(name).isdigit() for name in labels):  # value: name, as nnU-Net wrote it before version 2
-        return {str(name): int(value) for value, name in labels.items()}
-    return {str(name): int(value) for name, value in labels.items()}
+        labels = {str(name): value for value, name in labels.items()}
+    return as_typed(
+        VALUES, labels, f"{file}: labels", "It should say the value of each name. Correct it, or remove the file."
+    )

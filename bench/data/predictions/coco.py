@@ -6,16 +6,14 @@ data set, and the option `classes` says name -> category id. Images without a ro
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bench.data.formats.coco_rows import OddValue, id_text
+from bench.data.formats.coco_documents import RESULT, CocoResult, as_row
+from bench.data.formats.documents import read_json
 from bench.data.formats.rasters import SegmentationError, segmentation_masks
 from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import flags_of, named
@@ -32,11 +30,11 @@ class CocoResults:
         """Read the file and match its rows with images and classes; draws no mask."""
         self._file, self._asked = file, asked
         rows = _rows(file)
-        self._rows: dict[str, list[Mapping[str, Any]]] = {}
+        self._rows: dict[str, list[CocoResult]] = {}
         elsewhere: dict[str, None] = {}
         strange: dict[str, None] = {}
-        for number, row in enumerate(rows):
-            name = _id(row, "image_id", number, file)
+        for row in rows:
+            name = row["image_id"]
             image_id = asked.id_of(name)
             if image_id is None or image_id in asked.others:
                 (strange if image_id is None else elsewhere)[f"image {name}"] = None
@@ -78,17 +76,14 @@ class CocoResults:
             raise ShapeError(f"{self._file}: a mask of image {image_id!r}: {error}") from None
         return Instances(
             masks=masks,
-            class_ids=np.array([self._class_of[id_text(row["category_id"])] for row in rows], dtype=np.int64),
+            class_ids=np.array([self._class_of[row["category_id"]] for row in rows], dtype=np.int64),
             scores=np.array([float(row["score"]) for row in rows], dtype=np.float64),
             crowd=np.zeros(len(rows), dtype=np.bool_),
         )
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}") from None
+def _rows(file: Path) -> list[CocoResult]:
+    rows = read_json(file)
     if isinstance(rows, dict) and "annotations" in rows:
         raise BenchError(
             f"{file} holds annotations, a ground truth; COCO results are a list of rows with image_id, category_id, "
@@ -96,21 +91,12 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         )
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BenchError(f"{file} is no list of rows with image_id, category_id, segmentation and score")
-    return rows
+    return [as_row(RESULT, row, f"row {number}", file) for number, row in enumerate(rows)]
 
 
-def _id(row: Mapping[str, Any], key: str, number: int, file: Path) -> str:
-    try:
-        return id_text(row[key])
-    except KeyError:
-        raise BenchError(f"{file}: row {number} has no {key}") from None
-    except OddValue as error:
-        raise BenchError(f"{file}: {key} of row {number} {error}") from None
-
-
-def _categories(file: Path, rows: list[dict[str, Any]], options: Options, asked: Asked) -> dict[str, int]:
+def _categories(file: Path, rows: list[CocoResult], options: Options, asked: Asked) -> dict[str, int]:
     """Category id in its one form -> class id, for all that occur; raises for those of no class or of stuff."""
-    counts = Counter(_id(row, "category_id", number, file) for number, row in enumerate(rows))
+    counts = Counter(row["category_id"] for row in rows)
     class_of = categories_known(options, asked, where=f"{file}: classes")
     if class_of is None:
         if not rows:
@@ -147,7 +133,7 @@ def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str,
     return {key: place for key, place in places.items() if place is not None}
 
 
-def _check_masks(rows: list[dict[str, Any]], file: Path) -> None:
+def _check_masks(rows: list[CocoResult], file: Path) -> None:
     """Refuse rows without a mask or a score, all at once."""
     boxes = sum(not row.get("segmentation") for row in rows)
     if boxes:

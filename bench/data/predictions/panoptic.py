@@ -6,15 +6,16 @@ COCO file, else name -> id by the option `classes`. Pixels of id 0 are void.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.data.formats.coco_rows import OddValue, id_text
+from bench.data.formats.coco_documents import CATEGORY, SEGMENTED, CocoCategory, CocoSegment, CocoSegmented, as_row
+from bench.data.formats.coco_rows import shown
+from bench.data.formats.coco_truths import listed_segments
+from bench.data.formats.documents import read_json
 from bench.data.formats.segments import read_segment_map
 from bench.data.predictions.asked import Asked
 from bench.data.predictions.coco import categories_known
@@ -26,6 +27,13 @@ from bench.records import Flag, Size, void_id
 from bench.records.predictions import Panoptic, Segment
 
 
+class PanopticDocument(NamedTuple):
+    """A panoptic JSON: a row for each image, and the categories that it names, if it does."""
+
+    rows: list[CocoSegmented]
+    categories: list[CocoCategory]
+
+
 class PanopticMaps:
     """Reads panoptic PNGs with their JSON; see `reading.Reader`."""
 
@@ -33,19 +41,19 @@ class PanopticMaps:
         """Read the JSON and match its rows with images and classes; opens no PNG."""
         self._file, self._asked = file, asked
         document = read_panoptic_json(file)
-        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._rows: dict[str, CocoSegmented] = {}
         elsewhere: list[str] = []
         strange: list[str] = []
-        for row in document["annotations"]:
-            image_id = _image_of(row, asked, file)
+        for row in document.rows:
+            image_id = _image_of(row, asked)
             if image_id is None or image_id in asked.others:
-                (strange if image_id is None else elsewhere).append(f"image {row.get('image_id')}")
+                (strange if image_id is None else elsewhere).append(f"image {row['image_id']}")
             else:
                 self._rows[image_id] = row
         missing = [image_id for image_id in asked.ids if image_id not in self._rows]
         if not self._rows:
             raise BenchError(
-                f"{file}: none of its {len(document['annotations'])} rows is of an image that is scored: "
+                f"{file}: none of its {len(document.rows)} rows is of an image that is scored: "
                 f"{named(strange)}; the "
                 f"images are {named(asked.ids)}. Say what its image_id mean by the option annotations, or "
                 "choose another "
@@ -68,11 +76,11 @@ class PanopticMaps:
         row = self._rows.get(image_id)
         if row is None:
             return Panoptic(np.zeros(size, dtype=np.int32))
-        found = read_segment_map(self._folder / Path(str(row["file_name"])).name)
+        found = read_segment_map(self._folder / Path(row["file_name"]).name)
         check_size(found.runs.shape, size, found.file)
-        listed = {int(info["id"]): info for info in row["segments_info"]}
+        listed = listed_segments(row, self._file)
         found.require(listed, self._file)
-        class_of = {number: self._class_of[id_text(info["category_id"])] for number, info in listed.items()}
+        class_of = {number: self._class_of[info["category_id"]] for number, info in listed.items()}
         void = void_id(len(self._asked.classes))
         segments = tuple(
             Segment(id=number, class_id=class_id, score=_score(listed[number]))
@@ -83,15 +91,15 @@ class PanopticMaps:
         ids = np.array([i if i in kept else 0 for i in found.numbers.tolist()], dtype=np.int32)
         return Panoptic(found.runs.filled(ids[found.which]), segments)
 
-    def _categories(self, document: Mapping[str, Any], options: Options) -> dict[str, int]:
+    def _categories(self, document: PanopticDocument, options: Options) -> dict[str, int]:
         known = None
-        if options.classes is None and document.get("categories"):
-            names = {id_text(row["id"]): str(row["name"]) for row in document["categories"]}
+        if options.classes is None and document.categories:
+            names = {row["id"]: row["name"] for row in document.categories}
             places = {key: self._asked.class_of(name) for key, name in names.items()}
             known = {key: place for key, place in places.items() if place is not None}
         if known is None:
             known = categories_known(options, self._asked, where=f"{self._file}: classes")
-        used = Counter(id_text(info["category_id"]) for row in self._rows.values() for info in row["segments_info"])
+        used = Counter(info["category_id"] for row in self._rows.values() for info in row["segments_info"])
         if known is None or any(key not in known for key in used):
             unknown = [key for key in used if known is None or key not in known]
             raise BenchError(
@@ -103,40 +111,33 @@ class PanopticMaps:
         return known
 
 
-def read_panoptic_json(file: Path) -> dict[str, Any]:
+def read_panoptic_json(file: Path) -> PanopticDocument:
     """Read and check the form of a panoptic JSON.
 
     Raises:
         BenchError: If it is none.
     """
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}") from None
+    document = read_json(file)
     rows = document.get("annotations") if isinstance(document, dict) else None
     needed = ("image_id", "file_name", "segments_info")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and all(k in row for k in needed) for row in rows):
         raise BenchError(f"{file} is no panoptic JSON: it needs 'annotations' with {', '.join(needed)} each")
-    for row in rows:
-        infos = row["segments_info"]
-        if not isinstance(infos, list) or not all(
-            isinstance(i, dict) and "id" in i and "category_id" in i for i in infos
-        ):
-            raise BenchError(f"{file}: a segment of image {row['image_id']} has no id or category_id")
-    return dict(document)
+    typed = [as_row(SEGMENTED, row, f"the annotation of image {shown(row['image_id'])}", file) for row in rows]
+    categories = document.get("categories") or []
+    if not isinstance(categories, list):
+        raise BenchError(f"{file}: categories is {shown(categories)}, where a list is expected")
+    named_categories = [as_row(CATEGORY, row, f"category {number}", file) for number, row in enumerate(categories)]
+    return PanopticDocument(typed, named_categories)
 
 
-def _image_of(row: Mapping[str, Any], asked: Asked, file: Path) -> str | None:
-    try:
-        by_id = asked.id_of(id_text(row["image_id"]))
-    except OddValue as error:
-        raise BenchError(f"{file}: image_id {error}") from None
-    return by_id if by_id is not None else asked.id_of(Path(str(row["file_name"])).stem)
+def _image_of(row: CocoSegmented, asked: Asked) -> str | None:
+    by_id = asked.id_of(row["image_id"])
+    return by_id if by_id is not None else asked.id_of(Path(row["file_name"]).stem)
 
 
-def _folder_of(file: Path, row: Mapping[str, Any]) -> Path:
+def _folder_of(file: Path, row: CocoSegmented) -> Path:
     """Where the PNGs lie: in the folder that has the JSON's name, beside the JSON, or in one folder beside it."""
-    name = Path(str(row["file_name"])).name
+    name = Path(row["file_name"]).name
     places = [file.with_suffix(""), file.parent, *sorted(path for path in file.parent.iterdir() if path.is_dir())]
     for place in places:
         if (place / name).is_file():
@@ -144,6 +145,6 @@ def _folder_of(file: Path, row: Mapping[str, Any]) -> Path:
     raise BenchError(f"{file}: its PNGs, {name} for one, lie neither in {places[0]}, nor beside it; put them there")
 
 
-def _score(info: Mapping[str, Any]) -> float | None:
+def _score(info: CocoSegment) -> float | None:
     value = info.get("score")
     return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None

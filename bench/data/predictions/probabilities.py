@@ -116,8 +116,9 @@ def read_numbers(file: Path) -> NDArray[Any]:
 
             array = np.asarray(tifffile.imread(file))
         else:
-            loaded = np.load(file, allow_pickle=False)
-            array = loaded if isinstance(loaded, np.ndarray) else _member(loaded, file)
+            # Mapped, so that a header is held against the size of the file before memory is taken.
+            loaded = np.load(file, allow_pickle=False, mmap_mode="r")
+            array = np.array(loaded) if isinstance(loaded, np.ndarray) else _member(loaded, file)
     except ImportError:
         raise BenchError(f"{file}: needs tifffile to read it. Install it with: pip install tifffile") from None
     except ARRAY_DAMAGE as error:

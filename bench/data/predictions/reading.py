@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import JsonValue
 
+from bench.data.formats.documents import read_json
 from bench.data.formats.file_names import files_under
 from bench.data.predictions import label_maps, probabilities
 from bench.data.predictions.asked import Asked, asked
@@ -20,7 +20,7 @@ from bench.data.predictions.panoptic import PanopticMaps
 from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
 from bench.data.predictions.yolo import YoloTexts
 from bench.dataset import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, DatasetError
 from bench.records import DatasetSpec, Flag, ModelSpec, Size, TaskKind
 from bench.records.predictions import Prediction
 
@@ -111,11 +111,7 @@ def _of_files(root: Path) -> Format:
 
 
 def _of_json(file: Path) -> Format:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{file} cannot be read as JSON: {' '.join(str(error).split())}") from None
-    found = _form_of(document)
+    found = _form_of(read_json(file))
     if found is None:
         raise BenchError(
             f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and "
@@ -140,8 +136,8 @@ def _documents(root: Path) -> list[tuple[Path, Format]]:
     found = []
     for file in sorted(root.glob("*.json")):
         try:
-            form = _form_of(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            form = _form_of(read_json(file))
+        except DatasetError:
             continue
         if form is not None and not file.name.startswith("ground_truth"):
             found.append((file, form))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bench.data.exports.cvat import export, mask_element
+from bench.data.formats.typed import CVAT_SHAPE, as_typed
 from bench.datasets.cvat import Options, open_dataset, shape_mask
 from bench.errors import DatasetError
 from bench.records import Size
@@ -87,6 +88,11 @@ def test_an_export_reads_back_as_the_truth(tmp_path):
     assert_the_same_shapes(source, dataset, exported)
 
 
+def drawn(shape: ElementTree.Element, size: Size) -> np.ndarray:
+    """Mask of a shape as the reader draws it."""
+    return shape_mask(shape.tag, as_typed(CVAT_SHAPE, shape.attrib, "here", "Correct it."), size, "here")
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_run_lengths_are_those_of_cvats_own_library(seed):
     masks = pytest.importorskip("cvat_sdk.masks")
@@ -99,7 +105,7 @@ def test_run_lengths_are_those_of_cvats_own_library(seed):
     assert [int(ours.get(key)) for key in ("left", "top", "width", "height")] == [
         left, top, right - left + 1, bottom - top + 1,
     ]  # fmt: skip
-    assert shape_mask(ours, Size(14, 19), "here").tolist() == mask.tolist()
+    assert drawn(ours, Size(14, 19)).tolist() == mask.tolist()
 
 
 def test_polygons_groups_and_order_are_those_that_datumaro_reads(tmp_path):
@@ -171,7 +177,7 @@ def test_a_group_of_zero_is_no_group_and_a_tag_of_the_image_is_no_shape(tmp_path
     ],
 )
 def test_numbers_that_no_mask_has_are_refused_and_cost_no_memory(changes):
-    box = {"left": "1", "top": "1", "width": "2", "height": "3", "rle": "1,5"}
-    assert shape_mask(ElementTree.Element("mask", box), Size(6, 6), "here").sum() == 5
-    with pytest.raises(DatasetError, match="cannot be drawn"):
-        shape_mask(ElementTree.Element("mask", {**box, **changes}), Size(6, 6), "here")
+    box = {"label": "cell", "left": "1", "top": "1", "width": "2", "height": "3", "rle": "1,5"}
+    assert drawn(ElementTree.Element("mask", box), Size(6, 6)).sum() == 5
+    with pytest.raises(DatasetError, match=r"cannot be drawn|should be a"):
+        drawn(ElementTree.Element("mask", {**box, **changes}), Size(6, 6))

@@ -72,9 +72,10 @@ def test_annotations_are_those_that_pycocotools_reads(tmp_path, monkeypatch, cap
     file = written(tmp_path / "a.json", document(images=20, annotations=60), **format)
     index, api = coco_index(file), COCO(str(file))
     assert [index.key(i) for i in range(len(index))] == [str(i) for i in sorted(api.getImgIds())]
-    assert list(index.categories) == api.loadCats([7, 3, 90])
+    assert list(index.categories) == [{**row, "id": str(row["id"])} for row in api.loadCats([7, 3, 90])]
     for number, image_id in enumerate(sorted(api.getImgIds())):
-        expected = api.loadAnns(api.getAnnIds(imgIds=[image_id]))
+        rows = api.loadAnns(api.getAnnIds(imgIds=[image_id]))
+        expected = [{**row, "image_id": str(row["image_id"]), "category_id": str(row["category_id"])} for row in rows]
         assert index.annotations(str(image_id)) == expected
         assert index.names[number].decode() == api.imgs[image_id]["file_name"]
         assert index.size(number) == (480, 640)
