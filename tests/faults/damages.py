@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.cli.main import main
 from bench.report.summary.summarise import RunSummary
 from tests.bench.suites import perfect, write_suite
-from tests.faults.tally import Tally, until
+from tests.faults.tally import Budget, Tally
 
 
 def _bit(content: bytes, chance: random.Random) -> bytes:
@@ -48,7 +48,7 @@ VIEWS = ("report.md", ".png", "results.csv", "results.json", "worker.log", ".loc
 """What no number of a report is read from."""
 
 
-def campaign(tally: Tally, folder: Path, seconds: float, seed: int) -> None:
+def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     """Damage a file of a copy of a run, and ask for its report, its scores, what would run and its repetition."""
     chance = random.Random(seed)
     results = folder / "damaged"
@@ -68,7 +68,7 @@ def campaign(tally: Tally, folder: Path, seconds: float, seed: int) -> None:
         "repro": ["repro", "--dry-run"],
         "score": ["score"],
     }
-    left = until(seconds)
+    left = budget.left(tally)
     while left():
         file, (how, damage) = chance.choice(files), chance.choice(list(DAMAGES.items()))
         if (results / file).name in VIEWS and how in ("folder", "link to nowhere"):

@@ -13,12 +13,12 @@ from bench.records.store.runs import LOCK, new_run, newest_run, read_run
 from tests.bench.run.processes import start
 from tests.bench.suites import perfect, write_suite
 from tests.faults.damages import quiet
-from tests.faults.tally import Tally, until
+from tests.faults.tally import Budget, Tally
 
 
-def campaign(tally: Tally, folder: Path, seconds: float, seed: int) -> None:
+def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     """Each of these in turn until the time is over."""
-    chance, left, number = random.Random(seed), until(seconds), 0
+    chance, left, number = random.Random(seed), budget.left(tally), 0
     while left():
         number += 1
         own = folder / f"machine-{number}"

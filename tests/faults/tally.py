@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,7 +38,27 @@ class Tally:
         return "\n".join(lines)
 
 
-def until(seconds: float) -> Callable[[], bool]:
-    """Whether time is left, from now."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end
+@dataclass(frozen=True)
+class Budget:
+    """How long a part of the campaign goes on: until its time is over, or its trials are done.
+
+    Attributes:
+        seconds: Of time; infinite where the trials decide.
+        trials: Of them; infinite where the time decides.
+    """
+
+    seconds: float = math.inf
+    trials: float = math.inf
+
+    def share(self, part: float) -> Budget:
+        """Return a part of it, 0-1."""
+        return Budget(self.seconds * part, self.trials * part)
+
+    def left(self, tally: Tally, kind: str = "") -> Callable[[], bool]:
+        """Whether some of it is left, from now; of trials those count whose kind begins so."""
+
+        def counted() -> int:
+            return sum(count for name, count in tally.trials.items() if name.startswith(kind))
+
+        end, most = time.monotonic() + self.seconds, counted() + self.trials
+        return lambda: time.monotonic() < end and counted() < most

@@ -7,11 +7,11 @@ import random
 import time
 from pathlib import Path
 
-from bench.records import Status
+from bench.records import Outcome, Status
 from bench.records.store.runs import newest_run, read_run
 from tests.bench.suites import perfect, write_suite
 from tests.faults.damages import quiet
-from tests.faults.tally import Tally, until
+from tests.faults.tally import Budget, Tally
 
 ADAPTER = '''"""Misbehaves as its option says."""
 import os, shutil, signal, subprocess, sys, threading, time
@@ -91,9 +91,9 @@ MAY_BE_OK = {"session", "session_without_environment", "grandchild", "group", "c
              "binary_log", "thread_that_stays", "poisons", "removes_its_job"}  # fmt: skip
 
 
-def campaign(tally: Tally, folder: Path, seconds: float, seed: int) -> None:
+def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     """Run one misbehaving model beside one that behaves, again and again, and then ask for the report."""
-    chance, left, number = random.Random(seed), until(seconds), 0
+    chance, left, number = random.Random(seed), budget.left(tally), 0
     adapters = folder / "adapters"
     (adapters / "evil" / "models").mkdir(parents=True, exist_ok=True)
     (adapters / "evil" / "adapter.py").write_text(ADAPTER)
@@ -131,8 +131,8 @@ def _trial(folder: Path, behaviour: str) -> str | None:
         return f"{behaviour}: ended ok"
     if behaviour == "memory" and evil.outcome.status is not Status.OOM_HOST:
         return f"memory: ended {evil.outcome.status}: {evil.outcome.reason}"
-    if behaviour == "poisons" and not any(flag.startswith("wrote_elsewhere") for flag in evil.outcome.facts.flags):
-        return "poisons: not flagged"
+    if behaviour == "poisons" and not _held_back(evil.outcome):
+        return f"poisons: neither refused nor flagged: {evil.outcome.reason}"
     time.sleep(0.05)
     left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"left-by-a-fault" in _words(p)]
     if left:
@@ -142,6 +142,12 @@ def _trial(folder: Path, behaviour: str) -> str | None:
         return f"{behaviour}: the next run ended with {code}: {said[-300:]}"
     cases = {case.case.model.label: case for case in read_run(newest_run(results)).cases}
     return None if cases["fake/perfect"].scores is not None else f"{behaviour}: the honest model has no scores"
+
+
+def _held_back(outcome: Outcome) -> bool:
+    """Whether a worker that writes elsewhere was refused by the kernel, or is flagged where that has no Landlock."""
+    refused = outcome.status is Status.CRASHED and "PermissionError" in (outcome.reason or "")
+    return refused or any(flag.name == "wrote_elsewhere" for flag in outcome.facts.flags)
 
 
 def _words(file: Path) -> bytes:
