@@ -178,6 +178,11 @@ def peak_bytes(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
+def _highest_clock_khz(device: torch.device) -> int:
+    """Of the multiprocessors; 2 GHz, which few exceed, where this torch does not tell."""
+    return int(getattr(torch.cuda.get_device_properties(device), "clock_rate", 0)) or 2_000_000
+
+
 class CudaTimer:
     """A pair of CUDA events on the device's current stream; a `bench.adapter.DeviceTimer`."""
 
@@ -185,6 +190,12 @@ class CudaTimer:
         self._stream = torch.cuda.current_stream(device)
         self._begin = torch.cuda.Event(enable_timing=True)
         self._end = torch.cuda.Event(enable_timing=True)
+        self._device = device
+
+    def hold(self, ms: float) -> None:
+        """Spin on the device for so many milliseconds at its highest clock, and so for longer at a lower one."""
+        with torch.cuda.stream(self._stream):
+            torch.cuda._sleep(round(ms * _highest_clock_khz(self._device)))
 
     def start(self) -> None:
         """Record the first event behind the work queued so far."""

@@ -113,6 +113,10 @@ class TrainingResult:
 class DeviceTimer(Protocol):
     """A pair of device events on the stream in use (CUDA); driven by the harness only."""
 
+    def hold(self, ms: float) -> None:
+        """Keep the device busy for at least so long, without waiting for it: what is queued then runs without a gap."""
+        ...
+
     def start(self) -> None:
         """Record the first event."""
         ...

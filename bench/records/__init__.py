@@ -30,7 +30,16 @@ from bench.records.job import Interference, Job, JobFacts, Outcome, Status
 from bench.records.label_ids import label_dtype, void_id, void_of
 from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Cost, Profile, Scenario, Throughput
-from bench.records.profile import EnergyUse, Explained, MemoryUse, Missing, Operations, ProfileResult, explained
+from bench.records.profile import (
+    DeviceBusy,
+    EnergyUse,
+    Explained,
+    MemoryUse,
+    Missing,
+    Operations,
+    ProfileResult,
+    explained,
+)
 from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
 from bench.records.provenance import Provenance
 from bench.records.scores import CaseScores, OracleScore, Score
@@ -48,6 +57,7 @@ __all__ = [
     "ClassSpec",
     "Cost",
     "DatasetSpec",
+    "DeviceBusy",
     "EnergyUse",
     "Explained",
     "Flag",

@@ -29,6 +29,7 @@ class Profile(Record):
         memory: Peak bytes on the device and in the host's memory.
         energy: Joules per image above the idle machine, where a counter can be read.
         operations: Floating-point operations, parameters and activations of one forward pass.
+        device_busy: How long the device computes, without the gaps in which it waits for launches.
         energy_s: Length of the energy pass, seconds; at most so long that no counter starts again twice.
         idle_s: Length of the idle baseline before it, seconds.
     """
@@ -36,6 +37,7 @@ class Profile(Record):
     memory: bool = True
     energy: bool = True
     operations: bool = True
+    device_busy: bool = True
     energy_s: float = Field(default=10.0, ge=2.0, le=120.0)
     idle_s: float = Field(default=5.0, ge=0.5, le=120.0)
 

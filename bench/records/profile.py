@@ -136,13 +136,41 @@ class Operations(Record):
         return self.activations / self.images
 
 
+class DeviceBusy(Record):
+    """How long the device computes, and how long the host waits for it.
+
+    Attributes:
+        busy_ms: Median device time of `infer` that was queued as a whole before the device began, per batch.
+        infer_ms: Median of the same by the host's clock, device idle before and after, per batch.
+        passes: Of each.
+    """
+
+    busy_ms: float = Field(gt=0)
+    infer_ms: float = Field(gt=0)
+    passes: int = Field(ge=1)
+
+    @property
+    def launch_bound_index(self) -> float:
+        """infer_ms / busy_ms: how much longer than its work a pass takes; above 1 the device waits for launches."""
+        return self.infer_ms / self.busy_ms
+
+
 class ProfileResult(Explained):
     """`profile.json`.
 
     Attributes:
-        memory, energy, operations: None where the suite does not ask for it or it cannot be had here.
+        memory, energy, operations, device_busy: None where the suite does not ask for it or it cannot be had here.
     """
 
     memory: MemoryUse | None
     energy: EnergyUse | None
     operations: Operations | None
+    device_busy: DeviceBusy | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_it_was_measured(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "device_busy" in data:
+            return data
+        missing = {**data.get("missing", {}), "device_busy": "recorded by a version that did not measure it"}
+        return {**data, "device_busy": None, "missing": missing}

@@ -32,6 +32,10 @@ def _operations(name: str, unit: float) -> Cell:
     return cell
 
 
+def _busy(name: str) -> Cell:
+    return lambda profile: significant(getattr(profile.device_busy, name, None))
+
+
 COLUMNS: dict[str, Cell] = {
     "weights MiB": _memory("weights_bytes"),
     "host before MiB": _memory("host_rss_before_bytes"),
@@ -47,6 +51,8 @@ COLUMNS: dict[str, Cell] = {
     "mean W": _energy("mean_w"),
     "GFLOP/image": _operations("flops_per_image", 1e9),
     "activations/image, millions": _operations("activations_per_image", 1e6),
+    "device busy ms/batch": _busy("busy_ms"),
+    "launch-bound index": _busy("launch_bound_index"),
 }
 """Heading -> cell; a column in which no row has a number is left out."""
 
@@ -146,6 +152,13 @@ def resources_measured(summary: RunSummary) -> list[str]:
     lines = ["Memory, energy and operations: of one further process per case, in this order."] if profiles else []
     lines += [_memory_measured(memory)] if memory else []
     lines += [_energy_measured(energy)] if energy else []
+    if any(profile.device_busy is not None for profile in profiles):
+        lines.append(
+            "*device busy*: device time of *infer* that was queued as a whole while the device was held busy, so "
+            "without the gaps in which it waits for launches. *launch-bound index*: *infer* by the host's clock, over "
+            "that; well above 1 the host cannot launch as fast as the device computes, and CUDA graphs or larger "
+            "batches help."
+        )
     return lines + [
         f"GFLOP and activations: of the first batch of the test split, shared out over its images, by {method}."
         for method in methods

@@ -72,16 +72,9 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
             decode = latency.decode_ms_per_image
             entry["decode ms/image"] = milliseconds(decode.median if decode else None)
         if device is not None:
-            entry["device infer ms"] = milliseconds(device.ms_per_image)
-            entry["launch-bound index"] = _launch_bound(latency)
+            entry["infer by events ms"] = milliseconds(device.ms_per_image)
         rows.append(entry)
     return pd.DataFrame(rows)
-
-
-def _launch_bound(latency: LatencySummary) -> str:
-    if latency.launch_bound_index is None:
-        return MISSING
-    return f"{latency.launch_bound_index:.2f}{', launch bound' if latency.launch_bound else ''}"
 
 
 def scores_table(summary: RunSummary) -> pd.DataFrame:

@@ -24,9 +24,6 @@ from bench.score.stats.percentiles import percentile
 from bench.score.stats.stop_rule import unmet_conditions
 from bench.score.stats.trend import drift, outliers
 
-LAUNCH_BOUND = 1.2
-"""Staged infer over device time above which the host, not the device, sets the pace."""
-
 _NS_PER_MS = 1e6
 _MAX_DRAWN = 40_000_000
 
@@ -96,8 +93,8 @@ class LatencySummary(Record):
         stage_tails: Stage -> highest percentile of the protocol, staged clock; empty where that is the median.
         staged_total: Median of the sum of the stages.
         sync_overhead: (sum of stages - end to end) / end to end, of medians.
-        device_infer: Median device time of `infer`; None without device events.
-        launch_bound_index: Staged infer / device time, of medians.
+        device_infer: Median time of `infer` between two events on the device, with the gaps in which the device waits
+            for launches; None without device events.
         images_per_s: Throughput of the pipelined pass.
         first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
         decode_ms_per_image: Reading or drawing an image before anything was timed.
@@ -118,7 +115,6 @@ class LatencySummary(Record):
     staged_total: Timing | None
     sync_overhead: float | None = Field(validation_alias=AliasChoices("sync_overhead", "sync_tax"))  # before 0.3
     device_infer: Timing | None
-    launch_bound_index: float | None
     images_per_s: Spread | None
     first_call_ms: Spread | None
     decode_ms_per_image: Spread | None
@@ -128,11 +124,6 @@ class LatencySummary(Record):
     between_variance_ms2: float | None
     within_variance_ms2: float | None
     doubts: tuple[Flag, ...]
-
-    @property
-    def launch_bound(self) -> bool:
-        """Whether the host cannot feed the device fast enough."""
-        return self.launch_bound_index is not None and self.launch_bound_index > LAUNCH_BOUND
 
     def end_to_end_at(self, percent: float) -> Timing | None:
         """The timing of a percentile, None if the protocol did not ask for it."""
@@ -174,7 +165,6 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         staged_total=staged_total if has_stages else None,
         sync_overhead=None if tax is None else tax - 1,
         device_infer=device_infer if has_device else None,
-        launch_bound_index=_quotient(stages["infer"], device_infer),
         images_per_s=_spread([_images_per_s(s) for s in samples if s.pipelined_ns > 0]),
         first_call_ms=_spread([float(s.warmup_ns[0]) / _NS_PER_MS for s in samples if len(s.warmup_ns)]),
         decode_ms_per_image=_spread([float(np.median(s.decode_ns)) / _NS_PER_MS for s in samples if len(s.decode_ns)]),

@@ -1,7 +1,7 @@
-"""The profile job: memory, energy and operations of one model, in a process that does nothing else.
+"""The profile job: memory, energy, busy time and operations of one model, in a process that does nothing else.
 
-Memory comes first, before anything else has touched it; then energy; then the operations, whose
-counting costs memory and time.
+Memory comes first, before anything else has touched it; then energy and the device's busy time; then the operations,
+whose counting costs memory and time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.adapter import Adapter, load_adapter, predict
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
+from bench.measure.device_busy import device_busy
 from bench.measure.energy import energy_pass, open_meter
 from bench.measure.memory import MemoryPass
 from bench.measure.stages import pipelined
@@ -50,6 +51,7 @@ def profile_job(job: Job, folder: Path) -> JobFacts:
             batch_size=job.target.batch_size,
         )
         energy = _energy(adapter, batches, telemetry, job, job.profile)
+        busy = device_busy(adapter, batches) if job.profile.device_busy else NOT_ASKED
     if job.target.device.startswith("cuda"):
         telemetry.save(folder / layout.TELEMETRY)
     operations = _operations(adapter, first) if job.profile.operations else NOT_ASKED
@@ -57,6 +59,7 @@ def profile_job(job: Job, folder: Path) -> JobFacts:
         "memory": memory_use if job.profile.memory else NOT_ASKED,
         "energy": energy,
         "operations": operations,
+        "device_busy": busy,
     }
     write_record(folder / layout.PROFILE, ProfileResult(**explained(found)))
     return facts_of(adapter, weights_of(job, folder), load_s=load_s)

@@ -103,6 +103,15 @@ def test_a_null_without_a_reason_is_refused(fields):
         ProfileResult(**fields)
 
 
+def test_a_profile_of_before_busy_time_was_measured_is_read_and_says_so():
+    old = ProfileResult(
+        memory=None, energy=None, operations=None, missing=dict.fromkeys(("memory", "energy", "operations"), "x")
+    )
+    assert old.device_busy is None
+    assert "did not measure it" in old.missing["device_busy"]
+
+
 def test_a_profile_reads_back_as_it_was_written():
-    result = ProfileResult(**explained(dict.fromkeys(("memory", "energy", "operations"), Missing("not asked"))))
+    parts = ("memory", "energy", "operations", "device_busy")
+    result = ProfileResult(**explained(dict.fromkeys(parts, Missing("not asked"))))
     assert ProfileResult.from_json(result.to_json()) == result

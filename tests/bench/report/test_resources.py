@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.records import Cost, EnergyUse, MemoryUse, Missing, Operations, ProfileResult, Status, explained
+from bench.records import Cost, DeviceBusy, EnergyUse, MemoryUse, Missing, Operations, ProfileResult, Status, explained
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import read_run
@@ -35,6 +35,7 @@ ENERGY = EnergyUse(
     images=40,
     joules_per_image=5.0,
 )
+BUSY = DeviceBusy(busy_ms=2.0, infer_ms=5.0, passes=15)
 OPERATIONS = Operations(flops=6_000_000_000, activations=8_000_000, parameters=485_673, images=2, method="a method")
 
 
@@ -43,7 +44,8 @@ def memory(**changes) -> MemoryUse:
 
 
 def profile(**changes) -> ProfileResult:
-    return ProfileResult(**explained({"memory": memory(), "energy": ENERGY, "operations": OPERATIONS, **changes}))
+    parts = {"memory": memory(), "energy": ENERGY, "operations": OPERATIONS, "device_busy": BUSY}
+    return ProfileResult(**explained({**parts, **changes}))
 
 
 def with_profiles(run, *profiles: ProfileResult | None) -> RunSummary:
@@ -74,6 +76,8 @@ def test_each_number_of_a_profile_has_its_column(finished):
         # 6e9 and 8e6 of a batch of two.
         "GFLOP/image": "3.00",
         "activations/image, millions": "4.00",
+        "device busy ms/batch": "2.00",
+        "launch-bound index": "2.50",
     }
 
 

@@ -102,8 +102,7 @@ def test_a_percentile_that_the_sample_does_not_support_says_what_is_missing(synt
     assert "130" in render("markdown", summary_of(synthetic))
 
 
-@pytest.mark.parametrize(("busy", "shown"), [(0.5, "2.00, launch bound"), (0.8, "1.25, launch bound"), (0.9, "1.11")])
-def test_a_device_that_waits_for_the_host_is_called_launch_bound_in_the_table_of_stages(synthetic, busy, shown):
+def test_device_time_by_events_has_a_column_of_its_own(synthetic):
     planned = synthetic.add("fast")
     synthetic.write_plan()
     synthetic.predict(planned, 0.1, seed=2)
@@ -111,10 +110,10 @@ def test_a_device_that_waits_for_the_host_is_called_launch_bound_in_the_table_of
     for key, replicate in zip(planned.time_keys, range(2), strict=True):
         file = synthetic.run.job("time", planned.case.id, replicate, key) / layout.SAMPLES
         found = Samples.load(file)
-        device_ns = np.where(found.clock == STAGED, busy * found.stage_ns[:, 1], -1).astype(np.int64)
+        device_ns = np.where(found.clock == STAGED, 3_000_000, -1).astype(np.int64)
         dataclasses.replace(found, device_ns=device_ns).save(file)
     (row,) = stages_table(summary_of(synthetic)).to_dict("records")
-    assert row["launch-bound index"] == shown
+    assert row["infer by events ms"] == "3.00"
 
 
 def test_a_run_of_which_nothing_is_done_yet_reads_as_unfinished(synthetic):
