@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 FaultKind = Literal["image", "mask", "size", "orientation", "labels", "colours"]
-"""What is wrong with the files of one image."""
+"""This is what is wrong with the files of one image."""
 
 
 class BenchError(Exception):
@@ -51,7 +51,7 @@ class StoreError(BenchError):
 
 
 class Unsupported(BenchError):
-    """What an adapter cannot do here: a row of the table, not a crash.
+    """An adapter cannot do this here: it becomes a row of the table, not a crash.
 
     The message says what is missing and why, for example ``fp16 needs a CUDA device``.
     """

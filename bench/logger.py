@@ -29,7 +29,7 @@ Parameter: TypeAlias = str | int | float | bool
 
 @dataclass(frozen=True)
 class LoggedPoint:
-    """What is known at one step of a training.
+    """Hold what is known at one step of a training.
 
     Attributes:
         step, images: Optimiser steps and images seen so far.
@@ -67,7 +67,7 @@ class LoggedCase:
         started_at: Begin of the training, or of the prediction where nothing was trained; seconds
             since 1970.
         parameters: `recipe.*`, `model.*`, `dataset.*` and `target.*` by dotted name.
-        curve: In the order of steps; empty for a model that was not trained.
+        curve: Curve in the order of steps; empty for a model that was not trained.
         finals: `score/<metric>` with `_low` and `_high`, and facts such as `train/seconds`.
         images: Some of the scored images.
     """
@@ -103,12 +103,12 @@ class Logger(Protocol):
         ...
 
     def opened_with(self, folder: Path) -> str:
-        """The shell command that shows what lies in that folder."""
+        """Return the shell command that shows what lies in that folder."""
         ...
 
 
 def logger_names() -> list[str]:
-    """Names of all loggers."""
+    """Return names of all loggers."""
     return module_names("bench.report.loggers")
 
 

@@ -1,4 +1,4 @@
-"""What torch-native adapters share.
+"""Holds what torch-native adapters share.
 
 An adapter brings a network `(B, 3, H, W) float -> (B, C, h, w)` logits, wrapped in a
 `network.SemanticNetwork`, and gets the whole contract of `bench.adapter` from

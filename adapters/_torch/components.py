@@ -48,7 +48,7 @@ def panoptic_from_labels(
 
     Args:
         labels: Class ids, uint8, (H, W), without void.
-        probability: Of each pixel's class, float32, (H, W), 0-1.
+        probability: Probability of each pixel's class, float32, (H, W), 0-1.
         classes: The label space.
         min_area: Segments of fewer pixels, things and stuff alike, become void.
     """
@@ -67,7 +67,7 @@ def instances_from_labels(
 
     Args:
         labels: Class ids, uint8, (H, W), without void.
-        probability: Of each pixel's class, float32, (H, W), 0-1.
+        probability: Probability of each pixel's class, float32, (H, W), 0-1.
         classes: The label space.
         min_area: Components of fewer pixels are left out.
     """
@@ -110,7 +110,7 @@ def _parts(
 
 
 def _components(region: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
-    """Number of components of a mask, and the map of their numbers from 1; 0 outside."""
+    """Return the number of components of a mask, and the map of their numbers from 1; 0 outside."""
     background_too, numbers = cv2.connectedComponents(
         region.view(np.uint8), connectivity=CONNECTIVITY, ltype=cv2.CV_32S
     )

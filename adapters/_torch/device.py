@@ -26,7 +26,7 @@ UNTRAINED_SEED = 0
 """The seed of the weights of a network that is built without a weight file."""
 
 INT8_RUNTIMES = ("onnxruntime", "openvino")
-"""What runs a network in 8-bit integers; see `adapters._torch.runtimes.quantisation`."""
+"""This is what runs a network in 8-bit integers; see `adapters._torch.runtimes.quantisation`."""
 
 
 def open_device(name: str) -> torch.device:
@@ -128,7 +128,7 @@ def threads_in_effect() -> dict[str, int]:
 
 
 def allowed_cores() -> int:
-    """Number of cores this process may run on."""
+    """Return the number of cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -143,7 +143,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def describe(module: nn.Module, device: torch.device) -> dict[str, JsonValue]:
-    """Facts of a network for `bench.adapter.Adapter.describe`."""
+    """Return facts of a network for `bench.adapter.Adapter.describe`."""
     parameters = list(module.parameters())
     return {
         "parameters": sum(p.numel() for p in parameters),
@@ -163,7 +163,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the device as torch tells it; `cpu` for a CPU, `mps` for an Apple GPU."""
+    """Return the name of the device as torch tells it; `cpu` for a CPU, `mps` for an Apple GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
@@ -174,7 +174,7 @@ def reset_peak_bytes(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Peak bytes that torch allocated on the device since the last reset; None on a CPU."""
+    """Return the peak bytes that torch allocated on the device since the last reset; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
@@ -206,7 +206,7 @@ class CudaTimer:
         self._end.record(self._stream)
 
     def elapsed_ms(self) -> float:
-        """Device time between the two events, in milliseconds; waits for the second."""
+        """Return the device time between the two events, in milliseconds; waits for the second."""
         self._end.synchronize()
         return float(self._begin.elapsed_time(self._end))
 
@@ -265,11 +265,11 @@ class OnTorchDevice(BaseAdapter):
         reset_peak_bytes(self._device)
 
     def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None on a CPU."""
+        """Return the peak bytes allocated by torch on the device, or None on a CPU."""
         return peak_bytes(self._device)
 
     def peak_reserved_bytes(self) -> int | None:
-        """Peak bytes that torch's allocator held of the device, or None on a CPU."""
+        """Return the peak bytes that torch's allocator held of the device, or None on a CPU."""
         return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None
 
     def operations(self, images: Sequence[RgbImage]) -> Operations:
@@ -283,7 +283,9 @@ class OnTorchDevice(BaseAdapter):
         return operations_of(self, images)
 
     def versions(self) -> dict[str, str]:
-        """Versions of the adapter's packages, of what makes the pass, and of CUDA where torch is built for it."""
+        """Return versions of the adapter's packages, of what makes the pass, and of CUDA where torch is built for
+        it.
+        """
         found = package_versions([*self.packages, *self._runtime_packages()])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda

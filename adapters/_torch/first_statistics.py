@@ -15,7 +15,7 @@ DOUBTFUL = 1.0
 """Divergence from which another preprocessing is looked for; images of one data set have some 0.1."""
 
 BETTER = 5.0
-"""How many times nearer another preprocessing must be to be named."""
+"""This says how many times nearer another preprocessing must be to be named."""
 
 FAR = 20.0
 """Divergence that is told of although no other preprocessing is nearer."""
@@ -32,7 +32,7 @@ def divergence(module: nn.Module, pixels: Tensor) -> float | None:
     in and of what the layer's running statistics describe, in nats.
 
     Args:
-        module: In evaluation mode.
+        module: Module in evaluation mode.
         pixels: (B, C, H, W), as the network is fed.
     """
     found: list[Tensor] = []
@@ -63,7 +63,7 @@ def divergence(module: nn.Module, pixels: Tensor) -> float | None:
 
 
 def _was_trained(layer: nn.BatchNorm2d) -> bool:
-    """Whether it has statistics other than those it was made with."""
+    """Return whether it has statistics other than those it was made with."""
     mean, variance = layer.running_mean, layer.running_var
     return mean is not None and variance is not None and bool((mean != 0).any() or (variance != 1).any())
 
@@ -72,7 +72,7 @@ def doubt(module: nn.Module, fed: Tensor, others: Mapping[str, Tensor]) -> str |
     """Return what is odd about the inputs of a network; None if nothing is, or if it has no statistics to compare.
 
     Args:
-        module: In evaluation mode.
+        module: Module in evaluation mode.
         fed: (B, C, H, W), images as the network is fed.
         others: Name of another preprocessing -> the same images by that.
     """

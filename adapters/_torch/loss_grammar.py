@@ -14,7 +14,7 @@ from bench.errors import BenchError, did_you_mean
 
 @dataclass(frozen=True)
 class Usage:
-    """How a loss is written.
+    """State how a loss is written.
 
     Attributes:
         check: Takes the arguments of a term; raises ValueError for a number out of range.
@@ -26,7 +26,7 @@ class Usage:
 
     @property
     def arguments(self) -> inspect.Signature:
-        """What a term may give it."""
+        """Return what a term may give it."""
         return inspect.signature(self.check)
 
 
@@ -62,7 +62,7 @@ KNOWN: Mapping[str, Usage] = {
 
 
 def loss_mistakes(text: str) -> list[str]:
-    """What is wrong with each term of a recipe's loss, a sentence each; empty if nothing is."""
+    """Return what is wrong with each term of a recipe's loss, a sentence each; empty if nothing is."""
     found = []
     for part in PLUS.split(text):
         try:
@@ -159,7 +159,7 @@ def _wrong(text: str, name: str, what: str) -> BenchError:
 
 
 def _number(text: str) -> float | None:
-    """A finite number, or None where the text is none."""
+    """Return a finite number, or None where the text is none."""
     try:
         value = float(text)
     except ValueError:

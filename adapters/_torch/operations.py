@@ -31,7 +31,7 @@ METHOD = (
 
 @dataclass
 class Count:
-    """What was counted so far.
+    """Hold what was counted so far.
 
     Attributes:
         flops: A multiplication with its addition is 2.
@@ -59,7 +59,7 @@ def counting() -> Iterator[Count]:
 
 
 def _with_activations(formula: Callable[..., int], count: Count) -> Callable[..., int]:
-    """A formula of torch's that also notes the size of the output: the first one, of operators with several."""
+    """Return a formula of torch's that also notes the size of the output: the first one, of operators with several."""
 
     def counted(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
         out = out_val[0] if isinstance(out_val, tuple | list) else out_val

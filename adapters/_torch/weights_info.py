@@ -1,4 +1,4 @@
-"""Which model configs a weight file fits, by the names and shapes of its tensors; networks are made without memory.
+"""Finds which model configs a weight file fits, by the names and shapes of its tensors; networks take no memory.
 
 Run as `python -m adapters._torch.weights_info` with a question on standard input, JSON: `file`, and `models`, resolved
 model configs. The answer is one line of JSON: what the file holds, and a row for each model config.
@@ -49,7 +49,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(file: WeightFile, model: ModelSpec) -> dict[str, Any] | None:
-    """How far a file fits a model config; None where its network cannot be made here."""
+    """Return how far a file fits a model config; None where its network cannot be made here."""
     made = _network(model)
     if made is None:
         return None
@@ -79,7 +79,7 @@ def _row(file: WeightFile, model: ModelSpec) -> dict[str, Any] | None:
 
 
 def _network(model: ModelSpec) -> tuple[Any, int] | None:
-    """The network of a model config without memory, and its number of classes."""
+    """Return the network of a model config without memory, and its number of classes."""
     adapter: Any = load_adapter(model.adapter)
     if isinstance(adapter, ForwardingAdapter):
         chosen = model.options.get(adapter._option, adapter._default)
@@ -95,13 +95,15 @@ def _network(model: ModelSpec) -> tuple[Any, int] | None:
 
 
 def _is_alike(shape: tuple[int, ...], mine: tuple[int, ...], classes: int) -> bool:
-    """Whether a tensor of the file is the network's, or may be for another number of classes."""
+    """Return whether a tensor of the file is the network's, or may be for another number of classes."""
     outputs = bool(shape and mine) and shape[1:] == mine[1:] and mine[0] % classes == 0
     return shape == mine or outputs
 
 
 def _classes_in(given: Shapes, own: Shapes, classes: int) -> int | None:
-    """Classes of the file, where all shapes that differ differ by them alone; 0 where none differs, None otherwise."""
+    """Return classes of the file, where all shapes that differ differ by them alone; 0 where none differs, None
+    otherwise.
+    """
     found = 0
     for name, shape in given.items():
         mine = own[name]

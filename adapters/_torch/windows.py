@@ -75,7 +75,7 @@ def padded_to(pixels: Tensor, size: Size, fill: float) -> Tensor:
 
 
 def _cover(starts: Sequence[int], window: int, length: int) -> Tensor:
-    """How many windows cover each place along a side, float32, (length,)."""
+    """Return how many windows cover each place along a side, float32, (length,)."""
     counts = torch.zeros(length)
     for start in starts:
         counts[start : start + window] += 1

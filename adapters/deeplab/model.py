@@ -166,7 +166,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity where a block keeps its shape, else a 1 × 1 convolution."""
+    """Return the identity where a block keeps its shape, else a 1 × 1 convolution."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return convolution(in_channels, out_channels, kernel_size=1, stride=stride, relu=False)

@@ -15,7 +15,7 @@ OutputStride: TypeAlias = Literal[8, 16, 32]
 
 
 class DeepLabOptions(HeadOptions):
-    """What a model config or a suite may set; see `adapters.deeplab.model.DeepLabV3Plus`.
+    """Hold what a model config or a suite may set; see `adapters.deeplab.model.DeepLabV3Plus`.
 
     Attributes:
         depth: Layers of the ResNet: 18, 34, 50 or 101.
@@ -49,10 +49,10 @@ class DeepLabOptions(HeadOptions):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(DeepLabOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PREDICTOR_STD = 0.01
-"""Of the last convolution's first weights, as in the FCN head."""
+"""The last convolution's first weights have this standard deviation, as in the FCN head."""
 
 
 class AnySizeDeepLabV3PlusHead(DeepLabV3PlusHead):
@@ -28,7 +28,7 @@ class AnySizeDeepLabV3PlusHead(DeepLabV3PlusHead):
         nn.init.normal_(self.predictor.weight, std=PREDICTOR_STD)
 
     def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """The configured loss at input size, from logits (B, K, h, w) and targets (B, H, W)."""
+        """Return the configured loss at input size, from logits (B, K, h, w) and targets (B, H, W)."""
         # Features round odd sizes up, so the logits may reach beyond the targets.
         logits = F.interpolate(predictions, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
         loss = self.loss(logits[..., : targets.shape[-2], : targets.shape[-1]], targets)

@@ -66,7 +66,7 @@ class FCNHead(nn.Module):
         return self._to_input_size(logits), {}
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
-        """Logits at the stride of the finest feature, (B, K, h, w)."""
+        """Return logits at the stride of the finest feature, (B, K, h, w)."""
         first, *finer = self.in_features
         total: Tensor = self.scores[0](self.classifier(features[first]))
         for score, upsample, name in zip(self.scores[1:], self.upsampling, finer, strict=True):

@@ -1,4 +1,4 @@
-"""What is installed as Detectron2 here."""
+"""Finds out what is installed as Detectron2 here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BuiltNetwork: TypeAlias = Any
 
 
 def has_compiled_operators() -> bool:
-    """Whether `detectron2._C` can be used; without it deformable and rotated operators are missing.
+    """Return whether `detectron2._C` can be used; without it deformable and rotated operators are missing.
 
     RoIAlign and NMS are torchvision's either way.
     """
@@ -31,7 +31,7 @@ def has_compiled_operators() -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Which Detectron2 this is, and whether with compiled operators."""
+    """Return which Detectron2 this is, and whether with compiled operators."""
     compiled = "with" if has_compiled_operators() else "without"
     found = {"detectron2": f"{detectron2.__version__} ({compiled} compiled operators)"}
     with suppress(PackageNotFoundError):  # where it was built from upstream's source

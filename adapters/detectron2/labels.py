@@ -17,7 +17,7 @@ from bench.records.predictions import LabelMap
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Which class of the task each head's class is.
+    """State which class of the task each head's class is.
 
     Attributes:
         things: Class id by number of the ROI heads, int64.
@@ -29,7 +29,7 @@ class LabelSpace:
 
     @classmethod
     def of(cls, task: TaskSpec, *, things_apart: bool = False) -> LabelSpace:
-        """The numbering of a task.
+        """Return the numbering of a task.
 
         Args:
             task: Gives the classes.
@@ -42,11 +42,11 @@ class LabelSpace:
         return cls(things, np.array(semantic, dtype=np.int64))
 
     def thing_numbers(self, class_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Numbers of the ROI heads for ids of thing classes."""
+        """Return numbers of the ROI heads for ids of thing classes."""
         return np.searchsorted(self.things, class_ids)
 
     def semantic_numbers(self, labels: LabelMap) -> LabelMap:
-        """A label map of the task as the semantic head is trained on it; void stays void."""
+        """Return a label map of the task as the semantic head is trained on it; void stays void."""
         number_of = np.full(256, IGNORE_LABEL, dtype=np.uint8)
         for number, class_id in enumerate(self.semantic):
             if class_id >= 0:

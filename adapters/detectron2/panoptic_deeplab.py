@@ -69,7 +69,7 @@ if "EagerSemanticHead" not in SEM_SEG_HEADS_REGISTRY:  # the process's, and refu
 
 
 class CentreTargets:
-    """What the network learns from a panoptic ground truth.
+    """Hold what the network learns from a panoptic ground truth.
 
     Args:
         labels: Numbering of the semantic head, with a class of its own for every thing.
@@ -96,7 +96,7 @@ class CentreTargets:
 
 
 def _resized(segment_ids: Any, size: Size | None) -> Any:
-    """Ids may be large; what is resized is each id's place among those there are."""
+    """Resize a map of ids, which may be large, by each id's place among those there are."""
     values, places = np.unique(segment_ids, return_inverse=True)
     if len(values) > IGNORE_LABEL:
         raise ValueError(f"{len(values)} segments in one image; Panoptic-DeepLab's targets are made for up to 255")
@@ -117,7 +117,7 @@ class CentreStages:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B, K, h, w), centres (B, 1, h, w) and offsets (B, 2, h, w) at the size of the padded input."""
+        """Return logits (B, K, h, w), centres (B, 1, h, w) and offsets (B, 2, h, w) at the size of the padded input."""
         features = self._model.backbone(images.tensor)
         logits = self._model.sem_seg_head(features)[0]
         centres, offsets, _, _ = self._model.ins_embed_head(features)
@@ -164,7 +164,9 @@ class CentreStages:
         return Panoptic((places + first).to(torch.int32).cpu().numpy(), tuple(segments))
 
     def _segment(self, value: int, number: int, mask: Tensor, probabilities: Tensor, centres: Tensor) -> Segment:
-        """A segment with the framework's score of an instance: mean probability of its class times the centre."""
+        """Return a segment with the framework's score of an instance: mean probability of its class times the
+        centre.
+        """
         class_id = value // LABEL_DIVISOR
         if class_id not in self._labels.things:
             return Segment(id=number, class_id=class_id, score=None)

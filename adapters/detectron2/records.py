@@ -117,7 +117,7 @@ def true_instances(masks: NDArray[np.bool_] | None, numbers: NDArray[np.int64], 
 
 
 def _box(mask: NDArray[np.bool_]) -> list[float]:
-    """Corners (x0, y0, x1, y1) of a mask, the far ones just beyond its last pixels."""
+    """Return corners (x0, y0, x1, y1) of a mask, the far ones just beyond its last pixels."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return [float(left), float(top), float(left + width), float(top + height)]
 
@@ -134,7 +134,7 @@ class TrainingBatches:
         return self.ahead.over(count(self.first_step))
 
     def batch(self, step: int) -> list[Record]:
-        """Records of a step, counted from 0."""
+        """Return records of a step, counted from 0."""
         chosen = self.order.batch(step)
         pairs = zip(chosen.images, chosen.mirrored, strict=True)
         return [mirrored(self._records[i]) if flip else self._records[i] for i, flip in pairs]

@@ -32,11 +32,11 @@ class Stages(Protocol):
     """The part of a forward pass that differs between kinds of networks."""
 
     def infer(self, images: ImageList) -> Any:
-        """From normalised, padded images to what the heads return."""
+        """Turn normalised, padded images into what the heads return."""
         ...
 
     def predictions(self, raw: Any, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
-        """From what the heads return to host predictions at the original sizes."""
+        """Turn what the heads return into host predictions at the original sizes."""
         ...
 
 
@@ -69,13 +69,13 @@ class SemanticStages:
         self._several_passes = target_forward(self._unpadded, target)
 
     def infer(self, images: ImageList) -> Tensor:
-        """Logits that cover the padded input from the top left, (B, K, h, w)."""
+        """Return logits that cover the padded input from the top left, (B, K, h, w)."""
         if self._several_passes is None:
             return self._logits(images.tensor)
         return by_content(self._several_passes, images.tensor, [Size(*size) for size in images.image_sizes])
 
     def _unpadded(self, pixels: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of images of any (H, W)."""
+        """Return logits (B, K, H, W) of images of any (H, W)."""
         return self._logits(padded(self._model, pixels.unbind()).tensor)[..., : pixels.shape[-2], : pixels.shape[-1]]
 
     def _logits(self, pixels: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class InstanceStages:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> list[DetectedInstances]:
-        """Boxes after NMS, with classes, scores and masks in their boxes, at the size of the input."""
+        """Return boxes after NMS, with classes, scores and masks in their boxes, at the size of the input."""
         return detections(self._model, images, self._model.backbone(images.tensor))
 
     def predictions(self, raw: list[DetectedInstances], images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
@@ -121,7 +121,7 @@ class PanopticStages:
         self._model, self._labels = model, labels
 
     def infer(self, images: ImageList) -> tuple[list[DetectedInstances], Tensor]:
-        """What the ROI heads and the semantic head return."""
+        """Return what the ROI heads and the semantic head return."""
         features = self._model.backbone(images.tensor)
         logits = self._model.sem_seg_head(features, None)[0]
         return detections(self._model, images, features), logits
@@ -156,14 +156,14 @@ class PanopticStages:
 
 
 def detections(model: BuiltNetwork, images: ImageList, features: dict[str, Tensor]) -> list[DetectedInstances]:
-    """Proposals and ROI heads of a network with both."""
+    """Return proposals and ROI heads of a network with both."""
     proposals, _ = model.proposal_generator(images, features, None)
     found: list[DetectedInstances] = model.roi_heads(images, features, proposals, None)[0]
     return found
 
 
 def pasted(found: DetectedInstances, size: Size) -> DetectedInstances:
-    """Boxes and masks at the original size; `found` stays as it is."""
+    """Return boxes and masks at the original size; `found` stays as it is."""
     fields = {**found.get_fields(), "pred_boxes": found.pred_boxes.clone()}  # the framework scales boxes in place
     return detector_postprocess(DetectedInstances(found.image_size, **fields), size.height, size.width)
 

@@ -227,7 +227,7 @@ class Adapter(BaseAdapter):
         return {"device_name": "cpu"}
 
     def versions(self) -> dict[str, str]:
-        """Only NumPy can change a fake's answer."""
+        """Return the version of NumPy, which alone can change a fake's answer."""
         return {"numpy": np.__version__}
 
 
@@ -258,7 +258,7 @@ def _echo(image: RgbImage) -> PromptedMasks:
 
 
 def as_prediction(truth: Prediction) -> Prediction:
-    """The ground truth as a model may state it: without crowds, which only a ground truth has."""
+    """Return the ground truth as a model may state it: without crowds, which only a ground truth has."""
     if isinstance(truth, Instances):
         return replace(truth, crowd=np.zeros_like(truth.crowd))
     if isinstance(truth, Panoptic):

@@ -20,13 +20,13 @@ class Adapter(BaseAdapter):
         raise Unsupported("predictions are read from files; there is no model here that could be run or timed")
 
     def preprocess(self, images: Sequence[RgbImage]) -> Batch:
-        """Never called: nothing is built."""
+        """Raise an error: nothing is built, so that this is never called."""
         raise NotImplementedError
 
     def infer(self, batch: Batch) -> Raw:
-        """Never called: nothing is built."""
+        """Raise an error: nothing is built, so that this is never called."""
         raise NotImplementedError
 
     def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
-        """Never called: nothing is built."""
+        """Raise an error: nothing is built, so that this is never called."""
         raise NotImplementedError

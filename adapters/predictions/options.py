@@ -7,5 +7,5 @@ from bench.records import ModelSpec
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each."""
+    """Return what is wrong with a model config's options, a sentence each."""
     return option_mistakes(model.options, model.label)

@@ -47,7 +47,7 @@ class DevicePrompts:
     boxes: Tensor | None
 
     def chunks(self) -> list[DevicePrompts]:
-        """In groups of at most `PROMPTS_AT_ONCE`; none where there are no prompts."""
+        """Yield prompts in groups of at most `PROMPTS_AT_ONCE`; none where there are no prompts."""
         given = self.points if self.points is not None else self.boxes
         assert given is not None
         groups = given.split(PROMPTS_AT_ONCE, dim=1) if given.shape[1] else ()
@@ -56,12 +56,12 @@ class DevicePrompts:
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """What `preprocess` hands to `infer`.
+    """The batch that `preprocess` hands to `infer`.
 
     Attributes:
         pixels: float32, (B, 3, S, S), on the device.
         content: Size of each image within it, from the top left.
-        prompts: Of each image.
+        prompts: Prompts of each image.
     """
 
     pixels: Tensor
@@ -71,12 +71,12 @@ class DeviceBatch:
 
 @dataclass(frozen=True)
 class DeviceMasks:
-    """What `infer` hands to `postprocess`.
+    """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
         logits: Of each image, groups of (N, M, h, w): M masks for each of N prompts.
         quality: Of each image, groups of (N, M): the network's own estimate of their IoU.
-        content: As in `DeviceBatch`.
+        content: Content as in `DeviceBatch`.
     """
 
     logits: tuple[tuple[Tensor, ...], ...]
@@ -140,7 +140,7 @@ class Adapter(devices.OnTorchDevice):
         return DeviceBatch(pixels, content, prompts)
 
     def _content(self, size: Size) -> Size:
-        """Size of an image within the network's input."""
+        """Return the size of an image within the network's input."""
         side = self._network.input_size
         if self._network.family == "sam2":
             return Size(side, side)
@@ -197,18 +197,18 @@ class Adapter(devices.OnTorchDevice):
         return PromptedMasks(np.concatenate(masks), np.concatenate(scores))
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
+        """Return facts of the built network."""
         return devices.describe(self._network.module, self._device)
 
 
 def _scaled(prompts: Prompts, size: Size, content: Size) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Prompts in pixels of the network's input, (N, 2) or (N, 4), as the models' own processors scale them."""
+    """Return prompts in pixels of the network's input, (N, 2) or (N, 4), as the models' own processors scale them."""
     factors = np.array([content.width / size.width, content.height / size.height])
     return np.asarray(prompts.xy * np.tile(factors, prompts.xy.shape[1] // 2), dtype=np.float32)
 
 
 def _of_image(embeddings: Any, index: int) -> Any:
-    """The embeddings of one image: SAM has one tensor, SAM 2 a list of levels."""
+    """Return the embeddings of one image: SAM has one tensor, SAM 2 a list of levels."""
     if isinstance(embeddings, Tensor):
         return embeddings[index : index + 1]
     return [level[index : index + 1] for level in embeddings]

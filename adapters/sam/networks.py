@@ -39,7 +39,7 @@ from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
 
 _CANNOT_BE_BUILT = (StrictDataclassError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError)
-"""How transformers and torch answer a configuration whose parts do not fit."""
+"""This says how transformers and torch answer a configuration whose parts do not fit."""
 
 SAM_SIZES: dict[str, dict[str, Any]] = {
     "vit_b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "global": [2, 5, 8, 11]},
@@ -114,7 +114,7 @@ def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
 
 
 def _settings(options: SamOptions) -> dict[str, dict[str, Any]]:
-    """What the model config says of the configuration, by part."""
+    """Return what the model config says of the configuration, by part."""
     side = options.input_size
     if options.network in SAM_SIZES:
         size = dict(SAM_SIZES[options.network])
@@ -127,7 +127,7 @@ def _settings(options: SamOptions) -> dict[str, dict[str, Any]]:
 
 
 def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with changes, part by part."""
+    """Return settings with changes, part by part."""
     merged = dict(settings)
     for key, value in changes.items():
         old = merged.get(key)

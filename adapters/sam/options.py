@@ -22,7 +22,7 @@ CELL = {"sam": 16, "sam2": 32}
 
 
 class SamOptions(Options):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         network: vit_b, vit_l, vit_h (SAM); hiera_tiny, hiera_small, hiera_base_plus, hiera_large (SAM 2).
@@ -48,7 +48,7 @@ FAMILY: dict[str, Family] = {
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_mistakes(SamOptions, model)
     if found:
         return found
@@ -71,7 +71,7 @@ NO_GRAPH = "it decodes as many prompts as an image has objects, apart from the i
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities(
         runtimes=("eager",),
         no_other_runtime=NO_GRAPH,

@@ -12,7 +12,7 @@ from bench.records.abilities import Abilities
 
 
 class SmpOptions(HeadOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         decoder: Which of the library's models.
@@ -43,10 +43,10 @@ class SmpOptions(HeadOptions):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(SmpOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities()

@@ -16,7 +16,7 @@ from bench.records.predictions import Instances
 
 IOU = 0.5
 RECALLS = np.linspace(0, 1, 101)
-"""Where COCO reads the precision."""
+"""This says where COCO reads the precision."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _match(truth: Instances, found: Instances, class_id: int) -> Matched:
 
 
 def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU of every mask with every target, (N, M)."""
+    """Return the IoU of every mask with every target, (N, M)."""
     pixels = targets.shape[1] * targets.shape[2]
     rows = masks.reshape(len(masks), pixels).astype(np.float32)
     columns = targets.reshape(len(targets), pixels).astype(np.float32)

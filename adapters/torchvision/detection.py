@@ -100,5 +100,5 @@ class DetectionAdapter(devices.OnTorchDevice):
         return list(instances(self._network.module, found, input_sizes, sizes, self._network.things))
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
+        """Return facts of the built network."""
         return devices.describe(self._network.module, self._device)

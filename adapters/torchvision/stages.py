@@ -51,7 +51,7 @@ def network_input(
 
 
 def detections(model: MaskRCNN, images: ImageList) -> list[Fields]:
-    """Boxes after NMS, with labels, scores and masks within their boxes, at the size of the input."""
+    """Return boxes after NMS, with labels, scores and masks within their boxes, at the size of the input."""
     features = model.backbone(images.tensors)
     proposals, _ = model.rpn(images, features, None)
     found: list[Fields] = model.roi_heads(features, proposals, images.image_sizes, None)[0]
@@ -59,7 +59,7 @@ def detections(model: MaskRCNN, images: ImageList) -> list[Fields]:
 
 
 def losses(model: MaskRCNN, images: ImageList, ground_truths: list[Fields]) -> dict[str, Tensor]:
-    """The network's own five losses, in training mode."""
+    """Return the network's own five losses, in training mode."""
     features = model.backbone(images.tensors)
     proposals, of_proposals = model.rpn(images, features, ground_truths)
     _, of_heads = model.roi_heads(features, proposals, images.image_sizes, ground_truths)

@@ -13,14 +13,14 @@ from bench.records import TaskSpec
 
 @dataclass(frozen=True)
 class Classes:
-    """Which class of the task each of the network's classes is.
+    """State which class of the task each of the network's classes is.
 
     A network of instances knows the things alone; the others know every class as it is.
 
     Attributes:
         ids: Class id by number of the network, int64, (K,).
         is_thing: By number of the network, bool, (K,).
-        names: By number of the network.
+        names: Names by number of the network.
     """
 
     ids: NDArray[np.int64]
@@ -29,7 +29,7 @@ class Classes:
 
     @classmethod
     def of(cls, task: TaskSpec, label: str) -> Classes:
-        """The numbering of a task.
+        """Return the numbering of a task.
 
         Raises:
             Unsupported: If instances are asked for and the task has no things; says so of `label`.
@@ -54,5 +54,5 @@ class Classes:
         return len(self.ids)
 
     def numbers(self) -> dict[int, int]:
-        """Number of the network by class id; classes that it does not know are left out."""
+        """Return the number of the network by class id; classes that it does not know are left out."""
         return {int(class_id): number for number, class_id in enumerate(self.ids)}

@@ -1,4 +1,4 @@
-"""From classified masks to predictions, in the order of the official Mask2Former.
+"""Turns classified masks into predictions, in the order of the official Mask2Former.
 
 Mask logits go to the size of the padded network input, lose the padding, go to the original size,
 and only then are classes, instances or segments made of them: `MaskFormer.forward` of
@@ -28,7 +28,7 @@ from bench.records.predictions import Instances, Panoptic, Prediction, Segment, 
 
 @dataclass(frozen=True)
 class ClassifiedMasks:
-    """What a network finds in a batch or in one image, on the device.
+    """Hold what a network finds in a batch or in one image, on the device.
 
     Attributes:
         classes: Logits of the K classes and of "no object", the last, (..., Q, K + 1).
@@ -43,10 +43,10 @@ def at_original_size(masks: Tensor, *, padded: Size, content: Size, size: Size) 
     """Return mask logits (Q, h, w) at the size of the image, float32, (Q, height, width).
 
     Args:
-        masks: Of the whole padded input.
+        masks: Masks of the whole padded input.
         padded: Size of that input.
         content: Size of the image within it, from the top left.
-        size: Of the original image.
+        size: Size of the original image.
     """
     whole = resize_logits(masks.float()[None], padded)
     return resize_logits(whole[..., : content.height, : content.width], size)[0]

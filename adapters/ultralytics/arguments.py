@@ -1,4 +1,4 @@
-"""What the framework's trainers are called with for a recipe, and what of the recipe they cannot honour."""
+"""Turns a recipe into the arguments of the framework's trainers, and lists what of it they cannot honour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapters.ultralytics.options import NOT_OFFERED, InstanceOptions, NetworkOp
 from bench.records import Recipe, Size
 
 MIN_SIDE = 2 * STRIDE
-"""Below it the coarsest feature map has one cell, and a batch of one nothing to normalise over."""
+"""A smaller input leaves the coarsest feature map one cell, and a batch of one nothing to normalise over."""
 
 DECAY_STEPS = 1000
 """The NMS-free head's share of the loss grows by epochs; here by thousandths of the budget."""
@@ -71,10 +71,10 @@ def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: I
     """Return the fields of a recipe that these trainers treat otherwise, with how.
 
     Args:
-        options: Of the model config.
+        options: Options of the model config.
         recipe: What was asked for.
         side: See `training_side`.
-        sizes: Of the training images.
+        sizes: Sizes of the training images.
     """
     of_instances = isinstance(options, InstanceOptions)
     losses = "boxes, classes and masks" if of_instances else "cross-entropy with Dice, and an auxiliary head's"

@@ -24,7 +24,7 @@ from bench.records.png import write_png
 from bench.records.predictions import Instances, LabelMap, RgbImage
 
 GREY = 114
-"""Of the padding, as the framework pads."""
+"""The padding has this grey value, as the framework pads."""
 
 INSET = 0.01
 """Pixels between a polygon's corner and the side of its pixel; the framework cuts off what is behind the point."""
@@ -51,7 +51,7 @@ class ExportCounts:
     too_small: int = 0
 
     def as_values(self) -> dict[str, float]:
-        """The counts under the names of a `TrainingResult`, for example `export_holes_filled`."""
+        """Return the counts under the names of a `TrainingResult`, for example `export_holes_filled`."""
         return {f"export_{name}": float(count) for name, count in vars(self).items()}
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Exported:
 
     Attributes:
         yaml: The file that the framework's trainer is given.
-        counts: Of the training split; zeros for label maps.
+        counts: Counts of the training split; zeros for label maps.
         sizes: Different image sizes of the training split.
     """
 
@@ -82,7 +82,7 @@ def export(data: TrainingData, names: Sequence[str], class_ids: Sequence[int], f
 
     Args:
         data: The training split stands in for a validation split without images.
-        names: Of the network's classes.
+        names: Names of the network's classes.
         class_ids: Id in the task of each class of the network.
         folder: Gets `data.yaml`, `images/` and `labels/` or `masks/`; files there are overwritten.
     """
@@ -141,7 +141,7 @@ def padded_to_square(image: RgbImage, labels: LabelMap) -> tuple[RgbImage, Label
 
 
 def _rows(truth: Instances, network_ids: dict[int, int], counts: ExportCounts) -> list[str]:
-    """One line per instance: class, then x and y of each corner as fractions of the image."""
+    """Return one line per instance: class, then x and y of each corner as fractions of the image."""
     rows = []
     size = np.array(truth.size[::-1], dtype=np.float64)
     for mask, class_id, crowd in zip(truth.masks, truth.class_ids, truth.crowd, strict=True):

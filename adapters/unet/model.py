@@ -125,7 +125,7 @@ class AttentionGate(nn.Module):
 
 
 def two_convolutions(in_channels: int, out_channels: int, norm: Norm, bias: bool) -> nn.Sequential:
-    """Two times 3 × 3 convolution, normalisation, ReLU."""
+    """Return two times 3 × 3 convolution, normalisation, ReLU."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers.append(nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=bias))
@@ -135,7 +135,7 @@ def two_convolutions(in_channels: int, out_channels: int, norm: Norm, bias: bool
 
 
 def normalise(channels: int, norm: Norm) -> list[nn.Module]:
-    """The normalisation as a list of no or one layer; group norm takes up to 8 equal groups."""
+    """Return the normalisation as a list of no or one layer; group norm takes up to 8 equal groups."""
     if norm == "batch":
         return [nn.BatchNorm2d(channels, momentum=0.1)]
     if norm == "group":
@@ -144,7 +144,7 @@ def normalise(channels: int, norm: Norm) -> list[nn.Module]:
 
 
 def halve(channels: int, down: Down) -> nn.Module:
-    """A layer from (B, channels, H, W) to (B, channels, ⌈H/2⌉, ⌈W/2⌉)."""
+    """Return a layer from (B, channels, H, W) to (B, channels, ⌈H/2⌉, ⌈W/2⌉)."""
     if down == "max_pool":
         return nn.MaxPool2d(2, ceil_mode=True)
     if down == "avg_pool":
@@ -153,7 +153,7 @@ def halve(channels: int, down: Down) -> nn.Module:
 
 
 def double(in_channels: int, out_channels: int, up: Up) -> nn.Module:
-    """A layer from (B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
+    """Return a layer from (B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
     if up == "transposed_conv":
         return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
     # The 1 × 1 convolution and the interpolation commute; this order costs a quarter.

@@ -53,21 +53,21 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
     def image(self, index: int) -> RgbImage:
-        """The image, uint8, (H, W, `TaskSpec.channels`)."""
+        """Return the image, uint8, (H, W, `TaskSpec.channels`)."""
         ...
 
     def semantic(self, index: int) -> LabelMap:
-        """Its class ids, uint8, (H, W); 255 = void."""
+        """Return its class ids, uint8, (H, W); 255 = void."""
         ...
 
     def truth(self, index: int) -> Prediction:
-        """Its ground truth in the form of the task that is trained."""
+        """Return its ground truth in the form of the task that is trained."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a training job may look at: the training and the validation split, never the scored one."""
+    """The data that a training job may read: the training and the validation split, never the scored one."""
 
     train: Split
     val: Split
@@ -75,7 +75,7 @@ class TrainingData:
 
 
 class Progress(Protocol):
-    """Where `train` reports; every call lands in `training.jsonl` at once."""
+    """The place where `train` reports; every call lands in `training.jsonl` at once."""
 
     def planned(self, *, steps: int | None, seconds: float | None) -> None:
         """Say how long training will be, for the progress bar."""
@@ -92,7 +92,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `train` leaves behind.
+    """The results that `train` leaves behind.
 
     Attributes:
         weights: File or folder under `out` that `build(weights=...)` reads back.
@@ -126,7 +126,7 @@ class DeviceTimer(Protocol):
         ...
 
     def elapsed_ms(self) -> float:
-        """Device time between the two events; waits for the second."""
+        """Return the device time between the two events; waits for the second."""
         ...
 
 
@@ -253,7 +253,7 @@ class BaseAdapter(ABC):
 
 
 Adapter: TypeAlias = BaseAdapter
-"""What the harness holds: any adapter."""
+"""The harness holds any adapter as this."""
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How the name of an adapter becomes its folder, its module and its `Adapter`."""
+"""Turns the name of an adapter into its folder, its module and its `Adapter`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
 
 
 def adapter_folders() -> dict[str, Path]:
-    """Adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
+    """Return adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
     folders: dict[str, Path] = {}
     roots = [harness_root() / "adapters"]
     roots += [Path(part) for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
@@ -34,7 +34,7 @@ def adapter_folders() -> dict[str, Path]:
 
 
 def adapter_folder(name: str) -> Path:
-    """Folder of an adapter; raises `PluginError` with the nearest name."""
+    """Return the folder of an adapter; raises `PluginError` with the nearest name."""
     folders = adapter_folders()
     if name not in folders:
         raise PluginError(

@@ -36,7 +36,7 @@ def add_old_actions(command: str, actions: argparse._SubParsersAction[ArgumentPa
 
 
 def with_old_spellings(options: argparse.Namespace) -> argparse.Namespace:
-    """The options as the new spellings would have given them."""
+    """Return the options as the new spellings would have given them."""
     old_run = options.__dict__.pop("old_run", None)
     if old_run is not None:
         options.run = old_run

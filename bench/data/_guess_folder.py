@@ -52,7 +52,7 @@ def best_patterns(paths: Sequence[str], root: Path, *, lossy: bool = False) -> P
     """Return the patterns that leave fewest pictures without a partner; None if none fits half of them.
 
     Args:
-        paths: Below the root.
+        paths: Paths below the root.
         root: The folder.
         lossy: Whether JPEG masks count.
     """
@@ -72,7 +72,7 @@ def best_patterns(paths: Sequence[str], root: Path, *, lossy: bool = False) -> P
 
 
 def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Patterns worth trying: folders of images beside folders of masks, then both in one folder."""
+    """Yield patterns worth trying: folders of images beside folders of masks, then both in one folder."""
     if any(re.search(r"\d\d_GT/SEG/man_seg\d+\.tif$", path) for path in pictures):  # the Cell Tracking Challenge
         yield "{group}/t{id}.tif", "{group}_GT/SEG/man_seg{id}.tif"
     for groups in (True, False):
@@ -87,7 +87,7 @@ def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _of_folders(of_folder: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Patterns for pictures by their folders, which may have placeholders."""
+    """Yield patterns for pictures by their folders, which may have placeholders."""
     for folder in list(of_folder):
         below = folder.rpartition("/")[0]
         if folder.endswith("{id}/images") and f"{below}/masks" in of_folder:
@@ -112,7 +112,9 @@ def _of_folders(of_folder: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]
 
 
 def _abstract(path: str, *, groups: bool) -> str:
-    """Folder of a path with its split as a placeholder, and without what lies below a folder of images or masks."""
+    """Return the folder of a path with its split as a placeholder, and without what lies below a folder of images or
+    masks.
+    """
     kept: list[str] = []
     for part in path.split("/")[:-1]:
         bare = re.sub(r"(?i)[_-]?(images?|masks?|labels?|annot)$", "", part)
@@ -144,7 +146,7 @@ def _with_groups(kept: list[str], path: str) -> list[str]:
 
 
 def _many_like(name: str) -> bool:
-    """Whether a folder's name has a number, as those of patients, scenes and films have."""
+    """Return whether a folder's name has a number, as those of patients, scenes and films have."""
     return bool(DIGITS.search(name))
 
 
@@ -159,7 +161,7 @@ def _is_mask_folder(folder: str) -> bool:
 def _paired(
     images: Sequence[str], masks: Sequence[str], image_folder: str, mask_folder: str
 ) -> Iterator[tuple[str, str]]:
-    """Patterns in which masks are called after images, with what all masks have before and behind the name."""
+    """Yield patterns in which masks are called after images, with what all masks have before and behind the name."""
     image_names = [_name_below(path, image_folder) for path in images]
     mask_names = [_name_below(path, mask_folder) for path in masks]
     # Beside folders of masks every picture is an image, whatever its suffix.
@@ -181,14 +183,14 @@ def _paired(
 
 
 def _name_below(path: str, folder: str) -> str:
-    """Path below a folder, the one that may have placeholders, without suffix."""
+    """Return the path below a folder, the one that may have placeholders, without suffix."""
     depth = len(folder.split("/")) if folder else 0
     name = "/".join(path.split("/")[depth:])
     return unicodedata.normalize("NFC", name[: len(name) - len(_suffix(path))])
 
 
 def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:
-    """What all images have before and behind their names; nothing first."""
+    """Return what all images have before and behind their names; nothing first."""
     found = [("", "")]
     if len(names) > 1:
         before = re.sub(r"\d+$", "", _common_start(list(names)))
@@ -199,7 +201,7 @@ def _own_affixes(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _around(name: str, cores: set[str]) -> tuple[str, str] | None:
-    """What stands before and behind the longest name of an image within the name of a mask."""
+    """Return what stands before and behind the longest name of an image within the name of a mask."""
     for length in range(len(name), 0, -1):
         for start in range(len(name) - length + 1):
             if name[start : start + length] in cores:
@@ -208,7 +210,7 @@ def _around(name: str, cores: set[str]) -> tuple[str, str] | None:
 
 
 def _generalised(affixes: Mapping[tuple[str, str], int]) -> str | None:
-    """One pattern for all that stands around the names."""
+    """Return one pattern for all that stands around the names."""
     befores, behinds = {a for a, _ in affixes}, {b for _, b in affixes}
     before, behind = _one_of(befores, at_start=True), _one_of(behinds, at_start=False)
     return None if before is None or behind is None else f"{before}{{id}}{behind}"
@@ -232,7 +234,7 @@ def _one_of(texts: set[str], *, at_start: bool) -> str | None:
 
 
 def _common_start(texts: Sequence[str]) -> str:
-    """The longest beginning that all texts have."""
+    """Return the longest beginning that all texts have."""
     first, last = min(texts), max(texts)
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first[:length]
@@ -248,7 +250,7 @@ def _suffix(path: str) -> str:
 
 
 def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], bool]:
-    """What the masks hold, why, and whether that is certain; reads a few of them."""
+    """Return what the masks hold, why, and whether that is certain; reads a few of them."""
     several = sum(len(one.masks) > 1 for one in guess.matches.found)
     if "{class}" in guess.masks:
         names = sorted({name for one in guess.matches.found for name in one.classes})
@@ -273,7 +275,7 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
 
 
 def _looks_numbered(file: Path) -> bool | None:
-    """Whether a mask has two or more values from 1 upwards, each one region; None if it says nothing of that."""
+    """Return whether a mask has two or more values from 1 upwards, each one region; None if it says nothing of that."""
     try:
         pixels = read_mask(file).pixels
     except DatasetError:

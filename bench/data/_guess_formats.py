@@ -25,7 +25,7 @@ MOST_JSON = 40
 
 @dataclass(frozen=True)
 class Guess:
-    """What a folder may be.
+    """Hold what a folder may be.
 
     Attributes:
         name: Data set that reads it.
@@ -48,13 +48,13 @@ class Listing:
     paths: tuple[str, ...]
 
     def has(self, pattern: str) -> bool:
-        """Whether a path matches a regular expression from its start."""
+        """Return whether a path matches a regular expression from its start."""
         expression = re.compile(pattern)
         return any(expression.match(path) for path in self.paths)
 
 
 def guesses(listing: Listing) -> Iterator[Guess]:
-    """All that a folder may be, the likeliest first."""
+    """Yield all that a folder may be, the likeliest first."""
     for propose in (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _volumes, _patterns):
         yield from propose(listing)
 
@@ -149,7 +149,7 @@ def _coco(listing: Listing) -> Iterator[Guess]:
 
 
 def _own_coco(listing: Listing, found: Sequence[str]) -> Iterator[Guess]:
-    """A project in COCO's form: where its JSON files and images lie, by split."""
+    """Yield a project in COCO's form: where its JSON files and images lie, by split."""
     abstract = Counter(_split_as_place(path)[0] for path in found)
     pattern = abstract.most_common(1)[0][0]
     members = [path for path in found if _split_as_place(path)[0] == pattern]
@@ -169,7 +169,7 @@ def _own_coco(listing: Listing, found: Sequence[str]) -> Iterator[Guess]:
 
 
 def _split_as_place(path: str) -> tuple[str, str]:
-    """Path with its split as a placeholder, and the split."""
+    """Return the path with its split as a placeholder, and the split."""
     words = "|".join(sorted((*SPLIT_WORDS, "default"), key=len, reverse=True))
     match = re.search(rf"(?<![a-z])({words})(?![a-z])", path, re.I)
     if match is None:
@@ -178,7 +178,7 @@ def _split_as_place(path: str) -> tuple[str, str]:
 
 
 def _is_coco(file: Path) -> bool:
-    """Whether a file's beginning, or all of it, has the three keys."""
+    """Return whether a file's beginning, or all of it, has the three keys."""
     try:
         with file.open("rb") as stream:
             head = stream.read(HEAD)
@@ -198,7 +198,7 @@ def _document(file: Path) -> object:
 
 
 def _image_folder(listing: Listing, annotation: str, split: str) -> str | None:
-    """Folder, below the root, from which the names in a JSON file lead to images."""
+    """Return the folder, below the root, from which the names in a JSON file lead to images."""
     document = _document(listing.root / annotation)
     rows = document.get("images") if isinstance(document, dict) else None
     rows = rows if isinstance(rows, list) else []
@@ -279,7 +279,7 @@ def _patterns(listing: Listing) -> Iterator[Guess]:
 
 
 def _two_folders(images: str, masks: str) -> dict[str, JsonValue] | None:
-    """Options of the plain form for patterns that need no more than that; None for others."""
+    """Return options of the plain form for patterns that need no more than that; None for others."""
     of_images = re.fullmatch(r"([^{*]+)/\{id\}\.\*", images)
     of_masks = re.fullmatch(r"([^{*]+)/\{id\}([^{*/]*?)\.[^{/]+", masks)
     if of_images is None or of_masks is None:

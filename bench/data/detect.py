@@ -16,7 +16,7 @@ from bench.dataset import Dataset, dataset_names
 from bench.errors import BenchError, DatasetError
 
 ODD = (BenchError, ValidationError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
-"""What a folder that only looks like a format may make its reader raise."""
+"""This is what a folder that only looks like a format may make its reader raise."""
 TRAIN = ("train", "training")
 VAL = ("val", "valid", "validation", "dev")
 TEST = ("test", "testing")
@@ -81,7 +81,7 @@ def _tried(guess: Guess, root: Path) -> Detected:
 
 
 def yaml_lines(found: Detected, root: Path) -> str:
-    """Lines for a suite."""
+    """Return lines for a suite."""
     options: dict[str, JsonValue] = {"root": str(root), **found.guess.options}
     lines = ["datasets:", f"  - name: {found.guess.name}", "    options:"]
     lines += [f"      {key}: {as_yaml(value)}" for key, value in options.items()]
@@ -90,7 +90,7 @@ def yaml_lines(found: Detected, root: Path) -> str:
 
 
 def _roles(counts: dict[str, int]) -> list[tuple[str, str, str]]:
-    """What the splits are used for, where they are not called train, val and test."""
+    """Return what the splits are used for, where they are not called train, val and test."""
     there = [split for split, count in counts.items() if count]
     if not there:
         return []

@@ -69,17 +69,17 @@ def frame(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def packed(values: NDArray[np.uint8]) -> str:
-    """A frame as text."""
+    """Return a frame as text."""
     return base64.b85encode(zlib.compress(values.tobytes(), 1)).decode()
 
 
 def unpacked(text: str) -> NDArray[np.uint8]:
-    """The frame of a text."""
+    """Return the frame of a text."""
     return np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8).reshape(SIDE, SIDE)
 
 
 def displaced_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np.uint8]]) -> list[Displaced]:
-    """For each of the first images the one of the second that is most surely of the same film, if there is one.
+    """Return for each of the first images the one of the second that is most surely of the same film, if there is one.
 
     Args:
         ones, others: Frames, each uint8, (48, 48).
@@ -100,7 +100,7 @@ def displaced_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[
 
 
 def _candidates(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of the pairs that are compared."""
+    """Return positions of the pairs that are compared."""
     wide, narrow = _coarse(second), min(CANDIDATES, len(second))
     rows, columns = [], []
     for start in range(0, len(first), BLOCK):
@@ -113,7 +113,7 @@ def _candidates(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[ND
 
 
 def _coarse(frames: NDArray[np.uint8]) -> Grey:
-    """Unit vectors of 12 × 12 values, each less their mean, (N, 144); zeros for a flat image."""
+    """Return the unit vectors of 12 × 12 values, each less their mean, (N, 144); zeros for a flat image."""
     step = SIDE // COARSE
     values = frames.reshape(-1, COARSE, step, COARSE, step).mean(axis=(2, 4), dtype=np.float32).reshape(len(frames), -1)
     values -= values.mean(axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def _coarse(frames: NDArray[np.uint8]) -> Grey:
 
 
 def _displacements(first: Grey, second: Grey) -> NDArray[np.float64]:
-    """How far the second of each pair, (N, 48, 48), must move down and right to lie on the first, (N, 2)."""
+    """Return how far the second of each pair, (N, 48, 48), must move down and right to lie on the first, (N, 2)."""
     taper = np.hanning(SIDE + 2)[1:-1]
     window = np.outer(taper, taper).astype(np.float32)
     spectra = [np.fft.rfft2((g - g.mean(axis=(1, 2), keepdims=True)) * window) for g in (first, second)]
@@ -141,13 +141,15 @@ def _displacements(first: Grey, second: Grey) -> NDArray[np.float64]:
 
 
 def _top(before: NDArray[np.float64], here: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the parabola through three values at -1, 0, 1 is highest."""
+    """Return where the parabola through three values at -1, 0, 1 is highest."""
     bend = before - 2 * here + after
     return np.where(bend < -1e-12, np.clip((before - after) / (2 * np.minimum(bend, -1e-12)), -0.5, 0.5), 0)
 
 
 def _alike(one: NDArray[np.uint8], other: NDArray[np.uint8], down: float, right: float) -> float | None:
-    """Correlation of two frames where one of them moved lies on the other; None unless they are of one film."""
+    """Return the correlation of two frames where one of them moved lies on the other; None unless they are of one
+    film.
+    """
     moved = cv2.warpAffine(
         other.astype(np.float32), np.array([[1, 0, right], [0, 1, down]], dtype=np.float32), (SIDE, SIDE),
         flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT,
@@ -174,7 +176,7 @@ def _correlation(a: Grey, b: Grey) -> float:
 
 
 def _parts(a: Grey, b: Grey) -> NDArray[np.float64]:
-    """Correlations of the parts of a grid; flat ones, which say nothing, are left out."""
+    """Return correlations of the parts of a grid; flat ones, which say nothing, are left out."""
     found, flat = [], 0.05 * float((a * a).mean())
     for rows in np.array_split(np.arange(a.shape[0]), PARTS):
         for columns in np.array_split(np.arange(a.shape[1]), PARTS):

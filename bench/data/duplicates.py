@@ -1,4 +1,4 @@
-"""Which images are the same, and which nearly so.
+"""Finds which images are the same, and which nearly so.
 
 **Identical**: files of equal content (SHA-256), whatever their names; images that are not files, of
 equal size and pixels. The same pixels in another format count as nearly identical.
@@ -56,12 +56,12 @@ class Near:
 
 
 def key_of_file(encoded: bytes) -> str:
-    """SHA-256 of the content of a file, in hex."""
+    """Return the SHA-256 of the content of a file, in hex."""
     return hashlib.sha256(encoded).hexdigest()
 
 
 def key_of_pixels(image: RgbImage) -> str:
-    """SHA-256 of size and pixels of an image that is no file, uint8, (H, W, 3), in hex."""
+    """Return the SHA-256 of size and pixels of an image that is no file, uint8, (H, W, 3), in hex."""
     sha = hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}".encode())
     sha.update(np.ascontiguousarray(image).data)
     return sha.hexdigest()
@@ -77,14 +77,16 @@ def thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def difference_bits(thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Difference hashes, bool, (N, 144), of thumbnails, (N, 9, 9): is the right, is the lower neighbour brighter."""
+    """Return the difference hashes, bool, (N, 144), of thumbnails, (N, 9, 9): is the right, is the lower neighbour
+    brighter.
+    """
     right = thumbnails[:, :, 1:] > thumbnails[:, :, :-1]
     lower = thumbnails[:, 1:, :] > thumbnails[:, :-1, :]
     return np.concatenate([right.reshape(len(thumbnails), -1), lower.reshape(len(thumbnails), -1)], axis=1)
 
 
 def nearest_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np.uint8]]) -> list[Near]:
-    """For each of the first images the nearest of the second that is nearly identical to it, if there is one.
+    """Return for each of the first images the nearest of the second that is nearly identical to it, if there is one.
 
     Args:
         ones, others: Thumbnails, each uint8, (9, 9).
@@ -112,7 +114,7 @@ def _signs(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _rms(ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Root mean square difference of pairs of thumbnails, (M, 9, 9), each less its mean."""
+    """Return the root mean square difference of pairs of thumbnails, (M, 9, 9), each less its mean."""
     apart = np.empty(len(ones), dtype=np.float32)
     for start in range(0, len(ones), PAIRS):  # flat images are candidates of each other, and can be many
         part = slice(start, start + PAIRS)

@@ -24,7 +24,7 @@ DATASET_HEADERS = ("data set", "label types", "terms", "description")
 
 
 def dataset_rows() -> list[list[str]]:
-    """Every data set with its label types, its terms and its one line, as `DATASET_HEADERS` names them."""
+    """Return every data set with its label types, its terms and its one line, as `DATASET_HEADERS` names them."""
     rows = []
     for name in dataset_names():
         module = module_of(name)
@@ -34,7 +34,7 @@ def dataset_rows() -> list[list[str]]:
 
 
 def published_counts(choice: Choice, dataset: Dataset | None = None) -> dict[str, int]:
-    """Split -> images that the source publishes, as far as it can be compared with what is here.
+    """Return split -> images that the source publishes, as far as it can be compared with what is here.
 
     A module says them as `EXPECTED`, by split, or by the value of an option and then by split
     (CamVid's variants), or as `EXPECTED_<OPTION>` where that option is true (VOC's `augmented`).
@@ -65,7 +65,7 @@ def published_counts(choice: Choice, dataset: Dataset | None = None) -> dict[str
 
 
 def info(choice: Choice) -> str:
-    """All that is known about a data set, whether it is here or not.
+    """Return all that is known about a data set, whether it is here or not.
 
     Raises:
         PluginError: If there is no such data set.
@@ -91,7 +91,7 @@ def _document(module: ModuleType) -> str:
 
 
 def _options(module: ModuleType) -> str:
-    """The options with their defaults, for `--set`."""
+    """Return the options with their defaults, for `--set`."""
     defaults = module.Options().model_dump(mode="json")
     width = max(map(len, defaults), default=0)
     lines = [f"  {key:<{width}}  {as_yaml(value)}" for key, value in defaults.items()]
@@ -99,7 +99,7 @@ def _options(module: ModuleType) -> str:
 
 
 def _fetchable(name: str, module: ModuleType) -> list[str]:
-    """What can be fetched by a command, if anything can."""
+    """Return what can be fetched by a command, if anything can."""
     if not hasattr(module, "PREPARE"):
         return []
     width = max(len(part.name) for part in module.PREPARE.parts)
@@ -108,7 +108,7 @@ def _fetchable(name: str, module: ModuleType) -> list[str]:
 
 
 def _here(choice: Choice, dataset: Dataset) -> list[str]:
-    """What was found: origin, splits and classes."""
+    """Return what was found: origin, splits and classes."""
     published = published_counts(choice, dataset)
     rows: list[Sequence[object]] = []
     troubles = []
@@ -136,7 +136,7 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
 
 
 def _wrapped(text: str) -> str:
-    """A paragraph in lines; paths are left whole, so that they can be copied."""
+    """Return a paragraph in lines; paths are left whole, so that they can be copied."""
     return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
 
 

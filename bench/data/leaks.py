@@ -24,7 +24,7 @@ def leaks(dataset: Dataset, images: Sequence[Listed], rows: dict[str, Row]) -> l
 
     Args:
         dataset: What was looked at.
-        images: In the order of the splits.
+        images: Images in the order of the splits.
         rows: Of `inspect`, by image id.
     """
     names = _Names(dataset)
@@ -35,7 +35,7 @@ def leaks(dataset: Dataset, images: Sequence[Listed], rows: dict[str, Row]) -> l
 
 
 class _Names:
-    """What an image is called in a message: its file, or its id where there is none."""
+    """The names of images in messages: their files, or their ids where there are none."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._files = on_disk(dataset)
@@ -47,7 +47,7 @@ class _Names:
 
 
 def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Images of equal content, a finding for each group."""
+    """Yield images of equal content, a finding for each group."""
     groups: dict[str, list[Listed]] = defaultdict(list)
     for image in images:
         if "content" in rows[image.image_id]:
@@ -59,7 +59,7 @@ def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
 
 
 def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Images that are nearly one of an earlier split."""
+    """Yield images that are nearly one of an earlier split."""
     readable = [image for image in images if "content" in rows[image.image_id]]
     thumbnails = [
         np.frombuffer(bytes.fromhex(rows[image.image_id]["thumbnail"]), dtype=np.uint8).reshape(GRID, GRID)
@@ -74,7 +74,7 @@ def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
 
 
 def _films(images: Sequence[Listed], rows: dict[str, Row], names: _Names, told: set[str]) -> Iterator[Finding]:
-    """Images that are one of an earlier split moved by a little, but for those of which more was told."""
+    """Yield images that are one of an earlier split moved by a little, but for those of which more was told."""
     readable = [image for image in images if "content" in rows[image.image_id]]
     frames = [unpacked(rows[image.image_id]["frame"]) for image in readable]
     for start, end in _parts(readable):
@@ -91,13 +91,13 @@ def _films(images: Sequence[Listed], rows: dict[str, Row], names: _Names, told: 
 
 
 def _parts(images: Sequence[Listed]) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of each split but the first."""
+    """Return the first and last + 1 of each split but the first."""
     starts = [at for at in range(1, len(images)) if images[at].split != images[at - 1].split]
     return pairwise([*starts, len(images)])
 
 
 def _shared(found: Sequence[Finding], images: Sequence[Listed]) -> Iterator[Finding]:
-    """What a few such images say of a split as a whole."""
+    """Yield what a few such images say of a split as a whole."""
     total = Counter(image.split for image in images)
     kinds = ("leak", "near", "film")
     for split in total:

@@ -37,7 +37,7 @@ from bench.records.store.files import file_state, write_atomically
 from bench.records.store.layout import plain_name
 
 Row: TypeAlias = dict[str, Any]
-"""What was seen of one image: JSON values."""
+"""This is what was seen of one image: JSON values."""
 
 Look: TypeAlias = Callable[[Dataset, str], Row]
 """Looks at one image of a data set; a function of a module, so that another process can name it."""
@@ -46,7 +46,7 @@ CHUNK = 8
 """Images that a process is given at a time."""
 
 FEW = 32
-"""So many images are looked at in this process: starting others would take longer."""
+"""Up to this many images are inspected in this process: starting others would take longer."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Pass:
-    """What a look at a data set needs.
+    """Hold what a look at a data set needs.
 
     Attributes:
         kind: What it is for, in the bar and in the name of the file.
@@ -80,7 +80,7 @@ class Pass:
 
     @property
     def file(self) -> Path:
-        """Where the rows are remembered."""
+        """Return where the rows are remembered."""
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.dataset.classes]
         files, labels = on_disk(self.dataset), self.choice.labels
         decisive = None if files is None else files.description.decisive
@@ -126,7 +126,7 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
 
 
 def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:
-    """Image id -> what changes when its files do."""
+    """Return image id -> what changes when its files do."""
     files = on_disk(dataset)
     if files is not None:
         return {image.image_id: _file_state(files, image.image_id) for image in images}
@@ -143,7 +143,7 @@ def _file_state(files: OnDisk, image_id: str) -> str:
 
 
 def _remembered(file: Path, states: dict[str, str]) -> dict[str, Row]:
-    """Rows of an earlier pass that still hold; the file is rewritten if it has others."""
+    """Return rows of an earlier pass that still hold; the file is rewritten if it has others."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
@@ -193,7 +193,7 @@ def _looked_at(task: Pass, images: Sequence[Listed]) -> Iterator[tuple[str, Row]
 
 
 _shared: dict[str, Any] = {}
-"""In a process that looks: the data set, the look, and the splits that were listed."""
+"""A process that inspects images keeps the data set, the inspection, and the splits that were listed."""
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _processes(task: Pass, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepared(choice: Choice | None, look: Look) -> None:
-    """In a new process: leave Ctrl-C to the parent, end when it does, and open the data set unless it is shared."""
+    """Set up a new process: leave Ctrl-C to the parent, end when it does, and open the data set unless it is shared."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if choice is not None:

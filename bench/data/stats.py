@@ -35,11 +35,11 @@ SMALL, LARGE = 32**2, 96**2
 
 @dataclass
 class ClassCount:
-    """What there is of one class.
+    """Hold what there is of one class.
 
     Attributes:
         pixels: Labelled with it.
-        images: With at least one such pixel or object.
+        images: Images with at least one such pixel or object.
         areas: Pixels of each object, crowds left out.
     """
 
@@ -50,7 +50,7 @@ class ClassCount:
 
 @dataclass
 class SplitCount:
-    """What there is in one split.
+    """Hold what there is in one split.
 
     Attributes:
         images: That could be counted.
@@ -70,7 +70,7 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class Counted:
-    """What is in a data set.
+    """Hold what is in a data set.
 
     Attributes:
         label: Its name.
@@ -133,7 +133,7 @@ def count(dataset: Dataset, image_id: str) -> Row:
 
 
 def _objects(truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
-    """Class and visible pixels of every object that is no crowd."""
+    """Return the class and visible pixels of every object that is no crowd."""
     if truth.instances is not None:
         instances = truth.instances
         areas = [cv2.countNonZero(mask) for mask in instances.masks.view(np.uint8)]
@@ -147,7 +147,7 @@ def _objects(truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int
 
 
 def _areas(ids: NDArray[np.int32]) -> dict[int, int]:
-    """Pixels of each value of a map, (H, W)."""
+    """Return pixels of each value of a map, (H, W)."""
     runs = runs_of(ids)
     values, which = np.unique(runs.values, return_inverse=True)
     counts = np.bincount(which, weights=runs.lengths).astype(np.int64)
@@ -175,7 +175,7 @@ def _add(row: Row, by_class: Sequence[ClassCount], split: SplitCount) -> None:
 
 
 def table(counted: Counted) -> str:
-    """The counts as text: a row for each split, a row for each class, and what the columns mean."""
+    """Return the counts as text: a row for each split, a row for each class, and what the columns mean."""
     parts = [_split_table(counted), _class_table(counted)]
     notes = ["pixels %: share of labelled pixels. images %: share of images with the class."]
     if counted.has_objects:
@@ -227,7 +227,7 @@ def _object_cells(areas: Sequence[int], spec: ClassSpec) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]], headers: Sequence[str], *, words: int) -> str:
-    """A table whose first columns are words and the others numbers, as they are written."""
+    """Return a table whose first columns are words and the others numbers, as they are written."""
     alignment = ["left"] * words + ["right"] * (len(headers) - words)
     return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=alignment)
 

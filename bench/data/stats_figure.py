@@ -38,7 +38,7 @@ def draw(
     Args:
         path: File to write.
         classes: The label space.
-        pixels, images: Of each class.
+        pixels, images: Pixels and images of each class.
         areas: Pixels of each object; None where the ground truth has no objects.
         sizes: Size -> number of images.
     """
@@ -92,7 +92,7 @@ def _bars(axes: Axes, classes: Sequence[ClassSpec], shares: Sequence[float]) -> 
 
 
 def _short(share: float) -> str:
-    """A share in percent with as many digits as tell it from nothing."""
+    """Return a share in percent with as many digits as tell it from nothing."""
     if share == 0:
         return "0"
     return f"{share:.1f}" if share >= 1 else f"{share:.2g}" if share >= 0.01 else "< 0.01"
@@ -134,7 +134,7 @@ def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
 
 
 def _told(sizes: Mapping[Size, int]) -> str:
-    """What the discs mean."""
+    """Return what the discs mean."""
     if len(sizes) > 1:
         return f"{len(sizes)} sizes; area of a disc: number of images"
     (size,) = sizes

@@ -47,7 +47,7 @@ OBTAIN = (
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: The folder ADEChallengeData2016.
@@ -86,7 +86,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     return named_classes([row["name"] for row in read_table("ade20k")])
 
 

@@ -48,7 +48,7 @@ PATTERN = (("train", 40), ("gap", 3), ("val", 9), ("gap", 3), ("test", 12), ("ga
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         min_tissue: Least share of grey and white matter in a slice that is used.
@@ -106,7 +106,7 @@ class Brain:
         )
 
     def image(self, image_id: str) -> RgbImage:
-        """The T1 slice, uint8, (197, 233, 3)."""
+        """Return the T1 slice, uint8, (197, 233, 3)."""
         grey = self._volumes[0][:, :, _slice(image_id)]
         return np.repeat(grey[:, :, None], 3, axis=2)
 
@@ -122,7 +122,7 @@ class Brain:
         return Size(*SHAPE[:2])
 
     def fingerprint(self, split: str) -> str:
-        """Hash of the files' content, the label rule and the split."""
+        """Return the hash of the files' content, the label rule and the split."""
         files = [hashlib.sha256((self._folder / FILE.format(name)).read_bytes()).hexdigest() for name in MAPS]
         return digest(["brain", RULE_VERSION, self._options.min_tissue, split, *files])
 

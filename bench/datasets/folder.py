@@ -84,7 +84,7 @@ USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 
 
 class Options(PatternOptions):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the two below.
@@ -98,7 +98,7 @@ class Options(PatternOptions):
         fractions: For `fraction`: split -> share.
         group: For `fraction`: regular expression whose first group names what must stay together,
             for example the patient or the car.
-        seed: For `fraction`.
+        seed: Seed for `fraction`.
     """
 
     root: str = "data/folder"

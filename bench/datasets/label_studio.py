@@ -55,7 +55,7 @@ SHOWN = 3
 
 
 class Options(ShapeOptions):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the JSON and the images.
@@ -65,7 +65,7 @@ class Options(ShapeOptions):
         rotated: What regions fit that were drawn on a turned image: the image as `stored`, or as `shown` turned.
         pngs: Folder of an export "Brush labels to PNG", in place of the regions of the JSON.
         tag: With `pngs`, name of the brush tag in the labelling configuration; None takes the text up to the first `-`.
-        fractions, group, seed: As those of `folder`.
+        fractions, group, seed: Fractions, group and seed as those of `folder`.
     """
 
     root: str = "data/label_studio"
@@ -152,7 +152,9 @@ def _label_space(labels: set[str], file: Path, options: Options) -> ShapeClasses
 
 
 def _images(tasks: list[Task], root: Path, file: Path) -> dict[str, Path]:
-    """Image of each task; raises `DatasetError` with the number of those that are missing, or two of one image."""
+    """Return image of each task; raises `DatasetError` with the number of those that are missing, or two of one
+    image.
+    """
     places = ImagePlaces([root / "images", root])
     found: dict[str, Path] = {}
     absent = []
@@ -178,7 +180,7 @@ def _images(tasks: list[Task], root: Path, file: Path) -> dict[str, Path]:
 
 
 def _pngs(folder: Path, tasks: tuple[Task, ...], options: Options) -> dict[str, list[PngName]]:
-    """Masks of each task; raises `DatasetError` for those of no task, or of several annotations of one."""
+    """Return masks of each task; raises `DatasetError` for those of no task, or of several annotations of one."""
     found: dict[str, list[PngName]] = {}
     for path in files_under(folder, (".png",)):
         one = png_name(path, options.tag)
@@ -220,7 +222,9 @@ def _of_pngs(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth
 
 
 def is_export(document: Any) -> bool:
-    """Whether a document is an export of Label Studio: a list of tasks with data and annotations, or of JSON-MIN."""
+    """Return whether a document is an export of Label Studio: a list of tasks with data and annotations, or of
+    JSON-MIN.
+    """
     rows = document[:1] if isinstance(document, list) else []
     return any(
         isinstance(row, dict) and ({"data", "annotations"} <= set(row) or {"annotation_id", "annotator"} <= set(row))

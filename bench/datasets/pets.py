@@ -53,7 +53,7 @@ OBTAIN = (
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with images and annotations.
@@ -88,7 +88,7 @@ def open_dataset(options: Options) -> OnDisk:
     )
 
     def entries(split: str) -> list[Entry]:
-        """Images of a split with their trimaps, as its list names them."""
+        """Return images of a split with their trimaps, as its list names them."""
         file = lists["test" if split == "test" else "trainval"]
         found = []
         for index, line in enumerate(read_lines(file)):
@@ -106,7 +106,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     names = ["background", "pet"] if options.labels == "pet" else ["background", "cat", "dog"]
     return named_classes(names, things=names[1:])
 

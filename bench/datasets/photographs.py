@@ -52,7 +52,7 @@ SPLITS = {"test": 1.0}
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder instance_segmentation of the examples.

@@ -58,7 +58,7 @@ VALUES = {0: 0, 1: 1, 255: 1}
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder sample_data of the package.
@@ -81,7 +81,7 @@ def open_dataset(options: Options) -> OnDisk:
     entries = [(_entry(root, row, listed), options.fold in (None, row.get("fold"))) for row in rows]
 
     def of_split(split: str) -> list[Entry]:
-        """Frames of a split, in the order of the list."""
+        """Return frames of a split, in the order of the list."""
         found = [entry for entry, is_test in entries if is_test == (split == "test")]
         return require_files("pupils", found, "a frame and its mask", OBTAIN)
 
@@ -97,7 +97,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - no option decides them
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     return named_classes(["background", "pupil"], things=["pupil"])
 
 

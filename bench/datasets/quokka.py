@@ -54,7 +54,7 @@ OBTAIN = f"Fetch it with: bench data prepare quokka --out data/quokka. By hand: 
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the two files.
@@ -81,12 +81,12 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - no option decides them
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     return named_classes(["background", "quokka"], things=["quokka"])
 
 
 def _truth(entry: Entry) -> GroundTruth:
-    """The polygon drawn by Pillow: corners are pixel centres, and the outline belongs to the animal."""
+    """Return the polygon drawn by Pillow: corners are pixel centres, and the outline belongs to the animal."""
     size = image_size(entry.image)
     raster = Image.new("L", (size.width, size.height))
     ImageDraw.Draw(raster).polygon(_corners(entry.ground_truths[0]), fill=1, outline=1)

@@ -36,7 +36,7 @@ NAMES = ("sky", "ground", "water", "disc", "square", "triangle", "ring", "cross"
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         preset: How hard the scenes are.
@@ -88,11 +88,11 @@ class Shapes:
         return tuple(f"shapes-{split}-{index:05d}" for index in range(count))
 
     def image(self, image_id: str) -> RgbImage:
-        """The scene's image, uint8, (H, W, 3)."""
+        """Return the scene's image, uint8, (H, W, 3)."""
         return self._scene(image_id).image.copy()
 
     def target(self, image_id: str) -> GroundTruth:
-        """The scene's ground truth in all three forms."""
+        """Return the scene's ground truth in all three forms."""
         scene = self._scene(image_id)
         return GroundTruth(
             semantic=SemanticMap(scene.labels.copy()),
@@ -101,11 +101,11 @@ class Shapes:
         )
 
     def size(self, image_id: str) -> Size:  # noqa: ARG002 - all scenes have one size
-        """The size of every scene."""
+        """Return the size of every scene."""
         return self._options.size
 
     def fingerprint(self, split: str) -> str:
-        """Hash of the generator's version and of all that decides the split's pixels."""
+        """Return the hash of the generator's version and of all that decides the split's pixels."""
         options = as_json_dict(self._options)
         decisive = [options["preset"], options["size"], options["seed"], options[split], split, GENERATOR_VERSION]
         return digest(["shapes", *decisive])

@@ -55,7 +55,7 @@ OBTAIN = "Export the project from Supervisely as images and annotations in its o
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: The project's folder.
@@ -68,7 +68,7 @@ class Options(Record):
         fractions: Split -> share of all images, where data sets are no splits.
         group: For `fractions`: regular expression, searched in `dataset/name`, whose first group names
             what must stay together.
-        seed: For `fractions`.
+        seed: Seed for `fractions`.
     """
 
     root: str = "data/supervisely"
@@ -84,7 +84,7 @@ class Options(Record):
 
 @dataclass(frozen=True)
 class Project:
-    """What meta.json and the options say.
+    """Hold what meta.json and the options say.
 
     Attributes:
         shape_of: Title of every class of the project -> its shape.
@@ -160,7 +160,7 @@ def _project(file: Path, options: Options) -> Project:
 
 
 def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Colour of a class, written as #RRGGBB."""
+    """Return the colour of a class, written as #RRGGBB."""
     try:
         red, green, blue = bytes.fromhex(str(row.get("color", "")).removeprefix("#"))
     except ValueError:
@@ -169,7 +169,7 @@ def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def _datasets(root: Path) -> list[str]:
-    """Paths below the project of all folders that have img and ann."""
+    """Return paths below the project of all folders that have img and ann."""
     found = []
     for base, folders, _ in os.walk(root, followlinks=True):
         if {"img", "ann"} <= set(folders):
@@ -185,7 +185,7 @@ Images = Sequence[tuple[str, Path]]
 
 
 def _splits(root: Path, datasets: Sequence[str], options: Options) -> dict[str, Images | Sequence[str]]:
-    """Split -> its data sets, or its images where data sets are no splits."""
+    """Return split -> its data sets, or its images where data sets are no splits."""
     for dataset in (name for names in options.splits.values() for name in names):
         if dataset not in datasets:
             raise DatasetError(
@@ -262,7 +262,7 @@ def _truth(project: Project, entry: Entry) -> GroundTruth:
 
 
 def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray[np.bool_]:
-    """Mask of an object, bool, `size`."""
+    """Return the mask of an object, bool, `size`."""
     kind = row.get("geometryType") or ("bitmap" if isinstance(row.get("bitmap"), dict) else shape)
     points = row.get("points")
     if kind == "any" and isinstance(points, dict):
@@ -284,7 +284,7 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
 
 
 def _decoded(data: str) -> NDArray[np.bool_]:
-    """Pixels of a bitmap: those that are not transparent, or not black where there is no transparency."""
+    """Return pixels of a bitmap: those that are not transparent, or not black where there is no transparency."""
     png = zlib.decompress(base64.b64decode(data, validate=True))
     pixels = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if png else None
     if pixels is None:
@@ -295,7 +295,7 @@ def _decoded(data: str) -> NDArray[np.bool_]:
 
 
 def _placed(bitmap: NDArray[np.bool_], origin: Sequence[int], size: Size) -> NDArray[np.bool_]:
-    """A bitmap, (h, w), at its origin (x, y) in the image; what lies outside is cut off."""
+    """Return a bitmap, (h, w), at its origin (x, y) in the image; what lies outside is cut off."""
     left, top = (int(number) for number in origin)
     first_row, first_column = max(top, 0), max(left, 0)
     last_row, last_column = min(top + bitmap.shape[0], size.height), min(left + bitmap.shape[1], size.width)
@@ -309,7 +309,7 @@ def _placed(bitmap: NDArray[np.bool_], origin: Sequence[int], size: Size) -> NDA
 def _filled(
     exterior: Sequence[Sequence[float]], interior: Sequence[Sequence[Sequence[float]]], size: Size
 ) -> NDArray[np.bool_]:
-    """A polygon and its holes, drawn as Supervisely's SDK does (`geometry/polygon.py`)."""
+    """Return a polygon and its holes, drawn as Supervisely's SDK does (`geometry/polygon.py`)."""
     canvas = np.zeros(size, dtype=np.uint8)
     for corners, value in ((exterior, 1), *((hole, 0) for hole in interior)):
         points = np.rint(np.array(corners, dtype=np.float64)).astype(np.int32)

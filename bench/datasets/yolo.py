@@ -48,11 +48,11 @@ SOURCE = "labels in the format of YOLO"
 LICENCE = "your own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 TOLERANCE = 0.01
-"""How far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
+"""This says how far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the YAML.
@@ -121,7 +121,7 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
 def _labelled(
     yaml: DataYaml, unmatched: Literal["leave_out"] | None, notes: dict[str, list[str]], split: str
 ) -> list[Entry]:
-    """Images of a split with their text files, of which some may not be there."""
+    """Return images of a split with their text files, of which some may not be there."""
     entries = _entries(yaml, split, "labels", ".txt")
     if not any(entry.ground_truths[0].is_file() for entry in entries):
         labels = f"labels of {len(entries)} images, of which none has any"
@@ -132,7 +132,7 @@ def _labelled(
 
 
 def _masked(yaml: DataYaml, split: str) -> list[Entry]:
-    """Images of a split with their masks."""
+    """Return images of a split with their masks."""
     return require_files("yolo", _entries(yaml, split, yaml.masks or MASKS, ".png"), "a mask", yaml.obtain)
 
 
@@ -152,7 +152,9 @@ def _entries(yaml: DataYaml, split: str, folder_of_truths: str, suffix: str) -> 
 
 
 def _beside(yaml: DataYaml, image: Path, folder_of_truths: str, suffix: str) -> Entry:
-    """An image in no folder called images: its label file lies beside it, as Ultralytics has it; a mask cannot."""
+    """Return an image in no folder called images: its label file lies beside it, as Ultralytics has it; a mask
+    cannot.
+    """
     if folder_of_truths != "labels":
         raise DatasetError(
             f"yolo: {image} does not lie in a folder images, beside which {folder_of_truths} are sought."
@@ -190,7 +192,7 @@ def _truth(yaml: DataYaml, background: int | None, entry: Entry) -> GroundTruth:
 
 
 def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDArray[np.float64]]:
-    """Class and corners, (N, 2), of one line."""
+    """Return the class and corners, (N, 2), of one line."""
     try:
         values = np.array([float(word) for word in line.split()])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What else the machine did while a block was measured: counters read at the block's edges."""
+"""Reads, at the edges of a block, what else the machine did while the block was measured."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_FOREIGN_SHARE = 0.05
-"""More CPU than this used by other processes, of the cores in use, disturbs a block."""
+"""A block is disturbed where other processes use more than this share of the cores in use."""
 MAX_STEAL_SHARE = 0.01
-"""More CPU than this taken by the hypervisor disturbs a block."""
+"""A block is disturbed where the hypervisor takes more than this share of the processor."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Edge:
     Attributes:
         wall_s: Monotonic clock.
         user_s, system_s: CPU time of this process, all threads.
-        involuntary_switches: Of this process.
+        involuntary_switches: Involuntary switches of this process.
         busy_s, steal_s: CPU time of the allowed cores, all processes; None where it cannot be read.
     """
 
@@ -36,7 +36,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class BlockCounters:
-    """What happened between two edges; shares are of wall time × cores, nan = unknown."""
+    """Hold what happened between two edges; shares are of wall time × cores, nan = unknown."""
 
     wall_s: float
     user_s: float
@@ -47,7 +47,7 @@ class BlockCounters:
 
     @property
     def disturbed(self) -> bool:
-        """Whether something else used more of the machine than the protocol allows."""
+        """Return whether something else used more of the machine than the protocol allows."""
         return self.foreign_share > MAX_FOREIGN_SHARE or self.steal_share > MAX_STEAL_SHARE
 
 

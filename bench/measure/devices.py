@@ -1,4 +1,4 @@
-"""Which device `auto` means here, and what this machine is called in content keys."""
+"""Decides which device `auto` means here, and what this machine is called in content keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.records import digest
 
 
 def nvidia_gpus() -> list[str]:
-    """Names of the NVIDIA GPUs that this process can use, in a framework's order; empty without a driver."""
+    """Return names of the NVIDIA GPUs that this process can use, in a framework's order; empty without a driver."""
     return [gpu.name for gpu in visible_gpus()]
 
 
@@ -50,7 +50,8 @@ def machine_in_words() -> str:
 
 
 def machine_identity() -> str:
-    """Digest of what makes timings comparable: processor, core count, GPUs that can be used, operating system.
+    """Return the digest of what makes timings comparable: processor, core count, GPUs that can be used, operating
+    system.
 
     Only stable facts: no host name, no clock frequency of the moment. Two GPUs of a name with unlike memory are two
     products; two that are alike in both are one.

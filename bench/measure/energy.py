@@ -23,12 +23,12 @@ from bench.records import EnergyUse, Missing, explained
 
 POWERCAP = Path("/sys/class/powercap")
 MIN_S = 2.0
-"""Below this the counters' own steps, up to a tenth of a second, would show."""
+"""A shorter measurement would show the counters' own steps, of up to a tenth of a second."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn while some work was done."""
+    """Hold what was drawn while some work was done."""
 
     seconds: float
     watts: float
@@ -61,7 +61,7 @@ def energy_pass(
     """Measure the idle machine, then a load.
 
     Args:
-        meter: Of the device.
+        meter: Meter of the device.
         load: Predicts for some seconds, waits for the device, and returns the number of images.
         idle_s: Length of the idle baseline.
         warm_up: Predicts a little between the two, so that the load holds no first call.
@@ -135,7 +135,7 @@ class PackageMeter:
         return Drawn(seconds, sum(used) / 1e6 / seconds)
 
     def microjoules(self) -> list[int]:
-        """What each counter shows."""
+        """Return what each counter shows."""
         return [_microjoules(domain / "energy_uj") for domain in self._domains]
 
 
@@ -143,7 +143,7 @@ def open_package_meter(folder: Path = POWERCAP) -> PackageMeter | Missing:
     """Return the meter of all processor packages, or why there is none.
 
     Args:
-        folder: Of the kernel's power-capping zones. `intel-rapl:<n>` is one, on AMD's processors too;
+        folder: Folder of the kernel's power-capping zones. `intel-rapl:<n>` is one, on AMD's processors too;
             a package is called `package-<n>`, and its parts, `intel-rapl:<n>:<m>`, are counted in it.
     """
     zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if re.fullmatch(r"intel-rapl:\d+", zone.name)]
@@ -180,12 +180,12 @@ def _microjoules(file: Path) -> int:
 
 
 class GpuMeter:
-    """What the driver tells of one GPU, sampled by the telemetry's own process.
+    """Hold what the driver tells of one GPU, sampled by the telemetry's own process.
 
     Args:
         telemetry: Entered.
         counter: Whether to read the energy counter; else power is integrated.
-        clock: As the sampler's; `time.monotonic` outside tests.
+        clock: Clock as the sampler's; `time.monotonic` outside tests.
     """
 
     covers = "the whole GPU board, other processes included; not the host"

@@ -27,7 +27,7 @@ class Gpu:
     Attributes:
         index: NVML's, by bus; workers number by bus as well (`CUDA_DEVICE_ORDER`).
         uuid: `GPU-…` or `MIG-…`; empty where the driver does not tell.
-        name: Of the product.
+        name: Name of the product.
         capability: Compute capability, (major, minor); None where the driver does not tell.
         memory_bytes: All of its memory; None where the driver does not tell.
     """
@@ -41,10 +41,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Driver:
-    """What the driver tells about itself and its GPUs.
+    """Hold what the driver tells about itself and its GPUs.
 
     Attributes:
-        version: Of the driver; None without one.
+        version: Version of the driver; None without one.
         cuda: Newest CUDA that it serves, (major, minor); None without a driver.
         gpus: Those that answer, by index.
         slices: Slices (MIG) of those GPUs that are cut into some.
@@ -209,7 +209,7 @@ def _gpu(nvml: Any, handle: object, index: int) -> Gpu:
 
 
 def memory_bytes(nvml: Any, handle: object) -> int | None:
-    """All memory of a GPU of an opened driver; None where it does not tell."""
+    """Return all memory of a GPU of an opened driver; None where it does not tell."""
     found: int | None = _told(nvml, lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).total))
     return found
 
@@ -227,7 +227,7 @@ def _slices(nvml: Any, handle: object, index: int) -> list[Gpu]:
 
 
 def _told(nvml: Any, question: Callable[[], Any]) -> Any:
-    """The driver's answer; None where it, or these bindings, have none."""
+    """Return the driver's answer; None where it, or these bindings, have none."""
     try:
         return question()
     except (nvml.NVMLError, AttributeError):

@@ -31,7 +31,7 @@ def reset_peak_rss() -> bool:
 
 
 def peak_rss_bytes() -> int | None:
-    """Peak resident memory of this process in bytes: VmHWM, or getrusage's figure elsewhere."""
+    """Return the peak resident memory of this process in bytes: VmHWM, or getrusage's figure elsewhere."""
     peak = _status_bytes("VmHWM")
     if peak is not None:
         return peak
@@ -40,12 +40,12 @@ def peak_rss_bytes() -> int | None:
 
 
 def rss_bytes() -> int | None:
-    """Resident memory of this process now, in bytes; None where there is no /proc."""
+    """Return the resident memory of this process now, in bytes; None where there is no /proc."""
     return _status_bytes("VmRSS")
 
 
 def _status_bytes(name: str) -> int | None:
-    """A line of /proc/self/status, which counts in KiB."""
+    """Return a line of /proc/self/status, which counts in KiB."""
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith(f"{name}:"):
@@ -60,7 +60,7 @@ class MemoryPass:
 
     Args:
         telemetry: Entered; its sampler reads the GPU in a process of its own.
-        device: Of the target.
+        device: Device of the target.
     """
 
     def __init__(self, telemetry: Telemetry, device: str) -> None:
@@ -79,13 +79,13 @@ class MemoryPass:
         adapter.reset_peak_device_bytes()
 
     def _settled(self) -> int | None:
-        """Resident memory without garbage; the peak starts anew."""
+        """Return the resident memory without garbage; the peak starts anew."""
         gc.collect()
         self._started_anew = reset_peak_rss() and self._started_anew
         return rss_bytes()
 
     def result(self, adapter: Adapter, *, weights_bytes: int | None, batches: int, batch_size: int) -> MemoryUse:
-        """What was found, once the batches are predicted and the device is idle."""
+        """Return what was found, once the batches are predicted and the device is idle."""
         peak = peak_rss_bytes()
         if self._device.startswith("cuda"):
             time.sleep(2 * INTERVAL_S)  # allocators keep what they hold, so one more sample sees the peak

@@ -31,7 +31,8 @@ DEVICE_IN_WORDS = re.compile(
     r"|cuda_error_out_of_memory|\btensorrt\b.*outofmemory|error code 2: outofmemory",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a library that names its device before the words says: torch, its compiler, NCCL, TensorRT, the driver."""
+"""This is what a library that names its device before the words says: torch, its compiler, NCCL, TensorRT, the driver.
+"""
 ARENA = re.compile(r"bfc_?arena|BFCArena|Failed to allocate memory for requested buffer")
 """ONNX Runtime's allocator, which serves a processor and a GPU alike and does not say which."""
 HOST_SAYS = (
@@ -55,7 +56,7 @@ def attempt(work: Callable[[], T], *, device: str = "cpu") -> T | Refusal:
     """Do some work; that it is refused, or that memory is full, is an answer. Any other failure is raised.
 
     Args:
-        work: To do.
+        work: Work to do.
         device: That it is done on.
     """
     try:
@@ -78,7 +79,7 @@ def memory_that_is_full(error: BaseException, *, device: str = "cpu") -> Literal
     Frameworks share no exception type, and a compiler wraps what it caught in its own.
 
     Args:
-        error: As it was raised.
+        error: Error as it was raised.
         device: That the work was done on: some allocators serve several and do not say which was full.
     """
     for one in _chain(error):
@@ -122,7 +123,7 @@ def _available(meminfo: Path) -> int | None:
 
 
 def _left_in(group: Path) -> int | None:
-    """What the limit of a control group of version 2 leaves; None without a limit."""
+    """Return what the limit of a control group of version 2 leaves; None without a limit."""
     try:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()
         used = int((group / "memory.current").read_text(encoding="ascii")) - _reclaimable(group)

@@ -45,10 +45,10 @@ def stream(model: UnderLoad, asked: Throughput, images_per_query: int, percent: 
     """Ask one query after the other, for `min_s` and until the percentile is supported, or for `max_s`.
 
     Args:
-        model: With its images.
+        model: Model with its images.
         asked: How long.
         images_per_query: Images that come, and are predicted, together.
-        percent: Of the result.
+        percent: Percent of the result.
         name: Of the raw latencies, `<name>_ns`.
     """
     model.warm_up(images_per_query)

@@ -1,4 +1,4 @@
-"""How far a score would move with other images: the bootstrap over images.
+"""Tells how far a score would move with other images: the bootstrap over images.
 
 The unit that is drawn is the image, because pixels of one image are not independent. Every metric
 draws the same images for the same seed and number of images, so that draws of two models can be
@@ -48,7 +48,7 @@ def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed:
 
     Args:
         statistics: One row per image, shape (N, ...).
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
         Sums, shape (DRAWS, ...); exact, because they stay far below 2^53.
@@ -76,6 +76,6 @@ def ratio(numerator: NDArray[np.generic], denominator: NDArray[np.generic]) -> N
 
 
 def mean_of_defined(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    """Average over an axis, leaving nan out; nan where nothing is left."""
+    """Return the average over an axis, leaving nan out; nan where nothing is left."""
     defined = ~np.isnan(values)
     return ratio(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))

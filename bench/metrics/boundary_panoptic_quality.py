@@ -50,7 +50,7 @@ def segment_boundaries(dense: NDArray[np.int64], width: int) -> NDArray[np.bool_
 
 
 def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
-    """IoU of the boundary of each true with that of each predicted segment, (true, predicted)."""
+    """Return the IoU of the boundary of each true with that of each predicted segment, (true, predicted)."""
     width = boundary_width(target.size)
     true_map = listed_ids(target, "target").dense(target.segment_ids)
     predicted_map = listed_ids(predicted, "prediction").dense(predicted.segment_ids)

@@ -43,17 +43,17 @@ from bench.metrics._semantic import (
 
 
 def mean_dice(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean Dice over the classes that occur in a target or a prediction."""
+    """Return the mean Dice over the classes that occur in a target or a prediction."""
     return mean_of_defined(class_dice(totals))
 
 
 def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean Dice over the classes that occur in the target."""
+    """Return the mean Dice over the classes that occur in the target."""
     return mean_where(class_dice(totals), totals.target > 0)
 
 
 def micro_dice(totals: ClassTotals) -> NDArray[np.float64]:
-    """Dice of all classes' counts added up."""
+    """Return Dice of all classes' counts added up."""
     return ratio(2 * totals.true_positives.sum(axis=-1), (totals.target + totals.predicted).sum(axis=-1))
 
 

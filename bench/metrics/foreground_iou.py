@@ -43,7 +43,7 @@ from bench.records import ClassSpec, background_class
 
 
 def foreground_class(classes: Sequence[ClassSpec]) -> int | None:
-    """Id of the foreground of a two-class label space, None for another number of classes."""
+    """Return the id of the foreground of a two-class label space, None for another number of classes."""
     if len(classes) != 2:
         return None
     return 0 if background_class(classes) == 1 else 1

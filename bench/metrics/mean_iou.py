@@ -49,32 +49,32 @@ from bench.metrics._semantic import (
 
 
 def mean_iou(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean IoU over the classes with a union."""
+    """Return the mean IoU over the classes with a union."""
     return mean_of_defined(class_iou(totals))
 
 
 def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean IoU over the classes that occur in the target."""
+    """Return the mean IoU over the classes that occur in the target."""
     return mean_where(class_iou(totals), totals.target > 0)
 
 
 def absent_is_one(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean IoU over all classes, 1 for those that occur nowhere."""
+    """Return the mean IoU over all classes, 1 for those that occur nowhere."""
     return np.asarray(np.nan_to_num(class_iou(totals), nan=1.0).mean(axis=-1))
 
 
 def absent_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean IoU over all classes, 0 for those that occur nowhere."""
+    """Return the mean IoU over all classes, 0 for those that occur nowhere."""
     return np.asarray(np.nan_to_num(class_iou(totals), nan=0.0).mean(axis=-1))
 
 
 def micro_iou(totals: ClassTotals) -> NDArray[np.float64]:
-    """Sum of intersections over sum of unions."""
+    """Return the sum of intersections over sum of unions."""
     return ratio(totals.true_positives.sum(axis=-1), totals.union.sum(axis=-1))
 
 
 def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
-    """IoU averaged with each class's share of the true pixels as its weight."""
+    """Return the IoU averaged with each class's share of the true pixels as its weight."""
     weighted = totals.target * np.nan_to_num(class_iou(totals), nan=0.0)
     return ratio(weighted.sum(axis=-1), totals.target.sum(axis=-1))
 

@@ -36,17 +36,17 @@ from bench.metrics._semantic import (
 
 
 def mean_precision(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean precision over the predicted classes."""
+    """Return the mean precision over the predicted classes."""
     return mean_of_defined(class_precision(totals))
 
 
 def never_predicted_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean precision over the classes that occur, 0 for those that are never predicted."""
+    """Return the mean precision over the classes that occur, 0 for those that are never predicted."""
     return mean_where(class_precision(totals), totals.union > 0)
 
 
 def micro_precision(totals: ClassTotals) -> NDArray[np.float64]:
-    """Share of all predictions naming a class that are right."""
+    """Return the share of all predictions naming a class that are right."""
     return ratio(totals.true_positives.sum(axis=-1), totals.predicted.sum(axis=-1))
 
 

@@ -37,17 +37,17 @@ from bench.metrics._semantic import (
 
 
 def mean_recall(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean recall over the classes that are true somewhere."""
+    """Return the mean recall over the classes that are true somewhere."""
     return mean_of_defined(class_recall(totals))
 
 
 def never_true_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
-    """Mean recall over the classes that occur, 0 for those that are never true."""
+    """Return the mean recall over the classes that occur, 0 for those that are never true."""
     return mean_where(class_recall(totals), totals.union > 0)
 
 
 def micro_recall(totals: ClassTotals) -> NDArray[np.float64]:
-    """Share of all true pixels that are right."""
+    """Return the share of all true pixels that are right."""
     return ratio(totals.true_positives.sum(axis=-1), totals.target.sum(axis=-1))
 
 

@@ -9,7 +9,7 @@ GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, are far from each other however many there are (Weyl's sequence)."""
 
 LIGHTEST, DARKEST = 0.55, 0.45
-"""How far a shade goes towards white and towards black, as a share of the way."""
+"""This says how far a shade goes towards white and towards black, as a share of the way."""
 
 
 def shade(colour: tuple[int, int, int], number: int) -> tuple[int, int, int]:

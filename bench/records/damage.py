@@ -1,4 +1,4 @@
-"""What the readers of stored arrays raise for a file that is damaged."""
+"""Lists what the readers of stored arrays raise for a file that is damaged."""
 
 from tokenize import TokenError
 from zipfile import BadZipFile
@@ -17,4 +17,6 @@ ARRAY_DAMAGE = (
     BadZipFile,
     ZlibError,
 )
-"""Of `numpy.load`, for .npy and .npz: its header is parsed as Python, its members are those of a zip archive."""
+"""These are raised by `numpy.load` for .npy and .npz: it parses the header as Python and reads members of a zip
+archive.
+"""

@@ -25,11 +25,11 @@ class Flag(Record):
 
     @property
     def text(self) -> str:
-        """What was seen, and what to do."""
+        """Return what was seen, and what to do."""
         return f"{self.seen}; {self.advice}" if self.advice else self.seen
 
     def __str__(self) -> str:
-        """One line: `name: what was seen; what to do`."""
+        """Return one line: `name: what was seen; what to do`."""
         return f"{self.name}: {self.text}"
 
     @model_validator(mode="before")

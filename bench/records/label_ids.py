@@ -1,4 +1,4 @@
-"""How wide the ids of a label map are: 8 bits with 255 as void, and 16 bits with 65535 as void for more classes."""
+"""Decides how wide the ids of a label map are: 8 bits with 255 as void, 16 bits with 65535 as void for more classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDE_VOID = 65535
 
 
 def void_id(num_classes: int) -> int:
-    """Id of void in a label map of `num_classes` classes: 255 as long as no class needs that id.
+    """Return the id of void in a label map of `num_classes` classes: 255 as long as no class needs that id.
 
     >>> void_id(255), void_id(256)
     (255, 65535)
@@ -34,5 +34,5 @@ def label_dtype(num_classes: int) -> type[np.unsignedinteger[Any]]:
 
 
 def void_of(labels: NDArray[Any]) -> int:
-    """Id of void in a label map, by the width of its ids."""
+    """Return the id of void in a label map, by the width of its ids."""
     return IGNORE_LABEL if labels.dtype.itemsize == 1 else WIDE_VOID

@@ -1,4 +1,4 @@
-"""What a suite says of label spaces; `bench/data/labels/` does it."""
+"""Describes what a suite says of label spaces; `bench/data/labels/` does it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field, field_validator
 from bench.records.base import Record
 
 Unmapped = Literal["error", "ignore", "background"]
-"""What becomes of classes that only the model or only the suite has: refused, no class, or background."""
+"""This is what becomes of classes that only the model or only the suite has: refused, no class, or background."""
 
 
 class Labels(Record):
-    """What a suite makes of a data set's classes; all names are the data set's, but those that `merge` makes.
+    """Hold what a suite makes of a data set's classes; all names are the data set's, but those that `merge` makes.
 
     Attributes:
         classes: Keep these, in this order.

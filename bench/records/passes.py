@@ -1,4 +1,4 @@
-"""What is measured beside latency: memory, energy and operations (`profile`), and load (`throughput`)."""
+"""Describes what is measured beside latency: memory, energy and operations (`profile`), and load (`throughput`)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Profile(Record):
 
 
 class Throughput(Record):
-    """How a model is put under load.
+    """State how a model is put under load.
 
     Attributes:
         scenarios: Which loads; see `Scenario`.
@@ -84,11 +84,11 @@ class Throughput(Record):
 
 
 class Cost(Record):
-    """What the machine costs, for the price of a million images.
+    """Hold what the machine costs, for the price of a million images.
 
     Attributes:
-        price_per_hour: In the currency.
-        currency: As it is to be shown, such as EUR.
+        price_per_hour: Price per hour in the currency.
+        currency: Currency as it is to be shown, such as EUR.
     """
 
     price_per_hour: float = Field(gt=0)

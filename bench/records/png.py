@@ -16,7 +16,7 @@ Pixels: TypeAlias = NDArray[Any]
 """Grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
 
 PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-"""For maps, whose rows resemble each other: what differs from the row above, in runs. Fast, and smaller than others."""
+"""Maps, whose rows resemble each other, are written as runs of what differs from the row above: fast, and small."""
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # older versions of OpenCV take each pixel's difference to the one on its left
     PNG_SETTINGS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 

@@ -1,4 +1,4 @@
-"""What the command line asks of a preview worker: `python -m adapters._torch.training.preview REQUEST.json…`."""
+"""Describes what is asked of a preview worker: `python -m adapters._torch.training.preview REQUEST.json…`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a profile job found of one model: memory, energy and operations; `profile.json`.
+"""Describes what a profile job found of one model: memory, energy and operations; `profile.json`.
 
 A number that cannot be had is null, and `missing` says why: never 0.
 """
@@ -114,8 +114,8 @@ class Operations(Record):
     Attributes:
         flops: Floating-point operations; a multiplication with its addition is 2.
         activations: Elements of the outputs of what is counted in `flops`.
-        parameters: Of the network.
-        images: In the batch.
+        parameters: Parameters of the network.
+        images: Images in the batch.
         method: What counted, and what it leaves out.
     """
 
@@ -127,12 +127,12 @@ class Operations(Record):
 
     @property
     def flops_per_image(self) -> float:
-        """Of the batch, shared out."""
+        """Return the value of the batch, divided by its images."""
         return self.flops / self.images
 
     @property
     def activations_per_image(self) -> float:
-        """Of the batch, shared out."""
+        """Return the value of the batch, divided by its images."""
         return self.activations / self.images
 
 

@@ -1,4 +1,4 @@
-"""What a prompted model is told of each object: a point or a box, made from the ground truth by fixed rules.
+"""Makes what a prompted model is told of each object: a point or a box, from the ground truth by fixed rules.
 
 The harness makes prompts, not the adapter: every model is told the same, and none sees a mask. Such
 prompts are an oracle. Nobody has them for an image without its ground truth, so a score with them stands in
@@ -36,7 +36,7 @@ PROMPT_RULES = 1
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a model is told of the objects of one image, in the order of the objects.
+    """Hold what a model is told of the objects of one image, in the order of the objects.
 
     Attributes:
         kind: Which rule made them.
@@ -48,7 +48,7 @@ class Prompts:
     xy: NDArray[np.float64]
 
     def __len__(self) -> int:
-        """Number of objects."""
+        """Return the number of objects."""
         return len(self.xy)
 
 
@@ -59,7 +59,7 @@ class PromptedImage(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
     prompts; a part of another shape has none, because they are places in the whole image.
 
     Attributes:
-        prompts: Of its objects.
+        prompts: Prompts of its objects.
     """
 
     prompts: Prompts

@@ -1,4 +1,4 @@
-"""Where, and with which code, one job was done."""
+"""Records where, and with which code, one job was done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bench.records.base import Record
 
 
 class Provenance(Record):
-    """Where, and with which code, one job was done; written when it begins, so that a resumed run keeps it.
+    """State where, and with which code, one job was done; written when it begins, so that a resumed run keeps it.
 
     Attributes:
         commit: Of the harness, hex; None outside of a git checkout.

@@ -1,4 +1,4 @@
-"""What a model under load came to: `throughput.json`. Scenarios bear the names of MLPerf Inference's."""
+"""Describes how a model did under load: `throughput.json`. Scenarios bear the names of MLPerf Inference's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.records.base import RECORDS_VERSION, Record
 from bench.records.passes import Scenario
 
 Ended = Literal["measured", "oom_device", "oom_host", "unsupported"]
-"""How a measurement under load ended; running out of memory is a result."""
+"""This says how a measurement under load ended; running out of memory is a result."""
 
 SweepEnd = Literal["gain", "largest_batch", "memory", "unsupported", "time"]
 """Why no larger batch was tried: too little gain, the suite's limit, memory full, refused, or too slow for `max_s`."""
@@ -41,8 +41,8 @@ class SweepPoint(Record):
         ended: Whether it could be measured.
         reason: Why not.
         rate: None where it could not.
-        peak_device_bytes: Of the device allocator with this batch size; None on a CPU.
-        host_rss_peak_bytes: Of the process with this batch size.
+        peak_device_bytes: Bytes of the device allocator with this batch size; None on a CPU.
+        host_rss_peak_bytes: Bytes of the process with this batch size.
     """
 
     batch_size: int
@@ -57,7 +57,7 @@ class Sweep(Record):
     """Images per second by batch size.
 
     Attributes:
-        points: In the order of measurement.
+        points: Points in the order of measurement.
         chosen_batch: The last that was worth it; None if none could be measured.
         stopped_by: Why the sweep ended.
     """
@@ -86,7 +86,7 @@ class TailLatency(Record):
 
     @property
     def missing(self) -> str | None:
-        """What a table says in place of the value; None where there is one."""
+        """Return what a table says in place of the value; None where there is one."""
         return None if self.ms is not None else f"needs {self.needed} queries, has {self.queries}"
 
 
@@ -97,7 +97,7 @@ class Streamed(Record):
         images_per_query: One, or the suite's `streams`.
         tail: The scenario's result.
         median_ms: Of a query; None if none was answered.
-        wall_s: Of all queries.
+        wall_s: Seconds of all queries.
         disturbed: As in `Rate`.
     """
 
@@ -151,7 +151,7 @@ class Served(Record):
         bound_ms, percentile: What is asked of the latency.
         largest_batch: Most waiting queries that were answered together.
         resolution: The search ends when passing and failing rates are this close, relative.
-        trials: In the order they were made.
+        trials: Trials in the order they were made.
         queries_per_s: Largest rate that passed; None if none did.
         fails_at: Smallest rate that failed; None if none did.
         missing: Why there is no rate.

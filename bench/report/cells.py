@@ -9,7 +9,7 @@ from bench.report.summary.summarise import RunSummary
 
 
 def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:
-    """The columns that name a row; those in which all rows agree are left to the heading."""
+    """Return the columns that name a row; those in which all rows agree are left to the heading."""
     names = {"model": row.model}
     if len({r.dataset for r in summary.rows}) > 1:
         names["data set"] = row.dataset
@@ -19,17 +19,17 @@ def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:
 
 
 def yes_or_no(value: bool | None) -> str:
-    """The word for a truth value; a dash where it is not known."""
+    """Return the word for a truth value; a dash where it is not known."""
     return MISSING if value is None else "yes" if value else "no"
 
 
 def headline_cell(row: Row) -> str:
-    """The headline score of a row with its interval."""
+    """Return the headline score of a row with its interval."""
     return score_cell(row.headline) if row.headline else MISSING
 
 
 def score_cell(score: Score) -> str:
-    """A score with its interval, or why it is undefined."""
+    """Return a score with its interval, or why it is undefined."""
     if score.value is None:
         return f"undefined: {score.undefined_because}"
     return with_interval(score.value, score.low, score.high, default=3)

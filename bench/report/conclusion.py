@@ -1,4 +1,4 @@
-"""What a run says, in a few sentences: they stand first in every report."""
+"""Says what a run found, in a few sentences: they stand first in every report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.report.summary.summarise import RunSummary
 
 
 def conclusion(summary: RunSummary) -> list[str]:
-    """What the run says, one sentence per finding; differences carry their interval.
+    """Return what the run says, one sentence per finding; differences carry their interval.
 
     Where models were trained with several seeds it is about their means: the best of all single
     trainings would be the luckiest.
@@ -100,7 +100,7 @@ def _from_file(summary: RunSummary) -> str:
 
 
 def _against(summary: RunSummary, comparison: Comparison, best: str) -> str:
-    """How much faster than the best it is, and what that costs."""
+    """Return how much faster than the best it is, and what that costs."""
     return _faster(comparison, best) + _cost(summary, comparison)
 
 

@@ -73,7 +73,7 @@ def _against_best(ties: Sequence[str], behind: Sequence[tuple[str, float, float 
 
 
 def _behind(behind: Sequence[tuple[str, float, float | None, float | None]], whom: str) -> str:
-    """Each with the size of its distance, or their number and the range of the distances."""
+    """Return each with the size of its distance, or their number and the range of the distances."""
     if len(behind) <= TOLD:
         told = [f"{name} by {size_of(difference, low, high)}" for name, difference, low, high in behind]
         return f"{whom}: {'; '.join(told)}" if whom else _listed(told, "and")
@@ -83,14 +83,14 @@ def _behind(behind: Sequence[tuple[str, float, float | None, float | None]], who
 
 
 def size_of(difference: float | None, low: float | None, high: float | None) -> str:
-    """A distance without its sign: where less is better, the best has the smaller number."""
+    """Return a distance without its sign: where less is better, the best has the smaller number."""
     if difference is not None and difference < 0 and low is not None and high is not None:
         return with_interval(-difference, -high, -low, default=3)
     return with_interval(difference, low, high, default=3)
 
 
 def _untold(untold: Sequence[tuple[str, str]], pairs: int) -> list[str]:
-    """How many of all pairs are told apart; nothing new where there is only one."""
+    """Return how many of all pairs are told apart; nothing new where there is only one."""
     if pairs == 1:
         return []
     if not untold:
@@ -101,7 +101,7 @@ def _untold(untold: Sequence[tuple[str, str]], pairs: int) -> list[str]:
 
 
 def _luck(summary: RunSummary, rows: Sequence[Row]) -> list[str]:
-    """What images alone cannot tell: how another training of the same network would have come out."""
+    """Return what images alone cannot tell: how another training of the same network would have come out."""
     if any(row.case_id in group.case_ids for row in rows for group in summary.seed_groups):
         return ["Rows that differ only in their seed are one architecture: what tells them apart is training luck."]
     trained = [row for row in rows if row.recipe is not None]
@@ -147,7 +147,7 @@ def over_seeds(summary: RunSummary, dataset: str) -> list[str]:
 
 
 def seed_group_name(summary: RunSummary, group: SeedGroup) -> str:
-    """The model, with its target where groups differ in it."""
+    """Return the model, with its target where groups differ in it."""
     return f"{group.model} ({group.target})" if len({g.target for g in summary.seed_groups}) > 1 else group.model
 
 

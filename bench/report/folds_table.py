@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def folds_table(summary: RunSummary) -> pd.DataFrame:
-    """One row for each model that was cross-validated."""
+    """Return one row for each model that was cross-validated."""
     import pandas as pd
 
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
@@ -50,7 +50,7 @@ def _pooled(over: AcrossFolds) -> str:
 
 
 def folds_note(summary: RunSummary) -> str:
-    """How the table over folds is to be read."""
+    """Return how the table over folds is to be read."""
     if not summary.fold_groups:
         return ""
     return (
@@ -61,7 +61,7 @@ def folds_note(summary: RunSummary) -> str:
 
 
 def _differences(summary: RunSummary) -> list[str]:
-    """A sentence for each pair of models: how far apart they are on all folds' images, and in how many folds."""
+    """Return a sentence for each pair of models: how far apart they are on all folds' images, and in how many folds."""
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     told = []
     for group in summary.fold_groups:

@@ -45,12 +45,14 @@ def _trained(summary: RunSummary, found: dict[str, list[Interference]]) -> list[
 
 
 def _by_the_clock(row: Row) -> bool:
-    """Whether a slower machine means a shorter training."""
+    """Return whether a slower machine means a shorter training."""
     return row.recipe is not None and row.recipe.budget.seconds is not None
 
 
 def _disturbing(seen: Sequence[Interference], *, blocks: bool = False) -> list[Interference]:
-    """What was more than the protocol allows; where single blocks were judged, if more than a tenth of them were."""
+    """Return what was more than the protocol allows; where single blocks were judged, if more than a tenth of them
+    were.
+    """
     return [
         one
         for one in seen
@@ -76,7 +78,7 @@ def _verb(names: Sequence[str]) -> str:
 
 
 def _told(seen: Sequence[Interference]) -> str:
-    """How much was used at worst, and by which programs on average."""
+    """Return how much was used at worst, and by which programs on average."""
     foreign = max((one.foreign_share or 0.0 for one in seen), default=0.0)
     steal = max((one.steal_share or 0.0 for one in seen), default=0.0)
     said = [f"other processes used up to {100 * foreign:.0f} % of the cores"] if foreign > 0 else []

@@ -1,4 +1,4 @@
-"""What a model needs beside time: memory, energy, operations, and what a million images cost."""
+"""Tabulates what a model needs beside time: memory, energy, operations, and what a million images cost."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ COLUMNS: dict[str, Cell] = {
 """Heading -> cell; a column in which no row has a number is left out."""
 
 BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
-"""What a terminal has room for."""
+"""This is what a terminal has room for."""
 
 
 def resources_table(summary: RunSummary, *, brief: bool = False) -> pd.DataFrame:
-    """A row per case that was profiled, or whose price is known; empty where there is none.
+    """Return a row per case that was profiled, or whose price is known; empty where there is none.
 
     Args:
-        summary: Of a run.
+        summary: Summary of a run.
         brief: Only the columns that a terminal has room for.
     """
     import pandas as pd
@@ -113,7 +113,7 @@ def million_images(row: Row, cost: Cost) -> float | None:
 
 
 def resources_notes(summary: RunSummary) -> list[str]:
-    """What could not be measured of which rows, and why; then how the price is meant."""
+    """Return what could not be measured of which rows, and why; then how the price is meant."""
     rows_of: dict[tuple[str, str], list[str]] = {}
     for row in summary.rows:
         for what, reason in _gaps(row.profile) if row.profile is not None else ():
@@ -144,7 +144,7 @@ def _gaps(profile: ProfileResult) -> list[tuple[str, str]]:
 
 
 def resources_measured(summary: RunSummary) -> list[str]:
-    """How it was measured; nothing where nothing was."""
+    """Return how it was measured; nothing where nothing was."""
     profiles = [row.profile for row in summary.rows if row.profile is not None]
     memory = [profile.memory for profile in profiles if profile.memory is not None]
     energy = [profile.energy for profile in profiles if profile.energy is not None]
@@ -186,7 +186,7 @@ def _energy_measured(uses: list[EnergyUse]) -> str:
 
 
 def resources_fields(row: Row, cost: Cost | None) -> dict[str, object]:
-    """The raw numbers of a row, for tables that machines read; empty where nothing was measured."""
+    """Return the raw numbers of a row, for tables that machines read; empty where nothing was measured."""
     fields: dict[str, object] = {}
     profile = row.profile
     if profile is not None and profile.memory is not None:

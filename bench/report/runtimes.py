@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def runtimes_table(summary: RunSummary) -> pd.DataFrame:
-    """A row per case that does not run eagerly, against the eager case it equals otherwise."""
+    """Return a row per case that does not run eagerly, against the eager case it equals otherwise."""
     import pandas as pd
 
     rows = {row.case_id: row for row in summary.rows}
@@ -41,7 +41,7 @@ def runtimes_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def runtimes_note(summary: RunSummary) -> str:
-    """How to read the table, and which rows are another network than the eager one; empty without rows."""
+    """Return how to read the table, and which rows are another network than the eager one; empty without rows."""
     if not summary.runtimes:
         return ""
     note = (

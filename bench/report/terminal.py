@@ -52,7 +52,7 @@ def render(summary: RunSummary) -> str:
 
 
 def _width() -> int | None:
-    """Columns of the terminal; None where the text goes elsewhere and no width is asked for."""
+    """Return columns of the terminal; None where the text goes elsewhere and no width is asked for."""
     if not (sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()):
         return None
     return max(40, shutil.get_terminal_size().columns)
@@ -65,7 +65,7 @@ def _wrapped(line: str, width: int | None) -> str:
 
 
 def _fitted(frame: pd.DataFrame, width: int | None) -> str:
-    """The table; where it is too wide, with intervals below their values, then in parts below each other."""
+    """Return the table; where it is too wide, with intervals below their values, then in parts below each other."""
     whole = _table(frame)
     if width is None or _widest(whole) <= width:
         return whole
@@ -84,7 +84,7 @@ def _fitted(frame: pd.DataFrame, width: int | None) -> str:
 
 
 def _broken(heading: str) -> str:
-    """A heading in lines of a word or two, as narrow as its longest word allows.
+    """Return a heading in lines of a word or two, as narrow as its longest word allows.
 
     >>> _broken("end-to-end p50 ms/image")
     'end-to-end\\np50\\nms/image'

@@ -1,4 +1,4 @@
-"""What the report says of models under load: scenarios, batch sizes, and how these were measured."""
+"""Reports models under load: scenarios, batch sizes, and how these were measured."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DISTURBED = "disturbed by other processes; use an idle machine"
 
 
 def scenarios_table(summary: RunSummary) -> pd.DataFrame:
-    """A row per case and scenario: the result, the bound, the queries it rests on, and whether it holds."""
+    """Return a row per case and scenario: the result, the bound, the queries it rests on, and whether it holds."""
     import pandas as pd
 
     entries = []
@@ -101,7 +101,7 @@ def _valid(*, disturbed: bool) -> str:
 
 
 def sweep_table(summary: RunSummary) -> pd.DataFrame:
-    """A row per case and batch size."""
+    """Return a row per case and batch size."""
     import pandas as pd
 
     entries = []
@@ -149,7 +149,7 @@ def _rate(per_s: float) -> str:
 
 
 def how_loaded(summary: RunSummary) -> list[str]:
-    """How the loads were made, and what they are not; empty without any."""
+    """Return how the loads were made, and what they are not; empty without any."""
     loads = [row.loads for row in summary.rows if row.loads is not None]
     if not loads:
         return []

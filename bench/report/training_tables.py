@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def training_table(summary: RunSummary) -> pd.DataFrame:
-    """How each model was trained."""
+    """Return how each model was trained."""
     import pandas as pd
 
     rows = [
@@ -37,7 +37,7 @@ def training_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def budget_table(summary: RunSummary) -> pd.DataFrame:
-    """What each training made of its budget: how far, how fast, and how good on the way and at the end."""
+    """Return what each training made of its budget: how far, how fast, and how good on the way and at the end."""
     import pandas as pd
 
     cheap = _cheap_and_good(summary)
@@ -69,7 +69,7 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def _at_shares(course: TrainingProgress, name: str) -> dict[str, str]:
-    """The columns of one validated quantity; a training that validated another one has dashes."""
+    """Return the columns of one validated quantity; a training that validated another one has dashes."""
     values = course.at_shares if course.validated == name else (None,) * len(SHARES)
     return {
         f"val {name} at {100 * share:g} % (0–1)": MISSING if value is None else f"{value:.3f}"
@@ -82,7 +82,7 @@ DEARER = 1.1
 
 
 def _cheap_and_good(summary: RunSummary) -> dict[str, bool] | None:
-    """Case id -> whether test score and training seconds make it Pareto-optimal on its data set.
+    """Return case id -> whether test score and training seconds make it Pareto-optimal on its data set.
 
     None where all trained equally long: then milliseconds would decide.
     """
@@ -101,7 +101,7 @@ def _cheap_and_good(summary: RunSummary) -> dict[str, bool] | None:
 
 
 def seeds_table(summary: RunSummary) -> pd.DataFrame:
-    """Every score of the suite over the seeds of each model."""
+    """Return every score of the suite over the seeds of each model."""
     import pandas as pd
 
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}

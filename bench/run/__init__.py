@@ -1,1 +1,1 @@
-"""What the parent does to carry out a plan: processes, their outcomes, and the state of every job."""
+"""Carries out a plan in the parent: processes, their outcomes, and the state of every job."""

@@ -1,4 +1,4 @@
-"""What `bench run` says while it works: a line per job, a bar while something trains.
+"""Says what `bench run` is doing while it works: a line per job, a bar while something trains.
 
 Progress goes to standard error, results to standard output. While a timing job runs nothing is
 drawn and nothing wakes up: the machine belongs to the measurement.
@@ -22,7 +22,7 @@ from bench.records.store.training_log import VALIDATED
 from bench.run.expected import Expectation, duration
 
 PROGRESS_INTERVAL_S = 0.5
-"""How often the bar of a training or predicting job is brought up to date."""
+"""This says how often the bar of a training or predicting job is brought up to date."""
 
 _COLOURS = {Status.OK: "green", Status.UNSUPPORTED: "yellow"}
 

@@ -1,4 +1,4 @@
-"""How long the jobs of a run will take: what they took before, else what their budgets and rules come to.
+"""Estimates how long the jobs of a run will take: what they took before, else what their budgets and rules come to.
 
 An expectation is a sum of honest guesses. What nothing is known of, as of a training whose budget is in steps, is
 counted as unknown and said, not made up.
@@ -18,15 +18,15 @@ START_S = 5.0
 """Seconds of a worker's imports and of building its model, roughly; more for large weights."""
 
 MOST_RUNS = 20
-"""So many of the newest runs are looked at."""
+"""This many of the newest runs are read."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What jobs are expected to take.
+    """Hold what jobs are expected to take.
 
     Attributes:
-        seconds: Of the jobs of which something is known.
+        seconds: Seconds of the jobs of which something is known.
         from_past: Jobs that the same, or one like it, took before.
         unknown: Jobs of which nothing is known.
         jobs: All of them.
@@ -38,7 +38,7 @@ class Expected:
     jobs: int
 
     def __str__(self) -> str:
-        """One line: the time, and what it rests on."""
+        """Return one line: the time, and what it rests on."""
         if not self.jobs:
             return "nothing is left to do"
         least = "at least " if self.unknown else "about "
@@ -85,7 +85,7 @@ class Expectation:
             self._of_kind.setdefault(_like(job), []).append(outcome.wall_s)
 
     def left(self) -> Expected:
-        """What the jobs that are left are expected to take."""
+        """Return what the jobs that are left are expected to take."""
         found = [(self._past(job), job) for job in self._left.values()]
         seconds = [past if past is not None else self._guess(job) for past, job in found]
         return Expected(
@@ -96,7 +96,9 @@ class Expectation:
         )
 
     def _guess(self, job: Job) -> float | None:
-        """What the rules give, times what the jobs of this kind, else all jobs, that ended here took of theirs."""
+        """Return what the rules give, times what the jobs of this kind, else all jobs, that ended here took of
+        theirs.
+        """
         rule = by_rule_s(job)
         seen = self._by_rule.get(job.kind) or [pair for pairs in self._by_rule.values() for pair in pairs]
         if rule is None or not seen:
@@ -137,7 +139,7 @@ def duration(seconds: float) -> str:
 
 
 def _like(job: Job) -> tuple[str, ...]:
-    """Jobs that take about as long: of one kind, model, device and rule."""
+    """Return jobs that take about as long: of one kind, model, device and rule."""
     data = job.dataset
     rule = job.recipe if job.kind == "train" else job.measurement if job.kind == "time" else None
     return (

@@ -115,7 +115,7 @@ def _export(run: RunFolder, results: Path, case_id: str, name: str, logger: Logg
 
 
 def _environment(logger: Logger, folder: Path) -> dict[str, str]:
-    """The logger's variables under those that are set already: a user may want the network."""
+    """Return the logger's variables under those that are set already: a user may want the network."""
     defaults = {name: value.replace("{folder}", str(folder.resolve())) for name, value in logger.environment.items()}
     environment = {**defaults, **os.environ}
     roots = [str(harness_root()), *filter(None, [environment.get("PYTHONPATH")])]
@@ -123,7 +123,7 @@ def _environment(logger: Logger, folder: Path) -> dict[str, str]:
 
 
 def where_trackers_wrote(run: RunFolder, loggers: Sequence[str]) -> list[str]:
-    """For each tracker that wrote into a run: its folder, and the command that opens it, ready to be pasted."""
+    """Return for each tracker that wrote into a run its folder and the command that opens it, ready to be pasted."""
     folders = [(name, run.logger(name).resolve()) for name in loggers]
     return [
         f"{name}: {folder}; open it with: {load_logger(name).opened_with(folder)}"

@@ -1,4 +1,4 @@
-"""How a job ended: the worker's own word, or what its end tells."""
+"""Decides how a job ended: by the worker's own word, or by what its end tells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.run.process import ProcessEnd
 from bench.run.worker.process import EXIT_GRACE_S
 
 LOG_LINES = 12
-"""How many lines of the worker's log the reason quotes of a crash that reported nothing."""
+"""This says how many lines of the worker's log the reason quotes of a crash that reported nothing."""
 
 
 def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) -> Outcome:
@@ -70,7 +70,7 @@ def _classify(end: ProcessEnd, timeout_s: float) -> tuple[Status, str]:
 
 
 def last_lines(file: Path, count: int) -> str:
-    """The last lines of a text file, joined by ` | `; empty if there is none."""
+    """Return the last lines of a text file, joined by ` | `; empty if there is none."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

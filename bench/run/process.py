@@ -21,7 +21,7 @@ TERM_GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class ProcessEnd:
-    """How a worker process ended.
+    """State how a worker process ended.
 
     Attributes:
         exit_code: None when a signal ended it.
@@ -82,7 +82,7 @@ def process_end(return_code: int, *, timed_out: bool, started: float, oom_before
     """Describe the end of a process from its return code, which is minus the signal where one ended it.
 
     Args:
-        return_code: As `subprocess` has it.
+        return_code: Return code as `subprocess` has it.
         timed_out: Whether it was over its limit.
         started: Monotonic clock at its start, seconds.
         oom_before: `kernel_oom_kills()` at its start.
@@ -135,7 +135,7 @@ def signal_group(group: int, number: signal.Signals) -> None:
 
 
 def kernel_oom_kills() -> int | None:
-    """Processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
+    """Return processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run does, from its plan to its report: the outline that `bench run` and `bench repro` share."""
+"""Carries a run from its plan to its report: the outline that `bench run` and `bench repro` share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.suite.jobs import CasePlan, timing_order
 
 
 class Recorder(Protocol):
-    """What a run writes beside the folders of its jobs."""
+    """Hold what a run writes beside the folders of its jobs."""
 
     def write_plan(self) -> None:
         """Write what is about to be run, and where."""
@@ -118,5 +118,5 @@ class RunRecorder:
         self.write_report(self.view())
 
     def view(self) -> RunView:
-        """The run as it lies on disk."""
+        """Return the run as it lies on disk."""
         return read_run(self.run, self.results)

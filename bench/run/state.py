@@ -1,4 +1,4 @@
-"""What has been done of a plan, what has not, and why: the same answer for `check` and `run`."""
+"""Tells what has been done of a plan, what has not, and why: the same answer for `check` and `run`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def job_state(job: Job, run: RunFolder | None, results: Path) -> JobState:
 
 
 def _damage(view: JobView | None) -> str | None:
-    """What is wrong with the files of a job, the weights of a training included; None if nothing is."""
+    """Return what is wrong with the files of a job, the weights of a training included; None if nothing is."""
     if view is None or view.damage is not None or view.outcome is None or not view.ok:
         return None if view is None else view.damage
     facts = view.outcome.facts

@@ -1,4 +1,4 @@
-"""How many pixels two predictions of one model put into another class."""
+"""Counts the pixels that two predictions of one model put into different classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.score.reduce import reaches, reduced
 
 
 def changed_pixels(one: JobView, other: JobView) -> dict[str, tuple[int, int]]:
-    """Image -> (pixels, pixels of another class), over the label maps that the predictions of both jobs come to.
+    """Return image -> (pixels, pixels of another class), over the label maps that the predictions of both jobs come to.
 
     The classes are those that the model itself tells apart: whether both are one network does not
     depend on which of them a suite merges. Empty for a task that does not come to label maps.

@@ -16,19 +16,23 @@ from bench.score.reduce import reaches
 
 
 def scored_as(metric: Metric, native: TaskKind) -> TaskKind | None:
-    """The form a native prediction is scored in: its own, else the first of the metric's it can be reduced to."""
+    """Return the form a native prediction is scored in: its own, else the first of the metric's it can be reduced
+    to.
+    """
     if native in metric.tasks:
         return native
     return next((kind for kind in metric.tasks if reaches(native, kind)), None)
 
 
 def is_complete(dataset: Dataset, kind: TaskKind) -> bool:
-    """Whether a data set's ground truth is complete in a form; masks of prompts need its objects."""
+    """Return whether a data set's ground truth is complete in a form; masks of prompts need its objects."""
     return ("instance" if kind == "prompted" else kind) in dataset.tasks
 
 
 def incomplete(metrics: Sequence[Metric], native: TaskKind, dataset: Dataset) -> dict[TaskKind, list[str]]:
-    """Form -> names of the metrics that would be computed in it, where the ground truth is not complete in it."""
+    """Return form -> names of the metrics that would be computed in it, where the ground truth is not complete in
+    it.
+    """
     found: dict[TaskKind, list[str]] = {}
     for metric in metrics:
         kind = scored_as(metric, native)

@@ -35,7 +35,7 @@ RULES: dict[tuple[TaskKind, TaskKind], str] = {
     ("panoptic", "semantic"): "segments painted with their class",
     ("panoptic", "instance"): "each thing segment an instance with the segment's score, 1 where it has none",
 }
-"""How a native prediction (first) becomes another form (second); part of a score's definition."""
+"""This says how a native prediction (first) becomes another form (second); part of a score's definition."""
 
 REDUCED_BY = "; reduced by: "
 """Stands between the definition of a score and the rule its prediction was reduced by."""
@@ -54,7 +54,7 @@ class Painting(NamedTuple):
 
 
 def reaches(native: TaskKind, kind: TaskKind) -> bool:
-    """Whether a native prediction has or can be reduced to a form."""
+    """Return whether a native prediction has or can be reduced to a form."""
     return native == kind or (native, kind) in RULES
 
 

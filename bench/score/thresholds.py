@@ -1,4 +1,4 @@
-"""How the semantic score of an instance model depends on the score from which an instance counts.
+"""Tells how the semantic score of an instance model depends on the score from which an instance counts.
 
 An instance model becomes a label map only after a threshold is chosen, and that choice can move its
 mIoU more than a better network would. One pass over the images counts pixels by (score of the

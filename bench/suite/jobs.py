@@ -36,13 +36,13 @@ from bench.records.store.code import changed_files
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What the keys of one case need beyond the case itself.
+    """Hold what the keys of one case need beyond the case itself.
 
     Attributes:
         task: Task with the data set's classes.
-        train_fingerprint: Of the splits used for training and validation.
-        test_fingerprint: Of the scored split.
-        adapter_code: Of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
+        train_fingerprint: Train fingerprint of the splits used for training and validation.
+        test_fingerprint: Test fingerprint of the scored split.
+        adapter_code: Adapter code of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
         code: Kind of job -> code of the harness that can change its numbers, `path=digits …`.
         versions: Package -> version in the adapter's interpreter.
         weights_digest: Of the weight file the model brings, or None.
@@ -91,7 +91,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     trained, address = case.recipe is not None, "://" in (case.model.weights or "")
 
     def job(kind: JobKind, parts: dict[str, str], fingerprint: str, replicate: int = 0) -> Job:
-        """A job of this case."""
+        """Return a job of this case."""
         parts = {**parts, "code": ingredients.code[kind]} if kind in ingredients.code else parts
         return Job(
             kind=kind,
@@ -154,14 +154,14 @@ def _pass(
     parts: dict[str, str],
     fingerprint: str,
 ) -> Job | None:
-    """The job of a pass that the suite may leave out."""
+    """Return the job of a pass that the suite may leave out."""
     if asked is None:
         return None
     return job(kind, {**parts, kind: _readable(as_json_dict(asked))}, fingerprint)
 
 
 def training_target(recipe: Recipe) -> Target:
-    """Where a recipe trains; cases on other targets share the same training."""
+    """Return where a recipe trains; cases on other targets share the same training."""
     return Target(
         device=recipe.device,
         precision=recipe.precision,
@@ -191,7 +191,7 @@ def _packages(versions: Mapping[str, str]) -> str:
 
 
 def _unusual(measurement: Measurement) -> dict[str, str]:
-    """What a profile or a throughput pass takes from the timing protocol, where that is not the usual."""
+    """Return what a profile or a throughput pass takes from the timing protocol, where that is not the usual."""
     fields = {"images", "warmup_min_s_cpu", "warmup_min_s_cuda"}
     asked, usual = (as_json_dict(one) for one in (measurement, Measurement()))
     chosen = {name: value for name, value in asked.items() if name in fields and value != usual[name]}

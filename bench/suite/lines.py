@@ -1,4 +1,4 @@
-"""Where in its file a suite says something, for messages about what is only found once it is expanded."""
+"""Finds the line of its file where a suite says something, for messages about what is found once it is expanded."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ModelConfig(Record):
 
 
 def model_config_files() -> dict[str, Path]:
-    """Model config name -> file, over all adapters."""
+    """Return model config name -> file, over all adapters."""
     return {
         f"{adapter}/{file.stem}": file
         for adapter, folder in sorted(adapter_folders().items())
@@ -57,7 +57,9 @@ def weights_from(folder: Path, weights: str) -> str:
 
 
 def weights_named_by(name: str) -> str | None:
-    """The weights that a model config names, a path seen from its own folder; else those that are fetched for it."""
+    """Return the weights that a model config names, a path seen from its own folder; else those that are fetched for
+    it.
+    """
     config = read_model_config(name)
     if config.weights is not None:
         return weights_from(model_config_files()[name].parent, config.weights)
@@ -65,7 +67,7 @@ def weights_named_by(name: str) -> str | None:
 
 
 def is_fetched(model: ModelSpec) -> bool:
-    """Whether the weights of a model are those that its model config names a source of."""
+    """Return whether the weights of a model are those that its model config names a source of."""
     model_config = read_model_config(model.name)
     return model_config.source is not None and model.weights == str(model_config.source.path)
 
@@ -81,8 +83,8 @@ def resolve_model(
     """Return a model config as a `ModelSpec`, with the given options in place of the model config's.
 
     Args:
-        name: As `adapter/config`.
-        label, options, weights: In place of the model config's.
+        name: Name as `adapter/config`.
+        label, options, weights: Label, options and weights in place of the model config's.
         task: Form of its predictions, where the model config leaves that to its files.
 
     Raises:

@@ -19,7 +19,7 @@ from adapters._torch import device as devices
 from bench.records import Precision
 
 WARM_UP_PASSES = 3
-"""Before a recording: libraries choose algorithms and make workspaces, neither of which may be recorded."""
+"""This many passes precede a recording: libraries choose algorithms and make workspaces, which may not be recorded."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CudaGraphs:
         forward: Maps pixels (B, 3, H, W) on the device to a tensor or a nest of tensors, without a look
             at their values.
         device: A CUDA device.
-        precision: Of the pass; recorded with it, whatever the caller has on.
+        precision: Precision of the pass; recorded with it, whatever the caller has on.
     """
 
     def __init__(self, forward: Callable[[Tensor], Any], device: torch.device, precision: Precision) -> None:

@@ -39,7 +39,7 @@ DISTRIBUTIONS = {
     "onnxruntime": ("onnxruntime-gpu",),
     "tensorrt": ("onnxruntime-gpu", "tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
 }
-"""What has the provider, under all of its names; what is installed of it stands in `versions`."""
+"""This is what has the provider, under all of its names; what is installed of it stands in `versions`."""
 
 ENGINES = "engines"
 """Folder beside an export with what TensorRT made of it; it belongs to one kind of GPU and one version."""
@@ -180,7 +180,7 @@ def why_it_does_not_load(kind: GpuSessionKind, capi: Path, folders: Sequence[Pat
     """Load a provider's library after those it is linked with, which lie where no loader looks; return what is wrong.
 
     Args:
-        kind: Of the session.
+        kind: Kind of the session.
         capi: Folder of ONNX Runtime's own libraries.
         folders: Folders of libraries that packages brought.
 
@@ -212,7 +212,9 @@ def _what_to_install(said: str) -> str:
 
 
 def _library_folders() -> list[Path]:
-    """Where packages of NVIDIA put libraries: nvidia/<library>/lib and tensorrt_libs, in the folders of packages."""
+    """Return where packages of NVIDIA put libraries: nvidia/<library>/lib and tensorrt_libs, in the folders of
+    packages.
+    """
     found = []
     for path in map(Path, sys.path):
         found += [*path.glob("nvidia/*/lib"), *path.glob("tensorrt*libs")]

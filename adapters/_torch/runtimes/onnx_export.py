@@ -45,7 +45,7 @@ TRIAL = Size(96, 160)
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is exported.
+    """Hold what is exported.
 
     Attributes:
         module: Maps (B, 3, H, W) to a tensor or to a tuple of them; in float32, in evaluation mode.
@@ -101,7 +101,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def export_facts(file: Path) -> dict[str, JsonValue]:
-    """Facts of an export for `bench.adapter.Adapter.describe`: hashes and size of its files."""
+    """Return facts of an export for `bench.adapter.Adapter.describe`: hashes and size of its files."""
     files = sorted(path for path in file.parent.iterdir() if path.is_file())
     return {
         "exported_files": {path.name: content_sha256(path) for path in files},
@@ -110,13 +110,13 @@ def export_facts(file: Path) -> dict[str, JsonValue]:
 
 
 def cache_folder() -> Path:
-    """Folder of exports in the user's cache."""
+    """Return the folder of exports in the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "segbench" / "exports"
 
 
 def content_key(request: ExportRequest) -> str:
-    """SHA-256, hexadecimal, of everything that decides the content of an export."""
+    """Return the SHA-256, hexadecimal, of everything that decides the content of an export."""
     digest = hashlib.sha256()
     size = list(request.size) if request.size is not None else None
     versions = {name: _version(name) for name in ("torch", "onnx", "onnxscript")}
@@ -137,7 +137,7 @@ def content_key(request: ExportRequest) -> str:
 
 
 def _sources(module: nn.Module) -> list[Path]:
-    """Files that define the layers: a network may change without its weights."""
+    """Return files that define the layers: a network may change without its weights."""
     files = {inspect.getsourcefile(type(layer)) for layer in module.modules()}
     return sorted(Path(file) for file in files if file is not None)
 
@@ -182,7 +182,7 @@ def _export(request: ExportRequest, file: Path) -> None:
 
 
 def _free_axes(request: ExportRequest) -> dict[int, Any]:
-    """Axes of the input whose length may change."""
+    """Return axes of the input whose length may change."""
     free: dict[int, Any] = {0: torch.export.Dim.DYNAMIC}
     if request.size is None:
         for axis, name in ((2, "height"), (3, "width")):

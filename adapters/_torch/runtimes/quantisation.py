@@ -76,7 +76,7 @@ def _quantise(file: Path, made: Path, images: Sequence[NDArray[np.float32]]) -> 
 
 
 def _narrow_weights() -> bool:
-    """Whether weights get 7 bits: without VNNI instructions a processor's sums of 8-bit products saturate."""
+    """Return whether weights get 7 bits: without VNNI instructions a processor's sums of 8-bit products saturate."""
     try:
         return "vnni" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -90,6 +90,6 @@ class _Reader:
         self._images: Iterator[NDArray[np.float32]] = iter(images)
 
     def get_next(self) -> dict[str, Any] | None:
-        """Inputs of the next pass; None after the last."""
+        """Return inputs of the next pass; None after the last."""
         image = next(self._images, None)
         return None if image is None else {INPUT: image}

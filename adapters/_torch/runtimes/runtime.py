@@ -1,4 +1,4 @@
-"""What makes a torch network's forward pass: torch, torch.compile, CUDA graphs, ONNX Runtime, OpenVINO or TensorRT.
+"""Makes a torch network's forward pass by torch, torch.compile, CUDA graphs, ONNX Runtime, OpenVINO or TensorRT.
 
 Everything around the pass stays as it is, so that two runtimes differ in `infer` alone: windows and
 test-time augmentation call whatever pass there is.
@@ -25,7 +25,7 @@ from bench.errors import Unsupported
 from bench.records import Size, Target
 
 RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
-"""Those that any network has that is one module; each may still refuse it."""
+"""Every network that is one module has these runtimes; each may still refuse it."""
 
 
 def _no_threads() -> dict[str, int]:
@@ -76,7 +76,7 @@ class Runtime:
         return self.forward(pixels)
 
     def describe(self, facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Facts of a network for `bench.adapter.Adapter.describe`, with those of what runs it."""
+        """Return facts of a network for `bench.adapter.Adapter.describe`, with those of what runs it."""
         threads: dict[str, JsonValue] = {**devices.threads_in_effect(), **self.threads()}
         return {**facts, "threads": threads, **(export_facts(self.export) if self.export is not None else {})}
 
@@ -87,7 +87,7 @@ def open_runtime(network: Pass, target: Target, device: torch.device) -> Runtime
     Args:
         network: What is run.
         target: Its `runtime`, and how that is set.
-        device: As opened.
+        device: Device as opened.
 
     Raises:
         Unsupported: If the runtime cannot be had here or cannot run the network.
@@ -108,7 +108,7 @@ def open_runtime(network: Pass, target: Target, device: torch.device) -> Runtime
 
 
 def fixed_size(target: Target) -> Size | None:
-    """The one (H, W) that the network will see on this target; None where it sees several.
+    """Return the one (H, W) that the network will see on this target; None where it sees several.
 
     >>> fixed_size(Target(image_size=Size(96, 128)))
     Size(height=96, width=128)
@@ -134,7 +134,7 @@ def _rounded_up(size: Size | None, multiple: int) -> Size | None:
 
 
 def _trial(network: Pass, target: Target, device: torch.device) -> Tensor:
-    """Pixels of a size that the network takes."""
+    """Return pixels of a size that the network takes."""
     size = _rounded_up(network.size or TRIAL, network.multiple)
     assert size is not None
     layout = torch.channels_last if target.channels_last else torch.contiguous_format
@@ -236,7 +236,7 @@ def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Open
 
 
 def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
-    """A session on the CPU: the same memory seen as an array on its side and as a tensor on ours."""
+    """Return a session on the CPU: the same memory seen as an array on its side and as a tensor on ours."""
     kind = target.runtime
     assert kind in ("onnxruntime", "openvino")
     if device.type != "cpu":
@@ -279,7 +279,7 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
 
 
 def _file(network: Pass, target: Target, module: nn.Module, multiple: int) -> Path:
-    """The exported model, in int8 where the target asks for it."""
+    """Return the exported model, in int8 where the target asks for it."""
     size = _rounded_up(network.size, multiple)
     file = exported(ExportRequest(module, network.architecture, size, multiple, network.outputs))
     if target.precision != "int8":

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def loading_threads(device: torch.device, processes: int) -> int:
-    """Threads that make batches: none where the processor trains, which has its cores for that.
+    """Return threads that make batches: none where the processor trains, which has its cores for that.
 
     Args:
         device: That trains.
@@ -38,7 +38,7 @@ def loading_threads(device: torch.device, processes: int) -> int:
 
 
 class Ahead(Generic[T, R]):
-    """What is made of each item, in the order of the items.
+    """Hold what is made of each item, in the order of the items.
 
     Attributes:
         waited_s: Seconds that were spent waiting for what was not ready, or making it.

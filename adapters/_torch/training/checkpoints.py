@@ -1,4 +1,4 @@
-"""What a training leaves in its folder: the checkpoint, the last weights and the best ones."""
+"""Writes what a training leaves in its folder: the checkpoint, the last weights and the best ones."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Kept:
 
     @property
     def exhausted(self) -> bool:
-        """Whether early stopping ends the training."""
+        """Return whether early stopping ends the training."""
         return self.patience is not None and self.since_best >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {"validated": self.validated, "best": self.best, "since_best": self.since_best}
 
     def take_up(self, state: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Kept:
             network: Says what the weights belong to.
             last: The weights at the end.
             out: Folder of the files.
-            clock: Of the training.
+            clock: Clock of the training.
             not_honoured: See `bench.adapter.TrainingResult`.
             more: Further figures of the framework's own.
         """

@@ -1,4 +1,4 @@
-"""Which images make which batch: a pure function of the seed and the batch's place.
+"""Decides which images make which batch: a pure function of the seed and the batch's place.
 
 A resumed training therefore sees what an uninterrupted one would have seen, and every framework
 sees the same images in the same order.
@@ -30,7 +30,7 @@ class Chosen:
     seeds: tuple[tuple[int, ...], ...]
 
     def share(self, rank: int, ranks: int) -> Chosen:
-        """Every `ranks`-th image, from the `rank`-th on."""
+        """Return every `ranks`-th image, from the `rank`-th on."""
         return Chosen(self.images[rank::ranks], self.mirrored[rank::ranks], self.seeds[rank::ranks])
 
 
@@ -45,7 +45,7 @@ class ImageOrder:
         count: Images of the split, at least one.
         batch_size: Images per batch.
         accumulate: Batches per optimiser step.
-        seed: Of the order and of the mirroring.
+        seed: Seed of the order and of the mirroring.
         flip: Whether images are mirrored, each with probability one half.
         present: Which classes each image shows, (count, K). With it images are drawn with
             replacement, for each place first one of the classes that are there, then one of the
@@ -75,7 +75,7 @@ class ImageOrder:
         return self.batch_size * self.accumulate
 
     def batch(self, step: int, part: int = 0) -> Chosen:
-        """The images of a batch: of which optimiser step, and which of its `accumulate` parts, both from 0."""
+        """Return the images of a batch: of which optimiser step, and which of its `accumulate` parts, both from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = (position * self.accumulate + part) % self._per_epoch * self.batch_size
         images = self._order(epoch)[start : start + self.batch_size]
@@ -87,7 +87,7 @@ class ImageOrder:
         )
 
     def of_step(self, step: int) -> tuple[int, ...]:
-        """Positions of all images of an optimiser step."""
+        """Return positions of all images of an optimiser step."""
         return tuple(image for part in range(self.accumulate) for image in self.batch(step, part).images)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:

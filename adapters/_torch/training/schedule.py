@@ -1,4 +1,4 @@
-"""How far a training is, and the learning rate at that point.
+"""Tells how far a training is, and the learning rate at that point.
 
 Every curve is a function of the fraction of the budget that is spent, so that a budget in seconds
 decays as completely as one in steps.
@@ -31,13 +31,13 @@ class Course:
 
     @classmethod
     def of(cls, budget: Budget, *, steps_per_epoch: int) -> Course:
-        """The course of a budget."""
+        """Return the course of a budget."""
         limits = [budget.steps, None if budget.epochs is None else budget.epochs * steps_per_epoch]
         given = [limit for limit in limits if limit is not None]
         return cls(steps=min(given) if given else None, seconds=budget.seconds)
 
     def fraction(self, *, step: int, train_s: float) -> float:
-        """Share of the budget that is spent, 0-1: the largest over the given limits."""
+        """Return the share of the budget that is spent, 0-1: the largest over the given limits."""
         by_steps = 0.0 if self.steps is None else step / self.steps
         by_seconds = 0.0 if self.seconds is None else train_s / self.seconds
         return min(1.0, max(by_steps, by_seconds))

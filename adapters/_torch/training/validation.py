@@ -30,7 +30,7 @@ def validate(
     Args:
         network: Gives the head and the colour of padding.
         split: Every image is used.
-        loss: As in training.
+        loss: Loss as in training.
         batch_size: Images per forward pass.
         forward: From pixels uint8 (B, H, W, 3) on the device to logits, in training's precision; its
             module is in evaluation mode.
@@ -62,7 +62,7 @@ def confusion(target: Tensor, predicted: Tensor, head: Head) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> float | None:
-    """Mean over classes with union > 0 of intersection / union; None without such a class."""
+    """Return the mean over classes with union > 0 of intersection / union; None without such a class."""
     intersection = counts.diagonal()
     union = counts.sum(dim=0) + counts.sum(dim=1) - intersection
     seen = union > 0

@@ -21,7 +21,7 @@ METRICS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which predictions, of which data set, and how they are read."""
+    """Add the flags that say which predictions, of which data set, and how they are read."""
     files = parser.add_argument_group("predictions in files, without a model")
     files.add_argument(
         "--predictions",
@@ -76,7 +76,7 @@ def execute(options: Namespace) -> int:
 
 
 def _suite(options: Namespace) -> dict[str, Any]:
-    """The suite, as it would be written by hand."""
+    """Return the suite, as it would be written by hand."""
     from bench.data.opening import Choice, opened, parsed_settings
     from bench.data.predictions.reading import kind_of
     from bench.records.store.layout import slug
@@ -102,7 +102,9 @@ def _suite(options: Namespace) -> dict[str, Any]:
 
 
 def _settings(words: list[str]) -> dict[str, JsonValue]:
-    """Options of the predictions; a pattern is text as it stands, though YAML would take its braces for a mapping."""
+    """Return options of the predictions; a pattern is text as it stands, though YAML would take its braces for a
+    mapping.
+    """
     from bench.data.opening import parsed_settings
 
     patterns = [word for word in words if word.startswith("pattern=")]
@@ -114,7 +116,7 @@ def _settings(words: list[str]) -> dict[str, JsonValue]:
 
 
 def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[str, JsonValue]]:
-    """Name and options: of a data set by its name, or of a folder by what it is."""
+    """Return the name and options: of a data set by its name, or of a folder by what it is."""
     from bench.data.detect import detect
     from bench.dataset import dataset_names
     from bench.errors import BenchError, did_you_mean
@@ -154,7 +156,7 @@ def _split(splits: tuple[str, ...], asked: str | None) -> str:
 
 
 def _label(root: Path, roots: list[Path]) -> str:
-    """The shortest end of the path that tells it from the others."""
+    """Return the shortest end of the path that tells it from the others."""
     name = root.stem if root.suffix else root.name
     twins = [other for other in roots if (other.stem if other.suffix else other.name) == name]
     return name if len(twins) == 1 else f"{root.parent.name}/{name}"

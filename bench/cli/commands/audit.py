@@ -13,7 +13,7 @@ SHOWN = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which run, and who may have signed it."""
+    """Add the flags that say which run, and who may have signed it."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
     parser.add_argument("--suite", help="newest run of this suite")
     parser.add_argument(

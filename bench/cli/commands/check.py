@@ -20,7 +20,7 @@ GROUP, ORDER = "compare models", 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which suite, and what would run it."""
+    """Add the flags that say which suite, and what would run it."""
     add_suite(parser)
     add_interpreters(parser)
     add_rehash(parser)
@@ -71,7 +71,7 @@ def _print_states(options: Namespace) -> int:
 
 
 def _state_of_scores(prepared: Prepared, run: RunFolder, case_id: str, predicted: JobView) -> tuple[str, str]:
-    """Whether the next run scores the predictions of a case, and why."""
+    """Return whether the next run scores the predictions of a case, and why."""
     from bench.records.store import layout
     from bench.score.runs import why_score_again
 

@@ -11,11 +11,11 @@ from bench.cli.arguments import add_run_choice
 HELP = "write the predictions of a run as COCO, panoptic, PNG or YOLO files"
 GROUP, ORDER = "compare models", 6
 FORMATS = ("coco", "panoptic", "png", "yolo")
-"""As in `bench.data.predictions.writing`, which takes too long to import for `bench --help`."""
+"""These are those of `bench.data.predictions.writing`, which takes too long to import for `bench --help`."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which run and cases, in which format, and where to."""
+    """Add the flags that say which run and cases, in which format, and where to."""
     add_run_choice(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, help="form of the files")
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder; one below it for each case")

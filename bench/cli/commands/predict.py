@@ -20,7 +20,7 @@ GROUP, ORDER = "your data", 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which model or run, which images, and what is written of them."""
+    """Add the flags that say which model or run, which images, and what is written of them."""
     parser.add_argument(
         "words",
         nargs="+",
@@ -84,7 +84,7 @@ def execute(options: Namespace) -> int:
 
 
 def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
-    """The model and the words that name images: the first word is the model unless a run is given."""
+    """Return the model and the words that name images: the first word is the model unless a run is given."""
     from bench.data.opening import parsed_settings
     from bench.errors import BenchError
     from bench.records.store.runs import is_run

@@ -28,7 +28,7 @@ GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which cases of which run, what is done again, and what may differ."""
+    """Add the flags that say which cases of which run, what is done again, and what may differ."""
     add_run_choice(parser)
     parser.add_argument("old_case", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
@@ -115,7 +115,7 @@ def _tolerance(options: Namespace) -> Tolerance:
 
 
 def _verdict(repetition: Repetition, new: RunView | None, tolerance: Tolerance) -> RepetitionVerdict:
-    """An answer for every case that was asked for, in the order of the record."""
+    """Return an answer for every case that was asked for, in the order of the record."""
     from bench.measure.devices import machine_identity
     from bench.run.repro.compare import CaseAnswer, RepetitionVerdict, answer_for
 

@@ -26,7 +26,7 @@ GROUP, ORDER = "compare models", 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which suite and which of its jobs, in a new run or the latest, and how."""
+    """Add the flags that say which suite and which of its jobs, in a new run or the latest, and how."""
     add_suite(parser)
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
     add_selection(parser)

@@ -14,7 +14,7 @@ GROUP, ORDER = "compare models", 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which run, and which of its cases; or which files."""
+    """Add the flags that say which run, and which of its cases; or which files."""
     add_run_choice(parser)
     parser.add_argument("--suite", help="newest run of this suite")
     _scored_files.add_arguments(parser)

@@ -25,7 +25,7 @@ __all__ = ["Exported"]
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has written.
+    """Hold what an export has written.
 
     Attributes:
         dataset: Name of the data set that reads it.

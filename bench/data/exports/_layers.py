@@ -43,7 +43,7 @@ class Layers:
         return self.labels[-1]
 
     def options(self, folder: Path) -> dict[str, JsonValue]:
-        """What a reader is told: where it lies, the label that is void, the labels that are stuff."""
+        """Return what a reader is told: where it lies, the label that is void, the labels that are stuff."""
         stuff: list[JsonValue] = [
             label for label, spec in zip(self.labels, self._classes, strict=False) if not spec.is_thing
         ]

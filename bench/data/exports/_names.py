@@ -1,4 +1,4 @@
-"""How classes of a source are named in a format that has classes of its own."""
+"""Names the classes of a source in a format that has classes of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
 def class_map(
     source: Sequence[ClassSpec], known: Sequence[str], names: Mapping[str, str] | None, *, form: str
 ) -> list[int]:
-    """Position among the format's classes of each source class.
+    """Return the position among the format's classes of each source class.
 
     Args:
         source: Classes of the source.

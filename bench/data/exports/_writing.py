@@ -1,4 +1,4 @@
-"""What all exporters share: an empty folder, image files, and the parts of a ground truth."""
+"""Holds what all exporters share: an empty folder, image files, and the parts of a ground truth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Item:
 
 
 def items(source: Dataset) -> Iterator[Item]:
-    """All images of a source, split by split."""
+    """Yield all images of a source, split by split."""
     pairs = [(image_id, split) for split in source.splits() for image_id in source.ids(split)]
     for number, (image_id, split) in enumerate(pairs, start=1):
         yield Item(image_id, split, number)
@@ -83,7 +83,7 @@ def objects_of(truth: GroundTruth, classes: Sequence[ClassSpec], *, form: str) -
 
 
 def mapped(labels: LabelMap, values: Sequence[int], *, void: int) -> NDArray[np.uint8]:
-    """Value of each class id, uint8, (H, W); void pixels get `void`."""
+    """Return the value of each class id, uint8, (H, W); void pixels get `void`."""
     table = np.full(256, void, dtype=np.uint8)
     table[: len(values)] = values
     table[IGNORE_LABEL] = void

@@ -66,7 +66,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 def _instance_values(
     truth: GroundTruth, labels: LabelMap, label_ids: Sequence[int], source: Dataset
 ) -> NDArray[np.uint16]:
-    """Label, or label * 1000 + number of the object, uint16, (H, W)."""
+    """Return the label, or label * 1000 + number of the object, uint16, (H, W)."""
     values = labels.astype(np.uint16)
     objects = objects_of(truth, source.classes, form="cityscapes")
     count: Counter[int] = Counter()

@@ -67,7 +67,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _stuff_values(classes: Sequence[ClassSpec], names: Mapping[str, str] | None) -> list[int] | None:
-    """Value of each class in the pixel maps of COCO-Stuff; None if one has no name of theirs."""
+    """Return the value of each class in the pixel maps of COCO-Stuff; None if one has no name of theirs."""
     known = stored_values()
     try:
         positions = class_map(classes, list(known), names, form="coco")
@@ -135,7 +135,7 @@ def _annotations(truth: GroundTruth, source: Dataset, number: int, first_id: int
 def _stuff_annotations(
     labels: LabelMap, classes: Sequence[ClassSpec], number: int, first_id: int
 ) -> list[dict[str, Any]]:
-    """One run-length mask for each kind of stuff, and one for all things together."""
+    """Return one run-length mask for each kind of stuff, and one for all things together."""
     things = [class_id for class_id, spec in enumerate(classes) if spec.is_thing]
     masks = {class_id: labels == class_id for class_id, spec in enumerate(classes) if not spec.is_thing}
     masks[len(classes)] = np.isin(labels, things)
@@ -161,7 +161,7 @@ def _annotation(
 
 
 def segmentation(mask: NDArray[np.bool_], *, crowd: bool) -> list[list[int]] | dict[str, list[int]]:
-    """Polygons of an object, or run lengths of a crowd and of an object with a hole."""
+    """Return polygons of an object, or run lengths of a crowd and of an object with a hole."""
     if not crowd:
         traced = outlines(mask)
         if traced.parts and not traced.holes:

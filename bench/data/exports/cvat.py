@@ -66,7 +66,7 @@ def _describe(tree: ElementTree.Element, source: Dataset, labels: Sequence[str])
 
 
 def mask_element(label: str, mask: NDArray[np.bool_], order: int) -> ElementTree.Element:
-    """A mask, bool, (H, W), as a shape of CVAT."""
+    """Return a mask, bool, (H, W), as a shape of CVAT."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     flat = mask[top : top + height, left : left + width].ravel()
     changes = np.flatnonzero(np.diff(flat)) + 1

@@ -57,7 +57,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def shape_of(label: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask, bool, (H, W), as a shape."""
+    """Return a mask, bool, (H, W), as a shape."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     cut = mask[top : top + height, left : left + width].astype(np.uint8) * np.uint8(255)
     return {

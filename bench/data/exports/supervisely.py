@@ -67,7 +67,9 @@ def _object(title: str, mask: NDArray[np.bool_], number: int, *, crowd: bool) ->
 
 
 def bitmap_data(mask: NDArray[np.bool_]) -> str:
-    """A mask, bool, (H, W), as base64 of zlib of a PNG that is opaque white in the mask and transparent elsewhere."""
+    """Return a mask, bool, (H, W), as base64 of zlib of a PNG that is opaque white in the mask and transparent
+    elsewhere.
+    """
     rgba = np.repeat(mask.astype(np.uint8)[..., None] * np.uint8(255), 4, axis=2)
     return base64.b64encode(zlib.compress(cv2.imencode(".png", rgba)[1].tobytes())).decode("ascii")
 

@@ -71,7 +71,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 def _objects(
     truth: GroundTruth, labels: NDArray[np.uint8], positions: Sequence[int], source: Dataset, image_id: str
 ) -> tuple[NDArray[np.uint8], list[tuple[int, NDArray[np.bool_]]]]:
-    """Number of the object of each pixel, uint8, (H, W), and class and mask of each object."""
+    """Return the number of the object of each pixel, uint8, (H, W), and class and mask of each object."""
     objects = objects_of(truth, source.classes, form="voc")
     single = np.flatnonzero(~objects.crowd)
     if len(single) > MAX_OBJECTS:

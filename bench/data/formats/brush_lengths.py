@@ -21,7 +21,7 @@ LENGTH_BITS = (3, 4, 8, 16)
 
 
 def brush_mask(lengths: Sequence[int], size: Size) -> NDArray[np.bool_]:
-    """Mask of run lengths, bool, `size`; raises `ValueError` if they do not fill the image."""
+    """Return the mask of run lengths, bool, `size`; raises `ValueError` if they do not fill the image."""
     if not isinstance(lengths, list | tuple):
         raise ValueError("its run lengths are no list of bytes")
     try:

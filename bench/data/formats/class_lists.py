@@ -47,7 +47,7 @@ def read_classes(path: Path, void: int | Literal["none"] | None = None) -> Folde
 
 
 def _plain_names(path: Path) -> list[str] | None:
-    """Names of a list of one name a line, whose positions are values; None if any line is of another form."""
+    """Return names of a list of one name a line, whose positions are values; None if any line is of another form."""
     lines = [line.strip() for line in read_lines(path)]
     if not lines or any(":" in line or "," in line for line in lines):
         return None
@@ -55,7 +55,7 @@ def _plain_names(path: Path) -> list[str] | None:
 
 
 def _of_csv(path: Path) -> list[FolderClass]:
-    """Rows of value and name below a header, as Roboflow's `Pixel Value, Class`."""
+    """Return rows of value and name below a header, as Roboflow's `Pixel Value, Class`."""
     lines = read_lines(path)
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
     if rows and not rows[0][0].isdigit():
@@ -68,7 +68,7 @@ def _of_csv(path: Path) -> list[FolderClass]:
 
 
 def _of_labelmap(path: Path) -> list[FolderClass]:
-    """Lines of `name:r,g,b:parts:actions`."""
+    """Return lines of `name:r,g,b:parts:actions`."""
     found = []
     for line in read_lines(path):
         match = LABELMAP.match(line)

@@ -15,11 +15,11 @@ from bench.errors import DatasetError, did_you_mean
 from bench.records import ClassSpec
 
 FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
-"""How LVIS says in how many training images a category is."""
+"""LVIS says by these letters in how many training images a category is."""
 
 
 def background_spec(name: str) -> ClassSpec:
-    """The class of pixels in no object."""
+    """Return the class of pixels in no object."""
     return ClassSpec(name=name, is_thing=False, colour=(0, 0, 0), is_background=True)
 
 
@@ -57,7 +57,7 @@ def classes_of(
 
 
 def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCategory]:
-    """Name -> category; raises `DatasetError` where there are none, or two of one name."""
+    """Return name -> category; raises `DatasetError` where there are none, or two of one name."""
     if not categories:
         raise DatasetError(f"{file} has no categories. Add them to the file.")
     names = Counter(row["name"] for row in categories)
@@ -68,7 +68,7 @@ def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCa
 
 
 def background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:
-    """The error for an option `background` that names a category."""
+    """Return the error for an option `background` that names a category."""
     others = ", ".join(spec.name for spec in classes if spec.name != background)
     return DatasetError(
         f"coco: background: {background} is also a category of {file}; two classes of one name "

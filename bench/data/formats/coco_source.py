@@ -1,4 +1,4 @@
-"""Where the files of COCO itself come from."""
+"""Says where the files of COCO itself come from."""
 
 from __future__ import annotations
 

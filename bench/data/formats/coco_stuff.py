@@ -30,14 +30,14 @@ WITHOUT_GAPS = "_labelTrainIds"
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the images of a split and their maps lie."""
+    """State where the images of a split and their maps lie."""
 
     images: Path
     maps: Path
 
 
 def stuff_classes() -> tuple[ClassSpec, ...]:
-    """The 171 classes in the order of their ids, coloured by the VOC palette."""
+    """Return the 171 classes in the order of their ids, coloured by the VOC palette."""
     return tuple(
         ClassSpec(name=row["name"], is_thing=row["kind"] == "thing", colour=palette_colour(int(row["id"])))
         for row in _labelled()
@@ -45,7 +45,7 @@ def stuff_classes() -> tuple[ClassSpec, ...]:
 
 
 def stored_values() -> dict[str, int]:
-    """Class -> its value in the published maps."""
+    """Return class -> its value in the published maps."""
     return {row["name"]: int(row["id"]) - 1 for row in _labelled()}
 
 
@@ -55,7 +55,7 @@ def open_stuff_maps(
     """Return the data set of pixel maps.
 
     Args:
-        folders: By split; those without a folder of maps do not exist.
+        folders: Folders by split; those without a folder of maps do not exist.
         classes: Use only these, in this order; the others are void. None takes all.
         images_per_split: Use only the first n images of each split.
 
@@ -80,7 +80,7 @@ def open_stuff_maps(
 
 
 def used_classes(classes: Sequence[str] | None) -> tuple[ClassSpec, ...]:
-    """The classes asked for, None being all; raises `DatasetError` for one that there is not."""
+    """Return the classes asked for, None being all; raises `DatasetError` for one that there is not."""
     table = {spec.name: spec for spec in stuff_classes()}
     for name in classes or ():
         if name not in table:
@@ -92,7 +92,7 @@ def used_classes(classes: Sequence[str] | None) -> tuple[ClassSpec, ...]:
 
 @cache
 def _labelled() -> tuple[dict[str, str], ...]:
-    """Rows of the classes that some pixel was labelled with, read once; eleven ids of COCO never were."""
+    """Return rows of the classes that some pixel was labelled with, read once; eleven ids of COCO never were."""
     return tuple(row for row in read_table("coco_stuff") if row["kind"] != "unused")
 
 

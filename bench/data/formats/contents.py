@@ -1,4 +1,4 @@
-"""What one image holds: the classes of its ground truth, and transparency that no model sees."""
+"""Finds what one image holds: the classes of its ground truth, and transparency that no model sees."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bench.records import ClassSpec, void_of
 from bench.records.predictions import LabelMap
 
 LEAST_UNSEEN, SHARE_UNSEEN = 2, 0.1
-"""So many objects without a pixel, and such a share of all, are no accident."""
+"""This many objects without a pixel, and such a share of all, are no accident."""
 
 
 def classes_in(dataset: Dataset, truth: GroundTruth) -> list[int]:
-    """Ids of the classes of an image, rising."""
+    """Return ids of the classes of an image, rising."""
     if "semantic" not in dataset.tasks and truth.instances is not None:
         return sorted(set(truth.instances.class_ids.tolist()))
     present = values_in(truth.semantic.labels)
@@ -31,19 +31,19 @@ def classes_in(dataset: Dataset, truth: GroundTruth) -> list[int]:
 
 
 def values_in(labels: LabelMap) -> NDArray[np.intp]:
-    """The values that occur, rising."""
+    """Return the values that occur, rising."""
     return np.flatnonzero(np.bincount(runs_of(labels).values))
 
 
 def unseen_objects(truth: GroundTruth) -> int:
-    """Number of objects that cover no pixel, which no model can find."""
+    """Return the number of objects that cover no pixel, which no model can find."""
     if truth.instances is None or not len(truth.instances.masks):
         return 0
     return int((~truth.instances.masks.any(axis=(1, 2))).sum())
 
 
 def many_unseen(unseen: int, objects: int) -> str | None:
-    """What to say where so many objects of a split cover no pixel that it cannot be their size; None elsewhere.
+    """Return what to say where so many objects of a split cover no pixel that it cannot be their size; None elsewhere.
 
     A few that lie between the centres of pixels are usual: COCO has some.
     """
@@ -57,7 +57,7 @@ def many_unseen(unseen: int, objects: int) -> str | None:
 
 
 def drawn_twice(truth: GroundTruth) -> int:
-    """Number of objects that cover the very pixels of an earlier one of their class."""
+    """Return the number of objects that cover the very pixels of an earlier one of their class."""
     instances = truth.instances
     if instances is None or len(instances.masks) < 2:
         return 0
@@ -73,7 +73,7 @@ def drawn_twice(truth: GroundTruth) -> int:
 
 
 def alike_names(classes: Sequence[ClassSpec]) -> list[str]:
-    """A message for each group of classes whose names differ by case, spaces and signs alone."""
+    """Return a message for each group of classes whose names differ by case, spaces and signs alone."""
     groups: dict[str, list[str]] = {}
     for spec in classes:
         plain = "".join(c for c in unicodedata.normalize("NFKC", spec.name).casefold() if c.isalnum())
@@ -87,7 +87,7 @@ def alike_names(classes: Sequence[ClassSpec]) -> list[str]:
 
 
 def dropped_alpha(image: Path) -> list[str]:
-    """A message if the transparency of an image varies, which no model sees."""
+    """Return a message if the transparency of an image varies, which no model sees."""
     try:
         varies = alpha_varies(image)
     except DatasetError:  # bands that Pillow does not know

@@ -51,7 +51,7 @@ class Builtin:
 
 
 def config_names(file: Path) -> tuple[str, ...]:
-    """Names under DATASETS.TRAIN and DATASETS.TEST of a config or of those it builds on, each once.
+    """Return names under DATASETS.TRAIN and DATASETS.TEST of a config or of those it builds on, each once.
 
     Raises:
         DatasetError: If a file cannot be read, or none says any.
@@ -79,7 +79,7 @@ def config_names(file: Path) -> tuple[str, ...]:
 
 
 def _listed(value: Any, key: str, file: Path) -> list[str]:
-    """Names of a list, or of a tuple as Python writes it, which YAML takes for text."""
+    """Return names of a list, or of a tuple as Python writes it, which YAML takes for text."""
     if isinstance(value, str) and value.strip().startswith(("(", "[")):
         try:
             value = ast.literal_eval(value)
@@ -92,12 +92,12 @@ def _listed(value: Any, key: str, file: Path) -> list[str]:
 
 
 def folder_of_builtins() -> str:
-    """Where Detectron2 looks for the data sets that it registers itself."""
+    """Return where Detectron2 looks for the data sets that it registers itself."""
     return os.environ.get("DETECTRON2_DATASETS", "datasets")
 
 
 def builtin(name: str, folder: str) -> Builtin | None:
-    """The data set of a name that Detectron2 registers itself, or None if it is none that we read."""
+    """Return the data set of a name that Detectron2 registers itself, or None if it is none that we read."""
     base = Path(folder)
     if match := COCO.fullmatch(name):
         return _coco(match["year"], match["part"], bool(match["panoptic"]), base / "coco")
@@ -126,7 +126,7 @@ def _coco(year: str, part: str, panoptic: bool, root: Path) -> Builtin | None:
 
 
 def one_dataset(found: Sequence[Builtin], names: Sequence[str], file: Path) -> tuple[str, dict[str, JsonValue]]:
-    """Reader and options that open all of them as splits of one data set.
+    """Return the reader and options that open all of them as splits of one data set.
 
     Raises:
         DatasetError: If they are of different kinds.

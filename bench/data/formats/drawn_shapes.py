@@ -1,4 +1,4 @@
-"""What annotation tools have in common: shapes with labels, drawn over each other, as classes and objects."""
+"""Draws what annotation tools have in common: shapes with labels, over each other, as classes and objects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shape:
     """One drawn shape.
 
     Attributes:
-        label: Of the tool.
+        label: Label of the tool.
         mask: bool, (H, W).
         group: Shapes of one label and group are one object; None for a shape that is one by itself.
     """
@@ -62,7 +62,7 @@ class ShapeClasses:
     background: int
 
     def truth(self, shapes: Iterable[Shape], size: Size) -> GroundTruth:
-        """Ground truth of shapes in the order in which they lie on each other, the top one last."""
+        """Return the ground truth of shapes in the order in which they lie on each other, the top one last."""
         labels = np.full(size, self.background, dtype=np.uint8)
         masks: dict[object, NDArray[np.bool_]] = {}
         class_ids: dict[object, int] = {}

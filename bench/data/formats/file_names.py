@@ -13,7 +13,7 @@ from bench.errors import DatasetError
 
 
 def id_of(relative: PurePath) -> str:
-    """Id of an image from its path below the images: without suffix, folders joined by two underscores.
+    """Return the id of an image from its path below the images: without suffix, folders joined by two underscores.
 
     >>> id_of(PurePath("train/Köln 1/a.b.png"))
     'train__Köln 1__a.b'
@@ -22,7 +22,7 @@ def id_of(relative: PurePath) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: its name begins with a dot, or a system made it.
+    """Return whether a file or folder is none of the user's: its name begins with a dot, or a system made it.
 
     >>> [name for name in (".ipynb_checkpoints", "._a.png", "__MACOSX", "@eaDir", "a.png") if is_hidden(name)]
     ['.ipynb_checkpoints', '._a.png', '__MACOSX', '@eaDir']
@@ -31,12 +31,13 @@ def is_hidden(name: str) -> bool:
 
 
 def same_text(name: str) -> str:
-    """A name in Unicode's composed form (NFC): macOS writes names decomposed, which look the same and differ."""
+    """Return a name in Unicode's composed form (NFC): macOS writes names decomposed, which look the same and differ."""
     return unicodedata.normalize("NFC", name)
 
 
 def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Files below a folder with one of the suffixes, in any case, sorted by path; hidden files and folders left out.
+    """Return files below a folder with one of the suffixes, in any case, sorted by path; hidden files and folders left
+    out.
 
     Linked folders are entered, each real folder once.
 
@@ -57,7 +58,7 @@ def files_under(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[
 
 
 def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """Path below `folder` without suffix, in NFC -> mask; raises `DatasetError` if two masks have one name."""
+    """Return path below `folder` without suffix, in NFC -> mask; raises `DatasetError` if two masks have one name."""
     found: dict[str, Path] = {}
     for path in files_under(folder, suffixes):
         stem = same_text(path.relative_to(folder).with_suffix("").as_posix())

@@ -50,7 +50,7 @@ class ClassFile(Record):
     """Contents of classes.yaml.
 
     Attributes:
-        classes: In order; class id = position.
+        classes: Classes in order; class id = position.
         void: Values, or [R, G, B] colours, of pixels that are not scored.
     """
 
@@ -71,7 +71,7 @@ class ClassFile(Record):
 
 
 class Binary(Record):
-    """How masks of two classes are read: a pixel is foreground from a grey value on.
+    """State how masks of two classes are read: a pixel is foreground from a grey value on.
 
     Attributes:
         threshold: The lowest value of the foreground, in the values of the file; 1-bit masks count as 0 and 255.
@@ -84,7 +84,7 @@ class Binary(Record):
 
 @dataclass(frozen=True)
 class FolderTable:
-    """How stored pixels become class ids.
+    """State how stored pixels become class ids.
 
     Attributes:
         classes: The label space.
@@ -105,7 +105,7 @@ class FolderTable:
     void_by_default: bool = False
 
     def labels(self, file: Path) -> LabelMap:
-        """Class ids of a mask; raises `DatasetError` for a value or colour outside the table."""
+        """Return the class ids of a mask; raises `DatasetError` for a value or colour outside the table."""
         if self.binary is not None:
             return cut_at(file, self.binary)
         mask = read_mask(file)
@@ -162,7 +162,7 @@ def read_class_file(path: Path, void: int | Literal["none"] | None = None) -> Fo
 
 
 def read_class_document(path: Path) -> Any:
-    """Contents of classes.yaml, names as they are written.
+    """Return the contents of classes.yaml, names as they are written.
 
     YAML takes `no`, `yes`, `on`, `off`, `null` and numbers without quotes for something else than text.
 

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image of a folder, and what lies there besides."""
+"""Finds which mask belongs to which image of a folder, and what lies there besides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.errors import DatasetError
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
 CONTINUED = re.compile(r"[ _.-]?(?:mask|seg|label|part|obj|object|instance)?[ _.-]?\(?\d+\)?$", re.IGNORECASE)
-"""How the name of a second mask of an image goes on after that of its first."""
+"""This says how the name of a second mask of an image goes on after that of its first."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How images and masks of a folder are read by its options, however they are found: classes, bands, what decides."""
+"""Reads images and masks of a folder by its options, however they are found: classes, bands, what decides."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def declared_bands(options: FolderOptions, entries: Mapping[str, Sequence[Entry]
 
 
 def decisive(table: FolderTable) -> list[JsonValue]:
-    """What of a table decides the ground truth."""
+    """Return what of a table decides the ground truth."""
     marks: list[JsonValue] = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
     return marks if table.binary is None else [as_json_dict(table.binary)]
 
 
 def labelled(table: FolderTable, entry: Entry) -> GroundTruth:
-    """Classes of the pixels of an entry's mask."""
+    """Return classes of the pixels of an entry's mask."""
     return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))

@@ -95,10 +95,10 @@ def decode_image(encoded: bytes, path: Path) -> RgbImage:
 
 @dataclass(frozen=True)
 class Glance:
-    """What there is to see of an image without its details.
+    """Hold what there is to see of an image without its details.
 
     Attributes:
-        size: Of the image as `read_image` gives it.
+        size: Size of the image as `read_image` gives it.
         grey: Its grey values, uint8, (h, w), upright, at its size or a half, a quarter or an eighth of it.
     """
 
@@ -176,7 +176,7 @@ def decode_mask(
 
 
 def alpha_varies(path: Path) -> bool:
-    """Whether an image has transparency that is not the same everywhere, which `read_image` drops.
+    """Return whether an image has transparency that is not the same everywhere, which `read_image` drops.
 
     Looks at the pixels of files that have transparency alone; raises `Unreadable` if these cannot be decoded.
     """
@@ -191,7 +191,7 @@ def alpha_varies(path: Path) -> bool:
 
 
 def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
-    """A mask of grey values or colours."""
+    """Return a mask of grey values or colours."""
     stored = _by_opencv(encoded, cv2.IMREAD_UNCHANGED, path)
     if stored.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path} holds {stored.dtype} values; a mask holds labels of 8 or 16 bits. Write it as PNG.")
@@ -205,7 +205,7 @@ def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
 
 
 def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> RgbImage:
-    """Pixels as RGB, upright, uint8, (H, W, 3)."""
+    """Return pixels as RGB, upright, uint8, (H, W, 3)."""
     bands = further_bands(image)
     if bands:
         layout = tiff_layout(path)
@@ -219,7 +219,7 @@ def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> 
 
 
 def _rgb(encoded: bytes, image: Image.Image, header: Header, path: Path) -> NDArray[Any]:
-    """Pixels as RGB, as stored."""
+    """Return pixels as RGB, as stored."""
     if header.form in BY_PILLOW or header.mode == "CMYK":
         return _pillow_pixels(image.convert, "RGB", path)
     if header.form == "TIFF" and header.mode == "RGBA" and 16 not in getattr(image, "tag_v2", {}).get(BITS, ()):

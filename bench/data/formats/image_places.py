@@ -1,4 +1,4 @@
-"""Where the images that an annotation file names lie, when it was written on another machine.
+"""Finds the images that an annotation file names, when it was written on another machine.
 
 A name is taken as it stands first. Where nothing lies there, backslashes become slashes, the name is
 looked for below the root as well, folders in front of it are left out one by one, and letters are
@@ -32,7 +32,7 @@ class ImagePlaces:
         self.found_by: Counter[str] = Counter()
 
     def find(self, name: str) -> Path | None:
-        """The file of an image, None if there is none."""
+        """Return the file of an image, None if there is none."""
         plain = os.path.join(self._folders[0], name)
         if self._is_file(plain):
             return Path(plain)
@@ -58,7 +58,9 @@ class ImagePlaces:
         return self._listed[folder]
 
     def _spelt_like(self, folder: str, parts: Sequence[str]) -> str | None:
-        """The path below a folder, each part compared in one form; None if a part is missing or two are alike."""
+        """Return the path below a folder, each part compared in one form; None if a part is missing or two are
+        alike.
+        """
         path = folder
         for part in parts:
             names = self._names(path)

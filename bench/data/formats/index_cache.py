@@ -35,7 +35,7 @@ Tables: TypeAlias = dict[str, NDArray[Any]]
 
 
 def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Tables:
-    """Tables of a file: those of an earlier process, or else made now.
+    """Return tables of a file: those of an earlier process, or else made now.
 
     Args:
         state: The file, as it was before `make` reads it.
@@ -66,7 +66,7 @@ def _state_row(state: FileState) -> NDArray[np.int64]:
 
 
 def _read(place: Path, state: FileState) -> Tables | None:
-    """What was remembered of this state of the file; None if there is nothing, or it is damaged."""
+    """Return what was remembered of this state of the file; None if there is nothing, or it is damaged."""
     try:
         with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if not np.array_equal(stored[STATE], _state_row(state)):

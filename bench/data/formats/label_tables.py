@@ -24,18 +24,19 @@ Rgb: TypeAlias = tuple[int, int, int]
 
 
 def read_table(name: str) -> list[dict[str, str]]:
-    """Rows of `_labels/<name>.csv`, column name -> text."""
+    """Return rows of `_labels/<name>.csv`, column name -> text."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def rgb_of(row: Mapping[str, str]) -> Rgb:
-    """Colour of a row with the columns red, green and blue."""
+    """Return the colour of a row with the columns red, green and blue."""
     return int(row["red"]), int(row["green"]), int(row["blue"])
 
 
 def palette_colour(index: int) -> Rgb:
-    """Colour of an index in the Pascal VOC palette: the bits of the index, three at a time, from the top down.
+    """Return the colour of an index in the Pascal VOC palette: the bits of the index, three at a time, from the top
+    down.
 
     Source: `VOClabelcolormap.m` of the VOC development kit.
 
@@ -51,7 +52,7 @@ def palette_colour(index: int) -> Rgb:
 
 
 def named_classes(names: Sequence[str], *, things: Sequence[str] = ()) -> tuple[ClassSpec, ...]:
-    """Classes in the order of their names, coloured by the VOC palette; `things` are countable."""
+    """Return classes in the order of their names, coloured by the VOC palette; `things` are countable."""
     return tuple(
         ClassSpec(name=name, is_thing=name in things, colour=palette_colour(index + ("background" not in names)))
         for index, name in enumerate(names)
@@ -115,7 +116,7 @@ class Runs:
     Attributes:
         values: Of each run, shape (R,).
         lengths: Pixels of each run, int64, (R,).
-        shape: Of the map.
+        shape: Shape of the map.
     """
 
     values: NDArray[Any]
@@ -123,7 +124,7 @@ class Runs:
     shape: tuple[int, ...]
 
     def filled(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The map with other values in its runs, shape (R,)."""
+        """Return the map with other values in its runs, shape (R,)."""
         return np.repeat(values, self.lengths).reshape(self.shape)
 
 
@@ -142,7 +143,7 @@ def runs_of(pixels: NDArray[Any]) -> Runs:
 
 
 def _pixels_of(which: NDArray[np.intp], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pixels of each kind of run, from the kind and the length of every run."""
+    """Return pixels of each kind of run, from the kind and the length of every run."""
     return np.bincount(which, weights=lengths).astype(np.int64)
 
 
@@ -154,7 +155,7 @@ def _outside(
     file: Path,
     known: str,
 ) -> DatasetError:
-    """The error for what a table does not have: the first five with their numbers of pixels."""
+    """Return the error for what a table does not have: the first five with their numbers of pixels."""
     found = ", ".join(f"{mark} ({count} pixels)" for mark, count in zip(marks[:5], counts.tolist(), strict=False))
     more = f" and {len(marks) - 5} further {kind}" if len(marks) > 5 else ""
     return DatasetError(f"{file} has {what} outside the table: {found}{more}. {known}", kind=what)

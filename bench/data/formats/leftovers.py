@@ -23,7 +23,7 @@ class Leftover:
 
     Attributes:
         folder: Where they lie, or below.
-        suffix: In lower case; '' if they have none.
+        suffix: Suffix in lower case; '' if they have none.
         files: Sorted by path.
         hidden: Whether their names, or those of their folders, are hidden ones, which are never read.
     """
@@ -34,7 +34,7 @@ class Leftover:
     hidden: bool
 
     def told(self) -> str:
-        """One sentence: how many, of which kind, where, and one of them."""
+        """Return one sentence: how many, of which kind, where, and one of them."""
         what = f"hidden {self.suffix} file" if self.hidden else f"{self.suffix or 'nameless'} file"
         counted = f"{len(self.files)} {what}{'s' if len(self.files) != 1 else ''}"
         why = " (hidden files and folders are never read)" if self.hidden else ""
@@ -93,7 +93,8 @@ PICTURES = {
 
 
 def unread(dataset: OnDisk) -> list[Leftover]:
-    """Pictures and arrays, in the very folders from which a data set reads images and masks, that no split reads.
+    """Return pictures and arrays, in the very folders from which a data set reads images and masks, that no split
+    reads.
 
     Args:
         dataset: All of its splits are listed; if one cannot be, which is told elsewhere, nothing is known.

@@ -27,7 +27,7 @@ from bench.data.formats.mask_values import (
 from bench.errors import DatasetError
 
 Void = int | Literal["none"] | None
-"""What the option `void` says: a value, that there is none, or nothing."""
+"""This is what the option `void` says: a value, that there is none, or nothing."""
 
 SHOWN_CLASSES = 12
 FEW_COLOURS = MAX_CLASSES
@@ -41,7 +41,7 @@ def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTab
     Args:
         masks: Their files.
         folder: Where they lie, for messages.
-        void: As the user set it; 255 is void only where this says so.
+        void: Void as the user set it; 255 is void only where this says so.
 
     Raises:
         DatasetError: If the classes are not certain, with what was seen and what would settle it.
@@ -139,7 +139,7 @@ def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTab
 
 
 def _doubt(values: Sequence[int], paths: Sequence[Path]) -> str:
-    """Why values that look like indices may be none; '' if nothing speaks against it."""
+    """Return why values that look like indices may be none; '' if nothing speaks against it."""
     if len(values) > 8 and len(only_along_edges(paths) & set(values)) > len(values) / 2:
         return "most values lie along edges only, as smoothing makes them"
     if number_objects(paths):
@@ -151,7 +151,7 @@ def _doubt(values: Sequence[int], paths: Sequence[Path]) -> str:
 
 
 def _reason(values: Sequence[int], seen: Sequence[MaskValues]) -> str:
-    """Why the values of the masks do not tell the classes."""
+    """Return why the values of the masks do not tell the classes."""
     if len(values) == 1:
         return f"every pixel of every mask is {values[0]}"
     between = [value for value in values if 0 < value < 255]
@@ -218,7 +218,9 @@ def _of_swapped(swapped: tuple[Rgb, Path, int, Path, int], seen: Sequence[MaskVa
 
 
 def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
-    """Colours as classes, in the order of their values; grey masks beside them hold black, grey or white only."""
+    """Return colours as classes, in the order of their values; grey masks beside them hold black, grey or white
+    only.
+    """
     evidence = Evidence()
     for mask in seen:
         palette = mask.palette or tuple((value, value, value) for value in range(256))
@@ -246,7 +248,7 @@ def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
 
 
 def _smears(evidence: Evidence) -> list[Rgb]:
-    """Colours that are rare, below 0.5 % of the pixels, and near one that is ten times as common."""
+    """Return colours that are rare, below 0.5 % of the pixels, and near one that is ten times as common."""
     rare: Callable[[Rgb], bool] = lambda colour: evidence.share([colour]) < 0.005  # noqa: E731
     return [
         colour

@@ -1,4 +1,4 @@
-"""What the masks of a folder hold, value by value: the evidence by which classes are told, or not told.
+"""Counts what the masks of a folder hold, value by value: the evidence by which classes are told, or not told.
 
 Of every mask the values (grey values or palette indices) or colours are counted. Where that leaves a
 doubt, a few masks are looked at for their shapes: whether a value ever fills a square of two by two
@@ -33,7 +33,7 @@ LEAST_SIDE = 16
 
 @dataclass(frozen=True)
 class MaskValues:
-    """What one mask holds.
+    """Hold what one mask holds.
 
     Attributes:
         path: Its file.
@@ -48,14 +48,14 @@ class MaskValues:
     palette: tuple[Rgb, ...] | None = None
 
     def shown(self) -> dict[int, Rgb]:
-        """The colours of those indices that occur."""
+        """Return the colours of those indices that occur."""
         palette = self.palette or ()
         return {value: palette[value] for value in self.values if value < len(palette)}
 
 
 @dataclass
 class Evidence:
-    """What all masks together hold.
+    """Hold what all masks together hold.
 
     Attributes:
         masks: How many were counted.
@@ -77,11 +77,11 @@ class Evidence:
         self.total += sum(marks.values())
 
     def share(self, marks: Iterable[Any]) -> float:
-        """Share of all pixels, 0-1."""
+        """Return the share of all pixels, 0-1."""
         return sum(self.pixels[mark] for mark in marks) / max(1, self.total)
 
     def told(self, marks: Sequence[Any], *, most: int = 6) -> str:
-        """The values with their shares, for messages."""
+        """Return the values with their shares, for messages."""
         parts = [
             f"{_named(mark)} in {self.files[mark]} of {self.masks} masks ({_percent(self.share([mark]))} of the pixels)"
             for mark in marks[:most]
@@ -103,18 +103,18 @@ def values_of(path: Path) -> MaskValues:
 
 
 def as_values(mask: StoredMask) -> NDArray[Any]:
-    """The stored values, (H, W), of a mask that holds no colours but grey."""
+    """Return the stored values, (H, W), of a mask that holds no colours but grey."""
     return mask.pixels if mask.pixels.ndim == 2 else mask.pixels[..., 0]
 
 
 def is_grey(pixels: NDArray[Any]) -> bool:
-    """Whether all three channels of RGB pixels, (H, W, 3), are equal."""
+    """Return whether all three channels of RGB pixels, (H, W, 3), are equal."""
     red, green, blue = (pixels[..., channel] for channel in range(3))
     return bool((red == green).all() and (green == blue).all())
 
 
 def evenly(paths: Sequence[Path], count: int) -> list[Path]:
-    """At most `count` of the files, at even distances.
+    """Return at most `count` of the files, at even distances.
 
     >>> [path.name for path in evenly([Path(c) for c in "abcdef"], 3)]
     ['a', 'c', 'e']
@@ -123,7 +123,7 @@ def evenly(paths: Sequence[Path], count: int) -> list[Path]:
 
 
 def only_along_edges(paths: Sequence[Path]) -> set[int]:
-    """Values that fill no square of 2 × 2 pixels in any of the masks looked at, as greys made by smoothing."""
+    """Return values that fill no square of 2 × 2 pixels in any of the masks looked at, as greys made by smoothing."""
     seen, filling = set[int](), set[int]()
     for path in evenly(paths, LOOKED_AT):
         pixels = as_values(read_mask(path))
@@ -137,7 +137,7 @@ def only_along_edges(paths: Sequence[Path]) -> set[int]:
 
 
 def number_objects(paths: Sequence[Path]) -> bool:
-    """Whether the masks seem to number objects: in each the values are 1 to n, and each is one patch.
+    """Return whether the masks seem to number objects: in each the values are 1 to n, and each is one patch.
 
     Label maps of classes fail this soon, because a class mostly has several patches in some image.
     """
@@ -157,7 +157,9 @@ def number_objects(paths: Sequence[Path]) -> bool:
 
 
 def swapped_colour(masks: Sequence[MaskValues]) -> tuple[Rgb, Path, int, Path, int] | None:
-    """A colour that has one index in the palette of a mask and another in that of another mask, of those used."""
+    """Return a colour that has one index in the palette of a mask and another in that of another mask, of those
+    used.
+    """
     first: dict[Rgb, tuple[int, Path]] = {}
     for mask in masks:
         for index, colour in mask.shown().items():

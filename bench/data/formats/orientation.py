@@ -1,4 +1,4 @@
-"""What labels fit where EXIF turns or mirrors their image: the image as it is shown, or as it is stored.
+"""Decides what labels fit where EXIF turns or mirrors their image: the image as it is shown, or as it is stored.
 
 An image is always read as shown, by every reader. Its labels were drawn in one program or another, of which
 some show it turned and some as it is stored. Sizes tell which, where EXIF turns by a quarter and the labels have
@@ -31,7 +31,7 @@ from bench.records.predictions import LabelMap, SemanticMap
 
 Frame = Literal["shown", "stored"]
 CLEARLY = 1.25
-"""So many times more contrast along the outlines in one frame than in the other says which of them is meant."""
+"""This many times more contrast along the outlines in one frame than in the other says which of them is meant."""
 ENOUGH = 3
 """Images of which most must speak clearly against what is said."""
 
@@ -47,7 +47,7 @@ class Orientation(Record):
 
 
 def turned_truth(truth: GroundTruth, orientation: int) -> GroundTruth:
-    """A ground truth that fits an image as stored, as the image is shown."""
+    """Return a ground truth that fits an image as stored, as the image is shown."""
     instances, panoptic = truth.instances, truth.panoptic
     if instances is not None:
         masks = np.moveaxis(turned(np.moveaxis(instances.masks, 0, -1), orientation), -1, 0)
@@ -59,7 +59,7 @@ def turned_truth(truth: GroundTruth, orientation: int) -> GroundTruth:
 
 
 def edge_contrast(image: NDArray[Any], labels: LabelMap) -> float | None:
-    """Mean contrast of an image along the outlines of its labels, in units of that of the whole image.
+    """Return the mean contrast of an image along the outlines of its labels, in units of that of the whole image.
 
     Contrast is the magnitude of Sobel's gradient of the grey values, its largest within a pixel around.
 
@@ -81,7 +81,7 @@ def edge_contrast(image: NDArray[Any], labels: LabelMap) -> float | None:
 
 
 def better_frame(contrasts: Mapping[Frame, float | None]) -> Frame | None:
-    """The frame in which labels lie clearly better on edges; None where neither does.
+    """Return the frame in which labels lie clearly better on edges; None where neither does.
 
     >>> better_frame({"shown": 1.0, "stored": 2.4})
     'stored'
@@ -97,7 +97,9 @@ def better_frame(contrasts: Mapping[Frame, float | None]) -> Frame | None:
 
 
 def contradicted(said: Frame | None, seen: Sequence[Mapping[Frame, float | None]]) -> str | None:
-    """What to say where most turned images, and `ENOUGH` of them, speak against the option; None where they do not."""
+    """Return what to say where most turned images, and `ENOUGH` of them, speak against the option; None where they do
+    not.
+    """
     other: Frame = "shown" if said == "stored" else "stored"
     against = sum(better_frame(one) == other for one in seen)
     if said is None or against < ENOUGH or 2 * against <= len(seen):
@@ -112,7 +114,7 @@ def contradicted(said: Frame | None, seen: Sequence[Mapping[Frame, float | None]
 def undecided(
     image: Path, orientation: int, sizes: Sequence[Frame], contrasts: Mapping[Frame, float | None]
 ) -> DatasetError:
-    """The error for a turned image whose labels may fit it as shown or as stored.
+    """Return the error for a turned image whose labels may fit it as shown or as stored.
 
     Args:
         image: Its file.
@@ -136,7 +138,7 @@ def undecided(
 
 
 def of_other_size(files: str, found: Size, image: Path, expected: Size) -> DatasetError:
-    """The error for a ground truth of another size than its image."""
+    """Return the error for a ground truth of another size than its image."""
     swapped = (
         " Height and width have changed places: one of the two was turned by a quarter, or its size was written as "
         "width and height."

@@ -43,7 +43,7 @@ def outlines(mask: NDArray[np.bool_]) -> Outlines:
 
 
 def _edges(mask: NDArray[np.bool_]) -> dict[Corner, list[Corner]]:
-    """Corner -> the corners one pixel ahead of it."""
+    """Return corner -> the corners one pixel ahead of it."""
     padded = np.pad(mask, 1)
     inside, ahead = padded[1:-1, 1:-1], defaultdict(list)
     sides = (
@@ -79,7 +79,7 @@ def _walk(ahead: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
 
 
 def _without_straight(loop: list[Corner]) -> tuple[Corner, ...]:
-    """Corners at which the direction changes."""
+    """Return corners at which the direction changes."""
     before, after = [loop[-1], *loop[:-1]], [*loop[1:], loop[0]]
     return tuple(
         here
@@ -95,7 +95,7 @@ def _doubled_area(corners: tuple[Corner, ...]) -> int:
 
 
 def one_line(traced: Outlines) -> list[Corner]:
-    """All outlines as one closed polygon: from the first to each other one and back over the same line.
+    """Return all outlines as one closed polygon: from the first to each other one and back over the same line.
 
     By the even-odd rule the lines there and back leave no trace, so holes and parts survive.
     """

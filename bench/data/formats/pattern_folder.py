@@ -35,7 +35,7 @@ class SplitsOf(Protocol):
     """Says the split of each image."""
 
     def __call__(self, names: Sequence[str], *, keys: Sequence[str]) -> Sequence[str | None]:
-        """Paths and groups -> split of each, None = in no list."""
+        """Return paths and groups -> split of each, None = in no list."""
         ...
 
 
@@ -43,7 +43,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
     """Return the data set; lists all files, and reads the masks only if their classes must be inferred.
 
     Args:
-        options: Of `folder`; `images` or `masks` is a pattern, and the other one too or a folder.
+        options: Options of `folder`; `images` or `masks` is a pattern, and the other one too or a folder.
         splits_of: Says the split of each image where the pattern has no `{split}`.
 
     Raises:
@@ -171,7 +171,7 @@ def _entries(
 
 
 def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOptions, *, by_pattern: bool) -> list[str]:
-    """Group of each image; empty without groups."""
+    """Return the group of each image; empty without groups."""
     if by_pattern and options.group is not None:
         raise DatasetError("folder: groups are said twice, by {group} in images and by the option group; keep one.")
     if by_pattern:
@@ -207,7 +207,7 @@ def _truths(
 
 
 def _class_names(counted: Mapping[str, int], options: PatternOptions) -> tuple[str, ...]:
-    """Names of the classes, the background first."""
+    """Return names of the classes, the background first."""
     known = sorted(set(counted) - {BACKGROUND})
     order = options.class_order
     if order is not None and sorted(order) != known:
@@ -224,7 +224,7 @@ def _class_names(counted: Mapping[str, int], options: PatternOptions) -> tuple[s
 
 
 def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: Sequence[str]) -> FolderTable:
-    """Classes by value or colour: of the file, the same for all splits, or inferred."""
+    """Return classes by value or colour: of the file, the same for all splits, or inferred."""
     named = [root / options.classes.replace("{split}", split) for split in splits]
     there = list(dict.fromkeys(file for file in named if file.is_file()))
     if not there and options.classes != "classes.yaml":

@@ -1,4 +1,4 @@
-"""What a suite may say of a folder whose files are found by patterns; `folder.Options` adds these."""
+"""Lists what a suite may say of a folder whose files are found by patterns; `folder.Options` adds these."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class MaskRule:
-    """How the masks of an image become its ground truth.
+    """State how the masks of an image become its ground truth.
 
     Attributes:
         hold: Objects by number, one object a file, or, with `classes`, one class a file.
@@ -42,7 +42,9 @@ class MaskRule:
     on_top: bool
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Ground truth of an image; raises `DatasetError` for masks that say something else than the rule expects."""
+        """Return the ground truth of an image; raises `DatasetError` for masks that say something else than the rule
+        expects.
+        """
         if self.hold == "classes":
             return GroundTruth(SemanticMap(self._one_mask_a_class(entry)))
         masks: list[NDArray[np.bool_]] = []
@@ -76,14 +78,16 @@ class MaskRule:
 
 
 def numbered(file: Path) -> list[NDArray[np.bool_]]:
-    """Mask of each object, bool, (H, W), of a mask whose values or colours are numbers; 0 or black is none."""
+    """Return the mask of each object, bool, (H, W), of a mask whose values or colours are numbers; 0 or black is
+    none.
+    """
     pixels = read_mask(file).pixels
     numbers = pack_rgb(pixels) if pixels.ndim == 3 else pixels
     return [numbers == value for value in np.unique(numbers).tolist() if value != 0]
 
 
 def yes_or_no(file: Path, threshold: int | None) -> NDArray[np.bool_]:
-    """Where a mask says yes, bool, (H, W).
+    """Return where a mask says yes, bool, (H, W).
 
     Raises:
         DatasetError: Without a threshold, if the mask has values other than 0 and one more.

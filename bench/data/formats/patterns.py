@@ -36,7 +36,7 @@ SHARED = ("split", "group", "id")
 
 
 def is_pattern(text: str) -> bool:
-    """Whether an option is a pattern and not the name of a folder."""
+    """Return whether an option is a pattern and not the name of a folder."""
     return "{" in text or "*" in text
 
 
@@ -59,7 +59,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Matches:
-    """What lies in a folder, by two patterns.
+    """Hold what lies in a folder, by two patterns.
 
     Attributes:
         found: Images with masks, in the order of their paths.
@@ -102,7 +102,7 @@ def check_pattern(pattern: str, option: str, *, allowed: Sequence[str]) -> None:
 
 
 def visible_files(root: Path) -> list[str]:
-    """Paths below a folder, sorted, without what is hidden; each real folder once."""
+    """Return paths below a folder, sorted, without what is hidden; each real folder once."""
     found, seen = [], set()
     for base, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(base)
@@ -172,11 +172,11 @@ class _MaskMatcher:
             self._ids.add(values["id"])
 
     def fits(self, path: str) -> bool:
-        """Whether a path has the form of a mask."""
+        """Return whether a path has the form of a mask."""
         return values_of(self._masks, path) is not None
 
     def owner(self, path: str) -> tuple[str, str] | None:
-        """Path of the image of a mask, and the class of the mask; None if there is none."""
+        """Return the path of the image of a mask, and the class of the mask; None if there is none."""
         values = values_of(self._masks, path)
         if values is None:
             return None
@@ -198,7 +198,7 @@ class _MaskMatcher:
 
 
 def values_of(pattern: str, path: str, **fixed: str) -> dict[str, str] | None:
-    """Text of each placeholder in a path; None if it does not fit.
+    """Return the text of each placeholder in a path; None if it does not fit.
 
     >>> values_of("{split}/images/{id}.*", "train/images/a/b.png")
     {'split': 'train', 'id': 'a/b'}

@@ -30,7 +30,7 @@ Corners: TypeAlias = NDArray[np.float64]
 
 
 def corners_of(points: Sequence[float] | NDArray[np.float64]) -> Corners:
-    """Corners of a polygon written as x1, y1, x2, y2, …
+    """Return corners of a polygon written as x1, y1, x2, y2, …
 
     Raises:
         ValueError: If there are not three pairs, or a coordinate is no finite number or absurdly large.
@@ -59,7 +59,7 @@ def polygon_masks(objects: Sequence[Sequence[Corners]], size: Size) -> NDArray[n
 
     Args:
         objects: For each object its closed polygons, which may leave the image.
-        size: Of the masks.
+        size: Size of the masks.
 
     Returns:
         bool, (N, H, W). Where a polygon crosses itself the even-odd rule decides, so a line walked
@@ -80,7 +80,7 @@ def polygon_masks(objects: Sequence[Sequence[Corners]], size: Size) -> NDArray[n
 
 
 class Crossings(NamedTuple):
-    """Where outlines cross the centres of columns of pixels, polygon after polygon.
+    """State where outlines cross the centres of columns of pixels, polygon after polygon.
 
     Attributes:
         columns: Column of pixels, int64, (C,).
@@ -98,7 +98,7 @@ class _Edges(NamedTuple):
 
     Attributes:
         x, y: The smaller end.
-        slope: Of x over y where `steep`, else of y over x.
+        slope: Slope of x over y where `steep`, else of y over x.
         steep: Whether the edge is longer along y.
         left, right: Smallest and largest x.
     """
@@ -111,7 +111,7 @@ class _Edges(NamedTuple):
     right: NDArray[np.int64]
 
     def chosen(self, rows: NDArray[np.intp]) -> _Edges:
-        """Some of them, as often as they are named."""
+        """Return some of them, as often as they are named."""
         return _Edges(self.x[rows], self.y[rows], self.slope[rows], self.steep[rows], self.left[rows], self.right[rows])
 
 
@@ -136,7 +136,7 @@ def _crossings(polygons: Sequence[Corners], size: Size) -> Crossings:
 
 
 def _edges(corners: Corners, lengths: NDArray[np.int64]) -> _Edges:
-    """Edges of closed polygons, whose corners follow each other."""
+    """Return edges of closed polygons, whose corners follow each other."""
     # C truncates towards zero where NumPy's astype does the same.
     start = (corners * FINER + 0.5).astype(np.int64)
     following = np.arange(1, len(start) + 1)
@@ -155,7 +155,7 @@ def _edges(corners: Corners, lengths: NDArray[np.int64]) -> _Edges:
 
 
 def _top_of_flat(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Upper y of the step from x = `at` to the next, of edges that have a point at every x."""
+    """Return the upper y of the step from x = `at` to the next, of edges that have a point at every x."""
     steps = at - edges.x
     here = (edges.y + edges.slope * steps + 0.5).astype(np.int64)
     there = (edges.y + edges.slope * (steps + 1) + 0.5).astype(np.int64)
@@ -163,11 +163,11 @@ def _top_of_flat(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _top_of_steep(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Upper y of the step between x = `at` and the next, of edges that have a point at every y."""
+    """Return the upper y of the step between x = `at` and the next, of edges that have a point at every y."""
     rising = edges.slope > 0
 
     def beyond(steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether the point so many steps down the edge lies on the far side."""
+        """Return whether the point so many steps down the edge lies on the far side."""
         return np.asarray(((edges.x + edges.slope * steps + 0.5).astype(np.int64) > at) == rising)
 
     steps = np.ceil((at + 0.5 - edges.x) / edges.slope).astype(np.int64)

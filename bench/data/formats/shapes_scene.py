@@ -40,7 +40,7 @@ COLOURS = (
 
 @dataclass(frozen=True)
 class Style:
-    """How hard a preset is.
+    """State how hard a preset is.
 
     Attributes:
         objects: Least and most objects of a scene.
@@ -93,7 +93,7 @@ class Draws:
         self._bits = np.random.PCG64(np.random.SeedSequence(seeds))
 
     def between(self, low: int, high: int) -> int:
-        """An integer from low to high, both included (multiply-shift, bias below 2⁻³²)."""
+        """Return an integer from low to high, both included (multiply-shift, bias below 2⁻³²)."""
         return low + ((int(self._bits.random_raw()) >> 32) * (high - low + 1) >> 32)
 
     def chance(self, per_mille: int) -> bool:
@@ -158,7 +158,7 @@ class _Canvas:
             self._colour[mask] = (self._stuff_colour(label) + self._pattern(label)[..., None])[mask]
 
     def _waves(self) -> IntMap:
-        """An irregular border: three triangle waves over the columns, (1, W)."""
+        """Return an irregular border: three triangle waves over the columns, (1, W)."""
         height, width = self._size
         border = np.zeros((1, width), dtype=np.int64)
         for share in (60, 30, 15):
@@ -173,7 +173,7 @@ class _Canvas:
         return self._jittered(COLOURS[shown], 14)
 
     def _pattern(self, label: int) -> NDArray[np.int16]:
-        """Texture that tells the stuff classes apart when colour does not, grey levels, (H, W)."""
+        """Return the texture that tells the stuff classes apart when colour does not, grey levels, (H, W)."""
         cell = max(2, min(self._size) // 24)
         if label == SKY:
             pattern = np.broadcast_to(self._rows * 40 // self._size.height - 20, self._size)
@@ -258,13 +258,13 @@ class _Canvas:
 
 
 def _shape(kind: int, dx: IntMap, dy: IntMap, radius: int, turn: tuple[int, int]) -> Mask:
-    """Pixels of a shape around its centre.
+    """Return pixels of a shape around its centre.
 
     Args:
         kind: Thing class.
         dx: Column offsets, shape (1, w).
         dy: Row offsets, shape (h, 1).
-        radius: Of the circle the shape fits in.
+        radius: Radius of the circle the shape fits in.
         turn: 1024 × (cos, sin) of its rotation.
     """
     cos, sin = turn

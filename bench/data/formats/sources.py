@@ -1,4 +1,4 @@
-"""Where the files of a data set come from, as a constant `PREPARE` of its module: what `bench data prepare` fetches.
+"""Says where the files of a data set come from, as a constant `PREPARE` of its module, for `bench data prepare`.
 
 A data set without it needs an account, has terms to be accepted, or is the user's own; its
 `OBTAIN` says what to do by hand.
@@ -21,7 +21,7 @@ PACKAGE_ADDRESS = r"^package:([\w.-]+)==([\w.!+-]+)/([\w.+-]+)$"
 """Name, version and file of a release: a file inside the user's own package index."""
 
 Conversion = Literal["sbd"]
-"""What is done with the files of a part once they are unpacked; see `bench/data/prepare/prepare.py`."""
+"""This is what is done with the files of a part once they are unpacked; see `bench/data/prepare/prepare.py`."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Archive:
 
 @dataclass(frozen=True)
 class Part:
-    """What can be fetched by itself.
+    """Hold what can be fetched by itself.
 
     Attributes:
-        name: For `--part`.
+        name: Name for `--part`.
         what: One line.
         archives: Its files.
         options: How the data set is opened with it, beside `root`; None if that takes another part.
@@ -79,10 +79,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `bench data prepare` can fetch of a data set.
+    """Hold what `bench data prepare` can fetch of a data set.
 
     Attributes:
-        parts: In the order in which they are fetched.
+        parts: Parts in the order in which they are fetched.
         root: Where the option `root` lies below the folder that everything is unpacked into.
         note: What it cannot fetch; '' if it fetches all.
     """
@@ -93,7 +93,7 @@ class Preparation:
 
 
 class WeightsSource(Record):
-    """Where the weights of a model config come from: one member of one file of a package.
+    """State where the weights of a model config come from: one member of one file of a package.
 
     Attributes:
         archive: `package:NAME==VERSION/FILE`.
@@ -111,5 +111,5 @@ class WeightsSource(Record):
 
     @property
     def path(self) -> Path:
-        """Where they are kept, under their hash."""
+        """Return where they are kept, under their hash."""
         return cache_folder() / "weights" / self.sha256 / Path(self.member).name

@@ -10,13 +10,13 @@ from bench.errors import DatasetError
 
 
 def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list[str]:
-    """What each name has in common with its near-duplicates.
+    """Return what each name has in common with its near-duplicates.
 
     Args:
         names: Paths of images below their folder.
         pattern: Regular expression searched in each name; its first group, or else the whole match,
             is the key. None makes every image a group of its own.
-        where: For messages.
+        where: Name for messages.
 
     Raises:
         DatasetError: If the pattern is no regular expression, or a name does not match.
@@ -38,7 +38,7 @@ def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list
 
 
 def compiled(pattern: str, *, where: str) -> re.Pattern[str]:
-    """The regular expression; raises `DatasetError` if it is none."""
+    """Return the regular expression; raises `DatasetError` if it is none."""
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -55,7 +55,7 @@ def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: in
         keys: Group of each image.
         fractions: Split -> share of the images; sums to 1.
         seed: Another seed gives other splits.
-        where: For messages.
+        where: Name for messages.
 
     Raises:
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.

@@ -25,7 +25,7 @@ def stratified(
         presence: Which classes an image has, bool, (N, K).
         fractions: Split -> share; sums to 1.
         seed: Another seed gives other splits.
-        where: For messages.
+        where: Name for messages.
 
     Raises:
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.

@@ -16,7 +16,7 @@ OPACITY = 0.5
 
 
 def palette_of(classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
-    """Colour of each class id, uint8, (void id + 1, 3); white where no class has the id."""
+    """Return the colour of each class id, uint8, (void id + 1, 3); white where no class has the id."""
     palette = np.full((1 + void_id(len(classes)), 3), 255, dtype=np.uint8)
     palette[: len(classes)] = [spec.colour for spec in classes]
     return palette
@@ -30,7 +30,9 @@ def mixed(image: RgbImage, colours: NDArray[np.uint8], where: NDArray[np.bool_])
 
 
 def rims(ids: NDArray[np.generic], *, thin: bool) -> NDArray[np.bool_]:
-    """Pixels of a map, (H, W), whose left or upper neighbour has another id, or, unless `thin`, any of the four."""
+    """Return pixels of a map, (H, W), whose left or upper neighbour has another id, or, unless `thin`, any of the
+    four.
+    """
     across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
     found = np.zeros(ids.shape, dtype=np.bool_)
     found[:, 1:] |= across

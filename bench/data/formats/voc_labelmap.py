@@ -35,11 +35,11 @@ OBTAIN = "Export the project again as 'Segmentation mask 1.1', with its images."
 
 @dataclass(frozen=True)
 class LabelMapFile:
-    """What labelmap.txt says.
+    """Hold what labelmap.txt says.
 
     Attributes:
         file: Where it lies.
-        classes: In its order; the class of black pixels is the background.
+        classes: Classes in its order; the class of black pixels is the background.
     """
 
     file: Path
@@ -51,7 +51,7 @@ class LabelMapFile:
         return {BORDER: IGNORE_LABEL, **{spec.colour: index for index, spec in enumerate(self.classes)}}
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Classes by their colours, and objects where there is a second mask."""
+        """Return classes by their colours, and objects where there is a second mask."""
         known = f"{self.file.name} names {', '.join(f'{c.name} {c.colour}' for c in self.classes[:8])}. {OBTAIN}"
         pixels = _colours(entry.ground_truths[0])
         labels = map_colours(pixels, self.class_of, file=entry.ground_truths[0], known=known)
@@ -105,7 +105,7 @@ def read_labelmap(file: Path) -> LabelMapFile:
 
 
 def lists_of(folder: Path) -> dict[str, Path]:
-    """Split -> its list; of lists that repeat others, trainval and the like, none."""
+    """Return split -> its list; of lists that repeat others, trainval and the like, none."""
     found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
     parts = [name for name in ("train", "val", "test") if name in found]
     if not found:
@@ -114,7 +114,7 @@ def lists_of(folder: Path) -> dict[str, Path]:
 
 
 def entries_of(root: Path, file: Path, folders: list[str]) -> list[Entry]:
-    """Images of a list, with a suffix of any kind; raises `DatasetError` if files are missing."""
+    """Return images of a list, with a suffix of any kind; raises `DatasetError` if files are missing."""
     images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in _images(root)}
     names = [_without_suffix(line) for line in read_lines(file)]
     entries = [
@@ -142,7 +142,7 @@ def _without_suffix(line: str) -> str:
 
 
 def _colours(path: Path) -> NDArray[np.uint8]:
-    """Colours of a mask, uint8, (H, W, 3), RGB, whether it stores them or indices into a palette."""
+    """Return colours of a mask, uint8, (H, W, 3), RGB, whether it stores them or indices into a palette."""
     mask = read_mask(path)
     if mask.colours == "rgb":
         return np.asarray(mask.pixels, dtype=np.uint8)

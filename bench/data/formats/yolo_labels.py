@@ -16,7 +16,7 @@ def label_notes(entries: Sequence[Entry], *, leave_out: bool) -> list[str]:
     """Count label files that fit no image, and images without one.
 
     Args:
-        entries: Of a split; the first ground truth of each is its label file.
+        entries: Entries of a split; the first ground truth of each is its label file.
         leave_out: Whether files that fit no image are known to be of none.
 
     Raises:
@@ -64,7 +64,7 @@ def _stray(entries: Sequence[Entry], wanted: set[Path]) -> list[Path]:
 
 
 def _image_of(path: Path, without: Sequence[Entry]) -> Entry | None:
-    """The image without a label file that a stray one is most likely of: x.jpg.txt is that of x.jpg."""
+    """Return the image without a label file that a stray one is most likely of: x.jpg.txt is that of x.jpg."""
     return next((entry for entry in without if path.stem in (entry.image.name, entry.image.stem)), None)
 
 

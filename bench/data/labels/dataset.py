@@ -39,40 +39,40 @@ class MappedDataset:
             raise BenchError("labels: none of the new classes is a thing, and the data set has instances only.")
 
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits."""
+        """Return names of the splits."""
         return self.unmapped.splits()
 
     def ids(self, split: str) -> Sequence[str]:
-        """Ids of a split; images without any of the classes stay."""
+        """Return ids of a split; images without any of the classes stay."""
         return self.unmapped.ids(split)
 
     def group(self, image_id: str) -> str:
-        """What the image must stay together with; its own id where the data set knows none."""
+        """Return what the image must stay together with; its own id where the data set knows none."""
         of_group = getattr(self.unmapped, "group", None)
         return image_id if of_group is None else str(of_group(image_id))
 
     def spacing(self, image_id: str) -> Spacing | None:
-        """Distance of its pixels in millimetres; None where the data set does not say."""
+        """Return the distance of its pixels in millimetres; None where the data set does not say."""
         return getattr(self.unmapped, "spacing", lambda _: None)(image_id)
 
     def place(self, image_id: str) -> Place | None:
-        """Where it lies in its volume; None where it is no slice."""
+        """Return where it lies in its volume; None where it is no slice."""
         return getattr(self.unmapped, "place", lambda _: None)(image_id)
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3), RGB."""
+        """Return the image, uint8, (H, W, 3), RGB."""
         return self.unmapped.image(image_id)
 
     def encoded(self, image_id: str) -> bytes:
-        """The image as the content of a file."""
+        """Return the image as the content of a file."""
         return encoded_image(self.unmapped, image_id)
 
     def target(self, image_id: str) -> GroundTruth:
-        """Its ground truth in the mapped label space."""
+        """Return its ground truth in the mapped label space."""
         return map_truth(self.unmapped.target(image_id), self.table)
 
     def size(self, image_id: str) -> Size:
-        """Its size, without decoding it."""
+        """Return its size, without decoding it."""
         return self.unmapped.size(image_id)
 
     def fingerprint(self, split: str) -> str:
@@ -81,5 +81,5 @@ class MappedDataset:
 
 
 def labelled_fingerprint(fingerprint: str, labels: Labels) -> str:
-    """Fingerprint of a split whose classes are mapped."""
+    """Return the fingerprint of a split whose classes are mapped."""
     return digest([fingerprint, as_json_dict(labels)])

@@ -22,7 +22,7 @@ SYNONYMS = Path(__file__).resolve().parent / "synonyms.yaml"
 
 @dataclass(frozen=True)
 class Matched:
-    """What became of the names of both sides.
+    """Hold what became of the names of both sides.
 
     Attributes:
         table: Model's class -> suite's class or void.
@@ -45,7 +45,7 @@ def table_for(model: ModelSpec, dataset: Dataset) -> ClassTable | None:
 
 
 def table_digest(table: ClassTable | None) -> str:
-    """Digest of a table for records of scores; empty where nothing is mapped."""
+    """Return the digest of a table for records of scores; empty where nothing is mapped."""
     return "" if table is None else digest([list(table.ids), [spec.name for spec in table.classes]])
 
 
@@ -57,7 +57,7 @@ def check_mapping(model: ModelSpec, dataset: Dataset, kind: TaskKind) -> None:
     instances, the suite's stuff needs none either.
 
     Args:
-        model: With `trained_on`.
+        model: Model with `trained_on`.
         dataset: Of the case, with the suite's classes.
         kind: Form that is scored.
 
@@ -111,7 +111,9 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
 
 
 def places_of(dataset: Dataset) -> dict[str, int]:
-    """Names a model's class may be matched with -> new id or void: the suite's, and the data set's before `labels`."""
+    """Return names a model's class may be matched with -> new id or void: the suite's, and the data set's before
+    `labels`.
+    """
     places = {spec.name: index for index, spec in enumerate(dataset.classes)}
     if isinstance(dataset, MappedDataset):
         old = zip(dataset.unmapped.classes, dataset.table.ids, strict=True)
@@ -141,7 +143,8 @@ def _check_synonyms(model: ModelSpec, space: LabelSpace, known: Mapping[str, int
 
 
 def _partner(name: str, known: Mapping[str, int]) -> str | None:
-    """The suite's name for a model's: the same, else a synonym, else what it is a kind of; None if there is none.
+    """Return the suite's name for a model's: the same, else a synonym, else what it is a kind of; None if there is
+    none.
 
     Raises:
         BenchError: If two classes of the suite would do equally well.
@@ -162,7 +165,7 @@ def _partner(name: str, known: Mapping[str, int]) -> str | None:
 
 @lru_cache(maxsize=1)
 def _synonyms() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    """Key -> keys that mean the same; key -> keys of what it is a kind of, for synonyms of it too."""
+    """Return key -> keys that mean the same; key -> keys of what it is a kind of, for synonyms of it too."""
     document = yaml.safe_load(SYNONYMS.read_text(encoding="utf-8"))
     groups = [{_key(name) for name in group} for group in document["same"]]
     same = {key: group for group in groups for key in group}
@@ -175,7 +178,7 @@ def _synonyms() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
 
 
 def _key(name: str) -> str:
-    """A name without case and punctuation.
+    """Return a name without case and punctuation.
 
     >>> _key("Dining-Table")
     'diningtable'
@@ -192,5 +195,5 @@ def _with_nearest(names: Sequence[str], others: Sequence[str], most: int = 6) ->
 
 
 def classes_predicted(model: ModelSpec, dataset: Dataset) -> tuple[ClassSpec, ...]:
-    """The label space that a model is built with: the data set's, or that of its weights."""
+    """Return the label space that a model is built with: the data set's, or that of its weights."""
     return dataset.classes if model.trained_on is None else label_space(model.trained_on).classes

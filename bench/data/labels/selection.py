@@ -47,7 +47,7 @@ def selected(labels: Labels, classes: Sequence[ClassSpec]) -> ClassTable:
 
 
 def _spoken_for(labels: Labels, names: Sequence[str]) -> dict[str, str | None]:
-    """Name in the data set -> new name, None for dropped ones."""
+    """Return name in the data set -> new name, None for dropped ones."""
     said: list[tuple[str, str, str | None]] = [("labels.classes", name, name) for name in labels.classes or ()]
     said += [(f"labels.merge.{new}", old, new) for new, olds in labels.merge.items() for old in olds]
     said += [("labels.drop", name, None) for name in labels.drop]
@@ -107,7 +107,7 @@ def _check_stated(labels: Labels, order: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    """Names in quotes, the first few of them.
+    """Return names in quotes, the first few of them.
 
     >>> _listed(["a", "b", "c"], 2)
     "'a', 'b' and 1 more"

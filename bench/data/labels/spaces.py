@@ -25,8 +25,8 @@ class LabelSpace:
     """The classes a model predicts.
 
     Attributes:
-        name: As in `trained_on`.
-        classes: In the order of their ids.
+        name: Name as in `trained_on`.
+        classes: Classes in the order of their ids.
         unused: Names of ids that no image was ever labelled with.
     """
 
@@ -86,7 +86,7 @@ def _coco(*, things_only: bool) -> Parts:
 
 
 def _coco_91() -> Parts:
-    """COCO's own ids 0-90: the background, 80 things and ten ids without a class."""
+    """Return COCO's own ids 0-90: the background, 80 things and ten ids without a class."""
     name_of = {int(row["id"]): row["name"] for row in _coco_rows() if row["is_thing"] == "1"} | {0: BACKGROUND}
     names = [name_of.get(index, f"unused {index}") for index in range(91)]
     unused = frozenset(name for name in names if name not in name_of.values())

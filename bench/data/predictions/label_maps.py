@@ -46,11 +46,11 @@ class LabelMaps:
         self._colours = _colours(options, asked)
 
     def flags(self) -> list[Flag]:
-        """What is to be known of the files."""
+        """Return what is to be known of the files."""
         return self._flags
 
     def read(self, image_id: str, size: Size) -> SemanticMap:
-        """The label map of an image; raises `BenchError` for another size or values of no class."""
+        """Return the label map of an image; raises `BenchError` for another size or values of no class."""
         file = self._matched.files.get(image_id)
         if file is None:
             return SemanticMap(np.full(size, self._void, dtype=label_dtype(len(self._asked.classes))))
@@ -96,7 +96,7 @@ class LabelMaps:
         return np.asarray(lookup[stored.pixels])
 
     def _by_palette(self, stored: StoredMask) -> LabelMap | None:
-        """Indices whose palette has the classes' colours."""
+        """Return indices whose palette has the classes' colours."""
         if stored.palette is None:
             return None
         class_of = [self._colours.get(colour) for colour in stored.palette]
@@ -170,7 +170,7 @@ def _stored(file: Path) -> StoredMask:
 
 
 def _nifti(file: Path) -> NDArray[Any]:
-    """A slice as (height, width): NIfTI counts columns first."""
+    """Return a slice as (height, width): NIfTI counts columns first."""
     try:
         import nibabel
     except ImportError:

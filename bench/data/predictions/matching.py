@@ -1,4 +1,4 @@
-"""Which file is the prediction of which image, which images have none, and which files belong to no image."""
+"""Finds which file is the prediction of which image, which images have none, and which files belong to no image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.records import Flag
 
 NAMED = 5
-"""So many of the missing or superfluous are named."""
+"""This many of the missing or superfluous are named."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Matched:
     strange: tuple[str, ...]
 
     def flags(self, *, missing_are: str = "counted as predictions of nothing") -> list[Flag]:
-        """What a report says of them."""
+        """Return what a report says of them."""
         total = len(self.missing) + len(self.files)
         return flags_of(self.missing, self.elsewhere, self.strange, total, missing_are=missing_are)
 
@@ -42,7 +42,7 @@ class Matched:
 def flags_of(
     missing: Sequence[str], elsewhere: Sequence[str], strange: Sequence[str], total: int, *, missing_are: str
 ) -> list[Flag]:
-    """The counts and names of what did not match, as flags of a job."""
+    """Return the counts and names of what did not match, as flags of a job."""
     flags = []
     if missing:
         seen = f"{len(missing)} of {total} images have no prediction and are {missing_are}: {named(missing)}"
@@ -59,7 +59,7 @@ def flags_of(
 
 
 def named(items: Collection[str]) -> str:
-    """The first of some names, with how many more there are."""
+    """Return the first of some names, with how many more there are."""
     listed = list(items)
     more = len(listed) - NAMED
     return ", ".join(listed[:NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -144,7 +144,7 @@ def _nothing_fits(root: Path, names: Sequence[str], asked: Asked) -> BenchError:
 
 
 def refuse_missing(root: Path, missing: Sequence[str], total: int) -> BenchError:
-    """The error for images without a prediction, of a format that has one for each."""
+    """Return the error for images without a prediction, of a format that has one for each."""
     return BenchError(
         f"{root}: {len(missing)} of {total} images have no prediction: {named(missing)}. Make them, leave the "
         "images out "

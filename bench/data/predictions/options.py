@@ -1,4 +1,4 @@
-"""What a suite says of files with predictions."""
+"""Lists what a suite may say of files with predictions."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Options(Record):
 
 
 def option_mistakes(options: Mapping[str, JsonValue], label: str) -> list[str]:
-    """What is wrong with the options, a sentence each; empty if nothing is."""
+    """Return what is wrong with the options, a sentence each; empty if nothing is."""
     try:
         Options.model_validate(dict(options))
     except ValidationError as error:

@@ -46,11 +46,11 @@ class YoloTexts:
         self._flags = [OUTLINES, *self._matched.flags(missing_are="taken to hold no object")]
 
     def flags(self) -> list[Flag]:
-        """What is to be known of the files."""
+        """Return what is to be known of the files."""
         return self._flags
 
     def read(self, image_id: str, size: Size) -> Instances:
-        """The objects of an image; raises `BenchError` for lines that are no outline with a confidence."""
+        """Return the objects of an image; raises `BenchError` for lines that are no outline with a confidence."""
         file = self._matched.files.get(image_id)
         lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
         found = [self._object(line, f"{file}:{n}", size) for n, line in enumerate(lines, start=1) if line.strip()]
@@ -93,7 +93,7 @@ class YoloTexts:
 
 
 def _names_beside(root: Path) -> dict[str, int] | None:
-    """Name -> number of a data.yaml beside the files; None without one."""
+    """Return name -> number of a data.yaml beside the files; None without one."""
     for file in (root / "data.yaml", root / "dataset.yaml"):
         if file.is_file():
             try:

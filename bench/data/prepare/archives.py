@@ -30,7 +30,7 @@ from bench.data.progress import Advance
 from bench.errors import BenchError
 
 MOST_GROWTH = 32
-"""So many times its own size may be in an archive."""
+"""An archive may hold at most this many times its own size."""
 
 ALWAYS_ALLOWED = 1 << 26
 """Bytes that may be in any archive, however small."""
@@ -40,7 +40,7 @@ BLOCK = 1 << 20
 T = TypeVar("T")
 LITTER = ("__MACOSX", ".DS_Store")
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
-"""What the readers of archives raise for a damaged one."""
+"""This is what the readers of archives raise for a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Member:
     """One entry of an archive.
 
     Attributes:
-        name: As stored.
+        name: Name as stored.
         kind: What it is.
         size: Bytes of its content.
         open: Begins to read its content.
@@ -72,7 +72,7 @@ def unpack(archive: Path, folder: Path, *, only: Sequence[str] = (), advance: Ad
         archive: A tar (plain, or compressed by gzip, bzip2 or xz) or zip file.
         folder: Made if it is not there.
         only: Patterns of wanted members, as in `fnmatch`; `*` matches `/`. None = all.
-        advance: For a bar.
+        advance: Advance for a bar.
 
     Returns:
         Paths of the wanted files, in the order of the archive.
@@ -108,7 +108,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 def _looked_through(archive: Path, folder: Path, only: Sequence[str]) -> dict[str, tuple[Path, int]]:
-    """Name of a wanted file -> where it goes, and its size; raises `BenchError` if one must not be unpacked."""
+    """Return name of a wanted file -> where it goes, and its size; raises `BenchError` if one must not be unpacked."""
     limit = max(ALWAYS_ALLOWED, MOST_GROWTH * archive.stat().st_size)
     wanted: dict[str, tuple[Path, int]] = {}
     total = 0
@@ -158,7 +158,7 @@ def _require_own_folders(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _is_whole(path: Path, size: int, archive: Path) -> bool:
-    """Whether a file is there already.
+    """Return whether a file is there already.
 
     Raises:
         BenchError: If something else is there.
@@ -190,7 +190,7 @@ def _write(member: Member, path: Path, archive: Path) -> None:
 
 
 def _copy(member: Member, file: IO[bytes], archive: Path) -> int:
-    """Bytes copied; a zip checks its CRC at the end of each member."""
+    """Return bytes copied; a zip checks its CRC at the end of each member."""
     source = _readable(archive, member.open)
     if source is None:
         raise _damaged(archive, f"{member.name!r} has no content")
@@ -201,7 +201,7 @@ def _copy(member: Member, file: IO[bytes], archive: Path) -> int:
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    """Entries of a tar or zip file, in its order.
+    """Yield entries of a tar or zip file, in its order.
 
     Raises:
         BenchError: If it is neither, or damaged.
@@ -236,7 +236,7 @@ def _kind_in_tar(entry: tarfile.TarInfo) -> str:
 
 
 def _readable(archive: Path, read: Callable[[], T]) -> T:
-    """What a reader of the archive gives; raises `BenchError` if it finds damage."""
+    """Return what a reader of the archive gives; raises `BenchError` if it finds damage."""
     try:
         return read()
     except DAMAGE as error:

@@ -40,10 +40,10 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a failing connection is borne with.
+    """State how long a failing connection is borne with.
 
     Attributes:
-        attempts: In a row that bring no further byte.
+        attempts: Attempts in a row that bring no further byte.
         first_wait_s: Before the second attempt; doubled before each further one.
         timeout_s: Without a byte from the server.
     """
@@ -63,7 +63,7 @@ class _Begun:
 
     Attributes:
         done: Bytes that are here.
-        size: Of the whole file; None if the server did not say.
+        size: Size of the whole file; None if the server did not say.
         validator: Strong ETag or time of change; '' if the server gave neither.
     """
 
@@ -100,7 +100,9 @@ def download(url: str, target: Path, *, advance: Advance, patience: Patience) ->
 
 
 def remote_size(url: str, patience: Patience) -> int | None:
-    """Bytes of a file on a server; None if the server does not say, or cannot be asked: fetching it tells why."""
+    """Return bytes of a file on a server; None if the server does not say, or cannot be asked: fetching it tells
+    why.
+    """
     try:
         with _response(urllib.request.Request(url, method="HEAD"), patience) as response:
             return _length(response.headers)
@@ -109,12 +111,12 @@ def remote_size(url: str, patience: Patience) -> int | None:
 
 
 def kept_bytes(target: Path) -> int:
-    """Bytes that are here of a file, whole or in part."""
+    """Return bytes that are here of a file, whole or in part."""
     return _size(target) or _size(target.with_name(f"{target.name}.part"))
 
 
 def hash_of(path: Path, algorithm: str, *, advance: Advance) -> str:
-    """Hash of a file in hex; `algorithm` as in `hashlib`."""
+    """Return the hash of a file in hex; `algorithm` as in `hashlib`."""
     found = hashlib.new(algorithm, usedforsecurity=False)
     size, done = path.stat().st_size, 0
     with path.open("rb") as file:
@@ -147,7 +149,7 @@ def _attempt(url: str, part: Path, state: Path, advance: Advance, patience: Pati
 
 
 def _begun(url: str, part: Path, state: Path) -> _Begun:
-    """What an earlier attempt left, if it can be gone on from."""
+    """Return what an earlier attempt left, if it can be gone on from."""
     try:
         known = json.loads(state.read_bytes())
         begun = _Begun(part.stat().st_size, known["size"], known["validator"])
@@ -159,7 +161,7 @@ def _begun(url: str, part: Path, state: Path) -> _Begun:
 
 
 def _agreed(url: str, begun: _Begun, response: Any, part: Path, state: Path) -> _Begun:
-    """What the answer is part of: the rest of the file begun, or another one from its start."""
+    """Return what the answer is part of: the rest of the file begun, or another one from its start."""
     if begun.done and response.status == 206:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         same_size = span is not None and (begun.size is None or span[2] in ("*", str(begun.size)))
@@ -241,7 +243,7 @@ def _length(headers: Message) -> int | None:
 
 
 def _validator(headers: Message) -> str:
-    """What names the state of the file for If-Range: a strong ETag, or else its time of change."""
+    """Return what names the state of the file for If-Range: a strong ETag, or else its time of change."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 
@@ -251,7 +253,7 @@ def _size(path: Path) -> int:
 
 
 def _words(reason: object) -> str:
-    """An error in words; most of a socket's have them."""
+    """Return an error in words; most of a socket's have them."""
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror.lower()
     return str(reason) or type(reason).__name__

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 SCHEME = "package:"
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-"""What names the index, the first that is set."""
+"""This is what names the index, the first that is set."""
 
 EXTRA_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
-"""What names further ones, separated by spaces."""
+"""This is what names further ones, separated by spaces."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class PackageFile:
     """One file of a release.
 
     Attributes:
-        name: Of the package.
-        version: Of the release.
+        name: Name of the package.
+        version: Version of the release.
         file: Name of the wheel or source distribution.
         sha256: Of the file, in hex.
     """
@@ -62,13 +62,13 @@ class PackageFile:
 
     @property
     def cached(self) -> Path:
-        """Where it is kept."""
+        """Return where it is kept."""
         return cache_folder() / "packages" / self.sha256 / self.file
 
 
 @dataclass(frozen=True)
 class Indexes:
-    """Where packages are looked for.
+    """State where packages are looked for.
 
     Attributes:
         urls: Simple repository addresses, in order; none = the public index.
@@ -111,7 +111,7 @@ def copy_to(package: PackageFile, path: Path, *, advance: Advance) -> None:
 
 
 def configured_indexes(environment: Mapping[str, str] = os.environ) -> Indexes:
-    """The indexes that the user's pip or uv uses: variables before pip's files."""
+    """Return the indexes that the user's pip or uv uses: variables before pip's files."""
     settings = _pip_settings(environment)
     first = next((environment[name] for name in INDEX_VARIABLES if environment.get(name)), settings.get("index-url"))
     extra = [url for name in EXTRA_VARIABLES for url in environment.get(name, "").split()]
@@ -124,7 +124,7 @@ def configured_indexes(environment: Mapping[str, str] = os.environ) -> Indexes:
 
 
 def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """What pip's configuration files say, without their sections; empty where there is no pip."""
+    """Return what pip's configuration files say, without their sections; empty where there is no pip."""
     commands = [[sys.executable, "-m", "pip"], *([[found]] if (found := shutil.which("pip")) else [])]
     for command in commands:
         with suppress(OSError, subprocess.SubprocessError):

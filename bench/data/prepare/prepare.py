@@ -50,7 +50,7 @@ class PrepareState(Record):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command will do.
+    """Hold what a command will do.
 
     Attributes:
         name: The data set.
@@ -79,16 +79,16 @@ class Plan:
         return self.folder / self.preparation.root
 
     def url(self, archive: Archive) -> str:
-        """Where an archive is fetched from."""
+        """Return where an archive is fetched from."""
         return archive.url if self.mirror is None else f"{self.mirror}/{archive.file_name}"
 
     def kept(self, archive: Archive) -> Path:
-        """Where an archive is kept."""
+        """Return where an archive is kept."""
         return self.folder / ARCHIVES / archive.file_name
 
 
 def planned(name: str, folder: Path, wanted: Sequence[str], *, mirror: str | None = None) -> Plan:
-    """What is to be fetched; touches nothing.
+    """Return what is to be fetched; touches nothing.
 
     Args:
         name: Data set.
@@ -108,7 +108,7 @@ def planned(name: str, folder: Path, wanted: Sequence[str], *, mirror: str | Non
 
 
 def introduction(plan: Plan) -> str:
-    """Source, terms and what will be fetched, to be read before it is."""
+    """Return the source, terms and what will be fetched, to be read before it is."""
     module = module_of(plan.name)
     lines = [f"{plan.name}: {module.SOURCE}", f"Terms: {module.LICENCE}", ""]
     if plan.missing:
@@ -128,10 +128,10 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
     """Fetch and unpack what is missing; returns the plan with what is there now.
 
     Args:
-        plan: From `planned`.
+        plan: Plan from `planned`.
         keep_archives: Whether archives stay when their part is complete.
         console: For bars, and a line per archive.
-        patience: With a failing connection.
+        patience: Patience with a failing connection.
 
     Raises:
         BenchError: If an archive cannot be fetched, has another checksum than published, cannot be
@@ -185,7 +185,7 @@ def _preparation(name: str) -> Preparation:
 
 
 def _chosen(name: str, preparation: Preparation, wanted: Sequence[str]) -> tuple[Part, ...]:
-    """The parts asked for and those they need, in the order of the preparation."""
+    """Return the parts asked for and those they need, in the order of the preparation."""
     parts = {part.name: part for part in preparation.parts}
     for part in wanted:
         if part not in parts:
@@ -199,7 +199,7 @@ def _chosen(name: str, preparation: Preparation, wanted: Sequence[str]) -> tuple
 
 
 def _read_state(name: str, folder: Path) -> PrepareState:
-    """What an earlier command left in the folder.
+    """Return what an earlier command left in the folder.
 
     Raises:
         BenchError: If the folder holds anything else.

@@ -26,7 +26,7 @@ from bench.errors import BenchError
 from bench.records.store.files import write_atomically
 
 DATASET = Path("benchmark_RELEASE") / "dataset"
-"""Where SBD's archive holds lists and masks."""
+"""This says where SBD's archive holds lists and masks."""
 
 PALETTE = [palette_colour(index) for index in range(256)]
 INSTALL = 'pip install -c constraints.txt ".[sbd]"'
@@ -45,7 +45,7 @@ def merge(folder: Path, root: Path, *, advance: Callable[[int, int | None], None
     """Write SegmentationClassAug and trainaug.txt; what is there already is left, the list comes last.
 
     Args:
-        folder: With SBD as its archive holds it.
+        folder: Folder with SBD as its archive holds it.
         root: The folder VOC2012.
         advance: Is told masks done and masks in all.
 
@@ -73,7 +73,9 @@ def merge(folder: Path, root: Path, *, advance: Callable[[int, int | None], None
 
 
 def segmentation(file: Path) -> NDArray[np.uint8]:
-    """Class of each pixel of one of SBD's files, uint8, (H, W), 0-20; raises `BenchError` if it cannot be read."""
+    """Return the class of each pixel of one of SBD's files, uint8, (H, W), 0-20; raises `BenchError` if it cannot be
+    read.
+    """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 

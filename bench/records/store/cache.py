@@ -1,4 +1,4 @@
-"""Where the user's caches lie: what can be made or fetched anew, outside of any results."""
+"""Says where the user's caches lie: what can be made or fetched anew, outside of any results."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from bench.records.store.views import CaseView, Damage
 
 
 def environments_of_jobs(cases: Iterable[CaseView]) -> tuple[dict[str, dict[str, JsonValue]], list[Damage]]:
-    """Name -> environment of the jobs of cases, trainings of other runs included, and those that cannot be used."""
+    """Return name -> environment of the jobs of cases, trainings of other runs included, and those that cannot be
+    used.
+    """
     found: dict[str, dict[str, JsonValue]] = {}
     damages = []
     for view in cases:
@@ -32,7 +34,7 @@ def environments_of_jobs(cases: Iterable[CaseView]) -> tuple[dict[str, dict[str,
 
 
 def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], str | None]:
-    """What is known of the machine, and why nothing is: a damaged file costs these lines of the report alone."""
+    """Return what is known of the machine, and why nothing is: a damaged file costs these lines of the report alone."""
     changed = damage_of(run, path)
     if changed is not None:
         return {}, changed

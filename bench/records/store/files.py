@@ -15,7 +15,7 @@ from bench.records import Record
 
 
 class State(NamedTuple):
-    """What tells one content of a file from another without reading it.
+    """The facts that tell one content of a file from another without reading it.
 
     The time of modification can be set, and copies and archives do; the inode's number and its time of change cannot.
     """
@@ -58,12 +58,12 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A file itself, or all files of a folder in order of their paths."""
+    """Return a file itself, or all files of a folder in order of their paths."""
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def content_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file, or of all files of a folder, one after the other."""
+    """Return the SHA-256 in hex of a file, or of all files of a folder, one after the other."""
     sha = hashlib.sha256()
     for file in files_of(path):
         with file.open("rb") as stream:
@@ -73,7 +73,9 @@ def content_sha256(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it changes."""
+    """Return the SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it
+    changes.
+    """
     return _sha256_of_states(path, tuple(file_state(file) for file in files_of(path)))
 
 
@@ -83,7 +85,7 @@ def _sha256_of_states(path: Path, _: tuple[State | None, ...]) -> str:
 
 
 def weights_digest(weights: str | None) -> str | None:
-    """SHA-256 of a weight file, or of all files of a folder; an address stands for itself."""
+    """Return the SHA-256 of a weight file, or of all files of a folder; an address stands for itself."""
     if weights is None or "://" in weights:
         return weights
     return content_sha256(Path(weights))

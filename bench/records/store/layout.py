@@ -1,4 +1,4 @@
-"""Where things live under `results/`; the only module that knows file names.
+"""Says where things live under `results/`; the only module that knows file names.
 
 ```
 results/<suite>/<run>/
@@ -47,12 +47,12 @@ LOCKS = "locks"
 REPRO = "repro.json"
 REPORT = "report.md"
 DAMAGED = "damaged.txt"
-"""In a job folder: which of its predictions was found to be another than was stored."""
+"""This file in a job folder says which of its predictions was found to be another than was stored."""
 MANIFEST = "manifest.jsonl"
 MANIFEST_HEAD = "manifest.head"
 
 READABLE = 80
-"""So many characters of a name are kept readable in the name of a file."""
+"""This many characters of a name stay readable in the name of a file."""
 
 
 def slug(text: str) -> str:
@@ -106,23 +106,23 @@ class RunFolder:
         return self.path / "jobs"
 
     def job(self, kind: str, case_id: str, replicate: int, key: str) -> Path:
-        """Folder of one job."""
+        """Return the folder of one job."""
         return self.jobs / f"{kind}-{slug(case_id)[:READABLE]}-r{replicate}-{key[:12]}"
 
     def scores(self, case_id: str) -> Path:
-        """File with the scores of a case."""
+        """Return the file with the scores of a case."""
         return self.path / "scores" / f"{file_stem(case_id)}.json"
 
     def statistics(self, case_id: str) -> Path:
-        """File with the per-image sufficient statistics of a case, for paired comparison."""
+        """Return the file with the per-image sufficient statistics of a case, for paired comparison."""
         return self.path / "statistics" / f"{file_stem(case_id)}.npz"
 
     def earlier_scores(self, case_id: str) -> Path:
-        """Where versions before the manifest kept the scores; cases whose names are alike shared the file."""
+        """Return where versions before the manifest kept the scores; cases whose names are alike shared the file."""
         return self.path / "scores" / f"{slug(case_id)}.json"
 
     def earlier_statistics(self, case_id: str) -> Path:
-        """Where versions before the manifest kept the statistics."""
+        """Return where versions before the manifest kept the statistics."""
         return self.path / "statistics" / f"{slug(case_id)}.npz"
 
     @property
@@ -140,9 +140,9 @@ class RunFolder:
         return self.path / MANIFEST_HEAD
 
     def lock_of(self, adapter: str) -> Path:
-        """File with what was in the environment of an adapter that had one of its own."""
+        """Return the file with what was in the environment of an adapter that had one of its own."""
         return self.path / LOCKS / f"{adapter}.lock"
 
     def logger(self, name: str) -> Path:
-        """Folder of what a logger wrote."""
+        """Return the folder of what a logger wrote."""
         return self.path / "loggers" / name

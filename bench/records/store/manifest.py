@@ -26,7 +26,7 @@ INDEXES = (f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}", f"{layout.AUDIT}/{
 
 
 def facts_of_job(folder: Path) -> list[Path]:
-    """Files of a job that its results rest on; weights and predictions are known by hashes inside of these."""
+    """Return files of a job that its results rest on; weights and predictions are known by hashes inside of these."""
     named = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in LEFT_OUT]
     return sorted(path for path in (*named, *(folder / name for name in INDEXES)) if path.is_file())
 
@@ -72,14 +72,14 @@ def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
 
 
 class _Head(NamedTuple):
-    """How many lines the manifest had when it was last appended to, and the hash of the last of them."""
+    """State how many lines the manifest had when it was last appended to, and the hash of the last of them."""
 
     lines: int
     last: str
 
 
 def _head_of(run: RunFolder) -> _Head:
-    """The head of a manifest; of length 0 where there is none, as in runs of before 0.3."""
+    """Return the head of a manifest; of length 0 where there is none, as in runs of before 0.3."""
     try:
         found = json.loads(run.manifest_head.read_text(encoding="ascii"))
         return _Head(int(found["lines"]), str(found["last"]))
@@ -118,12 +118,14 @@ def damage_of_job(run: RunFolder, folder: Path) -> str | None:
 
 
 def fact_states(run: RunFolder) -> dict[str, State | None]:
-    """Size, inode and times of every file that the manifest names, by its path in the run; None where it is gone."""
+    """Return the size, inode and times of every file that the manifest names, by its path in the run; None where it is
+    gone.
+    """
     return {name: file_state(run.path / name) for name in _entries_of(run).hashes}
 
 
 def recorded_sha256(run: RunFolder, file: Path) -> str | None:
-    """The hash that a file was written with; None if the manifest does not name it."""
+    """Return the hash that a file was written with; None if the manifest does not name it."""
     return _entries_of(run).hashes.get(file.relative_to(run.path).as_posix()) or None
 
 

@@ -30,7 +30,7 @@ def loads_of(view: CaseView) -> Loads | None:
 
 
 def _left_by(job: JobView | None, cls: type[R], name: str) -> R | None:
-    """The record that a job wrote; None unless it ended well."""
+    """Return the record that a job wrote; None unless it ended well."""
     if job is None or not job.ok:
         return None
     path = job.folder / name

@@ -29,7 +29,7 @@ LOCK = ".lock"
 
 
 def utc_now() -> str:
-    """The time as UTC, ISO 8601, to the second."""
+    """Return the time as UTC, ISO 8601, to the second."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -62,13 +62,13 @@ def _place(run: RunFolder) -> tuple[str, int]:
 
 
 def runs(results: Path, suite: str | None = None) -> list[RunFolder]:
-    """All runs, oldest first, of one suite or of all."""
+    """Return all runs, oldest first, of one suite or of all."""
     found = results.glob(f"{'*' if suite is None else glob.escape(suite)}/*/{layout.PLAN}")
     return sorted((RunFolder(file.parent) for file in found), key=lambda run: (*_place(run), run.suite))
 
 
 def newest_run(results: Path, suite: str | None = None) -> RunFolder:
-    """The newest run; raises `StoreError` if there is none."""
+    """Return the newest run; raises `StoreError` if there is none."""
     found = runs(results, suite)
     if not found:
         names = sorted({run.suite for run in runs(results)})
@@ -79,7 +79,7 @@ def newest_run(results: Path, suite: str | None = None) -> RunFolder:
 
 
 def open_run(results: Path, name: str | None, suite: str | None = None) -> RunFolder:
-    """A run by folder path, by name, or the newest; raises `StoreError` with the nearest name."""
+    """Return a run by folder path, by name, or the newest; raises `StoreError` with the nearest name."""
     if name is None:
         return newest_run(results, suite)
     if (Path(name) / layout.PLAN).is_file():
@@ -93,7 +93,7 @@ def open_run(results: Path, name: str | None, suite: str | None = None) -> RunFo
 
 
 def is_run(results: Path, name: str) -> bool:
-    """Whether `open_run` would open a run by this name."""
+    """Return whether `open_run` would open a run by this name."""
     return (Path(name) / layout.PLAN).is_file() or any(name in (r.name, f"{r.suite}/{r.name}") for r in runs(results))
 
 
@@ -140,7 +140,7 @@ def _read(cls: type[R], path: Path) -> R | None:
 
 
 def _brief(error: Exception) -> str:
-    """The first complaint of pydantic's, or what the system says, in one line."""
+    """Return the first complaint of pydantic's, or what the system says, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(map(str, first["loc"]))
@@ -193,14 +193,14 @@ def _damage(folder: Path, job: Job, outcome: Outcome) -> str | None:
 
 
 def find_job(run: RunFolder, kind: JobKind, key: str) -> JobView | None:
-    """The job with this key in a run, whichever case it was written for; one without damage if there is one."""
+    """Return the job with this key in a run, whichever case it was written for; one without damage if there is one."""
     views = [read_job(folder) for folder in sorted(run.jobs.glob(f"{kind}-*-{key[:12]}"))]
     found = [view for view in views if view is not None and view.job.key == key and view.job.kind == kind]
     return min(found, key=lambda view: view.damage is not None, default=None)
 
 
 def find_trained(results: Path, key: str) -> JobView | None:
-    """A finished training with this key in any run of any suite, newest first."""
+    """Return a finished training with this key in any run of any suite, newest first."""
     for run in reversed(runs(results)):
         view = find_job(run, "train", key)
         if view is not None and view.ok:
@@ -209,7 +209,7 @@ def find_trained(results: Path, key: str) -> JobView | None:
 
 
 def previous_job(run: RunFolder, kind: JobKind, case_id: str, replicate: int, not_key: str) -> JobView | None:
-    """The latest finished job of a case under another key: what a stale job used to be."""
+    """Return the latest finished job of a case under another key: what a stale job used to be."""
     pattern = f"{kind}-{layout.slug(case_id)[: layout.READABLE]}*-r{replicate}-*"
     views = [read_job(folder) for folder in run.jobs.glob(pattern)]
     old = [v for v in views if v and v.outcome and v.job.case_id == case_id and v.job.key != not_key]
@@ -225,12 +225,12 @@ def set_aside(folder: Path) -> None:
 
 
 def is_final(outcome: Outcome | None) -> bool:
-    """Whether a job need not be done again: it worked, or it cannot work here."""
+    """Return whether a job need not be done again: it worked, or it cannot work here."""
     return outcome is not None and outcome.status in (Status.OK, Status.UNSUPPORTED)
 
 
 def read_plan(run: RunFolder) -> Plan:
-    """The plan of a run; raises `StoreError` if there is none."""
+    """Return the plan of a run; raises `StoreError` if there is none."""
     plan = _read(Plan, run.path / layout.PLAN)
     if plan is None:
         raise StoreError(f"{run.path} holds no {layout.PLAN}; it is not a run folder")
@@ -307,14 +307,14 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
 
 
 def is_of(scores: CaseScores, predict_key: str, predictions: Path) -> bool:
-    """Whether scores are those of these predictions."""
+    """Return whether scores are those of these predictions."""
     index = predictions / layout.PREDICTION_INDEX
     same = not scores.predictions_sha256 or not index.is_file() or sha256_of(index) == scores.predictions_sha256
     return scores.predict_key == predict_key and same
 
 
 def unreadable_job(run: RunFolder, case_id: str, kind: JobKind, replicate: int, key: str) -> Damage | None:
-    """A folder of a job that no longer says which job it is; None if there is none."""
+    """Return a folder of a job that no longer says which job it is; None if there is none."""
     folders = [*run.jobs.glob(f"{kind}-*-{key[:12]}")]
     if not folders or find_job(run, kind, key) is not None:
         return None

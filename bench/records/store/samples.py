@@ -1,4 +1,4 @@
-"""What a timing job leaves behind: raw nanoseconds, one row per timed batch, nothing removed."""
+"""Stores what a timing job leaves behind: raw nanoseconds, one row per timed batch, nothing removed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Samples:
 
     @property
     def from_file(self) -> bool:
-        """Whether the timed path began at encoded bytes."""
+        """Return whether the timed path began at encoded bytes."""
         return len(self.stage_decode_ns) > 0
 
     def usable(self, clock: int) -> NDArray[np.bool_]:

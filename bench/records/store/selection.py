@@ -1,4 +1,4 @@
-"""Which cases of a run a command is about: `[RUN] [--case PATTERN]`, the same for every command."""
+"""Selects the cases of a run that a command is about: `[RUN] [--case PATTERN]`, the same for every command."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bench.records.store.views import RunView
 
 
 def is_named(case: Case, pattern: str) -> bool:
-    """Whether a pattern (`*` and `?` allowed) is the id or the model label of a case."""
+    """Return whether a pattern (`*` and `?` allowed) is the id or the model label of a case."""
     return any(name == pattern or fnmatchcase(name, pattern) for name in (case.id, case.model.label))
 
 
 def with_cases(run: RunView, pattern: str | None) -> RunView:
-    """The run with the cases that a pattern names, or with all of them.
+    """Return the run with the cases that a pattern names, or with all of them.
 
     Raises:
         BenchError: If it names none, with the nearest name and all ids.

@@ -27,10 +27,10 @@ class LoggedStep:
     """An optimiser step.
 
     Attributes:
-        step, images: So far.
+        step, images: Step and images so far.
         train_s: Seconds spent training so far.
         loss: Mean since the step logged before; None where it was not a number.
-        learning_rate: In this step; None where it was not logged.
+        learning_rate: Learning rate in this step; None where it was not logged.
     """
 
     step: int
@@ -57,7 +57,7 @@ class TrainingLog:
     Attributes:
         planned_steps, planned_s: Its budget, None where it has no such limit.
         steps: In order, fewer than were done: a line is written every so often.
-        validations: In order.
+        validations: Validations in order.
     """
 
     planned_steps: int | None
@@ -105,7 +105,7 @@ def read_training_log(path: Path) -> TrainingLog | None:
 
 
 def validated_label(name: str) -> str:
-    """What a validated value is called.
+    """Return what a validated value is called.
 
     >>> validated_label("val_mask_map"), validated_label("val_dice")
     ('mask AP', 'dice')
@@ -126,7 +126,7 @@ def _events(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_sound(event: dict[str, Any]) -> bool:
-    """Whether a line says what a line of its kind must, in the types it must."""
+    """Return whether a line says what a line of its kind must, in the types it must."""
 
     def number(name: str) -> bool:
         return type(event.get(name)) in (int, float)

@@ -34,7 +34,7 @@ class AcceptedCode(Record):
     """Code of another revision that stands in the keys of a run in place of the code that ran (`--accept-code`).
 
     Attributes:
-        revision: As it was given.
+        revision: Revision as it was given.
         commit: What that was.
         files: Those whose code differs between that commit and the code that ran.
     """
@@ -45,7 +45,7 @@ class AcceptedCode(Record):
 
 
 class Plan(Record):
-    """What a run is made of; rewritten when the suite changes, while job folders stay.
+    """Hold what a run is made of; rewritten when the suite changes, while job folders stay.
 
     Attributes:
         suite: Name of the suite.
@@ -53,9 +53,9 @@ class Plan(Record):
         source: The suite's file as it was given on the command line.
         task: Form of prediction that is scored.
         metrics: Metric names, the first is the headline.
-        cases: In the order of the suite.
+        cases: Cases in the order of the suite.
         planned_at: UTC, ISO 8601.
-        seed: Of the suite.
+        seed: Seed of the suite.
         cost: Of the machine, as the suite says it.
         data_notes: What was inferred or passed over of a data set, by its label.
         accepted_code: Code that was taken to give the same numbers as the present one; None = none was.
@@ -88,7 +88,7 @@ class JobView:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended well and its files are as it left them."""
+        """Return whether it ended well and its files are as it left them."""
         return self.outcome is not None and self.outcome.status is Status.OK and self.damage is None
 
 
@@ -97,9 +97,9 @@ class Damage:
     """A file of a run that cannot be used, and what makes it anew.
 
     Attributes:
-        case_id: Of the case that lacks it; empty for a file of the whole run.
+        case_id: Case id of the case that lacks it; empty for a file of the whole run.
         kind: Of the job, or `score`, or `environment`.
-        replicate: Of the job.
+        replicate: Replicate of the job.
         file: Path in the run.
         reason: What is wrong with it.
     """

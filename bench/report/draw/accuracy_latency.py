@@ -32,7 +32,7 @@ class AccuracyPoint:
 
     Attributes:
         label: Its name.
-        score: With its 95 % interval `score_low`, `score_high`, each None if unknown.
+        score: Score with its 95 % interval `score_low`, `score_high`, each None if unknown.
         latency_ms: Per image, with its interval `latency_low`, `latency_high`.
         pareto_optimal: Whether no other of its group is better and as fast.
         group: What it competes in (data set and device); each group has a front of its own.
@@ -129,7 +129,7 @@ def _fronts(
 
 
 def _point_legend(points: Sequence[AccuracyPoint]) -> list[Line2D]:
-    """Entries of the numbered points, of the front and of the intervals."""
+    """Return entries of the numbered points, of the front and of the intervals."""
     from matplotlib.lines import Line2D
 
     entries = [

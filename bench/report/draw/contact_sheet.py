@@ -49,7 +49,7 @@ class Tile:
     class_of: NDArray[np.int64] | None = None
 
     def coloured(self, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Each pixel in the colour of its class, or its object's shade of it, uint8, (H, W, 3).
+        """Return each pixel in the colour of its class, or its object's shade of it, uint8, (H, W, 3).
 
         Args:
             palette: Of the classes and of void, (K + 1 or more, 3).
@@ -68,7 +68,7 @@ class SheetRow:
     Attributes:
         image_id: Written beside it.
         image: uint8, (H, W, 3), RGB.
-        truth: In the form that is compared.
+        truth: Truth in the form that is compared.
         predictions: (model, tile of the same size or None), the same models in every row.
     """
 
@@ -98,7 +98,7 @@ def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[Cla
     stripes; a missing prediction is told as such.
 
     Args:
-        rows: From top to bottom.
+        rows: Rows from top to bottom.
         path: File to write.
         classes: The label space.
     """
@@ -114,7 +114,7 @@ def picture_sheet(
     """Write a grid of pictures with the classes' colours below as a PNG.
 
     Args:
-        rows: From top to bottom.
+        rows: Rows from top to bottom.
         path: File to write.
         titles: One per column.
         classes: The label space.
@@ -145,7 +145,7 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
 def _grid_figure(
     rows: Sequence[PictureRow], titles: Sequence[str], classes: Sequence[ClassSpec], *, smooth: int, void: str
 ) -> Figure:
-    """The figure of a sheet; the first `smooth` columns are scaled smoothly, the others by nearest neighbour."""
+    """Return the figure of a sheet; the first `smooth` columns are scaled smoothly, the others by nearest neighbour."""
     from matplotlib.figure import Figure
 
     tile = 1.75 if len(titles) <= 6 else 1.35
@@ -184,7 +184,8 @@ def _tallness(row: PictureRow) -> float:
 
 
 def _wrapped(label: str, longest: int) -> str:
-    """The label in lines of at most `longest` characters, broken after signs where it can be; its own breaks stay.
+    """Return the label in lines of at most `longest` characters, broken after signs where it can be; its own breaks
+    stay.
 
     >>> _wrapped("unet/transposed_big", 10), _wrapped("ours\\ncpu b1", 10)
     ('unet/\\ntransposed\\n_big', 'ours\\ncpu b1')
@@ -201,7 +202,7 @@ def _wrapped(label: str, longest: int) -> str:
 
 
 def painted_map(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
-    """The map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
+    """Return the map in the classes' colours, (H, W, 3); white with diagonal stripes where it names no class."""
     labels = tile.labels
     painted = striped(tile.coloured(palette_of(classes)), labels >= len(classes))
     if tile.outlines is not None:
@@ -210,7 +211,7 @@ def painted_map(tile: Tile, classes: Sequence[ClassSpec]) -> NDArray[np.uint8]:
 
 
 def striped(picture: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A copy of a picture, (H, W, 3), with grey diagonal stripes in a region, (H, W)."""
+    """Return a copy of a picture, (H, W, 3), with grey diagonal stripes in a region, (H, W)."""
     stripe = max(2, max(where.shape) // 24)
     rows, columns = np.indices(where.shape)
     copy = np.array(picture, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, markers, fonts, and PNG files that are equal byte by byte.
+"""Holds what all pictures share: colours, markers, fonts, and PNG files that are equal byte by byte.
 
 Figures are made without pyplot, so that drawing leaves no global state behind. matplotlib is
 imported inside functions: reading results must not pay for it.
@@ -44,12 +44,12 @@ STYLE: Any = {
 
 
 def colour(position: int) -> str:
-    """Colour of the model at a position."""
+    """Return the colour of the model at a position."""
     return COLOURS[position % len(COLOURS)]
 
 
 def ink(position: int) -> str:
-    """The model's colour, darker: small text needs more contrast than a marker."""
+    """Return the model's colour, darker: small text needs more contrast than a marker."""
     shade = colour(position)
     return "#" + "".join(f"{int(shade[i : i + 2], 16) * 7 // 10:02X}" for i in (1, 3, 5))
 
@@ -65,13 +65,13 @@ def line(position: int) -> Any:
 
 
 def columns_that_fit(labels: Sequence[str], width_inches: float) -> int:
-    """How many legend columns of 8 point text fit beside each other, at least one."""
+    """Return how many legend columns of 8 point text fit beside each other, at least one."""
     widest = max((len(label) for label in labels), default=1)
     return max(1, min(len(labels), int(width_inches / (0.075 * widest + 0.5))))
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text with its middle left out where it is too long: both ends tell names apart.
+    """Return the text with its middle left out where it is too long: both ends tell names apart.
 
     >>> shortened("shapes-test-00042", 12)
     'shape…-00042'

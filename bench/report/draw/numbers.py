@@ -1,4 +1,4 @@
-"""How numbers are written: as many digits as their interval supports, and no more."""
+"""Writes numbers with as many digits as their interval supports, and no more."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class StageBar:
 
 STAGES = (("preprocess", "preprocess_ms", "///"), ("infer", "infer_ms", ""), ("postprocess", "postprocess_ms", "..."))
 DECODE = ("decode", "decode_ms", "xxx")
-"""Where the timed path begins at files."""
+"""This says where the timed path begins at files."""
 END_TO_END = "end to end, p50"
 STAGE_COLOURS = {"decode": COLOURS[3], "preprocess": COLOURS[4], "infer": COLOURS[0], "postprocess": COLOURS[2]}
 

@@ -21,13 +21,13 @@ class Box:
     top: float
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the two share an area."""
+        """Return whether the two share an area."""
         return (
             self.left < other.right and other.left < self.right and self.bottom < other.top and other.bottom < self.top
         )
 
     def within(self, outer: Box) -> bool:
-        """Whether it lies in the other entirely."""
+        """Return whether it lies in the other entirely."""
         return (
             self.left >= outer.left
             and self.right <= outer.right

@@ -59,7 +59,7 @@ class Series:
     values: Sequence[float | None] = ()
 
     def known(self, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The values that are numbers with their place on an axis, both of shape (n,)."""
+        """Return the values that are numbers with their place on an axis, both of shape (n,)."""
         y = np.array([math.nan if value is None else value for value in self.values], dtype=np.float64)
         kept = np.isfinite(y)
         x = np.asarray(self.seconds if axis == SECONDS else self.images, dtype=np.float64)
@@ -192,7 +192,9 @@ def _scale_losses(axes: Axes, losses: Sequence[Series]) -> None:
 
 
 def _set_height(axes: Axes, validated: Sequence[Series]) -> None:
-    """At least `NARROWEST` of a score, so that a thousandth does not look like a slump; 0-1 without any."""
+    """Return limits at least `NARROWEST` of a score apart, so that a thousandth does not look like a slump; 0-1 without
+    any.
+    """
     if not any(series.known(SECONDS)[1].size for series in validated):
         axes.set_ylim(0, 1)
         return

@@ -61,7 +61,9 @@ def _flatten(name: str, value: JsonValue, into: dict[str, Parameter]) -> None:
 
 
 def curve_points(log: TrainingLog) -> tuple[LoggedPoint, ...]:
-    """The log as one point per step, losses and validations together; numbers that are not finite are left out."""
+    """Return the log as one point per step, losses and validations together; numbers that are not finite are left
+    out.
+    """
     points: dict[int, LoggedPoint] = {}
     for step in log.steps:
         values = {"train/loss": step.loss, "train/learning_rate": step.learning_rate}
@@ -73,7 +75,7 @@ def curve_points(log: TrainingLog) -> tuple[LoggedPoint, ...]:
 
 
 def tracker_name(name: str) -> str:
-    """The name of a validated value as trackers group it.
+    """Return the name of a validated value as trackers group it.
 
     >>> tracker_name("val_mean_iou"), tracker_name("train_mean_iou"), tracker_name("map")
     ('val/mean_iou', 'train/mean_iou', 'val/map')
@@ -107,7 +109,7 @@ def _finals(view: CaseView) -> dict[str, float]:
 
 
 def _images(view: CaseView) -> tuple[LoggedImage, ...]:
-    """The images it gets most wrong; none where the data set is not on this machine."""
+    """Return the images it gets most wrong; none where the data set is not on this machine."""
     if view.predict is None or not view.predict.ok:
         return ()
     try:
@@ -118,7 +120,7 @@ def _images(view: CaseView) -> tuple[LoggedImage, ...]:
 
 
 def _strip(row: SheetRow, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
-    """Image, ground truth over it and prediction over it, (H, 3 W, 3); a missing prediction is grey."""
+    """Return image, ground truth over it and prediction over it, (H, 3 W, 3); a missing prediction is grey."""
     ((_, predicted),) = row.predictions
     missing = np.full_like(row.image, 128)
     shown = overlay(row.image, predicted, classes) if predicted is not None else missing

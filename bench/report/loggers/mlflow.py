@@ -35,7 +35,7 @@ class Logger:
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
 
     def opened_with(self, folder: Path) -> str:
-        """The command of MLflow's own server, from an environment with the full package where this one lacks it.
+        """Return the command of MLflow's own server, from an environment with the full package where this one lacks it.
 
         `mlflow-skinny` writes the store and has no server; the server must be of the same version as the store.
         """

@@ -26,7 +26,7 @@ class Logger:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
     def opened_with(self, folder: Path) -> str:
-        """The command of TensorBoard's own server."""
+        """Return the command of TensorBoard's own server."""
         return f"tensorboard --logdir {shlex.quote(str(folder))}"
 
     def write(self, case: LoggedCase, folder: Path) -> None:

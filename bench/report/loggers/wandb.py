@@ -31,7 +31,7 @@ class Logger:
     }
 
     def opened_with(self, folder: Path) -> str:
-        """The command that uploads the offline runs; there is no local viewer."""
+        """Return the command that uploads the offline runs; there is no local viewer."""
         return f"wandb sync {shlex.quote(str(folder))}/*/wandb/offline-run-*"
 
     def write(self, case: LoggedCase, folder: Path) -> None:

@@ -81,7 +81,9 @@ def _of_masks(
 
 
 def _of_segments(one: Panoptic, other: Panoptic) -> Agreement:
-    """Pixels by pair of segments are counted once; matched are those of a class, the most common pixels first."""
+    """Count pixels by pair of segments once; segments of a class are matched, those with the most common pixels
+    first.
+    """
     ids, places = np.unique(one.segment_ids, return_inverse=True)
     other_ids, other_places = np.unique(other.segment_ids, return_inverse=True)
     shape = (len(ids), len(other_ids))

@@ -45,7 +45,7 @@ class AuditResult(Record):
 
     @property
     def reason(self) -> Flag | None:
-        """What a verdict says about it; None if all is well."""
+        """Return what a verdict says about it; None if all is well."""
         if self.ok:
             return None
         if self.ok is None:
@@ -111,7 +111,7 @@ def _agreement_of(predictions: Path, audit: Path, image_id: str, kind: TaskKind)
 
 
 def _read_index(folder: Path) -> dict[str, str]:
-    """Image id -> content hash; empty where nothing was kept."""
+    """Return image id -> content hash; empty where nothing was kept."""
     file = folder / PREDICTION_INDEX
     if not file.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Where and with which code the jobs of a run were done: each environment once, and which row rests on which."""
+"""Tells where and with which code the jobs of a run were done: each environment once, and which row rests on which."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Origin(Record):
 
     Attributes:
         name: Short, for tables: A, B, …
-        commit: Of the harness; None where it is not known.
+        commit: Commit of the harness; None where it is not known.
         dirty: Whether tracked files had changed since.
         host: The machine in words.
         environment: The whole record; empty where it is damaged.
@@ -33,7 +33,7 @@ NOT_RECORDED = "?"
 
 
 def origins_of(run: RunView) -> dict[str, Origin]:
-    """Name of an environment record -> origin, in the order of the cases and their jobs."""
+    """Return name of an environment record -> origin, in the order of the cases and their jobs."""
     found: dict[str, Provenance] = {}
     for view in run.cases:
         for job in view.jobs:
@@ -52,7 +52,7 @@ def origins_of(run: RunView) -> dict[str, Origin]:
 
 
 def jobs_by_origin(view: CaseView, origins: Mapping[str, Origin]) -> dict[str, tuple[str, ...]]:
-    """Kind of job -> names of the origins of its jobs, one for each that differs."""
+    """Return kind of job -> names of the origins of its jobs, one for each that differs."""
     made: dict[str, dict[str, None]] = {}
     for job in view.jobs:
         where = job.job.provenance
@@ -61,7 +61,7 @@ def jobs_by_origin(view: CaseView, origins: Mapping[str, Origin]) -> dict[str, t
 
 
 def unlike_score_code(run: RunView) -> tuple[str, ...]:
-    """Files whose code differed between the scorings of two cases: their scores are not quite of one kind."""
+    """Return files whose code differed between the scorings of two cases: their scores are not quite of one kind."""
     states: dict[str, set[str]] = {}
     for view in run.cases:
         for path, digits in view.scores.code.items() if view.scores else ():
@@ -70,7 +70,7 @@ def unlike_score_code(run: RunView) -> tuple[str, ...]:
 
 
 def several_origins(of_rows: Iterable[Mapping[str, tuple[str, ...]]]) -> bool:
-    """Whether the jobs of these rows were not all done in one environment; see `jobs_by_origin`."""
+    """Return whether the jobs of these rows were not all done in one environment; see `jobs_by_origin`."""
     return len({name for made in of_rows for names in made.values() for name in names}) > 1
 
 

@@ -1,4 +1,4 @@
-"""What a training's log says about its budget: how far it got, how early, and how fast."""
+"""Tells what a training made of its budget, by its log: how far it got, how early, and how fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrainingProgress(Record):
     """The course of one training, finished or not.
 
     Attributes:
-        steps, images, train_s: So far.
+        steps, images, train_s: Steps, images and seconds so far.
         validated: The validated score that the next two are about, `mIoU` for example; None if there is none.
         at_shares: That score at each of `SHARES` of the budget: that of the last validation by then; None where
             there was none yet or the training has not come so far.
@@ -67,7 +67,7 @@ def progress_of(
     """Return the course of a training.
 
     Args:
-        log: As far as it got.
+        log: Log as far as it got.
         budget: Of its recipe, where the log itself has no plan.
         ended: Whether the training is over; one that stops early keeps its last value until the
             end of its budget.
@@ -97,7 +97,7 @@ def _scores(log: TrainingLog) -> list[tuple[LoggedValidation, float]]:
 
 
 def _best_step(scores: list[tuple[LoggedValidation, float]]) -> int | None:
-    """Of equal validations the first, whose weights are the ones kept."""
+    """Return the best validation, of equal ones the first, whose weights are the ones stored."""
     return max(scores, key=lambda one: (one[1], -one[0].step))[0].step if scores else None
 
 
@@ -113,7 +113,7 @@ def _at(share: float, log: TrainingLog, budget: Budget | None, *, ended: bool) -
 
 
 def _spent(step: int, train_s: float, log: TrainingLog, budget: Budget | None) -> float:
-    """Share of the budget that is spent: of whichever limit is nearer.
+    """Return the share of the budget that is spent: of whichever limit is nearer.
 
     A budget in epochs alone, whose log has no planned steps, is known only by where it ended.
     """

@@ -1,4 +1,4 @@
-"""What `bench audit` holds against each other: facts and their hashes, predictions, scores, samples and the report.
+"""Holds the facts of a run against each other: hashes, predictions, scores, samples and the report.
 
 Nothing is believed because it was verified before: every file is read once more. Nothing is written into the run.
 """
@@ -30,7 +30,7 @@ from bench.run.planning.fingerprints import Fingerprints
 from bench.score.scoring import score_case
 
 NOT_COMPARED = {"scored_at", "statistics_sha256", "predictions_sha256", "code"}
-"""Of the scores of a case: when and by which code, and hashes that are checks of their own."""
+"""These fields of the scores of a case say when and by which code, or are hashes with checks of their own."""
 
 Tell = Callable[[str], None]
 
@@ -81,7 +81,7 @@ def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> lis
 
 
 def _manifest(run: RunFolder) -> Finding:
-    """Every fact against its hash, the manifest against its own chain, and every outcome for an entry."""
+    """Check every fact against its hash, the manifest against its own chain, and every outcome for an entry."""
     found = Finding("")
     if not run.manifest.is_file():
         found.differences.append("there is no manifest.jsonl: nothing was recorded to compare with")
@@ -111,7 +111,7 @@ def _damages(view: RunView) -> Finding:
 
 
 def _predictions(view: RunView) -> Finding:
-    """Every stored prediction, those that timings kept too, against the index that the worker wrote."""
+    """Check every stored prediction, those of timings too, against the index that the worker wrote."""
     found = Finding("")
     for case, job in _ended_well(view):
         name = {"predict": layout.PREDICTIONS, "time": layout.AUDIT}.get(job.job.kind)
@@ -150,7 +150,7 @@ def _timed(view: RunView) -> Finding:
 
 
 def _weights(view: RunView) -> Finding:
-    """Of each training the weights it left, and of every other job that it ran these."""
+    """Check that each training left its weights, and that every other job ran these."""
     found = Finding("")
     for case, job in _ended_well(view):
         assert job.outcome is not None
@@ -171,7 +171,7 @@ def _weights(view: RunView) -> Finding:
 
 
 def _scores(view: RunView) -> Finding:
-    """Scores and statistics computed once more from the predictions and the ground truth."""
+    """Compute scores and statistics once more from the predictions and the ground truth, and compare."""
     found = Finding("")
     fingerprints = Fingerprints(ContentHashes.of_user())
     for case in view.cases:
@@ -229,7 +229,7 @@ def _unequal_statistics(stored: Statistics, again: Statistics) -> Iterator[str]:
 
 
 def _report(view: RunView) -> Finding:
-    """The report, tables and pictures made once more from the facts, against those that lie in the run."""
+    """Make the report, tables and pictures once more from the facts, and compare with those that lie in the run."""
     found = Finding("")
     with tempfile.TemporaryDirectory(prefix="bench-audit-") as folder:
         for file in write_report(view, Path(folder)):
@@ -243,7 +243,7 @@ def _report(view: RunView) -> Finding:
 
 
 def _first_change(published: Path, derived: Path) -> str:
-    """The first line of a text that differs, as it is published."""
+    """Return the first line of a text that differs, as it is published."""
     if published.suffix == ".png":
         return ""
     old, new = (file.read_text(encoding="utf-8", errors="replace").splitlines() for file in (published, derived))

@@ -13,7 +13,7 @@ from bench.records.store.runs import LOCK
 SEAL = "seal.sha256"
 SIGNATURE = f"{SEAL}.sig"
 NAMESPACE = "segbench"
-"""What a signature is for: one that was made for another purpose does not count (ssh-keygen(1), -n)."""
+"""This is what a signature is for: one that was made for another purpose does not count (ssh-keygen(1), -n)."""
 
 
 def seal(run: RunFolder, key: Path | None) -> list[Path]:
@@ -76,7 +76,7 @@ def signer_of(run: RunFolder, allowed_signers: Path) -> str:
 
 
 def _files(run: RunFolder) -> dict[str, str]:
-    """Path in the run -> SHA-256, of every file but the seal itself and locks."""
+    """Return path in the run -> SHA-256, of every file but the seal itself and locks."""
     files = (file for file in sorted(run.path.rglob("*")) if file.is_file())
     kept = (file for file in files if file.name not in (SEAL, SIGNATURE, LOCK) and not file.name.endswith(".tmp"))
     return {file.relative_to(run.path).as_posix(): content_sha256(file) for file in kept}

@@ -1,4 +1,4 @@
-"""What is ready on this machine, what is missing, and the command that fixes it."""
+"""Finds what is ready on this machine, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bench.run.environments.interpreters import (
 
 MIN_FREE_BYTES = 2 * 1024**3
 MAX_FLOOR_US = 50.0
-"""Of a stage; more would show in the times of fast models."""
+"""A stage may cost at most this much; more would show in the times of fast models."""
 
 
 def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
@@ -49,7 +49,7 @@ def examine(interpreters: Interpreters, results: Path) -> list[Finding]:
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:
-    """Whether nothing of the machine and of the adapters is missing; missing data sets are no fault of it."""
+    """Return whether nothing of the machine and of the adapters is missing; missing data sets are no fault of it."""
     return not any(one.state == "missing" and not one.subject.startswith("data set ") for one in findings)
 
 
@@ -95,7 +95,7 @@ def _gpu(interpreters: Interpreters) -> Finding:
 
 
 def _site(python: Path) -> Path | None:
-    """Folder of packages of another interpreter's environment; None for this one's."""
+    """Return the folder of packages of another interpreter's environment; None for this one's."""
     if python.absolute() == Path(sys.executable).absolute():
         return None
     return next(iter(sorted(python.absolute().parent.parent.glob("lib*/python3*/site-packages"))), Path("/nowhere"))

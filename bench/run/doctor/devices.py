@@ -1,4 +1,4 @@
-"""What of this machine a measurement can read: driver, energy and hardware counters, and what a container hides."""
+"""Finds what a measurement can read of this machine: driver, energy and hardware counters, what a container hides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.run.doctor.finding import Finding
 POWERCAP = Path("/sys/class/powercap")
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 PARANOID_OF_USERS = 2
-"""Up to this value anybody may count the events of his own processes (perf_event_open(2))."""
+"""Up to this value everybody may count the events of their own processes (perf_event_open(2))."""
 
 
 def device_findings() -> list[Finding]:
@@ -22,7 +22,7 @@ def device_findings() -> list[Finding]:
 
 
 def in_container() -> bool:
-    """Whether this runs in a container, by the files that engines leave in one."""
+    """Return whether this runs in a container, by the files that engines leave in one."""
     return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
 
 
@@ -48,7 +48,7 @@ def _driver() -> Finding:
 
 
 def _gpu_energy() -> Finding:
-    """Whether the driver counts energy, or at least power, for the GPU that `cuda` means."""
+    """Return whether the driver counts energy, or at least power, for the GPU that `cuda` means."""
     gpu = gpu_of("cuda", visible_gpus())
     with opened() as nvml:
         if isinstance(nvml, str) or gpu is None:
@@ -68,7 +68,7 @@ def _gpu_energy() -> Finding:
 
 
 def rapl(powercap: Path) -> Finding:
-    """Whether the processor's energy counters can be read.
+    """Return whether the processor's energy counters can be read.
 
     Args:
         powercap: Folder of the kernel's power-capping framework
@@ -90,7 +90,7 @@ def rapl(powercap: Path) -> Finding:
 
 
 def perf(paranoid: Path) -> Finding:
-    """Whether the kernel lets users count hardware events of their processes.
+    """Return whether the kernel lets users count hardware events of their processes.
 
     Args:
         paranoid: The kernel's setting (https://docs.kernel.org/admin-guide/sysctl/kernel.html).

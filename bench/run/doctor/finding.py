@@ -1,4 +1,4 @@
-"""What `bench doctor` finds, one line each."""
+"""Describes what `bench doctor` finds, one line each."""
 
 from __future__ import annotations
 

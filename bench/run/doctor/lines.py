@@ -12,7 +12,7 @@ DATASET = "data set "
 
 
 def without_datasets(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with one line in place of those of data sets, which most users need few of."""
+    """Return the findings with one line in place of those of data sets, which most users need few of."""
     data = [one for one in findings if one.subject.startswith(DATASET)]
     here = [one.subject.removeprefix(DATASET) for one in data if one.state == "ready"]
     detail = f"{len(here)} of {len(data)} are here: {', '.join(here)}; the others: bench doctor --data"
@@ -20,7 +20,7 @@ def without_datasets(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def as_lines(findings: Sequence[Finding]) -> list[str]:
-    """A row for each finding, then how to fix what is missing; no line is longer than 100 characters.
+    """Return a row for each finding, then how to fix what is missing; no line is longer than 100 characters.
 
     Words are never broken, so that a path longer than a line stands alone on one. Commands of several
     lines end in a backslash and can be pasted.

@@ -38,12 +38,12 @@ from bench.run.environments.uv import Sources, Tell, Uv, find_uv
 
 SHARED = "bench_shared.pth"
 BACKEND = "torch-backend"
-"""Under this name a lock says which build of torch it holds."""
+"""A lock says under this name which build of torch it holds."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How an environment is to be made.
+    """State how an environment is to be made.
 
     Attributes:
         sources: Where packages come from.
@@ -125,7 +125,7 @@ def remove(environment: Environment) -> None:
 
 
 def _why_make(environment: Environment, options: Options, lock: str | None) -> str:
-    """Why the environment has to be made; empty if it is as wished for."""
+    """Return why the environment has to be made; empty if it is as wished for."""
     found: Condition = condition(environment)
     if found.state != "ready":
         return found.why
@@ -178,14 +178,14 @@ def _make(environment: Environment, uv: Uv, options: Options, lock: str | None, 
 
 
 def _constraints(adapter: str) -> Path | None:
-    """The harness's versions, for its own adapters; one from outside may contradict them."""
+    """Return the harness's versions, for its own adapters; one from outside may contradict them."""
     file = harness_root() / "constraints.txt"
     own = adapter_folder(adapter).parent == harness_root() / "adapters"
     return file if own and file.is_file() else None
 
 
 def _with_backend_of(sources: Sources, lock: str | None) -> Sources:
-    """The sources with the build of torch that the lock holds, where no other is asked for."""
+    """Return the sources with the build of torch that the lock holds, where no other is asked for."""
     if lock is None or sources.torch_backend is not None:
         return sources
     return Sources(sources.find_links, sources.no_index, comment(lock, BACKEND))
@@ -212,7 +212,7 @@ def _ask(python: Path, program: str) -> str:
 
 
 def _headed(environment: Environment, lock: str, sources: Sources) -> str:
-    """A lock that says what it is of."""
+    """Return a lock that says what it is of."""
     version = _version(environment.python)
     lines = [
         f"# Environment of adapter {environment.adapter}; install it with: bench env create {environment.adapter}",

@@ -33,7 +33,7 @@ WORKER_PACKAGES = ("numpy", "opencv-python-headless", "pydantic", "pillow", "pyy
 """Packages that the harness's side of a worker imports, as far as it needs or can use them."""
 
 OwnInterpreter = Literal["isolated", "running"]
-"""Which interpreter a suite chooses for an adapter: its own environment, or the one that runs `bench`."""
+"""This says which interpreter a suite chooses for an adapter: its own environment, or the one that runs `bench`."""
 
 _OWN_PACKAGES = (
     "import importlib.metadata as m, json, sysconfig as s\n"
@@ -44,7 +44,7 @@ _OWN_PACKAGES = (
 
 
 class EnvironmentInfo(Record):
-    """How an environment was made, written last.
+    """State how an environment was made, written last.
 
     Attributes:
         adapter: Whose requirements it holds.
@@ -88,7 +88,7 @@ class Environment:
 
     @property
     def lock(self) -> Path:
-        """What was installed, with hashes."""
+        """Return what was installed, with hashes."""
         return self.path / LOCK
 
     @property
@@ -97,7 +97,7 @@ class Environment:
         return self.path.with_name(f"{self.name}.lock")
 
     def made(self) -> EnvironmentInfo | None:
-        """How it was made; None if that was never finished."""
+        """Return how it was made; None if that was never finished."""
         try:
             return read_record(EnvironmentInfo, self.path / MARKER)
         except (OSError, ValidationError, UnicodeDecodeError):
@@ -109,14 +109,14 @@ EnvironmentState = Literal["ready", "missing", "incomplete", "stale", "changed"]
 
 @dataclass(frozen=True)
 class Condition:
-    """Whether an environment can be used; `why` says why not."""
+    """State whether an environment can be used; `why` says why not."""
 
     state: EnvironmentState
     why: str = ""
 
 
 def environments_folder(chosen: str | None) -> Path:
-    """The folder of all environments: the one that was chosen, else beside the adapters they belong to.
+    """Return the folder of all environments: the one that was chosen, else beside the adapters they belong to.
 
     That is `.venvs` in the harness's own folder where this is a source tree that can be written, else
     `segbench/envs` in the user's data folder (`$XDG_DATA_HOME`, `~/.local/share`).
@@ -131,7 +131,7 @@ def environments_folder(chosen: str | None) -> Path:
 
 
 def all_environments(folder: Path) -> list[Environment]:
-    """Every environment in a folder, finished or not, by name."""
+    """Return every environment in a folder, finished or not, by name."""
     return [Environment(file.parent) for file in sorted(folder.glob("*/pyvenv.cfg"))]
 
 
@@ -155,7 +155,7 @@ def condition(environment: Environment) -> Condition:
 
 
 def usable(folder: Path, adapter: str) -> Environment:
-    """The environment of an adapter.
+    """Return the environment of an adapter.
 
     Raises:
         BenchError: If it is not ready, with the command that makes it so.
@@ -185,7 +185,9 @@ def choose_interpreters(python: Sequence[str], env: Sequence[str], envs: str | N
 
 
 def isolated(interpreters: Interpreters, adapters: Iterable[str]) -> Interpreters:
-    """The interpreters with these adapters in their own environments; raises `BenchError` if one is not ready."""
+    """Return the interpreters with these adapters in their own environments; raises `BenchError` if one is not
+    ready.
+    """
     folder = interpreters.environments or environments_folder(None)
     for adapter in adapters:
         interpreters = with_environment(interpreters, adapter, usable(folder, adapter))
@@ -193,7 +195,7 @@ def isolated(interpreters: Interpreters, adapters: Iterable[str]) -> Interpreter
 
 
 def with_environment(interpreters: Interpreters, adapter: str, environment: Environment) -> Interpreters:
-    """The interpreters with an adapter in this environment."""
+    """Return the interpreters with an adapter in this environment."""
     return replace(
         interpreters,
         chosen={**interpreters.chosen, adapter: environment.python},
@@ -207,8 +209,8 @@ def with_choices_of_suite(
     """Follow the suite's `environments`, as far as no flag says otherwise.
 
     Args:
-        interpreters: By the flags.
-        choices: Of the suite.
+        interpreters: Interpreters by the flags.
+        choices: Choices of the suite.
         used: Adapters of its cases; an environment that no case uses need not be there.
         source: The suite's file, for messages.
 
@@ -228,7 +230,7 @@ def with_choices_of_suite(
 
 
 def known_adapter(name: str, where: str = "") -> str:
-    """The name, if there is such an adapter; raises `BenchError` with the nearest."""
+    """Return the name, if there is such an adapter; raises `BenchError` with the nearest."""
     if name not in adapter_folders():
         at = f"{where}: " if where else ""
         raise BenchError(
@@ -238,7 +240,7 @@ def known_adapter(name: str, where: str = "") -> str:
 
 
 def worker_requirements() -> list[str]:
-    """What a worker needs for the harness's side, in the versions that the harness's own metadata allows."""
+    """Return what a worker needs for the harness's side, in the versions that the harness's own metadata allows."""
     try:
         declared = [text.split(";", 1)[0].strip() for text in requires("segbench") or ()]
     except PackageNotFoundError:
@@ -248,7 +250,7 @@ def worker_requirements() -> list[str]:
 
 
 def requirements_digest(adapter: str) -> str:
-    """SHA-256 of what an environment of the adapter is made from."""
+    """Return the SHA-256 of what an environment of the adapter is made from."""
     return hashlib.sha256("\n".join([*requirements(adapter), *worker_requirements()]).encode()).hexdigest()
 
 
@@ -281,7 +283,7 @@ def _as_pins(environment: Environment) -> list[tuple[str, str]]:
 
 
 def _by_address(name: str, origin: str | None) -> str | None:
-    """The requirement of a package that came from an address (PEP 610), None for one from an index."""
+    """Return the requirement of a package that came from an address (PEP 610), None for one from an index."""
     if origin is None:
         return None
     record = json.loads(origin)

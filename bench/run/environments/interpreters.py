@@ -1,4 +1,4 @@
-"""Which Python runs an adapter, and what is installed there."""
+"""Decides which Python runs an adapter, and reads what is installed there."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ print(json.dumps({**answer, "packages": list(found.values())}))
 
 
 class Inventory(NamedTuple):
-    """What an interpreter has.
+    """Hold what an interpreter has.
 
     Attributes:
         implementation: Such as CPython.
-        version: Of Python.
+        version: Version of Python.
         packages: Metadata of each package, the one that is imported where two folders hold it.
     """
 
@@ -90,18 +90,18 @@ class Interpreters:
     environments: Path | None = None
 
     def python(self, adapter: str) -> Path:
-        """The interpreter that runs an adapter."""
+        """Return the interpreter that runs an adapter."""
         return self.chosen.get(adapter, Path(sys.executable))
 
     def versions(self, adapter: str) -> dict[str, str]:
-        """Package -> version of what the adapter's `requirements.txt` and the harness name.
+        """Return package -> version of what the adapter's `requirements.txt` and the harness name.
 
         A package that is not installed is left out; the worker then says what is missing.
         """
         return self._installed(adapter, (*required_packages(adapter), *HARNESS_PACKAGES))
 
     def runtime_versions(self, adapter: str, runtime: Runtime) -> dict[str, str]:
-        """Package -> version of what makes a runtime in the adapter's interpreter; empty for `eager`."""
+        """Return package -> version of what makes a runtime in the adapter's interpreter; empty for `eager`."""
         return self._installed(adapter, RUNTIME_PACKAGES.get(runtime, ()))
 
     def _installed(self, adapter: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -124,13 +124,13 @@ def parse_choices(choices: list[str]) -> Interpreters:
 
 
 def requirements(adapter: str) -> list[str]:
-    """Lines of an adapter's `requirements.txt`, without comments; empty where it has none."""
+    """Return lines of an adapter's `requirements.txt`, without comments; empty where it has none."""
     lines = _requirement_lines(adapter)
     return [line for line in (line.split(" #", 1)[0].strip() for line in lines) if line and not line.startswith("#")]
 
 
 def required_packages(adapter: str) -> tuple[str, ...]:
-    """Package names in an adapter's `requirements.txt`, in order."""
+    """Return the package names in an adapter's `requirements.txt`, in order."""
     return tuple(match["name"] for match in _requirements(adapter))
 
 
@@ -156,13 +156,13 @@ def _requirement_lines(adapter: str) -> list[str]:
 
 
 def installed_packages(python: Path) -> dict[str, str]:
-    """Normalised package name -> version in an interpreter, without importing any of them."""
+    """Return normalised package name -> version in an interpreter, without importing any of them."""
     # Of two spellings of a name the first is the one that is imported.
     return {normal_name(found["name"]): found["version"] for found in reversed(inventory(python).packages)}
 
 
 def name_in(requirement: str) -> str:
-    """Package name at the beginning of a requirement.
+    """Return the package name at the beginning of a requirement.
 
     >>> name_in("lightning[extra]>=2.4,<3")
     'lightning'
@@ -181,7 +181,7 @@ def normal_name(name: str) -> str:
 
 
 def adapter_code(adapter: str) -> Code:
-    """Code of an adapter's Python files, and of those of `_torch` where it uses them.
+    """Return code of an adapter's Python files, and of those of `_torch` where it uses them.
 
     An adapter of this tree is that of `reference_root`; one from outside is what it is now.
     """

@@ -12,7 +12,7 @@ from bench.run.environments.interpreters import name_in, normal_name
 
 
 def lock_digest(text: str) -> str:
-    """SHA-256 of a lock's entries: comments, blanks and their order do not count."""
+    """Return the SHA-256 of a lock's entries: comments, blanks and their order do not count."""
     return hashlib.sha256("\n".join(sorted(entries(text))).encode()).hexdigest()
 
 
@@ -44,7 +44,7 @@ def pins(lock: str) -> list[str]:
 
 
 def all_hashed(lock: str) -> bool:
-    """Whether every entry has a hash; what comes from a repository has none."""
+    """Return whether every entry has a hash; what comes from a repository has none."""
     return all("--hash=" in entry for entry in entries(lock))
 
 

@@ -1,4 +1,4 @@
-"""Where and with which code each job of a run is done, told at the moment it begins."""
+"""Records, at the moment a job begins, where and with which code it is done."""
 
 from __future__ import annotations
 

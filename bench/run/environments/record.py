@@ -1,4 +1,4 @@
-"""What a run records of where it ran: the machine, the interpreters, their packages and locks.
+"""Records where a run ran: the machine, the interpreters, their packages and locks.
 
 Beside the results lie `environment.json`, `sbom.cdx.json` and, for each adapter with an environment of
 its own, `locks/<adapter>.lock`, from which `bench repro --rebuild` makes that environment again.
@@ -48,7 +48,7 @@ def write_surroundings(
 
 
 def _interpreter(interpreters: Interpreters, adapter: str, found: Inventory) -> JsonValue:
-    """Which interpreter ran an adapter; `lock_sha256` is None where it has no environment of its own."""
+    """Return which interpreter ran an adapter; `lock_sha256` is None where it has no environment of its own."""
     lock = interpreters.locks.get(adapter)
     made = None if lock is None else Environment(lock.parent).made()
     python = interpreters.python(adapter)

@@ -17,7 +17,7 @@ from bench import __version__
 from bench.run.environments.interpreters import Inventory, normal_name
 
 _LONGEST_NAME = 120
-"""Where a package puts the whole text of its licence, that is no name of one."""
+"""This says where a package puts the whole text of its licence, that is no name of one."""
 
 
 def bill_of_materials(used: Sequence[tuple[Inventory, Sequence[str]]]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _package(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def licences_of(expression: str, licence: str, classifiers: Sequence[str]) -> list[dict[str, Any]]:
-    """A package's licences as CycloneDX has them: an SPDX expression (PEP 639), else names, else nothing.
+    """Return a package's licences as CycloneDX has them: an SPDX expression (PEP 639), else names, else nothing.
 
     >>> licences_of("MIT OR Apache-2.0", "", [])
     [{'expression': 'MIT OR Apache-2.0'}]

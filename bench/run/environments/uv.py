@@ -1,4 +1,4 @@
-"""What makes and fills environments: uv, https://docs.astral.sh/uv"""
+"""Makes and fills environments with uv, https://docs.astral.sh/uv"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OTHER_PYTHON = "Install that Python, or give the path of another one with --pyt
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages come from, beside what uv's own configuration says.
+    """State where packages come from, beside what uv's own configuration says.
 
     Attributes:
         find_links: Folders or pages with files of packages.
@@ -48,13 +48,13 @@ class Sources:
 
     @property
     def flags(self) -> list[str]:
-        """As uv takes them."""
+        """Return the flags as uv takes them."""
         links = [word for link in self.find_links for word in ("--find-links", link)]
         return [*links, *(["--no-index"] if self.no_index else [])]
 
 
 def find_uv() -> Uv:
-    """The program beside the running interpreter, or on PATH.
+    """Return the program beside the running interpreter, or on PATH.
 
     Raises:
         BenchError: If there is none.
@@ -100,7 +100,7 @@ class Uv:
         """Return a lock of everything that is wanted, with the hashes of every file of each version for other machines.
 
         Args:
-            python: Of the environment.
+            python: Python of the environment.
             wanted: Requirements.
             files: Files with further ones.
             sources: Where packages come from.
@@ -130,7 +130,7 @@ class Uv:
 
 
 def _only(lock: str, wanted: Sequence[str]) -> str:
-    """The entries of a lock that are wanted by name."""
+    """Return the entries of a lock that are wanted by name."""
     names = {normal_name(name_in(requirement)) for requirement in wanted}
     found = [entry for entry in entries(lock) if normal_name(name_in(entry)) in names]
     return "".join(entry.replace(" --hash=", " \\\n    --hash=") + "\n" for entry in found)
@@ -176,7 +176,7 @@ def _run(command: Sequence[str], doing: str, tell: Tell | None = None, *, fix: s
 
 
 def _explained(said: str, fix: str | None) -> str:
-    """What uv said, as one paragraph with what to do about it."""
+    """Return what uv said, as one paragraph with what to do about it."""
     reason = " ".join(_DECORATION.sub(" ", said).split())
     shortened = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
     if fix is not None:

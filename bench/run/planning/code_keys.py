@@ -35,7 +35,7 @@ def code_of_kind(kind: JobKind, dataset: str) -> Code:
     """Return the code of the harness that can change a number of a job.
 
     Args:
-        kind: Of the job.
+        kind: Kind of the job.
         dataset: Name of its data set's module.
     """
     unmeasured = kind in ("train", "export", "predict")
@@ -74,7 +74,7 @@ def code_accepted_as(revision: str | None) -> Iterator[AcceptedCode | None]:
     What was done with that code then counts as done, and what is done now as done with it.
 
     Args:
-        revision: Of the harness's git checkout; None = the present code.
+        revision: Revision of the harness's git checkout; None = the present code.
 
     Raises:
         BenchError: If there is no such revision.
@@ -98,7 +98,7 @@ def code_accepted_as(revision: str | None) -> Iterator[AcceptedCode | None]:
 
 
 def _changed_since(root: Path) -> tuple[str, ...]:
-    """Files whose code differs between a tree and the present one, or that only one has."""
+    """Return files whose code differs between a tree and the present one, or that only one has."""
 
     def code_in(tree: Path) -> Code:
         files = [file for package in ("bench", "adapters") for file in (tree / package).rglob("*.py")]

@@ -38,13 +38,13 @@ class ContentHashes:
         """Keep the place of the memory; None remembers nothing. Touches nothing."""
         self.memory = memory
         self.trusts_memory = True
-        """Whether a file that looks unchanged is taken to be so."""
+        """This says whether a file that looks unchanged is taken to be so."""
         self.read = 0
         """Files that were read, for tests and for telling the user."""
 
     @classmethod
     def of_user(cls) -> ContentHashes:
-        """Those with the user's memory; with `REHASH` in the environment every file is read once more."""
+        """Return those with the user's memory; with `REHASH` in the environment every file is read once more."""
         made = cls(cache_folder() / "content_hashes.sqlite")
         made.trusts_memory = not os.environ.get(REHASH)
         return made

@@ -1,4 +1,4 @@
-"""What adapters and loggers say of a suite before anything is trained; imports no framework."""
+"""Asks adapters and loggers about the options of a suite before anything is trained; imports no framework."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Prepared:
 
     Attributes:
         source: The suite's file.
-        suite: As loaded.
+        suite: Suite as loaded.
         cases: Plans in the order of the suite.
         interpreters: Which Python runs which adapter.
         classes: Label space that is scored, by label of the data set.
@@ -98,10 +98,10 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
     """Plan a case of an earlier run as it would run now.
 
     Args:
-        case: As it was resolved then.
+        case: Case as it was resolved then.
         interpreters: Which Python runs which adapter.
         fingerprints: Of the data, shared by cases.
-        seed: Of the suite.
+        seed: Seed of the suite.
 
     Raises:
         BenchError: If its data, its weights or its interpreter are not here.
@@ -162,7 +162,9 @@ def _plan(
 
 
 def _weights_digest(case: Case) -> str | None:
-    """Of the weights; of predictions in files also of the annotations that say what their ids mean."""
+    """Return the hash of the weights; of predictions in files also that of the annotations that say what their ids
+    mean.
+    """
     found = weights_digest(case.model.weights)
     annotations = case.model.options.get("annotations")
     if case.model.adapter != FROM_FILES or not isinstance(annotations, str):
@@ -171,7 +173,7 @@ def _weights_digest(case: Case) -> str | None:
 
 
 def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:
-    """Of the training and the validation split; empty if nothing is trained or calibrated: they need not be read."""
+    """Return the fingerprints of the training and the validation split; empty if nothing is trained or calibrated."""
     if case.recipe is None and case.target.precision != "int8":
         return ""
     spec = case.dataset
@@ -179,7 +181,7 @@ def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints)
 
 
 def _adapters_root(adapter: str) -> Path:
-    """Folder above the adapter's own: where the worker must find it."""
+    """Return the folder above the adapter's own: where the worker must find it."""
     return adapter_folder(adapter).parent
 
 

@@ -33,7 +33,7 @@ NO_LIMIT_S = 30 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class Writing:
-    """What is written of each image, and where.
+    """Hold what is written of each image, and where.
 
     Attributes:
         out: Absolute path of the folder for masks, overlays and the manifest.
@@ -52,13 +52,13 @@ class Writing:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What came of it.
+    """Hold what came of it.
 
     Attributes:
         items: All images that were named.
         skipped: How many of them an earlier call had done.
         manifest: What is known of each.
-        outcome: Of the worker; None where nothing was left to do.
+        outcome: Outcome of the worker; None where nothing was left to do.
     """
 
     items: list[Item]
@@ -86,7 +86,7 @@ def predict_files(predictor: Predictor, words: list[str], interpreters: Interpre
 
 
 def _identity(predictor: Predictor, writing: Writing) -> dict[str, Any]:
-    """What decides the outputs; the folder holds those of one identity."""
+    """Return what decides the outputs; the folder holds those of one identity."""
     target = as_json_dict(predictor.target)
     return {
         "model": predictor.model.name,

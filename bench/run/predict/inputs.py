@@ -1,4 +1,4 @@
-"""Which images a command line names: folders, globs, single files, lists of files, videos."""
+"""Finds the images that a command line names: folders, globs, single files, lists of files, videos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Source:
 
     @property
     def is_video(self) -> bool:
-        """Whether its name says that it has frames."""
+        """Return whether its name says that it has frames."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -98,7 +98,7 @@ def _matching(pattern: str, written: set[Path]) -> Iterator[Source]:
 
 
 def _listed(file: Path) -> Iterator[Source]:
-    """Files named in a list, one a line, relative to the list; `#` begins a line of comment."""
+    """Yield files named in a list, one a line, relative to the list; `#` begins a line of comment."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
@@ -127,7 +127,7 @@ def _nothing_at(path: Path) -> BenchError:
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root, without `..`; symbolic links stay."""
+    """Return the path from the root, without `..`; symbolic links stay."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - without following links, unlike Path.resolve
 
 
@@ -138,7 +138,7 @@ def named_items(sources: Sequence[Source], taken: dict[str, Item], suffixes: Seq
     suffix; where that is taken (also on file systems that ignore case), with the suffix, then with `~2` …
 
     Args:
-        sources: In order.
+        sources: Sources in order.
         taken: Earlier items by source path.
         suffixes: What a name is completed by, for example `.png` and `_overlay.jpg`.
     """
@@ -170,7 +170,7 @@ def _candidates(source: Source) -> Iterator[str]:
 
 
 def output_suffixes(task: str, overlay: OverlayForm) -> tuple[str, ...]:
-    """What completes a name to the files of an image; a video has a folder of its name and an mp4."""
+    """Return what completes a name to the files of an image; a video has a folder of its name and an mp4."""
     of_task = {
         "semantic": (".png", "_palette.png"),
         "instance": (".json",),

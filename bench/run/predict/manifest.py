@@ -68,7 +68,7 @@ class Manifest:
                 row["status"] = "pending"
 
     def own_files(self) -> set[Path]:
-        """Absolute paths of what earlier calls wrote."""
+        """Return absolute paths of what earlier calls wrote."""
         return {self._out / name for row in self.rows.values() for name in _files(row)}
 
     def withdraw(self) -> None:
@@ -88,17 +88,17 @@ class Manifest:
         }
 
     def done(self, item: Item) -> bool:
-        """Whether the item's files are written and still there."""
+        """Return whether the item's files are written and still there."""
         row = self.rows.get(item.source)
         return row is not None and row["status"] == "ok" and all((self._out / name).is_file() for name in _files(row))
 
     def settled(self, item: Item) -> bool:
-        """Whether there is nothing to do: it is done, or could not be read and has not changed."""
+        """Return whether there is nothing to do: it is done, or could not be read and has not changed."""
         row = self.rows.get(item.source)
         return self.done(item) or (row is not None and row["status"] == "unreadable" and not self.changed(item))
 
     def changed(self, item: Item) -> bool:
-        """Whether the source is another file than the one that was predicted."""
+        """Return whether the source is another file than the one that was predicted."""
         return self.rows[item.source].get("stamp") != stamp(Path(item.source))
 
     def plan(self, items: Sequence[Item]) -> None:
@@ -161,7 +161,7 @@ def medians(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
 
 
 def stamp(path: Path) -> list[int]:
-    """Size in bytes and time of change of a file, ns; zeros for one that is not there."""
+    """Return the size in bytes and time of change of a file, ns; zeros for one that is not there."""
     try:
         state = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What predicts: a model config with weights, or a finished case of a run; with its classes and its target."""
+"""Chooses what predicts: a model config with weights, or a finished case of a run; with its classes and its target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Predictor:
     """All that decides what is predicted.
 
     Attributes:
-        model, task, target: As a job has them: the classes are those that the model was built for.
+        model, task, target: Model, task and target as a job has them: the classes are those that the model was built
+            for.
         weights: Absolute path or an address; None where the model needs none.
         origin: Where model and weights come from, for the record.
         mapping: Where these classes go among those of the suite; None where they are the same.
@@ -53,7 +54,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says beside the model; None and empty = not said."""
+    """Hold what the command line says beside the model; None and empty = not said."""
 
     weights: str | None = None
     classes: str | None = None
@@ -65,7 +66,7 @@ class Overrides:
 
 
 def from_model_config(name: str, overrides: Overrides) -> Predictor:
-    """The model of a model config.
+    """Return the model of a model config.
 
     Raises:
         BenchError: If there is no such model config, it has no weights, or its classes are not known.
@@ -89,7 +90,7 @@ def from_model_config(name: str, overrides: Overrides) -> Predictor:
 
 
 def from_run(results: Path, run: str | None, case: str | None, overrides: Overrides) -> Predictor:
-    """The model of a finished case, with the weights it was trained to and on the target it was measured on.
+    """Return the model of a finished case, with the weights it was trained to and on the target it was measured on.
 
     What a model with `trained_on` predicts is mapped to the classes of the suite, as for its scores.
 
@@ -121,7 +122,9 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
 
 
 def _mapping(case: Case) -> ClassTable | None:
-    """Where the classes of a model with `trained_on` go; the data set of the case says their names before `labels`."""
+    """Return where the classes of a model with `trained_on` go; the data set of the case says their names before
+    `labels`.
+    """
     if case.model.trained_on is None:
         return None
     try:
@@ -134,7 +137,7 @@ def _mapping(case: Case) -> ClassTable | None:
 
 
 def _own_classes(model: ModelSpec) -> tuple[ClassSpec, ...]:
-    """Of a model with `trained_on`."""
+    """Return the classes of a model with `trained_on`."""
     assert model.trained_on is not None  # the callers have asked
     return label_space(model.trained_on).classes
 
@@ -188,8 +191,7 @@ def _weight_path(weights: str | None) -> str | None:
 
 
 def _classes(model: ModelSpec, overrides: Overrides) -> tuple[ClassSpec, ...]:
-    """From --classes, else from the training that left the weights, the names in the weight file, or the model
-    config."""
+    """Return classes from --classes, else from the training that left the weights, their file, or the model config."""
     if overrides.classes:
         classes = read_classes(Path(overrides.classes)).classes
         _check_names(tuple(spec.name for spec in classes), model.weights, f"--classes {overrides.classes}")
@@ -218,7 +220,7 @@ def _classes(model: ModelSpec, overrides: Overrides) -> tuple[ClassSpec, ...]:
 
 
 def _classes_of_training(weights: Path) -> tuple[ClassSpec, ...] | None:
-    """Of the job whose folder the weights still lie in, with colours and things."""
+    """Return the classes of the job whose folder the weights still lie in, with colours and things."""
     for folder in weights.parents[:4]:
         if (folder / "job.json").is_file():
             try:
@@ -230,7 +232,7 @@ def _classes_of_training(weights: Path) -> tuple[ClassSpec, ...] | None:
 
 
 def _folder(model: ModelSpec) -> str | None:
-    """The local folder that the option `pretrained` names; None where it names none."""
+    """Return the local folder that the option `pretrained` names; None where it names none."""
     pretrained = model.options.get("pretrained")
     return pretrained if isinstance(pretrained, str) and Path(pretrained).is_dir() else None
 

@@ -1,4 +1,4 @@
-"""What differs between the record of a run and this machine, and how each difference is put back."""
+"""Lists what differs between the record of a run and this machine, and how each difference is put back."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def key_differences(
 
     Args:
         view: The case.
-        kind: Of the job.
+        kind: Kind of the job.
         recorded, here: `Job.key_parts`.
         but_for: Parts that need not be equal.
     """
@@ -102,7 +102,7 @@ def key_differences(
 
 
 def once(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Each difference once, in the order they were found."""
+    """Return each difference once, in the order they were found."""
     return tuple({difference.to_json(): difference for difference in differences}.values())
 
 
@@ -136,6 +136,6 @@ def _at(environment: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def _of_gpus(environment: Mapping[str, Any], key: str) -> str:
-    """A fact of every GPU, joined; empty where there is none (then `gpus` says why, in words)."""
+    """Return a fact of every GPU, joined; empty where there is none (then `gpus` says why, in words)."""
     gpus = environment.get("gpus")
     return ", ".join(dict.fromkeys(str(gpu.get(key)) for gpu in gpus)) if isinstance(gpus, list) else ""

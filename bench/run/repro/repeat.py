@@ -52,7 +52,7 @@ class Again:
 
     Attributes:
         view: As recorded.
-        plan: As it would run now; trained cases without their training where stored weights are used.
+        plan: Plan as it would run now; trained cases without their training where stored weights are used.
         planned: As it stands in the plan of the repetition.
         weights: Which weights it takes, in words.
         retrained: Whether it is trained again.
@@ -67,7 +67,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Repetition:
-    """What can be repeated of a run, what cannot and why, and what is not as it was.
+    """Hold what can be repeated of a run, what cannot and why, and what is not as it was.
 
     Attributes:
         record: The run.
@@ -90,7 +90,9 @@ class Repetition:
 
 
 def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
-    """The cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is none."""
+    """Return the cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is
+    none.
+    """
     return with_cases(record, wanted).cases
 
 
@@ -102,7 +104,7 @@ def recorded_interpreters(
     Args:
         record: The run.
         views: Its cases that matter.
-        interpreters: As the flags say.
+        interpreters: Interpreters as the flags say.
         rebuild: Where packages come from for environments that are not here; None = do not rebuild them.
         tell: Gets progress.
 
@@ -200,7 +202,7 @@ def repeat(
 
 
 def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Again:
-    """What runs of a case; raises `BenchError` if its weights are not there any more."""
+    """Return what runs of a case; raises `BenchError` if its weights are not there any more."""
     retrained = plan.train is not None and retrain
     weights = "none" if view.case.model.weights is None else view.case.model.weights
     case = plan.case
@@ -231,7 +233,7 @@ def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Ag
 
 
 def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Difference]:
-    """What the keys of the case's jobs are made of now, against the record."""
+    """Return what the keys of the case's jobs are made of now, against the record."""
     pairs = [("predict", view.predict, plan.predict)]
     pairs += [("train", view.train, plan.train)] if retrain and plan.train is not None else []
     pairs += [("time", view.times[0], plan.times[0])] if view.times and plan.times else []
@@ -245,7 +247,7 @@ def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Differenc
 
 
 def _stored_weights(view: CaseView) -> str:
-    """Absolute path of the weights that the run left; raises `BenchError` if they are not there any more."""
+    """Return absolute path of the weights that the run left; raises `BenchError` if they are not there any more."""
     facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
     if view.train is None or facts is None or facts.weights_file is None:
         raise BenchError("the training that made its weights is not there any more; --retrain trains it again")
@@ -258,24 +260,24 @@ def _stored_weights(view: CaseView) -> str:
 
 
 def machine_of(view: CaseView) -> str | None:
-    """Class of the machine that timed a case; None if none did."""
+    """Return the class of the machine that timed a case; None if none did."""
     return next((job.job.key_parts.get("machine") for job in view.times), None)
 
 
 def _environment_of_case(record: RunView, view: CaseView) -> Mapping[str, Any]:
-    """Where a case was predicted; the environment of the whole run where the job does not say."""
+    """Return where a case was predicted; the environment of the whole run where the job does not say."""
     where = view.predict.job.provenance if view.predict is not None else None
     return (record.environments.get(where.environment) if where is not None else None) or record.environment
 
 
 def _recorded_environments(record: RunView) -> dict[str, dict[str, Any]]:
-    """Adapter -> what `environment.json` says of its interpreter; empty for runs of before it did."""
+    """Return adapter -> what `environment.json` says of its interpreter; empty for runs of before it did."""
     found = record.environment.get("interpreters")
     return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
 
 
 def _environment_of(folder: Path, adapter: str, digest: str) -> Environment | None:
-    """An environment of an adapter that holds exactly what a lock lists."""
+    """Return an environment of an adapter that holds exactly what a lock lists."""
     for environment in all_environments(folder):
         usable = environment.adapter == adapter and condition(environment).state in ("ready", "stale")
         if usable and lock_digest(environment.lock.read_text(encoding="utf-8")) == digest:

@@ -1,1 +1,1 @@
-"""What runs in a job's own process: the job, its model, its images and its outcome."""
+"""Runs in a job's own process: the job, its model, its images and its outcome."""

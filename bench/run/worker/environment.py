@@ -1,4 +1,4 @@
-"""What a worker's environment must say before its interpreter starts.
+"""Sets what a worker's environment must say before its interpreter starts.
 
 Thread pools and the C library's allocator read their settings once, at start-up, so they cannot be
 set from inside. Everything set here is part of a timing job's content key and of its record.
@@ -53,7 +53,7 @@ def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
 
 
 def inherited_environment(job: Job) -> dict[str, str]:
-    """The parent's environment with what must be set before the worker of a job starts."""
+    """Return the parent's environment with what must be set before the worker of a job starts."""
     inherited = dict(os.environ)
     inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(harness_root()), inherited.get("PYTHONPATH")]))
     outside = Path(job.adapters_root)
@@ -63,6 +63,6 @@ def inherited_environment(job: Job) -> dict[str, str]:
 
 
 def in_effect() -> str:
-    """What `worker_environment` sets, as this process has it: `NAME=value …`, for the record."""
+    """Return what `worker_environment` sets, as this process has it: `NAME=value …`, for the record."""
     names = worker_environment(Target(), None)
     return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)

@@ -1,4 +1,4 @@
-"""What a job may see of a data set: images alone, or, to train, images with ground truth."""
+"""Gives a job what it may see of a data set: images alone, or, to train, images with ground truth."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Images:
         self.ids = tuple(ids)
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3)."""
+        """Return the image, uint8, (H, W, 3)."""
         return self._image(image_id)
 
     def encoded(self, image_id: str) -> bytes:
-        """The image as the content of a file."""
+        """Return the image as the content of a file."""
         if self._prompt is not None:
             raise Unsupported("prompts are places in a decoded image; time this model with measurement: {input: array}")
         return encoded_image(self._dataset, image_id)
@@ -53,19 +53,19 @@ class LabelledSplit:
         self._dataset, self._ids, self._kind = dataset, tuple(dataset.ids(split)), job.task.kind
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self._ids)
 
     def image(self, index: int) -> RgbImage:
-        """The image, uint8, (H, W, 3)."""
+        """Return the image, uint8, (H, W, 3)."""
         return self._dataset.image(self._ids[index])
 
     def semantic(self, index: int) -> LabelMap:
-        """Its class ids, uint8, (H, W)."""
+        """Return its class ids, uint8, (H, W)."""
         return self._dataset.target(self._ids[index]).semantic.labels
 
     def truth(self, index: int) -> Prediction:
-        """Its ground truth in the form of the task."""
+        """Return its ground truth in the form of the task."""
         truth = self._dataset.target(self._ids[index]).of(self._kind)
         if truth is None:
             raise BenchError(f"the data set has no {self._kind} ground truth for image {self._ids[index]!r}")
@@ -73,6 +73,6 @@ class LabelledSplit:
 
 
 def test_ids(job: Job, dataset: Dataset) -> tuple[str, ...]:
-    """Ids of the images that are scored, in order."""
+    """Return ids of the images that are scored, in order."""
     ids = tuple(dataset.ids(job.dataset.test))
     return ids[: job.dataset.max_images] if job.dataset.max_images is not None else ids

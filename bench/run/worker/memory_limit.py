@@ -38,7 +38,7 @@ def limit_memory(job: Job) -> int | None:
 
 
 def limit_in_words() -> str:
-    """The limit of this process, for its record."""
+    """Return the limit of this process, for its record."""
     soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
     return "no limit" if soft == resource.RLIM_INFINITY else f"at most {soft / 1024**3:.1f} GiB (RLIMIT_DATA)"
 

@@ -19,14 +19,14 @@ from bench.records.predictions import RgbImage
 
 MOST_THREADS = 4
 MOST_BYTES = 2**30
-"""So much is loaded ahead; of larger images one."""
+"""At most this many bytes are loaded ahead; of larger images one."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def loading_threads() -> int:
-    """Threads that load: one for each core that this process may use, at most `MOST_THREADS`."""
+    """Return threads that load: one for each core that this process may use, at most `MOST_THREADS`."""
     return min(MOST_THREADS, len(allowed_cores()))
 
 

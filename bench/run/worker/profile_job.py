@@ -77,7 +77,7 @@ class _Batches:
         self._loaded: dict[str, RgbImage] = {}
 
     def __call__(self, number: int) -> list[RgbImage]:
-        """A batch by its number; the images come round again."""
+        """Return a batch by its number; the images come round again."""
         ids = self._images.ids
         return [self._image(ids[(number * self._size + i) % len(ids)]) for i in range(self._size)]
 

@@ -66,7 +66,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
 
 
 def _told(faults: list[str], images: int) -> str:
-    """What is wrong, the first few in full."""
+    """Return what is wrong, the first few in full."""
     if len(faults) == 1 and images == 1:
         return faults[0]
     more = f" … and {len(faults) - NAMED} more" if len(faults) > NAMED else ""

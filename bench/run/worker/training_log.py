@@ -1,4 +1,4 @@
-"""What a training reports while it runs, as `training.jsonl`."""
+"""Writes what a training reports while it runs, as `training.jsonl`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import Any, TextIO
 
 STEP_LINE_INTERVAL_S = 0.2
-"""At most so often a training step is written; the last one always is."""
+"""A training step is written at most this often; the last one always is."""
 
 
 class TrainingLog:

@@ -1,4 +1,4 @@
-"""What a worker does: one function per kind of job, in a file of its own."""
+"""Does the work of a worker: one function per kind of job, in a file of its own."""
 
 from __future__ import annotations
 

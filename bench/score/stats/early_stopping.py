@@ -1,4 +1,4 @@
-"""How many queries a claim about a tail latency needs: the early stopping of MLPerf's LoadGen.
+"""Tells how many queries a claim about a tail latency needs: the early stopping of MLPerf's LoadGen.
 
 The claim is that a share p of all queries stays within a latency. Were it false, each query would be
 over it with a probability of at least 1 − p, and at most t of n queries would be over it with a

@@ -1,4 +1,4 @@
-"""Which models nobody beats on both score and latency, and how sure that is.
+"""Finds the models that nobody beats on both score and latency, and how sure that is.
 
 Source: the definition of Pareto optimality; the probability is the share of joint bootstrap draws
 in which a model is on the front.
@@ -44,7 +44,7 @@ def pareto_probability(scores: NDArray[np.float64], latencies: NDArray[np.float6
 
 
 def _on_front(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each model is beaten by no other, draw by draw, shape (M, draws); nan never is on it."""
+    """Return whether each model is beaten by no other, draw by draw, shape (M, draws); nan never is on it."""
     front = ~(np.isnan(scores) | np.isnan(latencies))
     for i in range(len(scores)):
         no_worse = (scores >= scores[i]) & (latencies <= latencies[i])

@@ -31,7 +31,7 @@ class Percentile:
 
     Attributes:
         percentile: Between 0 and 100.
-        value: In the unit of the values; None where the sample does not support it.
+        value: Value in the unit of the values; None where the sample does not support it.
         needed: Samples it takes.
         have: Samples there are.
     """
@@ -43,7 +43,7 @@ class Percentile:
 
     @property
     def missing(self) -> str | None:
-        """What a table says in place of the value; None where there is one."""
+        """Return what a table says in place of the value; None where there is one."""
         return None if self.value is not None else f"needs {self.needed} samples, has {self.have}"
 
 
@@ -98,7 +98,7 @@ def as_fraction(percent: float) -> Fraction:
 
 
 def _supported(samples: int, percent: float, above: int) -> bool:
-    """Whether P[Bin(n, 1 - p) <= above] <= 1 - confidence, without rounding."""
+    """Return whether P[Bin(n, 1 - p) <= above] <= 1 - confidence, without rounding."""
     share = as_fraction(percent)
     below, whole = share.numerator, share.denominator
     ways = sum(

@@ -34,7 +34,7 @@ from bench.records import IGNORE_LABEL
 
 
 def boundary(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """Mean distance from the true boundary at which probability is misplaced, pixels; see the module."""
+    """Return the mean distance from the true boundary at which probability is misplaced, pixels; see the module."""
     known = labelled(labels)
     distances = torch.from_numpy(_signed_distances(labels.cpu().numpy(), head)).to(logits.device)
     misplaced = (probabilities(logits, head) - one_hot(labels, head)) * known
@@ -66,6 +66,6 @@ def signed_distance(labels: NDArray[np.integer], class_id: int) -> NDArray[np.fl
 
 
 def _distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Euclidean distance of every pixel to the nearest of those given, float32, (H, W)."""
+    """Return euclidean distance of every pixel to the nearest of those given, float32, (H, W)."""
     elsewhere = np.ascontiguousarray(~pixels).view(np.uint8)
     return np.asarray(cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)

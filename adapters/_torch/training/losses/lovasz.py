@@ -46,12 +46,12 @@ def lovasz(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
 
 
 def _by_class(values: Tensor) -> Tensor:
-    """From (B, C, H, W) to (C, B·H·W)."""
+    """Return values of shape (B, C, H, W) as (C, B·H·W)."""
     return values.transpose(0, 1).flatten(1)
 
 
 def _extension(errors: Tensor, truth: Tensor) -> Tensor:
-    """The Lovász extension per row, (C,), of errors from 0 up and 0-1 ground truth, both (C, P)."""
+    """Return the Lovász extension per row, (C,), of errors from 0 up and 0-1 ground truth, both (C, P)."""
     errors, order = errors.sort(dim=1, descending=True)
     return (errors * _jaccard_steps(truth.gather(1, order))).sum(dim=1)
 

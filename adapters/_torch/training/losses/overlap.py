@@ -65,14 +65,14 @@ class _Areas:
 
 
 def dice(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """One minus the mean soft Dice coefficient over classes; see the module."""
+    """Return one minus the mean soft Dice coefficient over classes; see the module."""
     areas = _areas(logits, labels, head)
     sizes = areas.predicted + areas.true
     return 1 - ((2 * areas.both + 2 * _SMOOTH) / (sizes + 2 * _SMOOTH)).mean()
 
 
 def jaccard(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """One minus the mean soft intersection over union over classes; see the module."""
+    """Return one minus the mean soft intersection over union over classes; see the module."""
     areas = _areas(logits, labels, head)
     union = areas.predicted + areas.true - areas.both
     return 1 - ((areas.both + _SMOOTH) / (union + _SMOOTH)).mean()
@@ -99,7 +99,9 @@ def tversky(alpha: float, beta: float) -> Loss:
 
 
 def generalised_dice(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """One minus the soft Dice coefficient of all classes together, the rare ones weighing more; see the module."""
+    """Return one minus the soft Dice coefficient of all classes together, the rare ones weighing more; see the
+    module.
+    """
     known = labelled(labels)
     probability, truth = probabilities(logits, head), one_hot(labels, head)
     if head.threshold is not None:

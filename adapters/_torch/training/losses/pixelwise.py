@@ -52,7 +52,7 @@ _SMALLEST_DOUBT = 1e-8
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """Mean (binary) cross-entropy over labelled pixels; see the module."""
+    """Return the mean (binary) cross-entropy over labelled pixels; see the module."""
     pixels = (labels != IGNORE_LABEL).sum().clamp(min=1)
     if head.threshold is not None:
         return _surprise(logits, labels, head).sum() / pixels
@@ -61,7 +61,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
 
 
 def bce(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """Mean binary cross-entropy over labelled pixels and channels; see the module."""
+    """Return the mean binary cross-entropy over labelled pixels and channels; see the module."""
     known = labelled(labels)
     losses = F.binary_cross_entropy_with_logits(logits.float(), one_hot(labels, head), reduction="none")
     return torch.where(known, losses, 0.0).sum() / (known.sum().clamp(min=1) * head.channels)
@@ -83,7 +83,7 @@ class WeightedCrossEntropy:
         self.weights = torch.from_numpy(class_weights(class_pixels))
 
     def __call__(self, logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-        """The weighted mean, a scalar."""
+        """Return the weighted mean, a scalar."""
         if len(self.weights) != head.classes:
             raise ShapeError(
                 f"weighted_cross_entropy has the pixels of {len(self.weights)} classes, the head tells {head.classes}"

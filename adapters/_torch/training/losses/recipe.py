@@ -32,7 +32,7 @@ ClassPixels: TypeAlias = Callable[[], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class LossKind:
-    """How a loss is made.
+    """State how a loss is made.
 
     Attributes:
         make: From the arguments of a term, or, where `counts_classes`, from the pixels per class
@@ -47,7 +47,7 @@ class LossKind:
 
     @property
     def arguments(self) -> inspect.Signature:
-        """What a term may give it."""
+        """Return what a term may give it."""
         return inspect.Signature() if self.counts_classes else inspect.signature(self.make)
 
 
@@ -77,7 +77,7 @@ class WeightedSum:
     terms: tuple[tuple[float, Loss], ...]
 
     def __call__(self, logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-        """The weighted sum, a scalar."""
+        """Return the weighted sum, a scalar."""
         return torch.stack([weight * loss(logits, labels, head) for weight, loss in self.terms]).sum()
 
 

@@ -1,4 +1,4 @@
-"""What the losses share: their type, and ground truth and probability of the labelled pixels."""
+"""Holds what the losses share: their type, and ground truth and probability of the labelled pixels."""
 
 from __future__ import annotations
 

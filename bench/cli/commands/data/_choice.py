@@ -1,4 +1,4 @@
-"""Which data set, which splits, and where pictures and caches go: what the actions of `bench data` share."""
+"""Holds what the actions of `bench data` share: which data set, which splits, and where pictures and caches go."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bench.data.opening import Choice
 
 FOLDER = "data"
-"""Where, below the results, a check or a count remembers what it saw and pictures go by default."""
+"""A check or a count remembers here, below the results, what it saw; pictures go here by default."""
 
 
 def add_choice(parser: ArgumentParser) -> None:
@@ -37,19 +37,19 @@ def add_passes(parser: ArgumentParser) -> None:
 
 
 def choice_of(options: Namespace) -> Choice:
-    """The data set, as `add_choice` was answered."""
+    """Return the data set, as `add_choice` was answered."""
     from bench.data.opening import chosen
 
     return chosen(options.name, options.set, options.suite, options.dataset)
 
 
 def cache_of(options: Namespace) -> Path:
-    """The folder that remembers what was seen."""
+    """Return the folder that remembers what was seen."""
     return Path(options.cache) if options.cache else Path(options.results) / FOLDER
 
 
 def picture_of(options: Namespace, choice: Choice, kind: str) -> Path:
-    """Where a picture goes: `--out`, or a file named after data set and command."""
+    """Return where a picture goes: `--out`, or a file named after data set and command."""
     from bench.errors import BenchError
     from bench.records.store.layout import plain_name
 

@@ -14,7 +14,7 @@ ORDER = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which data set, and how its findings are told."""
+    """Add the flags that say which data set, and how its findings are told."""
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)

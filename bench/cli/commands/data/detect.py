@@ -10,7 +10,7 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which folder."""
+    """Add the flags that say which folder."""
     parser.add_argument("folder", metavar="DIR", help="folder with images and annotations")
 
 

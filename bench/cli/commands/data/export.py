@@ -12,7 +12,7 @@ ORDER = 6
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which data set, in which format, and where to."""
+    """Add the flags that say which data set, in which format, and where to."""
     add_choice(parser)
     parser.add_argument("--as", dest="form", required=True, metavar="FORMAT", help="name of the data set that reads it")
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")

@@ -11,7 +11,7 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which data set."""
+    """Add the flags that say which data set."""
     add_choice(parser)
 
 

@@ -10,7 +10,7 @@ ORDER = 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which data set, what of it, and where to."""
+    """Add the flags that say which data set, what of it, and where to."""
     parser.add_argument("name", metavar="NAME", help="see: bench list datasets")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"

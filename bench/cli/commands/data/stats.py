@@ -12,7 +12,7 @@ ORDER = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which data set, and where the picture goes."""
+    """Add the flags that say which data set, and where the picture goes."""
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)

@@ -1,4 +1,4 @@
-"""Which environment, and where its packages come from: what the actions of `bench env` share."""
+"""Holds what the actions of `bench env` share: which environment, and where its packages come from."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def add_builds(parser: ArgumentParser) -> None:
 
 
 def environment_of(options: Namespace) -> Environment:
-    """The environment of an adapter that exists; the environment may not, yet."""
+    """Return the environment of an adapter that exists; the environment may not, yet."""
     from bench.run.environments.environment import Environment, environments_folder, known_adapter
 
     return Environment(environments_folder(options.envs) / known_adapter(options.adapter))
 
 
 def sources_of(options: Namespace) -> Sources:
-    """Where packages come from, as `add_builds` was answered."""
+    """Return where packages come from, as `add_builds` was answered."""
     from bench.run.environments.uv import Sources
 
     return Sources(tuple(options.find_links), options.no_index, options.torch_backend)

@@ -15,7 +15,7 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """In which folder."""
+    """Add the flag that says in which folder."""
     add_envs(parser)
 
 

@@ -12,7 +12,7 @@ ORDER = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which adapter, and where its packages come from."""
+    """Add the flags that say which adapter, and where its packages come from."""
     parser.add_argument("adapter", metavar="ADAPTER")
     add_builds(parser)
     add_envs(parser)

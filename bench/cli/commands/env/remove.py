@@ -11,7 +11,7 @@ ORDER = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which environment."""
+    """Add the flags that say which environment."""
     parser.add_argument("adapter", metavar="NAME", help="see: bench env list")
     add_envs(parser)
 

@@ -14,7 +14,7 @@ ORDER = 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which adapter."""
+    """Add the flags that say which adapter."""
     parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="(default: the interpreter that runs bench)")
     add_envs(parser)
 

@@ -11,7 +11,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def checked_name(name: str, taken: Collection[str], what: str) -> str:
-    """The name, if a module can have it and nothing has it yet; raises `BenchError`."""
+    """Return the name, if a module can have it and nothing has it yet; raises `BenchError`."""
     from bench.errors import BenchError
 
     if not NAME.fullmatch(name) or keyword.iskeyword(name):

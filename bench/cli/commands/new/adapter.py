@@ -14,7 +14,7 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """What it is called, and where it goes."""
+    """Add the flags that say what it is called, and where it goes."""
     parser.add_argument("name", metavar="NAME", help="name of the adapter, for example mine")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of your adapters; NAME is made in it")
 

@@ -12,14 +12,14 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which file, and what it is held against."""
+    """Add the flags that say which file, and what it is held against."""
     parser.add_argument("file", metavar="FILE", help="file or folder of weights")
     parser.add_argument("--adapter", metavar="NAME", help="try the models of this adapter alone")
     add_interpreters(parser)
 
 
 def execute(options: Namespace) -> int:
-    """Nothing of the file is run."""
+    """Print what the file is; nothing of it is run."""
     from bench.run.predict.weights_info import told
 
     print(told(Path(options.file).expanduser(), interpreters_of(options), options.adapter))

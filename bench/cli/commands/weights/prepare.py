@@ -9,7 +9,7 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which models."""
+    """Add the flags that say which models."""
     parser.add_argument(
         "name", nargs="*", metavar="MODEL", help="model configs, such as litert/selfie (default: a list of them all)"
     )

@@ -22,7 +22,7 @@ from bench.score.reduce import reaches
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a case.
+    """Hold what became of a case.
 
     Attributes:
         case_id: Its id.

@@ -1,4 +1,4 @@
-"""What the writers are given: the predictions of a case in the data set's classes, with the ids that files use."""
+"""Gives the writers the predictions of a case in the data set's classes, with the ids that files use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Predicted:
     """Stored predictions of a case.
 
     Attributes:
-        label: Of the model.
+        label: Label of the model.
         dataset: With the classes of the predictions, once they are mapped.
         asked: The images, their names, and the annotation file whose ids are used, if there is one.
         stored: Folder of the predictions, with their index.
@@ -48,14 +48,16 @@ class Predicted:
             yield image_id, found if self.kind == self.native else reduced(found, self.kind, self.dataset.classes)
 
     def truth(self, image_id: str) -> Prediction:
-        """The ground truth of an image in the form that is written."""
+        """Return the ground truth of an image in the form that is written."""
         found = self.dataset.target(image_id).of(self.kind)
         if found is None:
             raise BenchError(f"image {image_id!r} has no {self.kind} ground truth")
         return found
 
     def image_rows(self) -> list[dict[str, Any]]:
-        """A row for each image as COCO has them, with the ids of the data set's own annotation file if it has one."""
+        """Return a row for each image as COCO has them, with the ids of the data set's own annotation file if it has
+        one.
+        """
         index = self.asked.annotations
         keys = {} if index is None else {Path(index.names[i].decode()).stem: i for i in range(len(index))}
         rows = []
@@ -73,7 +75,9 @@ class Predicted:
         return [name for name, owner in self.asked.names.items() if owner == image_id]
 
     def category_rows(self) -> list[dict[str, Any]]:
-        """A row for each class, in their order, with the ids of the data set's own annotation file if it has one."""
+        """Return a row for each class, in their order, with the ids of the data set's own annotation file if it has
+        one.
+        """
         index = self.asked.annotations
         ids = {} if index is None else {name: key for key, name in index.names_of_categories.items()}
         known = all(spec.name in ids and ids[spec.name].isdecimal() for spec in self.dataset.classes if spec.is_thing)

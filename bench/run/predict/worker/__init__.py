@@ -1,1 +1,1 @@
-"""What runs in the process that predicts files for `bench predict`."""
+"""Runs in the process that predicts files for `bench predict`."""

@@ -100,7 +100,7 @@ def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch
 
 
 def _events(request: FilesRequest, *, ahead: int) -> Iterator[Frame | End]:
-    """Frames and ends in the order of the items, a few images decoded ahead."""
+    """Yield frames and ends in the order of the items, a few images decoded ahead."""
     for kind, items in groupby(request.items, key=lambda item: item.kind):
         if kind == "video":
             for item in items:
@@ -152,7 +152,7 @@ def _video(item: Item, every: int) -> Iterator[Frame | End]:
 
 
 def expected(request: FilesRequest) -> int:
-    """Images and frames to come, as far as videos say; for a progress bar."""
+    """Return images and frames to come, as far as videos say; for a progress bar."""
     total = 0
     for item in request.items:
         frames = 1

@@ -151,7 +151,7 @@ def compressed(counts: list[int]) -> str:
 def overlay(
     image: RgbImage, prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: float = SHOW_FROM
 ) -> RgbImage:
-    """The image tinted with its classes' colours, uint8, (H, W, 3).
+    """Return the image tinted with its classes' colours, uint8, (H, W, 3).
 
     Pixels of no class and of a class called `background` keep their own colour. Each object and each
     segment has a shade of its class's colour and a white rim, so that neighbours of one class can be
@@ -169,7 +169,9 @@ def overlay(
 
 
 class _Shown(NamedTuple):
-    """What is painted: ids per pixel, (H, W); of each id its colour, (N, 3), and whether it is tinted, (N,); rims."""
+    """Hold what is painted: ids per pixel, (H, W); of each id its colour, (N, 3), and whether it is tinted, (N,);
+    rims.
+    """
 
     ids: NDArray[np.generic]
     palette: NDArray[np.uint8]
@@ -189,7 +191,7 @@ def _shown(prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: fl
 
 
 def _objects(prediction: Prediction, show_from: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The number of the object on each pixel, (H, W), 0 = none, and the class of each from number 1 on."""
+    """Return the number of the object on each pixel, (H, W), 0 = none, and the class of each from number 1 on."""
     objects = np.zeros(prediction.size, dtype=np.int32)
     if isinstance(prediction, Panoptic):
         for number, segment in enumerate(prediction.segments, start=1):

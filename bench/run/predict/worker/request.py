@@ -1,4 +1,4 @@
-"""What the worker of `bench predict` is told beside its job, and the names of the files between the two."""
+"""Describes what the worker of `bench predict` is told beside its job, and names the files between the two."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Item(Record):
 
 
 class FilesRequest(Record):
-    """What to predict and where the outputs go.
+    """Hold what to predict and where the outputs go.
 
     Attributes:
         out: Absolute path of the output folder.
-        items: In order.
+        items: Items in order.
         overlay: Form of the overlays of images and frames.
         show_from: Score from which an instance is in the overlay.
         every: Every how many frames of a video, from the first.

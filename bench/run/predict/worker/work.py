@@ -1,4 +1,4 @@
-"""What the worker of `bench predict` does: the predict job's path, with files in and pictures out."""
+"""Does the work of `bench predict`: the predict job's path, with files in and pictures out."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class _Writer:
         return self._films[source]
 
     def _found(self, prediction: Prediction) -> dict[str, Any]:
-        """Pixels per class of a label map; else objects or segments per class."""
+        """Return pixels per class of a label map; else objects or segments per class."""
         names, found = [spec.name for spec in self._classes], dict[str, Any]()
         if isinstance(prediction, SemanticMap):
             counts = np.bincount(prediction.labels.ravel(), minlength=void_of(prediction.labels) + 1)
@@ -147,7 +147,7 @@ class _Writer:
 
 
 CODECS = ("avc1", "vp09", "mp4v")
-"""Of films, the first that this OpenCV writes. H.264 and VP9 play in browsers, MPEG-4 part 2 (mp4v) in players alone.
+"""The first of these that this OpenCV writes is taken; H.264 and VP9 play in browsers, MPEG-4 part 2 in players alone.
 
 Wheels of OpenCV hold no encoder of H.264; they have VP9, which took 123 ms of CPU time for a frame of 1280 x 720 where
 mp4v took 4 to 6 (OpenCV 5.0, one core of a cloud machine). OpenCV of distributions and of conda mostly has H.264.
@@ -176,7 +176,7 @@ class _Film:
 
     @property
     def note(self) -> str | None:
-        """What is to be known of the film; None where it plays anywhere."""
+        """Return what is to be known of the film; None where it plays anywhere."""
         if self._codec != CODECS[-1]:
             return None
         return f"{self._name} is MPEG-4 part 2, which no browser plays: this OpenCV writes neither H.264 nor VP9"
