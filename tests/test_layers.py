@@ -45,6 +45,7 @@ LAYERS = (
     "bench.run.predict",
     "bench.run.repro",
     "bench.run.audit",
+    "bench.run.archive",
     # tools on top of them
     "bench.data.exports",
     "bench.data.predictions.writing",

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import keyword
 import os
 import pkgutil
 import signal
@@ -164,14 +165,17 @@ def parser() -> ArgumentParser:
 
 def command(*words: str) -> ModuleType:
     """The file of a command, or of an action of a command."""
-    return importlib.import_module(".".join((COMMANDS, *words)).replace("-", "_"))
+    files = (f"{word}_" if keyword.iskeyword(word) else word for word in words)
+    return importlib.import_module(".".join((COMMANDS, *files)).replace("-", "_"))
 
 
 def found_commands(*above: str) -> dict[str, ModuleType]:
     """The commands, or the actions of a command, by name, in the order of the help; see `bench.cli.commands`."""
     folders = getattr(command(*above), "__path__", ())
     names = [
-        module.name.replace("_", "-") for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")
+        module.name.rstrip("_").replace("_", "-")
+        for module in pkgutil.iter_modules(folders)
+        if not module.name.startswith("_")
     ]
     files = {name: command(*above, name) for name in names}
     return dict(sorted(files.items(), key=lambda one: (one[1].ORDER, one[0])))

@@ -1,0 +1,24 @@
+"""`bench import`: a run from an archive of `bench export`, verified before anything of it is used."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "read in a run from an archive, verified"
+GROUP, ORDER = "compare models", 10
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the argument that says which file."""
+    parser.add_argument("file", metavar="FILE", help="an archive that bench export wrote")
+
+
+def execute(options: Namespace) -> int:
+    """Verify the archive, and put its run below the results."""
+    from bench.run.archive.reading import import_run
+
+    run, is_new = import_run(Path(options.file), Path(options.results))
+    print(f"{run.path}" if is_new else f"{run.path} is there already, with the very same files")
+    print(f"its report: bench report {run.path}; every number again: bench audit {run.path}")
+    return 0
