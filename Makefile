@@ -10,7 +10,9 @@
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
 #   make clean                    remove the environment and caches; results stay
 #
-# TORCH_BACKEND picks another torch build, for example TORCH_BACKEND=cpu, cu126 or auto.
+# The torch that is installed is the newest, for CUDA 13; on a machine whose NVIDIA driver serves CUDA 12 alone (nvidia-smi
+# tells) the last one for CUDA 12. TORCH_LINE=cuda12 or TORCH_LINE=cuda13 chooses by hand.
+# TORCH_BACKEND picks another build of it from PyTorch's own index, for example TORCH_BACKEND=cpu, cu130 or auto.
 # WITHOUT leaves out extras of pyproject.toml, for example WITHOUT=ultralytics; rows of their models say what is missing.
 # PYTHON picks the interpreter the environment is made from (>= 3.10).
 
@@ -25,7 +27,13 @@ PYTEST := $(BIN)/python -m pytest -q
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 SITE_PACKAGES := $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z0-9]*\) = \[.*/\1/p' pyproject.toml)
-PINNED := -c constraints.txt -r pyproject.toml $(patsubst %,--extra %,$(filter-out $(WITHOUT),$(EXTRAS))) -e .
+DRIVER_CUDA := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Za-z ]* Version: *\([0-9][0-9]*\).*/\1/p' | head -n 1)
+TORCH_LINE ?= $(if $(filter 12,$(DRIVER_CUDA)),cuda12,cuda13)
+# Pins of torch and of CUDA's libraries that another build, or line, of torch would contradict.
+OF_CUDA := ^\(triton\|cuda-[a-z]*\|nvidia-[a-z0-9-]*\)==
+OF_TORCH := ^\(torch\|torchvision\)==
+CONSTRAINTS := $(VENV)/constraints.txt
+PINNED := -c $(CONSTRAINTS) -r pyproject.toml $(patsubst %,--extra %,$(filter-out $(WITHOUT),$(EXTRAS))) -e .
 
 # Detectron2 is not on the package index under its name. This redistribution of late 2024 is complete;
 # its compiled operators are for another Python and stay unused: what needs them is refused by name.
@@ -71,8 +79,19 @@ docs: install
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# What the environment is made with, and what bench env goes by later.
+$(CONSTRAINTS): constraints.txt constraints-cuda12.txt
 	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+ifeq ($(TORCH_LINE),cuda12)
+	@echo "the newest torch for CUDA 12 is installed, since the NVIDIA driver serves CUDA 12 (TORCH_LINE=cuda13 for another)"
+	@{ sed '/$(OF_CUDA)/{/^nvidia-ml-py==/!d;};/$(OF_TORCH)/d' constraints.txt; cat constraints-cuda12.txt; } > $@
+else ifneq ($(TORCH_BACKEND),)
+	@sed '/$(OF_CUDA)/{/^nvidia-ml-py==/!d;}' constraints.txt > $@
+else
+	@cp constraints.txt $@
+endif
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
 	@command -v $(UV) >/dev/null || { echo "installing uv"; $(BIN)/python -m pip install -q uv; }
 	@echo "installing pinned packages with uv"
 	@$(UV) pip install -q --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) $(PINNED)

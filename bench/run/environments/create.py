@@ -179,7 +179,8 @@ def _make(environment: Environment, uv: Uv, options: Options, lock: str | None, 
 
 def _constraints(adapter: str) -> Path | None:
     """Return the harness's versions, for its own adapters; one from outside may contradict them."""
-    file = harness_root() / "constraints.txt"
+    of_this_one = Path(sys.prefix) / "constraints.txt"  # made by make install, with the torch that serves the driver
+    file = of_this_one if of_this_one.is_file() else harness_root() / "constraints.txt"
     own = adapter_folder(adapter).parent == harness_root() / "adapters"
     return file if own and file.is_file() else None
 
