@@ -14,12 +14,15 @@ same `statistic` share one pass over the images.
 Where the statistics of an image are an array of one shape, those of all images are its stack,
 (N, ...). Where an image has as many rows as it has objects, `observe` returns `Rows`, and those of
 all images lie one below the other with the number of the image, from 0, as a new first column.
+
+A metric whose images are to be listed and grouped in reports also has `per_image` and `of_groups`: see `ImageMetric`.
+One without them scores like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +31,7 @@ from bench.records import ClassSpec, Score, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Prediction
 
-__all__ = ["Metric", "Observed", "Rows", "load_metric", "metric_names"]
+__all__ = ["ImageMetric", "Metric", "Observed", "Rows", "load_metric", "metric_names"]
 
 Observed: TypeAlias = NDArray[Any]
 """Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
@@ -95,6 +98,27 @@ class Metric(Protocol):
 
         Equal seeds and numbers of images draw the same images, for every metric and every model:
         draws of two models on the same images are paired.
+        """
+        ...
+
+
+@runtime_checkable
+class ImageMetric(Metric, Protocol):
+    """What a metric has beside `Metric` if single images and groups of images can be told by it."""
+
+    def per_image(self, statistics: Observed, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """What each image is listed by, shape (images,), higher = better as the headline is, nan where undefined."""
+        ...
+
+    def of_groups(
+        self, statistics: Observed, classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """The headline over each group of images, shape (groups,), nan where undefined.
+
+        Args:
+            statistics: As in `Metric.score`.
+            classes: The label space.
+            groups: Which images are in each group, shape (groups, images); an image may be in several.
         """
         ...
 

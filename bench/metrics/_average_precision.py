@@ -36,6 +36,7 @@ from bench.metrics._matching import (
     match_rows,
     ranked,
 )
+from bench.metrics._object_f1 import image_f1
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Instances, Prediction
@@ -257,6 +258,24 @@ class PrecisionMetric:
     ) -> NDArray[np.float64]:
         """Return mean AP for each resample of the images, (draws,), nan where no ground truth is drawn."""
         return bootstrap_precision(statistics, classes, seed=seed)
+
+    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return F1 of the objects of each image, (images,): see `_object_f1.py`."""
+        del classes
+        check_columns(statistics)
+        return image_f1(statistics)
+
+    def of_groups(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return AP over each group of images, (G,); `groups` says which images are in each, (G, images)."""
+        check_columns(statistics)
+        numbers, found = statistics[:, NUMBER].astype(np.int64), []
+        for chosen in groups:
+            by_class = rows_by_class(statistics[chosen[numbers]], classes)
+            every = [one.curves(most=self.most).precision.mean() for one in by_class.values()]
+            found.append(float(mean_of_defined(np.array(every))) if every else np.nan)
+        return np.array(found)
 
 
 def coco_parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:

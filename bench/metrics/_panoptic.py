@@ -275,6 +275,18 @@ class QualityMetric:
             return np.empty(0)
         return mean_of_defined(qualities(resampled_sums(statistics, seed=seed)).pq)
 
+    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return PQ of each image alone, shape (N,), nan without a segment that counts."""
+        check_shape(statistics, classes)
+        return mean_of_defined(qualities(statistics).pq)
+
+    def of_groups(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return PQ over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        check_shape(statistics, classes)
+        return mean_of_defined(qualities(np.tensordot(groups.astype(np.float64), statistics, axes=1)).pq)
+
 
 def check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:
     """Raise `ShapeError` if stored statistics are of another label space."""

@@ -187,6 +187,20 @@ class ConfusionMetric:
             return np.empty(0)
         return self._formula(classes).headline(class_totals(statistics).resampled(seed=seed))
 
+    def per_image(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of each image alone, shape (N,), nan where it is undefined."""
+        _check_counts(statistics, classes)
+        return self._formula(classes).headline(class_totals(statistics))
+
+    def of_groups(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        _check_counts(statistics, classes)
+        totals, weights = class_totals(statistics), groups.astype(np.float64)
+        pooled = ClassTotals(weights @ totals.true_positives, weights @ totals.target, weights @ totals.predicted)
+        return self._formula(classes).headline(pooled)
+
     def _formula(self, classes: Sequence[ClassSpec]) -> Formula:
         return self.formula if isinstance(self.formula, Formula) else self.formula(classes)
 

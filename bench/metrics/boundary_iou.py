@@ -156,6 +156,23 @@ class BoundaryIou:
             return np.empty(0)
         return mean_of_defined(_class_iou(resampled_sums(statistics, seed=seed)))
 
+    def per_image(
+        self,
+        statistics: NDArray[np.int64],
+        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
+    ) -> NDArray[np.float64]:
+        """Headline of each image alone, shape (N,), nan where it is undefined."""
+        return mean_of_defined(_class_iou(statistics))
+
+    def of_groups(
+        self,
+        statistics: NDArray[np.int64],
+        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
+        groups: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        return mean_of_defined(_class_iou(np.tensordot(groups.astype(np.float64), statistics, axes=1)))
+
 
 def _class_iou(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     return ratio(counts[..., 0], counts[..., 1])

@@ -37,32 +37,10 @@ from numpy.typing import NDArray
 
 from bench.metrics._average_precision import PrecisionMetric
 from bench.metrics._masks import MaskStack, intersections
-from bench.metrics._matching import DETECTION, GROUND_TRUTH, IGNORED, KIND, MATCHED, SCORE
+from bench.metrics._object_f1 import best_threshold
 from bench.records.predictions import Instances
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Scores that are tried by `best_threshold`: 0.05, 0.10, … 0.95."""
-
-
-def best_threshold(rows: NDArray[np.float64]) -> float | None:
-    """Return the score from which detections have the highest F1 at an IoU of 0.5, nearest to 0.5 of equals.
-
-    Args:
-        rows: Of all images, `mask_matches`, shape (rows, 8).
-
-    Returns:
-        One of `THRESHOLDS`; None where no detection matches a ground truth.
-    """
-    kind, scores, matched, ignored = (rows[:, column] for column in (KIND, SCORE, MATCHED, IGNORED))
-    wanted = int(((kind == GROUND_TRUTH) & (ignored == 0)).sum())
-    counts = (kind == DETECTION) & (ignored.astype(np.int64) & 1 == 0)
-    hit = counts & (matched.astype(np.int64) & 1 == 1)
-    f1 = {
-        tau: 2 * int((hit & (scores >= tau)).sum()) / max(1, int((counts & (scores >= tau)).sum()) + wanted)
-        for tau in THRESHOLDS
-    }
-    best = max(THRESHOLDS, key=lambda tau: (f1[tau], -abs(tau - 0.5)))
-    return best if f1[best] > 0 else None
+__all__ = ["METRIC", "best_threshold", "mask_ious"]
 
 
 def mask_ious(target: Instances, predicted: Instances, true_masks: MaskStack, masks: MaskStack) -> NDArray[np.float64]:

@@ -115,6 +115,27 @@ class PromptedIou:
         sums = resampled_sums(_per_image(statistics), seed=seed)
         return ratio(sums[:, 0], sums[:, 1])
 
+    def per_image(
+        self,
+        statistics: NDArray[np.float64],
+        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
+    ) -> NDArray[np.float64]:
+        """Mean over the objects of each image, (N,), nan without objects."""
+        _check_columns(statistics)
+        sums = _per_image(statistics)
+        return ratio(sums[:, 0], sums[:, 1])
+
+    def of_groups(
+        self,
+        statistics: NDArray[np.float64],
+        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
+        groups: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Mean over the objects of each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        _check_columns(statistics)
+        sums = groups.astype(np.float64) @ _per_image(statistics)
+        return ratio(sums[:, 0], sums[:, 1])
+
 
 def _per_image(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of IoUs and number of objects of each image, (images, 2)."""
