@@ -18,17 +18,18 @@ def render(summary: RunSummary) -> str:
     import pandas as pd
 
     # Without a common type a count stays a count beside a row that has none: 485673, not 485673.0.
-    rows = [{name: _inert(cell) for name, cell in _flat(row, summary.cost).items()} for row in summary.rows]
+    rows = [{name: inert(cell) for name, cell in row_fields(row, summary.cost).items()} for row in summary.rows]
     frame = pd.DataFrame(rows, dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _inert(cell: object) -> object:
-    """Text that a spreadsheet would take for a formula, behind an apostrophe, which makes it text."""
+def inert(cell: object) -> object:
+    """Return text that a spreadsheet would take for a formula, behind an apostrophe, which makes it text."""
     return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA) else cell
 
 
-def _flat(row: Row, cost: Cost | None) -> dict[str, object]:
+def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
+    """Return a row of the report as raw numbers by name, units in the names; None = not available."""
     flat: dict[str, object] = {
         "case": row.case_id,
         "model": row.model,

@@ -14,6 +14,7 @@ from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
+from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table, sweep_table
 
@@ -32,7 +33,7 @@ PICTURES = {
 """File name -> caption, in the order of the report."""
 
 
-OURS = re.compile(r"<details><summary>Curves of each model \(\d+\)</summary>|</details>")
+OURS = re.compile(r"<details><summary>(Curves of each model|Every slice) \(\d+\)</summary>|</details>")
 """The only HTML of a report."""
 TAG_OR_CODE = re.compile(r"`[^`]*`|<(?=[A-Za-z/!?])")
 
@@ -51,7 +52,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         + _constant(summary, "dataset", "data set")
         + _constant(summary, "target", "target"),
         _bullets(conclusion(summary)),
-        _table(tables.results_table(summary)),
+        markdown_table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
         *_doubts(summary),
         *(_picture(name) for name in pictures if not _of_training(name)),
@@ -61,6 +62,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class (0–1)", tables.classes_table(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
+        *_slices(summary),
         *_section("Runtimes", runtimes_table(summary)),
         runtimes_note(summary),
         *_section(
@@ -111,6 +113,17 @@ def _scores(summary: RunSummary) -> list[str]:
     ]
 
 
+def _slices(summary: RunSummary) -> list[str]:
+    """The worst slice of each row, then every slice behind a line to open it."""
+    worst = _section("Slices", worst_slices_table(summary))
+    every = slices_tables(summary)
+    if not every:
+        return []
+    folded = [part for heading, frame in every.items() for part in (f"**{heading}**", markdown_table(frame))]
+    opening = f"<details><summary>Every slice ({sum(len(frame) for frame in every.values())})</summary>"
+    return [*(worst or ["## Slices"]), _bullets(slices_notes(summary)), opening, *folded, "</details>"]
+
+
 def _resources(summary: RunSummary) -> list[str]:
     """What was measured beside time, then what could not be."""
     section = _section("Memory, energy and operations", resources_table(summary))
@@ -126,7 +139,7 @@ def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
         _bullets(sentences.untrained(summary)),
         *curves,
         *_folded(alone),
-        _table(training_tables.training_table(summary)),
+        markdown_table(training_tables.training_table(summary)),
     ]
     budget = _section("Under one budget", training_tables.budget_table(summary))
     if budget:
@@ -173,7 +186,7 @@ def _bullets(lines: list[str]) -> str:
 
 
 def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
-    return [f"## {heading}", _table(frame, code)] if len(frame) else []
+    return [f"## {heading}", markdown_table(frame, code)] if len(frame) else []
 
 
 def _self_reported(summary: RunSummary) -> list[str]:
@@ -189,15 +202,15 @@ def _unlike(summary: RunSummary) -> list[str]:
     return ["## Recipe fields not honoured", "\n".join(lines)] if lines else []
 
 
-def _table(frame: pd.DataFrame, code: str = "") -> str:
-    """The frame as a markdown table; the column `code` holds commands."""
+def markdown_table(frame: pd.DataFrame, code: str = "") -> str:
+    """Return a frame as a markdown table; the column `code` holds commands."""
     if not len(frame):
         return ""
-    cells = {name: [_cell(text, name == code) for text in frame[name]] for name in frame.columns}
+    cells = {name: [cell(text, name == code) for text in frame[name]] for name in frame.columns}
     return str(tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True))
 
 
-def _cell(text: str, is_code: bool) -> str:
-    """Text that stays in its cell: a reason may hold anything, a message of a framework for example."""
+def cell(text: str, is_code: bool = False) -> str:
+    """Return text that stays in its cell: a reason may hold anything, a message of a framework for example."""
     line = " ".join(str(text).split()).replace("|", r"\|")
     return f"`{line.replace('`', chr(39))}`" if is_code else line.replace("&", "&amp;").replace("<", "&lt;")

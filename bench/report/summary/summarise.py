@@ -5,7 +5,7 @@ A pure function of files: the same run gives the same summary, half-finished run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,12 @@ from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import summarise_latency
 from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
+from bench.report.summary.per_image import images_of_case
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import Pair, all_pairs
+from bench.report.summary.slices import Columns, SliceTable, slice_tables
 from bench.report.summary.training_progress import progress_of_case
 from bench.report.summary.verdict import judge
 
@@ -83,13 +85,24 @@ class RunSummary(Record):
     accepted_code: AcceptedCode | None = None
     versions: dict[str, str]
     data_notes: dict[str, tuple[str, ...]] = {}
+    slices: tuple[SliceTable, ...] = ()
 
 
-def summarise(run: RunView) -> RunSummary:
-    """Compute everything a report says about a run."""
-    metric = load_metric(run.plan.metrics[0])
+def usable_cases(run: RunView) -> RunView:
+    """The run without scores of other metrics than the plan's, and with what cannot be read marked as damaged."""
     run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
-    run = replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
+    return replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
+
+
+def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> RunSummary:
+    """Compute everything a report says about a run.
+
+    Args:
+        run: As far as it got.
+        columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
+    """
+    metric = load_metric(run.plan.metrics[0])
+    run = usable_cases(run)
     timed = {view.case.id: view.samples() for view in run.cases}
     origins = origins_of(run)
     rows = [
@@ -128,7 +141,16 @@ def summarise(run: RunView) -> RunSummary:
         unlike_score_code=unlike_score_code(run),
         accepted_code=run.plan.accepted_code,
         versions=_versions(run),
+        slices=_slices(run, timed, columns),
     )
+
+
+def _slices(
+    run: RunView, timed: Mapping[str, Sequence[Samples]], columns: Mapping[str, Columns] | None
+) -> tuple[SliceTable, ...]:
+    images = [images_of_case(view, run.plan.metrics[:1], timed[view.case.id]) for view in run.cases]
+    known = [case for case in images if case is not None]
+    return slice_tables(known, run.plan.metrics[0], seed=run.plan.seed, columns=columns)
 
 
 def _environment(run: RunView, origins: Sequence[Origin]) -> dict[str, JsonValue]:

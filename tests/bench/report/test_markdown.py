@@ -31,8 +31,9 @@ def text(finished):
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_heading(text):
     found = tables_of(text)
-    assert len(found) == 8  # results, scores, classes, against the best, stages, training, budget, failures
-    assert [len({len(row) for row in table}) for table in found] == [1] * 8
+    # results, scores, classes, against the best, worst slices, slices, stages, training, budget, failures
+    assert len(found) == 10
+    assert [len({len(row) for row in table}) for table in found] == [1] * 10
 
 
 def test_a_reason_stays_in_its_cell_and_its_angle_brackets_stay_text(text):
@@ -122,7 +123,7 @@ def test_an_interval_without_0_beside_a_no_is_explained(finished):
 def test_curves_stand_in_the_section_on_training_those_of_single_models_folded_away(finished):
     names = ["stage_times.png", "training_curves.png", "training_curve@better.png", "accuracy_budget.png"]
     text = markdown.render(summarise(read_run(finished.run)), names)
-    places = [text.index(part) for part in (
+    places = [text.rindex(part) for part in (
         "(stage_times.png)", "## Scores", "## Training", "(training_curves.png)", "<details>",
         "(better)](training_curve@better.png)", "</details>", "## Under one budget", "(accuracy_budget.png)",
     )]  # fmt: skip

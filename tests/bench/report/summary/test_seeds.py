@@ -8,7 +8,7 @@ import pytest
 
 from bench.records import Score, Target
 from bench.records.store.runs import read_run
-from bench.report import markdown, tables
+from bench.report import markdown, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.differences import significance
 from bench.report.summary.seeds import AcrossSeeds, SeedGroup, across, seed_groups, seed_pairs
@@ -127,7 +127,7 @@ def trained_thrice(synthetic) -> RunSummary:
 
 
 def test_the_table_over_seeds_has_a_row_per_model_and_every_metric(trained_thrice):
-    frame = tables.seeds_table(trained_thrice)
+    frame = training_tables.seeds_table(trained_thrice)
     assert frame["model"].tolist() == ["good", "bad"]
     assert frame["seeds"].tolist() == ["0, 1, 2"] * 2
     values = [row.headline.value for row in trained_thrice.rows[:3]]

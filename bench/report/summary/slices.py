@@ -1,0 +1,377 @@
+"""Scores and latency by slice: what the images of a slice share, and which slice each model is worst on.
+
+Slices come from the run's own statistics (classes that are present, how much of the image is object), from the data
+set where it is on this machine (image size, group), and from the columns of a table of the user's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.labels.dataset import open_labelled
+from bench.errors import BenchError, did_you_mean
+from bench.metric import CONFUSION, ImageMetric, Observed, load_metric
+from bench.records import Record, background_class
+from bench.records.store.statistics import Statistics
+from bench.report.summary.per_image import CaseImages, by_dataset
+
+MOST_VALUES = 24
+"""A column with more values is no slice; where they are numbers it is cut into thirds."""
+
+FEWEST_IMAGES = 5
+"""Slices of fewer images are shown, but none is called the worst."""
+
+MOST_CLASSES = 60
+"""Of more classes, those that are present in the most images."""
+
+Columns = Mapping[str, Mapping[str, str]]
+"""Name of a column -> image id -> value."""
+
+
+class Slice(Record):
+    """Images that have something in common.
+
+    Attributes:
+        by: What that is: `class present`, `image size`, the name of a column.
+        name: The value that they share.
+        images: How many there are.
+        values: Case id -> headline over them; None where it is undefined.
+        latency_ms: Case id -> median over them of the images' medians; None where none was timed.
+    """
+
+    by: str
+    name: str
+    images: int
+    values: dict[str, float | None]
+    latency_ms: dict[str, float | None]
+
+
+class WorstSlice(Record):
+    """The slice on which a model is worst.
+
+    Attributes:
+        case_id: Of the model.
+        by, name, images: Of the slice.
+        value, low, high: Headline over it, with its 95 % interval over images.
+        overall: Headline over all images.
+        among: Slices that it is the worst of.
+    """
+
+    case_id: str
+    by: str
+    name: str
+    images: int
+    value: float
+    low: float | None
+    high: float | None
+    overall: float | None
+    among: int
+
+
+class SliceTable(Record):
+    """The slices of a data set.
+
+    Attributes:
+        dataset: Its label.
+        slices: In the order of the sources, then of the names.
+        worst: One per case that has any.
+        notes: What could not be sliced, and why.
+    """
+
+    dataset: str
+    slices: tuple[Slice, ...]
+    worst: tuple[WorstSlice, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of images by one thing.
+
+    Attributes:
+        by: What that is.
+        names: Of the groups, (G,).
+        members: Which images are in each, bool, (G, N).
+    """
+
+    by: str
+    names: tuple[str, ...]
+    members: NDArray[np.bool_]
+
+
+def slice_tables(
+    cases: Sequence[CaseImages], headline: str, *, seed: int, columns: Mapping[str, Columns] | None = None
+) -> tuple[SliceTable, ...]:
+    """Return the slices of every data set with scored cases.
+
+    Args:
+        cases: With their images.
+        headline: Name of the first metric.
+        seed: Of the bootstrap.
+        columns: Label of a data set -> the columns of the user's table; under "" those of every data set.
+    """
+    metric = load_metric(headline)
+    if not isinstance(metric, ImageMetric):
+        return ()
+    given = columns or {}
+    return tuple(
+        _table(label, group, metric, seed, {**given.get("", {}), **given.get(label, {})})
+        for label, group in by_dataset(cases).items()
+    )
+
+
+def _table(label: str, cases: Sequence[CaseImages], metric: ImageMetric, seed: int, columns: Columns) -> SliceTable:
+    groups, notes = groups_of(cases[0], columns)
+    values = {case.case_id: _values(case, metric, groups) for case in cases}
+    slices: list[Slice] = []
+    members: list[NDArray[np.bool_]] = []
+    for group in groups:
+        for name, chosen in zip(group.names, group.members, strict=True):
+            place = len(slices)
+            slices.append(
+                Slice(
+                    by=group.by,
+                    name=name,
+                    images=int(chosen.sum()),
+                    values={case: _defined(found[place]) for case, found in values.items()},
+                    latency_ms={case.case_id: _median(case.latency_ms[chosen]) for case in cases},
+                )
+            )
+            members.append(chosen)
+    worst = [_worst(case, metric, slices, members, seed) for case in cases]
+    return SliceTable(
+        dataset=label, slices=tuple(slices), worst=tuple(one for one in worst if one is not None), notes=tuple(notes)
+    )
+
+
+def _values(case: CaseImages, metric: ImageMetric, groups: Sequence[Groups]) -> NDArray[np.float64]:
+    """The headline over every group, those of one thing after those of another."""
+    observed = case.statistics.arrays.get(metric.statistic)
+    every = [group.members for group in groups]
+    if observed is None or not every:
+        return np.full(sum(len(members) for members in every), np.nan)
+    try:
+        return metric.of_groups(observed, case.view.task.classes, np.concatenate(every))
+    except BenchError:  # statistics of another version: the scores beside them say so
+        return np.full(sum(len(members) for members in every), np.nan)
+
+
+def _worst(
+    case: CaseImages, metric: ImageMetric, slices: Sequence[Slice], members: Sequence[NDArray[np.bool_]], seed: int
+) -> WorstSlice | None:
+    """The slice with the worst value among those of enough images that are not all images."""
+    total = len(case.image_ids)
+    ranked = [
+        (value, place)
+        for place, one in enumerate(slices)
+        if FEWEST_IMAGES <= one.images < total and (value := one.values[case.case_id]) is not None
+    ]
+    if not ranked:
+        return None
+    value, place = min(ranked) if metric.higher_is_better else max(ranked)
+    chosen = of_images(case.statistics, metric.statistic, members[place])
+    score = metric.score(chosen, case.view.task.classes, seed=seed)
+    headline = case.view.scores.scores[0].value if case.view.scores is not None else None
+    one = slices[place]
+    return WorstSlice(
+        case_id=case.case_id,
+        by=one.by,
+        name=one.name,
+        images=one.images,
+        value=value,
+        low=score.low,
+        high=score.high,
+        overall=headline,
+        among=len(ranked),
+    )
+
+
+def of_images(statistics: Statistics, name: str, chosen: NDArray[np.bool_]) -> Observed:
+    """Return a statistic of some of the images, (N,) of them marked, as if there were no others."""
+    array = statistics.arrays[name]
+    if name not in statistics.tables:
+        return array[chosen]
+    numbers = array[:, 0].astype(np.int64)
+    rows = array[chosen[numbers]].copy()
+    rows[:, 0] = (np.cumsum(chosen) - 1)[rows[:, 0].astype(np.int64)]
+    return rows
+
+
+# --------------------------------------------------------------------------- what images have in common
+
+
+def groups_of(case: CaseImages, columns: Columns) -> tuple[list[Groups], list[str]]:
+    """Return the groups of a case's images, and what could not be grouped."""
+    found = [*_by_class(case), *_by_object_share(case)]
+    notes: list[str] = []
+    try:
+        found += _by_dataset(case)
+    except BenchError as error:
+        notes.append(f"no slices by image size and group, which the data set would tell: {error}")
+    for name, of_image in columns.items():
+        values = [of_image.get(image_id, "") for image_id in case.image_ids]
+        known = sum(value != "" for value in values)
+        if known < len(values):
+            notes.append(f"column {name!r} has no value for {len(values) - known} of {len(values)} images")
+        group = _by_value(name, values)
+        if group is None:
+            notes.append(f"column {name!r} has {len(set(values))} different values, which are too many for slices")
+        else:
+            found.append(group)
+    return [group for group in found if len(group.names)], notes
+
+
+def _by_class(case: CaseImages) -> list[Groups]:
+    """Images in whose ground truth a class is, one group for each class."""
+    present = classes_present(case.statistics, len(case.view.task.classes))
+    if present is None:
+        return []
+    counts = present.sum(axis=0)
+    # A class that is in every image makes no slice.
+    ranked = np.argsort(-counts, kind="stable")
+    shown = [int(i) for i in ranked if 0 < counts[i] < len(present)][:MOST_CLASSES]
+    names = tuple(case.view.task.classes[i].name for i in sorted(shown))
+    return [Groups("class present", names, present[:, sorted(shown)].T)]
+
+
+def classes_present(statistics: Statistics, num_classes: int) -> NDArray[np.bool_] | None:
+    """Return which classes are in the ground truth of each image, (N, K); None where no statistic tells."""
+    confusion = statistics.arrays.get(CONFUSION)
+    if confusion is not None and confusion.ndim == 3:
+        return np.asarray(confusion.sum(axis=2) > 0)
+    for name, array in statistics.arrays.items():
+        if name in statistics.tables and array.shape[1] == 8:  # matches of instances: number, kind, class, …
+            present = np.zeros((len(statistics.image_ids), num_classes), dtype=np.bool_)
+            objects = array[array[:, 1] == 1]
+            present[objects[:, 0].astype(np.int64), objects[:, 2].astype(np.int64)] = True
+            return present
+        if name not in statistics.tables and array.ndim == 3 and array.shape[1:] == (num_classes, 4):
+            return np.asarray(array[..., 1] + array[..., 3] > 0)  # matched or missed segments
+    return None
+
+
+def _by_object_share(case: CaseImages) -> list[Groups]:
+    """Thirds of the images by how much of them is not background; nothing without a background."""
+    confusion = case.statistics.arrays.get(CONFUSION)
+    nothing = background_class(case.view.task.classes)
+    if confusion is None or nothing is None or confusion.ndim != 3:
+        return []
+    pixels = confusion.sum(axis=2)  # (N, K)
+    share = 1 - pixels[:, nothing] / np.maximum(1, pixels.sum(axis=1))
+    return _thirds("share of objects", share, lambda value: f"{100 * value:.3g} %")
+
+
+def _by_dataset(case: CaseImages) -> list[Groups]:
+    spec = case.view.case.dataset
+    dataset = open_labelled(spec)
+    found = []
+    sizes = [dataset.size(image_id) for image_id in case.image_ids]
+    if len(set(sizes)) > MOST_VALUES:
+        pixels = np.array([size.height * size.width for size in sizes], dtype=np.float64)
+        found += _thirds("image size", np.sqrt(pixels), lambda value: f"{value:.0f}² px")
+    elif len(set(sizes)) > 1:
+        group = _by_value("image size", [f"{size.height} × {size.width}" for size in sizes])
+        found += [group] if group is not None else []
+    of_group = getattr(dataset, "group", None)
+    if of_group is not None:
+        names = [str(of_group(image_id)) for image_id in case.image_ids]
+        if names != list(case.image_ids) and 1 < len(set(names)) <= MOST_VALUES:
+            group = _by_value("group", names)
+            found += [group] if group is not None else []
+    return found
+
+
+def _by_value(by: str, values: Sequence[str]) -> Groups | None:
+    """One group per value, thirds where there are many numbers; None for many values that are none."""
+    different = sorted({value for value in values if value != ""})
+    if len(different) > MOST_VALUES:
+        try:
+            numbers = np.array([float(value) if value else np.nan for value in values])
+        except ValueError:
+            return None
+        return next(iter(_thirds(by, numbers, lambda value: f"{value:.4g}")), None)
+    array = np.array(values, dtype=object)
+    members = np.array([array == value for value in different], dtype=np.bool_).reshape(len(different), len(values))
+    return Groups(by, tuple(different), members)
+
+
+def _thirds(by: str, values: NDArray[np.float64], written: Callable[[float], str]) -> list[Groups]:
+    """Three groups of about as many images each; none where too many values are equal."""
+    known = values[np.isfinite(values)]
+    if known.size < 3:
+        return []
+    low, high = np.quantile(known, [1 / 3, 2 / 3])
+    if not known.min() < low < high:
+        return []
+    members = np.stack([values <= low, (values > low) & (values <= high), values > high])
+    names = (f"up to {written(low)}", f"{written(low)} to {written(high)}", f"above {written(high)}")
+    return [Groups(by, names, members)]
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _median(values: NDArray[np.float64]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else None
+
+
+# --------------------------------------------------------------------------- a table of the user's
+
+
+def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read what a CSV file says of images.
+
+    Args:
+        path: With a heading; the column `image` (or `image_id`, `id`, `file`, `filename`) has ids or names of files.
+        image_ids: Of the data set.
+
+    Returns:
+        Name of each other column -> image id -> value, in the order of the file.
+
+    Raises:
+        BenchError: If it cannot be read, has no such column, names an image twice, or none of the images.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows, names = list(reader), [name for name in reader.fieldnames or () if name]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+    key = next((name for name in names if name.strip().lower() in ID_COLUMNS), None)
+    if key is None:
+        raise BenchError(
+            f"{path}: no column says which image a row is about; its columns are {', '.join(names) or 'none'}. Call "
+            f"one of them {ID_COLUMNS[0]!r}, with ids of images or names of files."
+        )
+    known = {**{Path(image_id).stem: image_id for image_id in image_ids}, **{i: i for i in image_ids}}
+    found: dict[str, dict[str, str]] = {name: {} for name in names if name != key}
+    seen: dict[str, int] = {}
+    for line, row in enumerate(rows, start=2):
+        named = (row[key] or "").strip()
+        image_id = known.get(named) or known.get(Path(named).stem)
+        if image_id is None:
+            continue  # a table may be about more images than are scored
+        if image_id in seen:
+            raise BenchError(f"{path}, lines {seen[image_id]} and {line}: both are about image {image_id!r}; keep one")
+        seen[image_id] = line
+        for name, of_image in found.items():
+            of_image[image_id] = (row[name] or "").strip()
+    if not seen:
+        first = (rows[0][key] or "") if rows else ""
+        raise BenchError(
+            f"{path}: column {key!r} names none of the {len(image_ids)} images, for example {first!r}; ids look like "
+            f"{image_ids[0]!r}.{did_you_mean(first, list(image_ids)[:1000])}"
+        )
+    return found
+
+
+ID_COLUMNS = ("image", "image_id", "id", "file", "filename", "file_name")
+"""What the column that names images may be called."""
