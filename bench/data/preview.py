@@ -19,7 +19,7 @@ from bench.errors import DatasetError
 from bench.records.predictions import RgbImage
 from bench.report.draw.contact_sheet import PictureRow, Tile, painted_map, picture_sheet
 from bench.report.draw.overlay import overlay_with_void
-from bench.report.draw.pictures import outlines
+from bench.report.draw.tiles import outlines
 
 LOOKED_AT, TURNED = 500, 4
 """Images of a split whose headers are opened in search of some that EXIF turns, and how many of these are drawn."""

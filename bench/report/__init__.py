@@ -1,12 +1,13 @@
-"""Reports: one file per form, each a pure function of a run's summary.
+"""Reports: one file per form, each a pure function of a run's summary, or for `html` of its files as well.
 
 A module `bench/report/<form>.py` with `render(summary) -> str` is a form; `bench list reports`
-finds it by its name.
+finds it by its name. Tables of raw facts, one row per image or sample, are those of `frames.py`.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from bench.errors import PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
+    from bench.report.summary.slices import Columns
     from bench.report.summary.summarise import RunSummary
 
-FORMS = ("terminal", "markdown", "csv", "json")
+FORMS = ("terminal", "markdown", "csv", "json", "html", "latex")
 
 
 def report_names() -> list[str]:
@@ -32,10 +34,22 @@ def render(form: str, summary: RunSummary) -> str:
     return text
 
 
-def write_report(run: RunView, folder: Path, show_from: float | None = None) -> list[Path]:
-    """Write report.md with its pictures, results.csv and results.json; returns what was written.
+def write_report(
+    run: RunView,
+    folder: Path,
+    show_from: float | None = None,
+    *,
+    inline: bool = False,
+    columns: Mapping[str, Columns] | None = None,
+) -> list[Path]:
+    """Write report.md with its pictures, results.csv, results.json and report.html; returns them in this order.
 
-    `show_from` is the score from which contact sheets show objects; None chooses it for each model.
+    Args:
+        run: With its files.
+        folder: Where to.
+        show_from: Score from which contact sheets show objects; None chooses it for each model.
+        inline: Whether the small pictures of report.html stand in it, instead of beside it.
+        columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
     """
     from bench.records.store import layout
     from bench.records.store.files import write_atomically
@@ -43,7 +57,7 @@ def write_report(run: RunView, folder: Path, show_from: float | None = None) -> 
     from bench.report.draw.pictures import draw_pictures
     from bench.report.summary.summarise import summarise
 
-    summary = summarise(run)
+    summary = summarise(run, columns)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(run, summary, folder, show_from)
     texts = {
@@ -53,4 +67,7 @@ def write_report(run: RunView, folder: Path, show_from: float | None = None) -> 
     }
     for name, text in texts.items():
         write_atomically(folder / name, text)
-    return [*(folder / name for name in texts), *pictures.drawn]
+    # By its name, as every form: the page is made of what the other forms are made of.
+    html = importlib.import_module("bench.report.html")
+    page: list[Path] = html.write_html(run, summary, folder / layout.PAGE, inline=inline)
+    return [*(folder / name for name in texts), *pictures.drawn, *page[1:], page[0]]

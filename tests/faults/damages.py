@@ -43,8 +43,8 @@ DAMAGES = {
     "link to nowhere": lambda path, chance: (path.unlink(), path.symlink_to("nowhere")),
 }
 REPORT = ["report", "--as", "json"]
-VIEWS = ("report.md", ".png", "results.csv", "results.json", "worker.log", ".lock", "sbom.cdx.json", "suite.yaml",
-         "progress.json")  # fmt: skip
+VIEWS = ("report.md", "report.html", ".jpg", ".png", "results.csv", "results.json", "worker.log", ".lock",
+         "sbom.cdx.json", "suite.yaml", "progress.json")  # fmt: skip
 """What no number of a report is read from."""
 
 

@@ -69,8 +69,12 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
             [name, _first_line(f"bench.report.loggers.{name}")] for name in logger_names()
         ]
     from bench.report import report_names
+    from bench.report.frames import TABLES
 
-    return ["report"], [[name] for name in report_names()]
+    return ["report", "what it is"], [
+        *([name, "the report in this form"] for name in report_names()),
+        *([name, "a table of raw facts, as CSV or Parquet"] for name in TABLES),
+    ]
 
 
 def _first_line(module: str) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli.arguments import add_run_choice, share
 from bench.cli.deprecated import Renamed
+
+if TYPE_CHECKING:
+    from bench.records.store.views import RunView
+    from bench.report.summary.slices import Columns
 
 HELP = "print the report of a run"
 GROUP, ORDER = "compare models", 3
@@ -18,12 +23,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_run_choice(parser)
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
     parser.add_argument("--suite", help="newest run of this suite")
-    parser.add_argument("--as", dest="form", default="markdown", metavar="FORM", help="see: bench list reports")
+    parser.add_argument(
+        "--as",
+        "--form",
+        dest="form",
+        default="markdown",
+        metavar="FORM",
+        help="markdown, html, latex, csv … (see: bench list reports), or a table of raw facts, as CSV or, into a file "
+        "that ends in .parquet, as Parquet: cases, scores, per_class, per_image, samples, training, slices",
+    )
     parser.add_argument(
         "--show-from",
         type=float,
         metavar="SCORE",
         help="contact sheets show objects with at least this score (default: the best one of each model)",
+    )
+    parser.add_argument(
+        "--slices",
+        metavar="FILE.csv",
+        help="also slice the images by the columns of a table, of which one, called image, has their ids or file names",
+    )
+    parser.add_argument(
+        "--inline", action="store_true", help="html: put the small pictures of images into the page, one file to send"
     )
     parser.add_argument("--out", metavar="PATH", help="write there; a folder gets the whole report with its pictures")
 
@@ -35,23 +56,55 @@ def execute(options: Namespace) -> int:
     from bench.records.store.runs import open_run, read_run
     from bench.records.store.selection import with_cases
     from bench.report import render, report_names, write_report
+    from bench.report.frames import TABLES
     from bench.report.summary.summarise import summarise
 
     run = open_run(Path(options.results), options.run, options.suite)
-    if options.form not in report_names():
+    known = [*report_names(), *TABLES]
+    if options.form not in known:
         raise BenchError(
-            f"no report form {options.form!r}.{did_you_mean(options.form, report_names())} "
-            f"Forms: {', '.join(report_names())}"
+            f"no report form {options.form!r}.{did_you_mean(options.form, known)} Forms: {', '.join(known)}"
         )
     view = with_cases(read_run(run, Path(options.results)), options.case)
+    columns = _columns(view, options.slices)
     if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
-        for path in write_report(view, Path(options.out), share(options.show_from, "--show-from")):
+        shown = share(options.show_from, "--show-from")
+        for path in write_report(view, Path(options.out), shown, inline=options.inline, columns=columns):
             print(path)
         return 0
-    text = render(options.form, summarise(view))
+    if options.form == "html":
+        from bench.report.html import text_of, write_html
+
+        if options.out:
+            print(write_html(view, summarise(view, columns), Path(options.out), inline=options.inline)[0])
+        else:
+            print(text_of(view, summarise(view, columns), inline=options.inline))
+        return 0
+    content = _table(view, options) if options.form in TABLES else render(options.form, summarise(view, columns))
     if options.out:
-        write_atomically(Path(options.out), text)
+        write_atomically(Path(options.out), content)
         print(options.out)
     else:
-        print(text.rstrip("\n"))
+        assert isinstance(content, str)
+        print(content.rstrip("\n"))
     return 0
+
+
+def _table(view: RunView, options: Namespace) -> str | bytes:
+    """A table of raw facts in the form that the name of the file asks for."""
+    from bench.report.frames import RunFrames, as_csv, as_parquet
+
+    frame = RunFrames(view).table(options.form)
+    return as_parquet(frame) if str(options.out or "").endswith(".parquet") else as_csv(frame)
+
+
+def _columns(view: RunView, file: str | None) -> dict[str, Columns] | None:
+    """Columns of the user's table, for the images of every scored case."""
+    from bench.records.store.statistics import load_statistics
+    from bench.report.summary.slices import read_columns
+
+    if file is None:
+        return None
+    scored = [one.statistics for one in view.cases if one.statistics is not None]
+    ids = dict.fromkeys(image_id for statistics in scored for image_id in load_statistics(statistics).image_ids)
+    return {"": dict(read_columns(Path(file), list(ids)))} if ids else None

@@ -29,14 +29,15 @@ def flags_of(options: Namespace) -> list[str]:
     return [*flags, "--envs", options.envs] if options.envs else flags
 
 
-def rerun_command(run: RunView, case_id: str, kind: str) -> str:
-    """The shell command that does the jobs of one kind of a case again, or scores it, with the flags of the run."""
+def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
+    """The shell command that does a case again, or its jobs of one kind, or scores it, with the flags of the run."""
     flags = run.environment.get(KEY)
     if kind == "score":
         # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.
         adapters = [word for folder in adapters_of(run) for word in ("--adapters", folder)]
         return shlex.join(["bench", "score", str(run.folder.path), *adapters])
-    words = ["bench", "run", run.plan.source, *(["--case", case_id, "--kind", kind] if case_id else [])]
+    words = ["bench", "run", run.plan.source, *(["--case", case_id] if case_id else [])]
+    words += ["--kind", kind] if case_id and kind else []
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
 
 

@@ -13,7 +13,7 @@ results/<suite>/<run>/
     manifest.jsonl                                   SHA-256 of every fact, in the order they were written
     manifest.head                                    how long it is, and the hash of its last line
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
-    report.md  *.png  results.csv  results.json
+    report.html  report_images/  report.md  *.png  results.csv  results.json
 ```
 """
 
@@ -46,6 +46,9 @@ SBOM = "sbom.cdx.json"
 LOCKS = "locks"
 REPRO = "repro.json"
 REPORT = "report.md"
+PAGE = "report.html"
+PAGE_IMAGES = "report_images"
+"""Folder with the small pictures of `PAGE`."""
 DAMAGED = "damaged.txt"
 """This file in a job folder says which of its predictions was found to be another than was stored."""
 MANIFEST = "manifest.jsonl"

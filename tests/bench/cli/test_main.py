@@ -243,7 +243,7 @@ def test_progress_goes_to_standard_error_and_results_to_standard_output(finished
     assert [line.split()[0] for line in lines[1:4]] == ["1/4", "2/4", "3/4"]
     assert "crashed" in lines[2]
     assert lines[2].endswith("RuntimeError: this fake crashes, as its name says")
-    assert (finished / "stdout").read_text().splitlines()[-1].endswith("report.md")
+    assert (finished / "stdout").read_text().splitlines()[-1].endswith("report.html")
 
 
 def test_a_perfect_model_scores_1(finished):

@@ -13,8 +13,9 @@ from bench.records.store import layout
 from bench.records.store.layout import file_stem
 from bench.records.store.runs import read_run
 from bench.report import write_report
-from bench.report.draw.pictures import accuracy_points, draw_pictures, outlines, sheet_rows
+from bench.report.draw.pictures import accuracy_points, draw_pictures, sheet_rows
 from bench.report.draw.stage_times import Tile
+from bench.report.draw.tiles import outlines
 from bench.report.summary.summarise import RunSummary, summarise
 from tests.bench.builders import make_model
 
@@ -29,8 +30,9 @@ def drawn(synthetic, folder):
 
 def test_a_finished_run_leaves_its_report_pictures_and_tables(finished, tmp_path):
     written = write_report(read_run(finished.run), tmp_path / "report")
-    assert [path.name for path in written] == ["report.md", "results.csv", "results.json", *ALL]
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == sorted(path.name for path in written)
+    beside = [path for path in written if path.parent == tmp_path / "report"]
+    assert [path.name for path in beside] == ["report.md", "results.csv", "results.json", *ALL, "report.html"]
+    assert sorted(path for path in (tmp_path / "report").rglob("*") if path.is_file()) == sorted(written)
     text = written[0].read_text(encoding="utf-8")
     assert all(f"]({name})" in text for name in ALL)
     assert "Not drawn" not in text
@@ -41,7 +43,7 @@ def test_a_run_of_which_nothing_is_done_has_a_report_without_pictures(synthetic,
     synthetic.add("waiting")
     synthetic.write_plan()
     written = write_report(read_run(synthetic.run), tmp_path / "report")
-    assert [path.name for path in written] == ["report.md", "results.csv", "results.json"]
+    assert [path.name for path in written] == ["report.md", "results.csv", "results.json", "report.html"]
 
 
 def test_a_run_that_is_still_training_shows_its_curves(synthetic, tmp_path):

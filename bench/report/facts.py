@@ -1,0 +1,76 @@
+"""What reports and explanations are made of: the summary, and what is read from the run's files beside it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.records.store.invocation import rerun_command
+from bench.records.store.samples import Samples
+from bench.records.store.views import CaseView, RunView
+from bench.report.sentences import row_name
+from bench.report.summary.confusion import ConfusionTable, confusion_of
+from bench.report.summary.per_image import CaseImages, images_of_case
+from bench.report.summary.summarise import RunSummary, usable_cases
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything a section may show; of a summary alone only that.
+
+    Attributes:
+        summary: Of the run.
+        run: With its files; None where only the summary is known.
+        samples: Case id -> raw samples of its timing jobs.
+        images: Cases with what each image came to.
+        confusions: Confusion matrices of the cases that have one.
+    """
+
+    summary: RunSummary
+    run: RunView | None = None
+    samples: dict[str, list[Samples]] = field(default_factory=dict)
+    images: tuple[CaseImages, ...] = ()
+    confusions: tuple[ConfusionTable, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each row, unique unless two cases of different data sets share a model and a target."""
+        return list(self.name_of.values())
+
+    @property
+    def name_of(self) -> dict[str, str]:
+        """Case id -> the name of its row, with the data set where there are several."""
+        summary = self.summary
+        several = len({row.dataset for row in summary.rows}) > 1
+        return {row.case_id: row_name(summary, row) + (f" · {row.dataset}" if several else "") for row in summary.rows}
+
+    @property
+    def position_of(self) -> dict[str, int]:
+        """Case id -> place of its row, which decides its colour and marker."""
+        return {row.case_id: position for position, row in enumerate(self.summary.rows)}
+
+    def view_of(self, case_id: str) -> CaseView | None:
+        """The files of a case."""
+        return next((view for view in self.run.cases if view.case.id == case_id), None) if self.run else None
+
+    def command_of(self, case_id: str) -> str:
+        """The shell command that runs a case again."""
+        if self.run is None:
+            return shlex.join(["bench", "run", self.summary.source, "--case", case_id])
+        return rerun_command(self.run, case_id)
+
+    def file(self, name: str) -> Path | None:
+        """A file of the run, if it is there."""
+        path = None if self.run is None or not name else self.run.folder.path / name
+        return path if path is not None and path.is_file() else None
+
+
+def facts_of(run: RunView, summary: RunSummary) -> Facts:
+    """Read what a report shows beside its summary."""
+    usable = usable_cases(run)
+    samples = {view.case.id: view.samples() for view in usable.cases}
+    found = [images_of_case(view, run.plan.metrics, samples[view.case.id]) for view in usable.cases]
+    images = tuple(case for case in found if case is not None)
+    confusions = [confusion_of(case) for case in images]
+    return Facts(summary, usable, samples, images, tuple(one for one in confusions if one is not None))

@@ -1,0 +1,108 @@
+"""Where accuracy is lost: scores, classes, what is taken for what, and how segments are found and outlined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.report import differences, sentences, tables, training_tables
+from bench.report.draw.numbers import MISSING
+from bench.report.facts import Facts
+from bench.report.folds_table import folds_note, folds_table
+from bench.report.summary.confusion import ConfusionTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Where accuracy is lost"
+
+
+def section(facts: Facts) -> dict[str, Any] | None:
+    """What the template shows; None where nothing is scored."""
+    summary = facts.summary
+    scores = tables.scores_table(summary)
+    if not len(scores):
+        return None
+    dataset_of = {row.case_id: row.dataset for row in summary.rows}
+    ids_of = {case.case_id: case.image_ids for case in facts.images}
+    return {
+        "significance": differences.significance(summary),
+        "scores": scores,
+        "reductions": sentences.reductions(summary),
+        "parts": tables.parts_tables(summary),
+        "heat": heat_map(facts),
+        "comparisons": tables.comparisons_table(summary),
+        "seeds": training_tables.seeds_table(summary),
+        "seeds_note": sentences.seeds_note(summary),
+        "folds": folds_table(summary),
+        "folds_note": folds_note(summary),
+        "confusions": [
+            {
+                "name": facts.name_of[one.case_id],
+                "table": one,
+                "image_ids": ids_of[one.case_id],
+                "dataset": dataset_of[one.case_id],
+            }
+            for one in facts.confusions
+        ],
+        "first_matrix": normalised(facts.confusions[0]) if facts.confusions else None,
+        "segments": segments_table(facts),
+    }
+
+
+def heat_map(facts: Facts) -> dict[str, Any] | None:
+    """The headline per class: a line per class, a column per row of the overview."""
+    summary = facts.summary
+    rows = [row for row in summary.rows if row.headline is not None and row.headline.per_class]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(name for row in rows for name in (row.headline.per_class if row.headline else {})))
+    lines = []
+    for name in names:
+        values = [row.headline.per_class.get(name) if row.headline else None for row in rows]
+        known = [value for value in values if value is not None]
+        cells = [{"value": value, "lost": _lost(value, higher_is_better=summary.higher_is_better)} for value in values]
+        lines.append({"name": name, "values": cells, "mean": sum(known) / len(known) if known else None})
+    return {"columns": [facts.name_of[row.case_id] for row in rows], "lines": lines}
+
+
+def _lost(value: float | None, *, higher_is_better: bool) -> float:
+    """How dark a cell is, 0 to 1."""
+    if value is None:
+        return 0.0
+    return min(1.0, max(0.0, 1 - value if higher_is_better else value))
+
+
+def normalised(table: ConfusionTable) -> list[list[float]]:
+    """Share of each true class that is predicted as each class: rows sum to 1."""
+    counts = np.array(table.counts, dtype=np.float64)
+    return [[float(v) for v in row] for row in counts / np.maximum(1, counts.sum(axis=1, keepdims=True))]
+
+
+def segments_table(facts: Facts) -> pd.DataFrame:
+    """Panoptic quality by class and model with its factors and counts: found, invented and missed segments."""
+    import pandas as pd
+
+    from bench.metrics.panoptic_quality import METRIC
+
+    entries = []
+    for case in facts.images:
+        found = case.statistics.arrays.get(METRIC.statistic)
+        if found is None or found.ndim != 3:
+            continue
+        for spec, (iou_sum, matched, extra, missed) in zip(case.view.task.classes, found.sum(axis=0), strict=False):
+            total = matched + (extra + missed) / 2
+            entries.append(
+                {
+                    "model": facts.name_of[case.case_id],
+                    "class": spec.name,
+                    "PQ": f"{iou_sum / total:.3f}" if total else MISSING,
+                    "SQ": f"{iou_sum / matched:.3f}" if matched else MISSING,
+                    "RQ": f"{matched / total:.3f}" if total else MISSING,
+                    "matched": f"{matched:.0f}",
+                    "false positives": f"{extra:.0f}",
+                    "missed": f"{missed:.0f}",
+                }
+            )
+    return pd.DataFrame(entries)

@@ -1,0 +1,292 @@
+"""Which images are shown, and their small pictures: image, ground truth, each model's prediction and its errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.tint import rims
+from bench.data.labels.dataset import open_labelled
+from bench.dataset import Dataset
+from bench.errors import BenchError
+from bench.metric import load_metric
+from bench.records import ClassSpec, TaskKind, background_class
+from bench.records.predictions import LabelMap
+from bench.records.store.files import write_atomically
+from bench.records.store.layout import PAGE_IMAGES
+from bench.report.draw.contact_sheet import Tile, painted_map
+from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
+from bench.report.facts import Facts
+from bench.report.summary.per_image import CaseImages, by_dataset, disagreement
+
+SIDE = 224
+"""Longest side of a small picture, pixels."""
+
+MOST_PICTURES, MOST_IMAGES = 420, 24
+"""Pictures of all models together, and images: of many models fewer images are shown."""
+
+MISSED, EXTRA, CONFUSED = (0, 114, 178), (230, 159, 0), (204, 121, 167)
+"""Colours of errors, from Okabe and Ito: an object that is not found, one where there is none, another class."""
+
+Place = Callable[[str, bytes], str]
+"""Keeps a picture under a name and returns its address in the page."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One prediction in the page: its name, addresses of its picture and its errors, the share of wrong pixels."""
+
+    name: str
+    case_id: str
+    picture: str | None
+    errors: str | None
+    wrong: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image in the page.
+
+    Attributes:
+        image_id, dataset: Which it is.
+        why: Why it is among those shown.
+        image, truth: Addresses of its pictures.
+        height, width: Of each of its pictures, pixels.
+        predictions: Of each model.
+    """
+
+    image_id: str
+    dataset: str
+    why: tuple[str, ...]
+    image: str
+    truth: str
+    height: int
+    width: int
+    predictions: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All images in the page, the classes with their colours by data set, and what could not be shown."""
+
+    examples: tuple[Example, ...]
+    classes: dict[str, tuple[ClassSpec, ...]]
+    left_out: tuple[str, ...]
+
+
+def beside(folder: Path) -> Place:
+    """Keep pictures as files beside the page."""
+
+    def place(name: str, content: bytes) -> str:
+        write_atomically(folder / PAGE_IMAGES / name, content)
+        return f"{PAGE_IMAGES}/{name}"
+
+    return place
+
+
+def inside(_: str, content: bytes) -> str:
+    """Keep pictures in the page itself."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def gallery(facts: Facts, place: Place) -> Gallery:
+    """Draw the images that tell most; of a data set that is not on this machine a line says so."""
+    examples: list[Example] = []
+    classes: dict[str, tuple[ClassSpec, ...]] = {}
+    left_out = []
+    groups = by_dataset(facts.images)
+    for label, cases in groups.items():
+        cases = [case for case in cases if case.scores and case.view.predict is not None and case.view.predict.ok]
+        if not cases:
+            continue
+        try:
+            dataset = open_labelled(cases[0].view.case.dataset)
+            chosen = chosen_images(cases, facts, most=_most(len(cases), len(groups)))
+            form = finest([case.view for case in cases])
+            for number, (image_id, why) in enumerate(chosen.items(), start=len(examples)):
+                examples.append(_example(number, image_id, tuple(why), cases, dataset, form, facts, place))
+        except (BenchError, OSError) as error:
+            left_out.append(f"{label}: {' '.join(str(error).split())}")
+            continue
+        classes[label] = cases[0].view.task.classes
+    return Gallery(tuple(examples), classes, tuple(left_out))
+
+
+def _most(models: int, datasets: int) -> int:
+    return max(3, min(MOST_IMAGES, MOST_PICTURES // (2 + 2 * models)) // datasets)
+
+
+def chosen_images(cases: Sequence[CaseImages], facts: Facts, most: int) -> dict[str, list[str]]:
+    """Return image ids with the reasons to show them: by turns of each kind of reason, until there are `most`."""
+    name = next(iter(cases[0].scores))
+    cases = [case for case in cases if name in case.scores]
+    metric = load_metric(name)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    kinds = [_most_different(cases, name)] if len(cases) > 1 else []
+    kinds += [_worst(case, name, sign, facts.name_of[case.case_id]) for case in cases]
+    kinds += [_confused(case, facts) for case in cases]
+    if len(cases) > 1:
+        ranked = sorted(cases, key=lambda case: -sign * float(np.nanmean(np.append(case.scores[name], -sign))))
+        kinds.append(_beats(ranked[1], ranked[0], name, sign, facts))
+    found: dict[str, list[str]] = {}
+    while kinds and len(found) < most:
+        for kind in list(kinds):
+            image_id, why = next(kind, ("", ""))
+            if not image_id:
+                kinds.remove(kind)
+            elif image_id in found or len(found) < most:
+                found.setdefault(image_id, []).append(why)
+    return found
+
+
+def _most_different(cases: Sequence[CaseImages], name: str) -> Iterator[tuple[str, str]]:
+    differ = disagreement(cases, name)
+    for number in np.argsort(-np.nan_to_num(differ, nan=-1.0), kind="stable")[:8]:
+        if differ[number] > 0:
+            yield cases[0].image_ids[number], "models disagree"
+
+
+def _worst(case: CaseImages, name: str, sign: float, model: str) -> Iterator[tuple[str, str]]:
+    values = sign * case.scores[name]
+    for number in np.argsort(np.nan_to_num(values, nan=np.inf), kind="stable")[:3]:
+        if not np.isnan(values[number]):
+            yield case.image_ids[number], f"among the worst of {model}"
+
+
+def _confused(case: CaseImages, facts: Facts) -> Iterator[tuple[str, str]]:
+    table = next((one for one in facts.confusions if one.case_id == case.case_id), None)
+    for pair in table.pairs[:2] if table is not None else ():
+        if pair.images:
+            yield pair.images[0][0], f"{pair.true} taken for {pair.predicted} by {facts.name_of[case.case_id]}"
+
+
+def _beats(worse: CaseImages, better: CaseImages, name: str, sign: float, facts: Facts) -> Iterator[tuple[str, str]]:
+    ahead = np.nan_to_num(sign * (worse.scores[name] - better.scores[name]), nan=-np.inf)
+    for number in np.argsort(-ahead, kind="stable")[:3]:
+        if ahead[number] > 0:
+            yield (
+                worse.image_ids[number],
+                f"{facts.name_of[worse.case_id]} beats {facts.name_of[better.case_id]}",
+            )
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def _example(
+    number: int,
+    image_id: str,
+    why: tuple[str, ...],
+    cases: Sequence[CaseImages],
+    dataset: Dataset,
+    form: TaskKind,
+    facts: Facts,
+    place: Place,
+) -> Example:
+    classes = cases[0].view.task.classes
+    image = small(shown_image(dataset, image_id), smooth=True)
+    truth = small_tile(truth_tile(dataset.target(image_id), form))
+    shown = []
+    for case in cases:
+        view, position = case.view, facts.position_of[case.case_id]
+        drawn = score_to_draw(view)
+        tile = predicted_tile(view, image_id, dataset, drawn)
+        name = facts.name_of[case.case_id]
+        if tile is None:
+            shown.append(Shown(name, case.case_id, None, None, None, "the prediction cannot be read"))
+            continue
+        tile = small_tile(tile)
+        errors, wrong = error_map(image, truth.labels, tile.labels, classes)
+        shown.append(
+            Shown(
+                name,
+                case.case_id,
+                place(f"{number:03}_{position:03}_prediction.png", _png(painted_map(tile, classes))),
+                place(f"{number:03}_{position:03}_errors.png", _png(errors)),
+                wrong,
+                "" if drawn is None else f"objects with a score of {drawn:g} or more",
+            )
+        )
+    return Example(
+        image_id=image_id,
+        dataset=cases[0].view.case.dataset.label,
+        why=why,
+        image=place(f"{number:03}_image.jpg", _jpeg(image)),
+        truth=place(f"{number:03}_truth.png", _png(painted_map(truth, classes))),
+        height=image.shape[0],
+        width=image.shape[1],
+        predictions=tuple(shown),
+    )
+
+
+def small(pixels: NDArray[np.generic], *, smooth: bool) -> NDArray[np.uint8]:
+    """Return a picture or a map no longer than `SIDE` on its longest side; smaller ones stay as they are."""
+    height, width = pixels.shape[:2]
+    share = SIDE / max(height, width)
+    if share >= 1:
+        return np.asarray(pixels)
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size, interpolation=how))
+
+
+def small_tile(tile: Tile) -> Tile:
+    """Return a tile no longer than `SIDE`; rims of objects are drawn anew, for thin lines would be lost."""
+    labels = small(tile.labels, smooth=False)
+    if tile.objects is None:
+        return Tile(labels)
+    objects = small(tile.objects, smooth=False)
+    return Tile(labels, rims(objects, thin=True), np.asarray(objects, dtype=np.int32), tile.class_of)
+
+
+def error_map(
+    image: NDArray[np.uint8], truth: LabelMap, predicted: LabelMap, classes: Sequence[ClassSpec]
+) -> tuple[NDArray[np.uint8], float | None]:
+    """Return the image in grey with wrong pixels in the colour of their kind, and the share of wrong pixels.
+
+    Args:
+        image: (H, W, 3).
+        truth, predicted: Class ids, (H, W); those that are no class are void, or no prediction.
+        classes: The label space; without a background every wrong pixel with a class is of another class.
+
+    Returns:
+        uint8, (H, W, 3); and wrong pixels over those that are not void, None where all are.
+    """
+    nothing, count = background_class(classes), len(classes)
+    judged, wrong = truth < count, truth != predicted
+    no_class = predicted >= count if nothing is None else (predicted >= count) | (predicted == nothing)
+    missed = judged & wrong & no_class
+    extra = judged & wrong & ~no_class & (truth == (-1 if nothing is None else nothing))
+    confused = judged & wrong & ~missed & ~extra
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float64) * 0.55 + 90
+    painted = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+    for where, colour in ((missed, MISSED), (extra, EXTRA), (confused, CONFUSED)):
+        painted[where] = colour
+    painted[~judged] = 60
+    pixels = int(judged.sum())
+    return painted, int((judged & wrong).sum()) / pixels if pixels else None
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()

@@ -1,0 +1,27 @@
+"""How it was measured, on which machine, and the command that makes each row again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report import sentences, tables
+from bench.report.facts import Facts
+
+TITLE = "How it was measured"
+
+
+def section(facts: Facts) -> dict[str, Any]:
+    """What the template shows."""
+    import pandas as pd
+
+    summary = facts.summary
+    return {
+        "measured": sentences.how_measured(summary),
+        "origins": tables.origins_table(summary),
+        "origins_note": sentences.origins_note(summary),
+        "environment": sentences.environment_lines(summary),
+        "notes": sentences.footnotes(summary),
+        "commands": pd.DataFrame(
+            [{"row": facts.name_of[row.case_id], "command": facts.command_of(row.case_id)} for row in summary.rows]
+        ),
+    }

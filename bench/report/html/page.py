@@ -1,0 +1,163 @@
+"""The page: sections in their order, laid out by the templates, in one file that asks for nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+from bench import __version__
+from bench.report.facts import Facts
+from bench.report.html import (
+    accuracy,
+    failures,
+    images,
+    latency,
+    method,
+    overview,
+    resources,
+    slices,
+    training,
+)
+from bench.report.html.gallery import Gallery, Place, gallery
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(facts: Facts, place: Place | None = None) -> str:
+    """Return the report as one HTML page.
+
+    Args:
+        facts: What it shows.
+        place: Where small pictures of images go; None shows none.
+    """
+    shown = Gallery((), {}, ()) if place is None else gallery(facts, place)
+    found: dict[str, tuple[str, Any]] = {
+        "overview": (overview.TITLE, overview.section(facts)),
+        "latency": (latency.TITLE, latency.section(facts)),
+        "accuracy": (accuracy.TITLE, accuracy.section(facts)),
+        "images": (images.TITLE, images.section(facts, shown)),
+        "slices": (slices.TITLE, slices.section(facts)),
+        "training": (training.TITLE, training.section(facts)),
+        "resources": (resources.TITLE, resources.section(facts)),
+        "failures": (failures.TITLE, failures.section(facts)),
+        "method": (method.TITLE, method.section(facts)),
+    }
+    sections = [
+        {"id": name, "title": title, "content": content}
+        for name, (title, content) in found.items()
+        if content is not None
+    ]
+    text: str = (
+        environment()
+        .get_template("page.html")
+        .render(
+            summary=facts.summary,
+            sections=sections,
+            data=_data(found),
+            version=__version__,
+            style=own_file("report.css"),
+            script=own_file("report.js"),
+        )
+    )
+    return text
+
+
+def _data(found: dict[str, tuple[str, Any]]) -> Markup:
+    """What the script of the page works on, as JSON that cannot end its element."""
+    per_image, accuracy_shown = found["images"][1], found["accuracy"][1]
+    confusions = accuracy_shown["confusions"] if accuracy_shown else []
+    data = {
+        "images": [group["data"] for group in per_image["groups"]] if per_image else [],
+        "confusions": [
+            {
+                "name": one["name"],
+                "case": one["table"].case_id,
+                "rows": one["table"].rows,
+                "columns": one["table"].columns,
+                "counts": one["table"].counts,
+                "cells": one["table"].cells,
+                "ids": one["ids"],
+                "examples": one["examples"],
+            }
+            for one in _with_images(confusions, per_image)
+        ],
+    }
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _with_images(confusions: list[dict[str, Any]], per_image: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Each matrix with the ids of the images that its cells name, and where these are drawn."""
+    place: dict[tuple[str, str], int] = {}
+    if per_image:
+        place = {(one.dataset, one.image_id): n for n, one in enumerate(per_image["gallery"].examples)}
+    found = []
+    for one in confusions:
+        wanted = sorted({i for cell in one["table"].cells.values() for i in cell})
+        ids = {i: one["image_ids"][i] for i in wanted}
+        drawn = {i: place[one["dataset"], name] for i, name in ids.items() if (one["dataset"], name) in place}
+        found.append({**one, "ids": ids, "examples": drawn})
+    return found
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The templates, which escape everything that is not marked as safe."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["rich"] = rich
+    made.filters["number"] = number
+    made.filters["interval"] = interval
+    return made
+
+
+def rich(text: str) -> Markup:
+    """Return a sentence of the report with its signs for strong, emphasis and code as elements.
+
+    >>> str(rich("**a<b** has *p*, see `x*y`"))
+    '<strong>a&lt;b</strong> has <em>p</em>, see <code>x*y</code>'
+    """
+    parts = []
+    for number_, part in enumerate(re.split(r"`([^`]*)`", str(text))):
+        safe = str(escape(part))
+        if number_ % 2:
+            parts.append(f"<code>{safe}</code>")
+            continue
+        safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
+        parts.append(re.sub(r"(?<![\w*])\*([^*\s][^*]*?)\*(?![\w*])", r"<em>\1</em>", safe))
+    return Markup("".join(parts))
+
+
+def interval(cell: object) -> Markup:
+    """Return a cell of a table; an interval in it is kept in one line.
+
+    >>> str(interval("0.858 (0.836–0.877)")), str(interval("a < b (c)"))
+    ('0.858 <span class="interval">(0.836–0.877)</span>', 'a &lt; b (c)')
+    """
+    safe = str(escape(str(cell)))
+    return Markup(re.sub(r"(\([-−\d.]+–[-−\d.]+\))", r'<span class="interval">\1</span>', safe))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number of a table, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def own_file(name: str) -> Markup:
+    """Return a file of ours that stands in the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

@@ -1,0 +1,200 @@
+"""The report as a page: what is in it, for whole, half and failed runs, whatever names hold."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.records import Status
+from bench.records.store import layout
+from bench.records.store.runs import read_run
+from bench.report import markdown, render, write_report
+from bench.report.html import text_of, write_html
+from bench.report.summary.summarise import summarise
+
+HOSTILE = "<script>alert(1)</script>\"'`|&\n{{ 7*7 }}</td><img src=x onerror=alert(2)>"
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+
+
+class Outline(HTMLParser):
+    """Elements of a page; a closing tag that closes another element than the last one open is a mistake."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.mistakes: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.said: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        named = dict(attributes)
+        self.ids += [named["id"]] if "id" in named else []
+        self.addresses += [value for key, value in attributes if key in ("src", "href") and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.mistakes.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.said.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.said).split())
+
+
+def page_of(synthetic, **changes) -> str:
+    run = read_run(synthetic.run)
+    return text_of(run, summarise(run).model_copy(update=changes))
+
+
+def test_every_section_of_a_finished_run_is_there_and_every_element_is_closed(finished):
+    outline = Outline(page_of(finished))
+    assert outline.mistakes == []
+    assert outline.open == []
+    assert {"overview", "latency", "accuracy", "images", "slices", "training", "method"} <= set(outline.ids)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert "better has the best mIoU" in outline.text
+
+
+def test_the_page_asks_for_nothing_but_what_lies_beside_it(finished, tmp_path):
+    run = read_run(finished.run)
+    written = write_html(run, summarise(run), tmp_path / "out" / "report.html")
+    text = written[0].read_text()
+    outline = Outline(text)
+    assert [a for a in outline.addresses if re.match(r"(?i)([a-z]+:)?//", a)] == []
+    assert "url(" not in text
+    assert "@import" not in text
+    pictures = {a for a in outline.addresses if a.startswith("report_images/")}
+    assert pictures == {f"report_images/{path.name}" for path in written[1:]}
+    assert pictures
+
+
+def test_inline_pictures_make_one_file_of_it(finished, tmp_path):
+    run = read_run(finished.run)
+    written = write_html(run, summarise(run), tmp_path / "out" / "report.html", inline=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"] == [written[0].name]
+    outline = Outline(written[0].read_text())
+    assert all(a.startswith(("#", "data:")) for a in outline.addresses)
+    assert sum(a.startswith("data:image/") for a in outline.addresses) > 10
+
+
+def test_pictures_of_an_earlier_report_that_are_no_longer_shown_are_removed(finished, tmp_path):
+    run, path = read_run(finished.run), tmp_path / "out" / "report.html"
+    first = write_html(run, summarise(run), path)
+    stale = path.parent / "report_images" / "999_image.jpg"
+    stale.write_bytes(b"old")
+    own = path.parent / "report_images" / "notes.txt"
+    own.write_text("mine")
+    assert write_html(run, summarise(run), path) == first
+    assert (stale.exists(), own.exists()) == (False, True)
+
+
+def test_names_and_messages_break_neither_the_page_nor_its_data(synthetic):
+    planned = synthetic.add(HOSTILE)
+    other = synthetic.add("plain")
+    plan = synthetic.write_plan()
+    for one, wrong in ((planned, 0.1), (other, 0.2)):
+        synthetic.train(one)
+        synthetic.predict(one, wrong, seed=1)
+        synthetic.time(one, 4.0, seed=1)
+        synthetic.score(plan, one)
+    third = synthetic.add(f"failed {HOSTILE}")
+    synthetic.write_plan()
+    folder = synthetic.write_job(third, "train", third.train_key, status=Status.CRASHED, reason=HOSTILE)
+    (folder / layout.WORKER_LOG).write_text(f"before\x1b[31m\n{HOSTILE}\n")
+    text = page_of(synthetic, title=HOSTILE, source=HOSTILE)
+    outline = Outline(text)
+    assert outline.mistakes == []
+    assert outline.tags.count("script") == 2  # the data, and ours
+    assert not [a for a in outline.addresses if a == "x"]
+    assert "alert(1)" in outline.text
+    assert "{{ 7*7 }}" in outline.text
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert " ".join(HOSTILE.split()) in " ".join(data["images"][0]["models"][0].split())
+
+
+def test_a_hostile_class_name_is_text_everywhere(synthetic):
+    hostile = [spec.model_copy(update={"name": f"{HOSTILE}{i}"}) for i, spec in enumerate(synthetic.task.classes)]
+    planned = synthetic.add("model")
+    plan = synthetic.write_plan()
+    synthetic.predict(planned, 0.1, seed=1)
+    synthetic.score(plan, planned)
+    text = (synthetic.run.path / layout.PLAN).read_text()
+    for spec, other in zip(synthetic.task.classes, hostile, strict=True):
+        text = text.replace(json.dumps(spec.name), json.dumps(other.name))
+    (synthetic.run.path / layout.PLAN).write_text(text)
+    summary = summarise(read_run(synthetic.run))
+    outline = Outline(text_of(read_run(synthetic.run), summary))
+    assert outline.mistakes == []
+    assert outline.tags.count("script") == 2
+    table = markdown.render(summary)
+    cells = [line for line in table.splitlines() if "alert(1)" in line and line.startswith("|")]
+    assert cells
+    assert not [line for line in cells if "<script" in line.replace("&lt;script", "")]
+
+
+def test_a_run_of_which_nothing_is_done_has_a_page(synthetic):
+    synthetic.add("waiting")
+    synthetic.write_plan()
+    outline = Outline(page_of(synthetic))
+    assert outline.mistakes == []
+    assert "waiting" in outline.text
+    assert "1 of 1 cases are not finished yet" in outline.text
+    assert "images" not in outline.ids
+
+
+def test_a_summary_alone_has_a_page_without_images_and_samples(finished):
+    outline = Outline(render("html", summarise(read_run(finished.run))))
+    assert outline.mistakes == []
+    assert "better has the best mIoU" in outline.text
+    assert "images" not in outline.ids
+
+
+def test_a_failure_shows_the_end_of_its_log_and_the_command_that_repeats_it(finished):
+    third = finished.add("broken")
+    finished.write_plan()
+    folder = finished.write_job(third, "train", third.train_key, status=Status.CRASHED, reason="RuntimeError: boom")
+    (folder / layout.WORKER_LOG).write_bytes(b"line\n" * 5000 + b"\xff the last words\n")
+    page = page_of(finished)
+    log = html.unescape(re.search(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1])
+    assert log.endswith("the last words")
+    assert len(log.splitlines()) == 40
+    assert "bench run suites/synthetic.yaml --case &#39;broken@shapes@cpu fp32 b1&#39; --kind train" in page
+
+
+def test_each_row_has_the_command_that_makes_it_again(finished):
+    text = html.unescape(page_of(finished))
+    for label in ("better", "faster"):
+        assert f"bench run suites/synthetic.yaml --case '{label}@shapes@cpu fp32 b1'" in text
+
+
+def test_the_whole_report_ends_with_the_page(finished, tmp_path):
+    written = write_report(read_run(finished.run), tmp_path / "report")
+    assert (written[0].name, written[-1].name) == ("report.md", "report.html")
+    assert all(path.is_file() for path in written)
+
+
+@pytest.mark.parametrize("lost", ["samples.npz", "statistics"])
+def test_a_page_of_a_run_with_a_damaged_file_says_so(finished, lost):
+    case = finished.planned[0]
+    file = (
+        finished.run.statistics(case.case.id)
+        if lost == "statistics"
+        else finished.run.job("time", case.case.id, 0, case.time_keys[0]) / lost
+    )
+    file.write_bytes(b"nothing of the kind")
+    outline = Outline(page_of(finished))
+    assert outline.mistakes == []
+    assert "damaged" in outline.text
