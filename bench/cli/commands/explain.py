@@ -1,0 +1,41 @@
+"""`bench explain`: a paragraph a model."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.cli.arguments import add_case
+
+HELP = "say in words where each model's time goes and where its errors lie"
+GROUP, ORDER = "compare models", 5
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which run, and which of its models."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, as --case; * and ? allowed")
+    add_case(parser)
+    parser.add_argument("--suite", help="newest run of this suite")
+
+
+def execute(options: Namespace) -> int:
+    """Print the paragraphs."""
+    import textwrap
+
+    from bench.records.store.runs import is_run, open_run, read_run
+    from bench.records.store.selection import with_cases
+    from bench.report.explain import as_text, explain
+    from bench.report.facts import facts_of
+    from bench.report.summary.summarise import summarise
+
+    results, run, model = Path(options.results), options.run, options.model
+    if run is not None and model is None and not is_run(results, run):
+        run, model = None, run  # `bench explain MODEL`: of the newest run
+    whole = read_run(open_run(results, run, options.suite), results)
+    asked = with_cases(whole, options.case or model)
+    # Ranks and differences are those of the whole run.
+    found = explain(facts_of(asked, summarise(whole)), {view.case.id for view in asked.cases})
+    for line in as_text(found).split("\n"):
+        print(textwrap.fill(line, 110, subsequent_indent="  ", break_on_hyphens=False) if line else "")
+    return 0
