@@ -17,6 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which run, and which of its cases; or which files."""
     add_run_choice(parser)
     parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument(
+        "--dialects",
+        action="store_true",
+        help="print what other libraries would have printed from the same counts, and why; nothing is scored again",
+    )
     _scored_files.add_arguments(parser)
 
 
@@ -24,6 +29,8 @@ def execute(options: Namespace) -> int:
     """Score without a model; 1 if predictions are damaged or could not be scored."""
     if options.predictions:
         return _scored_files.execute(options)
+    if options.dialects:
+        return _print_dialects(options)
     from rich.console import Console
 
     from bench.errors import BenchError
@@ -58,3 +65,40 @@ def execute(options: Namespace) -> int:
         write_report(view, run.path)
     print(render("terminal", summarise(view)))
     return 1 if failed else 0
+
+
+def _print_dialects(options: Namespace) -> int:
+    """Print a table for each scored case; 1 if none is scored."""
+    import shutil
+    import textwrap
+
+    from tabulate import tabulate
+
+    from bench.records.store.runs import open_run, read_run
+    from bench.records.store.selection import with_cases
+    from bench.records.store.statistics import load_statistics
+    from bench.score.dialects import dialects
+
+    results = Path(options.results)
+    view = with_cases(read_run(open_run(results, options.run, options.suite), results), options.case)
+    width = max(24, shutil.get_terminal_size((140, 40)).columns - 64)
+    printed = False
+    for case in view.cases:
+        found = dialects(load_statistics(case.statistics), case.task.classes) if case.statistics is not None else []
+        if not found:
+            continue
+        ours = ", ".join(
+            f"{one.metric} {'undefined' if one.value is None else f'{one.value:.4f}'}"
+            for one in (case.scores.scores if case.scores is not None else ())
+        )
+        rows = [
+            [d.library, d.quantity, "nan" if d.value is None else f"{d.value:.4f}", textwrap.fill(d.why, width)]
+            for d in found
+        ]
+        print(f"{case.case.id}\nours: {ours}\n")
+        print(tabulate(rows, headers=["library", "prints", "value", "how"], tablefmt="simple", disable_numparse=True))
+        print()
+        printed = True
+    if not printed:
+        print("no case of this run has counts of pixels by class or matches of masks yet")
+    return 0 if printed else 1
