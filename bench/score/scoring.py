@@ -6,7 +6,7 @@ everything else is computed from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,12 +65,12 @@ def score_case(
     _check_predictions(task.kind, predictions_folder, image_ids, case)
     metrics = [load_metric(name) for name in metric_names]
     table = table_for(case.model, dataset)
-    observed = _observe_all(metrics, task, dataset, predictions_folder, image_ids, table)
+    observed = observe_all(metrics, task, dataset, image_ids, _stored(task.kind, predictions_folder, table))
     scores = CaseScores(
         case_id=case.id,
         predict_key=predict_key,
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        scores=tuple(_score(metric, task, observed, len(image_ids), seed) for metric in metrics),
+        scores=tuple(score_metric(metric, task, observed, len(image_ids), seed) for metric in metrics),
         mapping=table_digest(table),
     )
     return ScoredCase(scores=scores, statistics=observed.statistics)
@@ -100,34 +100,39 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
 
 
 @dataclass(frozen=True)
-class _ObservedCase:
+class ObservedCase:
     """Statistics of all images; for an instance model with semantic scores also those of every threshold."""
 
     statistics: Statistics
     thresholds: ThresholdCounts | None
 
 
-def _observe_all(
+def observe_all(
     metrics: Sequence[Metric],
     task: TaskSpec,
     dataset: Dataset,
-    folder: Path,
     image_ids: Sequence[str],
-    table: ClassTable | None,
-) -> _ObservedCase:
-    """One pass over the images; metrics with the same statistic share what the first observes."""
+    predicted: Callable[[str], Prediction],
+) -> ObservedCase:
+    """Observe every image once; metrics with the same statistic share what the first observes.
+
+    Args:
+        metrics: What is scored.
+        task: Form of the predictions, and the label space.
+        dataset: With the ground truth, in the same label space.
+        image_ids: In the order of the statistics.
+        predicted: Gives the prediction of an image, in the label space of the task.
+
+    Raises:
+        BenchError: If a metric needs a form of ground truth that an image has not.
+        ShapeError: Naming the image, if a prediction does not fit its target.
+    """
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
     thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
     collector = Collector(len(image_ids))
-    # Predictions that a run keeps have an index, see `score_planned_case`; those of a test may have none.
-    index = read_index(folder) if (folder / PREDICTION_INDEX).is_file() else None
     for number, image_id in enumerate(image_ids):
         truth = dataset.target(image_id)
-        if index is None:
-            native = load_prediction(task.kind, folder, image_id)
-        else:
-            native = load_verified(task.kind, folder, image_id, index)
-        native = native if table is None else map_prediction(native, table)
+        native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
             kind = scored_as(metric, task.kind) or task.kind
@@ -139,7 +144,21 @@ def _observe_all(
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
             thresholds.add(truth.semantic, native)
-    return _ObservedCase(collector.statistics(image_ids), thresholds)
+    return ObservedCase(collector.statistics(image_ids), thresholds)
+
+
+def _stored(kind: TaskKind, folder: Path, table: ClassTable | None) -> Callable[[str], Prediction]:
+    """Gives stored predictions, mapped to the classes of the suite."""
+    # Predictions that a run keeps have an index, see `score_planned_case`; those of a test may have none.
+    index = read_index(folder) if (folder / PREDICTION_INDEX).is_file() else None
+
+    def predicted(image_id: str) -> Prediction:
+        native = (
+            load_prediction(kind, folder, image_id) if index is None else load_verified(kind, folder, image_id, index)
+        )
+        return native if table is None else map_prediction(native, table)
+
+    return predicted
 
 
 def _has_thresholds(task: TaskSpec) -> bool:
@@ -162,7 +181,8 @@ def _observe(
         raise ShapeError(f"image {image_id!r}: {error}") from error
 
 
-def _score(metric: Metric, task: TaskSpec, observed: _ObservedCase, images: int, seed: int) -> Score:
+def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images: int, seed: int) -> Score:
+    """Score what was observed by a metric, after the reduction that it needs."""
     kind = scored_as(metric, task.kind)
     if kind is None or metric.statistic not in observed.statistics.arrays:
         scores = f"{metric.name} scores {' and '.join(metric.tasks)} predictions, not {task.kind} ones"

@@ -130,7 +130,7 @@ def _carry_out(
     except OSError as error:
         raise BenchError(f"--out {out}: cannot be made a folder: {error.strerror}; name another") from None
     manifest.plan(items)
-    job = _job(predictor)
+    job = job_of(predictor)
     write_record(work / layout.JOB, job)
     write_record(
         work / REQUEST,
@@ -168,7 +168,8 @@ def _carry_out(
     return outcome
 
 
-def _job(predictor: Predictor) -> Job:
+def job_of(predictor: Predictor) -> Job:
+    """Return the job of a predictor, as a worker or this process builds its model from it."""
     return Job(
         kind="predict",
         key=digest(as_json_dict(predictor.model)),
