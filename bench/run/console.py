@@ -1,4 +1,4 @@
-"""Says what `bench run` is doing while it works: a line per job, a bar while something trains.
+"""Says what `bench run` is doing: a line per job, and on a terminal a table of the cases with a bar.
 
 Progress goes to standard error, results to standard output. While a timing job runs nothing is
 drawn and nothing wakes up: the machine belongs to the measurement.
@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.training_log import VALIDATED
 from bench.run.expected import Expectation, duration
+from bench.run.live_table import CaseStates
 
 PROGRESS_INTERVAL_S = 0.5
 """This says how often the bar of a training or predicting job is brought up to date."""
@@ -35,10 +38,12 @@ class RunConsole:
         self._total = total
         self._count = 0
         self._expectation: Expectation | None = None
+        self._states = CaseStates(())
 
     def expect(self, expectation: Expectation) -> None:
         """Say how long the run is expected to take, and from now on what is left of it."""
         self._expectation = expectation
+        self._states = CaseStates(expectation.jobs)
         left = expectation.left()
         said = f"{left.jobs} jobs to do, {left}" if left.jobs else "nothing is left to do"
         self._console.print(said, highlight=False, soft_wrap=True)
@@ -47,17 +52,21 @@ class RunConsole:
     def watching(self, job: Job, folder: Path) -> Iterator[None]:
         """Show a job while it runs; a bar only where drawing cannot disturb."""
         self._count += 1
+        self._states.started(job)
         if not self._console.is_terminal:
             yield
         elif job.kind == "time":
-            self._console.print(f"{self._head(job)}  timing …", end="\r", highlight=False, markup=False)
-            yield
+            # Drawn once, by no thread that would wake up beside the measurement.
+            said = Group(self._table(), Text(f"{self._head(job)}  timing …", no_wrap=True))
+            with Live(said, console=self._console, transient=True, auto_refresh=False):
+                yield
         else:
             with self._bar(job, folder):
                 yield
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Say how a job ended."""
+        self._states.ended(job, outcome)
         text = Text(f"{self._head(job)}  ")
         text.append(f"{outcome.status.value:<12}", style=_COLOURS.get(outcome.status, "red"))
         text.append(f"{outcome.wall_s:7.1f} s")
@@ -74,6 +83,9 @@ class RunConsole:
         """Say something that is not a job."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def _table(self) -> Table:
+        return self._states.table(max(1, self._console.height - 6), self._console.width)
+
     def _head(self, job: Job) -> str:
         width = len(str(self._total))
         replicate = f" r{job.replicate}" if job.kind == "time" else ""
@@ -89,11 +101,13 @@ class RunConsole:
             TimeRemainingColumn(),
         )
         done = threading.Event()
-        with Progress(*columns, console=self._console, transient=True, refresh_per_second=2) as progress:
-            task = progress.add_task(job.kind, total=None, detail="starting")
+        progress = Progress(*columns, console=self._console)
+        task = progress.add_task(job.kind, total=None, detail="starting")
+        said = Group(self._table(), progress)
+        with Live(said, console=self._console, transient=True, refresh_per_second=2):
 
             def follow() -> None:
-                reader = _reader(job, folder)
+                reader = progress_of(job, folder)
                 while not done.wait(PROGRESS_INTERVAL_S):
                     share, detail = next(reader)
                     if share is not None:
@@ -108,7 +122,8 @@ class RunConsole:
                 thread.join()
 
 
-def _reader(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
+def progress_of(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
+    """Yield the share of a job that is done, None if not known, and a detail, each time it is asked."""
     return _training_progress(folder) if job.kind == "train" else _predict_progress(folder)
 
 

@@ -71,6 +71,11 @@ class Expectation:
                 if view is not None and view.outcome is not None and view.ok:
                     self._learn(view.job, view.outcome)
 
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What is left to do."""
+        return tuple(self._left.values())
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Learn from a job that has ended, also how far from the rules this machine is, which may be busy or slow."""
         self._left.pop(job.key, None)

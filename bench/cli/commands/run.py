@@ -19,7 +19,11 @@ from bench.cli.arguments import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.run.json_console import JsonConsole
     from bench.run.planning.prepare import Prepared
+    from bench.run.runner import Summary
 
 HELP = "run a suite; finished jobs are skipped"
 GROUP, ORDER = "compare models", 1
@@ -34,6 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_interpreters(parser)
     add_rehash(parser)
     add_accept_code(parser)
+    parser.add_argument(
+        "--json-progress", action="store_true", help="progress as JSON lines on standard error, for programs"
+    )
 
 
 def execute(options: Namespace) -> int:
@@ -55,18 +62,21 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
     from bench.report import render, write_report
     from bench.report.summary.summarise import summarise
     from bench.run.console import RunConsole
+    from bench.run.json_console import JsonConsole
     from bench.run.loggers import where_trackers_wrote
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
     from bench.run.workers import workers_of
 
-    for note in prepared.notes:
-        print(f"note: {note}", file=sys.stderr)
+    machine = JsonConsole(sys.stderr, 0) if options.json_progress else None
+    console = Console(stderr=True)
+    note = machine.note if machine is not None else RunConsole(console, 0).note
+    for line in prepared.notes:
+        note(f"note: {line}")
     _check_selection(prepared, options)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
-    console = Console(stderr=True)
     recorder = RunRecorder(
         run,
         results,
@@ -75,7 +85,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
         prepared.interpreters,
         prepared.suite.loggers,
         flags=tuple(flags_of(options)),
-        warn=lambda line: console.print(f"warning: {line}", highlight=False, markup=False, soft_wrap=True),
+        warn=lambda line: note(f"warning: {line}"),
         write_report=lambda view: write_report(view, run.path),
     )
     with locked(run):
@@ -83,22 +93,29 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
             prepared,
             run,
             results,
-            console_for=lambda total: RunConsole(console, total),
+            console_for=lambda total: RunConsole(console, total) if machine is None else JsonConsole(sys.stderr, total),
             wanted=wanted_jobs(options.case, tuple(options.kind or ())),
             workers=workers_of(fresh=options.fresh_interpreters),
         )
         summary = run_cases(runner, recorder)
         view = recorder.view()
-    console.print(
-        f"{summary.done} jobs done, {summary.skipped} were done already"
-        + (f", {len(summary.failed)} case{'s' * (len(summary.failed) > 1)} failed" if summary.failed else ""),
-        highlight=False,
-    )
+    _tell_end(summary, run.path / layout.PAGE, machine, note)
     print(render("terminal", summarise(view)))
     print(run.path / layout.REPORT)
+    print(run.path / layout.PAGE)
     for line in where_trackers_wrote(run, prepared.suite.loggers):
-        print(line, file=sys.stderr)
+        note(line)
     return 1 if summary.failed else 0
+
+
+def _tell_end(summary: Summary, page: Path, machine: JsonConsole | None, note: Callable[[str], None]) -> None:
+    """Say what the run came to."""
+    if machine is not None:
+        failed = list(summary.failed)
+        machine.finished(done=summary.done, skipped=summary.skipped, failed=failed, report=str(page))
+        return
+    failures = f", {len(summary.failed)} case{'s' * (len(summary.failed) > 1)} failed" if summary.failed else ""
+    note(f"{summary.done} jobs done, {summary.skipped} were done already{failures}")
 
 
 def _check_selection(prepared: Prepared, options: Namespace) -> None:

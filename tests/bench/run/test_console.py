@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from bench.records import Job, Outcome, Status
 from bench.records.store import layout
 from bench.run import console as console_module
 from bench.run.console import RunConsole
+from bench.run.live_table import CaseStates
 from tests.bench.builders import make_job
 
 
@@ -60,7 +62,8 @@ def test_nothing_is_drawn_while_something_is_timed(tmp_path, monkeypatch):
     to = console(terminal=True)
     with RunConsole(to, 1).watching(make_job(kind="time"), tmp_path):
         before = said(to)
-    assert said(to) == before
+        time.sleep(0.7)  # longer than a bar would wait before it is drawn again
+        assert said(to) == before
     assert "timing" in before
 
 
@@ -72,7 +75,7 @@ def test_nothing_is_drawn_where_nobody_watches(tmp_path):
 
 
 def shown(job: Job, folder) -> list[tuple[float | None, str]]:
-    reader = console_module._reader(job, folder)
+    reader = console_module.progress_of(job, folder)
     return [next(reader), next(reader)]
 
 
@@ -94,7 +97,7 @@ def test_a_training_is_as_far_as_the_limit_that_is_nearest(tmp_path, steps, seco
 
 def test_a_line_that_is_being_written_waits_for_its_end(tmp_path):
     log(tmp_path, {"event": "planned", "steps": 10, "seconds": None}, STEP, tail='{"event": "st')
-    reader = console_module._reader(make_job(kind="train"), tmp_path)
+    reader = console_module.progress_of(make_job(kind="train"), tmp_path)
     assert next(reader)[0] == 0.5
     log(tmp_path, {"event": "planned", "steps": 10, "seconds": None}, STEP, {**STEP, "step": 9})
     assert next(reader)[0] == 0.9
@@ -110,8 +113,40 @@ def test_a_bar_is_shown_while_a_job_predicts_and_gone_when_it_ends(tmp_path, mon
     monkeypatch.setattr(console_module, "PROGRESS_INTERVAL_S", 0.02)
     (tmp_path / layout.PROGRESS).write_text(json.dumps({"done": 30, "total": 40}))
     to = console(terminal=True)
-    import time
-
     with RunConsole(to, 1).watching(make_job(), tmp_path):
         time.sleep(0.7)
     assert "30 of 40 images" in said(to)
+
+
+def table_of(states: CaseStates, rows: int = 10) -> list[list[str]]:
+    to = Console(file=io.StringIO(), width=120, color_system=None)
+    to.print(states.table(rows, 120))
+    return [line.split() for line in said(to).splitlines()]
+
+
+def test_the_table_of_cases_says_which_jobs_are_done_which_one_runs_and_which_wait():
+    jobs = [
+        make_job(kind=kind, case_id=case, replicate=number)
+        for case in ("first", "second")
+        for kind, number in (("predict", 0), ("time", 0), ("time", 1))
+    ]
+    states = CaseStates(jobs)
+    assert table_of(states) == [["case", "predict", "time"], ["first", "·", "0/2"], ["second", "·", "0/2"]]
+    states.started(jobs[0])
+    assert table_of(states)[1] == ["first", "now", "0/2"]
+    states.ended(jobs[0], outcome())
+    states.started(jobs[1])
+    assert table_of(states)[1] == ["first", "ok", "0/2", "now"]
+    states.ended(jobs[1], outcome())
+    states.started(jobs[3])
+    states.ended(jobs[3], outcome(status=Status.CRASHED, reason="boom"))
+    assert table_of(states)[1:] == [["first", "ok", "1/2"], ["second", "crashed", "0/2"]]
+
+
+def test_of_many_cases_the_table_shows_those_around_the_one_that_runs():
+    jobs = [make_job(case_id=f"case{number:02}") for number in range(50)]
+    states = CaseStates(jobs)
+    states.started(jobs[30])
+    lines = table_of(states, rows=5)
+    assert [line[0] for line in lines[1:]] == ["case28", "case29", "case30", "case31", "case32"]
+    assert lines[0][:3] == ["case", "(45", "more)"]

@@ -1,0 +1,93 @@
+"""What `bench run --json-progress` says while it works, for programs: a JSON object a line on standard error.
+
+Every line has `event` and `at` (UTC): `planned` (jobs, seconds, jobs of unknown length), `started` and `ended` (kind,
+case, replicate, number, of; status, reason, seconds, seconds left), `progress` of what is not timed (share, detail),
+`note`, and `finished`. While a timing job runs nothing is written: the machine belongs to the measurement.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from bench.records import Job, Outcome
+from bench.run.console import RunConsole, progress_of
+from bench.run.expected import Expectation
+
+INTERVAL_S = 2.0
+"""How often progress is told, at most."""
+
+
+class JsonConsole(RunConsole):
+    """Tells one run as JSON lines."""
+
+    def __init__(self, stream: TextIO, total: int) -> None:
+        """Take a stream; `total` jobs will be told of."""
+        super().__init__(Console(file=stream), total)
+        self._stream, self._lock = stream, threading.Lock()
+
+    def expect(self, expectation: Expectation) -> None:
+        """Say how long the run is expected to take."""
+        self._expectation = expectation
+        left = expectation.left()
+        self._say("planned", jobs=left.jobs, seconds=round(left.seconds, 1), of_unknown_length=left.unknown)
+
+    @contextmanager
+    def watching(self, job: Job, folder: Path) -> Iterator[None]:
+        """Say that a job starts, and how far it is unless it is timed."""
+        self._count += 1
+        self._say("started", **self._which(job))
+        if job.kind == "time":
+            yield
+            return
+        done = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(job, folder, done), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _follow(self, job: Job, folder: Path, done: threading.Event) -> None:
+        reader, told = progress_of(job, folder), ""
+        while not done.wait(INTERVAL_S):
+            share, detail = next(reader)
+            if share is not None and detail != told:
+                told = detail
+                self._say("progress", **self._which(job), share=round(share, 4), detail=detail)
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ended and what is left."""
+        left: dict[str, Any] = {}
+        if self._expectation is not None:
+            self._expectation.ended(job, outcome)
+            rest = self._expectation.left()
+            left = {"jobs_left": rest.jobs, "seconds_left": round(rest.seconds, 1), "of_unknown_length": rest.unknown}
+        told = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.wall_s, 2)}
+        self._say("ended", **self._which(job), **told, **left)
+
+    def note(self, line: str) -> None:
+        """Say something that is not a job."""
+        self._say("note", text=line)
+
+    def finished(self, **facts: Any) -> None:
+        """Say what the run came to."""
+        self._say("finished", **facts)
+
+    def _which(self, job: Job) -> dict[str, Any]:
+        place = {"number": self._count, "of": self._total}
+        return {"kind": job.kind, "case": job.case_id, "replicate": job.replicate, **place}
+
+    def _say(self, event: str, **facts: Any) -> None:
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        with self._lock:
+            self._stream.write(json.dumps({"event": event, "at": at, **facts}) + "\n")
+            self._stream.flush()
