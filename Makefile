@@ -45,7 +45,7 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 # Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run real test test-all faults install lint types docs clean detectron2-upstream
+.PHONY: run real test test-all beside faults install lint types docs clean detectron2-upstream
 
 real: install
 	for name in pupils photographs quokka; do $(BIN)/bench data prepare $$name --out data/$$name || exit $$?; done
@@ -57,11 +57,15 @@ run: install
 
 # Two processes at once; what measures time runs alone, and OpenVINO, which changes how signals are taken, by itself.
 test: QUICK := and not slow
-test test-all: lint types docs
-	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
+test test-all: lint
+	@# mypy and the docs are busy on one core each, so they run beside the tests that measure no time.
+	$(MAKE) --no-print-directory -j 3 types docs beside QUICK="$(QUICK)"
 	$(PYTEST) -m "alone $(QUICK)" tests/bench
 	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" tests/adapters
 	$(if $(QUICK)$(WITHOUT_FAULTS),@true,$(BIN)/python -m tests.faults --minutes 5)
+
+beside: install
+	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
 
 faults: install
 	$(BIN)/python -m tests.faults

@@ -59,7 +59,7 @@ def read_edge(cores: tuple[int, ...]) -> Edge:
 
 
 def between(start: Edge, end: Edge, cores: int) -> BlockCounters:
-    """Describe the block between two edges on so many cores."""
+    """Describe the block between two edges on a number of cores."""
     wall_s = end.wall_s - start.wall_s
     user_s, system_s = end.user_s - start.user_s, end.system_s - start.system_s
     foreign = steal = math.nan

@@ -54,7 +54,7 @@ def stream(model: UnderLoad, asked: Throughput, images_per_query: int, percent: 
     model.warm_up(images_per_query)
     latencies: list[int] = []
     needed, start = samples_needed(percent), model.clock()
-    with watched() as neighbours:
+    with watched() as watch:
         while (elapsed_s := (model.clock() - start) / 1e9) < asked.max_s:
             if elapsed_s >= asked.min_s and len(latencies) >= needed:
                 break
@@ -65,7 +65,7 @@ def stream(model: UnderLoad, asked: Throughput, images_per_query: int, percent: 
         tail=tail_latency(latencies, percent),
         median_ms=median(latencies) / 1e6 if latencies else None,
         wall_s=(model.clock() - start) / 1e9,
-        disturbed=neighbours.disturbed,
+        disturbed=watch.disturbed,
     )
 
 
@@ -83,7 +83,7 @@ def offline(model: UnderLoad, asked: Throughput, batch_size: int) -> Offline:
 def server(model: UnderLoad, asked: Throughput) -> Served:
     """Search the largest rate of random arrivals at which the latency bound holds.
 
-    Each trial has so many queries as fill `min_s`, and as the percentile needs at least. All trials draw
+    Each trial has as many queries as fill `min_s`, and at least as many as the percentile needs. All trials draw
     from one stream of gaps between arrivals, stretched to the rate, so that no query waits longer at a lower one.
     """
     for size in range(1, asked.server_batch + 1):
@@ -147,7 +147,7 @@ def _trial(model: UnderLoad, asked: Throughput, rate: float, *, number: int) -> 
     arrivals_ns = gaps.cumsum().astype(np.int64)
     allowed = allowed_over(planned, asked.percentile)
     assert allowed is not None  # planned so
-    with watched() as neighbours:
+    with watched() as watch:
         latencies = serve(
             arrivals_ns,
             model.answer,
@@ -169,7 +169,7 @@ def _trial(model: UnderLoad, asked: Throughput, rate: float, *, number: int) -> 
         passed=over <= allowed,
         median_ms=_nearest_rank_ms(latencies, 50.0) if whole else None,
         percentile_ms=_nearest_rank_ms(latencies, asked.percentile) if whole else None,
-        disturbed=neighbours.disturbed,
+        disturbed=watch.disturbed,
     )
 
 

@@ -113,13 +113,13 @@ def measure_rate(model: UnderLoad, size: int, asked: Throughput, *, name: str) -
     block_ns: list[int] = []
     block_images: list[int] = []
     start = model.clock()
-    with watched() as neighbours:
+    with watched() as watch:
         while len(block_ns) < BLOCKS and (not block_ns or model.clock() - start < asked.max_s * 1e9):
             wall_ns, images = _block(model, size, sum(block_images), asked.min_s / BLOCKS)
             block_ns.append(wall_ns)
             block_images.append(images)
     model.raw |= {f"{name}_ns": np.array(block_ns), f"{name}_images": np.array(block_images)}
-    return rate_of(block_ns, block_images, disturbed=neighbours.disturbed)
+    return rate_of(block_ns, block_images, disturbed=watch.disturbed)
 
 
 def _block(model: UnderLoad, size: int, first: int, seconds: float) -> tuple[int, int]:

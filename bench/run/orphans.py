@@ -18,7 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 RESULTS = "BENCH_RESULTS_FOLDER"
 """Variable of a worker with the results folder that it works for."""
 LOOKS = 100
-"""So many times, with a pause of 10 ms, processes that were ended are looked for again."""
+"""Processes that were ended are looked for this many times again, with a pause of 10 ms."""
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
 from bench.records.store.views import Plan, RunView
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.record import write_surroundings
+from bench.run.environments.record import write_environment
 from bench.run.loggers import export_case
 from bench.run.runner import Runner, Summary
 from bench.score.runs import score_planned_case
@@ -100,7 +100,7 @@ class RunRecorder:
         if self.suite is not None:
             write_atomically(self.run.path / layout.SUITE, self.suite)
         adapters = {planned.case.model.adapter for planned in self.plan.cases}
-        write_surroundings(self.run, self.interpreters, adapters, self.flags)
+        write_environment(self.run, self.interpreters, adapters, self.flags)
         record_facts(self.run, [self.run.path / layout.PLAN, self.run.path / layout.ENVIRONMENT])
 
     def score(self, case: CasePlan, predictions: Path) -> None:

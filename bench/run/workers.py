@@ -36,7 +36,7 @@ from bench.run.worker.process import PARENT, process_identity
 FORKED_KINDS = ("train", "export", "predict", "time")
 """Jobs of a profile and of load are fresh interpreters: memory is what they measure, and each case has only one."""
 MOST_SERVERS = 8
-"""So many pre-imported parents wait at a time; the one that was not used for longest goes first."""
+"""At most this many pre-imported parents wait at a time; the one that was not used for longest goes first."""
 LEAST_FREE_BYTES = 2 * 1024**3
 """With less memory available no further parent is started."""
 PATIENCE_S = 2.0

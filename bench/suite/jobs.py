@@ -212,7 +212,7 @@ def timing_order(plans: Sequence[CasePlan]) -> list[Job]:
     """Return all `time` jobs in randomised blocks.
 
     Each block runs every case once, in an order drawn from the measurement's `order_seed`, so that
-    drift of the machine hits everybody alike.
+    drift of the machine affects every case alike.
     """
     replicates = max((len(plan.times) for plan in plans), default=0)
     ordered: list[Job] = []

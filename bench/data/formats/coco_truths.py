@@ -1,4 +1,4 @@
-"""Parts of COCO's truths: boxes for masks, segments, classes that were not looked for."""
+"""Draws parts of COCO's ground truth: boxes for masks, segments, classes that were not looked for."""
 
 from __future__ import annotations
 

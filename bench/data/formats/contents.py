@@ -21,13 +21,13 @@ LEAST_UNSEEN, SHARE_UNSEEN = 2, 0.1
 """This many objects without a pixel, and such a share of all, are no accident."""
 
 
-def classes_in(dataset: Dataset, truth: GroundTruth) -> list[int]:
+def classes_in(dataset: Dataset, ground_truth: GroundTruth) -> list[int]:
     """Return ids of the classes of an image, rising."""
-    if "semantic" not in dataset.tasks and truth.instances is not None:
-        return sorted(set(truth.instances.class_ids.tolist()))
-    present = values_in(truth.semantic.labels)
-    objects = [] if truth.instances is None else truth.instances.class_ids.tolist()
-    return sorted({int(i) for i in present if i != void_of(truth.semantic.labels)} | set(objects))
+    if "semantic" not in dataset.tasks and ground_truth.instances is not None:
+        return sorted(set(ground_truth.instances.class_ids.tolist()))
+    present = values_in(ground_truth.semantic.labels)
+    objects = [] if ground_truth.instances is None else ground_truth.instances.class_ids.tolist()
+    return sorted({int(i) for i in present if i != void_of(ground_truth.semantic.labels)} | set(objects))
 
 
 def values_in(labels: LabelMap) -> NDArray[np.intp]:
@@ -35,15 +35,15 @@ def values_in(labels: LabelMap) -> NDArray[np.intp]:
     return np.flatnonzero(np.bincount(runs_of(labels).values))
 
 
-def unseen_objects(truth: GroundTruth) -> int:
+def unseen_objects(ground_truth: GroundTruth) -> int:
     """Return the number of objects that cover no pixel, which no model can find."""
-    if truth.instances is None or not len(truth.instances.masks):
+    if ground_truth.instances is None or not len(ground_truth.instances.masks):
         return 0
-    return int((~truth.instances.masks.any(axis=(1, 2))).sum())
+    return int((~ground_truth.instances.masks.any(axis=(1, 2))).sum())
 
 
 def many_unseen(unseen: int, objects: int) -> str | None:
-    """Return what to say where so many objects of a split cover no pixel that it cannot be their size; None elsewhere.
+    """Return what to say where more objects of a split cover no pixel than are small enough for it; None elsewhere.
 
     A few that lie between the centres of pixels are usual: COCO has some.
     """
@@ -56,9 +56,9 @@ def many_unseen(unseen: int, objects: int) -> str | None:
     )
 
 
-def drawn_twice(truth: GroundTruth) -> int:
+def drawn_twice(ground_truth: GroundTruth) -> int:
     """Return the number of objects that cover the very pixels of an earlier one of their class."""
-    instances = truth.instances
+    instances = ground_truth.instances
     if instances is None or len(instances.masks) < 2:
         return 0
     areas = [cv2.countNonZero(mask.view(np.uint8)) for mask in instances.masks]

@@ -167,7 +167,7 @@ def _top_of_steep(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
     rising = edges.slope > 0
 
     def beyond(steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return whether the point so many steps down the edge lies on the far side."""
+        """Return whether the point that many steps down the edge lies on the far side."""
         return np.asarray(((edges.x + edges.slope * steps + 0.5).astype(np.int64) > at) == rising)
 
     steps = np.ceil((at + 0.5 - edges.x) / edges.slope).astype(np.int64)

@@ -1,7 +1,7 @@
 """Unpacking of tar and zip files that strangers made: nothing is written outside the folder, or without limit.
 
 Every wanted member is looked at before the first is written: only files and folders are taken, no
-links and no devices, no absolute path and no `..`, and together they may hold so many times the
+links and no devices, no absolute path and no `..`, and together they may hold `MOST_GROWTH` times the
 size of the archive. What macOS adds (`__MACOSX`, `._name`, `.DS_Store`) is left out. A member is
 written under another name and renamed, so that what is there is whole; an interrupted unpacking
 goes on behind what is there.

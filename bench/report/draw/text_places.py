@@ -66,7 +66,7 @@ def place(anchors: Sequence[Anchor], *, frame: Box, radius: float, lines: Sequen
     """
     markers = [Box(a.x - radius, a.y - radius, a.x + radius, a.y + radius) for a in anchors]
     placed: dict[int, Box] = {}
-    for position in sorted(range(len(anchors)), key=lambda i: (-_neighbours(anchors, i), i)):
+    for position in sorted(range(len(anchors)), key=lambda i: (-_close_labels(anchors, i), i)):
         solid = [*placed.values(), *markers]
         candidates = _candidates(anchors[position], radius)
         _, _, best = min(
@@ -76,7 +76,7 @@ def place(anchors: Sequence[Anchor], *, frame: Box, radius: float, lines: Sequen
     return [placed[position] for position in range(len(anchors))]
 
 
-def _neighbours(anchors: Sequence[Anchor], position: int) -> int:
+def _close_labels(anchors: Sequence[Anchor], position: int) -> int:
     one = anchors[position]
     return sum(abs(a.x - one.x) < one.width and abs(a.y - one.y) < 3 * one.height for a in anchors)
 

@@ -26,7 +26,7 @@ from bench.run.environments.provenance import captured
 from bench.run.environments.sbom import bill_of_materials
 
 
-def write_surroundings(
+def write_environment(
     run: RunFolder, interpreters: Interpreters, adapters: Iterable[str], flags: Sequence[str] = ()
 ) -> None:
     """Write what is known of this machine and of the interpreters of these adapters, and `flags`, those of the command.

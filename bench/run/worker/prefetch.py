@@ -52,7 +52,7 @@ def loaded_ahead(
     Args:
         load: Called in `loading_threads()` threads.
         items: What to load; asked for one at a time, in the caller's thread.
-        ahead: So many items are loaded, or loading, beyond the one that is yielded; fewer if they
+        ahead: Number of items that are loaded, or loading, beyond the one that is yielded; fewer if they
             would come to more than `MOST_BYTES`, judged by the heaviest so far.
         weight: Bytes of what was loaded.
     """

@@ -22,7 +22,7 @@ from bench.run.environments import uv
 from bench.run.environments.environment import Environment, choose_interpreters, condition, environments_folder, frozen
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.environments.locks import pins
-from bench.run.environments.record import write_surroundings
+from bench.run.environments.record import write_environment
 from bench.run.environments.uv import Sources, find_uv
 from bench.run.planning.prepare import prepare
 from bench.run.repro.repeat import recorded_interpreters
@@ -122,7 +122,7 @@ def made(tmp_path_factory) -> Place:
         assert not ran.summary.failed
         prepared = prepare(suite, interpreters)
         write_record(run.path / "plan.json", prepared.plan)
-        write_surroundings(run, prepared.interpreters, ["first", "second"])
+        write_environment(run, prepared.interpreters, ["first", "second"])
     return place
 
 

@@ -14,7 +14,7 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import new_run, newest_run, read_run, runs
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.record import write_surroundings
+from bench.run.environments.record import write_environment
 from bench.run.planning.prepare import prepare
 from bench.score.runs import score_planned_case
 from tests.bench.suites import SHAPES, job_folders, perfect, run_suite, write_suite
@@ -35,7 +35,7 @@ def finished(tmp_path_factory) -> Path:
     prepared = prepare(suite, Interpreters())
     run = new_run(folder / "results", "suite")
     write_record(run.path / "plan.json", prepared.plan)
-    write_surroundings(run, Interpreters(), ["fake"])
+    write_environment(run, Interpreters(), ["fake"])
     planned = {case.case.id: case for case in prepared.plan.cases}
 
     def score(plan, predictions) -> None:
