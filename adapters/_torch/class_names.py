@@ -19,10 +19,12 @@ class Matched:
     Attributes:
         order: Id in the weights of each class of the task; None where ids are taken as they are.
         remark: What was decided without a name for every class; None where each had one.
+        pairs: Name in the weights and name in the task of each class, where they were matched by name.
     """
 
     order: tuple[int, ...] | None
     remark: str | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def key_of(name: str) -> str:
@@ -64,7 +66,8 @@ def match_classes(
     found = [places.get(key_of(name)) for name in own]
     if None not in found and len(set(found)) == len(given) == len(own):
         order = tuple(index for index in found if index is not None)
-        return Matched(None if order == tuple(range(len(own))) else order)
+        pairs = tuple((str(given[index]), name) for index, name in zip(order, own, strict=True))
+        return Matched(None if order == tuple(range(len(own))) else order, pairs=pairs)
     alone = [name for name, index in zip(own, found, strict=True) if index is None]
     keys = {key_of(name) for name in own}
     theirs = [name for name in given if key_of(name) not in keys]

@@ -20,6 +20,9 @@ BY_PILLOW: dict[int, Interpolation] = {0: "nearest", 2: "pil_linear", 3: "pil_cu
 """Pillow's numbers of its filters, as preprocessors of transformers have them in `resample`."""
 
 
+STATED = ("mean", "std", "channels", "size", "fit", "interpolation")
+"""What a preprocessing says, by name."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
@@ -37,6 +40,7 @@ class InputContract:
         fill: What is beside the image, 0-255; None is the mean.
         overlap: Of tiles.
         said_by: Where this comes from.
+        stated: Pairs of a name of `STATED` and where that comes from, where it is not `said_by`.
     """
 
     mean: tuple[float, ...]
@@ -48,6 +52,7 @@ class InputContract:
     fill: tuple[float, ...] | None = None
     overlap: float = 0.25
     said_by: str = "the network's own"
+    stated: tuple[tuple[str, str], ...] = ()
 
     def changed(self, options: InputOptions | None) -> InputContract:
         """Return the contract with what a model config says in its place."""
@@ -68,6 +73,7 @@ class InputContract:
             fill=self.fill if options.fill is None else _for_each("fill", options.fill, count),
             overlap=options.overlap,
             said_by="the option input" if self.said_by == "the network's own" else f"the option input; {self.said_by}",
+            stated=tuple(({**self.sources(), **dict.fromkeys(_named(options), "the option input")}).items()),
         )
 
     @property
@@ -75,21 +81,37 @@ class InputContract:
         """What is beside an image, 0-255, a number for each channel."""
         return self.fill if self.fill is not None else tuple(255 * value for value in self.mean)
 
-    def as_json(self) -> dict[str, JsonValue]:
-        """Return what stands in records and weight files."""
+    def sources(self) -> dict[str, str]:
+        """Return where each of `STATED` comes from."""
+        return {name: dict(self.stated).get(name, self.said_by) for name in STATED}
+
+    def as_json(self, image_size: Size | None = None) -> dict[str, JsonValue]:
+        """Return what stands in records and weight files.
+
+        Args:
+            image_size: Of the target, which takes the place of the contract's; None where it has none.
+        """
+        size, sources = image_size or self.size, self.sources()
+        of_target = {} if image_size is None else {"size": "the target"}
         return {
             "mean": list(self.mean),
             "std": list(self.std),
             "channels": self.channels,
-            "size": None if self.size is None else list(self.size),
+            "size": None if size is None else list(size),
             "fit": self.fit,
             "interpolation": self.interpolation,
             **({} if self.fill is None else {"fill": list(self.fill)}),
             "said_by": self.said_by,
+            "from": {**sources, **of_target},
         }
 
 
 IMAGENET = InputContract(IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _named(options: InputOptions) -> list[str]:
+    """Names of `STATED` that a model config sets."""
+    return [name for name in STATED if name in options.model_fields_set]
 
 
 def input_options(model: ModelSpec) -> InputOptions | None:
@@ -107,8 +129,9 @@ def contract_in(said: Mapping[str, Any] | None) -> InputContract | None:
         return None
     if read.mean is None or read.std is None:
         return None
-    own = InputContract(read.mean, read.std, read.channels or "rgb")
-    return replace(own.changed(read), said_by="the weight file")
+    own = InputContract(read.mean, read.std, read.channels or "rgb").changed(read)
+    silent = tuple((name, "the default") for name in STATED if name not in known)
+    return replace(own, said_by="the weight file", stated=silent)
 
 
 def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
@@ -118,15 +141,24 @@ def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
     (0.5, 0.5, 0.5)
     >>> contract_of_processor({"do_normalize": False, "size": {"height": 64, "width": 32}, "resample": 2}).size
     Size(height=64, width=32)
+    >>> contract_of_processor({"do_flip_channel_order": True, "do_resize": False}).channels
+    'bgr'
     """
     mean, std = said.get("image_mean"), said.get("image_std")
-    if said.get("do_normalize") is False:
+    reversed_colours = said.get("do_flip_channel_order") is True
+    # A processor that only reverses the colours states no mean, and subtracts none.
+    if said.get("do_normalize") is False or (reversed_colours and mean is None):
         mean, std = [0.0] * 3, [1.0] * 3
     if mean is None or std is None or not (_are_numbers(mean) and _are_numbers(std)):
         return None
     factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
     scale = 255 * float(factor)  # what a byte of 255 is before the mean is subtracted
-    contract = InputContract(_divided(mean, scale), _divided(std, scale), said_by="preprocessor_config.json")
+    contract = InputContract(
+        _divided(mean, scale),
+        _divided(std, scale),
+        channels="bgr" if reversed_colours else "rgb",
+        said_by="preprocessor_config.json",
+    )
     if said.get("do_resize", True) is False:
         return contract
     size, fit = _size_of_processor(said)

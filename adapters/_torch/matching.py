@@ -55,6 +55,7 @@ class LoadedWeights:
         beside: Other places with the same network.
         input: The preprocessing that the file states; None where it states none.
         remarks: What else was decided, in sentences.
+        classes: Name in the weights and name in the task of each class, where they were matched by name.
     """
 
     loaded: int
@@ -65,6 +66,7 @@ class LoadedWeights:
     beside: tuple[str, ...] = ()
     input: InputContract | None = None
     remarks: tuple[str, ...] = ()
+    classes: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the facts for `bench.adapter.Adapter.describe`."""
@@ -76,6 +78,7 @@ class LoadedWeights:
             "taken": self.taken,
             "beside": list(self.beside),
             "remarks": list(self.remarks),
+            "classes": [list(pair) for pair in self.classes],
         }
 
 

@@ -123,6 +123,8 @@ class SemanticNetwork:
         translate: Turns names of older or published files into the library's; see `adapters._torch.weights`.
         loaded: What was read when the module was made; None where nothing was.
         unfit: Why it must be trained before it may predict: what of its weights is drawn; None if nothing is.
+        backbone: Beginnings of the names of the parameters of its backbone, see `adapters._torch.training.backbone`;
+            none where no part of it is one.
         min_area: Pixels of the smallest segment or instance that is made of labels; a semantic
             map is what it is.
     """
@@ -137,6 +139,7 @@ class SemanticNetwork:
     translate: Callable[[dict[str, Tensor]], dict[str, Tensor] | None] | None = None
     loaded: LoadedWeights | None = None
     unfit: str | None = None
+    backbone: tuple[str, ...] = ()
 
     @property
     def mean(self) -> tuple[float, ...]:

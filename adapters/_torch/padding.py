@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.errors import Unsupported
+
 
 class PadsToMultiple(nn.Module):
     """Pads the input at the bottom and on the right, and cuts the logits back.
@@ -37,3 +39,35 @@ def padded_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
     """Return pixels (B, C, H, W) padded by zeros at the bottom and on the right to multiples of so many."""
     down, right = (-side % multiple for side in pixels.shape[-2:])
     return F.pad(pixels, (0, right, 0, down)) if down or right else pixels
+
+
+class PadsToSquare(nn.Module):
+    """As `PadsToMultiple`, for a module that takes squares alone, or one of a single size.
+
+    Args:
+        module: Maps (B, C, S, S) to logits (B, K, s, s).
+        multiple: S is a multiple of this many pixels.
+        side: S where there is a single one; None where any multiple will do.
+        label: Of the model, for messages.
+    """
+
+    def __init__(self, module: nn.Module, multiple: int, *, label: str, side: int | None = None) -> None:
+        super().__init__()
+        self.module, self._multiple, self._side, self._label = module, multiple, side, label
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits for any (H, W); raises `Unsupported` for one that the single side does not hold."""
+        height, width = pixels.shape[-2:]
+        longest = max(height, width)
+        side = self._side or longest + -longest % self._multiple
+        if longest > side:
+            raise Unsupported(
+                f"{self._label} sees {side} x {side} pixels, and an input has {height} x {width}; give the target no "
+                f"image_size, or one within {side} x {side}"
+            )
+        logits: Tensor = self.module(F.pad(pixels, (0, side - width, 0, side - height)))
+        if height == width == side:
+            return logits
+        if logits.shape[-1] != side:
+            logits = F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
+        return logits[..., :height, :width]

@@ -119,6 +119,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         if self._seen_task.channels != 3 and target.runtime != "eager":
             raise Unsupported(f"runtime {target.runtime} exports networks for RGB alone; use eager for other bands")
         self._model, self._task, self._weights = model, task, weights
+        self._asked_size = target.image_size
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         if self._network.unfit is not None and weights is None and not self.training_follows:
@@ -226,7 +227,7 @@ class SemanticAdapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
-        facts["input_contract"] = self._contract.as_json()
+        facts["input_contract"] = self._contract.as_json(self._asked_size)
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

@@ -125,6 +125,7 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         taken=chosen.place,
         beside=chosen.beside,
         input=contract_in(file.input),
+        classes=tuple(zip(map(str, file.class_names or ()), network.class_names, strict=False)),
     )
 
 

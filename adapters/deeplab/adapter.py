@@ -41,4 +41,5 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         },
         class_names=tuple(c.name for c in task.classes),
         input=IMAGENET,
+        backbone=("backbone.",),
     )

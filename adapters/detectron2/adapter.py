@@ -40,6 +40,11 @@ class Detectron2Network:
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
 
+    @property
+    def backbone(self) -> tuple[str, ...]:
+        """Beginning of the names of the backbone's parameters, without its pyramid."""
+        return ("backbone.bottom_up." if hasattr(self.module.backbone, "bottom_up") else "backbone.",)
+
 
 class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from adapters._torch import device as devices
 from adapters._torch.training.ahead import loading_threads
+from adapters._torch.training.backbone import Backbone
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.recipe import identity, image_order, make_optimizer, not_offered, open_training
@@ -110,7 +111,8 @@ class _Training:
         semantic = data.task.kind == "semantic"
         self._val = TrainingRecords(data.val, "semantic", labels, **read) if semantic else None
         self.clock = TrainingClock(recipe, progress, self.order.steps_per_epoch, device, images_of=self.order.of_step)
-        self.optimizer = make_optimizer(recipe, [p for p in network.module.parameters() if p.requires_grad])
+        self.backbone = Backbone(network.module, network.backbone, recipe)
+        self.optimizer = make_optimizer(recipe, self.backbone.groups())
         self._kept = Kept(("val_mean_iou",), recipe.early_stopping)
 
     def run(self, clip_gradients: float | None) -> None:
@@ -219,10 +221,10 @@ class _Hook(HookBase):
         self._rate = 0.0
 
     def before_step(self) -> None:
-        """Set the learning rate by the share of the budget that is spent."""
-        self._rate = self._training.clock.learning_rate
-        for group in self._training.optimizer.param_groups:
-            group["lr"] = self._rate
+        """Set the learning rate, and what learns, by the share of the budget that is spent."""
+        training, clock = self._training, self._training.clock
+        self._rate = clock.learning_rate
+        training.backbone.begin_step(training.optimizer, self._rate, clock.fraction)
 
     def after_step(self) -> None:
         """Hand the loss on."""

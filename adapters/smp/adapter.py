@@ -89,6 +89,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         class_names=tuple(spec.name for spec in task.classes),
         input=encoder_input(options.encoder),
         left_out=("classification_head.",),
+        backbone=("module.encoder.",),
         translate=lambda tensors: _translated(module, tensors),
     )
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.training.augment import mirror
-from adapters._torch.training.batches import CACHE_BYTES, Augment
+from adapters._torch.training.augment import Augment, mirror
+from adapters._torch.training.batches import CACHE_BYTES
 from adapters._torch.training.order import Chosen
 from adapters.torchvision.stages import Fields
 from bench.adapter import Split

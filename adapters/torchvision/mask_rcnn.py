@@ -56,12 +56,14 @@ class MaskRCNNNetwork:
         things: Class id of the task by number of the network, less one, int64.
         architecture: Stands in weight files; see `adapters._torch.weights`.
         class_names: Of the task, by id.
+        backbone: As in `adapters._torch.network.SemanticNetwork`.
     """
 
     module: MaskRCNN
     things: NDArray[np.int64]
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
+    backbone: tuple[str, ...] = ("backbone.body.",)
 
 
 def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:

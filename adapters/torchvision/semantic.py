@@ -67,6 +67,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
         input=IMAGENET,
+        backbone=("module.backbone.",),
         left_out=("aux_classifier.",),  # a second head of training that the adapter itself leaves away
     )
 

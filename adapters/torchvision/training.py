@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
 from adapters._torch import device as devices
-from adapters._torch.training.batches import Augment
+from adapters._torch.training.augment import augment_of
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
@@ -21,7 +21,7 @@ from adapters.torchvision.options import MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, losses, network_input
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.records import Augmentation, Recipe, Size
+from bench.records import Recipe, Size
 from bench.records.predictions import Instances
 
 InstanceBatch = tuple[list[Tensor], list[Fields]]
@@ -81,7 +81,8 @@ class InstanceTrainee:
         self._resize = recipe.image_size is None and options.short_edge is not None
         self._train = DecodedInstances(data.train, network.things, recipe.image_size)
         self._val = DecodedInstances(data.val, network.things, recipe.image_size)
-        self._augment = _augmenter(recipe.augmentation, network.module)
+        red, green, blue = network.module.transform.image_mean
+        self._augment = augment_of(recipe, fill=(red, green, blue))
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> InstanceBatch:
@@ -125,13 +126,3 @@ class InstanceTrainee:
             scores=np.ones(count),
             crowd=np.zeros(count, dtype=np.bool_),
         )
-
-
-def _augmenter(augmentation: Augmentation, module: MaskRCNN) -> Augment | None:
-    if not augmentation.changes:
-        return None
-    # Imported here: its transforms are needed by recipes with an augmentation alone.
-    from adapters._torch.training.augment import Augmenter
-
-    red, green, blue = module.transform.image_mean
-    return Augmenter(augmentation, fill=(red, green, blue))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from transformers import (
     EomtConfig,
+    EomtDinov3Config,
+    EomtDinov3ForUniversalSegmentation,
     EomtForUniversalSegmentation,
     Mask2FormerConfig,
     Mask2FormerForUniversalSegmentation,
@@ -16,6 +19,9 @@ from transformers import (
     OneFormerForUniversalSegmentation,
     PretrainedConfig,
     ResNetConfig,
+    RfDetrConfig,
+    RfDetrDinov2Config,
+    RfDetrForInstanceSegmentation,
     SwinConfig,
 )
 
@@ -26,6 +32,8 @@ MODELS: dict[str, Any] = {
     "maskformer": MaskFormerForInstanceSegmentation,
     "oneformer": OneFormerForUniversalSegmentation,
     "eomt": EomtForUniversalSegmentation,
+    "eomt_dinov3": EomtDinov3ForUniversalSegmentation,
+    "rf_detr": RfDetrForInstanceSegmentation,
 }
 """Architecture -> the class of its network."""
 
@@ -116,17 +124,56 @@ def _oneformer(options: UniversalOptions) -> PretrainedConfig:
 
 
 def _eomt(options: UniversalOptions) -> PretrainedConfig:
-    return EomtConfig(
-        hidden_size=options.width,
-        num_hidden_layers=options.encoder_layers + options.decoder_layers,
-        num_blocks=options.decoder_layers,
-        num_attention_heads=options.heads,
+    return EomtConfig(**_tokens_with_queries(options))
+
+
+def _eomt_dinov3(options: UniversalOptions) -> PretrainedConfig:
+    return EomtDinov3Config(intermediate_size=4 * options.width, **_tokens_with_queries(options))
+
+
+def _tokens_with_queries(options: UniversalOptions) -> dict[str, Any]:
+    """The transformer of both kinds of EoMT, under the names both have for it."""
+    return {
+        "hidden_size": options.width,
+        "num_hidden_layers": options.encoder_layers + options.decoder_layers,
+        "num_blocks": options.decoder_layers,
+        "num_attention_heads": options.heads,
+        "image_size": options.canvas,
+        "patch_size": options.patch,
+        "num_upscale_blocks": options.upscale_blocks,
+        "num_queries": options.queries,
+        "train_num_points": options.train_points,
+    }
+
+
+def _rf_detr(options: UniversalOptions) -> PretrainedConfig:
+    layers, width = options.encoder_layers, options.backbone_width
+    quarters = sorted({math.ceil(layers * part / 4) for part in (1, 2, 3, 4)})
+    backbone = RfDetrDinov2Config(
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 64),
         image_size=options.canvas,
         patch_size=options.patch,
-        num_upscale_blocks=options.upscale_blocks,
-        num_queries=options.queries,
-        train_num_points=options.train_points,
+        num_windows=options.windows,
+        **_features([f"stage{layer}" for layer in quarters]),
     )
+    return RfDetrConfig(
+        backbone_config=backbone,
+        d_model=options.width,
+        num_queries=options.queries,
+        group_detr=options.groups,
+        decoder_layers=options.decoder_layers,
+        decoder_ffn_dim=options.feedforward,
+        decoder_self_attention_heads=options.heads,
+        decoder_cross_attention_heads=2 * options.heads,
+        decoder_n_points=2,
+    )
+
+
+def _features(names: list[str]) -> dict[str, Any]:
+    """What a backbone hands on, which the hints of configurations do not know."""
+    return {"out_features": names}
 
 
 _CONFIGS: dict[str, Callable[[UniversalOptions], PretrainedConfig]] = {
@@ -134,4 +181,6 @@ _CONFIGS: dict[str, Callable[[UniversalOptions], PretrainedConfig]] = {
     "maskformer": _maskformer,
     "oneformer": _oneformer,
     "eomt": _eomt,
+    "eomt_dinov3": _eomt_dinov3,
+    "rf_detr": _rf_detr,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,16 @@ from adapters._torch.class_names import match_classes
 from adapters._torch.matching import LoadedWeights
 from adapters.transformers.classes import Classes
 from adapters.transformers.configs import MODELS, make_config
+from adapters.transformers.float32 import InFloat32
 from adapters.transformers.masks import ClassifiedMasks
 from adapters.transformers.options import UniversalOptions
 from adapters.transformers.published import classes_of, load_published, place_of, told_as_bench_error
+from adapters.transformers.rf_detr import BoxedMasks
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Size, TaskKind
+
+SQUARES = ("eomt", "eomt_dinov3", "rf_detr")
+"""Architectures that see a square of one size."""
 
 COARSEST_GRID = 32
 """Pixels of a cell of the coarsest features; inputs are padded to multiples of it."""
@@ -66,28 +71,6 @@ class MaskClassifier(nn.Module):
         return self.module(pixel_values=pixels, **labels)
 
 
-class InFloat32(nn.Module):
-    """A criterion outside of mixed precision: its matching goes through NumPy, which has no bf16."""
-
-    def __init__(self, criterion: nn.Module) -> None:
-        super().__init__()
-        self.criterion = criterion
-
-    def forward(self, *logits: Any, **named: Any) -> Any:
-        """Return the losses of logits of any precision."""
-        device = "cuda" if next(self.criterion.buffers()).is_cuda else "cpu"
-        with torch.autocast(device, enabled=False):
-            return self.criterion(*_as_float32(logits), **_as_float32(named))
-
-
-def _as_float32(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.float() if value.is_floating_point() else value
-    if isinstance(value, Mapping):
-        return {name: _as_float32(one) for name, one in value.items()}
-    return type(value)(_as_float32(one) for one in value) if isinstance(value, list | tuple) else value
-
-
 @dataclass(frozen=True)
 class UniversalNetwork:
     """A network and how to use it; see `adapters._torch.weights.Weighted`.
@@ -98,17 +81,20 @@ class UniversalNetwork:
         classes: Numbering of its classes.
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
         smallest: Side of the smallest input, pixels.
-        loaded, unfit: As in `adapters._torch.network.SemanticNetwork`.
+        stretches: Whether an image fills the canvas, whatever its shape; else it is padded.
+        loaded, unfit, backbone: As in `adapters._torch.network.SemanticNetwork`.
     """
 
-    module: MaskClassifier
+    module: MaskClassifier | BoxedMasks
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
     classes: Classes
     canvas: int | None
     smallest: int = COARSEST_GRID
+    stretches: bool = False
     loaded: LoadedWeights | None = None
     unfit: str | None = None
+    backbone: tuple[str, ...] = ()
 
     def padded_size(self, size: Size) -> Size:
         """The size that an input of a size is padded to."""
@@ -163,17 +149,34 @@ def make_network(
     tokens = (
         _task_tokens(options, kind, config.task_seq_len, model.label) if options.architecture == "oneformer" else None
     )
+    boxed = options.architecture == "rf_detr"
     return UniversalNetwork(
-        module=MaskClassifier(module, tokens),
+        module=BoxedMasks(module) if boxed else MaskClassifier(module, tokens),
         architecture={**options.shape(), "task": kind},
         class_names=made.classes.names,
         classes=made.classes,
         loaded=made.loaded,
         unfit=made.unfit,
-        canvas=config.image_size if options.architecture == "eomt" else None,
+        canvas=_canvas(config) if options.architecture in SQUARES else None,
+        stretches=boxed,
+        backbone=BACKBONES.get(options.architecture, ("module.model.pixel_level_module.encoder.",)),
         # MaskFormer's queries begin alike and look at the coarsest grid alone: one cell would leave them alike.
         smallest=2 * COARSEST_GRID if options.architecture == "maskformer" else COARSEST_GRID,
     )
+
+
+BACKBONES = {
+    **dict.fromkeys(("eomt", "eomt_dinov3"), ("module.embeddings.", "module.layers.")),
+    "rf_detr": ("module.model.model.backbone.",),
+}
+"""Architecture -> beginnings of the names of its backbone's parameters; the others have theirs in one place."""
+
+
+def _canvas(config: PretrainedConfig) -> int:
+    """Side of the square that a network sees, which RF-DETR's backbone knows."""
+    seen: Any = config.backbone_config if config.model_type == "rf_detr" else config
+    side = seen.image_size
+    return int(side[0] if isinstance(side, list | tuple) else side)
 
 
 def _initialise_as_published(module: nn.Module, architecture: str) -> None:
@@ -209,7 +212,7 @@ def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *
     where = f"{model.label}: option 'pretrained': {source!r}"
     matched = match_classes(stated, classes.names, model, where, training_follows=found.unfit is not None)
     remarks = () if matched.remark is None else (matched.remark,)
-    loaded = replace(found.loaded, remarks=remarks)
+    loaded = replace(found.loaded, remarks=remarks, classes=matched.pairs)
     return _Made(found.module, classes.numbered(matched.order), loaded, found.unfit)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from adapters._torch.options import NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
-from bench.records.abilities import Abilities
+from bench.records.abilities import NO_BACKBONE, Abilities
 
 READING = frozenset(
     {
@@ -35,16 +35,19 @@ class UniversalOptions(Options):
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration,
             and its weights, those of the classifier only where it has as many classes. The options
             from `backbone` to `blocks` are then not read. None starts from scratch.
-        backbone: All but `eomt`, which has none.
+        backbone: All but those that see one square.
         width: Channels of the pixel decoder, the mask features and the queries; of `eomt`'s tokens.
+        backbone_width: `rf_detr`: channels of its backbone's tokens, with a head of attention for each 64 of them.
         queries: Masks per image; at least as many as an image has objects.
         heads: Of attention.
         feedforward: Width of the feed-forward layers; `eomt`'s is four times its `width`.
-        encoder_layers: Of the pixel decoder (`mask2former`, `oneformer`), or of `eomt` in front of the
-            queries; `maskformer`'s pixel decoder has none.
+        encoder_layers: Of the pixel decoder (`mask2former`, `oneformer`), of `eomt` in front of the queries, or of
+            `rf_detr`'s backbone; `maskformer`'s pixel decoder has none.
         decoder_layers: Layers that see the queries.
-        canvas: `eomt`: side of the square it sees, pixels; smaller images are padded to it.
-        patch: `eomt`: side of a token, pixels.
+        canvas: `eomt`, `rf_detr`: side of the square it sees, pixels; smaller images are padded to it.
+        patch: `eomt`, `rf_detr`: side of a token, pixels.
+        windows: `rf_detr`: parts of a side whose tokens see each other in most layers of the backbone.
+        groups: `rf_detr`: sets of queries that learn side by side; the first one answers.
         upscale_blocks: `eomt`: how often the tokens' grid is doubled before masks are made.
         train_points: Points of a mask that the loss of all but `maskformer` looks at.
         clip_gradients: Largest norm of all gradients together where the recipe sets none; None leaves them.
@@ -57,12 +60,13 @@ class UniversalOptions(Options):
             side has `short_edge` pixels, or the long one `max_size`; None keeps their own size.
     """
 
-    architecture: Literal["mask2former", "maskformer", "oneformer", "eomt"]
+    architecture: Literal["mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "rf_detr"]
     pretrained: str | None = None
     backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base", "swin_large"] = (
         "resnet18"
     )
     width: int = Field(default=64, ge=64)
+    backbone_width: int = Field(default=64, ge=64)
     queries: int = Field(default=20, ge=1)
     heads: int = Field(default=4, ge=1)
     feedforward: int = Field(default=256, ge=1)
@@ -70,6 +74,8 @@ class UniversalOptions(Options):
     decoder_layers: int = Field(default=3, ge=1)
     canvas: int = Field(default=96, ge=16)
     patch: int = Field(default=8, ge=1)
+    windows: int = Field(default=1, ge=1)
+    groups: int = Field(default=1, ge=1)
     upscale_blocks: int = Field(default=1, ge=0)
     train_points: int = Field(default=1024, ge=1)
     clip_gradients: float | None = Field(default=0.01, gt=0)
@@ -88,8 +94,11 @@ class UniversalOptions(Options):
             raise ValueError(
                 f"option 'width' ({self.width}) must be a multiple of 64 and of 'heads' ({self.heads}), such as 64"
             )
-        if self.canvas % self.patch:
-            raise ValueError(f"option 'canvas' ({self.canvas}) must be a multiple of 'patch' ({self.patch})")
+        if self.canvas % (self.patch * self.windows):
+            raise ValueError(
+                f"option 'canvas' ({self.canvas}) must be a multiple of 'patch' ({self.patch}) times 'windows' "
+                f"({self.windows})"
+            )
         if self.short_edge is not None and self.short_edge > self.max_size:
             raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
         return self
@@ -98,7 +107,9 @@ class UniversalOptions(Options):
         """What decides the shapes and the meaning of the weights; stands in weight files."""
         if self.pretrained is not None:
             return {"architecture": self.architecture, "from": "pretrained"}
-        return self.model_dump(exclude=set(READING))
+        # What an architecture does not have is no part of it, and not in files of before it was an option.
+        foreign = () if self.architecture == "rf_detr" else ("backbone_width", "windows", "groups")
+        return self.model_dump(exclude={*READING, *foreign})
 
 
 class SegFormerOptions(NetworkOptions):
@@ -118,14 +129,66 @@ class SegFormerOptions(NetworkOptions):
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
+class OfTransformers(NetworkOptions):
+    """What a model config or a suite may set of a network that transformers' own configuration describes.
+
+    Attributes:
+        pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration, its
+            preprocessing and its weights; `arguments` are then not read. None starts from scratch.
+        arguments: Of the configuration, by transformers' own names; what is left out is as transformers has it.
+    """
+
+    pretrained: str | None = None
+    arguments: dict[str, JsonValue] = {}
+
+    def shape(self) -> dict[str, JsonValue]:
+        """What decides the shapes and the meaning of the weights; stands in weight files."""
+        return {"from": "pretrained"} if self.pretrained is not None else {"arguments": dict(self.arguments)}
+
+
+class PixelOptions(OfTransformers):
+    """What a model config or a suite may set.
+
+    Attributes:
+        architecture: What is built; see `adapters.transformers.pixels`.
+    """
+
+    architecture: Literal["upernet", "beit", "data2vec", "dpt", "mobilevit"]
+
+
+class CLIPSegOptions(OfTransformers):
+    """What a model config or a suite may set.
+
+    Attributes:
+        architecture: What is built; see `adapters.transformers.clipseg`.
+        prompt: What it is asked for each class, with `{}` where its name stands.
+    """
+
+    architecture: Literal["clipseg"] = "clipseg"
+    prompt: str = "{}"
+
+
+OPTIONS: dict[str, type[Options]] = {
+    "segformer": SegFormerOptions,
+    "clipseg": CLIPSegOptions,
+    **dict.fromkeys(("upernet", "beit", "data2vec", "dpt", "mobilevit"), PixelOptions),
+}
+"""Architecture -> its options; all others classify masks."""
+
+
+def _kind(model: ModelSpec) -> type[Options]:
+    return OPTIONS.get(str(model.options.get("architecture", "segformer")), UniversalOptions)
+
+
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
-    segformer = model.options.get("architecture", "segformer") == "segformer"
-    return option_mistakes(SegFormerOptions if segformer else UniversalOptions, model)
+    return option_mistakes(_kind(model), model)
 
 
 def abilities(model: ModelSpec) -> Abilities:
     """What the model can be asked for; imports no framework."""
-    if model.options.get("architecture", "segformer") == "segformer":
+    if _kind(model) is CLIPSegOptions:
+        return Abilities(untrainable=NO_BACKBONE)  # CLIP does not learn at all
+    if _kind(model) is not UniversalOptions:
         return Abilities()
     return Abilities(several_passes=model.task == "semantic", training_devices=False)

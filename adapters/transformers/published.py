@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from adapters._torch.class_names import listed
+from adapters._torch.class_names import listed, match_classes
 from adapters._torch.input import InputContract, contract_of_processor
 from adapters._torch.matching import LoadedWeights
 from bench.errors import BenchError
+from bench.records import ModelSpec
 
 PROCESSOR = "preprocessor_config.json"
 
@@ -117,3 +119,43 @@ def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -
     absent = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
     found = {name: tensor for name, tensor in module.state_dict().items() if name not in absent}
     return found | {name: tensors[name] for name in info["unexpected_keys"] if name in tensors} or None
+
+
+def load_in_order(
+    cls: Any, classifier: str, source: str, config: PretrainedConfig, model: ModelSpec, names: Sequence[str]
+) -> Published:
+    """Load a network that labels pixels, its classes in the task's order.
+
+    Args:
+        cls: Of transformers.
+        classifier: Name of the last convolution, which has an output for each class.
+        source: Folder, or name on the hub.
+        config: Of the network, for the task's number of classes.
+        model: Its label and `trained_on` are read.
+        names: Of the task's classes.
+
+    Raises:
+        BenchError: If there is nothing to load, or the classes are others.
+    """
+    found = load_published(cls, source, config, model.label)
+    with told_as_bench_error(source, model.label):
+        stated = classes_of(cls.config_class.from_pretrained(place_of(source)))
+    where = f"{model.label}: option 'pretrained': {source!r}"
+    # Weights that do not fit are trained before they are used, or refused.
+    matched = match_classes(stated, names, model, where, training_follows=found.unfit is not None)
+    if matched.order is not None:
+        layer = found.module.get_submodule(classifier)
+        assert isinstance(layer, nn.Conv2d)
+        rows = torch.tensor(matched.order)
+        with torch.no_grad():
+            for tensor in (layer.weight, layer.bias):
+                if tensor is not None:
+                    tensor.copy_(tensor[rows].clone())
+    remarks = () if matched.remark is None else (matched.remark,)
+    return replace(found, loaded=replace(found.loaded, remarks=remarks, classes=matched.pairs))
+
+
+def contract_beside(*sources: str | None) -> InputContract | None:
+    """The preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies in."""
+    folders = [place for source in sources if source for place in (source, str(Path(source).parent))]
+    return next((found for found in map(contract_of_folder, folders) if found is not None), None)

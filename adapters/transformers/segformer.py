@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from adapters._torch.class_names import match_classes
-from adapters._torch.input import IMAGENET, InputContract
+from adapters._torch.input import IMAGENET
 from adapters._torch.network import SemanticNetwork, bands_of, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
-from adapters.transformers.published import (
-    Published,
-    classes_of,
-    contract_of_folder,
-    load_published,
-    place_of,
-    told_as_bench_error,
-    translated,
-)
+from adapters.transformers.published import contract_beside, load_in_order, translated
 from bench.records import ModelSpec, TaskSpec
+
+CLASSIFIER = "decode_head.classifier"
 
 COARSEST_GRID = 32
 """Pixels of a cell of its last stage; the attention of the first is reduced by the same factor."""
@@ -85,7 +75,10 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     if options.pretrained is None or model.weights is not None:
         module: nn.Module = SegformerForSemanticSegmentation(config)
     else:
-        published = _pretrained(options.pretrained, config, model, [spec.name for spec in task.classes])
+        names = [spec.name for spec in task.classes]
+        published = load_in_order(
+            SegformerForSemanticSegmentation, CLASSIFIER, options.pretrained, config, model, names
+        )
         module = published.module
     architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}", **bands_of(task)}
     network = SemanticNetwork(
@@ -94,35 +87,10 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
         input=IMAGENET,
+        backbone=("module.module.segformer.",),
         translate=lambda tensors: translated(SegformerForSemanticSegmentation, config, tensors),
         loaded=None if published is None else published.loaded,
         unfit=None if published is None else published.unfit,
     )
-    said = _folder_of_contract(options.pretrained, model.weights)
+    said = contract_beside(options.pretrained, model.weights)
     return network if said is None else replace(network, input=said)
-
-
-def _folder_of_contract(*sources: str | None) -> InputContract | None:
-    """The preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies in."""
-    folders = [place for source in sources if source for place in (source, str(Path(source).parent))]
-    return next((found for found in map(contract_of_folder, folders) if found is not None), None)
-
-
-def _pretrained(source: str, config: SegformerConfig, model: ModelSpec, names: Sequence[str]) -> Published:
-    """The network of a folder, its classes in the task's order."""
-    found = load_published(SegformerForSemanticSegmentation, source, config, model.label)
-    with told_as_bench_error(source, model.label):
-        stated = classes_of(SegformerConfig.from_pretrained(place_of(source)))
-    where = f"{model.label}: option 'pretrained': {source!r}"
-    # Weights that do not fit are trained before they are used, or refused.
-    matched = match_classes(stated, names, model, where, training_follows=found.unfit is not None)
-    if matched.order is not None:
-        classifier = found.module.get_submodule("decode_head.classifier")
-        assert isinstance(classifier, nn.Conv2d)
-        assert classifier.bias is not None
-        rows = torch.tensor(matched.order)
-        with torch.no_grad():
-            classifier.weight.copy_(classifier.weight[rows].clone())
-            classifier.bias.copy_(classifier.bias[rows].clone())
-    remarks = () if matched.remark is None else (matched.remark,)
-    return replace(found, loaded=replace(found.loaded, remarks=remarks))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, common_size, stack_images
 from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.training.batches import Augment
+from adapters._torch.training.augment import augment_of
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
@@ -19,10 +19,11 @@ from adapters._torch.training.validation import mean_iou
 from adapters.transformers.masks import ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import MaskClassifier, UniversalNetwork
 from adapters.transformers.options import UniversalOptions
+from adapters.transformers.rf_detr import BoxedMasks
 from adapters.transformers.targets import DecodedMasks, SizeOf
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
-from bench.records import IGNORE_LABEL, Augmentation, Recipe, Size
+from bench.records import IGNORE_LABEL, Recipe, Size
 
 MaskBatch = tuple[Tensor, list[Tensor], list[Tensor]]
 """Pixels uint8 (B, H, W, 3); of each image masks bool (N, H, W) and their classes int64 (N,)."""
@@ -87,11 +88,12 @@ class MaskTrainee:
     ) -> None:
         self.network, self.identity = network, identity(network, data, recipe)
         self._recipe, self._device = recipe, device
-        self._train = DecodedMasks(data.train, network.classes, size_of)
+        whole = recipe.random_crop is not None  # a part is cut out of an image that has its own size
+        self._train = DecodedMasks(data.train, network.classes, (lambda _: recipe.image_size) if whole else size_of)
         self._val = data.val if data.task.kind == "semantic" else None
         self._decoded_val = DecodedMasks(data.val, network.classes, size_of) if self._val is not None else None
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, device)
-        self._augment = _augmenter(recipe.augmentation)
+        self._augment = augment_of(recipe, fill=IMAGENET_MEAN)
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> MaskBatch:
@@ -105,7 +107,7 @@ class MaskTrainee:
     def loss(self, module: nn.Module, batch: MaskBatch) -> Tensor:
         """The network's own loss, at the size of the padded input."""
         pixels, masks, numbers = batch
-        assert isinstance(module, MaskClassifier)
+        assert isinstance(module, MaskClassifier | BoxedMasks)
         return module.loss(self._input(pixels), [self.network.padded(mask.float()) for mask in masks], numbers)
 
     def _input(self, pixels: Tensor) -> Tensor:
@@ -139,12 +141,3 @@ class MaskTrainee:
         padded = Size(*pixels.shape[-2:])
         masks = at_original_size(found.masks[0], padded=padded, content=size, size=size)
         return label_map(class_scores(ClassifiedMasks(found.classes[0], masks))).labels
-
-
-def _augmenter(augmentation: Augmentation) -> Augment | None:
-    if not augmentation.changes:
-        return None
-    # Imported here: it needs torchvision, which training without augmentation does without.
-    from adapters._torch.training.augment import Augmenter
-
-    return Augmenter(augmentation, fill=IMAGENET_MEAN)

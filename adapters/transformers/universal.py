@@ -37,6 +37,8 @@ from adapters.transformers.networks import (
     make_network,
 )
 from adapters.transformers.options import UniversalOptions
+from adapters.transformers.rf_detr import BoxedMasks
+from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
@@ -66,7 +68,7 @@ class Found:
 class ClassesAndMasks(nn.Module):
     """The network for a runtime, which knows tensors and tuples of them alone."""
 
-    def __init__(self, module: MaskClassifier) -> None:
+    def __init__(self, module: MaskClassifier | BoxedMasks) -> None:
         super().__init__()
         self.module = module
 
@@ -77,7 +79,7 @@ class ClassesAndMasks(nn.Module):
 
 
 class UniversalAdapter(devices.OnTorchDevice):
-    """Mask2Former, MaskFormer, OneFormer and EoMT."""
+    """Mask2Former, MaskFormer, OneFormer, both kinds of EoMT, and RF-DETR."""
 
     runtimes = RUNTIMES
     packages = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
@@ -182,6 +184,9 @@ class UniversalAdapter(devices.OnTorchDevice):
         if recipe.image_size is not None:
             network.check_fits(recipe.image_size, "the recipe's 'image_size'", self._model.label)
 
+        if recipe.random_crop is not None:
+            network.check_fits(recipe.random_crop, "the recipe's 'random_crop'", self._model.label)
+
         def size_of(size: Size) -> Size | None:
             return recipe.image_size or self._own_size(size)
 
@@ -189,6 +194,8 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def _own_size(self, size: Size) -> Size | None:
         """The network's size of an image where none is asked for; None keeps the image's."""
+        if self._network.canvas is not None and self._network.stretches:
+            return Size(self._network.canvas, self._network.canvas)
         if self._network.canvas is not None:
             return scaled_size(size, None, self._network.canvas)
         if self._options.short_edge is None:
@@ -237,8 +244,13 @@ class UniversalAdapter(devices.OnTorchDevice):
             own = raw.scores[index : index + 1, :, : content.height, : content.width]
             return label_map(resize_logits(own.float(), size)[0])
         assert raw.masks is not None  # one of the two is there
+        if self._network.stretches and content == raw.padded:
+            own = ClassifiedMasks(raw.masks.classes[index], raw.masks.masks[index])
+            return boxed_instances(own, self._classes, self._options, size)
         masks = at_original_size(raw.masks.masks[index], padded=raw.padded, content=content, size=size)
         found = ClassifiedMasks(raw.masks.classes[index], masks)
+        if self._network.stretches:
+            return boxed_instances(found, self._classes, self._options, size)
         return INFERENCES[self._task.kind](found, self._classes, self._options)
 
     def describe(self) -> dict[str, JsonValue]:

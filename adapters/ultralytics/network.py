@@ -123,7 +123,13 @@ def load_for_prediction(network: YoloNetwork, weights: Path, model: ModelSpec, t
     module = official.module
     names = tuple(str(module.names[i]) for i in range(len(module.names)))
     ids, remarks = _matched(names, network.class_ids, task, model.label)
-    loaded = LoadedWeights(len(module.state_dict()), taken=official.taken, beside=official.beside, remarks=remarks)
+    loaded = LoadedWeights(
+        len(module.state_dict()),
+        taken=official.taken,
+        beside=official.beside,
+        remarks=remarks,
+        classes=tuple((n, task.classes[i].name) for n, i in zip(names, ids, strict=True) if i != IGNORE_LABEL),
+    )
     return replace(
         network, module=module, class_names=names, class_ids=ids, trained_size=official.trained_size, loaded=loaded
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from adapters._torch.options import Options, option_mistakes
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
-from bench.records.abilities import Abilities
+from bench.records.abilities import BACKBONE_FIELDS, Abilities
 
 SIZES = "nsmlx"
 
@@ -84,6 +84,7 @@ def abilities(model: ModelSpec) -> Abilities:
     """What the model can be asked for; imports no framework."""
     return Abilities(
         several_passes=model.task == "semantic",
+        untrainable=dict.fromkeys(("random_crop", *BACKBONE_FIELDS), "Ultralytics' trainer does not offer it"),
         not_honoured={
             **dict.fromkeys(NOT_OFFERED, "Ultralytics' trainer does not offer it"),
             "loss": "the framework's own losses are used",

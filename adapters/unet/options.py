@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapters._torch.options import HeadOptions, option_mistakes
 from bench.records import ModelSpec
-from bench.records.abilities import Abilities
+from bench.records.abilities import NO_BACKBONE, Abilities
 
 Down: TypeAlias = Literal["max_pool", "avg_pool", "strided_conv"]
 Up: TypeAlias = Literal["transposed_conv", "bilinear", "nearest"]
@@ -54,4 +54,4 @@ def mistakes(model: ModelSpec) -> list[str]:
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
     """What the model can be asked for; imports no framework."""
-    return Abilities()
+    return Abilities(untrainable=NO_BACKBONE)

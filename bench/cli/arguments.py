@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
 """As in `bench.records`, which takes too long to import for `bench --help`."""
 
+MODULES_OUTSIDE = ("metrics", "datasets", "loggers")
+"""Kinds of `bench.records.names.OUTSIDE`, by their flags."""
+
 
 def common() -> ArgumentParser:
     """A parent parser with what every command takes."""
@@ -25,6 +28,9 @@ def common() -> ArgumentParser:
     parser.add_argument(
         "--adapters", action="append", metavar="DIR", help="folder with further adapters, one folder each; repeatable"
     )
+    for kind in MODULES_OUTSIDE:
+        text = f"folder with further {kind}, one file each; repeatable"
+        parser.add_argument(f"--{kind}", action="append", metavar="DIR", help=text)
     return parser
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import __version__
-from bench.cli.arguments import common
+from bench.cli.arguments import MODULES_OUTSIDE, common
 from bench.cli.deprecated import add_old_actions, with_old_spellings
 
 GROUPS = ("compare models", "your data", "environment")
@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _execute(arguments: Sequence[str] | None) -> int:
     options = with_old_spellings(_parsed(arguments))
-    if options.adapters:
-        os.environ["BENCH_ADAPTERS"] = os.pathsep.join(str(Path(folder).resolve()) for folder in options.adapters)
+    for kind in ("adapters", *MODULES_OUTSIDE):
+        if getattr(options, kind):
+            folders = os.pathsep.join(str(Path(folder).resolve()) for folder in getattr(options, kind))
+            os.environ[f"BENCH_{kind.upper()}"] = folders
     if getattr(options, "rehash", False):
         os.environ["BENCH_REHASH"] = "1"
     from bench.errors import BenchError

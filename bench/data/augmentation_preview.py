@@ -98,7 +98,7 @@ def _groups(prepared: Prepared) -> list[list[Case]]:
     for case in (plan.case for plan in prepared.cases):
         if case.recipe is not None:
             recipe = case.recipe
-            key = (case.dataset.label, recipe.flip, recipe.augmentation, recipe.image_size)
+            key = (case.dataset.label, recipe.flip, recipe.augmentation, recipe.image_size, recipe.random_crop)
             found.setdefault(key, []).append(case)
     if found:
         return list(found.values())
@@ -177,7 +177,7 @@ def _draw(asked: _Asked, path: Path) -> Sheet:
     titles = ["unchanged", *(f"draw {draw}" for draw in range(1, DRAWS + 1))]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void, outside")
     models = tuple(dict.fromkeys(case.model.label for case in asked.cases))
-    return Sheet(path, models, changes=recipe.flip or recipe.augmentation.changes)
+    return Sheet(path, models, changes=recipe.flip or recipe.augmentation.changes or recipe.random_crop is not None)
 
 
 def _run(python: Path, folders: Sequence[Path], *, log: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Sequence
@@ -20,9 +19,10 @@ from bench.data.formats.orientation import Orientation
 from bench.data.formats.resplit import Resplit
 from bench.data.formats.yaml_text import read_limited
 from bench.data.labels.dataset import MappedDataset
-from bench.dataset import Dataset, dataset_names
-from bench.errors import BenchError, DatasetError, PluginError, did_you_mean
+from bench.dataset import Dataset
+from bench.errors import BenchError, DatasetError, did_you_mean
 from bench.records import Labels
+from bench.records.names import named_module
 from bench.suite.expand import dataset_spec
 from bench.suite.load import load_suite
 
@@ -134,11 +134,7 @@ def _of_suite(file: Path, label: str | None) -> Choice:
 
 def module_of(name: str) -> ModuleType:
     """The module of a data set; raises `PluginError` with the nearest name."""
-    if name not in dataset_names():
-        raise PluginError(
-            f"no data set named {name!r}.{did_you_mean(name, dataset_names())} List them with: bench list datasets"
-        )
-    return importlib.import_module(f"bench.datasets.{name}")
+    return named_module("bench.datasets", name, "data set", "datasets")
 
 
 def opened(choice: Choice) -> Dataset:

@@ -19,6 +19,9 @@ from bench.measure.gpus import memory_bytes, opened
 VARIABLES = frozenset(
     {
         "BENCH_ADAPTERS",
+        "BENCH_DATASETS",
+        "BENCH_LOGGERS",
+        "BENCH_METRICS",
         "CUBLAS_WORKSPACE_CONFIG",
         "CUDA_CACHE_DISABLE",
         "CUDA_CACHE_MAXSIZE",

@@ -28,6 +28,7 @@ class Abilities(Record):
         side: Side of the only square that it sees, pixels; None where it takes any size.
         training_devices: Whether several devices can share its training.
         not_honoured: Fields of a recipe that its trainer passes over -> why.
+        untrainable: Fields of a recipe that it cannot be trained with -> why, as a clause.
     """
 
     runtimes: tuple[Runtime, ...] = get_args(Runtime)
@@ -41,6 +42,7 @@ class Abilities(Record):
     side: int | None = None
     training_devices: bool = True
     not_honoured: dict[str, str] = {}
+    untrainable: dict[str, str] = {}
 
     def refusals(self, target: Target) -> list[str]:
         """Return why it cannot be run on a target, a clause each; empty where nothing speaks against it."""
@@ -103,9 +105,21 @@ class Abilities(Record):
             found.append(f"precision {recipe.precision} needs a CUDA device; a CPU trains in fp32 and bf16")
         if recipe.devices > 1 and not self.training_devices:
             found.append("it is trained on one device; leave 'devices' out")
+        found += [f"{why}; leave '{name}' out" for name, why in _changed(self.untrainable, recipe).items()]
         return found
 
     def passed_over(self, recipe: Recipe) -> dict[str, str]:
         """Return the fields that a recipe sets and the trainer passes over -> why."""
-        plain = Recipe(budget=recipe.budget)
-        return {name: why for name, why in self.not_honoured.items() if getattr(recipe, name) != getattr(plain, name)}
+        return _changed(self.not_honoured, recipe)
+
+
+BACKBONE_FIELDS = ("backbone_learning_rate_factor", "frozen_backbone_fraction")
+"""Fields of a recipe that treat the backbone otherwise than the rest of a network."""
+
+NO_BACKBONE = dict.fromkeys(BACKBONE_FIELDS, "it has no backbone apart from the rest of it")
+
+
+def _changed(fields: dict[str, str], recipe: Recipe) -> dict[str, str]:
+    """Those of the fields that a recipe sets to something else than their default."""
+    plain = Recipe(budget=recipe.budget)
+    return {name: why for name, why in fields.items() if getattr(recipe, name) != getattr(plain, name)}

@@ -315,6 +315,9 @@ class Recipe(Record):
         loss: Weighted sum of the losses in `adapters/_torch/training/losses/`, such as `0.5*cross_entropy + dice`.
         flip: Mirror images left-right at random, with their masks.
         augmentation: Further random changes of images and masks.
+        random_crop: (height, width) of a random part that a step sees of each image, at the image's own
+            resolution or that of `image_size`; `augmentation.scale` then enlarges or reduces the image before
+            it is cut, and what is smaller than the part is padded, void in the mask. None shows images whole.
         class_balanced: Draw images so that rare classes come as often as frequent ones, instead of
             every image once per epoch.
         accumulate: Batches whose gradients make one optimiser step; the step then sees
@@ -323,6 +326,9 @@ class Recipe(Record):
             the choice to the model config.
         ema_decay: Validate and keep an exponential moving average of the weights with this decay
             per step; None keeps the weights themselves.
+        backbone_learning_rate_factor: What the learning rate is multiplied by for the backbone.
+        frozen_backbone_fraction: Share of the budget, from its start, in which the backbone does not learn:
+            neither its weights nor the running statistics of its normalisation change.
         early_stopping: Stop after this number of validations in a row without a better one; None trains
             until the budget is spent.
         deterministic: Ask the framework for deterministic kernels.
@@ -347,10 +353,13 @@ class Recipe(Record):
     loss: str = "cross_entropy"
     flip: bool = True
     augmentation: Augmentation = Augmentation()
+    random_crop: Size | None = None
     class_balanced: bool = False
     accumulate: int = Field(default=1, ge=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    backbone_learning_rate_factor: float = Field(default=1.0, gt=0, le=100)
+    frozen_backbone_fraction: float = Field(default=0.0, ge=0, lt=1)
     early_stopping: int | None = Field(default=None, ge=1)
     deterministic: bool = False
     devices: int = Field(default=1, ge=1)
@@ -362,6 +371,13 @@ class Recipe(Record):
     validate_every: int | None = Field(default=1, ge=1)
     checkpoint_every_s: float = Field(default=30.0, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _thaws_in_one_process(self) -> Recipe:
+        # Processes agree at the start on whose gradients they average.
+        if self.frozen_backbone_fraction and self.devices > 1:
+            raise ValueError("frozen_backbone_fraction needs devices: 1")
+        return self
 
 
 class Case(Record):

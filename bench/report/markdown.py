@@ -17,6 +17,7 @@ from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table, sweep_table
+from bench.report.weights_table import weights_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_section("Batch sizes", sweep_table(summary)),
         *_resources(summary),
         *_training(summary, pictures),
+        *_section("Weights and preprocessing", weights_table(summary)),
         *_self_reported(summary),
         *_section("Failures", tables.failures_table(summary), code="run it again"),
         *_unlike(summary),

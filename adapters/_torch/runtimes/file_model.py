@@ -172,7 +172,7 @@ class FileModel(BaseAdapter):
             "weights_bytes": self._file.stat().st_size,
             "device_name": "cpu",
             "threads": {"opencv": cv2.getNumThreads(), **self._session.threads()},
-            "input_contract": self._contract.as_json(),
+            "input_contract": self._contract.as_json(self._target.image_size),
         }
 
     def versions(self) -> dict[str, str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters._torch.images import resize_image, resize_labels
 from bench.errors import Unsupported
-from bench.records import Augmentation
+from bench.records import IGNORE_LABEL, Augmentation, Recipe, Size
 from bench.records.predictions import LabelMap, RgbImage
 
-STREAM = 7
-"""Keeps the numbers drawn here apart from those that order and mirror the images, whose seeds look alike."""
+STREAM, CROP_STREAM = 7, 8
+"""Keep the numbers drawn here apart from those that order and mirror the images, whose seeds look alike."""
 
 
 def mirror(image: RgbImage, labels: LabelMap) -> tuple[RgbImage, LabelMap]:
@@ -31,6 +33,97 @@ def epoch_order(*, seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 def epoch_flips(*, seed: int, epoch: int, count: int) -> NDArray[np.bool_]:
     """Return which images, by index, are mirrored in an epoch, each with probability one half."""
     return np.random.default_rng([seed, epoch, 1]).random(count) < 0.5
+
+
+class Augment(Protocol):
+    """Changes an image and its mask together; a pure function of them and the seed."""
+
+    def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
+
+
+def augment_of(recipe: Recipe, *, fill: tuple[float, ...]) -> Augment | None:
+    """Return what a recipe changes at random beside mirroring; None where it changes nothing.
+
+    Args:
+        recipe: With `random_crop` its scale is that of the crop, see `RandomCrop`.
+        fill: Of each channel, 0-1, of what comes in from outside the image.
+
+    Raises:
+        Unsupported: As `Augmenter`.
+    """
+    changes = recipe.augmentation
+    if recipe.random_crop is None:
+        return Augmenter(changes, fill=fill) if changes.changes else None
+    crop = RandomCrop(recipe.random_crop, changes.scale, fill=fill)
+    augment = Augmenter(changes.model_copy(update={"scale": None}), fill=fill)
+
+    def cropped(image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]:
+        return augment(*crop(image, labels, seed=seed), seed=seed)
+
+    return cropped
+
+
+class RandomCrop:
+    """A random part of an image at its full resolution, which may be enlarged or reduced at random before.
+
+    Chen et al., Rethinking Atrous Convolution (https://arxiv.org/abs/1706.05587), section 4.1: the image is scaled,
+    then a part of a fixed size is cut out; what lies beside a smaller image is void. The scale is drawn as
+    `Augmentation.scale` says. Only the pixels that will be seen are resampled.
+
+    Args:
+        size: Of the part.
+        scale: Smallest and largest factor; None leaves the resolution.
+        fill: Of each channel, 0-1, of what is beside a smaller image.
+    """
+
+    def __init__(self, size: Size, scale: tuple[float, float] | None, *, fill: tuple[float, ...]) -> None:
+        self._size, self._scale = size, scale or (1.0, 1.0)
+        self._fill = np.round(np.asarray(fill) * 255).astype(np.uint8)
+
+    def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]:
+        """Return a part, uint8 (h, w, C), and its class ids, uint8 (h, w); a pure function of the arguments."""
+        random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(CROP_STREAM,)))
+        low, high = self._scale
+        factor = float(low * (high / low) ** random.random())
+        places = [
+            _Span.drawn(whole, side, factor, float(random.random()))
+            for whole, side in zip(labels.shape, self._size, strict=True)
+        ]
+        seen = tuple(slice(span.start, span.start + span.length) for span in places)
+        shown = Size(*(span.shown for span in places))
+        part, ids = image[seen], labels[seen]
+        if part.shape[:2] != tuple(shown):
+            part, ids = resize_image(part, shown), resize_labels(ids, shown)
+        if shown == self._size:
+            return part, ids
+        canvas = np.empty((*self._size, image.shape[2]), dtype=np.uint8)
+        canvas[:] = self._fill
+        void = np.full(self._size, IGNORE_LABEL, dtype=np.uint8)
+        at = tuple(slice(span.offset, span.offset + span.shown) for span in places)
+        canvas[at], void[at] = part, ids
+        return canvas, void
+
+
+class _Span(NamedTuple):
+    """One side of a crop: which pixels of the image it sees, how many they become, and where these lie in the part."""
+
+    start: int
+    length: int
+    shown: int
+    offset: int
+
+    @classmethod
+    def drawn(cls, whole: int, side: int, factor: float, place: float) -> _Span:
+        """Of an image side of `whole` pixels, scaled by a factor, at a share of the places that there are.
+
+        >>> _Span.drawn(100, 40, 1.0, 0.999), _Span.drawn(100, 40, 2.0, 0.0), _Span.drawn(30, 40, 1.0, 0.999)
+        (_Span(start=60, length=40, shown=40, offset=0), _Span(start=0, length=20, shown=40, offset=0), \
+_Span(start=0, length=30, shown=30, offset=10))
+        """
+        length = min(whole, max(1, round(side / factor)))
+        shown = side if length < whole else min(side, max(1, round(whole * factor)))
+        start, offset = int(place * (whole - length + 1)), int(place * (side - shown + 1))
+        return cls(start, length, shown, offset)
 
 
 class Augmenter:

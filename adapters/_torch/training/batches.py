@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +12,11 @@ from torch.utils.data import Dataset
 from adapters._torch.fitting import fitted, fitted_labels, grey, place
 from adapters._torch.images import stack_images, stack_labels
 from adapters._torch.input import InputContract
-from adapters._torch.training.augment import mirror
+from adapters._torch.training.augment import Augment, mirror
 from adapters._torch.training.order import Chosen
 from bench.adapter import Split
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import LabelMap, RgbImage
-
-
-class Augment(Protocol):
-    """Changes an image and its mask together; a pure function of them and the seed."""
-
-    def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
-
 
 UNCHANGED = InputContract((0.5,), (0.25,))
 """Images are resized, whatever their shape."""

@@ -63,14 +63,16 @@ class TrainingClock:
     @property
     def spent(self) -> bool:
         """Whether the budget is, or the training was stopped before."""
-        return self._stopped or self._fraction() >= 1
+        return self._stopped or self.fraction >= 1
 
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        return learning_rate(self.recipe, self._fraction())
+        return learning_rate(self.recipe, self.fraction)
 
-    def _fraction(self) -> float:
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent, 0-1."""
         return self.course.fraction(step=self.step, train_s=self.train_s)
 
     def stop(self) -> None:

@@ -30,6 +30,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import IterableDataset
 
 from adapters._torch.training.ahead import Ahead, loading_threads
+from adapters._torch.training.backbone import Backbone
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.order import Chosen, ImageOrder
@@ -124,6 +125,7 @@ class _Training(lightning.LightningModule):
         self.clock = TrainingClock(recipe, progress, order.steps_per_epoch, device, images_of=order.of_step)
         self._trainee, self._recipe, self._out, self._where = trainee, recipe, out, device
         self._batches = _Batches(trainee, recipe, device)
+        self._backbone = Backbone(self.module, getattr(trainee.network, "backbone", ()), recipe)
         self._losses: list[Tensor] = []
         self._random_state: dict[str, Tensor] = {}
         self._rate = 0.0
@@ -162,7 +164,7 @@ class _Training(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; Lightning cannot clip what a fused one has unscaled."""
-        return make_optimizer(self._recipe, self.module.parameters(), fused=self._recipe.clip_gradient_norm is None)
+        return make_optimizer(self._recipe, self._backbone.groups(), fused=self._recipe.clip_gradient_norm is None)
 
     def on_train_start(self) -> None:
         """Put the random state of a checkpoint back, and start the clock.
@@ -179,10 +181,9 @@ class _Training(lightning.LightningModule):
         self.clock.start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate by the share of the budget that is spent."""
+        """Set the learning rate, and what learns, by the share of the budget that is spent."""
         self._rate = self.clock.learning_rate
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self._rate
+        self._backbone.begin_step(self.trainer.optimizers[0], self._rate, self.clock.fraction)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.training.augment import Augmenter, epoch_flips, mirror
+from adapters._torch.training.augment import augment_of, epoch_flips, mirror
 from bench.errors import BenchError
 from bench.records import Recipe, read_record
 from bench.records.predictions import LabelMap, RgbImage
@@ -68,11 +68,11 @@ def changed_copies(
     """
     image, labels = resize_image(image, recipe.image_size), resize_labels(labels, recipe.image_size)
     yield image, labels
-    augmenter = Augmenter(recipe.augmentation, fill=FILL)
+    augment = augment_of(recipe, fill=FILL)
     for draw in range(draws):
         flipped = recipe.flip and epoch_flips(seed=recipe.seed, epoch=draw, count=count)[index]
         pair = mirror(image, labels) if flipped else (image, labels)
-        yield augmenter(*pair, seed=(recipe.seed, draw, 0, index))
+        yield pair if augment is None else augment(*pair, seed=(recipe.seed, draw, 0, index))
 
 
 if __name__ == "__main__":

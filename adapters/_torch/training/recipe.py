@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from adapters._torch import device as devices
 from adapters._torch.training.batches import class_pixels
@@ -44,8 +43,8 @@ def _of_this_process(recipe: Recipe) -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if recipe.devices > 1 and on_gpu else recipe.device
 
 
-def make_optimizer(recipe: Recipe, weights: Iterable[nn.Parameter], *, fused: bool = True) -> torch.optim.Optimizer:
-    """The recipe's optimiser, in its fused form: one kernel for many weights."""
+def make_optimizer(recipe: Recipe, weights: list[dict[str, Any]], *, fused: bool = True) -> torch.optim.Optimizer:
+    """The recipe's optimiser of groups of weights, in its fused form: one kernel for many of them."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=fused

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.training.augment import Augmenter
-from adapters._torch.training.batches import Augment, DecodedSplit, as_batch, class_pixels, load_batch
+from adapters._torch.training.augment import augment_of
+from adapters._torch.training.batches import DecodedSplit, as_batch, class_pixels, load_batch
 from adapters._torch.training.loop import train
 from adapters._torch.training.losses import read_loss
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters._torch.training.validation import validate
 from bench.adapter import Progress, TrainingData, TrainingResult
-from bench.records import Augmentation, Recipe, Size
+from bench.records import Recipe, Size
 
 
 def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
@@ -50,11 +50,13 @@ class SemanticTrainee:
     def __init__(self, network: SemanticNetwork, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
         self.network, self.identity = network, identity(network, data, recipe)
         self._recipe, self._device = recipe, device
-        self._train = DecodedSplit(data.train, recipe.image_size or network.input.size, network.input)
+        # A part is cut out of an image that has its own size, or that of the recipe.
+        size = recipe.image_size if recipe.random_crop is not None else recipe.image_size or network.input.size
+        self._train = DecodedSplit(data.train, size, network.input)
         self._val = DecodedSplit(data.val, recipe.image_size or network.input.size, network.input)
         self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
         self._normalise = Normalisation(network.mean, network.std, device, network.input.channels)
-        self._augment = _augmenter(recipe.augmentation, network.mean)
+        self._augment = augment_of(recipe, fill=network.mean)
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> tuple[Tensor, Tensor]:
@@ -89,9 +91,3 @@ class SemanticTrainee:
     def _class_pixels(self) -> NDArray[np.int64]:
         masks = (self._train[index][1] for index in range(len(self._train)))
         return np.asarray(class_pixels(masks, self.network.head.classes).sum(axis=0))
-
-
-def _augmenter(augmentation: Augmentation, fill: tuple[float, ...]) -> Augment | None:
-    if not augmentation.changes:
-        return None
-    return Augmenter(augmentation, fill=fill)

@@ -65,9 +65,7 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
     if what == "loggers":
         from bench.logger import logger_names
 
-        return ["logger", "description"], [
-            [name, _first_line(f"bench.report.loggers.{name}")] for name in logger_names()
-        ]
+        return ["logger", "description"], [[name, _first_line(name)] for name in logger_names()]
     from bench.report import report_names
     from bench.report.frames import TABLES
 
@@ -77,7 +75,8 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _first_line(module: str) -> str:
-    import importlib
+def _first_line(logger: str) -> str:
+    """The first line of the module of a logger, ours or from outside."""
+    from bench.records.names import named_module
 
-    return (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
+    return (named_module("bench.report.loggers", logger, "logger", "loggers").__doc__ or "–").strip().splitlines()[0]

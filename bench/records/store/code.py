@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from bench.records.names import harness_root
+from bench.records.names import file_outside, harness_root
 from bench.records.store.files import State, file_state
 
 NUMBERS = (
@@ -56,7 +56,8 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
     """Return the code of modules and of what they import among `NUMBERS`, in order of their paths.
 
     Args:
-        modules: Names below `bench`; one that is no module of this tree (a data set from elsewhere) is passed over.
+        modules: Names below `bench`; one that lies outside of this tree is known as `outside:NAME.py`, and one that
+            is nowhere is passed over.
         root: Folder that holds `bench`; `reference_root` if left out.
         leave_out: A package of `NUMBERS` that is not followed.
     """
@@ -65,12 +66,16 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
     ahead = [name for name in modules if name]
     while ahead:
         name = ahead.pop()
-        file = _file_of(name, tree)
+        file = _file_of(name, tree) or file_outside(name)
         if file is None or name in found or (leave_out and _within(name, leave_out)):
             continue
         found[name] = file
         ahead += [other for other in imported(file, tree) if any(_within(other, package) for package in NUMBERS)]
-    return {path.relative_to(tree).as_posix(): content_of(path) for path in sorted(found.values())}
+    return {_place(path, tree): content_of(path) for path in sorted(found.values())}
+
+
+def _place(path: Path, tree: Path) -> str:
+    return path.relative_to(tree).as_posix() if path.is_relative_to(tree) else f"outside:{path.name}"
 
 
 def code_of_files(files: Iterable[Path], root: Path) -> Code:

@@ -11,15 +11,20 @@ from pathlib import Path
 
 from bench.adapter import ADAPTERS_VARIABLE, adapter_folders
 from bench.errors import BenchError
+from bench.records.names import OUTSIDE
 from bench.records.store.views import RunView
 
 KEY = "flags"
 """Name in `environment.json`; records of before 0.2 lack it."""
 
+FOLDERS = {"--adapters": ADAPTERS_VARIABLE, **{place.flag: place.variable for place in OUTSIDE.values()}}
+"""Flag with a folder of the user's modules -> the variable that it sets."""
+
 
 def flags_of(options: Namespace) -> list[str]:
     """The flags that say where a run is and what runs it, as they were given; empty where all are defaults."""
-    flags = [word for folder in _searched() for word in ("--adapters", folder)]
+    folders = [(flag, folder) for flag, variable in FOLDERS.items() for folder in _searched(variable)]
+    flags = [word for pair in folders for word in pair]
     if options.results != "results":
         flags += ["--results", options.results]
     for name in ("python", "env"):
@@ -34,8 +39,8 @@ def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
     flags = run.environment.get(KEY)
     if kind == "score":
         # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.
-        adapters = [word for folder in adapters_of(run) for word in ("--adapters", folder)]
-        return shlex.join(["bench", "score", str(run.folder.path), *adapters])
+        folders = [(flag, folder) for flag in FOLDERS for folder in _folders_of(run, flag)]
+        return shlex.join(["bench", "score", str(run.folder.path), *(word for pair in folders for word in pair)])
     words = ["bench", "run", run.plan.source, *(["--case", case_id] if case_id else [])]
     words += ["--kind", kind] if case_id and kind else []
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
@@ -43,8 +48,13 @@ def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
 
 def adapters_of(run: RunView) -> list[str]:
     """The folders of further adapters that a run was started with."""
+    return _folders_of(run, "--adapters")
+
+
+def _folders_of(run: RunView, wanted: str) -> list[str]:
+    """The folders that a flag named when a run was started."""
     flags = run.environment.get(KEY)
-    return [str(value) for flag, value in pairwise(flags) if flag == "--adapters"] if isinstance(flags, list) else []
+    return [str(value) for flag, value in pairwise(flags) if flag == wanted] if isinstance(flags, list) else []
 
 
 def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
@@ -61,7 +71,7 @@ def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
         return []
     recorded = adapters_of(run)
     found = [folder for folder in recorded if Path(folder).is_dir()]
-    os.environ[ADAPTERS_VARIABLE] = os.pathsep.join([*_searched(), *found])
+    os.environ[ADAPTERS_VARIABLE] = os.pathsep.join([*_searched(ADAPTERS_VARIABLE), *found])
     lacking = sorted(wanted - adapter_folders().keys())
     if lacking:
         where = (
@@ -74,6 +84,6 @@ def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
     return found
 
 
-def _searched() -> list[str]:
-    """The folders that are searched for further adapters."""
-    return [part for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
+def _searched(variable: str) -> list[str]:
+    """The folders that a variable has searched for further modules."""
+    return [part for part in os.environ.get(variable, "").split(os.pathsep) if part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, JsonValue
 
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
@@ -43,6 +43,9 @@ class Row(Record):
         threads: Library -> threads in effect while it was timed, read back.
         prompt: What a prompted model was told of each object.
         random_weights: Whether a prompted network had no weights but random ones.
+        weights_read: What was made of the weights that it started with, see `bench.records.JobFacts`; empty where it
+            was trained from random ones, or its adapter tells nothing.
+        input_contract: Its preprocessing, and where each part of it comes from; see there.
         profile: Its memory, energy and operations; None until they are measured.
         loads: What it came to under load; None unless that was measured.
         timing_interference, training_interference: What other processes did in the jobs that timed and trained it.
@@ -78,6 +81,8 @@ class Row(Record):
     threads: dict[str, int] = {}
     prompt: PromptKind | None = None
     random_weights: bool = False
+    weights_read: dict[str, JsonValue] = {}
+    input_contract: dict[str, JsonValue] = {}
     profile: ProfileResult | None = None
     loads: Loads | None = None
     timing_interference: tuple[Interference, ...] = ()

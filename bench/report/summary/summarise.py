@@ -230,6 +230,8 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         random_weights=case.model.prompt is not None
         and case.model.weights is None
         and bool(_first(facts, "parameters")),
+        weights_read=facts[0].weights_read if facts else {},
+        input_contract=next((f.input_contract for f in facts[::-1] if f.input_contract), {}),
         profile=profile_of(view),
         loads=loads_of(view),
         timing_interference=_interference(view.times),

@@ -1,0 +1,33 @@
+"""Options of MONAI's model configs, without the library."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from adapters._torch.options import HeadOptions, option_mistakes
+from bench.records import ModelSpec
+from bench.records.abilities import NO_BACKBONE, Abilities
+
+
+class MonaiOptions(HeadOptions):
+    """What a model config or a suite may set.
+
+    Attributes:
+        network: Which of the library's networks.
+        arguments: Of its constructor, by the library's own names, for example `{channels: [32, 64], strides: [2]}`.
+    """
+
+    network: Literal["attention_unet", "segresnet", "swin_unetr", "dynunet"]
+    arguments: dict[str, JsonValue] = {}
+
+
+def mistakes(model: ModelSpec) -> list[str]:
+    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    return option_mistakes(MonaiOptions, model)
+
+
+def abilities(model: ModelSpec) -> Abilities:
+    """What the model can be asked for; imports no framework."""
+    return Abilities(untrainable={} if model.options.get("network") == "swin_unetr" else NO_BACKBONE)

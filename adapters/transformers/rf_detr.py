@@ -1,0 +1,109 @@
+"""RF-DETR with masks, under the signature of the networks that classify masks.
+
+Robinson et al., RF-DETR (https://arxiv.org/abs/2511.09554). A class is a sigmoid of its own, so that there is no
+"no object", and each query has a box beside its mask, which the loss alone looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from adapters._torch.images import resize_logits
+from adapters.transformers.classes import Classes
+from adapters.transformers.float32 import in_float32
+from adapters.transformers.masks import ClassifiedMasks
+from adapters.transformers.options import UniversalOptions
+from bench.records import Size
+from bench.records.predictions import Instances
+
+
+class BoxedMasks(nn.Module):
+    """The network of transformers under the signature of `adapters.transformers.networks.MaskClassifier`.
+
+    Args:
+        module: Of transformers.
+    """
+
+    task_tokens: None = None
+
+    def __init__(self, module: PreTrainedModel) -> None:
+        super().__init__()
+        module.loss_function = in_float32(module.loss_function)
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> ClassifiedMasks:
+        """Return what is found in normalised, padded pixels (B, 3, H, W); the logits of classes have no "no object"."""
+        found = self.module(pixel_values=pixels)
+        return ClassifiedMasks(found.logits, found.pred_masks)
+
+    def loss(self, pixels: Tensor, masks: Sequence[Tensor], numbers: Sequence[Tensor]) -> Tensor:
+        """Return the network's own loss; see `adapters.transformers.networks.MaskClassifier.loss`."""
+        labels = [
+            {"class_labels": own, "boxes": boxes_around(mask), "masks": mask}
+            for mask, own in zip(masks, numbers, strict=True)
+        ]
+        found = self.module(pixel_values=pixels, labels=labels)
+        if any(len(own) for own in numbers):
+            loss: Tensor = found.loss
+            return loss.reshape(())
+        # Without an object the losses of masks are empty, which would make the sum of all empty.
+        classes = [loss for name, loss in found.loss_dict.items() if name.startswith("loss_ce")]
+        return torch.stack(classes).sum() * self.module.config.class_loss_coefficient
+
+
+def boxes_around(masks: Tensor) -> Tensor:
+    """Return centre and size of each mask of (N, H, W), as shares of the image, float32, (N, 4): x, y, width, height.
+
+    >>> mask = torch.zeros(1, 4, 8)
+    >>> mask[0, 1:3, 2:6] = 1
+    >>> boxes_around(mask)
+    tensor([[0.5000, 0.5000, 0.5000, 0.5000]])
+    """
+    height, width = masks.shape[-2:]
+    spans = []
+    for axis, side in ((1, width), (2, height)):
+        there = (masks > 0).any(dim=axis).float()  # (N, side)
+        places = torch.arange(side, device=masks.device)
+        first = torch.where(there > 0, places, side).amin(dim=1)
+        last = torch.where(there > 0, places, -1).amax(dim=1) + 1
+        spans.append((first / side, last / side))
+    (left, right), (top, bottom) = spans
+    return torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], dim=1).float()
+
+
+def instances(found: ClassifiedMasks, classes: Classes, options: UniversalOptions, size: Size) -> Instances:
+    """Return the surest pairs of a query and a class of one image, as the network's own image processor does.
+
+    A score is the sigmoid of the class. Masks go straight to the size of the image; empty ones are left out.
+
+    Args:
+        found: Of one image, its masks (Q, h, w) of all of the input.
+        classes: Numbering of the network's classes.
+        options: Threshold and largest number.
+        size: Of the image.
+    """
+    scores, order = found.classes.float().sigmoid().flatten().sort(descending=True, stable=True)
+    scores, order = scores[: options.detections], order[: options.detections]
+    order = order[scores > options.score_threshold]
+    scores = scores[: len(order)]
+    query, number = order // len(classes), order % len(classes)
+    masks = torch.zeros((0, *size), dtype=torch.bool)
+    if len(order):
+        masks = resize_logits(found.masks[query].float()[None], size)[0] > 0
+    kept = masks.flatten(1).any(dim=1)
+    return Instances(
+        masks=_host(masks[kept]),
+        class_ids=classes.ids[_host(number[kept])],
+        scores=np.clip(_host(scores[kept].double()), 0, 1),
+        crowd=np.zeros(int(kept.sum()), dtype=np.bool_),
+    )
+
+
+def _host(tensor: Tensor) -> Any:
+    return tensor.cpu().numpy()

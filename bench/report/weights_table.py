@@ -1,0 +1,86 @@
+"""What was made of each model's weights, which preprocessing it got, and who said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from bench.report.draw.numbers import MISSING
+from bench.report.sentences import row_name
+from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COUNTS = ("loaded", "left", "renamed", "drawn")
+"""Of tensors, as the record of a job has them."""
+
+PARTS = ("mean", "std", "channels", "size", "fit", "interpolation")
+"""Of a preprocessing, as the record of a job has them."""
+
+MOST_NAMES = 4
+"""Differently spelt classes that a cell names; the others are counted."""
+
+
+def weights_table(summary: RunSummary) -> pd.DataFrame:
+    """A row per case whose weights were read, or whose preprocessing is known; empty where there is none.
+
+    Columns in which no row has anything are left out.
+    """
+    import pandas as pd
+
+    told = [row for row in summary.rows if row.weights_read or row.input_contract]
+    frame = pd.DataFrame([_cells(summary, row) for row in told])
+    empty = [name for name in frame.columns if (frame[name] == MISSING).all()]
+    return frame.drop(columns=empty)
+
+
+def _cells(summary: RunSummary, row: Row) -> dict[str, str]:
+    read, contract = row.weights_read, row.input_contract
+    counts = {f"tensors {name}": str(read[name]) if name in read else MISSING for name in COUNTS}
+    return {
+        "model": row_name(summary, row),
+        **counts,
+        "classes matched by name": _classes(read),
+        **{name: _value(contract.get(name)) for name in PARTS},
+        "said by": _sources(contract),
+    }
+
+
+def _classes(read: Mapping[str, JsonValue]) -> str:
+    """How many classes were matched by name, and which are spelt differently on both sides."""
+    pairs = read.get("classes")
+    if not isinstance(pairs, list) or not pairs:
+        return MISSING
+    both = [(str(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+    unlike = [f"{theirs} = {own}" for theirs, own in both if theirs != own]
+    if not unlike:
+        return str(len(both))
+    more = f" and {len(unlike) - MOST_NAMES} more" if len(unlike) > MOST_NAMES else ""
+    return f"{len(both)} ({', '.join(unlike[:MOST_NAMES])}{more})"
+
+
+def _value(value: JsonValue) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, list):
+        return ", ".join(f"{number:.4g}" if isinstance(number, int | float) else str(number) for number in value)
+    return str(value)
+
+
+def _sources(contract: Mapping[str, JsonValue]) -> str:
+    """Who said the preprocessing: one name where it is the same for all of it, else each part with its own."""
+    by_part = contract.get("from")
+    if not isinstance(by_part, dict) or not by_part:
+        said = contract.get("said_by")
+        return str(said) if said else MISSING
+    parts_of: dict[str, list[str]] = {}
+    for name in PARTS:
+        if name in by_part:
+            parts_of.setdefault(str(by_part[name]), []).append(name)
+    if len(parts_of) == 1:
+        return next(iter(parts_of))
+    return "; ".join(f"{', '.join(parts)}: {source}" for source, parts in parts_of.items())
