@@ -17,7 +17,22 @@ FILES_OF_OTHERS = {"onnxruntime", "litert", "predictions"}
 """Adapters that run the files of others, and have nothing to build without one; their own tests make some."""
 
 SHIPPED = [n for n in sorted(model_config_files()) if n.partition("/")[0] not in {"fake", *FILES_OF_OTHERS}]
-LARGE = ("large", "vit_", "sam2_", "base", "101", "b3", "b4", "b5", "yolo11x", "yolo11l", "yolo26x", "yolo26l", "swin_")
+LARGE = (
+    "large",
+    "vit_",
+    "sam2_",
+    "base",
+    "101",
+    "50",
+    "b3",
+    "b4",
+    "b5",
+    "yolo11x",
+    "yolo11l",
+    "yolo26x",
+    "yolo26l",
+    "swin_",
+)
 """Parts of the names of networks that take seconds to draw."""
 
 CHEAP_PARAMETERS = 60_000_000

@@ -89,3 +89,38 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert new("adapter", "mine", tmp_path) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
     assert (tmp_path / "mine" / "adapter.py").read_text() == "# mine\n"
+
+
+KINDS = ["metric", "dataset", "logger"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_module_passes_its_own_test_and_is_listed(tmp_path, capsys, kind):
+    assert new(kind, "mine", tmp_path) == 0
+    done = run_the_tests_of(tmp_path)
+    assert done.returncode == 0, done.stdout
+    capsys.readouterr()
+    assert main(["list", f"{kind}s", f"--{kind}s", str(tmp_path)]) == 0
+    assert "mine" in capsys.readouterr().out.split()
+
+
+BREAKS = {
+    "metric": ("np.isnan(values), np.inf", "np.isnan(values), 0"),
+    "dataset": ("255: 255", "255: 0"),
+    "logger": ("[*others, json", "[json"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_test_of_a_new_module_finds_a_module_that_is_wrong(tmp_path, kind):
+    new(kind, "mine", tmp_path)
+    file, (right, wrong) = tmp_path / "mine.py", BREAKS[kind]
+    assert right in file.read_text()
+    file.write_text(file.read_text().replace(right, wrong))
+    assert run_the_tests_of(tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("metric", "dice"), ("dataset", "shapes"), ("logger", "wandb")])
+def test_names_of_the_harness_s_own_are_refused(tmp_path, capsys, kind, taken):
+    assert new(kind, taken, tmp_path) == 2
+    assert "already" in capsys.readouterr().err

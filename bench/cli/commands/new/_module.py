@@ -1,0 +1,42 @@
+"""What the commands that write a single module share."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench.cli.commands.new._files import checked_name, write_files
+from bench.cli.commands.new._module_files import FILES
+
+PACKAGES = {"metric": "bench.metrics", "dataset": "bench.datasets", "logger": "bench.report.loggers"}
+
+
+def add_name_and_folder(parser: ArgumentParser, what: str) -> None:
+    """What it is called, and where it goes."""
+    parser.add_argument("name", metavar="NAME", help=f"name of the {what}, for example mine")
+    parser.add_argument("--out", required=True, metavar="DIR", help=f"folder of your {what}s; NAME.py is made in it")
+
+
+def write_module(options: Namespace, kind: str, use: str) -> int:
+    """Write a module and its test, and say what to type next.
+
+    Args:
+        options: With `name` and `out`.
+        kind: Of `FILES`.
+        use: What a suite says to use it, with NAME for its name.
+    """
+    from bench.records.names import OUTSIDE, module_names
+
+    package = PACKAGES[kind]
+    name = checked_name(options.name, module_names(package), f"a {kind}")
+    out, flag = Path(options.out), OUTSIDE[package].flag
+    module, test = (text.replace("NAME", name) for text in FILES[kind])
+    for path in write_files(out, {f"{name}.py": module, f"test_{name}.py": test}):
+        print(path)
+    print(
+        f"next: pytest {out / f'test_{name}.py'}\n      bench list {flag.removeprefix('--')} {flag} {out}\n"
+        f"      in a suite: {use.replace('NAME', name)}, and bench run SUITE.yaml {flag} {out}",
+        file=sys.stderr,
+    )
+    return 0
