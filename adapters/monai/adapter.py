@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SwinUNETR
+from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
+from monai.networks.nets.swin_unetr import SwinUNETR
 from torch import nn
 
 from adapters._torch.network import SemanticNetwork, bands_of, head_of

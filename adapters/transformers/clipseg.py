@@ -66,15 +66,15 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = head_of("softmax", None, task)
     names = [spec.name for spec in task.classes]
     config = read_config(CLIPSegConfig, options.pretrained, options.arguments, model.label)
+    assert isinstance(config, CLIPSegConfig)
     published = None
     if options.pretrained is None or model.weights is not None:
-        module = CLIPSegForImageSegmentation(config)
+        module: Any = CLIPSegForImageSegmentation(config)
     else:
         published = load_published(CLIPSegForImageSegmentation, options.pretrained, config, model.label)
         module = published.module
     module.get_submodule("clip").requires_grad_(False)
     texts = [options.prompt.replace("{}", name) for name in names]
-    assert isinstance(config, CLIPSegConfig)
     assert isinstance(config.text_config, CLIPSegTextConfig)
     tokens = (
         _tokens(texts, options.pretrained, model.label)

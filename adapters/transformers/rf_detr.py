@@ -54,7 +54,8 @@ class BoxedMasks(nn.Module):
             return loss.reshape(())
         # Without an object the losses of masks are empty, which would make the sum of all empty.
         classes = [loss for name, loss in found.loss_dict.items() if name.startswith("loss_ce")]
-        return torch.stack(classes).sum() * self.module.config.class_loss_coefficient
+        weight: float = self.module.config.class_loss_coefficient
+        return torch.stack(classes).sum() * weight
 
 
 def boxes_around(masks: Tensor) -> Tensor:

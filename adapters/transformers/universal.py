@@ -245,8 +245,8 @@ class UniversalAdapter(devices.OnTorchDevice):
             return label_map(resize_logits(own.float(), size)[0])
         assert raw.masks is not None  # one of the two is there
         if self._network.stretches and content == raw.padded:
-            own = ClassifiedMasks(raw.masks.classes[index], raw.masks.masks[index])
-            return boxed_instances(own, self._classes, self._options, size)
+            whole = ClassifiedMasks(raw.masks.classes[index], raw.masks.masks[index])
+            return boxed_instances(whole, self._classes, self._options, size)
         masks = at_original_size(raw.masks.masks[index], padded=raw.padded, content=content, size=size)
         found = ClassifiedMasks(raw.masks.classes[index], masks)
         if self._network.stretches:

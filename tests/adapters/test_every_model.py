@@ -17,7 +17,7 @@ FILES_OF_OTHERS = {"onnxruntime", "litert", "predictions"}
 """Adapters that run the files of others, and have nothing to build without one; their own tests make some."""
 
 SHIPPED = [n for n in sorted(model_config_files()) if n.partition("/")[0] not in {"fake", *FILES_OF_OTHERS}]
-LARGE = (
+LARGE_NAMES = [
     "large",
     "vit_",
     "sam2_",
@@ -31,8 +31,8 @@ LARGE = (
     "yolo11l",
     "yolo26x",
     "yolo26l",
-    "swin_",
-)
+    "_swin_",
+]
 """Parts of the names of networks that take seconds to draw."""
 
 CHEAP_PARAMETERS = 60_000_000
@@ -45,7 +45,7 @@ def parameters():
     for name in SHIPPED:
         module = contracts()[name.partition("/")[0]]["modules"][0]
         marks = [pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")]
-        if any(part in name for part in LARGE):
+        if any(part in name for part in LARGE_NAMES):
             marks.append(pytest.mark.slow)
         yield pytest.param(name, marks=marks)
 
