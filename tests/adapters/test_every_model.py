@@ -17,22 +17,10 @@ FILES_OF_OTHERS = {"onnxruntime", "litert", "predictions"}
 """Adapters that run the files of others, and have nothing to build without one; their own tests make some."""
 
 SHIPPED = [n for n in sorted(model_config_files()) if n.partition("/")[0] not in {"fake", *FILES_OF_OTHERS}]
-LARGE_NAMES = [
-    "large",
-    "vit_",
-    "sam2_",
-    "base",
-    "101",
-    "50",
-    "b3",
-    "b4",
-    "b5",
-    "yolo11x",
-    "yolo11l",
-    "yolo26x",
-    "yolo26l",
-    "_swin_",
-]
+LARGE_NAMES = (
+    *("large", "vit_", "sam2_", "base", "_swin_", "101", "50", "b3", "b4", "b5"),
+    *("yolo11x", "yolo11l", "yolo26x", "yolo26l"),
+)
 """Parts of the names of networks that take seconds to draw."""
 
 CHEAP_PARAMETERS = 60_000_000

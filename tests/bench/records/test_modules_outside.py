@@ -102,5 +102,5 @@ def test_a_run_is_scored_by_a_metric_from_outside_and_its_commands_name_the_fold
     (view, *_) = run.cases
     assert [score.metric for score in view.scores.scores] == ["mine", "mean_iou"]
     assert "outside:mine.py" in view.scores.code
-    assert "--metrics own" in rerun_command(run, view.case.id, "predict")
-    assert "--metrics own" in rerun_command(run, view.case.id, "score")
+    assert f"--metrics {tmp_path / 'own'}" in rerun_command(run, view.case.id, "predict")
+    assert f"--metrics {tmp_path / 'own'}" in rerun_command(run, view.case.id, "score")
