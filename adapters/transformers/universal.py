@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
+from adapters._torch.fitting import resized_image
 from adapters._torch.images import (
     DeviceBatch,
     Normalisation,
@@ -214,13 +215,20 @@ class UniversalAdapter(devices.OnTorchDevice):
         Images of different sizes in one batch are padded to the largest, which can change
         predictions against a batch of one.
         """
-        resized = [resize_image(image, self._input_size(Size(*image.shape[:2]))) for image in images]
+        resized = [self._resized(image) for image in images]
         on_gpu = self._device.type == "cuda"
         stacked = stack_images(resized, IMAGENET_MEAN, pin=on_gpu).to(self._device, non_blocking=on_gpu)
         pixels = self._normalise(stacked, channels_last=self._target.channels_last)
         if self._several_passes is None:
             pixels = self._network.padded(pixels)
         return DeviceBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
+
+    def _resized(self, image: RgbImage) -> RgbImage:
+        """The image at the size of the input; what stretches is resized as RF-DETR's own processor does."""
+        size = self._input_size(Size(*image.shape[:2]))
+        if size is None or not self._network.stretches:
+            return resize_image(image, size)
+        return resized_image(image, size, "linear")
 
     @torch.inference_mode()
     def infer(self, batch: DeviceBatch) -> Found:

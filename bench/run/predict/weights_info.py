@@ -16,6 +16,7 @@ from bench.records import ModelSpec, as_json_dict
 from bench.records.names import harness_root
 from bench.records.store.files import content_sha256
 from bench.run.environments.interpreters import Interpreters
+from bench.run.predict import file_ports
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import Kind, kind_of
 from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
@@ -44,8 +45,12 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     if published:
         return "\n".join([*lines, *published])
     names = classes_of_weights(path)
+    of_folder = file_ports.of_folder(path) if path.is_dir() and kind.has_tensors else []
+    if of_folder:
+        return "\n".join([*lines, *_classes(names), *of_folder])
     if not kind.has_tensors:
-        return "\n".join([*lines, *_classes(names), *_lines(path, kind.runs, names, None)])
+        shown = [] if kind.runs is None else file_ports.ports(path, interpreters.python(kind.runs.partition("/")[0]))
+        return "\n".join([*lines, *shown, *_classes(names), *_lines(path, kind.runs, names, None)])
     groups = _groups(interpreters, only)
     print(f"trying {sum(map(len, groups.values()))} model configs", file=sys.stderr)
     answers = [_asked(python, path, models) for python, models in groups.items()]

@@ -15,7 +15,7 @@ from adapters.transformers.adapter import Adapter
 from adapters.transformers.classes import Classes
 from adapters.transformers.configs import MODELS, make_config
 from adapters.transformers.networks import make_network
-from adapters.transformers.options import UniversalOptions
+from adapters.transformers.options import OPTIONS, UniversalOptions
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
@@ -24,7 +24,10 @@ from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.rectangles import PANOPTIC, THREE_CLASSES, Rectangles
 from tests.adapters.transformers.made import TASKS, built, small_model
 
-MODEL_CONFIGS = sorted(c for c in model_config_files() if c.startswith("transformers/") and "segformer" not in c)
+OF_TRANSFORMERS = [c for c in model_config_files() if c.startswith("transformers/")]
+MODEL_CONFIGS = sorted(
+    c for c in OF_TRANSFORMERS if resolve_model(c).options.get("architecture", "segformer") not in OPTIONS
+)
 
 
 SIZE = Size(24, 32)

@@ -124,3 +124,9 @@ def test_the_test_of_a_new_module_finds_a_module_that_is_wrong(tmp_path, kind):
 def test_names_of_the_harness_s_own_are_refused(tmp_path, capsys, kind, taken):
     assert new(kind, taken, tmp_path) == 2
     assert "already" in capsys.readouterr().err
+
+
+def test_the_page_on_own_models_shows_all_of_the_file_that_is_written_its_imports_too(tmp_path):
+    new("adapter", "mine", tmp_path)
+    page = (harness_root() / "docs" / "bring_a_model.md").read_text()
+    assert f"```python\n{(tmp_path / 'mine' / 'adapter.py').read_text()}```" in page

@@ -168,3 +168,64 @@ def test_weights_that_a_model_config_names_by_hash_are_known_as_its_own(tmp_path
     code, told, _ = info(capsys, file)
     assert code == 0
     assert suite_in(told) == {"models": ["onnxruntime/u2netp"]}
+
+
+def test_a_folder_of_transformers_is_built_from_its_own_configuration_for_each_form_there_is(tmp_path, capsys):
+    def folder(kind):
+        made = tmp_path / kind
+        made.mkdir()
+        (made / "config.json").write_text(json.dumps({"model_type": kind, "id2label": {"0": "sky", "1": "sea"}}))
+        (made / "model.safetensors").touch()
+        return made
+
+    beit = folder("data2vec-vision")
+    code, told, _ = info(capsys, beit)
+    assert code == 0
+    assert "2 classes: sky, sea" in told
+    (model,) = suite_in(told)["models"]
+    assert model["name"] == "transformers/data2vec_small"
+    assert model["options"] == {"pretrained": str(beit)}
+    models = suite_in(info(capsys, folder("mask2former"))[1])["models"]
+    assert {resolve_model(model["name"]).task for model in models} == {"semantic", "instance", "panoptic"}
+
+
+def test_an_onnx_file_tells_what_goes_in_and_comes_out(tmp_path, capsys):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed; make install")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
+    kind = onnx.TensorProto
+    sides = ["batch", 3, "height", "width"]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["image"], ["logits"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("image", kind.FLOAT, sides)],
+        [onnx.helper.make_tensor_value_info("logits", kind.FLOAT, sides)],
+    )
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(made, {"names": "{0: 'sky'}"})
+    onnx.save(made, tmp_path / "m.onnx")
+    code, told, _ = info(capsys, tmp_path / "m.onnx")
+    assert code == 0
+    assert "input image: tensor(float), batch x 3 x height x width" in told
+    assert "output logits: tensor(float), batch x 3 x height x width" in told
+    assert "its metadata say names: {0: 'sky'}" in told
+    assert "3 channels, one for each class" in told
+    assert suite_in(told)["models"][0]["name"] == "onnxruntime/file"
+
+
+def test_a_tflite_file_tells_what_goes_in_and_comes_out(tmp_path, capsys):
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed; make install")
+    from tests.adapters.litert.made import colour_picker
+
+    file = colour_picker(tmp_path / "m.tflite", [[1, 0, 0], [0, 1, 0]], height=8, width=6)
+    code, told, _ = info(capsys, file)
+    assert code == 0
+    assert "input image: float32, 1 x 8 x 6 x 3" in told
+    assert "channels are last" in told
+    assert "2 channels, one for each class" in told
+
+
+def test_a_file_that_its_runtime_cannot_read_is_told_with_the_reason(tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    _, told, _ = info(capsys, tmp_path / "m.onnx")
+    assert "it cannot be read:" in told

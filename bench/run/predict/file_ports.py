@@ -1,0 +1,98 @@
+"""Files that a runtime runs as they are, and folders of transformers: lines of `bench weights info`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.records.names import harness_root
+from bench.suite.model_configs import model_config_files, read_model_config
+
+QUESTION = "adapters._torch.runtimes.file_info"
+ARCHITECTURES = {"data2vec-vision": "data2vec"}
+"""`model_type` of a config.json -> architecture of the model configs, where they differ."""
+
+
+def ports(path: Path, python: Path) -> list[str]:
+    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")])),
+    }
+    try:
+        done = subprocess.run(
+            [python, "-m", QUESTION, str(path.absolute())],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment,
+            check=False,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return [f"  {python} could not read it; see: bench doctor"]
+    if "error" in answer:
+        return [f"  it cannot be read: {answer['error']}"]
+    lines = [f"  {way[:-1]} {_port(one)}" for way in ("inputs", "outputs") for one in answer[way]]
+    lines += [f"  its metadata say {name}: {str(text)[:120]}" for name, text in sorted(answer["metadata"].items())]
+    return [*lines, *_hints(answer)]
+
+
+def _port(one: Mapping[str, Any]) -> str:
+    return f"{one['name']}: {one['type']}, {' x '.join(map(str, one['shape']))}"
+
+
+def _hints(answer: Mapping[str, Any]) -> list[str]:
+    """What follows from the shapes: the layout, the number of outputs, and whether bytes go in."""
+    first, found = answer["inputs"][0], []
+    shape = first["shape"]
+    if len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3):
+        found.append("  channels are last: layout NHWC, which is seen from the file")
+    if "uint8" in first["type"]:
+        found.append("  it takes bytes as they are: mean and std are not applied")
+    if len(answer["outputs"]) > 1:
+        names = ", ".join(one["name"] for one in answer["outputs"])
+        found.append(f"  it has several outputs ({names}); options: {{output: NAME}} says which one is read")
+    count = _classes(answer["outputs"][0]["shape"])
+    if count is not None:
+        kind = "one channel, a sigmoid's" if count == 1 else f"{count} channels, one for each class"
+        found.append(f"  its first output has {kind}; options: {{classes: […], output_is: …}} say what they are")
+    return found
+
+
+def _classes(shape: Sequence[Any]) -> int | None:
+    """Channels of an output (B, K, H, W) or (B, H, W, K); None where that is not known."""
+    if len(shape) != 4 or not all(isinstance(side, int) and side > 0 for side in (shape[1], shape[3])):
+        sides = [shape[i] for i in (1, 3) if len(shape) == 4 and isinstance(shape[i], int) and shape[i] > 0]
+        return sides[0] if len(sides) == 1 else None
+    return int(min(shape[1], shape[3]))
+
+
+def of_folder(path: Path) -> list[str]:
+    """Return the lines of a suite that use a folder of transformers, by the `model_type` of its config.json.
+
+    Empty where no model config builds its network from the configuration in a folder.
+    """
+    try:
+        said = str(json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type"))
+    except (OSError, ValueError, AttributeError):
+        return []
+    architecture = ARCHITECTURES.get(said, said)
+    configs = {name: read_model_config(name) for name in model_config_files()}
+    fitting = [
+        name for name, one in configs.items() if one.options.get("architecture") == architecture and not one.trained_on
+    ]
+    by_task: dict[str, str] = {}
+    for name in sorted(fitting, key=len, reverse=True):
+        by_task.setdefault(str(configs[name].task), name)
+    if not by_task:
+        return []
+    lines = [f"built from its own config.json by architecture {architecture}; in a suite:", "  models:"]
+    for task, name in sorted(by_task.items(), reverse=True):
+        comment = f"    # task: {task}" if len(by_task) > 1 else ""
+        lines.append(f"    - {{name: {name}, label: {path.name}, options: {{pretrained: {path.absolute()}}}}}{comment}")
+    return lines

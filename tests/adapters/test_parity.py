@@ -1,0 +1,30 @@
+"""The harness answers as each framework's own inference does, on one checkpoint and pictures of three sizes.
+
+YOLO, Detectron2, SAM and Mask R-CNN have theirs beside their stages: `ultralytics/test_stages.py` and its like.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from tests.adapters.contracts import contracts
+from tests.adapters.parity import FAMILIES, share_that_differs
+
+SLOW = ("swin", "segformer", "deeplab", "fpn")
+
+
+def cases():
+    for name, (sizes, _) in FAMILIES.items():
+        module = contracts()[name.partition("/")[0]]["modules"][0]
+        marks = [pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")]
+        marks += [pytest.mark.slow] if any(part in name for part in SLOW) else []
+        yield from (pytest.param(name, size, id=f"{name}-{size.height}x{size.width}", marks=marks) for size in sizes)
+
+
+@pytest.mark.parametrize(("name", "size"), [*cases()])
+def test_labels_are_those_of_the_framework(name, size, tmp_path):
+    share, classes = share_that_differs(name, tmp_path, size)
+    assert classes > 1  # a network that names one class everywhere would agree with anything
+    assert share <= 1e-4
