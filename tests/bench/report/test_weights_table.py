@@ -33,7 +33,8 @@ CONTRACT = {
 
 def summary_of(run, **facts):
     """A run of one model whose prediction tells facts."""
-    planned = run.add("mine", recipe=None)
+    planned = run.add("mine", recipe=None).model_copy(update={"train_key": None})
+    run.planned[-1] = planned
     run.write_plan()
     run.write_job(planned, "predict", planned.predict_key, predicted_images=12, **facts)
     return summarise(read_run(run.run))
