@@ -31,7 +31,7 @@ from bench.records import ClassSpec, Size, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "GroundTruth", "Place", "Spacing", "dataset_names", "default_root", "option_names"]
+__all__ = ["Dataset", "GroundTruth", "Place", "Spacing", "dataset_names", "default_root", "groups_of", "option_names"]
 
 
 class Spacing(NamedTuple):
@@ -140,6 +140,13 @@ class Dataset(Protocol):
     def fingerprint(self, split: str) -> str:
         """SHA-256 in hex that changes when any image or ground truth of the split may have changed."""
         ...
+
+
+def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:
+    """The patient, scene or film of each image, its own id where it is of none; empty where none is of any."""
+    of_group = getattr(dataset, "group", None)
+    groups = () if of_group is None else tuple(str(of_group(image_id)) for image_id in image_ids)
+    return () if groups == tuple(image_ids) else groups
 
 
 def dataset_names() -> list[str]:

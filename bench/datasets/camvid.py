@@ -105,10 +105,19 @@ def open_dataset(options: Options) -> OnDisk:
         images, masks, ending = (
             (root / IMAGES, root / MASKS, "_L") if variant == "original" else (root / split, root / f"{split}annot", "")
         )
-        found = [Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",)) for name in splits[split]]
+        found = [
+            Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",), group=_drive(name))
+            for name in splits[split]
+        ]
         return require_files("camvid", found, f"a mask in {masks}", obtain)
 
     return OnDisk(description, entries, partial(_colour_truth if variant == "original" else _value_truth, len(classes)))
+
+
+def _drive(frame: str) -> str:
+    """Drive that a frame is of; empty for a frame of none."""
+    drive = frame.split("_")[0]
+    return drive if drive in DRIVES else ""
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:

@@ -64,9 +64,9 @@ def open_dataset(options: Options) -> OnDisk:
     cars = group_keys([path.name for path in files], CAR, where="carvana")
     splits = by_fraction(cars, options.fractions, seed=options.seed, where="carvana")
     entries: dict[str, list[Entry]] = defaultdict(list)
-    for path, split in zip(files, splits, strict=True):
+    for path, split, car in zip(files, splits, cars, strict=True):
         default = root / "train_masks" / f"{path.stem}{ENDING}.gif"
-        entries[split].append(Entry(path.stem, path, (masks.get(f"{path.stem}{ENDING}", default),)))
+        entries[split].append(Entry(path.stem, path, (masks.get(f"{path.stem}{ENDING}", default),), group=car))
     description = Description(
         name="carvana",
         classes=classes_without_files(options),

@@ -166,7 +166,8 @@ def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
         stem = path.name.removesuffix(IMAGE_ENDING)
         city = root / "gtFine" / split / path.parent.relative_to(folder)
         ground_truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in kinds)
-        entries.append(Entry(stem, path, ground_truths))
+        drive = "_".join(stem.split("_")[:2])  # city and sequence, of which further frames follow
+        entries.append(Entry(stem, path, ground_truths, group=drive))
     absent = [path for entry in entries for path in entry.ground_truths if not path.is_file()]
     if absent:
         raise missing(

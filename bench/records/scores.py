@@ -92,7 +92,9 @@ class CaseScores(Record):
     `mapping` is the digest of the table by which predictions became the suite's classes, empty where
     the model predicts these. `statistics_sha256` is that of the file that the scores were computed from,
     `predictions_sha256` that of the index of the predictions; both empty in files of older versions. `code` is
-    that of the harness which can change a score: path -> first digits of its SHA-256.
+    that of the harness which can change a score: path -> first digits of its SHA-256. `groups` is the number of
+    patients, scenes or films that the scored images are of, None where the data set knows none; `federated` that of the
+    images that were looked through for some classes only.
     """
 
     records_version: int = RECORDS_VERSION
@@ -104,3 +106,5 @@ class CaseScores(Record):
     statistics_sha256: str = ""
     predictions_sha256: str = ""
     code: dict[str, str] = {}
+    groups: int | None = None
+    federated: int = 0

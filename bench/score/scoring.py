@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.data.labels.predictions import table_digest, table_for
-from bench.dataset import Dataset
+from bench.dataset import Dataset, groups_of
 from bench.errors import BenchError, ShapeError
 from bench.metric import CONFUSION, Metric, Observed, Rows, load_metric
 from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
@@ -24,6 +24,12 @@ from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
 from bench.score.reduce import REDUCED_BY, RULES, reduced
 from bench.score.thresholds import ThresholdCounts
+
+FEDERATED = (
+    "federated rule (LVIS, Open Images): {} of {} images were looked through for some classes each; there detections "
+    "of the others count neither as right nor as wrong unless they fit an object"
+)
+"""What the definition of a score on instances says of such ground truth."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ def score_case(
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         scores=tuple(score_metric(metric, task, observed, len(image_ids), seed) for metric in metrics),
         mapping=table_digest(table),
+        groups=len(set(observed.statistics.groups)) or None,
+        federated=observed.federated,
     )
     return ScoredCase(scores=scores, statistics=observed.statistics)
 
@@ -101,10 +109,14 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
 
 @dataclass(frozen=True)
 class ObservedCase:
-    """Statistics of all images; for an instance model with semantic scores also those of every threshold."""
+    """Statistics of all images; for an instance model with semantic scores also those of every threshold.
+
+    `federated` is the number of images that were looked through for some classes only.
+    """
 
     statistics: Statistics
     thresholds: ThresholdCounts | None
+    federated: int = 0
 
 
 def observe_all(
@@ -129,9 +141,10 @@ def observe_all(
     """
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
     thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
-    collector = Collector(len(image_ids))
+    collector, federated = Collector(len(image_ids)), 0
     for number, image_id in enumerate(image_ids):
         truth = dataset.target(image_id)
+        federated += truth.instances is not None and bool(truth.instances.unchecked)
         native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
@@ -144,7 +157,7 @@ def observe_all(
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
             thresholds.add(truth.semantic, native)
-    return ObservedCase(collector.statistics(image_ids), thresholds)
+    return ObservedCase(collector.statistics(image_ids, groups_of(dataset, image_ids)), thresholds, federated)
 
 
 def _stored(kind: TaskKind, folder: Path, table: ClassTable | None) -> Callable[[str], Prediction]:
@@ -195,6 +208,9 @@ def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images:
             definition=metric.definition,
         )
     score = metric.score(observed.statistics.arrays[metric.statistic], task.classes, seed=seed)
+    if kind == "instance" and observed.federated:
+        rule = FEDERATED.format(observed.federated, images)
+        score = score.model_copy(update={"definition": f"{score.definition}; {rule}"})
     if kind == task.kind:
         return score
     score = score.model_copy(update={"definition": f"{score.definition}{REDUCED_BY}{RULES[task.kind, kind]}"})

@@ -23,7 +23,9 @@ from bench.records.store.files import write_atomically
 
 IMAGE_IDS = "image_ids"
 TABLES = "tables"
-"""Names of the arrays of ids and of table names in a statistics file; no statistic may be called so."""
+GROUPS = "groups"
+NO_STATISTICS = (IMAGE_IDS, TABLES, GROUPS)
+"""Names of the arrays of ids, of table names and of groups in a statistics file; no statistic may be called so."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,21 @@ class Statistics:
         image_ids: Image number -> id.
         arrays: Statistic name -> stack, (images, ...), or table, (rows, 1 + columns).
         tables: Names of those that are tables.
+        groups: Image number -> what the image belongs to, a patient, scene or film, its own id where it is alone;
+            empty where the data set knows no groups.
     """
 
     image_ids: tuple[str, ...]
     arrays: dict[str, Observed]
     tables: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
+
+    def group_numbers(self) -> NDArray[np.int64]:
+        """Number of the group of each image, 0 to G - 1 as they are first met, int64, (images,); where no groups are
+        known each image is one."""
+        number_of: dict[str, int] = {}
+        names = self.groups or self.image_ids
+        return np.array([number_of.setdefault(name, len(number_of)) for name in names], dtype=np.int64)
 
     def in_order_of(self, image_ids: Sequence[str], name: str) -> Observed:
         """Return a statistic with its images in another order; the ids must be the same."""
@@ -71,10 +83,10 @@ class Collector:
             self._stacks[name] = np.zeros((self.images, *observed.shape), dtype=observed.dtype)
         self._stacks[name][image] = observed
 
-    def statistics(self, image_ids: Sequence[str]) -> Statistics:
-        """Return what was collected."""
+    def statistics(self, image_ids: Sequence[str], groups: Sequence[str] = ()) -> Statistics:
+        """Return what was collected, with the groups of the images where they are known."""
         tables = {name: np.concatenate(parts) for name, parts in self._tables.items()}
-        return Statistics(tuple(image_ids), {**self._stacks, **tables}, frozenset(tables))
+        return Statistics(tuple(image_ids), {**self._stacks, **tables}, frozenset(tables), tuple(groups))
 
 
 def save_statistics(statistics: Statistics, path: Path) -> None:
@@ -83,6 +95,7 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
     arrays: dict[str, Any] = {
         IMAGE_IDS: np.array(statistics.image_ids, dtype=np.str_),
         TABLES: np.array(sorted(statistics.tables), dtype=np.str_),
+        **({GROUPS: np.array(statistics.groups, dtype=np.str_)} if statistics.groups else {}),
         **statistics.arrays,
     }
     np.savez_compressed(buffer, **arrays)
@@ -93,9 +106,10 @@ def load_statistics(path: Path) -> Statistics:
     """Read back what `save_statistics` wrote; raises `StoreError` if the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files if name not in (IMAGE_IDS, TABLES)}
+            arrays = {name: archive[name] for name in archive.files if name not in NO_STATISTICS}
             tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
-            return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), arrays, tables)
+            groups = tuple(str(name) for name in archive[GROUPS]) if GROUPS in archive.files else ()
+            return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), arrays, tables, groups)
     except ARRAY_DAMAGE as error:
         raise StoreError(
             f"{path} is missing or damaged ({error}); score the run again with: bench score RUN"

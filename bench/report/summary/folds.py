@@ -163,7 +163,15 @@ def _pooled(views: Sequence[CaseView]) -> Statistics:
         image_ids=tuple(image_id for part in parts for image_id in part.image_ids),
         arrays={name: pooled_statistic(parts, name) for name in sorted(shared)},
         tables=parts[0].tables,
+        groups=_groups(parts),
     )
+
+
+def _groups(parts: Sequence[Statistics]) -> tuple[str, ...]:
+    """Groups of the images of all parts; none where no part knows any."""
+    if not any(part.groups for part in parts):
+        return ()
+    return tuple(group for part in parts for group in part.groups or part.image_ids)
 
 
 def _without_fold(case: Case) -> str:

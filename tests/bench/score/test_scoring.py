@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -137,6 +137,22 @@ def test_missing_predictions_are_counted_and_the_way_to_get_them_is_told(tmp_pat
         score(dataset, tmp_path)
 
 
+class OfPatients(Drawn):
+    """Images of two patients."""
+
+    def group(self, image_id):
+        return f"patient {list(self.ground_truths).index(image_id) % 2}"
+
+
+def test_the_groups_of_the_images_are_counted_in_the_record_and_kept_with_the_statistics(tmp_path):
+    dataset = OfPatients(drawn(5).ground_truths)
+    with_mistakes(dataset, tmp_path)
+    scored = score(dataset, tmp_path)
+    assert scored.scores.groups == 2
+    assert scored.statistics.group_numbers().tolist() == [0, 1, 0, 1, 0]
+    assert score(Drawn(dataset.ground_truths), tmp_path).scores.groups is None
+
+
 def test_a_split_without_images_is_refused(tmp_path):
     with pytest.raises(BenchError, match="split 'test' of data set 'drawn' has no images"):
         score(drawn(0), tmp_path)
@@ -169,6 +185,26 @@ def test_instances_are_scored_as_a_semantic_map_and_the_score_says_so(tmp_path):
     scored = score(dataset, tmp_path, ("mean_iou",), kind="instance")
     assert scored.scores.scores[0].value == 1.0
     assert "score of at least 0.5" in scored.scores.scores[0].definition
+
+
+def test_a_score_on_images_looked_through_for_some_classes_states_the_federated_rule(tmp_path):
+    masks = np.zeros((1, 4, 6), dtype=np.bool_)
+    masks[0, :2, :3] = True
+    found = Instances(masks, np.array([1]), np.ones(1), np.zeros(1, dtype=np.bool_))
+    semantic = SemanticMap(np.where(masks[0], 1, 0).astype(np.uint8))
+    truths = {
+        "some": GroundTruth(semantic, replace(found, unchecked=(2,))),
+        "all": GroundTruth(semantic, found),
+    }
+    things = tuple(spec.model_copy(update={"is_thing": index > 0}) for index, spec in enumerate(CLASSES))
+    dataset = Drawn(truths, classes=things, tasks=("semantic", "instance"))
+    for image_id in truths:
+        save_prediction(found, tmp_path, image_id)
+    scored = score(dataset, tmp_path, ("mask_ap", "mean_iou"), kind="instance", classes=things).scores
+    assert scored.federated == 1
+    of_objects, of_pixels = (one.definition for one in scored.scores)
+    assert "federated rule (LVIS, Open Images): 1 of 2 images were looked through for some classes" in of_objects
+    assert "federated" not in of_pixels
 
 
 def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for_it(tmp_path):
