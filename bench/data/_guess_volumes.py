@@ -11,13 +11,14 @@ import numpy as np
 from pydantic import JsonValue
 
 from bench.data._guess_folder import MASK_NAME, best_patterns
+from bench.data.formats.dicom_labels import label_kind, region_names
 from bench.data.formats.patterns import match_paths
 from bench.data.formats.volume_arrays import READERS, suffix_of
 from bench.data.formats.volume_places import volume_paths
 from bench.data.formats.volume_slices import Axis, outline, percentiles_of, read_volume, spacing_of, whole_numbers
 from bench.errors import DatasetError
 
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 CHANNEL = re.compile(r"^(.+)[_-]([A-Za-z0-9]{1,12})$")
 LOOKED_AT = 3
 MOST_CHANNELS, MOST_CLASSES = 8, 40
@@ -34,6 +35,10 @@ def volume_options(root: Path) -> Iterator[tuple[dict[str, JsonValue], tuple[str
         if suffix_of(path) in (*VOLUME_SUFFIXES, ".dcm", "") or _is_stack(root, path)
     ]
     if not found:
+        return
+    beside = _labels_beside_series(root, found)
+    if beside is not None:
+        yield beside
         return
     # Names are compared as if all were of one suffix.
     volumes = {_bare(path) + ".png": path for path in found}
@@ -67,6 +72,24 @@ def volume_options(root: Path) -> Iterator[tuple[dict[str, JsonValue], tuple[str
     yield {**options, **read}, (counted, *reasons)
 
 
+def _labels_beside_series(root: Path, paths: Sequence[str]) -> tuple[dict[str, JsonValue], tuple[str, ...]] | None:
+    """Options for a folder of each patient that holds a series and labels under the same names; None for others."""
+    labels = {path for path in paths if label_kind(root / path)}
+    below_of: dict[bool, set[str]] = {True: set(), False: set()}
+    pairs: dict[str, dict[bool, Path]] = {}
+    for path in paths:
+        patient, _, below = path.partition("/")
+        below_of[path in labels].add(below)
+        pairs.setdefault(patient, {})[path in labels] = root / path
+    complete = [(pair[False], pair[True]) for pair in pairs.values() if len(pair) == 2]
+    if not labels or {len(names) for names in below_of.values()} != {1} or not complete:
+        return None
+    images, masks = (f"{{id}}/{next(iter(below_of[kind]))}".rstrip("/") for kind in (False, True))
+    read, reasons = reading_options(complete)
+    counted = f"{len(complete)} of {len(pairs)} folders hold a DICOM series and labels of its regions"
+    return {"images": images, "masks": masks, **read}, (counted, *reasons)
+
+
 def reading_options(
     pairs: Sequence[tuple[Path, Path]], *, classes: bool = True
 ) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
@@ -82,7 +105,12 @@ def reading_options(
     looked_at = pairs[:: max(1, len(pairs) // LOOKED_AT)][:LOOKED_AT]
     options: dict[str, JsonValue] = {}
     reasons: list[str] = []
-    if classes:
+    named = [mask for _, mask in looked_at if label_kind(mask)]
+    if classes and named:
+        names = list(dict.fromkeys(name for mask in named for name in region_names(mask)))
+        options["classes"] = {"background": 0, **{name: value for value, name in enumerate(names, start=1)}}
+        reasons.append("the masks name these regions; leave out those that are no class, the one on top last")
+    elif classes:
         seen: set[int] = set()
         for _, mask in looked_at:
             seen.update(np.unique(whole_numbers(read_volume(mask).values, mask)).tolist())

@@ -4,6 +4,7 @@
     root/imagesTr/<case>_0000.nii.gz      one volume for each channel; Decathlon: <case>.nii.gz, channels inside
     root/labelsTr/<case>.nii.gz
     root/imagesTs, root/labelsTs          optional: the split `test`; without labels it is left out
+    root/splits_final.json                optional: the folds of nnUNet_preprocessed, those of the option `folds`
 
 The classes are the `labels` of dataset.json, in the order of their values; `ignore` is void. Labels that are regions,
 lists of values, are left out: a pixel has one class, and the map of single values must be named by `classes`. Cases
@@ -13,18 +14,18 @@ else as in `volumes`. 2-D sets of PNG files are read by `folder`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.data.formats.bands import Percentiles
-from bench.data.formats.documents import read_json_object
+from bench.data.formats.bands import Depth, Percentiles
+from bench.data.formats.documents import read_json, read_json_object
 from bench.data.formats.file_names import is_hidden
 from bench.data.formats.on_disk import OnDisk, missing, require_folder, root_of
-from bench.data.formats.volume_places import Case
+from bench.data.formats.volume_places import Case, files_of
 from bench.data.formats.volume_slices import Axis, Window
 from bench.datasets import volumes
 from bench.errors import DatasetError
@@ -35,6 +36,7 @@ LICENCE = "its own; the Decathlon's data sets are CC BY-SA 4.0"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Unpack a DatasetXXX_Name folder of nnUNet_raw, or a task of the Decathlon, there."
 SHOWN = 3
+FOLDS = "splits_final.json"
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 
 
@@ -45,7 +47,9 @@ class Options(Record):
         root: Folder with dataset.json.
         classes: Name -> value, in place of those of dataset.json.
         fractions: Split -> share of the cases of imagesTr; None = train and val, and test where labelsTs is missing.
-        group, seed, axis, window, rgb, every, mask_grid: As those of `volumes`.
+        splits_final: nnU-Net's file of folds, from root; None takes splits_final.json there. Its folds are those of
+            `folds`.
+        group, seed, axis, window, rgb, depth, every, mask_grid: As those of `volumes`.
     """
 
     root: str = "data/nnunet"
@@ -53,9 +57,11 @@ class Options(Record):
     axis: Axis | None = None
     window: Window | tuple[Window, ...] | Percentiles | None = None
     rgb: tuple[int, int, int] | None = None
+    depth: Depth | None = None
     every: int = Field(default=1, ge=1)
     mask_grid: Literal["header", "stored"] = "header"
     fractions: dict[str, float] | None = None
+    splits_final: str | None = None
     group: str | None = None
     seed: int = Field(default=0, ge=0)
 
@@ -87,9 +93,43 @@ def open_dataset(options: Options) -> OnDisk:
         of_test = _cases(root, "Ts", ending, count)
         cases += [replace(case, name=f"Ts__{case.name}") if case.name in taken else case for case in of_test]
     fractions = options.fractions or ({"train": 0.85, "val": 0.15} if has_test else volumes.Options().fractions)
-    given = {name: getattr(options, name) for name in ("axis", "window", "rgb", "every", "mask_grid", "group", "seed")}
+    shared = ("axis", "window", "rgb", "depth", "every", "mask_grid", "group", "seed")
+    given = {name: getattr(options, name) for name in shared}
     reading = volumes.Options(root=options.root, classes=classes, void=void, fractions=fractions, **given)
-    return volumes.of_cases("nnunet", tuple(cases), reading, root)
+    dataset = volumes.of_cases("nnunet", tuple(cases), reading, root)
+    dataset.own_folds = _own_folds(options, root, cases)
+    return dataset
+
+
+def _own_folds(options: Options, root: Path, cases: Sequence[Case]) -> dict[Path, int]:
+    """First file of each case -> its fold, from 1: the one whose `val` names it; none without splits_final.json.
+
+    Raises:
+        DatasetError: If the file is not there, is something else, or names a case twice or one that is not there.
+    """
+    file = root / (options.splits_final or FOLDS)
+    if not file.is_file():
+        if options.splits_final is not None:
+            raise missing("nnunet", file, f"nnU-Net's {FOLDS}", f"It lies in nnUNet_preprocessed/{root.name}.")
+        return {}
+    document = read_json(file)
+    rows = document if isinstance(document, list) else []
+    if not rows or not all(isinstance(row, dict) and isinstance(row.get("val"), list) for row in rows):
+        raise DatasetError(f"{file} is no list of folds with train and val each. Fetch nnU-Net's {FOLDS} again.")
+    fold_of: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        for name in map(str, row["val"]):
+            if name in fold_of:
+                raise DatasetError(f"{file}: {name!r} is in val of two folds. Correct the file, or move it away.")
+            fold_of[name] = number
+    known = {case.name: files_of(case.images[0])[0] for case in cases}
+    lost = [name for name in fold_of if name not in known]
+    if lost:
+        raise DatasetError(
+            f"{file} names {len(lost)} cases that are not in imagesTr, for example {lost[0]!r}. Add them, or move the "
+            "file away."
+        )
+    return {known[name]: number for name, number in fold_of.items()}
 
 
 def _labels(document: Mapping[str, Any], file: Path) -> tuple[dict[str, int], int | None]:

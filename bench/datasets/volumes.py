@@ -1,7 +1,8 @@
 """Volumes as slices: NIfTI, NRRD, TIFF stacks, arrays and DICOM series, with one label volume each.
 
-    root/images/case_1.nii.gz     .nii .nii.gz .nrrd .nhdr .tif .npy .dcm, or a folder of DICOM files
-    root/masks/case_1.nii.gz      a label a voxel, in any of these forms, on the grid of its image
+    root/images/case_1.nii.gz     .nii .nii.gz .nrrd .nhdr .mha .mhd .tif .npy .dcm, or a folder of DICOM files
+    root/masks/case_1.nii.gz      a label a voxel, in any of these forms, on the grid of its image; or, beside a
+                                  DICOM series, a segmentation object (SEG) or a structure set (RTSTRUCT)
 
 Patterns say where they lie, as those of `folder` do: `{id}` names a volume, `{split}` its split, `{group}` the patient,
 `{channel}` (images only) one of several volumes of a patient that become channels, in the order of the option
@@ -15,6 +16,8 @@ stored ones where none does.
     window: [-160, 240]                     values that become 0 and 255 (Hounsfield units of CT)
     window: [[-160, 240], [-1000, 400], [-500, 1300]]     three windows of one volume as three channels
     window: {percentiles: [0.5, 99.5]}      measured for each volume (MR)
+
+Regions of SEG and RTSTRUCT are told by their names: `classes` names those that are one, the one on top last.
 
 Slices of one patient stay in one split: the group is `{group}`, the PatientID of DICOM, or else the volume. Distances
 of pixels in millimetres are kept for each image. Volumes are read whole; a process keeps 1 GiB of them
@@ -32,7 +35,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, JsonValue, model_validator
 
-from bench.data.formats.bands import Percentiles
+from bench.data.formats.bands import Depth, Percentiles
+from bench.data.formats.dicom_labels import label_kind, left_out, region_names
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
@@ -78,6 +82,7 @@ class Options(Record):
         axis: Along which volumes are cut; None = axial, or as stored where no file says how it lies.
         window: Lower and upper value, several of them, or percentiles; None for volumes of 8 bits.
         rgb: Channels, from 1, that pictures are given of more than three.
+        depth: What models are given of values in a window: bytes or floats; None gives floats to those that take them.
         every: Take each n-th slice only.
         mask_grid: `stored` where the headers of masks are wrong.
         fractions, group, seed: As those of `folder`; `group` is searched in the path of the volume.
@@ -94,6 +99,7 @@ class Options(Record):
     axis: Axis | None = None
     window: Window | tuple[Window, ...] | Percentiles | None = None
     rgb: tuple[int, int, int] | None = None
+    depth: Depth | None = None
     every: int = Field(default=1, ge=1)
     mask_grid: Literal["header", "stored"] = "header"
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -110,12 +116,14 @@ class Options(Record):
 
     def grey(self) -> Grey:
         """What becomes black and white."""
+        exact = self.depth == "floats"
         if self.window is None:
-            return Grey()
+            return Grey(exact=exact)
         if isinstance(self.window, Percentiles):
-            return Grey(percentiles=self.window.percentiles)
+            return Grey(percentiles=self.window.percentiles, exact=exact)
         windows = [one for one in self.window if isinstance(one, tuple)]
-        return Grey(tuple(windows) if windows else (tuple(self.window),))  # type: ignore[arg-type]  # pairs all of them
+        pairs = tuple(windows) if windows else (tuple(self.window),)
+        return Grey(pairs, exact=exact)  # type: ignore[arg-type]  # pairs all of them
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
         f"The option classes has {', '.join(map(str, class_of))}. Add the value there, or as void.",
         options.mask_grid == "stored",
         options.masks_hold == "instances",
+        _value_of(options),
     )
     pictures = Slices(
         opened.axis,
@@ -174,7 +183,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
         licence=LICENCE,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[*decisive, options.mask_grid, options.masks_hold],
-        inferred=(*opened.notes, options.grey().told()),
+        inferred=(*opened.notes, options.grey().told(), *_regions_left_out(cases, options)),
         bands=band_reading(opened.channels, options.rgb),
     )
     return OnDisk(description, lambda split: entries[split], rule.truth, pictures=pictures)
@@ -256,7 +265,32 @@ def _label_space(cases: tuple[Case, ...], options: Options) -> tuple[tuple[Class
     return classes, class_of if options.void is None else {**class_of, options.void: IGNORE_LABEL}
 
 
+def _value_of(options: Options) -> dict[str, int]:
+    """Name of each class but the background -> value, in their order."""
+    return {name: value for name, value in (options.classes or {}).items() if value != 0}
+
+
+def _regions_left_out(cases: Sequence[Case], options: Options) -> tuple[str, ...]:
+    named = [case.mask for case in cases if label_kind(case.mask)]
+    told = left_out(named, _value_of(options)) if named else ""
+    return (told,) if told else ()
+
+
+def _undeclared_regions(masks: Sequence[Path]) -> DatasetError:
+    names = list(dict.fromkeys(name for path in masks for name in region_names(path)))
+    rows = ", ".join(f"{name}: {value}" for value, name in enumerate(names[:20], start=1))
+    return DatasetError(
+        f"volumes: which regions of the masks are classes is not declared; {len(masks)} files have "
+        f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}. Name those that are, each with a "
+        "number, those that "
+        f"lie on top last, for example classes: {{background: 0, {rows}}}."
+    )
+
+
 def _undeclared_classes(cases: tuple[Case, ...]) -> DatasetError:
+    named = [case.mask for case in cases if label_kind(case.mask)]
+    if named:
+        return _undeclared_regions(named)
     seen: set[int] = set()
     looked_at = cases[:: max(1, len(cases) // LOOKED_AT)][:LOOKED_AT]
     for case in looked_at:

@@ -5,18 +5,19 @@
     range: {percentiles: [2, 98]}       the same measured for each band on images of the training split
     rgb: [3, 2, 1]                      bands that pictures, and models that take RGB alone, are given
 
-What is declared is read as uint8, (H, W, C), and models get no finer values: 8-bit bands without a range as they
-are, all others scaled by it to 256 steps, so that a range should not be wider than the values that matter. A
-model whose network is made for any number of bands gets all that are declared; one that takes RGB alone gets the
-`rgb` bands, which its record says. TIFF, in any planar configuration and compression, is read by tifffile.
+8-bit bands without a range are read as they are, uint8, (H, W, C). All others are scaled by the range: pictures, and
+models that take bytes alone, get them rounded to 256 steps; models that take floats get float32 from 0 to 255, not
+rounded, unless `depth: bytes` says otherwise. A model whose network is made for any number of bands gets all that are
+declared; one that takes RGB alone gets the `rgb` bands. Its record says both. TIFF, in any planar configuration and
+compression, is read by tifffile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -36,6 +37,8 @@ from bench.records import Record
 from bench.records.predictions import RgbImage
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+Depth = Literal["bytes", "floats"]
+"""What models are given of scaled values: whole numbers from 0 to 255, or floats."""
 MEASURED = 64
 """Images, at most, on which percentiles are measured, at even distances over the training split."""
 
@@ -65,11 +68,13 @@ class BandReading:
         bands: Counted from 1; None takes one band, three times, or three.
         rgb: Which of the bands are red, green and blue; None if that is not said.
         ranges: Of each band, or one for all: what becomes 0 and 255; empty leaves 8 bits as they are.
+        exact: Whether scaled values stay floats.
     """
 
     bands: tuple[int, ...] | None
     rgb: tuple[int, int, int] | None = None
     ranges: tuple[tuple[float, float], ...] = ()
+    exact: bool = False
 
     @property
     def channels(self) -> int:
@@ -83,8 +88,8 @@ class BandReading:
         rgb = f", red, green and blue are {', '.join(map(str, self.rgb))}" if self.rgb is not None else ""
         return f"images are read as {bands}" + (f", {ranges} scaled to 0 to 255" if ranges else "") + rgb
 
-    def image(self, path: Path) -> NDArray[np.uint8]:
-        """Read the declared bands, uint8, (H, W, C).
+    def image(self, path: Path) -> NDArray[Any]:
+        """Read the declared bands, uint8, (H, W, C), or float32 where they are scaled and `exact`.
 
         Raises:
             DatasetError: If the file lacks a band, or its values need a range that is not declared.
@@ -101,12 +106,12 @@ class BandReading:
                 f"{path} has {found} band{'s' if found != 1 else ''}, but the option bands asks for band {max(bands)}. "
                 "Bands are counted from 1; correct the option, or remove the image."
             )
-        return _scaled(stored[..., [band - 1 for band in bands]], self.ranges, path)
+        return _scaled(stored[..., [band - 1 for band in bands]], self.ranges, path, exact=self.exact)
 
-    def shown(self, image: NDArray[np.uint8]) -> RgbImage:
+    def shown(self, image: NDArray[Any]) -> RgbImage:
         """Red, green and blue of an image, uint8, (H, W, 3), for pictures: those declared, else the first bands."""
         picked = self.rgb_channels() or ([0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0])
-        return np.ascontiguousarray(image[..., picked])
+        return as_bytes(image[..., picked])
 
     def rgb_channels(self) -> list[int] | None:
         """Channels that are red, green and blue; None if the image has not three and `rgb` does not say."""
@@ -166,7 +171,12 @@ def _tifffile(path: Path) -> Any:
     return tifffile
 
 
-def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: Path) -> NDArray[np.uint8]:
+def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values from 0 to 255 as uint8, rounded where they are floats."""
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else np.rint(values).astype(np.uint8))
+
+
+def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: Path, *, exact: bool) -> NDArray[Any]:
     if not ranges:
         if pixels.dtype != np.uint8:
             raise DatasetError(
@@ -177,7 +187,8 @@ def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: P
     low = np.array([r[0] for r in ranges], dtype=np.float32)
     high = np.array([r[1] for r in ranges], dtype=np.float32)
     scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
-    return np.asarray(np.clip(np.nan_to_num(scaled), 0, 255).round(), dtype=np.uint8)
+    cut = np.clip(np.nan_to_num(scaled), 0, 255)
+    return np.ascontiguousarray(cut, dtype=np.float32) if exact else as_bytes(cut)
 
 
 def _next_full(pixels: NDArray[Any]) -> int:
@@ -211,7 +222,7 @@ def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percen
     ]
     if any(low >= high for low, high in ranges):
         raise DatasetError(f"the percentiles {wanted.percentiles} of a band are one value; widen them.")
-    return BandReading(reading.bands, reading.rgb, tuple((low, high) for low, high in ranges))
+    return replace(reading, ranges=tuple((low, high) for low, high in ranges))
 
 
 def check_undeclared(files: Sequence[Path]) -> None:
@@ -246,11 +257,13 @@ class BandOptions(Record):
         bands: Counted from 1.
         range: Of the values, or percentiles.
         rgb: Three of the bands.
+        depth: What models are given of scaled values; None gives floats to those that take them.
     """
 
     bands: tuple[int, ...] | None = Field(default=None, min_length=1)
     range: tuple[float, float] | Percentiles | None = None
     rgb: tuple[int, int, int] | None = None
+    depth: Depth | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> BandOptions:
@@ -266,4 +279,5 @@ class BandOptions(Record):
         """How bands are read, percentiles not measured yet; None if nothing is declared."""
         if self.bands is None and self.range is None:
             return None
-        return BandReading(self.bands, self.rgb, (self.range,) if isinstance(self.range, tuple) else ())
+        ranges = (self.range,) if isinstance(self.range, tuple) else ()
+        return BandReading(self.bands, self.rgb, ranges, exact=self.depth == "floats")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.dicom_labels import label_kind
 from bench.data.formats.volume_arrays import Volume, affine_spacing, needed, stand_in
 from bench.errors import DatasetError
 
@@ -41,8 +42,9 @@ def is_dicom(path: Path) -> bool:
 
 
 def series_files(folder: Path) -> list[Path]:
-    """The DICOM files that lie in a folder itself, by name."""
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "." and is_dicom(path)]
+    """The DICOM files of images that lie in a folder itself, by name; labels that lie beside them are none."""
+    found = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "." and is_dicom(path)]
+    return [path for path in found if not label_kind(path)]
 
 
 def read_series(path: Path, *, pixels: bool) -> Volume:
@@ -103,8 +105,8 @@ def _require_one_series(slices: Sequence[Any], files: Sequence[Path], path: Path
     modality = str(slices[0].get("Modality", "")) if slices else ""
     if modality in NO_IMAGES:
         raise DatasetError(
-            f"{path} is {NO_IMAGES[modality]} ({modality}), no image. Turn it into a label map in NIfTI or NRRD first, "
-            "for example with dcmqi's segimage2itkimage (SEG) or plastimatch convert (RTSTRUCT)."
+            f"{path} is {NO_IMAGES[modality]} ({modality}), no image. A segmentation object and a structure set are "
+            "masks: name them by the pattern masks, and the series that they belong to by images."
         )
     series = Counter(str(one.get("SeriesInstanceUID", "")) for one in slices)
     if len(series) > 1:

@@ -17,6 +17,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.home import expanded
 from bench.data.formats.image_files import MASK_SUFFIXES, read_image
 from bench.data.formats.image_headers import header_of, image_size, read_bytes
@@ -127,6 +128,7 @@ class OnDisk:
         read_truth: Callable[[Entry], GroundTruth],
         notes: Callable[[str], Sequence[str]] = lambda _: (),
         pictures: Pictures | None = None,
+        doubts: Callable[[Entry], Sequence[Doubt]] | None = None,
     ) -> None:
         """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name.
 
@@ -136,6 +138,7 @@ class OnDisk:
             read_truth: Ground truth of an entry.
             notes: What of a split was left out, guessed or converted.
             pictures: Reads the images; None where each is a file of its own.
+            doubts: Where the ground truth of an entry disagrees with itself; None where it is told once only.
         """
         twice = [name for name, times in Counter(c.name for c in description.classes).items() if times > 1]
         if twice:
@@ -146,9 +149,11 @@ class OnDisk:
         self.name = description.name
         self.classes, self.tasks = description.classes, description.tasks
         self.source, self.licence = description.source, description.licence
-        self._list_split, self._read_truth, self._notes = list_split, read_truth, notes
+        self._list_split, self._read_truth, self._notes, self._doubts = list_split, read_truth, notes, doubts
         self.bands = description.bands
         self.pictures = pictures
+        self.own_folds: Mapping[Path, int] = {}
+        """Image file -> fold from 1 that its publisher has dealt it to; empty where none has."""
         self.orientation: Frame | None = None
         """What labels of images fit that EXIF turns, where the suite says it; see `orientation.py`."""
         self._entries: dict[str, dict[str, Entry]] = {}
@@ -216,6 +221,10 @@ class OnDisk:
             return self._as(image_id, "shown")  # which tells the sizes
         file = self.entry(image_id).image
         raise undecided(file, orientation, list(found), self.contrasts(image_id, found))
+
+    def doubts(self, image_id: str) -> list[Doubt]:
+        """Where its ground truth disagrees with itself; raises `DatasetError` if it cannot be read."""
+        return [] if self._doubts is None else [*self._doubts(self.entry(image_id))]
 
     def exif_orientation(self, image_id: str) -> int:
         """EXIF orientation of its file, 1-8, where its labels might fit another; 1 where they cannot.

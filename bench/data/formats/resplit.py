@@ -8,6 +8,8 @@ These options are understood beside the data set's own:
     folds: 5, fold: 2      cross-validation: test is the second of five parts, `validation` of the rest is val
     pool: [train, val]     pool only these of the data set's splits; the others are left out
 
+Folds that a data set brings along, as nnU-Net's splits_final.json does, are taken as they are.
+
 With `folds` alone the splits are the parts, fold1 to fold5. `group` without one of the others changes no
 split: it says what must be seen as one when scores get intervals.
 """
@@ -162,6 +164,10 @@ class _Dealt:
         where, options = self._dataset.name, self._options
         if options.folds is None:
             dealt = self._deal(entries, keys, options.fractions)
+        elif self._dataset.own_folds:
+            dealt = self._published(entries)
+            if options.fold is not None:
+                dealt = _train_val_test(keys, dealt, options, where)
         else:
             if len(set(keys)) < options.folds:
                 raise DatasetError(
@@ -179,6 +185,20 @@ class _Dealt:
             return by_fraction(keys, fractions, seed=seed, where=where)
         presence = np.stack([self._presence(entry) for entry in entries])
         return stratified(keys, presence, fractions, seed=seed, where=where)
+
+    def _published(self, entries: Sequence[Entry]) -> list[str]:
+        """The fold of each image as it was published; raises `DatasetError` for another number of folds."""
+        own, asked = self._dataset.own_folds, self._options.folds
+        count = max(own.values())
+        lost = [entry.image.name for entry in entries if entry.image not in own]
+        if asked != count or lost:
+            what = f"of {len(lost)} images it says nothing, for example {lost[0]}" if lost else f"it has {count} folds"
+            raise DatasetError(
+                f"{self._dataset.name}: folds: {asked} is asked for, and the data set's own file of folds deals the "
+                f"images out; {what}. Write folds: {count} with pool for the images that it names, or move the file "
+                "away to have them dealt out anew."
+            )
+        return [f"fold{own[entry.image]}" for entry in entries]
 
     def _parts(self) -> dict[str, float]:
         folds = self._options.folds or 1

@@ -2,6 +2,7 @@
 
     .nii .nii.gz      NIfTI, read by nibabel; its axes point towards right, anterior, superior (RAS)
     .nrrd .nhdr       NRRD, read by pynrrd; `space` says where its axes point
+    .mha .mhd         MetaImage, read by SimpleITK; its axes point towards left, posterior, superior (LPS)
     .tif .tiff        a stack of pages, read by tifffile; spacing of OME-XML or ImageJ, no orientation
     .npy              (slice, row, column), or (slice, row, column, channel); neither spacing nor orientation
     .dcm, folders     DICOM, see `dicom_series`
@@ -192,6 +193,39 @@ def read_nrrd(path: Path, *, pixels: bool) -> Volume:
     return Volume(values, affine, affine_spacing(affine))
 
 
+def read_metaimage(path: Path, *, pixels: bool) -> Volume:
+    """Read a MetaImage file; one whose header has no TransformMatrix is taken to lie as LPS, as ITK has it."""
+    try:
+        import SimpleITK
+    except ImportError:
+        raise needed("SimpleITK", path) from None
+    itk: Any = SimpleITK
+    try:
+        reader = itk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.SetImageIO("MetaImageIO")
+        reader.ReadImageInformation()
+        size, spacing, origin = reader.GetSize(), reader.GetSpacing(), reader.GetOrigin()
+        directions = np.asarray(reader.GetDirection(), dtype=np.float64).reshape(len(size), len(size))
+        channels = () if reader.GetNumberOfComponents() == 1 else (reader.GetNumberOfComponents(),)
+        if pixels:
+            stored = itk.GetArrayFromImage(reader.Execute())
+            values = stored.transpose(*range(len(size))[::-1], *range(len(size), stored.ndim))
+        else:
+            is_byte = reader.GetPixelID() in (itk.sitkUInt8, itk.sitkVectorUInt8)
+            values = stand_in((*size, *channels), np.uint8 if is_byte else np.float32)
+    except Exception as error:  # whatever a damaged file makes ITK raise
+        raise _unreadable(path, "MetaImage", error) from None
+    if len(size) == 2:
+        return Volume(np.expand_dims(values, 2), None, None, note="it holds one slice")
+    if len(size) != 3:
+        raise DatasetError(f"{path} has {len(size)} dimensions, {size}; 3 are expected. Write one file each.")
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ directions @ np.diag(spacing)
+    affine[:3, 3] = np.diag([-1.0, -1.0, 1.0]) @ np.asarray(origin)
+    return Volume(values, affine, affine_spacing(affine))
+
+
 def read_tiff_stack(path: Path, *, pixels: bool) -> Volume:
     """Read the pages of a TIFF as slices."""
     try:
@@ -265,6 +299,7 @@ def read_npy_volume(path: Path, *, pixels: bool) -> Volume:
 
 READERS: dict[str, Reader] = {
     ".nii": read_nifti, ".nii.gz": read_nifti, ".nrrd": read_nrrd, ".nhdr": read_nrrd,
+    ".mha": read_metaimage, ".mhd": read_metaimage,
     ".tif": read_tiff_stack, ".tiff": read_tiff_stack, ".npy": read_npy_volume,
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from bench.data.formats.dicom_labels import label_kind
 from bench.data.formats.dicom_series import is_dicom, patient_of, series_files
 from bench.data.formats.file_names import same_text
 from bench.data.formats.patterns import SHARED, check_pattern, values_of, visible_files
@@ -143,9 +144,11 @@ def volume_paths(root: Path) -> list[str]:
     for path in files:
         if suffix_of(path) in (".dcm", ".ima", "") or suffix_of(path)[1:].isdigit():
             of_folder[path.rpartition("/")[0]].append(path)
-    folders = [folder for folder, members in of_folder.items() if folder and is_dicom(root / members[0])]
-    inside = {member for folder in folders for member in of_folder[folder]}
+    labels = {path for members in of_folder.values() for path in members if label_kind(root / path)}
+    slices = {folder: [path for path in members if path not in labels] for folder, members in of_folder.items()}
+    folders = [folder for folder, members in slices.items() if folder and members and is_dicom(root / members[0])]
+    inside = {member for folder in folders for member in slices[folder]}
     # Several series by name in one folder are files of frames each, not the slices of one.
     loose = [path for path in files if suffix_of(path) == ".dcm" and path not in inside]
     known = [path for path in files if suffix_of(path) in READERS]
-    return sorted({*folders, *loose, *known}, key=PurePosixPath)
+    return sorted({*folders, *loose, *known, *labels}, key=PurePosixPath)

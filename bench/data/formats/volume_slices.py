@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.bands import BandReading
+from bench.data.formats.bands import BandReading, as_bytes
+from bench.data.formats.dicom_labels import label_kind, read_labels
 from bench.data.formats.dicom_series import read_series
 from bench.data.formats.label_tables import map_values
 from bench.data.formats.on_disk import Entry
@@ -47,10 +48,12 @@ class Grey:
     Attributes:
         windows: A channel each; one alone makes a grey image. Empty where `percentiles` are measured.
         percentiles: Measured for each volume and channel.
+        exact: Whether scaled values stay floats.
     """
 
     windows: tuple[Window, ...] = ()
     percentiles: tuple[float, float] | None = None
+    exact: bool = False
 
     def told(self) -> str:
         """One sentence, for the record."""
@@ -146,8 +149,8 @@ class Slices:
         self._ranges: dict[Path, tuple[Window, ...]] = {}
 
     def image(self, entry: Entry) -> RgbImage:
-        """The slice, uint8: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of others."""
-        planes: list[NDArray[np.uint8]] = []
+        """The slice, uint8 or exact float32: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of others."""
+        planes: list[NDArray[Any]] = []
         for path in self._case_of[entry.image].images:
             volume = read_volume(path)
             if not 0 <= int(entry.key) < slices_of(volume, self._axis):
@@ -160,7 +163,7 @@ class Slices:
         planes = planes * 3 if len(planes) == 1 else planes
         return np.ascontiguousarray(np.stack(planes, axis=-1))
 
-    def _planes(self, bands: NDArray[Any], path: Path, volume: Volume) -> list[NDArray[np.uint8]]:
+    def _planes(self, bands: NDArray[Any], path: Path, volume: Volume) -> list[NDArray[Any]]:
         windows = self._windows(path, volume)
         if len(windows) > bands.shape[2] == 1:
             bands = np.repeat(bands, len(windows), axis=2)
@@ -169,8 +172,10 @@ class Slices:
         if not windows:
             planes = [np.asarray(bands[..., c], dtype=np.uint8) for c in range(bands.shape[2])]
         else:
-            planes = [scaled(bands[..., c], windows[c % len(windows)]) for c in range(bands.shape[2])]
-        return [np.asarray(255 - plane, dtype=np.uint8) for plane in planes] if volume.inverted else planes
+            planes = [
+                scaled(bands[..., c], windows[c % len(windows)], exact=self._grey.exact) for c in range(bands.shape[2])
+            ]
+        return [np.asarray(255 - plane, dtype=plane.dtype) for plane in planes] if volume.inverted else planes
 
     def _windows(self, path: Path, volume: Volume) -> tuple[Window, ...]:
         if self._grey.percentiles is None:
@@ -190,7 +195,7 @@ class Slices:
 
     def encoded(self, entry: Entry) -> bytes:
         """A PNG of the slice."""
-        return cv2.imencode(".png", self.image(entry)[..., ::-1])[1].tobytes()
+        return cv2.imencode(".png", as_bytes(self.image(entry)[..., ::-1]))[1].tobytes()
 
     def spacing(self, entry: Entry) -> Spacing | None:
         """In millimetres, of the header of the volume."""
@@ -201,11 +206,13 @@ class Slices:
         return Place(self._case_of[entry.image].name, int(entry.key))
 
 
-def scaled(values: NDArray[Any], window: Window) -> NDArray[np.uint8]:
-    """Values as uint8: those up to the window's lower end 0, from its upper end on 255; no number is 0."""
+def scaled(values: NDArray[Any], window: Window, *, exact: bool = False) -> NDArray[Any]:
+    """Values as uint8, or `exact` as float32: those up to the window's lower end 0, from its upper end on 255; no
+    number is 0."""
     low, high = window
     grey = (np.nan_to_num(values.astype(np.float32)) - np.float32(low)) * np.float32(255 / (high - low))
-    return np.asarray(np.clip(grey, 0, 255).round(), dtype=np.uint8)
+    cut_off = np.clip(grey, 0, 255)
+    return cut_off if exact else as_bytes(cut_off)
 
 
 def percentiles_of(values: NDArray[Any], wanted: tuple[float, float]) -> Window:
@@ -240,6 +247,7 @@ class LabelRule:
         known: Which values there are, for messages.
         as_stored: Take mask and image voxel by voxel, whatever the mask's header says of its place.
         instances: Whether values are numbers of objects of class 1.
+        value_of: Name of a class -> its value, for masks that tell regions by name; those on top last.
     """
 
     axis: Axis
@@ -248,6 +256,7 @@ class LabelRule:
     known: str
     as_stored: bool
     instances: bool
+    value_of: Mapping[str, int]
 
     def truth(self, entry: Entry) -> GroundTruth:
         """Ground truth of a slice; raises `DatasetError` for a mask that lies otherwise than its image."""
@@ -262,10 +271,12 @@ class LabelRule:
     def mask(self, entry: Entry) -> Volume:
         """The label volume of an entry, in the axes of its image."""
         case = self.case_of[entry.image]
-        kind = f"mask of {case.images[0]}{self.as_stored}"
+        kind = f"mask of {case.images[0]}{self.as_stored}{list(self.value_of.items())}"
         return _kept(kind, case.mask, lambda: self._read(case.mask, case.images[0]))
 
     def _read(self, path: Path, image: Path) -> Volume:
+        if label_kind(path):
+            return as_lps(read_labels(path, _reader(image)(image, pixels=False), self.value_of), path)
         stored, of_image = _reader(path)(path, pixels=True), outline(image)
         if self.as_stored:
             original = _reader(image)(image, pixels=False)
