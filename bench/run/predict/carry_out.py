@@ -21,7 +21,7 @@ from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.outcome import settle
 from bench.run.planning.prepare import pinned_cores
-from bench.run.predict.inputs import find_sources, named_items, output_suffixes
+from bench.run.predict.inputs import find_sources, named_items, output_suffixes, passed_over
 from bench.run.predict.manifest import WORK, Manifest
 from bench.run.predict.models import Predictor
 from bench.run.predict.worker.request import REQUEST, SHOW_FROM, FilesRequest, Item, OverlayForm
@@ -75,6 +75,8 @@ def predict_files(predictor: Predictor, words: list[str], interpreters: Interpre
     """
     manifest = Manifest(writing.out, _identity(predictor, writing), overwrite=writing.overwrite)
     sources = find_sources(words, out=writing.out, own=manifest.own_files())
+    for sentence in passed_over(words, out=writing.out, own=manifest.own_files()):
+        print(sentence, file=sys.stderr)
     earlier = manifest.items()
     items = named_items(sources, earlier, output_suffixes(predictor.task.kind, writing.overlay))
     to_do = items if writing.overwrite else [item for item in items if not manifest.settled(item)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -85,6 +86,26 @@ def _in_folder(folder: Path, out: Path, written: set[Path]) -> Iterator[Source]:
             image = path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
             if image and path not in written:
                 yield Source(path, PurePosixPath(path.relative_to(folder).as_posix()))
+
+
+def passed_over(words: Sequence[str], *, out: Path, own: Iterable[Path]) -> list[str]:
+    """What lies in the folders that are named and is no image by its suffix, a sentence for each folder that has any.
+
+    Hidden files and folders are counted together, files by suffix; what earlier calls wrote is not counted.
+    """
+    written, told = set(own), []
+    for word in (word for word in words if Path(word).is_dir()):
+        folder, counted = absolute(Path(word)), Counter[str]()
+        for parent, folders, files in os.walk(folder, followlinks=False):
+            counted["hidden"] += sum(name.startswith(".") for name in (*folders, *files))
+            folders[:] = [name for name in folders if not name.startswith(".") and Path(parent) / name != absolute(out)]
+            others = [name for name in files if not name.startswith(".") and Path(parent) / name not in written]
+            suffixes = [Path(name).suffix.lower() for name in others]
+            counted.update(suffix or "without a suffix" for suffix in suffixes if suffix not in IMAGE_SUFFIXES)
+        shown = ", ".join(f"{count} {what}" for what, count in counted.most_common() if count)
+        videos = " (a video is predicted where it is named by itself)" if set(counted) & {*VIDEO_SUFFIXES} else ""
+        told += [f"{word}: passed over, being no images: {shown}{videos}"] if shown else []
+    return told
 
 
 def _matching(pattern: str, written: set[Path]) -> Iterator[Source]:

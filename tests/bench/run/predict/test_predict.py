@@ -18,7 +18,7 @@ from PIL import Image
 from bench.cli.main import main
 from bench.data.formats.by_name import open_dataset
 from bench.records import ClassSpec
-from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes
+from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes, passed_over
 from bench.run.predict.worker.frames import Frame, batches
 from bench.run.predict.worker.request import FilesRequest, Item
 from tests.bench.suites import SHAPES, perfect, write_suite
@@ -373,3 +373,14 @@ def test_images_of_different_sizes_share_no_batch_in_which_they_would_be_padded(
     assert all(
         isinstance(f, Frame) and f.decode_s > 0 for batch in batches(request, 2, mixed=True) for f in batch.frames
     )
+
+
+def test_what_a_folder_holds_beside_images_is_counted(tmp_path):
+    for name in ("a.png", "b.JPG", "film.mp4", "notes.txt", "more/c.txt", ".hidden/d.png", "out/e.txt", "bare"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    (said,) = passed_over([str(tmp_path / "in"), "*.png"], out=tmp_path / "in" / "out", own=[])
+    listed = said.removeprefix(f"{tmp_path / 'in'}: passed over, being no images: ").partition(" (")[0]
+    assert sorted(listed.split(", ")) == ["1 .mp4", "1 hidden", "1 without a suffix", "2 .txt"]
+    assert said.endswith("(a video is predicted where it is named by itself)")
+    assert passed_over([str(tmp_path / "in" / "more" / "nothing")], out=tmp_path, own=[]) == []
