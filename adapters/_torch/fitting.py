@@ -107,10 +107,10 @@ def place(image: Size, size: Size | None, fit: Fit) -> Placement:
 
 
 def fitted(image: RgbImage, placement: Placement, fill: Sequence[float], interpolation: Interpolation) -> RgbImage:
-    """Return the input of a network, uint8 (h, w, C).
+    """Return the input of a network, (h, w, C), of the type of the image.
 
     Args:
-        image: uint8, (H, W, C).
+        image: uint8 or float32 of 0 to 255, (H, W, C).
         placement: Of this image.
         fill: What the input has beside the image, a number of 0-255 for each channel.
         interpolation: Of the image.
@@ -118,8 +118,8 @@ def fitted(image: RgbImage, placement: Placement, fill: Sequence[float], interpo
     resized = resized_image(image, placement.scaled, interpolation)
     if placement.is_whole:
         return resized
-    canvas = np.empty((*placement.input, image.shape[2]), dtype=np.uint8)
-    canvas[:] = np.rint(np.asarray(fill, dtype=np.float64)).astype(np.uint8)
+    canvas = np.empty((*placement.input, image.shape[2]), dtype=image.dtype)
+    canvas[:] = np.rint(np.asarray(fill, dtype=np.float64))
     canvas[placement.seen] = _shown(resized, placement)
     return canvas
 
@@ -139,7 +139,7 @@ def fitted_labels(labels: LabelMap, placement: Placement) -> LabelMap:
 
 
 def resized_image(image: RgbImage, size: Size, interpolation: Interpolation = "auto") -> RgbImage:
-    """Return an image, uint8 (H, W, C), at a size."""
+    """Return an image, uint8 or float32 (H, W, C), at a size."""
     if image.shape[:2] == tuple(size):
         return image
     if interpolation.startswith("pil_"):
@@ -148,7 +148,7 @@ def resized_image(image: RgbImage, size: Size, interpolation: Interpolation = "a
         shrinks = size.height <= image.shape[0] and size.width <= image.shape[1]
         interpolation = "area" if shrinks else "linear"
     resized = cv2.resize(image, (size.width, size.height), interpolation=_BY_OPENCV[interpolation])
-    found = np.asarray(resized, dtype=np.uint8)
+    found = np.asarray(resized, dtype=image.dtype)
     return found if found.ndim == 3 else found[..., None]  # OpenCV drops the axis of one channel
 
 
@@ -156,7 +156,7 @@ def _by_pillow(image: RgbImage, size: Size, interpolation: Interpolation) -> Rgb
     from PIL import Image
 
     method = Image.Resampling.BILINEAR if interpolation == "pil_linear" else Image.Resampling.BICUBIC
-    if image.shape[2] == 3:
+    if image.shape[2] == 3 and image.dtype == np.uint8:
         return np.asarray(Image.fromarray(image).resize((size.width, size.height), method))
     planes = [Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(image.shape[2])]
     return np.stack([np.asarray(plane.resize((size.width, size.height), method)) for plane in planes], axis=-1)
@@ -182,7 +182,7 @@ def grey(image: RgbImage) -> RgbImage:
     """Return the luma (ITU-R BT.601) of an RGB image, uint8 (H, W, 1), rounded as OpenCV and Pillow do."""
     if image.shape[2] != 3:
         raise BenchError(f"channels: gray is made of RGB images; this one has {image.shape[2]} channels")
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None]
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), dtype=image.dtype)[..., None]
 
 
 def _shown(resized: NDArray[Any], placement: Placement) -> NDArray[Any]:

@@ -58,6 +58,8 @@ class ForwardingAdapter(BaseAdapter):
         self._chosen.build(model, task, target, weights)
         self.fused_stages = self._chosen.fused_stages
 
+    takes_floats = True  # all that are forwarded to and take bands are `SemanticAdapter`s
+
     def takes_bands_for(self, model: ModelSpec) -> bool:
         """Say what the adapter of a model config's network says."""
         return self._made(model).takes_bands_for(model)

@@ -94,6 +94,7 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     runtimes = RUNTIMES
     takes_bands = False
+    takes_floats = True
 
     def __init__(
         self,

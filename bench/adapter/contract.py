@@ -143,6 +143,7 @@ class BaseAdapter(ABC):
         fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
             harness refuses addresses.
         takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3, see `takes_bands_for`.
+        takes_floats: Whether the images of those may be float32 from 0 to 255, as well as uint8.
         training_follows: Set before `build` where `train` is called after it: weights may then be drawn anew where
             they do not fit; they are refused otherwise.
         packages: The distributions whose versions can change a result, for `versions`.
@@ -153,6 +154,7 @@ class BaseAdapter(ABC):
     why_eager_alone: str | None = None
     fetches_weights: ClassVar[bool] = False
     takes_bands: bool = False
+    takes_floats: ClassVar[bool] = False
     training_follows: bool = False
     packages: tuple[str, ...] = ()
 

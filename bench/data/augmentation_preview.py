@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.bands import as_bytes
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
@@ -145,7 +146,7 @@ def _ask(cases: Sequence[Case], folder: Path, images: int) -> _Asked:
     ids = ids[:: max(1, len(ids) // images)][:images]
     given: dict[str, NDArray[np.uint8]] = {}
     for index, image_id in enumerate(ids):
-        given[f"image_{index}"] = dataset.image(image_id)
+        given[f"image_{index}"] = as_bytes(dataset.image(image_id))
         given[f"labels_{index}"] = dataset.target(image_id).semantic.labels
     folder.mkdir()
     np.savez(folder / GIVEN, **given)  # type: ignore[arg-type]  # hints: a flag may be among them

@@ -20,6 +20,7 @@ from bench.data.formats.leftovers import unread
 from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
+from bench.data.label_doubts import doubts_of_splits
 from bench.data.leaks import leaks
 from bench.data.opening import Choice, on_disk
 from bench.data.scan import Listed, Pass, Row, look_at_all
@@ -37,10 +38,15 @@ WRONG = {
     "labels": "labels outside the table, or that contradict each other",
     "colours": "colours outside the table, or in place of indices",
     "truth": "annotations that cannot be used",
+    "order": "masks whose run lengths go along the rows",
+    "scale": "coordinates that are no pixels of their image",
+    "pose": "labels that fit their images mirrored, or with x and y swapped",
+    "box": "objects whose box is elsewhere than their mask",
     "lost": "splits in which many objects cover no pixel",
     "leak": "identical images in different splits",
     "near": "nearly identical images in different splits",
     "film": "frames of one film, or pictures of one scene, in different splits",
+    "group": "patients, scenes or films in different splits",
 }
 """Kind of finding -> what it is called, in the order of the report."""
 
@@ -48,13 +54,18 @@ NOTES = {
     "empty": "images without an object or a labelled pixel",
     "unseen": "images with objects that cover no pixel",
     "twice": "images with an object that was annotated twice",
+    "cut": "images with objects that are cut at the edge",
+    "rectangles": "splits whose objects are all rectangles",
+    "corners": "images with boxes of two corners",
+    "area": "images with areas that are not those of the masks",
+    "swapped": "classes that seem to have changed places between splits",
     "alike": "classes whose names are nearly the same",
     "repeated": "identical images within a split",
     "stored": "masks stored otherwise than the others",
     "read": "what is left out, guessed or converted in reading",
     "alpha": "images whose transparency varies and is dropped",
     "turned": "images that EXIF turns, by sizes or by what the suite says of their labels",
-    "absent": "classes that no training image has",
+    "absent": "classes that a split has no image of",
     "count": "splits with fewer images than published",
     "leftover": "files in its folders that are not read",
 }
@@ -90,7 +101,7 @@ class Checked:
 
     def absent_from(self, split: str) -> list[str]:
         """What a split lacks, a message each."""
-        return [one.message for one in self.findings if (one.kind, one.split) == ("absent", split)]
+        return [one.message for one in self.findings if one.kind == "absent" and one.split in (split, "")]
 
 
 def check(
@@ -128,6 +139,7 @@ def check(
         for kind, message in seen.rows[image.image_id]["found"]:
             findings.append(Finding(kind, image.split, image.image_id, message))
     findings += leaks(dataset, images, seen.rows)
+    findings += doubts_of_splits(dataset, images, seen.rows)
     findings += _said_wrongly(seen.rows, dataset)
     findings += _stored_otherwise(images, seen.rows, dataset)
     findings += _lost(images, seen.rows)
@@ -213,7 +225,7 @@ def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: D
 
 
 def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
-    """Splits whose ground truth says nothing at all, and classes of other splits that `train` does not have."""
+    """Splits whose ground truth says nothing at all, classes that a split lacks, and classes that none has."""
     present: dict[str, set[int]] = {}
     for split in dict.fromkeys(image.split for image in images):
         inspected = [rows[image.image_id] for image in images if image.split == split]
@@ -221,12 +233,19 @@ def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dat
         if not present[split] and all("classes" in row for row in inspected):
             kind = "labelled pixel" if "semantic" in dataset.tasks else "object"
             yield Finding("nothing", split, "", f"{split}: none of its {len(inspected)} images has any {kind}")
-    if present.get("train"):
-        others = set().union(*(found for split, found in present.items() if split != "train"))
-        names = [spec.name for index, spec in enumerate(dataset.classes) if index in others - present["train"]]
-        if names:
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            yield Finding("absent", "train", "", f"train: no image has {', '.join(names[:8])}{more}; other splits do")
+    anywhere = set().union(*present.values())
+    for split, found in present.items():
+        missing = [spec.name for index, spec in enumerate(dataset.classes) if index in anywhere - found]
+        if missing and found:
+            yield Finding("absent", split, "", f"{split}: no image has {_few(missing)}; other splits do")
+    nowhere = [spec.name for index, spec in enumerate(dataset.classes) if index not in anywhere]
+    if nowhere and anywhere and set(present) == set(dataset.splits()):
+        yield Finding("absent", "", "", f"no image of any split has {_few(nowhere)}")
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _first_difference(palette: str, usual: str) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 import bench.data.exports
 from bench.data.exports import Exported
+from bench.data.formats.bands import as_bytes
 from bench.data.opening import Choice, as_yaml
 from bench.data.progress import Advance, bar
 from bench.dataset import Dataset, GroundTruth
@@ -115,7 +116,7 @@ class _Watched:
         self._seen.add(image_id)
         self._advance(len(self._seen), self._images)
         image, bands = self._dataset.image(image_id), getattr(self._dataset, "bands", None)
-        return image if bands is None else bands.shown(image)
+        return as_bytes(image) if bands is None else bands.shown(image)
 
     def target(self, image_id: str) -> GroundTruth:
         return self._dataset.target(image_id)

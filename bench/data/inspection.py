@@ -12,20 +12,25 @@ from numpy.typing import NDArray
 
 from bench.data.displaced import ENOUGH_PIXELS, frame, packed
 from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
+from bench.data.formats.bands import as_bytes
 from bench.data.formats.contents import classes_in, drawn_twice, dropped_alpha, unseen_objects, values_in
 from bench.data.formats.image_files import MASK_SUFFIXES, glance
 from bench.data.formats.image_headers import header_of, read_bytes
+from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry, OnDisk
+from bench.data.formats.poses import pose_contrasts
 from bench.data.opening import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 
-INSPECTION_VERSION = 6
+INSPECTION_VERSION = 7
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+SIZEABLE = 8
+"""Pixels that an object has across and down, at least, of which its outline can tell whether it is a mere box."""
 
 
 def inspect(dataset: Dataset, image_id: str) -> Row:
@@ -36,13 +41,15 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         `displaced`, all missing if the image cannot be read or is a slice of one value; `classes`: ids of the
         classes in it, `objects` and `unseen`: numbers of objects and of those without a pixel, all missing if its
         ground truth cannot be read; `stored`: how each mask file is stored; `contrasts`: along the outlines of the
-        labels of an image that EXIF turns, by what they may fit.
+        labels of an image that EXIF turns, by what they may fit; `poses`, `reach`, `shares`, `sizeable` and
+        `rectangles`: what only many images together can tell, see `label_doubts`.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
     own_file = None if files is None or files.pictures is not None else entry
     row: Row = {"found": []}
     size: Size | None = None
+    looked: _Image | None = None
     try:
         looked = _looked_at_image(dataset, image_id, own_file, files)
         size = looked.size
@@ -55,6 +62,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         row["found"] += _of_truth(dataset, truth, size)
         row["classes"] = classes_in(dataset, truth)
         row["objects"], row["unseen"] = _objects(truth), unseen_objects(truth)
+        row["found"] += [[doubt.kind, doubt.told()] for doubt in (files.doubts(image_id) if files is not None else ())]
+        row.update(_of_labels(dataset, truth, None if looked is None else looked.grey))
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
@@ -70,23 +79,24 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
 
 
 class _Image(NamedTuple):
-    """Size, content key, thumbnail (in hex) and frame (as text) of an image that can be read."""
+    """Size, content key, thumbnail (in hex), frame (as text) and grey values of an image that can be read."""
 
     size: Size
     content: str
     thumbnail: str
     frame: str
+    grey: NDArray[np.uint8]
 
     @classmethod
     def of(cls, size: Size, content: str, grey: NDArray[np.uint8]) -> _Image:
         """Make it of the grey values."""
-        return cls(size, content, thumbnail(grey).tobytes().hex(), packed(frame(grey)))
+        return cls(size, content, thumbnail(grey).tobytes().hex(), packed(frame(grey)), grey)
 
 
 def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files: OnDisk | None) -> _Image:
     if entry is None:
         image, declared = dataset.image(image_id), getattr(dataset, "bands", None)
-        shown = image if declared is None else declared.shown(image)
+        shown = as_bytes(image) if declared is None else declared.shown(image)
         grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         # Slices beside the body are all alike, and no copies of one another.
         blank = files is not None and bool((image == image[0, 0]).all())
@@ -118,6 +128,28 @@ def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[l
         found.append(["twice", f"{twice} of {_objects(truth)} objects cover the very pixels of another of their class"])
     empty = _emptiness(dataset, truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
+
+
+def _of_labels(dataset: Dataset, truth: GroundTruth, grey: NDArray[np.uint8] | None) -> Row:
+    """What the labels of an image are, for `label_doubts`: where they end, their shares, how they lie on edges."""
+    labels, row = truth.semantic.labels, Row()
+    background = background_class(dataset.classes)
+    counts = np.bincount(runs_of(labels).values, weights=runs_of(labels).lengths) if labels.size else np.zeros(0)
+    if "semantic" in dataset.tasks:
+        row["shares"] = {str(i): round(counts[i] / labels.size, 4) for i in np.flatnonzero(counts).tolist()}
+    if "semantic" not in dataset.tasks or background is not None:
+        seen = (labels != void_of(labels)) & (labels != (-1 if background is None else background))
+        left, top, width, height = cv2.boundingRect(seen.view(np.uint8))
+        row["reach"] = [(left + width) / labels.shape[1], (top + height) / labels.shape[0]] if width else []
+    if grey is not None:
+        row["poses"] = pose_contrasts(grey, labels)
+    if truth.instances is not None:
+        boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in truth.instances.masks]
+        kept = [n for n, box in enumerate(boxes) if min(box[2:]) >= SIZEABLE]
+        pixels = truth.instances.masks.view(np.uint8)
+        row["sizeable"] = len(kept)
+        row["rectangles"] = sum(cv2.countNonZero(pixels[n]) == boxes[n][2] * boxes[n][3] for n in kept)
+    return row
 
 
 def _objects(truth: GroundTruth) -> int:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.bands import as_bytes
 from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.mapping import map_truth
 from bench.data.opening import on_disk
@@ -107,7 +108,7 @@ def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
 def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
     """The image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
     bands = getattr(dataset, "bands", None)
-    image = image if bands is None else bands.shown(image)
+    image = as_bytes(image) if bands is None else bands.shown(image)
     form = truth.instances or truth.panoptic
     rims = None if form is None else outlines(form)
     labels = truth.semantic.labels

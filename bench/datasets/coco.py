@@ -40,6 +40,7 @@ from pydantic import Field, JsonValue
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
 from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of
 from bench.data.formats.coco_documents import CocoAnnotation
+from bench.data.formats.coco_doubts import doubts_of
 from bench.data.formats.coco_index import CocoIndex, coco_index
 from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
@@ -48,13 +49,15 @@ from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.coco_truths import (
     box_mask,
     listed_segments,
+    masks_of,
     no_annotations,
     unchecked_classes,
 )
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
-from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.data.formats.rasters import painted, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
 from bench.dataset import GroundTruth
@@ -91,6 +94,8 @@ class Options(Record):
             the classes are annotated, so that the data set can be scored as semantic, too.
         without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.
         crowds: What annotations marked `iscrowd` are, where most are: crowds, or objects each.
+        run_lengths: Whether run lengths go down the columns, as COCO's do, or along the rows, as some writers'; None
+            reads columns and refuses those that are plainly rows.
         missing_images: What becomes of images that are not on disk: left out; None refuses them.
     """
 
@@ -105,6 +110,7 @@ class Options(Record):
     background: str | None = None
     without_mask: WithoutMask | None = None
     crowds: Crowds | None = None
+    run_lengths: Literal["columns", "rows"] | None = None
     missing_images: Literal["leave_out"] | None = None
 
 
@@ -137,12 +143,14 @@ def open_dataset(options: Options) -> OnDisk:
         decisive=_decisive(options),
     )
     read = {"instances": reader.instance_truth, "panoptic": reader.panoptic_truth, "stuff": reader.stuff_truth}
-    return OnDisk(description, reader.entries, read[options.truth], reader.notes)
+    doubts = reader.doubts if options.truth == "instances" else None
+    return OnDisk(description, reader.entries, read[options.truth], reader.notes, doubts=doubts)
 
 
 def _decisive(options: Options) -> list[JsonValue]:
     """Options that decide what a ground truth is; those that say nothing are left out."""
-    further = {"without_mask": options.without_mask, "crowds": options.crowds}
+    rows = options.run_lengths if options.run_lengths == "rows" else None
+    further = {"without_mask": options.without_mask, "crowds": options.crowds, "run_lengths": rows}
     said: dict[str, JsonValue] = {name: value for name, value in further.items() if value is not None}
     return [options.truth, options.background, *([said] if said else [])]
 
@@ -171,9 +179,11 @@ class _Reader:
 
     def __init__(self, options: Options, files: Mapping[str, Path]) -> None:
         self._options, self._files = options, files
+        self._by_rows = options.run_lengths == "rows"
         self._index = lru_cache(maxsize=None)(self._read_index)
         self._categories: dict[str, str] = {}
         self._notes: dict[str, list[str]] = {}
+        self._last: tuple[str, list[CocoAnnotation], NDArray[np.bool_]] | None = None
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
         self._roots = exporter_roots(smallest.categories, used_categories(smallest))
         self._categories = smallest.names_of_categories
@@ -279,7 +289,8 @@ class _Reader:
             drawn.append(annotation)
             class_ids.append(class_id)
         crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
-        masks = _masks(drawn, size, index, entry)
+        masks = masks_of(drawn, size, index.state.file, entry.image.name, by_rows=self._by_rows)
+        self._last = entry.image_id, drawn, masks
         for position in boxes:
             masks[position], crowd[position] = box_mask(drawn[position], size, index.state.file), True
         instances = stacked(masks, class_ids, crowd, size)
@@ -289,6 +300,16 @@ class _Reader:
         background = None if self._options.background is None else len(self.classes) - 1
         labels = painted(instances, background=background, num_classes=len(self.classes))
         return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+
+    def doubts(self, entry: Entry) -> list[Doubt]:
+        """Where annotations disagree with themselves; those of the image that was read last are not read again."""
+        if self._last is None or self._last[0] != entry.image_id:
+            self.instance_truth(entry)
+        assert self._last is not None
+        _, drawn, masks = self._last
+        advice = ". Say which by the data set's option run_lengths: rows or run_lengths: columns"
+        said = self._options.run_lengths is not None
+        return doubts_of(drawn, masks, Size(*masks.shape[1:]), entry.image.name, order_advice=None if said else advice)
 
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
@@ -315,7 +336,7 @@ class _Reader:
         labels = np.full(size, IGNORE_LABEL, dtype=np.uint8)
         taken = np.zeros(size, dtype=np.bool_)
         for annotation in index.annotations(entry.key):
-            mask = _masks([annotation], size, index, entry)[0]
+            mask = masks_of([annotation], size, index.state.file, entry.image.name, by_rows=self._by_rows)[0]
             if (mask & taken).any():
                 raise DatasetError(
                     f"{index.state.file}: annotation {annotation.get('id')} of image {entry.image.name} covers pixels "
@@ -376,14 +397,3 @@ class _Reader:
 def _names_in(folder: Path) -> frozenset[str]:
     """Names in a folder; none where there is no such folder."""
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
-
-
-def _masks(annotations: Sequence[CocoAnnotation], size: Size, index: CocoIndex, entry: Entry) -> NDArray[np.bool_]:
-    """Masks of annotations of one image, bool, (N, H, W)."""
-    try:
-        return segmentation_masks([annotation.get("segmentation") for annotation in annotations], size)
-    except SegmentationError as error:
-        raise DatasetError(
-            f"{index.state.file}: annotation {annotations[error.position].get('id')} of image {entry.image.name} "
-            f"cannot be drawn: {error}. Fix or remove it."
-        ) from None

@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.boxes import box_around, edge_doubts
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.file_names import id_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
@@ -89,7 +91,8 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(entries),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
     )
-    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space, rows))
+    doubts = partial(_doubts, options, rows)
+    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space, rows), doubts=doubts)
 
 
 def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> ShapeClasses:
@@ -140,12 +143,25 @@ def _typed_row(element: ElementTree.Element, where: str) -> _Row:
     return _Row(image, shapes)
 
 
+def _doubts(options: Options, rows: Mapping[str, _Row], entry: Entry) -> list[Doubt]:
+    """Polygons that reach beyond their image."""
+    row = rows[entry.key]
+    size = Size(row.image["height"], row.image["width"])
+    shapes = [one for kind, one in row.shapes if kind == "polygon" and one.get("label") not in options.ignore_labels]
+    outlines = [(f"a polygon of {shape.get('label')}", box_around(_corners(shape))) for shape in shapes]
+    return edge_doubts(outlines, size, entry.image.name)
+
+
+def _corners(polygon: CvatShape) -> list[tuple[float, float]]:
+    pairs = [pair.split(",") for pair in polygon.get("points", "").split(";")]
+    return [(float(x), float(y)) for x, y in pairs]
+
+
 def shape_mask(kind: str, shape: CvatShape, size: Size, where: str) -> NDArray[np.bool_]:
     """Mask of a shape, bool, `size`; raises `DatasetError` for one that is no mask."""
     try:
         if kind == "polygon":
-            points = [float(text) for pair in shape.get("points", "").split(";") for text in pair.split(",")]
-            return polygon_mask(points, size)
+            return polygon_mask([number for corner in _corners(shape) for number in corner], size)
         if kind == "mask":
             return _of_run_lengths(shape, size)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

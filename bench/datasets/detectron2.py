@@ -36,8 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.by_name import open_dataset as open_by_name
+from bench.data.formats.coco_doubts import doubts_of
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.index_cache import Tables, remembered
@@ -56,6 +58,8 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 SOURCE = "dataset dicts of Detectron2, https://detectron2.readthedocs.io"
 LICENCE = "your own, or that of the data set named"
 KIND = "detectron2_1"
+XYWH_ABS = 1
+"""Detectron2's number of the form of boxes that COCO has."""
 """Raise the number when the tables change."""
 OBTAIN = "Write the list of dicts of each split there, and metadata.json beside them."
 TruthKind = Literal["instances", "semantic", "panoptic"]
@@ -144,7 +148,8 @@ def _open_dicts(options: Options, splits: Sequence[str]) -> OnDisk:
         decisive=[truth, options.background, metadata.ignored, metadata.joint],
     )
     read = {"instances": reader.instances, "semantic": reader.semantic, "panoptic": reader.panoptic}
-    return OnDisk(description, reader.entries, read[truth])
+    doubts = reader.doubts if truth == "instances" else None
+    return OnDisk(description, reader.entries, read[truth], doubts=doubts)
 
 
 @dataclass(frozen=True)
@@ -272,6 +277,19 @@ class _Reader:
             ) from None
         instances = stacked(masks, class_ids, [bool(row.get("iscrowd", 0)) for row in rows], size)
         return GroundTruth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
+
+    def doubts(self, entry: Entry) -> list[Doubt]:
+        """Where annotations disagree with themselves, or reach beyond their image."""
+        record, _ = self._record(entry)
+        size = _size(record, entry)
+        # Boxes are compared where they are x, y, width, height, as COCO's.
+        rows = [
+            {name: value for name, value in row.items() if name != "bbox" or row.get("bbox_mode") == XYWH_ABS}
+            for row in record.get("annotations") or []
+        ]
+        masks = segmentation_masks([row.get("segmentation") for row in rows], size)
+        advice = ". Write them again with pycocotools.mask.encode"
+        return doubts_of(rows, masks, size, entry.image.name, order_advice=advice)
 
     def semantic(self, entry: Entry) -> GroundTruth:
         """The map of classes."""

@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydantic import Field
 
+from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
@@ -80,6 +82,7 @@ def open_dataset(options: Options) -> OnDisk:
         raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
     space = _label_space(documents, options)
     images = {file: _image_of(file, document) for file, document in documents.items()}
+    _refuse_two_of_one(images)
     pictures = [path for path in visible_files(root) if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
     unlabelled = len({root / path for path in pictures} - set(images.values()))
     left = f"; {unlabelled} images without a JSON file are left out" if unlabelled else ""
@@ -97,7 +100,8 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
     )
-    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space))
+    truth, doubts = partial(_truth, options, space), partial(_doubts, options)
+    return OnDisk(description, lambda split: entries[split], truth, doubts=doubts)
 
 
 def _typed(document: object, file: Path) -> LabelMeDocument:
@@ -140,6 +144,23 @@ def _image_of(file: Path, document: LabelMeDocument) -> Path:
     )
 
 
+def _refuse_two_of_one(images: Mapping[Path, Path]) -> None:
+    """Raise `DatasetError` if two JSON files name one image: it would count twice, and each would lack the other's
+    shapes."""
+    first: dict[Path, Path] = {}
+    twice = [(file, other) for file, image in images.items() if (other := first.setdefault(image, file)) != file]
+    if twice:
+        file, other = twice[0]
+        raise DatasetError(
+            f"labelme: {len(twice)} JSON files name an image that another one names, too: for example "
+            f"{file} and {other} "
+            f"both name {images[file].name}. Put the shapes of an image into one file, and correct "
+            "imagePath where it is "
+            "that of another picture.",
+            kind="labels",
+        )
+
+
 def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[str, str]]:
     """Split and group of each image."""
     names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in images]
@@ -165,6 +186,18 @@ def _truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
             mask = shape_mask(row, size, f"{file}: shape {number}, {label}")
             shapes.append(Shape(label, mask, row.get("group_id")))
     return space.truth(shapes, size)
+
+
+def _doubts(options: Options, entry: Entry) -> list[Doubt]:
+    """Shapes that reach beyond their image; a circle's points do not say how far it reaches."""
+    document = _typed(read_json_object(entry.ground_truths[0]), entry.ground_truths[0])
+    size = Size(int(document.get("imageHeight") or 0), int(document.get("imageWidth") or 0))
+    outlines = []
+    for number, row in enumerate(document.get("shapes", []), start=1):
+        if row.get("label") not in options.ignore_labels and row.get("shape_type") != "circle":
+            corners = [(float(x), float(y)) for x, y in row.get("points", [])]
+            outlines.append((f"shape {number}, {row.get('label')},", box_around(corners)))
+    return edge_doubts(outlines, size, entry.image.name)
 
 
 def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.bool_]:

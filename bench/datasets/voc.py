@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.documents import read_lines
 from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, named_classes, read_table
+from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
 from bench.data.formats.sources import Archive, Part, Preparation
@@ -173,9 +173,32 @@ def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
 def _truth(num_classes: int, entry: Entry) -> GroundTruth:
     class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
     known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
+    _refuse_other_palette(entry.ground_truths[0], num_classes)
     labels = map_values(_indices(entry.ground_truths[0]), class_of, file=entry.ground_truths[0], known=known)
     instances = _objects(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
     return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+
+
+def _refuse_other_palette(path: Path, num_classes: int) -> None:
+    """Raise `DatasetError` where an index that occurs has VOC's colour of another class: a tool has sorted the palette.
+
+    Other colours are left alone: the index is the class.
+    """
+    mask = read_mask(path)
+    if mask.palette is None or mask.pixels.ndim == 3:
+        return
+    class_of = {palette_colour(index): index for index in range(num_classes)}
+    for index in np.unique(mask.pixels).tolist():
+        meant = class_of.get(mask.palette[index], index) if index < len(mask.palette) else index
+        if index < num_classes and meant != index:
+            name = classes_without_files(Options())[meant].name
+            raise DatasetError(
+                f"{path}: its index {index} has the colour of {meant}, {name}; a tool has put the palette "
+                "in another order, "
+                "so that the indices no longer are the classes. Restore the file, or turn its colours to "
+                "VOC's indices.",
+                kind="colours",
+            )
 
 
 def _indices(path: Path) -> NDArray[np.uint8]:

@@ -71,6 +71,7 @@ class FileModel(BaseAdapter):
     """
 
     takes_bands = True
+    takes_floats = True
     file_format: ClassVar[str]
     example: ClassVar[str]
 
@@ -144,7 +145,7 @@ class FileModel(BaseAdapter):
         """One image as the model takes it, with a batch axis."""
         ordered = image[..., ::-1] if self._contract.channels == "bgr" else image
         as_bytes = self._input.dtype == np.uint8
-        floats = ordered if as_bytes else (ordered.astype(np.float32) - self._shift) / self._divisor
+        floats = np.rint(ordered) if as_bytes else (ordered.astype(np.float32) - self._shift) / self._divisor
         multiple = self._options.multiple_of
         down, right = (-side % multiple for side in image.shape[:2])
         padded = np.pad(floats, ((0, down), (0, right), (0, 0)))  # zero is the mean colour

@@ -85,11 +85,11 @@ class Draw:
 
 
 def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, ...]) -> tuple[RgbImage, LabelMap]:
-    """Return an image, uint8 (H, W, 3), and its labels, uint8 (H, W), changed as drawn.
+    """Return an image, (H, W, 3), uint8 or float32 as it came, and its labels, uint8 (H, W), changed as drawn.
 
     Args:
         draw: What to do.
-        image: uint8, (H, W, 3).
+        image: uint8, or float32 of 0 to 255, (H, W, 3).
         labels: Class ids, uint8, (H, W).
         fill: RGB, 0-1, of what comes in from outside, where labels become `IGNORE_LABEL`.
     """
@@ -102,8 +102,9 @@ def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, .
     pixels = _blurred(pixels, draw.blur_px)
     if draw.noise is not None:
         pixels = pixels + torch.from_numpy(draw.noise)
-    bytes_ = pixels.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(bytes_.numpy().transpose(1, 2, 0)), labels
+    values = pixels.mul(255).clamp_(0, 255)
+    values = values.round_().to(torch.uint8) if image.dtype == np.uint8 else values
+    return np.ascontiguousarray(values.numpy().transpose(1, 2, 0)), labels
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.coco_documents import CocoCategory
 from bench.data.formats.coco_index import CocoIndex
-from bench.data.formats.coco_rows import CROWD, CROWD_AS_TEXT, DEGENERATE, REFORMED, WITHOUT_MASK
+from bench.data.formats.coco_rows import CROWD, CROWD_AS_TEXT, DEGENERATE, ID_AGAIN, REFORMED, WITHOUT_MASK, id_text
 from bench.errors import DatasetError
 
 WithoutMask = Literal["leave_out", "box"]
@@ -70,7 +71,8 @@ def checked_objects(
     if unnamed.any():
         raise DatasetError(
             f"{file}: {int(unnamed.sum())} of {total} annotations have a category_id that is not among its categories, "
-            f"for example {index.first_with(unnamed)}. Add the category, or remove the annotations.",
+            f"for example {index.first_with(unnamed)}. {_counted_otherwise(index, unnamed)}Add the category, or remove "
+            "the annotations.",
             kind="labels",
         )
     empty = chosen & ((index.flags & WITHOUT_MASK) > 0)
@@ -94,6 +96,23 @@ def checked_objects(
     return [*_notes(index, chosen, crowded, empty, without_mask, crowds)]
 
 
+def _counted_otherwise(index: CocoIndex, unnamed: NDArray[np.bool_]) -> str:
+    """What to say where annotations count categories from 0 and the list from 1, or the other way round."""
+    at = np.flatnonzero(unnamed)[:1]
+    with suppress(ValueError):  # ids that are no numbers
+        listed = [int(key) for key in index.names_of_categories]
+        found = int(id_text(index.state.rows(index.offset[at], index.length[at])[0].get("category_id")))
+        counted = {min(listed) - 1: ("add 1 to", "below"), max(listed) + 1: ("take 1 from", "above")}
+        if found in counted:
+            change, side = counted[found]
+            return (
+                f"The category_id {found} is just {side} the ids of the categories, {min(listed)} to "
+                f"{max(listed)}: they "
+                f"may be counted from another number, and then all of them are wrong; if so, {change} each. "
+            )
+    return ""
+
+
 def _notes(
     index: CocoIndex,
     chosen: NDArray[np.bool_],
@@ -114,6 +133,11 @@ def _notes(
             "list for each polygon, [[x1, y1, x2, y2, …]]; they are read as that",
         ),
         (chosen & ((index.flags & CROWD_AS_TEXT) > 0), "annotations have iscrowd as text, read as the number in it"),
+        (
+            chosen & ((index.flags & ID_AGAIN) > 0),
+            "annotations have the id of an earlier one; each is read as an object of its own, where pycocotools takes "
+            "the last of an id for all of them",
+        ),
     ]
     return [
         f"{name}: {int(which.sum())} {what}, for example {index.first_with(which)}"

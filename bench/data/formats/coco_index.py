@@ -25,7 +25,7 @@ from bench.data.formats.coco_documents import (
     CocoImage,
     as_row,
 )
-from bench.data.formats.coco_rows import OddValue, file_name_of, flags_of, shown
+from bench.data.formats.coco_rows import ID_AGAIN, OddValue, file_name_of, flags_of, shown
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream, Placed
 from bench.errors import DatasetError
@@ -150,6 +150,7 @@ class _Rows:
     offset: array[int] = field(default_factory=lambda: array("q"))
     length: array[int] = field(default_factory=lambda: array("q"))
     flags: array[int] = field(default_factory=lambda: array("B"))
+    ids: array[int] = field(default_factory=lambda: array("q"))
     rows: dict[int, tuple[int, int]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     faulty: int = 0
@@ -207,6 +208,13 @@ class _Rows:
         self.offset.append(placed.offset)
         self.length.append(placed.length)
         self.flags.append(flags_of(row))
+        self.ids.append(self._id_number(row.get("id")))
+
+    def _id_number(self, value: object) -> int:
+        """A number that two annotations share if their ids are the same; of one without an id, its own."""
+        if isinstance(value, int) and 0 <= value < 1 << 62:
+            return value
+        return -1 - len(self.ids) if value is None else hash(str(value)) >> 1 | 1 << 62
 
     def _image(self, key: str) -> int:
         return self.number_of_image.setdefault(key, len(self.number_of_image))
@@ -255,6 +263,10 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
     position = {row["id"]: index for index, row in enumerate(rows.categories)}
     category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
     numbers = np.frombuffer(rows.category, dtype=np.int64)
+    flags = np.frombuffer(rows.flags, dtype=np.uint8).copy()
+    again = np.ones(len(flags), dtype=np.bool_)
+    again[np.unique(np.frombuffer(rows.ids, dtype=np.int64), return_index=True)[1]] = False
+    flags[again] |= ID_AGAIN
     return {
         "categories": np.frombuffer(json.dumps(rows.categories).encode(), dtype=np.uint8),
         "keys": justified[order],
@@ -265,7 +277,7 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
         "category": category[numbers][by_image] if len(owner) else np.zeros(0, np.int32),
         "offset": offset[by_image],
         "length": length[by_image].astype(np.int32),
-        "flags": np.frombuffer(rows.flags, dtype=np.uint8)[by_image] if len(owner) else np.zeros(0, np.uint8),
+        "flags": flags[by_image] if len(owner) else np.zeros(0, np.uint8),
         "row_offset": np.array([rows.rows.get(number, (-1, 0))[0] for number in order.tolist()], dtype=np.int64),
         "row_length": np.array([rows.rows.get(number, (-1, 0))[1] for number in order.tolist()], dtype=np.int32),
     }

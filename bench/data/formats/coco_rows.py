@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 GROUP_KEYS = ("isgroupof", "is_group_of", "IsGroupOf")
 """Names under which converters of Open Images keep what COCO calls a crowd."""
 
-CROWD, WITHOUT_MASK, DEGENERATE, REFORMED, CROWD_AS_TEXT = 1, 2, 4, 8, 16
-"""Bits that an index keeps of each annotation; see `flags_of`."""
+CROWD, WITHOUT_MASK, DEGENERATE, REFORMED, CROWD_AS_TEXT, ID_AGAIN = 1, 2, 4, 8, 16, 32
+"""Bits that an index keeps of each annotation; see `flags_of`. The last is that of one whose id an earlier one has."""
 
 LARGEST_SIDE = 10**7
 INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench.data.formats.coco_documents import CocoAnnotation, CocoImage, CocoSegment, CocoSegmented
 from bench.data.formats.coco_rows import shown
 from bench.data.formats.on_disk import missing
+from bench.data.formats.rasters import SegmentationError, segmentation_masks
 from bench.data.formats.typed import Number
 from bench.errors import DatasetError
 from bench.records import Size
@@ -88,3 +89,23 @@ def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mappin
     absent, there, not_all = ({class_of[key] for key in keys or () if key in class_of} for keys in named)
     looked_for = {*present, *absent, *there}
     return tuple(sorted(({*class_of.values()} - looked_for) | not_all))
+
+
+def masks_of(
+    annotations: Sequence[CocoAnnotation], size: Size, file: Path, image: str, *, by_rows: bool
+) -> NDArray[np.bool_]:
+    """Masks of annotations of one image, bool, (N, H, W); raises `DatasetError` naming the one that is none.
+
+    Args:
+        annotations: Of one image.
+        size: Of it.
+        file, image: Names for the message.
+        by_rows: Whether run lengths go along the rows.
+    """
+    try:
+        return segmentation_masks([one.get("segmentation") for one in annotations], size, by_rows=by_rows)
+    except SegmentationError as error:
+        raise DatasetError(
+            f"{file}: annotation {annotations[error.position].get('id')} of image {image} cannot be drawn: {error}. "
+            "Fix or remove it."
+        ) from None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 
+from bench.data.formats.bands import as_bytes
 from bench.dataset import Dataset
 from bench.errors import DatasetError, Unsupported
 
@@ -25,7 +26,7 @@ def encoded_image(dataset: Dataset, image_id: str) -> bytes:
     of_file: Callable[[str], bytes] | None = getattr(dataset, "encoded", None)
     if of_file is not None:
         return of_file(image_id)
-    made, content = cv2.imencode(".png", cv2.cvtColor(dataset.image(image_id), cv2.COLOR_RGB2BGR))
+    made, content = cv2.imencode(".png", cv2.cvtColor(as_bytes(dataset.image(image_id)), cv2.COLOR_RGB2BGR))
     if not made:
         raise DatasetError(f"image {image_id!r} cannot be written as PNG; time it with measurement: {{input: array}}")
     return bytes(content)

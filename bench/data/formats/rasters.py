@@ -69,8 +69,13 @@ def text_of_run_lengths(runs: Sequence[int]) -> str:
     return "".join(letters)
 
 
-def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[np.bool_]:
+def segmentation_masks(segmentations: Sequence[object], size: Size, *, by_rows: bool = False) -> NDArray[np.bool_]:
     """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
+
+    Args:
+        segmentations: Of an annotation each.
+        size: Of the image.
+        by_rows: Whether run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:
         bool, (N, H, W), in the order given.
@@ -88,7 +93,7 @@ def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[n
                 raise ValueError("a polygon needs three or more pairs of numbers")
             polygons.append([corners_of(points) for points in parts])
             if not isinstance(segmentation, list):
-                masks[position] = _mask_of_runs(segmentation, size)
+                masks[position] = _mask_of_runs(segmentation, size, by_rows)
         except (ValueError, TypeError, OverflowError) as error:
             raise SegmentationError(position, str(error)) from None
     drawn = polygon_masks(polygons, size)
@@ -97,13 +102,16 @@ def segmentation_masks(segmentations: Sequence[object], size: Size) -> NDArray[n
     return drawn
 
 
-def _mask_of_runs(segmentation: object, size: Size) -> NDArray[np.bool_]:
-    if isinstance(segmentation, dict) and tuple(segmentation.get("size", ())) == tuple(size):
+def _mask_of_runs(segmentation: object, size: Size, by_rows: bool) -> NDArray[np.bool_]:
+    if isinstance(segmentation, dict):
         counts = segmentation.get("counts")
-        if isinstance(counts, str | list):
-            return mask_from_run_lengths(
-                run_lengths_of_text(counts) if isinstance(counts, str) else _whole(counts), size
-            )
+        if isinstance(counts, str | list) and tuple(segmentation.get("size", ())) == tuple(size):
+            lengths = run_lengths_of_text(counts) if isinstance(counts, str) else _whole(counts)
+            if by_rows:
+                return np.ascontiguousarray(mask_from_run_lengths(lengths, Size(size.width, size.height)).T)
+            return mask_from_run_lengths(lengths, size)
+        if tuple(segmentation.get("size", ())) == (size.width, size.height):
+            raise ValueError(f"its size is written as width and height; run lengths have height and width, {[*size]}")
     raise ValueError(f"its segmentation is neither polygons nor run lengths of an image of {tuple(size)}")
 
 

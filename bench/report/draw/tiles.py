@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.bands import as_bytes
 from bench.data.formats.tint import rims
 from bench.data.labels.mapping import map_prediction
 from bench.data.labels.predictions import table_for
@@ -49,7 +50,7 @@ def drawn_from(view: CaseView) -> float:
 def shown_image(dataset: Dataset, image_id: str) -> RgbImage:
     """The image as a picture shows it, of other bands than RGB those that stand for red, green and blue."""
     image, bands = dataset.image(image_id), getattr(dataset, "bands", None)
-    return image if bands is None else np.asarray(bands.shown(image), dtype=np.uint8)
+    return as_bytes(image) if bands is None else np.asarray(bands.shown(image), dtype=np.uint8)
 
 
 def score_to_draw(view: CaseView, show_from: float | None = None) -> float | None:

@@ -17,7 +17,7 @@ from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.reading import open_predictions
-from bench.dataset import Dataset, dataset_names, option_names
+from bench.dataset import Dataset, dataset_names, groups_of, option_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
 from bench.metric import load_metric, metric_names
@@ -97,7 +97,7 @@ class _Found:
         unopened: By label: without files, but with their classes.
         absent: What is missing -> labels of the data sets that miss it.
         notes: What of the opened ones is left out or converted, and which were never checked completely.
-        data_notes: The first of these by label of the data set.
+        data_notes: All that is to be known of its reading, by label of the data set.
     """
 
     opened: dict[str, Dataset] = field(default_factory=dict)
@@ -124,11 +124,10 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
             try:
                 splits = [spec.train, spec.val, spec.test] if trains else [spec.test]
                 dataset = found.opened[spec.label] = _opened(spec, splits)
-                found.data_notes[spec.label] = _reading_notes(dataset, splits)
-                found.notes += [f"{spec.label}: {note}" for note in found.data_notes[spec.label]]
-                found.notes += check_notes(dataset, spec.label, splits, source)
                 seen = sampled(dataset, splits)
-                found.notes += [f"{spec.label}: {note}" for note in seen.notes]
+                notes = (*_reading_notes(dataset, splits), *check_notes(dataset, splits, source), *seen.notes)
+                found.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(notes))
+                found.notes += [f"{spec.label}: {note}" for note in notes]
                 for fault in seen.faults:
                     mistakes.note(_about(source, [spec.label]) + fault)
             except DatasetError as error:
@@ -161,7 +160,20 @@ def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
     if files is None:
         return ()
     of_splits = [note for split in dict.fromkeys(splits) for note in files.notes(split)]
-    return (*files.description.inferred, *files.description.notes, *of_splits)
+    return (*files.description.inferred, *files.description.notes, *of_splits, *_group_notes(dataset, splits))
+
+
+def _group_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
+    """How many groups the images of each split are of, where the data set knows any."""
+    notes = []
+    for split in dict.fromkeys(splits):
+        ids = dataset.ids(split)
+        groups = groups_of(dataset, ids)
+        if groups:
+            notes.append(
+                f"the {len(ids)} images of {split} are of {len(set(groups))} groups (patients, scenes or films)"
+            )
+    return notes
 
 
 def channels_of(dataset: Dataset) -> int:

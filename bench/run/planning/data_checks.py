@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 from pydantic import JsonValue
 
 from bench.data.formats.contents import alike_names, classes_in, dropped_alpha, many_unseen, unseen_objects
+from bench.data.formats.doubts import REFUSED, Doubt, together
 from bench.data.formats.on_disk import OnDisk, decisive_files
 from bench.data.formats.orientation import Frame, contradicted
+from bench.data.formats.poses import better_pose, pose_contrasts
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
@@ -120,6 +123,8 @@ class _Seen:
         self._faults: list[str] = []
         self._alpha: list[str] = []
         self._contrasts: list[dict[Frame, float | None]] = []
+        self._doubts: list[Doubt] = []
+        self._poses: list[dict[str, float]] = []
 
     def look(self, image_id: str) -> None:
         """Read an image and its ground truth."""
@@ -127,12 +132,14 @@ class _Seen:
         files = on_disk(self._dataset)
         assert files is not None
         try:
-            self._dataset.image(image_id)
+            image = self._dataset.image(image_id)
             truth = self._dataset.target(image_id)
             self.classes.update(classes_in(self._dataset, truth))
             self._silent += _says_nothing(self._dataset, truth)
             self._objects += 0 if truth.instances is None else len(truth.instances.masks)
             self._unseen += unseen_objects(truth)
+            self._doubts += files.doubts(image_id)
+            self._poses.append(pose_contrasts(image.mean(axis=2).astype(np.uint8), truth.semantic.labels))
             if files.pictures is None and files.bands is None:
                 self._alpha += dropped_alpha(files.entry(image_id).image)
             if files.orientation is not None and files.exif_orientation(image_id) != 1:
@@ -163,6 +170,11 @@ class _Seen:
         against = contradicted(None if files is None else files.orientation, self._contrasts)
         if against is not None:
             return [against]
+        wrong = [one for one in self._together() if one.kind in REFUSED and 2 * one.count > self._objects]
+        if wrong:
+            return [
+                f"split {self.split!r}: in {self._scope} {one.told()}. All of it: bench data check." for one in wrong
+            ]
         lost = many_unseen(self._unseen, self._objects)
         if lost is not None:
             return [f"split {self.split!r}: in {self._scope} {lost}."]
@@ -171,9 +183,14 @@ class _Seen:
             return [f"split {self.split!r}: {none}. Look at them with bench data preview."]
         return []
 
+    def _together(self) -> list[Doubt]:
+        return together(self._doubts, self._objects)
+
     def notes(self) -> list[str]:
         """A sentence for each thing that may be meant."""
-        notes = []
+        notes = [f"{self.split}: in {self._scope} {one.told()}" for one in self._together()]
+        pose = better_pose(self._poses)
+        notes += [] if pose is None else [f"{self.split}: {pose}. Look at them with bench data preview"]
         if 0 < self._silent < self.looked_at and not self._faults:
             notes.append(f"{self.split}: {self._silent} of {self._scope} have no {self._what}")
         if self._alpha:
@@ -232,7 +249,7 @@ def remembered(dataset: Dataset, split: str) -> Remembered | None:
         return None
 
 
-def check_notes(dataset: Dataset, label: str, splits: Sequence[str], source: Path) -> list[str]:
+def check_notes(dataset: Dataset, splits: Sequence[str], source: Path) -> list[str]:
     """What complete checks have found of the splits of a data set of files, and which were never checked so."""
     if on_disk(dataset) is None:
         return []
@@ -242,17 +259,17 @@ def check_notes(dataset: Dataset, label: str, splits: Sequence[str], source: Pat
     notes = []
     if never:
         notes.append(
-            f"{label}: {', '.join(never)} never checked completely, only by a sample of at most {SAMPLE} images each. "
+            f"{', '.join(never)} never checked completely, only by a sample of at most {SAMPLE} images each. "
             f"Do it once before anything is trained: {command}"
         )
     for split, check in found.items():
         if check is None:
             continue
-        notes += [f"{label}: {sentence} (checked completely at {check.checked_at})" for sentence in check.absent]
+        notes += [f"{sentence} (checked completely at {check.checked_at})" for sentence in check.absent]
         if check.wrong:
             things = "1 thing was" if check.wrong == 1 else f"{check.wrong} things were"
             notes.append(
-                f"{label}: when {split} was last checked completely, at {check.checked_at}, {things} wrong with it, "
+                f"when {split} was last checked completely, at {check.checked_at}, {things} wrong with it, "
                 f"and its files have not changed since, for example: {check.example} All of it: {command}"
             )
     return notes

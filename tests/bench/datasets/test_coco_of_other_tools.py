@@ -280,15 +280,20 @@ def checked_findings(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "polygon",
-    [rectangle(200, 200, 12, 9), rectangle(-30, -30, 12, 9), [[0.1, 0.1, 0.5, 0.1, 0.5, 0.4]]],
-    ids=["outside", "negative", "shares of the size"],
+    ("polygon", "words"),
+    [
+        (rectangle(200, 200, 12, 9), "lie for the most part outside the image"),
+        (rectangle(-30, -30, 12, 9), "lie for the most part outside the image"),
+        ([[0.1, 0.1, 0.5, 0.1, 0.5, 0.4]], "have coordinates from 0 to 1"),
+        (rectangle(3.6, 4.6, 0.7, 0.7), "cover no pixel"),
+    ],
+    ids=["outside", "negative", "shares of the size", "between the centres of pixels"],
 )
-def test_objects_outside_their_images_are_wrong(tmp_path, polygon):
+def test_objects_that_no_model_can_find_are_wrong(tmp_path, polygon, words):
     root = project(tmp_path / "d", each_annotation(lambda row: row.update(segmentation=polygon)))
     assert "test: 6 of 6 objects cover no pixel" in checked_findings(root, tmp_path)["lost", "test"]
     (fault,) = sampled(opened(root), ["test"]).faults
-    assert "in its 3 images 6 of 6 objects cover no pixel" in fault
+    assert f"in its 3 images 6 of 6 objects {words}" in fault
 
 
 def test_an_object_that_is_annotated_twice_is_told(tmp_path):

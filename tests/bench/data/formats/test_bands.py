@@ -131,3 +131,16 @@ def test_pictures_show_the_bands_that_are_red_green_and_blue(tmp_path):
     dataset = opened(folder(tmp_path), bands=[4, 3, 2, 1], rgb=[1, 2, 3])
     shown = dataset.bands.shown(dataset.image("t0"))
     assert (shown == scene(0, 4, 256, np.uint8)[..., :3]).all()
+
+
+def test_models_that_take_floats_are_given_values_that_are_not_rounded(tmp_path):
+    folder(tmp_path, bands=2, high=4096, dtype=np.uint16)
+    exact = opened(tmp_path, bands=[2, 1], range=[0, 4095], depth="floats")
+    rounded = images(opened(tmp_path, bands=[2, 1], range=[0, 4095]))
+    for number, image in images(exact).items():
+        stored = scene(number, 2, 4096, np.uint16)[..., [1, 0]].astype(float)
+        assert image.dtype == np.float32
+        np.testing.assert_allclose(image, stored * 255 / 4095, atol=1e-4)
+        assert np.array_equal(np.rint(image), rounded[number])
+        assert exact.bands.shown(image).dtype == np.uint8
+    assert exact.fingerprint("test") == opened(tmp_path, bands=[2, 1], range=[0, 4095]).fingerprint("test")

@@ -83,7 +83,7 @@ def test_a_check_that_found_something_wrong_is_remembered_as_such(tmp_path, caps
     said = capsys.readouterr().err
     assert "never checked" not in said
     # The sampled read tells of it too; with more images than it reads it would not.
-    inside = each_annotation(lambda row: row.update(segmentation=rectangle(4, 4, 12, 9)))
+    inside = each_annotation(lambda row: row.update(segmentation=rectangle(30, 18, 12, 9), bbox=[30, 18, 12, 9]))
     many = project(tmp_path / "many", inside, images=40)
     broken = many / "test" / "test_1.png"
     broken.write_bytes(broken.read_bytes()[:90])

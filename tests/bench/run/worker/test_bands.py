@@ -1,61 +1,59 @@
-"""Models that take RGB images alone are given the bands that a data set declares as such, and their record says so."""
+"""A model is given the images that it takes: all bands or three, floats or bytes; the record says which."""
 
 from __future__ import annotations
 
-import json
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
 
-from bench.cli.main import main
-from tests.bench.suites import BRIEF
-
-tifffile = pytest.importorskip("tifffile")
+from bench.errors import Unsupported
+from bench.records import DatasetSpec, TaskSpec
+from bench.run.worker.bands import told, with_images_it_takes
+from tests.bench.builders import CLASSES, make_job
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    for kind in ("images", "masks"):
-        (tmp_path / "d" / kind / "test").mkdir(parents=True)
-    for number in range(2):
-        pixels = np.random.default_rng(number).integers(0, 256, (24, 30, 4), dtype=np.uint8)
-        options = {"photometric": "minisblack", "planarconfig": "contig"}
-        tifffile.imwrite(tmp_path / "d" / "images" / "test" / f"t{number}.tif", pixels, **options)
-        Image.fromarray((pixels[..., 3] > 128).astype(np.uint8)).save(tmp_path / f"d/masks/test/t{number}.png")
-    return tmp_path / "d"
+def adapter(*, bands, floats):
+    return SimpleNamespace(takes_bands_for=lambda model: bands, takes_floats=floats)
 
 
-def run(root, **options):
-    """Facts and outcome of the prediction of a model that takes RGB alone."""
-    document = {
-        "task": "semantic",
-        "models": ["fake/perfect"],
-        "datasets": [{"name": "folder", "options": {"root": str(root), "bands": [1, 2, 3, 4], **options}}],
-        "targets": [{"device": "cpu", "threads": 1}],
-        "metrics": ["mean_iou"],
-        "measurement": BRIEF,
-    }
-    (root.parent / "suite.yaml").write_text(yaml.safe_dump(document))
-    main(["run", str(root.parent / "suite.yaml")])
-    (outcome,) = [
-        json.loads(file.read_text())
-        for file in root.parent.glob("results/**/outcome.json")
-        if json.loads((file.parent / "job.json").read_text())["kind"] == "predict"
-    ]
-    return outcome
+def given(channels, takes, **options):
+    job = make_job(
+        dataset=DatasetSpec(name="folder", label="mine", options=options),
+        task=TaskSpec(kind="semantic", classes=CLASSES, channels=channels),
+    )
+    return job, with_images_it_takes(job, takes)
 
 
-def test_the_bands_that_are_rgb_are_given_and_told(root):
-    outcome = run(root, rgb=[3, 2, 1])
-    assert outcome["status"] == "ok"
-    assert "images: bands 3, 2, 1 alone, as RGB; of the 4 the model takes no others" in outcome["facts"]["notes"]
+def test_a_model_of_any_bands_gets_them_all_as_floats_and_its_record_says_so():
+    job, changed = given(4, adapter(bands=True, floats=True), bands=[1, 2, 3, 4], range=[0, 4095])
+    assert changed.dataset.options == {"bands": [1, 2, 3, 4], "range": [0, 4095], "depth": "floats"}
+    assert changed.task.channels == 4
+    (note,) = told(job, changed)
+    assert "as floats from 0 to 255" in note
 
 
-def test_without_such_bands_the_model_is_refused_with_the_option(root):
-    outcome = run(root)
-    assert outcome["status"] == "unsupported"
-    assert "rgb: [3, 2, 1]" in json.dumps(outcome)
+def test_bytes_are_bytes_where_the_data_set_says_so():
+    _, changed = given(3, adapter(bands=True, floats=True), range=[0, 4095], depth="bytes")
+    assert changed.dataset.options["depth"] == "bytes"
+
+
+def test_a_model_of_bytes_gets_bytes_even_where_floats_are_asked_for():
+    _, changed = given(3, adapter(bands=False, floats=False), range=[0, 4095], depth="floats")
+    assert changed.dataset.options["depth"] == "bytes"
+
+
+def test_a_model_of_rgb_gets_the_three_bands_that_are_declared():
+    job, changed = given(4, adapter(bands=False, floats=False), bands=[1, 2, 3, 4], rgb=[3, 2, 1])
+    assert (changed.dataset.options["bands"], changed.task.channels) == ([3, 2, 1], 3)
+    assert told(job, changed) == ("images: bands 3, 2, 1 alone, as RGB; of the 4 the model takes no others",)
+
+
+def test_a_model_of_rgb_is_refused_bands_that_nothing_declares():
+    with pytest.raises(Unsupported, match=r"takes RGB images alone; .* rgb: \[3, 2, 1\]"):
+        given(4, adapter(bands=False, floats=False), bands=[1, 2, 3, 4])
+
+
+def test_a_data_set_without_bands_changes_nothing():
+    job, changed = given(3, adapter(bands=False, floats=False), root="x")
+    assert changed is job
+    assert told(job, changed) == ()

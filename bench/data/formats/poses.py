@@ -1,0 +1,64 @@
+"""Whether labels fit their images better mirrored, turned by half, or with x and y in each other's place.
+
+The outlines of labels lie on edges of their image; where, in most images of a data set, they do so clearly better in
+another pose, whoever wrote the labels mirrored them, or wrote x for y. Objects in the middle of an image, and images
+without contrast, say nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.orientation import edge_contrast
+from bench.records.predictions import LabelMap
+
+SIDE = 128
+"""Images and labels are compared as squares of so many pixels, in which x and y can change places."""
+CLEARLY, ENOUGH = 1.25, 5
+"""So many times more contrast is clear; of so many images, at least, more than half must be."""
+AS_THEY_ARE = "as they are"
+POSES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    AS_THEY_ARE: lambda labels: labels,
+    "mirrored left to right": lambda labels: labels[:, ::-1],
+    "mirrored top to bottom": lambda labels: labels[::-1],
+    "turned by half": lambda labels: labels[::-1, ::-1],
+    "with x and y in each other's place": lambda labels: labels.T,
+}
+
+
+def pose_contrasts(grey: NDArray[np.uint8], labels: LabelMap) -> dict[str, float]:
+    """Contrast of an image along the outlines of its labels in each pose, in units of that of the whole image.
+
+    Args:
+        grey: The image, uint8, (H, W), of any size.
+        labels: Class ids, (H', W') of the same shape but for scale.
+
+    Returns:
+        Name of the pose -> contrast; empty where there are no outlines or no contrast.
+    """
+    image = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)[..., None]
+    square = np.asarray(cv2.resize(labels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT))
+    found = {name: edge_contrast(image, pose(square)) for name, pose in POSES.items()}
+    known = {name: round(value, 3) for name, value in found.items() if value is not None}
+    return known if len(known) == len(POSES) else {}
+
+
+def better_pose(seen: Sequence[Mapping[str, float]]) -> str | None:
+    """What to say where the labels of most images fit clearly better in one other pose; None where they do not.
+
+    >>> better_pose([dict.fromkeys(POSES, 1.0) | {"turned by half": 2.0}] * 5)
+    'in 5 of 5 images the outlines of labels lie clearly better on edges of the image turned by half'
+    """
+    told = [one for one in seen if one]
+    best = Counter(max(one, key=one.__getitem__) for one in told if max(one.values()) > CLEARLY * one[AS_THEY_ARE])
+    for name, count in best.most_common(1):
+        if len(told) >= ENOUGH and 2 * count > len(told):
+            better = f"the outlines of labels lie clearly better on edges of the image {name}"
+            return f"in {count} of {len(told)} images {better}"
+    return None
