@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.fitting import resized_image
 from adapters._torch.images import (
     DeviceBatch,
     Normalisation,
@@ -224,11 +225,15 @@ class UniversalAdapter(devices.OnTorchDevice):
         return DeviceBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
 
     def _resized(self, image: RgbImage) -> RgbImage:
-        """The image at the size of the input; what stretches is resized as RF-DETR's own processor does."""
+        """The image at the size of the input; what stretches is resized as RF-DETR's own processor does.
+
+        That one interpolates in floating point, without averaging, and rounds; OpenCV's bytes are off by one at times.
+        """
         size = self._input_size(Size(*image.shape[:2]))
-        if size is None or not self._network.stretches:
+        if size is None or not self._network.stretches or image.shape[:2] == tuple(size):
             return resize_image(image, size)
-        return resized_image(image, size, "linear")
+        floats = cv2.resize(image.astype(np.float32), (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+        return np.rint(floats).astype(np.uint8)
 
     @torch.inference_mode()
     def infer(self, batch: DeviceBatch) -> Found:

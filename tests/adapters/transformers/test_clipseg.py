@@ -32,10 +32,12 @@ def test_labels_are_the_surest_of_single_answers_of_the_framework(size, tmp_path
     tokens = bytes_as_tokens(["ground", "red", "green"], own.config.text_config)
     with torch.inference_mode():
         each = [own(input_ids=row[None], pixel_values=normalised(image)).logits.reshape(size) for row in tokens]
+    logits = adapter.infer(adapter.preprocess([image])).logits
+    torch.testing.assert_close(logits[0], torch.stack(each), rtol=1e-4, atol=1e-5)
     expected = torch.stack(each).argmax(0).numpy()
     assert len(set(expected.ravel().tolist())) > 1
     (found,) = predict(adapter, [image])
-    assert (found.labels != expected).mean() <= 1e-4
+    assert (found.labels != expected).sum() <= 1  # where two classes are equal to the last digit
 
 
 def test_an_oblong_image_is_padded_to_a_square_and_cut_back():
