@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from adapters._torch import device as devices
 from adapters._torch.images import (
@@ -227,13 +227,14 @@ class UniversalAdapter(devices.OnTorchDevice):
     def _resized(self, image: RgbImage) -> RgbImage:
         """The image at the size of the input; what stretches is resized as RF-DETR's own processor does.
 
-        That one interpolates in floating point, without averaging, and rounds; OpenCV's bytes are off by one at times.
+        That one interpolates bytes by torch, without averaging; OpenCV's are off by one at times.
         """
         size = self._input_size(Size(*image.shape[:2]))
         if size is None or not self._network.stretches or image.shape[:2] == tuple(size):
             return resize_image(image, size)
-        floats = cv2.resize(image.astype(np.float32), (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-        return np.rint(floats).astype(np.uint8)
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        resized = F.interpolate(pixels, size=tuple(size), mode="bilinear", align_corners=False)
+        return resized[0].permute(1, 2, 0).contiguous().numpy()
 
     @torch.inference_mode()
     def infer(self, batch: DeviceBatch) -> Found:

@@ -33,7 +33,7 @@ def test_labels_are_the_surest_of_single_answers_of_the_framework(size, tmp_path
     with torch.inference_mode():
         each = [own(input_ids=row[None], pixel_values=normalised(image)).logits.reshape(size) for row in tokens]
     logits = adapter.infer(adapter.preprocess([image])).logits
-    torch.testing.assert_close(logits[0], torch.stack(each), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits[0], torch.stack(each), rtol=1e-3, atol=1e-4)
     expected = torch.stack(each).argmax(0).numpy()
     assert len(set(expected.ravel().tolist())) > 1
     (found,) = predict(adapter, [image])

@@ -158,9 +158,10 @@ class SyntheticRun:
         lines.sort(key=lambda line: line.get("step", 0))
         (folder / layout.TRAINING_LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    def predict(self, planned, wrong: float, seed: int) -> None:
+    def predict(self, planned, wrong: float, seed: int, **facts) -> None:
         """Store the ground truth with a share of wrong pixels as predictions."""
-        folder = self.write_job(planned, "predict", planned.predict_key, predicted_images=12, versions={"torch": "2.0"})
+        told = {"predicted_images": 12, "versions": {"torch": "2.0"}, **facts}
+        folder = self.write_job(planned, "predict", planned.predict_key, **told)
         rng, hashes = np.random.default_rng(seed), {}
         for image_id in self.ids:
             truth = self.dataset.target(image_id).semantic.labels

@@ -36,7 +36,7 @@ def summary_of(run, **facts):
     planned = run.add("mine", recipe=None).model_copy(update={"train_key": None})
     run.planned[-1] = planned
     run.write_plan()
-    run.write_job(planned, "predict", planned.predict_key, predicted_images=12, **facts)
+    run.predict(planned, wrong=0.1, seed=1, **facts)
     return summarise(read_run(run.run))
 
 
