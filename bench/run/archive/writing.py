@@ -107,7 +107,7 @@ def _add(archive: tarfile.TarFile, entry: tarfile.TarInfo, source: IO[bytes]) ->
 
 def weights_elsewhere(run: RunFolder, results: Path) -> list[str]:
     """Return the weights that jobs of a run used and that do not lie in it: they are in no archive of it."""
-    found = {}
+    found: dict[str, None] = {}
     view: RunView = read_run(run, results)
     for case in view.cases:
         for job in filter(None, (case.train, case.predict, *case.times)):
