@@ -6,14 +6,13 @@ Pure: the same suite gives the same cases with the same ids in the same order.
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from bench.data.formats.home import expanded
 from bench.data.predictions import ADAPTER as FROM_FILES
@@ -22,11 +21,12 @@ from bench.data.predictions.reading import kind_of
 from bench.dataset import dataset_names, default_root
 from bench.errors import BenchError, Mistakes, PluginError, SuiteError, did_you_mean
 from bench.metric import metric_names
-from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target, as_json_dict
+from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
 from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import resolve_model, weights_from
+from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
 
@@ -63,7 +63,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
         for index, (entry, model) in enumerate(models)
         if _wanted(suite, entry, model, dataset, target)
         for prompted in _prompted(suite, model)
-        for seeded, recipe in _seeded(suite, prompted, _recipe(suite, entry, model, auto_device, index, source))
+        for varied, recipe in recipes_of(suite, entry, prompted, auto_device, where=f"{source}: models[{index}].recipe")
+        for seeded, recipe in _seeded(suite, varied, recipe)
         for case in [
             Case(
                 id=f"{seeded.label}@{dataset.label}@{target_label(target)}",
@@ -307,24 +308,6 @@ def _device_resolved(target: Target, auto_device: str) -> Target:
 
 def _unique(targets: Iterable[Target]) -> list[Target]:
     return list(dict.fromkeys(targets))
-
-
-def _recipe(
-    suite: Suite, entry: ModelEntry, model: ModelSpec, auto_device: str, index: int, source: Path
-) -> Recipe | None:
-    """The suite's recipe with the model's changes; None for models that bring their weights."""
-    if suite.recipe is None or not model.trainable or model.weights is not None or model.trained_on is not None:
-        return None
-    fields = {**as_json_dict(suite.recipe), **entry.recipe}
-    if fields["device"] == "auto":
-        fields["device"] = auto_device
-    try:
-        return Recipe.model_validate_json(json.dumps(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        hint = did_you_mean(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise SuiteError(f"{source}: models[{index}].recipe.{key}: {first['msg']}.{hint}") from None
 
 
 def _prompted(suite: Suite, model: ModelSpec) -> list[ModelSpec]:

@@ -52,9 +52,11 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
     """Names of a suite that cannot be validated and that nothing here bears, so that one reading tells all."""
     recipe = document.get("recipe")
     loss = recipe.get("loss") if isinstance(recipe, dict) else None
+    losses = [one for one in (loss if isinstance(loss, list) else [loss]) if isinstance(one, str)]
     found = [
         f"{path}: recipe.loss{_at_line(('recipe', 'loss'), lines)}: {sentence}"
-        for sentence in (load_loss_grammar().loss_mistakes(loss) if isinstance(loss, str) else ())
+        for one in losses
+        for sentence in load_loss_grammar().loss_mistakes(one)
     ]
     for key, known in (
         ("models", list(model_config_files())),
@@ -123,7 +125,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
             f"{path}: a suite is a mapping with at least 'models' and 'datasets'; see suites/semantic.yaml."
         )
     lines: Lines = {}
-    _collect_lines(node, (), lines, path)
+    _collect_lines(node, (), lines)
     try:
         json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -131,22 +133,18 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     return document, lines
 
 
-def _collect_lines(node: yaml.Node | None, at: tuple[str | int, ...], lines: Lines, path: Path) -> None:
+def _collect_lines(node: yaml.Node | None, at: tuple[str | int, ...], lines: Lines) -> None:
     if node is None:
         return
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in seen:
-                raise SuiteError(f"{path}: {_dotted((*at, key))}: written twice (lines {seen[key]} and {line}).")
-            seen[key] = line
-            lines[(*at, key)] = line
-            _collect_lines(value_node, (*at, key), lines, path)
+            key = str(key_node.value)
+            lines[(*at, key)] = key_node.start_mark.line + 1
+            _collect_lines(value_node, (*at, key), lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            _collect_lines(child, (*at, index), lines, path)
+            _collect_lines(child, (*at, index), lines)
 
 
 def explain(error: ValidationError, path: Path, lines: Lines, model: type[BaseModel]) -> str:

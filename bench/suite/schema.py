@@ -7,9 +7,9 @@ run. `bench schema` prints this as JSON Schema for editors.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -47,6 +47,17 @@ def _named(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     """Let a single value stand for a list of one."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _alternatives(value: Any) -> Any:
+    """Let a single value stand for a list of one, and lists within a value for the tuples of its record."""
+
+    def frozen(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: tuple(inner) if isinstance(inner, list) else inner for key, inner in part.items()}
+        return part
+
+    return tuple(map(frozen, _listed(value)))
 
 
 def _sizes(value: Any) -> Any:
@@ -133,6 +144,7 @@ class _OrNone:
 
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
+Sizes = Annotated[tuple[Size | None, ...], BeforeValidator(_sizes), AfterValidator(_not_empty), _OneOrMany()]
 
 
 class Match(Record):
@@ -163,7 +175,9 @@ class ModelEntry(Record):
     unmapped: Unmapped | None = Field(
         default=None, description="With trained_on: classes that one side lacks are an error, no class, or background."
     )
-    recipe: dict[str, JsonValue] = Field(default={}, description="Recipe fields that replace the suite's.")
+    recipe: dict[str, JsonValue] = Field(
+        default={}, description="Recipe fields that replace the suite's; lists multiply the cases."
+    )
     when: Match | None = Field(default=None, description="Use this model only in matching cases.")
 
 
@@ -195,12 +209,7 @@ class TargetEntry(Record):
     )
     batch_size: Many[Annotated[int, Field(ge=1)]] = (1,)
     threads: Many[Annotated[int, Field(ge=1)] | None] = (None,)
-    image_size: Annotated[
-        tuple[Size | None, ...],
-        BeforeValidator(_sizes),
-        AfterValidator(_not_empty),
-        _OneOrMany(),
-    ] = (None,)
+    image_size: Sizes = (None,)
     window: Many[SlidingWindow | None] = Field(default=(None,), description="Pass the input in windows; null = whole.")
     test_time: Many[InferenceAugmentation | None] = Field(
         default=(None,), description="Average over scaled and mirrored copies of the input; null = as it is."
@@ -208,6 +217,38 @@ class TargetEntry(Record):
     channels_last: Many[bool] = (False,)
     cudnn_benchmark: bool = True
     deterministic: bool = False
+
+
+def is_size(record: type[Record], name: str) -> bool:
+    """Return whether a field of a record is a size or None: a list of two numbers is one value of it."""
+    field = record.model_fields.get(name)
+    return field is not None and field.annotation == (Size | None)
+
+
+def _many_of(record: type[Record]) -> dict[str, Any]:
+    """Return the fields of a record for `create_model`, each of which may be a list."""
+    fields: dict[str, Any] = {}
+    for name, field in record.model_fields.items():
+        one: Any = field.annotation
+        for constraint in field.metadata:
+            one = Annotated[one, constraint]
+        default = ... if field.is_required() else (field.get_default(call_default_factory=True),)
+        many = Annotated[tuple[one, ...], BeforeValidator(_alternatives), AfterValidator(_not_empty), _OneOrMany()]
+        fields[name] = (Sizes if is_size(record, name) else many, default)
+    return fields
+
+
+if TYPE_CHECKING:
+
+    class RecipeEntry(Record):
+        """How models are trained: the fields of a `Recipe`; a list in any of them multiplies the cases."""
+else:
+    RecipeEntry = create_model(
+        "Recipe",
+        __base__=Record,
+        __doc__="How models are trained: the fields of a `Recipe`; a list in any of them multiplies the cases.",
+        **_many_of(Recipe),
+    )
 
 
 class Suite(Record):
@@ -229,7 +270,10 @@ class Suite(Record):
     exclude: Annotated[tuple[Match, ...], BeforeValidator(_listed), _OneOrMany()] = Field(
         default=(), description="Cases to leave out."
     )
-    recipe: Recipe | None = Field(default=None, description="How models without weights are trained; none = untrained.")
+    recipe: RecipeEntry | None = Field(
+        default=None,
+        description="How models without weights are trained; a list in a field multiplies the cases; none = untrained.",
+    )
     seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Train every model once per seed; none = once, with the recipe's own."
     )

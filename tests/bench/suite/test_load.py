@@ -62,7 +62,7 @@ def test_an_unknown_key_in_a_list_entry_is_named_by_its_index(tmp_path):
         ),
         ("targets: {image_size: 96}\n", "targets.image_size (line 3): expected [height, width] in pixels"),
         ("metrics: []\n", "metrics (line 3): must not be an empty list."),
-        ("seed: 1\nseed: 2\n", "seed: written twice (lines 3 and 4)."),
+        ("seed: 1\nseed: 2\n", "line 4: the key 'seed' stands twice"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, text, expected):
@@ -89,7 +89,7 @@ def test_what_is_not_a_suite_at_all_is_one_paragraph(tmp_path, text):
 def test_a_suite_starts_from_the_one_it_extends_and_lists_are_replaced(tmp_path):
     write(tmp_path, MINIMAL + "recipe: {budget: {epochs: 3}, batch_size: 4}\nmetrics: [mean_iou, dice]\n", "base.yaml")
     suite = load_suite(write(tmp_path, "extends: base.yaml\nrecipe: {batch_size: 2}\nmetrics: [dice]\n"))
-    assert (suite.name, suite.recipe.batch_size, suite.recipe.budget.epochs) == ("x", 2, 3)
+    assert (suite.name, suite.recipe.batch_size, suite.recipe.budget[0].epochs) == ("x", (2,), 3)
     assert suite.metrics == ("dice",)
 
 
