@@ -12,7 +12,6 @@ import hashlib
 import inspect
 import json
 import logging
-import os
 import shutil
 import tempfile
 import warnings
@@ -28,6 +27,7 @@ from torch import nn
 
 from bench.errors import Unsupported
 from bench.records import Size
+from bench.records.store.cache import exports_folder
 from bench.records.store.files import content_sha256
 
 INPUT = "pixels"
@@ -72,7 +72,7 @@ def exported(request: ExportRequest, cache: Path | None = None) -> Path:
     Raises:
         Unsupported: If the exporter is not installed or cannot express the network.
     """
-    return made_once((cache or cache_folder()) / content_key(request)[:32], lambda file: _export(request, file))
+    return made_once((cache or exports_folder()) / content_key(request)[:32], lambda file: _export(request, file))
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -107,12 +107,6 @@ def export_facts(file: Path) -> dict[str, JsonValue]:
         "exported_files": {path.name: content_sha256(path) for path in files},
         "exported_bytes": sum(path.stat().st_size for path in files),
     }
-
-
-def cache_folder() -> Path:
-    """Return the folder of exports in the user's cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "segbench" / "exports"
 
 
 def content_key(request: ExportRequest) -> str:

@@ -7,5 +7,10 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`segbench` in `$XDG_CACHE_HOME`, usually `~/.cache`; not made here."""
+    """Return `segbench` in `$XDG_CACHE_HOME`, usually `~/.cache`; it is not made here."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segbench"
+
+
+def exports_folder() -> Path:
+    """Return the folder of exported models in the cache, a folder for each, named by all that decides its content."""
+    return cache_folder() / "exports"

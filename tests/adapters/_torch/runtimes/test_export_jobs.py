@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from adapters._torch.runtimes.onnx_export import cache_folder
 from bench.errors import SuiteError
+from bench.records.store.cache import exports_folder
 from bench.records.store.runs import new_run
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
@@ -38,7 +38,7 @@ def test_an_export_is_made_once_and_found_by_what_comes_after(tmp_path):
     assert made.export_s > 0
     assert made.exported_files == predicted.exported_files == timed.exported_files
     # One float export, and what int8 made of it, which is what runs.
-    folders = list(cache_folder().iterdir())
+    folders = list(exports_folder().iterdir())
     assert len(folders) == 2
     (int8,) = (folder for folder in folders if "-int8-" in folder.name)
     content = (int8 / "model.onnx").read_bytes()
