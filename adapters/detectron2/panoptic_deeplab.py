@@ -87,10 +87,10 @@ class CentreTargets:
             small_instance_weight=small_weight,
         )
 
-    def __call__(self, truth: Panoptic, size: Size | None) -> dict[str, Tensor]:
+    def __call__(self, ground_truth: Panoptic, size: Size | None) -> dict[str, Tensor]:
         """Return the targets (H, W), offsets (2, H, W), of a ground truth resized to `size` by nearest pixel."""
-        ids = _resized(truth.segment_ids, size)
-        rows = [{"id": s.id, "category_id": s.class_id, "iscrowd": s.crowd} for s in truth.segments]
+        ids = _resized(ground_truth.segment_ids, size)
+        rows = [{"id": s.id, "category_id": s.class_id, "iscrowd": s.crowd} for s in ground_truth.segments]
         found = self._generate(ids, rows)
         return {name: found[name] for name in TARGETS}
 

@@ -67,9 +67,9 @@ class TrainingRecords:
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}
         if self._centres is not None:
-            truth = split.truth(index)
-            assert isinstance(truth, Panoptic)
-            targets = self._centres(truth, self._size)
+            ground_truth = split.truth(index)
+            assert isinstance(ground_truth, Panoptic)
+            targets = self._centres(ground_truth, self._size)
             return {**record, **targets, "sem_seg": targets["sem_seg"].to(torch.uint8)}
         if self._kind != "instance":
             numbers = self._labels.semantic_numbers(split.semantic(index))
@@ -82,16 +82,16 @@ class TrainingRecords:
         resized = resize_image(image, self._size)
         return torch.from_numpy(np.array((resized[..., ::-1] if self._bgr else resized).transpose(2, 0, 1)))
 
-    def _instances(self, truth: object) -> TrueInstances:
-        if isinstance(truth, Panoptic):
-            things = [s for s in truth.segments if s.class_id in self._labels.things and not s.crowd]
-            masks = np.stack([truth.segment_ids == s.id for s in things]) if things else None
+    def _instances(self, ground_truth: object) -> TrueInstances:
+        if isinstance(ground_truth, Panoptic):
+            things = [s for s in ground_truth.segments if s.class_id in self._labels.things and not s.crowd]
+            masks = np.stack([ground_truth.segment_ids == s.id for s in things]) if things else None
             class_ids = np.array([s.class_id for s in things], dtype=np.int64)
-        elif isinstance(truth, Instances):
-            masks, class_ids = truth.masks[~truth.crowd], truth.class_ids[~truth.crowd]
+        elif isinstance(ground_truth, Instances):
+            masks, class_ids = ground_truth.masks[~ground_truth.crowd], ground_truth.class_ids[~ground_truth.crowd]
         else:
-            raise TypeError(f"instances cannot be taken from a {type(truth).__name__}")
-        size = self._size or (truth.size if isinstance(truth, Panoptic | Instances) else Size(1, 1))
+            raise TypeError(f"instances cannot be taken from a {type(ground_truth).__name__}")
+        size = self._size or (ground_truth.size if isinstance(ground_truth, Panoptic | Instances) else Size(1, 1))
         return true_instances(masks, self._labels.thing_numbers(class_ids), size)
 
 
@@ -148,13 +148,13 @@ def mirrored(record: Record) -> Record:
     if "sem_seg" in record:
         flipped["sem_seg"] = record["sem_seg"].flip(-1)
     if "instances" in record:
-        truth: TrueInstances = record["instances"]
-        width = truth.image_size[1]
-        x0, y0, x1, y1 = truth.gt_boxes.tensor.unbind(dim=1)
+        ground_truth: TrueInstances = record["instances"]
+        width = ground_truth.image_size[1]
+        x0, y0, x1, y1 = ground_truth.gt_boxes.tensor.unbind(dim=1)
         flipped["instances"] = TrueInstances(
-            truth.image_size,
+            ground_truth.image_size,
             gt_boxes=Boxes(torch.stack([width - x1, y0, width - x0, y1], dim=1)),
-            gt_classes=truth.gt_classes,
-            gt_masks=BitMasks(truth.gt_masks.tensor.flip(-1)),
+            gt_classes=ground_truth.gt_classes,
+            gt_masks=BitMasks(ground_truth.gt_masks.tensor.flip(-1)),
         )
     return flipped

@@ -136,9 +136,9 @@ class Adapter(BaseAdapter):
     def _learn_truths(self) -> None:
         dataset = open_dataset("shapes", self._options.dataset)
         for image_id in dataset.ids(self._options.split):
-            truth = dataset.target(image_id).of(self._kind)
-            if truth is not None:
-                self._known[_content(dataset.image(image_id))] = as_prediction(truth)
+            ground_truth = dataset.target(image_id).of(self._kind)
+            if ground_truth is not None:
+                self._known[_content(dataset.image(image_id))] = as_prediction(ground_truth)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Report a learning curve and leave a weights file."""
@@ -208,11 +208,11 @@ class Adapter(BaseAdapter):
             self._answers[content] = _nothing(image)
         return self._answers[content]
 
-    def _spoilt(self, truth: LabelMap, image: RgbImage) -> LabelMap:
+    def _spoilt(self, ground_truth: LabelMap, image: RgbImage) -> LabelMap:
         rng = np.random.default_rng(int(_content(image)[:16], 16))
-        spoil = rng.random(truth.shape) < self._options.flipped
-        other = rng.integers(0, self._num_classes, truth.shape, dtype=np.uint8)
-        return np.where(spoil, other, truth)
+        spoil = rng.random(ground_truth.shape) < self._options.flipped
+        other = rng.integers(0, self._num_classes, ground_truth.shape, dtype=np.uint8)
+        return np.where(spoil, other, ground_truth)
 
     def postprocess(self, raw: list[Prediction], sizes: Sequence[Size]) -> list[Prediction]:
         """Hand the predictions back; void in a known ground truth becomes "names no class"."""
@@ -257,13 +257,13 @@ def _echo(image: RgbImage) -> PromptedMasks:
     return PromptedMasks(masks, np.ones(len(masks)))
 
 
-def as_prediction(truth: Prediction) -> Prediction:
+def as_prediction(ground_truth: Prediction) -> Prediction:
     """Return the ground truth as a model may state it: without crowds, which only a ground truth has."""
-    if isinstance(truth, Instances):
-        return replace(truth, crowd=np.zeros_like(truth.crowd))
-    if isinstance(truth, Panoptic):
-        return replace(truth, segments=tuple(replace(segment, crowd=False) for segment in truth.segments))
-    return truth
+    if isinstance(ground_truth, Instances):
+        return replace(ground_truth, crowd=np.zeros_like(ground_truth.crowd))
+    if isinstance(ground_truth, Panoptic):
+        return replace(ground_truth, segments=tuple(replace(segment, crowd=False) for segment in ground_truth.segments))
+    return ground_truth
 
 
 def _crash(options: Options) -> None:

@@ -26,7 +26,7 @@ class Matched:
     Attributes:
         scores: float64, (N,).
         right: Whether each has a ground truth of its own, bool, (N,).
-        truths: Number of ground truth.
+        ground_truths: Number of ground truth.
     """
 
     scores: NDArray[np.float64]
@@ -41,10 +41,10 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
     Unlike COCO's own evaluation, ground truth that are crowds are left out rather than ignored.
 
     Args:
-        truths: Of each image.
+        ground_truths: Of each image.
         found: Of each image, at the same size.
     """
-    classes = {int(c) for truth in ground_truths for c in truth.class_ids[~truth.crowd]}
+    classes = {int(c) for ground_truth in ground_truths for c in ground_truth.class_ids[~ground_truth.crowd]}
     if not classes:
         return None
     precisions = [
@@ -54,12 +54,12 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
     return float(np.mean(precisions))
 
 
-def _match(truth: Instances, found: Instances, class_id: int) -> Matched:
+def _match(ground_truth: Instances, found: Instances, class_id: int) -> Matched:
     """Give each prediction, surest first, the free ground truth it overlaps most, if that is by at least `IOU`."""
     ours = found.class_ids == class_id
     order = np.argsort(-found.scores[ours], kind="stable")
     masks = found.masks[ours][order]
-    targets = truth.masks[(truth.class_ids == class_id) & ~truth.crowd]
+    targets = ground_truth.masks[(ground_truth.class_ids == class_id) & ~ground_truth.crowd]
     overlaps = _ious(masks, targets)
     free, right = np.ones(len(targets), dtype=np.bool_), np.zeros(len(masks), dtype=np.bool_)
     for index, row in enumerate(overlaps):

@@ -37,12 +37,12 @@ def network_input(
     Args:
         model: Gives the transform.
         images: Each float32, (3, H, W), RGB in 0-1, on the device.
-        truths: Of each image; they are resized with it.
+        ground_truths: Of each image; they are resized with it.
         resize: Whether to bring the short edge to the transform's size.
     """
     transform = model.transform
     scaled = [transform.normalize(image) for image in images]
-    followed = None if ground_truths is None else [dict(truth) for truth in ground_truths]
+    followed = None if ground_truths is None else [dict(ground_truth) for ground_truth in ground_truths]
     if resize:
         both = [transform.resize(image, followed and followed[i]) for i, image in enumerate(scaled)]
         scaled = [image for image, _ in both]

@@ -118,9 +118,9 @@ def _write_split(
             image, label_map = padded_to_square(image, split.semantic(index))
             write_png(labels / f"{stem}.png", label_map)
         else:
-            truth = split.truth(index)
-            assert isinstance(truth, Instances)
-            (labels / f"{stem}.txt").write_text("\n".join(_rows(truth, network_ids, counts)), encoding="utf-8")
+            ground_truth = split.truth(index)
+            assert isinstance(ground_truth, Instances)
+            (labels / f"{stem}.txt").write_text("\n".join(_rows(ground_truth, network_ids, counts)), encoding="utf-8")
         write_png(images / f"{stem}.png", np.ascontiguousarray(image))
     return frozenset(sizes)
 
@@ -140,11 +140,11 @@ def padded_to_square(image: RgbImage, labels: LabelMap) -> tuple[RgbImage, Label
     return square, void
 
 
-def _rows(truth: Instances, network_ids: dict[int, int], counts: ExportCounts) -> list[str]:
+def _rows(ground_truth: Instances, network_ids: dict[int, int], counts: ExportCounts) -> list[str]:
     """Return one line per instance: class, then x and y of each corner as fractions of the image."""
     rows = []
-    size = np.array(truth.size[::-1], dtype=np.float64)
-    for mask, class_id, crowd in zip(truth.masks, truth.class_ids, truth.crowd, strict=True):
+    size = np.array(ground_truth.size[::-1], dtype=np.float64)
+    for mask, class_id, crowd in zip(ground_truth.masks, ground_truth.class_ids, ground_truth.crowd, strict=True):
         counts.instances += 1
         corners = None if crowd else polygon(mask, counts)
         counts.crowds_dropped += bool(crowd)

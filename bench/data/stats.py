@@ -118,31 +118,31 @@ def count(dataset: Dataset, image_id: str) -> Row:
         objects (keys are text, as JSON has them). Or `error`, if its ground truth cannot be read.
     """
     try:
-        truth = dataset.target(image_id)
+        ground_truth = dataset.target(image_id)
     except DatasetError as error:
         return {"error": str(error)}
-    occurring = np.bincount(truth.semantic.labels.ravel(), minlength=max(256, len(dataset.classes)))
+    occurring = np.bincount(ground_truth.semantic.labels.ravel(), minlength=max(256, len(dataset.classes)))
     areas: dict[str, list[int]] = defaultdict(list)
-    for class_id, area in _objects(truth, dataset.classes):
+    for class_id, area in _objects(ground_truth, dataset.classes):
         areas[str(class_id)].append(area)
     return {
-        "size": list(truth.semantic.size),
+        "size": list(ground_truth.semantic.size),
         "pixels": {str(value): int(occurring[value]) for value in np.flatnonzero(occurring)},
         "areas": areas,
     }
 
 
-def _objects(truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
+def _objects(ground_truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
     """Return the class and visible pixels of every object that is no crowd."""
-    if truth.instances is not None:
-        instances = truth.instances
+    if ground_truth.instances is not None:
+        instances = ground_truth.instances
         areas = [cv2.countNonZero(mask) for mask in instances.masks.view(np.uint8)]
         rows = zip(instances.class_ids.tolist(), areas, instances.crowd.tolist(), strict=True)
         return [(class_id, area) for class_id, area, crowd in rows if not crowd]
-    if truth.panoptic is None:
+    if ground_truth.panoptic is None:
         return []
-    area_of = _areas(truth.panoptic.segment_ids)
-    things = [s for s in truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
+    area_of = _areas(ground_truth.panoptic.segment_ids)
+    things = [s for s in ground_truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
     return [(s.class_id, area_of.get(s.id, 0)) for s in things]
 
 

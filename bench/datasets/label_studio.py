@@ -124,8 +124,10 @@ def open_dataset(options: Options) -> OnDisk:
         inferred=tuple(listed.notes),
     )
     regions = {task.number: task.regions for task in tasks}
-    truth = partial(_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
-    return OnDisk(description, lambda split: entries[split], truth)
+    ground_truth = (
+        partial(_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
+    )
+    return OnDisk(description, lambda split: entries[split], ground_truth)
 
 
 def _file(root: Path, options: Options) -> Path:

@@ -49,14 +49,14 @@ class Layers:
         ]
         return {"root": str(folder), "background": None, "void": [self.void], "stuff": stuff}
 
-    def of(self, truth: GroundTruth) -> Iterator[Layer]:
+    def of(self, ground_truth: GroundTruth) -> Iterator[Layer]:
         """Yield the layers of an image from the bottom to the top: stuff, objects (the smaller above), void."""
-        labels = truth.semantic.labels
+        labels = ground_truth.semantic.labels
         for class_id, spec in enumerate(self._classes):
             if (not spec.is_thing or not self._with_objects) and (labels == class_id).any():
                 yield Layer(class_id, labels == class_id, False)
         if self._with_objects:
-            objects = objects_of(truth, self._classes, form=self._form)
+            objects = objects_of(ground_truth, self._classes, form=self._form)
             areas = objects.masks.sum(axis=(1, 2)).tolist()
             for index in sorted(range(len(areas)), key=lambda i: (not objects.crowd[i], -areas[i])):
                 if areas[index]:

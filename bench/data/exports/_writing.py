@@ -63,23 +63,23 @@ def finish(exported: Exported, source: Dataset) -> Exported:
     return exported
 
 
-def objects_of(truth: GroundTruth, classes: Sequence[ClassSpec], *, form: str) -> Instances:
+def objects_of(ground_truth: GroundTruth, classes: Sequence[ClassSpec], *, form: str) -> Instances:
     """True instances of things: those of the ground truth, or its panoptic segments of things.
 
     Raises:
         DatasetError: If the ground truth has neither.
     """
-    if truth.instances is not None:
-        return truth.instances
-    if truth.panoptic is None:
+    if ground_truth.instances is not None:
+        return ground_truth.instances
+    if ground_truth.panoptic is None:
         raise DatasetError(
             f"{form}: the source has no instances, only classes of pixels, and this format is about objects. "
             "Export it as folder, voc or ade20k."
         )
-    ids = truth.panoptic.segment_ids
-    things = [s for s in truth.panoptic.segments if classes[s.class_id].is_thing]
+    ids = ground_truth.panoptic.segment_ids
+    things = [s for s in ground_truth.panoptic.segments if classes[s.class_id].is_thing]
     masks = [ids == s.id for s in things]
-    return stacked(masks, [s.class_id for s in things], [s.crowd for s in things], truth.panoptic.size)
+    return stacked(masks, [s.class_id for s in things], [s.crowd for s in things], ground_truth.panoptic.size)
 
 
 def mapped(labels: LabelMap, values: Sequence[int], *, void: int) -> NDArray[np.uint8]:

@@ -46,9 +46,9 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     panoptic: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in items(source):
         stem = ids[item.image_id] = f"export_{item.number:06d}_{FRAME:06d}"
-        truth = source.target(item.image_id)
-        labels = mapped(truth.semantic.labels, label_ids, void=0)
-        values = _instance_values(truth, labels, label_ids, source)
+        ground_truth = source.target(item.image_id)
+        labels = mapped(ground_truth.semantic.labels, label_ids, void=0)
+        values = _instance_values(ground_truth, labels, label_ids, source)
         city = folder / "gtFine" / item.split / "export"
         image = folder / "leftImg8bit" / item.split / "export" / f"{stem}_leftImg8bit.png"
         write_png_file(image, source.image(item.image_id))
@@ -64,11 +64,11 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _instance_values(
-    truth: GroundTruth, labels: LabelMap, label_ids: Sequence[int], source: Dataset
+    ground_truth: GroundTruth, labels: LabelMap, label_ids: Sequence[int], source: Dataset
 ) -> NDArray[np.uint16]:
     """Return the label, or label * 1000 + number of the object, uint16, (H, W)."""
     values = labels.astype(np.uint16)
-    objects = objects_of(truth, source.classes, form="cityscapes")
+    objects = objects_of(ground_truth, source.classes, form="cityscapes")
     count: Counter[int] = Counter()
     for mask, class_id, crowd in zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True):
         label = label_ids[class_id]

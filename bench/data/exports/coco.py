@@ -92,16 +92,16 @@ class _Split:
     def add(self, item: Item) -> None:
         """Write the image and what lies in a file of its own; keep the rest."""
         name, size = f"{item.number:012d}", self._source.size(item.image_id)
-        truth = self._source.target(item.image_id)
+        ground_truth = self._source.target(item.image_id)
         write_jpeg(self._folder / f"{self._split}2017" / f"{name}.jpg", self._source.image(item.image_id))
         row = {"id": item.number, "file_name": f"{name}.jpg", "height": size.height, "width": size.width}
         self._images.append(row)
-        self._instances += _annotations(truth, self._source, item.number, len(self._instances) + 1)
-        labels = truth.semantic.labels
+        self._instances += _annotations(ground_truth, self._source, item.number, len(self._instances) + 1)
+        labels = ground_truth.semantic.labels
         self._stuff += _stuff_annotations(labels, self._source.classes, item.number, len(self._stuff) + 1)
-        if truth.panoptic is not None:
+        if ground_truth.panoptic is not None:
             png = self._folder / "annotations" / f"panoptic_{self._split}2017" / f"{name}.png"
-            self._panoptic.append(panoptic_row(truth.panoptic, png, item.number))
+            self._panoptic.append(panoptic_row(ground_truth.panoptic, png, item.number))
         if self._values is not None:
             map_file = self._folder / "stuffthingmaps" / f"{self._split}2017" / f"{name}.png"
             write_png_file(map_file, mapped(labels, self._values, void=IGNORE_LABEL))
@@ -123,8 +123,8 @@ class _Split:
         path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def _annotations(truth: GroundTruth, source: Dataset, number: int, first_id: int) -> list[dict[str, Any]]:
-    objects = objects_of(truth, source.classes, form="coco")
+def _annotations(ground_truth: GroundTruth, source: Dataset, number: int, first_id: int) -> list[dict[str, Any]]:
+    objects = objects_of(ground_truth, source.classes, form="coco")
     rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)
     return [
         _annotation(mask, annotation_id, number, class_id + 1, segmentation(mask, crowd=crowd), crowd=crowd)

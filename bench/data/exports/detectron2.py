@@ -37,17 +37,17 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     for item in items(source):
         name = f"{item.split}/{item.image_id}.png"
         write_png_file(folder / "images" / name, source.image(item.image_id))
-        truth, size = source.target(item.image_id), source.size(item.image_id)
+        ground_truth, size = source.target(item.image_id), source.size(item.image_id)
         record: dict[str, Any] = {"file_name": f"images/{name}", **size._asdict(), "image_id": item.number}
         if "semantic" in source.tasks:
-            write_png_file(folder / "sem_seg" / name, truth.semantic.labels)
+            write_png_file(folder / "sem_seg" / name, ground_truth.semantic.labels)
             record["sem_seg_file_name"] = f"sem_seg/{name}"
-        if truth.panoptic is not None:
-            row = panoptic_row(truth.panoptic, folder / "pan_seg" / name, item.number)
+        if ground_truth.panoptic is not None:
+            row = panoptic_row(ground_truth.panoptic, folder / "pan_seg" / name, item.number)
             record["pan_seg_file_name"] = f"pan_seg/{name}"
             record["segments_info"] = [_segment(segment, source) for segment in row["segments_info"]]
-        if truth.instances is not None or truth.panoptic is not None:
-            record["annotations"] = _annotations(truth, source)
+        if ground_truth.instances is not None or ground_truth.panoptic is not None:
+            record["annotations"] = _annotations(ground_truth, source)
         dicts[item.split].append(record)
         ids[item.image_id] = f"images__{item.split}__{item.image_id}"
     for split, records in dicts.items():
@@ -66,8 +66,8 @@ def _segment(segment: Mapping[str, Any], source: Dataset) -> dict[str, Any]:
     return {**segment, "category_id": class_id, "isthing": source.classes[class_id].is_thing}
 
 
-def _annotations(truth: GroundTruth, source: Dataset) -> list[dict[str, Any]]:
-    objects = objects_of(truth, source.classes, form="detectron2")
+def _annotations(ground_truth: GroundTruth, source: Dataset) -> list[dict[str, Any]]:
+    objects = objects_of(ground_truth, source.classes, form="detectron2")
     annotations = []
     rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)
     for mask, class_id, crowd in rows:

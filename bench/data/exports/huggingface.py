@@ -60,11 +60,11 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     for item in items(source):
         if rows and (item.split != split or len(rows) == ROWS):
             flush(split)
-        truth = source.target(item.image_id)
+        ground_truth = source.target(item.image_id)
         row: dict[str, Any] = {"image_id": item.image_id, "image": _png(source.image(item.image_id))}
-        row["mask"] = _png(truth.semantic.labels)
+        row["mask"] = _png(ground_truth.semantic.labels)
         if with_objects:
-            found = objects_of(truth, source.classes, form="huggingface")
+            found = objects_of(ground_truth, source.classes, form="huggingface")
             pairs = zip(found.class_ids.tolist(), found.masks, strict=True)
             row["objects"] = [{"category": c, "mask": _png(m.astype(np.uint8) * np.uint8(255))} for c, m in pairs]
         ids[item.image_id] = f"{item.split}__{counted[item.split]:06d}"

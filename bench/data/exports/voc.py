@@ -48,14 +48,14 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     new_folder(folder)
     lists: dict[str, list[str]] = {}
     for item in items(source):
-        name, truth = item.image_id, source.target(item.image_id)
+        name, ground_truth = item.image_id, source.target(item.image_id)
         lists.setdefault(item.split, []).append(name)
         write_jpeg(folder / "JPEGImages" / f"{name}.jpg", source.image(name))
-        labels = mapped(truth.semantic.labels, positions, void=BORDER)
+        labels = mapped(ground_truth.semantic.labels, positions, void=BORDER)
         write_indexed(folder / "SegmentationClass" / f"{name}.png", labels, PALETTE)
         rows: list[tuple[int, NDArray[np.bool_]]] = []
         if {"instance", "panoptic"} & set(source.tasks):
-            numbers, rows = _objects(truth, labels, positions, source, name)
+            numbers, rows = _objects(ground_truth, labels, positions, source, name)
             write_indexed(folder / "SegmentationObject" / f"{name}.png", numbers, PALETTE)
         _write_xml(folder / "Annotations" / f"{name}.xml", labels.shape, [(known[p], m) for p, m in rows])
     sets = folder / "ImageSets" / "Segmentation"
@@ -69,10 +69,10 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _objects(
-    truth: GroundTruth, labels: NDArray[np.uint8], positions: Sequence[int], source: Dataset, image_id: str
+    ground_truth: GroundTruth, labels: NDArray[np.uint8], positions: Sequence[int], source: Dataset, image_id: str
 ) -> tuple[NDArray[np.uint8], list[tuple[int, NDArray[np.bool_]]]]:
     """Return the number of the object of each pixel, uint8, (H, W), and class and mask of each object."""
-    objects = objects_of(truth, source.classes, form="voc")
+    objects = objects_of(ground_truth, source.classes, form="voc")
     single = np.flatnonzero(~objects.crowd)
     if len(single) > MAX_OBJECTS:
         raise DatasetError(f"voc: image {image_id!r} has {len(single)} objects; a palette holds {MAX_OBJECTS}.")

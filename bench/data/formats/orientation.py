@@ -46,15 +46,15 @@ class Orientation(Record):
     orientation: Frame | None = None
 
 
-def turned_truth(truth: GroundTruth, orientation: int) -> GroundTruth:
+def turned_truth(ground_truth: GroundTruth, orientation: int) -> GroundTruth:
     """Return a ground truth that fits an image as stored, as the image is shown."""
-    instances, panoptic = truth.instances, truth.panoptic
+    instances, panoptic = ground_truth.instances, ground_truth.panoptic
     if instances is not None:
         masks = np.moveaxis(turned(np.moveaxis(instances.masks, 0, -1), orientation), -1, 0)
         instances = replace(instances, masks=np.ascontiguousarray(masks))
     if panoptic is not None:
         panoptic = replace(panoptic, segment_ids=np.ascontiguousarray(turned(panoptic.segment_ids, orientation)))
-    labels = np.ascontiguousarray(turned(truth.semantic.labels, orientation))
+    labels = np.ascontiguousarray(turned(ground_truth.semantic.labels, orientation))
     return GroundTruth(SemanticMap(labels), instances, panoptic)
 
 

@@ -65,22 +65,22 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         raise _several(several, options)
     entries = _entries(matches.found, root, images, options, splits_of)
     files = [mask for one in matches.found for mask in one.masks]
-    truths = _truths(matches, files, root, options, masks, tuple(entries))
+    ground_truths = _truths(matches, files, root, options, masks, tuple(entries))
     reading = declared_bands(options, entries)
     tasks: tuple[TaskKind, ...] = ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance")
     description = Description(
         name="folder",
-        classes=truths.classes,
+        classes=ground_truths.classes,
         tasks=tasks,
         source=f"images and masks in the folder {root.name}",
         licence="your own",
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=truths.decisive if reading is None else [truths.decisive, reading.told()],
-        inferred=tuple(filter(None, [truths.inferred, "" if reading is None else reading.told()])),
+        decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.told()],
+        inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.told()])),
         notes=(*left_out, *_unread(matches, root)),
         bands=reading,
     )
-    return OnDisk(description, lambda split: entries[split], truths.read)
+    return OnDisk(description, lambda split: entries[split], ground_truths.read)
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,10 @@ class LabelledSplit:
 
     def truth(self, index: int) -> Prediction:
         """Return its ground truth in the form of the task."""
-        truth = self._dataset.target(self._ids[index]).of(self._kind)
-        if truth is None:
+        ground_truth = self._dataset.target(self._ids[index]).of(self._kind)
+        if ground_truth is None:
             raise BenchError(f"the data set has no {self._kind} ground truth for image {self._ids[index]!r}")
-        return truth
+        return ground_truth
 
 
 def test_ids(job: Job, dataset: Dataset) -> tuple[str, ...]:

@@ -31,17 +31,17 @@ from adapters._torch.training.losses.terms import labelled, one_hot, probabiliti
 
 def lovasz(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
     """Lovász-Softmax or Lovász hinge over the labelled pixels of a batch; see the module."""
-    truth = one_hot(labels, head)  # (B, C, H, W)
+    ground_truth = one_hot(labels, head)  # (B, C, H, W)
     if head.threshold is not None:
-        errors = 1 - logits.float() * (2 * truth - 1)
+        errors = 1 - logits.float() * (2 * ground_truth - 1)
     else:
-        errors = (truth - probabilities(logits, head)).abs()
+        errors = (ground_truth - probabilities(logits, head)).abs()
     # Without an error a pixel is sorted behind all that have one, and adds nothing.
     errors = torch.where(labelled(labels), errors.clamp(min=0), 0.0)
-    losses = _extension(_by_class(errors), _by_class(truth))  # (C,)
+    losses = _extension(_by_class(errors), _by_class(ground_truth))  # (C,)
     if head.threshold is not None:
         return losses.mean()
-    occurs = truth.sum(dim=(0, 2, 3)) > 0
+    occurs = ground_truth.sum(dim=(0, 2, 3)) > 0
     return torch.where(occurs, losses, 0.0).sum() / occurs.sum().clamp(min=1)
 
 
@@ -50,23 +50,23 @@ def _by_class(values: Tensor) -> Tensor:
     return values.transpose(0, 1).flatten(1)
 
 
-def _extension(errors: Tensor, truth: Tensor) -> Tensor:
+def _extension(errors: Tensor, ground_truth: Tensor) -> Tensor:
     """Return the Lovász extension per row, (C,), of errors from 0 up and 0-1 ground truth, both (C, P)."""
     errors, order = errors.sort(dim=1, descending=True)
-    return (errors * _jaccard_steps(truth.gather(1, order))).sum(dim=1)
+    return (errors * _jaccard_steps(ground_truth.gather(1, order))).sum(dim=1)
 
 
-def _jaccard_steps(truth: Tensor) -> Tensor:
+def _jaccard_steps(ground_truth: Tensor) -> Tensor:
     """J_n − J_(n−1), float32, (C, P), of 0-1 ground truth in order of falling error.
 
     A pixel of the ground truth leaves the union as it is and costs 1 / union; another one enlarges it to
     union and costs |ground truth left| / (union · (union − 1)), or 1 if it is all there is.
     """
     # Whole numbers: exact for any number of pixels, and on a GPU the same in every run.
-    belongs = truth.to(torch.int64)
+    belongs = ground_truth.to(torch.int64)
     lost = belongs.cumsum(dim=1)
     all_there_is = belongs.sum(dim=1, keepdim=True)
-    position = torch.arange(1, truth.shape[1] + 1, device=truth.device)
+    position = torch.arange(1, ground_truth.shape[1] + 1, device=ground_truth.device)
     left = (all_there_is - lost).float()
     union = (all_there_is + position - lost).float()
     enlarged = torch.where(union > 1, left / (union * (union - 1).clamp(min=1)), 1.0)

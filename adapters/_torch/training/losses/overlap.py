@@ -57,11 +57,11 @@ class _Areas:
     true: Tensor
 
     @classmethod
-    def of(cls, probability: Tensor, truth: Tensor, known: Tensor) -> _Areas:
+    def of(cls, probability: Tensor, ground_truth: Tensor, known: Tensor) -> _Areas:
         """Count over the pixels of (B, C, H, W) that are known, (B, 1, H, W)."""
         probability = probability * known
         dims = (0, 2, 3)
-        return cls((probability * truth).sum(dim=dims), probability.sum(dim=dims), truth.sum(dim=dims))
+        return cls((probability * ground_truth).sum(dim=dims), probability.sum(dim=dims), ground_truth.sum(dim=dims))
 
 
 def dice(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
@@ -103,11 +103,11 @@ def generalised_dice(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
     module.
     """
     known = labelled(labels)
-    probability, truth = probabilities(logits, head), one_hot(labels, head)
+    probability, ground_truth = probabilities(logits, head), one_hot(labels, head)
     if head.threshold is not None:
         probability = torch.cat([1 - probability, probability], dim=1)
-        truth = torch.cat([(1 - truth) * known, truth], dim=1)
-    areas = _Areas.of(probability, truth, known)
+        ground_truth = torch.cat([(1 - ground_truth) * known, ground_truth], dim=1)
+    areas = _Areas.of(probability, ground_truth, known)
     there = areas.true > 0
     rarest = torch.where(there, areas.true, math.inf).min()
     weights = torch.where(there, rarest / areas.true, 1.0).square()

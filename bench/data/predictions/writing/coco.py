@@ -25,14 +25,16 @@ def write(predicted: Predicted, folder: Path) -> list[str]:
     results: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for row, (image_id, found) in zip(images, predicted, strict=True):
-        truth = predicted.truth(image_id)
+        ground_truth = predicted.truth(image_id)
         assert isinstance(found, Instances)
-        assert isinstance(truth, Instances)
+        assert isinstance(ground_truth, Instances)
         for mask, class_id, score in zip(found.masks, found.class_ids.tolist(), found.scores.tolist(), strict=True):
             results.append(
                 {"image_id": row["id"], "category_id": categories[class_id]["id"], "score": score} | _drawn(mask)
             )
-        for mask, class_id, crowd in zip(truth.masks, truth.class_ids.tolist(), truth.crowd.tolist(), strict=True):
+        for mask, class_id, crowd in zip(
+            ground_truth.masks, ground_truth.class_ids.tolist(), ground_truth.crowd.tolist(), strict=True
+        ):
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": row["id"], "category_id": categories[class_id]["id"],
                  "iscrowd": int(crowd), "area": int(mask.sum())} | _drawn(mask)

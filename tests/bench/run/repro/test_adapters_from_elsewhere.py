@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from PIL import Image
 
 from bench.adapter import ADAPTERS_VARIABLE
 from bench.cli.main import main
+from bench.data.formats.by_name import open_dataset
 from bench.records.names import harness_root
 from bench.records.store.runs import newest_run
 from tests.bench.suites import SHAPES, write_suite
@@ -56,3 +60,13 @@ def test_nothing_further_is_searched_where_every_adapter_is_known(outside, monke
     capsys.readouterr()
     assert main(["repro", "--dry-run"]) == 0
     assert "searched in" not in capsys.readouterr().err
+
+
+def test_images_are_predicted_by_the_adapter_of_the_run(outside, tmp_path):
+    shapes = open_dataset("shapes", SHAPES["options"])
+    image_id = shapes.ids("test")[0]
+    Image.fromarray(shapes.image(image_id)).save(tmp_path / "a.png")
+    run = newest_run(tmp_path / "results")
+    assert main(["predict", str(run.path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert str(outside) in json.dumps(document["run"]["origin"])
