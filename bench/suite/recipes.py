@@ -60,9 +60,10 @@ def _recipe(fields: dict[str, JsonValue], auto_device: str, where: str) -> Recip
         return Recipe.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0])
+        key = next(map(str, first["loc"]), "")  # fields that do not go together have no place of their own
         hint = did_you_mean(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise SuiteError(f"{where}.{key}: {first['msg']}.{hint}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise SuiteError(f"{where}{'.' if key else ''}{key}: {message}.{hint}") from None
 
 
 def _told(values: Sequence[JsonValue]) -> list[str]:

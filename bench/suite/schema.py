@@ -6,10 +6,20 @@ run. `bench schema` prints this as JSON Schema for editors.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, JsonValue, create_model
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -238,6 +248,17 @@ def _many_of(record: type[Record]) -> dict[str, Any]:
     return fields
 
 
+def _makes_recipes(entry: Record) -> Record:
+    """Refuse fields that are right one by one and make no recipe together."""
+    names = list(type(entry).model_fields)
+    for values in itertools.product(*(getattr(entry, name) for name in names)):
+        try:
+            Recipe(**dict(zip(names, values, strict=True)))
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    return entry
+
+
 if TYPE_CHECKING:
 
     class RecipeEntry(Record):
@@ -247,6 +268,7 @@ else:
         "Recipe",
         __base__=Record,
         __doc__="How models are trained: the fields of a `Recipe`; a list in any of them multiplies the cases.",
+        __validators__={"makes_recipes": model_validator(mode="after")(_makes_recipes)},
         **_many_of(Recipe),
     )
 

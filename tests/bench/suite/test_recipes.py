@@ -89,6 +89,7 @@ def test_a_models_own_value_takes_the_place_of_the_suites_list(tmp_path):
         ({"learning_rate": [0.01, -1]}, r"recipe\.learning_rate\[1\] \(line \d+\): input should be greater than 0"),
         ({"loss": []}, r"recipe\.loss \(line \d+\): must not be an empty list"),
         ({"learning_rat": [0.1]}, "Did you mean 'learning_rate'"),
+        ({"devices": [1, 2], "frozen_backbone_fraction": 0.5}, r"recipe \(line \d+\): .*devices"),
         ({"optimizer": "sdg"}, r"recipe\.optimizer \(line \d+\): input should be 'sgd'"),
     ],
 )
@@ -99,7 +100,11 @@ def test_a_wrong_value_is_told_with_its_place(tmp_path, recipe, message):
 
 @pytest.mark.parametrize(
     ("own", "message"),
-    [({"batch_size": []}, r"batch_size: must not be an empty list"), ({"batch_siz": [1]}, "Did you mean 'batch_size'")],
+    [
+        ({"batch_size": []}, r"batch_size: must not be an empty list"),
+        ({"batch_siz": [1]}, "Did you mean 'batch_size'"),
+        ({"devices": 2, "frozen_backbone_fraction": 0.5}, "recipe: "),
+    ],
 )
 def test_a_wrong_value_of_a_model_is_told_with_its_place(tmp_path, own, message):
     with pytest.raises(SuiteError, match=rf"models\[0\]\.recipe\.{message}|{message}"):
