@@ -1,4 +1,4 @@
-"""How an image becomes the input of a network of one size, and how its answers get back; no torch.
+"""Makes an image the input of a network of one size, and brings its answers back; imports no torch.
 
 A fit says what happens where the image has another size than the input:
 
@@ -40,7 +40,7 @@ _BY_OPENCV = {
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image lies in the input of a network.
+    """State where an image lies in the input of a network.
 
     Attributes:
         input: Size of the input.
@@ -55,7 +55,7 @@ class Placement:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the resized image is all of the input."""
+        """Return whether the resized image is all of the input."""
         return self.input == self.scaled
 
     @property
@@ -73,7 +73,9 @@ class Placement:
         return (max(0, -self.top), max(0, below)), (max(0, -self.left), max(0, right))
 
     def without_answer(self, size: Size) -> NDArray[np.bool_] | None:
-        """Pixels of the original image, bool (H, W), whose centre the input does not show; None if there are none."""
+        """Return pixels of the original image, bool (H, W), whose centre the input does not show; None if there are
+        none.
+        """
         (above, below), (left, right) = self.unseen
         if not any((above, below, left, right)):
             return None
@@ -111,9 +113,9 @@ def fitted(image: RgbImage, placement: Placement, fill: Sequence[float], interpo
 
     Args:
         image: uint8 or float32 of 0 to 255, (H, W, C).
-        placement: Of this image.
+        placement: Placement of this image.
         fill: What the input has beside the image, a number of 0-255 for each channel.
-        interpolation: Of the image.
+        interpolation: Interpolation of the image.
     """
     resized = resized_image(image, placement.scaled, interpolation)
     if placement.is_whole:
@@ -167,8 +169,8 @@ def restored(plane: NDArray[Any], placement: Placement, size: Size, method: int)
 
     Args:
         plane: (h, w).
-        placement: Of the image in the input.
-        size: Of the original image.
+        placement: Placement of the image in the input.
+        size: Size of the original image.
         method: OpenCV's name of the interpolation.
     """
     if not placement.is_whole:

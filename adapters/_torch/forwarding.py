@@ -82,7 +82,7 @@ class ForwardingAdapter(BaseAdapter):
         return self._chosen.train(data, recipe, out, progress)
 
     def preprocess(self, images: Sequence[RgbImage]) -> Batch:
-        """Images to a batch on the device."""
+        """Turn images into a batch on the device."""
         return self._chosen.preprocess(images)
 
     def infer(self, batch: Batch) -> Raw:
@@ -90,7 +90,7 @@ class ForwardingAdapter(BaseAdapter):
         return self._chosen.infer(batch)
 
     def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
-        """Predictions at the original sizes, on the host."""
+        """Return predictions at the original sizes, on the host."""
         return self._chosen.postprocess(raw, sizes)
 
     def synchronize(self) -> None:
@@ -106,11 +106,11 @@ class ForwardingAdapter(BaseAdapter):
         self._chosen.reset_peak_device_bytes()
 
     def peak_device_bytes(self) -> int | None:
-        """Peak bytes allocated by torch on the device, or None where that is not known."""
+        """Return the peak bytes allocated by torch on the device, or None where that is not known."""
         return self._chosen.peak_device_bytes()
 
     def peak_reserved_bytes(self) -> int | None:
-        """Peak bytes that torch's allocator held of the device, or None where that is not known."""
+        """Return the peak bytes that torch's allocator held of the device, or None where that is not known."""
         return self._chosen.peak_reserved_bytes()
 
     def operations(self, images: Sequence[RgbImage]) -> Operations:
@@ -118,13 +118,13 @@ class ForwardingAdapter(BaseAdapter):
         return self._chosen.operations(images)
 
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Of the chosen adapter."""
+        """Versions of the chosen adapter."""
         return self._chosen.doubts(images)
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
+        """Return facts of the built network."""
         return self._chosen.describe()
 
     def versions(self) -> dict[str, str]:
-        """Versions of what can change a result."""
+        """Return versions of what can change a result."""
         return self._chosen.versions()

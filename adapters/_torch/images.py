@@ -19,7 +19,7 @@ from bench.records.predictions import LabelMap, RgbImage
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """What `preprocess` hands to `infer`.
+    """The batch that `preprocess` hands to `infer`.
 
     Attributes:
         pixels: float32, (B, 3, H, W), on the device.
@@ -53,7 +53,7 @@ def resize_labels(labels: LabelMap, size: Size | None) -> LabelMap:
 
 
 def common_size(arrays: Sequence[NDArray[np.uint8]]) -> Size:
-    """Smallest size that holds every array, by its first two axes."""
+    """Return the smallest size that holds every array, by its first two axes."""
     return Size(max(a.shape[0] for a in arrays), max(a.shape[1] for a in arrays))
 
 

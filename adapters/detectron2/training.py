@@ -58,7 +58,7 @@ def fit(
 
     Args:
         network: Trained in place.
-        options: Of its model config.
+        options: Options of its model config.
         labels: Numbering of its heads.
         data: Training and validation split.
         recipe: The device may be `auto`.
@@ -171,7 +171,7 @@ class _Training:
 
     @torch.inference_mode()
     def _mean_iou(self, val: TrainingRecords) -> float | None:
-        """Mean IoU over classes with union > 0 at the training size."""
+        """Return the mean IoU over classes with union > 0 at the training size."""
         module, classes = self.network.module.eval(), len(self._labels.semantic)
         stages = SemanticStages(module, self._labels, Target())
         counts = np.zeros(classes**2, dtype=np.int64)
@@ -214,7 +214,7 @@ class _Training:
 
 
 class _Hook(HookBase):
-    """Where the framework's loop calls the harness."""
+    """State where the framework's loop calls the harness."""
 
     def __init__(self, training: _Training, trained: _Trained) -> None:
         self._training, self._trained = training, trained

@@ -12,7 +12,7 @@ from bench.records.abilities import NO_BACKBONE, Abilities
 
 
 class MonaiOptions(HeadOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         network: Which of the library's networks.
@@ -24,10 +24,10 @@ class MonaiOptions(HeadOptions):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(MonaiOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities(untrainable={} if model.options.get("network") == "swin_unetr" else NO_BACKBONE)

@@ -41,7 +41,7 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
     Unlike COCO's own evaluation, ground truth that are crowds are left out rather than ignored.
 
     Args:
-        ground_truths: Of each image.
+        ground_truths: Ground truths of each image.
         found: Of each image, at the same size.
     """
     classes = {int(c) for ground_truth in ground_truths for c in ground_truth.class_ids[~ground_truth.crowd]}

@@ -68,7 +68,7 @@ class DecodedInstances:
     does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
-        split: With instances as ground truth.
+        split: Split with instances as ground truth.
         things: Class id by label, less one, rising.
         size: Training size; None keeps each image's own.
         cache_bytes: Host memory for what is kept.
@@ -118,7 +118,7 @@ def changed(example: Example, *, mirrored: bool, augment: Augment | None, seed: 
 
 
 def _example(image: RgbImage, masks: list[LabelMap], labels: NDArray[np.int64]) -> Example:
-    """An example without the instances that have lost their last pixel."""
+    """Return an example without the instances that have lost their last pixel."""
     seen = np.array([bool(mask.any()) for mask in masks], dtype=np.bool_)
     kept = [np.ascontiguousarray(mask) for mask, there in zip(masks, seen, strict=True) if there]
     stacked = np.array(kept, dtype=np.uint8).reshape(len(kept), *image.shape[:2])

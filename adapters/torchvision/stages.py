@@ -37,7 +37,7 @@ def network_input(
     Args:
         model: Gives the transform.
         images: Each float32, (3, H, W), RGB in 0-1, on the device.
-        ground_truths: Of each image; they are resized with it.
+        ground_truths: Ground truths of each image; they are resized with it.
         resize: Whether to bring the short edge to the transform's size.
     """
     transform = model.transform

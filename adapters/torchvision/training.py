@@ -1,4 +1,4 @@
-"""What Mask R-CNN learns from, for `adapters._torch.training.loop`."""
+"""Gives Mask R-CNN what it learns from, for `adapters._torch.training.loop`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fit(
 
     Args:
         network: Trained in place; its initial weights are the caller's.
-        options: Of its model config.
+        options: Options of its model config.
         data: Training and validation split.
         recipe: The device may be `auto`.
         out: Gets the checkpoint and the weight files.
@@ -86,12 +86,12 @@ class InstanceTrainee:
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> InstanceBatch:
-        """Images of their own sizes, with their ground truth."""
+        """Return images of their own sizes, with their ground truth."""
         examples = self._train.batch(chosen, self._augment)
         return [example.pixels for example in examples], [example.fields for example in examples]
 
     def loss(self, module: nn.Module, batch: InstanceBatch) -> Tensor:
-        """The sum of the network's losses at the training size."""
+        """Return the sum of the network's losses at the training size."""
         assert isinstance(module, MaskRCNN)
         pixels, fields = batch
         images, ground_truths = network_input(

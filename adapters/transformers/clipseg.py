@@ -32,7 +32,7 @@ class AskedClasses(nn.Module):
     """CLIPSeg asked for each of some texts: logits (B, K, H, W), a channel for each.
 
     Args:
-        module: Of transformers.
+        module: Module of transformers.
         tokens: Of the texts, int64, (K, length).
     """
 

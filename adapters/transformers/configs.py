@@ -1,4 +1,4 @@
-"""From a model config's options to a configuration of transformers."""
+"""Turns a model config's options into a configuration of transformers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _backbone(options: UniversalOptions) -> PretrainedConfig:
 
 
 def _masked_attention(options: UniversalOptions) -> dict[str, Any]:
-    """The transformer that Mask2Former and OneFormer share, under the names both have for it."""
+    """Return the transformer that Mask2Former and OneFormer share, under the names both have for it."""
     return {
         "hidden_dim": options.width,
         "encoder_feedforward_dim": options.feedforward // 2,
@@ -132,7 +132,7 @@ def _eomt_dinov3(options: UniversalOptions) -> PretrainedConfig:
 
 
 def _tokens_with_queries(options: UniversalOptions) -> dict[str, Any]:
-    """The transformer of both kinds of EoMT, under the names both have for it."""
+    """Return the transformer of both kinds of EoMT, under the names both have for it."""
     return {
         "hidden_size": options.width,
         "num_hidden_layers": options.encoder_layers + options.decoder_layers,
@@ -172,7 +172,7 @@ def _rf_detr(options: UniversalOptions) -> PretrainedConfig:
 
 
 def _features(names: list[str]) -> dict[str, Any]:
-    """What a backbone hands on, which the hints of configurations do not know."""
+    """Return what a backbone hands on, which the hints of configurations do not know."""
     return {"out_features": names}
 
 

@@ -22,7 +22,7 @@ class InFloat32(nn.Module):
 
 
 def in_float32(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """A loss that is computed outside of mixed precision, from logits of any precision."""
+    """Return a loss that is computed outside of mixed precision, from logits of any precision."""
 
     def outside(*logits: Any, **named: Any) -> Any:
         tensors = [value for value in (*logits, *named.values()) if isinstance(value, Tensor)]

@@ -35,7 +35,7 @@ class MaskClassifier(nn.Module):
     """The network of transformers under one signature.
 
     Args:
-        module: Of transformers.
+        module: Module of transformers.
         task_tokens: What OneFormer is told of its task, (1, length); None for the others.
     """
 
@@ -56,7 +56,7 @@ class MaskClassifier(nn.Module):
         """Return the network's own loss.
 
         Args:
-            pixels: As in `forward`.
+            pixels: Pixels as in `forward`.
             masks: Of each image, float (N, H, W), at the size of the pixels.
             numbers: Their classes, int64 (N,).
         """
@@ -76,7 +76,7 @@ class UniversalNetwork:
     """A network and how to use it; see `adapters._torch.weights.Weighted`.
 
     Attributes:
-        module: From normalised, padded pixels to classified masks.
+        module: Module from normalised, padded pixels to classified masks.
         architecture, class_names: Stand in weight files.
         classes: Numbering of its classes.
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
@@ -97,7 +97,7 @@ class UniversalNetwork:
     backbone: tuple[str, ...] = ()
 
     def padded_size(self, size: Size) -> Size:
-        """The size that an input of a size is padded to."""
+        """Return the size that an input of a size is padded to."""
         if self.canvas is not None:
             return Size(self.canvas, self.canvas)
         return Size(*(max(self.smallest, side + -side % COARSEST_GRID) for side in size))
@@ -128,7 +128,7 @@ def make_network(
     """Return the network of a model config on the CPU.
 
     Args:
-        options: Of the model config.
+        options: Options of the model config.
         classes: It tells apart.
         kind: Form of the prediction it is built for.
         load: Whether the weights of `pretrained` are wanted; its configuration is read in any case.
@@ -199,7 +199,7 @@ def _initialise_as_published(module: nn.Module, architecture: str) -> None:
 
 
 def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *, load: bool) -> _Made:
-    """The network of a folder, with the numbering of its classes."""
+    """Return the network of a folder, with the numbering of its classes."""
     cls, source = MODELS[options.architecture], str(options.pretrained)
     with told_as_bench_error(source, model.label):
         config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
@@ -235,7 +235,7 @@ def _check_architecture(config: PretrainedConfig, options: UniversalOptions, lab
 
 
 def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: str) -> Tensor:
-    """What OneFormer is told, (1, length), float32: by its own tokenizer, or from scratch as bytes."""
+    """Return what OneFormer is told, (1, length), float32: by its own tokenizer, or from scratch as bytes."""
     text = f"the task is {kind}"
     if options.pretrained is None:
         tokens = list(text.encode())[:length]

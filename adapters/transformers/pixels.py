@@ -142,7 +142,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
 
 
 def _padded(logits: PixelLogits, family: Family, side: int, label: str) -> nn.Module:
-    """The network for inputs of any shape."""
+    """Return the network for inputs of any shape."""
     if family.squares is None:
         return PadsToMultiple(logits, COARSEST_GRID)
     return PadsToSquare(logits, COARSEST_GRID, label=label, side=side if family.squares == "one" else None)

@@ -27,7 +27,7 @@ class Published:
     """A network that was loaded.
 
     Attributes:
-        module: Of transformers.
+        module: Module of transformers.
         loaded: What was made of the weights.
         unfit: Why it must be trained before it may predict; None if every tensor was loaded.
     """
@@ -38,7 +38,7 @@ class Published:
 
 
 def place_of(source: str) -> str:
-    """A folder as a path, or a name on the hub as it is."""
+    """Return a folder as a path, or a name on the hub as it is."""
     return str(Path(source)) if Path(source).is_dir() else source
 
 
@@ -90,14 +90,14 @@ def told_as_bench_error(source: str, label: str) -> Iterator[None]:
 
 
 def classes_of(config: PretrainedConfig) -> tuple[str, ...] | None:
-    """The classes of a configuration by id, from its `id2label`; None where it has none."""
+    """Return the classes of a configuration by id, from its `id2label`; None where it has none."""
     names = getattr(config, "id2label", None) or {}
     by_id = {int(number): str(name) for number, name in names.items()}
     return tuple(by_id[i] for i in range(len(by_id))) if by_id and sorted(by_id) == list(range(len(by_id))) else None
 
 
 def contract_of_folder(source: str) -> InputContract | None:
-    """What the preprocessor's configuration of a local folder says of colours; None where there is none."""
+    """Return what the preprocessor's configuration of a local folder says of colours; None where there is none."""
     file = Path(source, PROCESSOR)
     if not file.is_file():
         return None
@@ -109,7 +109,7 @@ def contract_of_folder(source: str) -> InputContract | None:
 
 
 def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Tensors under the names that transformers has for them today; None where it knows none of them."""
+    """Return tensors under the names that transformers has for them today; None where it knows none of them."""
     try:
         module, info = cls.from_pretrained(
             None, config=config, state_dict=dict(tensors), ignore_mismatched_sizes=True, output_loading_info=True
@@ -132,7 +132,7 @@ def load_in_order(
         source: Folder, or name on the hub.
         config: Of the network, for the task's number of classes.
         model: Its label and `trained_on` are read.
-        names: Of the task's classes.
+        names: Names of the task's classes.
 
     Raises:
         BenchError: If there is nothing to load, or the classes are others.
@@ -156,6 +156,8 @@ def load_in_order(
 
 
 def contract_beside(*sources: str | None) -> InputContract | None:
-    """The preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies in."""
+    """Return the preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies
+    in.
+    """
     folders = [place for source in sources if source for place in (source, str(Path(source).parent))]
     return next((found for found in map(contract_of_folder, folders) if found is not None), None)

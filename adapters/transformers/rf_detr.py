@@ -27,7 +27,7 @@ class BoxedMasks(nn.Module):
     """The network of transformers under the signature of `adapters.transformers.networks.MaskClassifier`.
 
     Args:
-        module: Of transformers.
+        module: Module of transformers.
     """
 
     task_tokens: None = None
@@ -87,7 +87,7 @@ def instances(found: ClassifiedMasks, classes: Classes, options: UniversalOption
         found: Of one image, its masks (Q, h, w) of all of the input.
         classes: Numbering of the network's classes.
         options: Threshold and largest number.
-        size: Of the image.
+        size: Size of the image.
     """
     scores, order = found.classes.float().sigmoid().flatten().sort(descending=True, stable=True)
     scores, order = scores[: options.detections], order[: options.detections]

@@ -61,7 +61,7 @@ class Layers:
 
     @property
     def nbytes(self) -> int:
-        """Of the maps."""
+        """Return the size of the maps."""
         return sum(layer.nbytes for layer in self.maps)
 
     def masks(self, size: Size) -> tuple[Tensor, Tensor]:
@@ -103,7 +103,7 @@ class DecodedMasks:
     does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
-        split: With ground truth in the form of the task.
+        split: Split with ground truth in the form of the task.
         classes: That the network knows.
         size_of: The training size of an image of a size; None keeps it.
         cache_bytes: Host memory for what is kept.

@@ -1,4 +1,4 @@
-"""What a network that classifies masks learns from, for `adapters._torch.training.loop`."""
+"""Gives a mask-classification network what it learns from, for `adapters._torch.training.loop`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fit(
 
     Args:
         network: Trained in place; its initial weights are the caller's.
-        options: Of its model config.
+        options: Options of its model config.
         size_of: The training size of an image of a size; None keeps it.
         data: Training and validation split.
         recipe: The device may be `auto`.
@@ -97,7 +97,7 @@ class MaskTrainee:
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> MaskBatch:
-        """Images stacked at their common size, and their masks padded to it."""
+        """Return images stacked at their common size, and their masks padded to it."""
         pairs = self._train.batch(chosen, self._augment)
         images = [image for image, _ in pairs]
         size = common_size(images)
@@ -105,7 +105,7 @@ class MaskTrainee:
         return stack_images(images, IMAGENET_MEAN, pin=self._device.type == "cuda"), list(masks), list(numbers)
 
     def loss(self, module: nn.Module, batch: MaskBatch) -> Tensor:
-        """The network's own loss, at the size of the padded input."""
+        """Return the network's own loss, at the size of the padded input."""
         pixels, masks, numbers = batch
         assert isinstance(module, MaskClassifier | BoxedMasks)
         return module.loss(self._input(pixels), [self.network.padded(mask.float()) for mask in masks], numbers)

@@ -58,7 +58,7 @@ _private: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def _leave_the_folder_to_the_parent() -> None:
-    """In a fork: the folder is not this process's to remove at its end."""
+    """Leave the folder to the process that was forked: a fork does not remove it at its end."""
     for folder in _private:
         folder._finalizer.detach()  # type: ignore[attr-defined]  # there is no public way
 

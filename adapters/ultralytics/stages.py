@@ -1,4 +1,4 @@
-"""Where a pass is cut, with the framework's public pieces.
+"""Cuts a pass into stages, with the framework's public pieces.
 
 * `preprocess`: `LetterBox` (resize with the aspect ratio kept, pad with grey 114, centred), bytes to
   the device, channels first, / 255. RGB throughout: training reads BGR files and turns them into RGB,
@@ -43,7 +43,7 @@ from bench.records import IGNORE_LABEL, Size, Target
 from bench.records.predictions import Instances, Prediction, RgbImage, SemanticMap
 
 PROTOTYPE_STRIDE = 4
-"""How many times smaller than the input mask prototypes are."""
+"""This says how many times smaller than the input mask prototypes are."""
 
 GREY = 114 / 255
 NO_TIME_LIMIT_S = 1e9
@@ -52,13 +52,13 @@ NO_TIME_LIMIT_S = 1e9
 
 @dataclass(frozen=True)
 class DeviceOutput:
-    """What `infer` hands to `postprocess`.
+    """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
         output: On the device: logits (B, K, H/8, W/8), or (B, K, H, W) of several passes; or boxes, scores and mask
             coefficients (B, 4 + K + 32, anchors) with prototypes (B, 32, H/4, W/4).
         input_size: Size of the batch.
-        content: As in `DeviceBatch`.
+        content: Content as in `DeviceBatch`.
     """
 
     output: Any
@@ -187,7 +187,9 @@ class InstanceStages:
         ]
 
     def _instances(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Instances:
-        """Rows of `found` are x1, y1, x2, y2 in the letterbox, confidence, class, mask coefficients."""
+        """Make instances of `found`, whose rows are x1, y1, x2, y2 in the letterbox, confidence, class, mask
+        coefficients.
+        """
         masks = self._masks(found, prototypes, content, size)
         class_ids = self._class_ids[found[:, 5].long().cpu().numpy()]
         # As the framework's predictor, without instances that have no pixel; and without classes the task lacks.

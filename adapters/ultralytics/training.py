@@ -41,7 +41,7 @@ from bench.errors import BenchError
 from bench.records import Recipe, as_json_dict, digest
 
 FRAMEWORK_FOLDER = "ultralytics"
-"""Below `out`: the arguments that the trainer ran with."""
+"""The arguments that the trainer ran with lie here, below `out`."""
 
 NEVER = 10**9
 REPORTED = {
@@ -141,7 +141,7 @@ class _Training:
     # ------------------------------------------------------------------ the framework's trainer
 
     def _trainer(self) -> Any:
-        """The framework's trainer around our network, with our callbacks."""
+        """Return the framework's trainer around our network, with our callbacks."""
         options, recipe, batch_size = self._network.options, self._recipe, self._order.batch_size
         arguments = trainer_arguments(options, recipe, side=self._side, batch_size=batch_size, device=self._device)
         arguments |= {"data": str(self._exported.yaml), "save_dir": str(self._out / FRAMEWORK_FOLDER)}
@@ -288,7 +288,7 @@ class _Training:
         torch.set_rng_state(content["random"])
 
     def _identity(self) -> str:
-        """What a training must share with a checkpoint to go on from it."""
+        """Return what a training must share with a checkpoint to go on from it."""
         network, data = self._network, self._data
         sizes: list[Any] = [len(data.train), len(data.val)]
         options = network.options.model_dump(include={"network", "bn_momentum", "nms", "mask_ratio"})

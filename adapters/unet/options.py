@@ -18,7 +18,7 @@ Attention: TypeAlias = Literal["none", "gates", "spatial"]
 
 
 class UNetOptions(HeadOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         depth: Number of times the image is halved.
@@ -45,7 +45,7 @@ class UNetOptions(HeadOptions):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_mistakes(UNetOptions, model)
     if model.task == "semantic" and model.options.get("min_area") is not None:
         found.append(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
@@ -53,5 +53,5 @@ def mistakes(model: ModelSpec) -> list[str]:
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities(untrainable=NO_BACKBONE)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from bench.run.environments.interpreters import Interpreters
 
 JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
-"""As in `bench.records`, which takes too long to import for `bench --help`."""
+"""These are those of `bench.records`, which takes too long to import for `bench --help`."""
 
 MODULES_OUTSIDE = ("metrics", "datasets", "loggers")
 """Kinds of `bench.records.names.OUTSIDE`, by their flags."""
 
 
 def common() -> ArgumentParser:
-    """A parent parser with what every command takes."""
+    """Return a parent parser with what every command takes."""
     parser = ArgumentParser(add_help=False)
     parser.add_argument("--results", default="results", metavar="DIR", help="folder of all results (default: results)")
     parser.add_argument(
@@ -40,25 +40,25 @@ def add_suite(parser: ArgumentParser) -> None:
 
 
 def add_run_choice(parser: ArgumentParser) -> None:
-    """Which run, and which of its cases."""
+    """Add the flags that say which run, and which of its cases."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
     add_case(parser)
 
 
 def add_case(parser: ArgumentParser) -> None:
-    """Which cases."""
+    """Add the flags that say which cases."""
     parser.add_argument("--case", metavar="PATTERN", help="only cases with this id or model label; * and ? allowed")
 
 
 def add_selection(parser: ArgumentParser) -> None:
-    """Which cases and which of their jobs."""
+    """Add the flags that say which cases and which of their jobs."""
     add_case(parser)
     parser.add_argument("--only", dest="case", action=Renamed, const="--case PATTERN", help=argparse.SUPPRESS)
     parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
 
 
 def add_start(parser: ArgumentParser) -> None:
-    """How workers start."""
+    """Add the flags that say how workers start."""
     parser.add_argument(
         "--fresh-interpreters",
         action="store_true",
@@ -67,7 +67,7 @@ def add_start(parser: ArgumentParser) -> None:
 
 
 def add_rehash(parser: ArgumentParser) -> None:
-    """Whether files that look unchanged are read."""
+    """Add the flags that say whether files that look unchanged are read."""
     parser.add_argument(
         "--rehash", action="store_true", help="read every file of the data sets, even if it looks unchanged"
     )
@@ -83,7 +83,7 @@ def add_accept_code(parser: ArgumentParser) -> None:
 
 
 def add_interpreters(parser: ArgumentParser) -> None:
-    """Which Python runs which adapter; `interpreters_of` reads it."""
+    """Add the flags that say which Python runs which adapter; `interpreters_of` reads it."""
     parser.add_argument(
         "--python",
         action="append",
@@ -102,7 +102,7 @@ def add_interpreters(parser: ArgumentParser) -> None:
 
 
 def add_envs(parser: ArgumentParser) -> None:
-    """Where environments of adapters lie."""
+    """Add the flags that say where environments of adapters lie."""
     parser.add_argument(
         "--envs",
         metavar="DIR",
@@ -111,7 +111,7 @@ def add_envs(parser: ArgumentParser) -> None:
 
 
 def add_sources(parser: ArgumentParser) -> None:
-    """Where packages come from."""
+    """Add the flags that say where packages come from."""
     parser.add_argument(
         "--find-links", action="append", default=[], metavar="DIR", help="folder with files of packages; repeatable"
     )
@@ -119,14 +119,14 @@ def add_sources(parser: ArgumentParser) -> None:
 
 
 def interpreters_of(options: Namespace) -> Interpreters:
-    """Which Python runs which adapter, as `add_interpreters` was answered."""
+    """Return which Python runs which adapter, as `add_interpreters` was answered."""
     from bench.run.environments.environment import choose_interpreters
 
     return choose_interpreters(options.python, options.env, options.envs)
 
 
 def share(value: float | None, flag: str) -> float | None:
-    """The value of a flag that is a score or a share, or None where it was not given.
+    """Return the value of a flag that is a score or a share, or None where it was not given.
 
     Raises:
         BenchError: If it is below 0 or above 1.
@@ -139,7 +139,7 @@ def share(value: float | None, flag: str) -> float | None:
 
 
 def positive(value: int | None, flag: str) -> int | None:
-    """The value of a flag that counts from 1 upwards, or None where it was not given.
+    """Return the value of a flag that counts from 1 upwards, or None where it was not given.
 
     Raises:
         BenchError: If it is less.

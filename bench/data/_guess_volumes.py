@@ -73,7 +73,9 @@ def volume_options(root: Path) -> Iterator[tuple[dict[str, JsonValue], tuple[str
 
 
 def _labels_beside_series(root: Path, paths: Sequence[str]) -> tuple[dict[str, JsonValue], tuple[str, ...]] | None:
-    """Options for a folder of each patient that holds a series and labels under the same names; None for others."""
+    """Return options for a folder of each patient that holds a series and labels under the same names; None for
+    others.
+    """
     labels = {path for path in paths if label_kind(root / path)}
     below_of: dict[bool, set[str]] = {True: set(), False: set()}
     pairs: dict[str, dict[bool, Path]] = {}
@@ -93,7 +95,7 @@ def _labels_beside_series(root: Path, paths: Sequence[str]) -> tuple[dict[str, J
 def reading_options(
     pairs: Sequence[tuple[Path, Path]], *, classes: bool = True
 ) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
-    """Options that say what the values of images and masks mean, and why; reads a few volumes.
+    """Return options that say what the values of images and masks mean, and why; reads a few volumes.
 
     Args:
         pairs: Volumes with their masks.
@@ -141,7 +143,9 @@ def reading_options(
 
 
 def _finest(path: Path) -> Axis | None:
-    """Axis whose slices have clearly finer pixels than axial ones; None if none has, or that is not known."""
+    """Return the axis whose slices have clearly finer pixels than axial ones; None if none has, or that is not
+    known.
+    """
     volume = outline(path)
     if volume.affine is None:
         return None
@@ -156,7 +160,7 @@ def _finest(path: Path) -> Axis | None:
 
 
 def _is_stack(root: Path, path: str) -> bool:
-    """Whether a TIFF has several pages, or an array three dimensions."""
+    """Return whether a TIFF has several pages, or an array three dimensions."""
     if suffix_of(path) not in READERS:
         return False
     try:
@@ -171,14 +175,14 @@ def _bare(path: str) -> str:
 
 
 def _channel_of(name: str) -> str:
-    """What of a name may be a channel; empty for a mask, or a name without."""
+    """Return what of a name may be a channel; empty for a mask, or a name without."""
     stem = PurePosixPath(name).stem
     found = CHANNEL.match(stem)
     return "" if found is None or MASK_NAME.search(stem) else found.group(2)
 
 
 def _channels(names: Sequence[str]) -> tuple[str, ...]:
-    """Endings that most volumes have side by side, such as t1 and flair; empty without."""
+    """Return endings that most volumes have side by side, such as t1 and flair; empty without."""
     of_core: dict[str, set[str]] = defaultdict(set)
     for name in names:
         channel = _channel_of(name)
@@ -194,7 +198,7 @@ def _channels(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _with_ending(pattern: str, volumes: dict[str, str], images: str, masks: str) -> str:
-    """The pattern with the suffix that its volumes really have."""
+    """Return the pattern with the suffix that its volumes really have."""
     matches = match_paths(sorted(volumes), Path("/"), images, masks)
     files = (
         [one.image for one in matches.found] if pattern == images else [m for one in matches.found for m in one.masks]

@@ -1,4 +1,4 @@
-"""What a suite's recipes make of its training images, as contact sheets.
+"""Shows what a suite's recipes make of its training images, as contact sheets.
 
 The changes are those of a training, made by `adapters._torch.training.preview` in the interpreter of a
 model that is trained; no network is built.
@@ -85,7 +85,7 @@ def preview(prepared: Prepared, out: Path, *, images: int) -> list[Sheet]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked of the worker for a sheet, in a folder of its own."""
+    """Hold what is asked of the worker for a sheet, in a folder of its own."""
 
     cases: Sequence[Case]
     dataset: Dataset
@@ -115,7 +115,7 @@ def _groups(prepared: Prepared) -> list[list[Case]]:
 
 
 def _interpreter(groups: Sequence[Sequence[Case]], interpreters: Interpreters) -> Path:
-    """The first interpreter of a trained model that can draw."""
+    """Return the first interpreter of a trained model that can draw."""
     adapters = dict.fromkeys(case.model.adapter for group in groups for case in group)
     pythons = list(dict.fromkeys(interpreters.python(adapter) for adapter in adapters))
     for python in pythons:

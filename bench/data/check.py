@@ -69,7 +69,7 @@ NOTES = {
     "count": "splits with fewer images than published",
     "leftover": "files in its folders that are not read",
 }
-"""As `WRONG`, for what may be meant."""
+"""These are, as in `WRONG`, sentences for what may be meant."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Checked:
     Attributes:
         label: Name of the data set.
         counts: Split -> images looked at.
-        findings: In the order of `WRONG` and `NOTES`, then of splits and images.
+        findings: Findings in the order of `WRONG` and `NOTES`, then of splits and images.
         remembered: Images known from an earlier check.
         inferred: How files are read, where that was inferred or declared.
     """
@@ -92,15 +92,15 @@ class Checked:
 
     @property
     def wrong(self) -> int:
-        """How many findings are not mere notes."""
+        """Return how many findings are not mere notes."""
         return sum(finding.kind in WRONG for finding in self.findings)
 
     def wrong_with(self, split: str) -> list[str]:
-        """What is wrong with a split, or with all of them, a message each."""
+        """Return what is wrong with a split, or with all of them, a message each."""
         return [one.message for one in self.findings if one.kind in WRONG and one.split in (split, "")]
 
     def absent_from(self, split: str) -> list[str]:
-        """What a split lacks, a message each."""
+        """Return what a split lacks, a message each."""
         return [one.message for one in self.findings if one.kind == "absent" and one.split in (split, "")]
 
 
@@ -114,7 +114,7 @@ def check(
         splits: Which of its splits.
         cache: Folder for what was seen.
         jobs: Processes; None = one for each core.
-        console: For the bar.
+        console: Console for the bar.
     """
     findings: list[Finding] = []
     images: list[Listed] = []
@@ -153,7 +153,7 @@ def check(
 
 
 def passed_over(dataset: Dataset) -> list[Finding]:
-    """The files in the folders of a data set that no split reads."""
+    """Return the files in the folders of a data set that no split reads."""
     files = on_disk(dataset)
     if files is None:
         return []
@@ -183,7 +183,7 @@ def _fewer(choice: Choice, dataset: Dataset, counts: dict[str, int]) -> list[Fin
 
 
 def _lost(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
-    """Splits in which many objects cover no pixel."""
+    """Yield splits in which many objects cover no pixel."""
     for split in dict.fromkeys(image.split for image in images):
         of_split = [rows[image.image_id] for image in images if image.split == split]
         told = many_unseen(sum(r.get("unseen", 0) for r in of_split), sum(r.get("objects", 0) for r in of_split))
@@ -192,7 +192,7 @@ def _lost(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
 
 
 def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
-    """An option `orientation` that the images speak against."""
+    """Return an option `orientation` that the images speak against."""
     files = on_disk(dataset)
     told = contradicted(
         None if files is None else files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row]
@@ -201,7 +201,7 @@ def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
 
 
 def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
-    """Masks whose mode or palette is not that of most others of their kind."""
+    """Yield masks whose mode or palette is not that of most others of their kind."""
     kinds = max((len(row["stored"]) for row in rows.values()), default=0)
     for position in range(kinds):
         stored = {
@@ -225,7 +225,7 @@ def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: D
 
 
 def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
-    """Splits whose ground truth says nothing at all, classes that a split lacks, and classes that none has."""
+    """Yield splits whose ground truth says nothing at all, classes that a split lacks, and classes that none has."""
     present: dict[str, set[int]] = {}
     for split in dict.fromkeys(image.split for image in images):
         inspected = [rows[image.image_id] for image in images if image.split == split]
@@ -244,12 +244,12 @@ def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dat
 
 
 def _few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _first_difference(palette: str, usual: str) -> int:
-    """First index at which two palettes, six hex digits a colour, differ."""
+    """Return the first index at which two palettes, six hex digits a colour, differ."""
     return next(i // 6 for i, (a, b) in enumerate(zip(palette, usual, strict=False)) if a != b)
 
 
@@ -260,7 +260,7 @@ def _mask(dataset: Dataset, image: Listed, position: int) -> str:
 
 
 def report(checked: Checked, *, show: int) -> str:
-    """The findings as text, at most `show` of a kind (0 = all), the verdict last."""
+    """Return the findings as text, at most `show` of a kind (0 = all), the verdict last."""
     lines = []
     for kind, title in {**WRONG, **NOTES}.items():
         found = [finding for finding in checked.findings if finding.kind == kind]
@@ -276,14 +276,14 @@ def report(checked: Checked, *, show: int) -> str:
 
 
 def _located(finding: Finding) -> str:
-    """The finding with its split and image, where the message does not name them."""
+    """Return the finding with its split and image, where the message does not name them."""
     if finding.kind in ("empty", "unseen", "twice", "size", "labels") and finding.image_id not in finding.message:
         return f"{finding.split}/{finding.image_id}: {finding.message}"
     return finding.message
 
 
 def verdict(checked: Checked) -> str:
-    """One line: how much was looked at and how much is wrong.
+    """Return one line: how much was looked at and how much is wrong.
 
     >>> verdict(Checked("mine", {"train": 8, "val": 2}, (), 0))
     'mine: nothing wrong in 10 images (train 8, val 2)'

@@ -20,7 +20,7 @@ ENDS = 0.55
 ENOUGH_IMAGES = 10
 """Images with labels, from which it is said that all of them end early."""
 ENOUGH_OBJECTS, RECTANGLES = 20, 0.9
-"""So many objects, of which such a share are rectangles along the axes, were drawn as boxes."""
+"""This many objects, of which such a share are rectangles along the axes, were drawn as boxes."""
 APART, ALIKE = 0.95, 0.25
 """Probability that an image of one split has more of a class than one of another: from `APART` on the splits differ;
 within `ALIKE` of one half they are alike."""
@@ -28,11 +28,11 @@ ENOUGH_OF_SPLIT = 5
 
 
 def doubts_of_splits(dataset: Dataset, images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
-    """Findings about labels that follow from many images.
+    """Yield findings about labels that follow from many images.
 
     Args:
         dataset: What was looked at.
-        images: In the order of the splits.
+        images: Images in the order of the splits.
         rows: Of `inspect`, by image id.
     """
     of_split: dict[str, list[Row]] = defaultdict(list)
@@ -49,7 +49,7 @@ def doubts_of_splits(dataset: Dataset, images: Sequence[Listed], rows: dict[str,
 
 
 def _ends_early(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
-    """Labels of another resolution than their images: all lie in the left upper part."""
+    """Yield labels of another resolution than their images: all lie in the left upper part."""
     reach = np.array([rows[i.image_id]["reach"] for i in images if rows[i.image_id].get("reach")]).reshape(-1, 2)
     if len(reach) >= ENOUGH_IMAGES and (reach.max(axis=0) <= ENDS).all():
         across, down = reach.max(axis=0).tolist()
@@ -80,7 +80,7 @@ def _rectangles(of_split: dict[str, list[Row]]) -> Iterator[Finding]:
 
 
 def _swapped(dataset: Dataset, of_split: dict[str, list[Row]]) -> Iterator[Finding]:
-    """Two classes that have changed places between two splits, by the shares of the images that they cover."""
+    """Yield two classes that have changed places between two splits, by the shares of the images that they cover."""
     shares = {
         split: np.array([_dense(row["shares"], len(dataset.classes)) for row in seen if row.get("shares")])
         for split, seen in of_split.items()

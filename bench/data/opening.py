@@ -1,4 +1,4 @@
-"""Which data set a command is about: a name with options, or an entry of a suite."""
+"""Opens the data set that a command is about: a name with options, or an entry of a suite."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Choice:
 
 
 def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: str | None) -> Choice:
-    """What a command line asks for.
+    """Return what a command line asks for.
 
     Args:
         name: Data set, or None where a suite says it.
@@ -76,7 +76,7 @@ def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: 
 
 
 def parsed_settings(settings: Sequence[str]) -> dict[str, JsonValue]:
-    """Options from `key=value`, the value in YAML.
+    """Return options from `key=value`, the value in YAML.
 
     Raises:
         BenchError: If there is no `=`, a key comes twice, or a value is not YAML.
@@ -133,7 +133,7 @@ def _of_suite(file: Path, label: str | None) -> Choice:
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a data set; raises `PluginError` with the nearest name."""
+    """Return the module of a data set; raises `PluginError` with the nearest name."""
     return named_module("bench.datasets", name, "data set", "datasets")
 
 
@@ -159,13 +159,13 @@ def opened(choice: Choice) -> Dataset:
 
 
 def on_disk(dataset: Dataset) -> OnDisk | None:
-    """The data set of files below any mapping of classes; None if it is not made of files."""
+    """Return the data set of files below any mapping of classes; None if it is not made of files."""
     inner = dataset.unmapped if isinstance(dataset, MappedDataset) else dataset
     return inner if isinstance(inner, OnDisk) else None
 
 
 def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> str:
-    """One paragraph for the first complaint about the options."""
+    """Return one paragraph for the first complaint about the options."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     shared = [key for key in (*Resplit.model_fields, *Orientation.model_fields) if key not in known]
@@ -183,7 +183,7 @@ def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> 
 
 
 def wanted_splits(dataset: Dataset, choice: Choice, asked: Sequence[str]) -> tuple[str, ...]:
-    """The splits asked for, or all; raises `DatasetError` for one that is not there."""
+    """Return the splits asked for, or all; raises `DatasetError` for one that is not there."""
     for split in asked:
         if split not in dataset.splits():
             raise DatasetError(

@@ -63,7 +63,7 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
 
 
 def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
-    """Up to `count` images, as many of each split as of the others, at even distances within it.
+    """Return up to `count` images, as many of each split as of the others, at even distances within it.
 
     >>> [image.image_id for image in spread({"train": list("abcdef"), "val": ["x"]}, 4)]
     ['a', 'c', 'e', 'x']
@@ -81,7 +81,7 @@ def spread(ids: dict[str, Sequence[str]], count: int) -> list[Listed]:
 
 
 def _readings(dataset: Dataset, image_id: str) -> dict[str, GroundTruth]:
-    """The ground truth, or both of an image that EXIF turns, by the words that tell them apart."""
+    """Return the ground truth, or both of an image that EXIF turns, by the words that tell them apart."""
     try:
         return {"": dataset.target(image_id)}
     except DatasetError as error:
@@ -96,7 +96,7 @@ def _readings(dataset: Dataset, image_id: str) -> dict[str, GroundTruth]:
 
 
 def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
-    """The first few images that EXIF turns, among the first of each split."""
+    """Return the first few images that EXIF turns, among the first of each split."""
     files = on_disk(dataset)
     if files is None:
         return []
@@ -106,7 +106,7 @@ def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
 
 
 def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
-    """The image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
+    """Return the image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
     bands = getattr(dataset, "bands", None)
     image = as_bytes(image) if bands is None else bands.shown(image)
     form = truth.instances or truth.panoptic

@@ -68,7 +68,7 @@ PREPARE = Preparation(
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder of the variant.
@@ -121,13 +121,13 @@ def _drive(frame: str) -> str:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     rows = read_table("camvid" if options.variant == "original" else "camvid_segnet")
     return tuple(ClassSpec(name=row["name"], colour=rgb_of(row)) for row in rows)
 
 
 def _original_splits(root: Path) -> dict[str, list[str]]:
-    """Frames of each split: by the lists if there are any, else by drive."""
+    """Return frames of each split: by the lists if there are any, else by drive."""
     lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
     if lists:
         return {split: [Path(line.split()[0]).stem for line in read_lines(file)] for split, file in lists.items()}

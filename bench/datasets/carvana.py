@@ -39,7 +39,7 @@ OBTAIN = (
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with train and train_masks.
@@ -79,7 +79,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     return named_classes(["background", "car"], things=["car"])
 
 

@@ -42,7 +42,7 @@ OBTAIN = "Export the task from CVAT as 'CVAT for images 1.1', with its images, a
 
 
 class Options(ShapeOptions):
-    """What a suite may set, beside what every data set of shapes has.
+    """Options that a suite may set, beside those that every data set of shapes has.
 
     Attributes:
         root: Folder with the XML and the images.
@@ -96,7 +96,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> ShapeClasses:
-    """The labels of the task in their order, then those that only shapes have."""
+    """Return the labels of the task in their order, then those that only shapes have."""
     listed = [str(label.findtext("name")) for label in tree.iterfind("./meta//labels/label")]
     used = sorted({str(shape.get("label")) for row in tree.iter("image") for shape in row if shape.get("label")})
     names = [name for name in (*listed, *used) if name != options.background]
@@ -144,7 +144,7 @@ def _typed_row(element: ElementTree.Element, where: str) -> _Row:
 
 
 def _doubts(options: Options, rows: Mapping[str, _Row], entry: Entry) -> list[Doubt]:
-    """Polygons that reach beyond their image."""
+    """Return polygons that reach beyond their image."""
     row = rows[entry.key]
     size = Size(row.image["height"], row.image["width"])
     shapes = [one for kind, one in row.shapes if kind == "polygon" and one.get("label") not in options.ignore_labels]
@@ -158,7 +158,7 @@ def _corners(polygon: CvatShape) -> list[tuple[float, float]]:
 
 
 def shape_mask(kind: str, shape: CvatShape, size: Size, where: str) -> NDArray[np.bool_]:
-    """Mask of a shape, bool, `size`; raises `DatasetError` for one that is no mask."""
+    """Return the mask of a shape, bool, `size`; raises `DatasetError` for one that is no mask."""
     try:
         if kind == "polygon":
             return polygon_mask([number for corner in _corners(shape) for number in corner], size)

@@ -73,11 +73,11 @@ FIELD_OF: dict[TruthKind, str] = {
     "instances": "annotations",
     "semantic": "sem_seg_file_name",
 }
-"""What a dict must have; where no ground truth is asked for, the first that the first dict has."""
+"""This is what a dict must have; where no ground truth is asked for, the first that the first dict has."""
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder that all paths start from.
@@ -158,7 +158,7 @@ class Metadata:
 
     Attributes:
         file: Where it is from.
-        classes: In order; in a panoptic label space of two lists, things come first.
+        classes: Classes in order; in a panoptic label space of two lists, things come first.
         things: Number of thing_classes.
         joint: Whether the lists of things and stuff are one.
         ignored: Value of pixels that are not scored.
@@ -226,7 +226,7 @@ def _palette(count: int) -> list[tuple[int, int, int]]:
 
 
 def _first_truth(file: Path) -> TruthKind:
-    """The ground truth of the first dict of a file."""
+    """Return the ground truth of the first dict of a file."""
     with JsonStream(file) as stream:
         first = next(stream.elements(), None) if stream.peek() == "[" else None
     row = first.value if first is not None and isinstance(first.value, dict) else {}
@@ -241,7 +241,7 @@ class _Reader:
         self._index = lru_cache(maxsize=None)(_index)
 
     def entries(self, split: str) -> list[Entry]:
-        """Images of a split, in the order of the file."""
+        """Return images of a split, in the order of the file."""
         file = self._files[split]
         tables = self._index(file)[1]
         entries = []
@@ -264,7 +264,7 @@ class _Reader:
         return entries
 
     def instances(self, entry: Entry) -> GroundTruth:
-        """Objects, and the map painted from them."""
+        """Return objects, and the map painted from them."""
         record, where = self._record(entry)
         size = _size(record, entry)
         rows = record.get("annotations") or []
@@ -279,7 +279,7 @@ class _Reader:
         return GroundTruth(SemanticMap(painted(instances, background=self._metadata.background)), instances)
 
     def doubts(self, entry: Entry) -> list[Doubt]:
-        """Where annotations disagree with themselves, or reach beyond their image."""
+        """Return where annotations disagree with themselves, or reach beyond their image."""
         record, _ = self._record(entry)
         size = _size(record, entry)
         # Boxes are compared where they are x, y, width, height, as COCO's.
@@ -292,7 +292,7 @@ class _Reader:
         return doubts_of(rows, masks, size, entry.image.name, order_advice=advice)
 
     def semantic(self, entry: Entry) -> GroundTruth:
-        """The map of classes."""
+        """Return the map of classes."""
         file = entry.ground_truths[1]
         mask = read_mask(file)
         if mask.pixels.ndim == 3:
@@ -308,7 +308,7 @@ class _Reader:
         return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
     def panoptic(self, entry: Entry) -> GroundTruth:
-        """Segments of the PNG, and the two other forms that follow from them."""
+        """Return segments of the PNG, and the two other forms that follow from them."""
         record, where = self._record(entry)
         rows = record.get("segments_info")
         if not isinstance(rows, list):
@@ -345,7 +345,7 @@ class _Reader:
         return first + category
 
     def _record(self, entry: Entry) -> tuple[dict[str, Any], str]:
-        """The dict of an image, and what to call it in messages."""
+        """Return the dict of an image, and what to call it in messages."""
         file = entry.ground_truths[0]
         state, tables = self._index(file)
         part = slice(int(entry.key), int(entry.key) + 1)
@@ -355,7 +355,7 @@ class _Reader:
         return record, where
 
     def _below_root(self, image: Path) -> PurePath:
-        """Path that makes the id: below the root, or the name alone for files elsewhere."""
+        """Return the path that makes the id: below the root, or the name alone for files elsewhere."""
         return image.relative_to(self._root) if image.is_relative_to(self._root) else PurePath(image.name)
 
 
@@ -365,7 +365,7 @@ def _size(record: Mapping[str, Any], entry: Entry) -> Size:
 
 
 def _index(file: Path) -> tuple[FileState, Tables]:
-    """Where each dict lies in a file, and the paths that it names."""
+    """Return where each dict lies in a file, and the paths that it names."""
     state = FileState.of(file)
     return state, remembered(state, KIND, lambda: _read(state))
 

@@ -53,7 +53,7 @@ LOOKED_AT = 4
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the files.
@@ -76,7 +76,7 @@ class Options(Record):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns are read: the image, and a mask or objects."""
+    """State which columns are read: the image, and a mask or objects."""
 
     image: str
     mask: str | None
@@ -164,7 +164,7 @@ def _may_be_mask(feature: Any) -> bool:
 
 
 def _object_parts(feature: Any) -> tuple[str, str] | None:
-    """Names of the fields of the class and of the geometry of a list of objects; None where it is none."""
+    """Return names of the fields of the class and of the geometry of a list of objects; None where it is none."""
     fields = item_of(feature) if item_of(feature) is not None else feature
     if kind_of(fields) != "struct":
         return None
@@ -176,7 +176,7 @@ def _object_parts(feature: Any) -> tuple[str, str] | None:
 
 
 def _named(tables: Tables, columns: _Columns, options: Options, root: Path) -> dict[str, int]:
-    """Name -> value of the classes."""
+    """Return name -> value of the classes."""
     if isinstance(options.classes, dict):
         return dict(options.classes)
     if options.classes is not None:
@@ -205,7 +205,7 @@ def _named(tables: Tables, columns: _Columns, options: Options, root: Path) -> d
 def _label_space(
     named: Mapping[str, int], columns: _Columns, options: Options
 ) -> tuple[tuple[ClassSpec, ...], dict[int, int]]:
-    """Classes, and class id or void of each value."""
+    """Return classes, and class id or void of each value."""
     names = [name for name, value in sorted(named.items(), key=lambda row: row[1]) if value != options.void]
     background = options.background if columns.mask is None else None
     if background is not None and background not in names:
@@ -229,15 +229,15 @@ class _Rows:
         self._column, self._root = column, root
 
     def encoded(self, entry: Entry) -> bytes:
-        """The content of the image's file."""
+        """Return the content of the image's file."""
         return content_of(_cell(entry, self._column), entry.image, self._root)
 
     def image(self, entry: Entry) -> RgbImage:
-        """The image, uint8, (H, W, 3)."""
+        """Return the image, uint8, (H, W, 3)."""
         return decode_image(self.encoded(entry), _where(entry))
 
     def size(self, entry: Entry) -> Size:
-        """Of the header of the image."""
+        """Return the size from the header of the image."""
         return encoded_size(self.encoded(entry), _where(entry))
 
     def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - tables say nothing of millimetres
@@ -259,7 +259,7 @@ def _cell(entry: Entry, column: str) -> Any:
 
 
 def content_of(cell: Any, file: Path, root: Path) -> bytes:
-    """Content of an image of a table: its bytes, or those of the file that its path names.
+    """Return the content of an image of a table: its bytes, or those of the file that its path names.
 
     Raises:
         DatasetError: If there is neither.
@@ -276,7 +276,7 @@ def content_of(cell: Any, file: Path, root: Path) -> bytes:
 
 
 def mask_pixels(cell: Any, file: Path, root: Path) -> NDArray[Any]:
-    """Values of a mask, (H, W): of an Image as stored, or of lists of numbers."""
+    """Return values of a mask, (H, W): of an Image as stored, or of lists of numbers."""
     if isinstance(cell, dict):
         stored = decode_mask(content_of(cell, file, root), file)
         if stored.pixels.ndim == 3:
@@ -299,7 +299,7 @@ class _Mask:
     root: Path
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Classes of pixels."""
+        """Return classes of pixels."""
         pixels = mask_pixels(_cell(entry, self.columns.mask or ""), _where(entry).parent, self.root)
         known = f"The classes have {', '.join(map(str, list(self.class_of)[:20]))}. Set the options classes and void."
         return GroundTruth(SemanticMap(map_values(pixels, self.class_of, file=_where(entry), known=known)))
@@ -316,7 +316,7 @@ class _Objects:
     root: Path
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Objects, and classes painted from them."""
+        """Return objects, and classes painted from them."""
         column = self.columns.objects or ""
         part, _, row = entry.key.partition(":")
         cells = read_row(entry.image, int(part), int(row), (self.columns.image, column))
@@ -349,7 +349,7 @@ class _Objects:
 
 
 def _rows_of(cell: Any, label: str, geometry: str) -> Iterator[tuple[int, Any]]:
-    """Label and geometry of each object, of a list of structures or a structure of lists."""
+    """Yield label and geometry of each object, of a list of structures or a structure of lists."""
     if isinstance(cell, dict):
         yield from zip(cell.get(label) or [], cell.get(geometry) or [], strict=True)
         return

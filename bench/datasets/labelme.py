@@ -51,7 +51,7 @@ OBTAIN = "Save the annotations in LabelMe beside the images."
 
 
 class Options(ShapeOptions):
-    """What a suite may set, beside what every data set of shapes has.
+    """Options that a suite may set, beside those that every data set of shapes has.
 
     Attributes:
         root: Folder with images and JSON files.
@@ -59,7 +59,7 @@ class Options(ShapeOptions):
             loses one.
         fractions: Split -> share of the images.
         group: Regular expression, searched in the path of the image, whose first group names what must stay together.
-        seed: For `fractions`.
+        seed: Seed for `fractions`.
     """
 
     root: str = "data/labelme"
@@ -113,7 +113,7 @@ def _is_hidden(relative: Path) -> bool:
 
 
 def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) -> ShapeClasses:
-    """The labels of all files by name, or those of `classes`."""
+    """Return the labels of all files by name, or those of `classes`."""
     seen: dict[str, Path] = {}
     for file, document in documents.items():
         for shape in document["shapes"]:
@@ -131,7 +131,7 @@ def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) ->
 
 
 def _image_of(file: Path, document: LabelMeDocument) -> Path:
-    """The image of a JSON file; raises `DatasetError` with all places that were looked at."""
+    """Return the image of a JSON file; raises `DatasetError` with all places that were looked at."""
     named = PurePosixPath(str(document.get("imagePath") or "").replace("\\", "/"))
     tried = [file.parent / named, file.parent / named.name] if named.name else []
     tried += [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
@@ -201,7 +201,7 @@ def _doubts(options: Options, entry: Entry) -> list[Doubt]:
 
 
 def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.bool_]:
-    """Mask of a shape, bool, `size`, as LabelMe draws it; raises `DatasetError` for one without an area."""
+    """Return the mask of a shape, bool, `size`, as LabelMe draws it; raises `DatasetError` for one without an area."""
     kind = shape.get("shape_type") or "polygon"
     try:
         points = [(float(x), float(y)) for x, y in shape["points"]]
@@ -230,7 +230,7 @@ def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.b
 
 
 def _pasted(text: str, points: Sequence[tuple[float, float]], size: Size) -> NDArray[np.bool_]:
-    """A mask shape: a PNG in base64 within the box of its two points, both included."""
+    """Return a mask shape: a PNG in base64 within the box of its two points, both included."""
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None or len(points) != 2:
         raise ValueError("its mask is no picture in a box")

@@ -51,7 +51,7 @@ OBTAIN = (
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with the CSV files.
@@ -64,7 +64,7 @@ class Options(Record):
 
 @dataclass
 class _Split:
-    """What the CSV files say of a split.
+    """Hold what the CSV files say of a split.
 
     Attributes:
         objects: ImageID -> label and mask of each object.
@@ -149,11 +149,11 @@ class _Reader:
         self._notes: dict[str, list[str]] = {}
 
     def notes(self, split: str) -> list[str]:
-        """What was left out, once the split is listed."""
+        """Return what was left out, once the split is listed."""
         return self._notes.get(split, [])
 
     def entries(self, split: str) -> list[Entry]:
-        """Images on disk that have objects, by their ids."""
+        """Return images on disk that have objects, by their ids."""
         table, root = self._splits[split], self._root
         images = {path.stem: path for path in files_under(root / split)} if (root / split).is_dir() else {}
         folders = [folder for folder in (root / f"{split}-masks", root / "masks") if folder.is_dir()]
@@ -180,7 +180,7 @@ class _Reader:
         return entries
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Objects of an image, and the map painted from them, void elsewhere."""
+        """Return objects of an image, and the map painted from them, void elsewhere."""
         table, size = self._splits[entry.key], image_size(entry.image)
         rows = [row for row in table.objects[entry.image_id] if row[0] in self._class_of]
         masks = [_at(path, size) for path in entry.ground_truths]
@@ -194,7 +194,7 @@ class _Reader:
 
 
 def _at(file: Path, size: Size) -> NDArray[np.bool_]:
-    """A mask at the size of its image, bool."""
+    """Return a mask at the size of its image, bool."""
     pixels = read_mask(file).pixels
     mask = (pixels.max(axis=2) if pixels.ndim == 3 else pixels) > 0
     if Size(*mask.shape) == size:

@@ -86,7 +86,7 @@ OBTAIN_AUGMENTED = (
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: The folder VOC2012.
@@ -128,7 +128,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _open_own(root: Path) -> OnDisk:
-    """A data set in this layout with classes of its own."""
+    """Return a data set in this layout with classes of its own."""
     labelmap = read_labelmap(root / NAME)
     lists = lists_of(root / "ImageSets" / "Segmentation")
     with_objects = (root / "SegmentationObject").is_dir()
@@ -146,13 +146,13 @@ def _open_own(root: Path) -> OnDisk:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     names = [row["name"] for row in read_table("voc")]
     return named_classes(names, things=names[1:])
 
 
 def _has_masks(file: Path, masks: Path) -> bool:
-    """Whether a list of test images comes with ground truth; the official one does not."""
+    """Return whether a list of test images comes with ground truth; the official one does not."""
     return file.is_file() and any((masks / f"{name}.png").is_file() for name in read_lines(file)[:1])
 
 

@@ -102,11 +102,11 @@ def capture(tree: Path) -> dict[str, JsonValue]:
 
 
 OF_THE_MOMENT = ("load_1min", "pressure")
-"""What of the processor's record tells no environment from another."""
+"""This is what of the processor's record tells no environment from another."""
 
 
 def lasting(environment: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The record without what changes from minute to minute."""
+    """Return the record without what changes from minute to minute."""
     cpu = environment.get("cpu")
     kept = {k: v for k, v in cpu.items() if k not in OF_THE_MOMENT} if isinstance(cpu, dict) else cpu
     return {**environment, "cpu": kept}
@@ -151,7 +151,7 @@ def _cpu() -> dict[str, JsonValue]:
 
 
 def _gpus() -> JsonValue:
-    """One entry per NVIDIA GPU, or the reason why there is none; a refused counter costs that counter only."""
+    """Return one entry per NVIDIA GPU, or the reason why there is none; a refused counter costs that counter only."""
     with opened() as nvml:
         if isinstance(nvml, str):
             return nvml

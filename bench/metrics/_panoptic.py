@@ -1,4 +1,4 @@
-"""What the panoptic metrics share: matching of segments, and panoptic quality from the matches.
+"""Holds what the panoptic metrics share: matching of segments, and panoptic quality from the matches.
 
 Two segments match if they have one class and an IoU above one half; at most one pair can, so no
 assignment problem has to be solved. Everything is counted from the areas of the pairs (true
@@ -131,7 +131,9 @@ def _count_runs(
 
 
 def pair_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """IoU of each true with each predicted segment, (true, predicted); what is predicted on void is no union."""
+    """Return the IoU of each true with each predicted segment, (true, predicted); what is predicted on void is no
+    union.
+    """
     shared = counts[FIRST:, FIRST:]
     true_area = counts[FIRST:].sum(axis=1)
     judged_area = counts[:, FIRST:].sum(axis=0) - counts[VOID, FIRST:]
@@ -159,7 +161,7 @@ def match(
 
     Args:
         target, predicted: Give the classes; the latter's ids must be below `num_classes`.
-        counts: Of `count_pairs`.
+        counts: Counts of `count_pairs`.
         ious: By which pairs match, shape (true segments, predicted segments).
         num_classes: K.
 
@@ -184,7 +186,9 @@ def match(
 
 
 def _excused(sides: _Sides, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Predictions of which more than half lies on void and on the crowd of their class, (predicted segments,)."""
+    """Return predictions of which more than half lies on void and on the crowd of their class, (predicted
+    segments,).
+    """
     area = counts[:, FIRST:].sum(axis=0)
     crowd_of = {int(sides.true_class[row]): FIRST + int(row) for row in np.flatnonzero(sides.crowd)}
     rows = np.array([crowd_of.get(int(c), UNLISTED) for c in sides.predicted_class], dtype=np.int64)

@@ -128,7 +128,7 @@ class BoundaryIou:
         return boundary_counts(true_map.labels, predicted_map.labels, num_classes=len(classes))
 
     def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the counts of all images, shape (N, K, 2)."""
+        """Return the score of the counts of all images, shape (N, K, 2)."""
         pooled = statistics.sum(axis=0)
         per_class = _class_iou(pooled)
         return build_score(
@@ -146,7 +146,7 @@ class BoundaryIou:
     def bootstrap(
         self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
     ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,)."""
+        """Return the headline for each resample of the images, shape (draws,)."""
         if statistics.shape[1:] != (len(classes), 2):
             raise ShapeError(
                 f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, "
@@ -161,7 +161,7 @@ class BoundaryIou:
         statistics: NDArray[np.int64],
         classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
     ) -> NDArray[np.float64]:
-        """Headline of each image alone, shape (N,), nan where it is undefined."""
+        """Return the headline of each image alone, shape (N,), nan where it is undefined."""
         return mean_of_defined(_class_iou(statistics))
 
     def of_groups(
@@ -170,7 +170,7 @@ class BoundaryIou:
         classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
         groups: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
         return mean_of_defined(_class_iou(np.tensordot(groups.astype(np.float64), statistics, axes=1)))
 
 

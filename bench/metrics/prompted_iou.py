@@ -63,7 +63,7 @@ class PromptedIou:
     )
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:  # noqa: ARG002
-        """IoU and area of each object of one image, float64, (objects, 2), or (1, 2) without objects.
+        """Return the IoU and area of each object of one image, float64, (objects, 2), or (1, 2) without objects.
 
         Raises:
             ShapeError: For another form, another size, or another number of masks than objects.
@@ -84,7 +84,7 @@ class PromptedIou:
         return Rows(np.stack([ratio(both, either), target.masks.sum(axis=(1, 2)).astype(np.float64)], axis=1))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Score of the rows of all images, shape (rows, 3)."""
+        """Return the score of the rows of all images, shape (rows, 3)."""
         _check_columns(statistics)
         ious, areas = statistics[:, IOU], statistics[:, AREA]
         within = {name: (areas >= low) & (areas < high) for name, (low, high) in AREA_RANGES.items()}
@@ -108,7 +108,7 @@ class PromptedIou:
         *,
         seed: int,
     ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, shape (draws,), nan where no object is drawn."""
+        """Return the headline for each resample of the images, shape (draws,), nan where no object is drawn."""
         _check_columns(statistics)
         if not len(statistics):
             return np.empty(0)
@@ -120,7 +120,7 @@ class PromptedIou:
         statistics: NDArray[np.float64],
         classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
     ) -> NDArray[np.float64]:
-        """Mean over the objects of each image, (N,), nan without objects."""
+        """Return the mean over the objects of each image, (N,), nan without objects."""
         _check_columns(statistics)
         sums = _per_image(statistics)
         return ratio(sums[:, 0], sums[:, 1])
@@ -131,14 +131,16 @@ class PromptedIou:
         classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
         groups: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Mean over the objects of each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        """Return the mean over the objects of each group of images, (G,); `groups` says which images are in each, (G,
+        N).
+        """
         _check_columns(statistics)
         sums = groups.astype(np.float64) @ _per_image(statistics)
         return ratio(sums[:, 0], sums[:, 1])
 
 
 def _per_image(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of IoUs and number of objects of each image, (images, 2)."""
+    """Return the sum of IoUs and number of objects of each image, (images, 2)."""
     numbers, seen = rows[:, NUMBER].astype(np.int64), ~np.isnan(rows[:, IOU])
     sums = np.bincount(numbers, weights=np.where(seen, rows[:, IOU], 0.0))
     return np.stack([sums, np.bincount(numbers, weights=seen.astype(np.float64))], axis=1)

@@ -1,4 +1,4 @@
-"""What a model can be asked for, known without its framework: `abilities(model)` in an adapter's `options.py`."""
+"""States what a model can do, known without its framework: `abilities(model)` in an adapter's `options.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CUDA_RUNTIMES: tuple[Runtime, ...] = ("cuda_graphs", "tensorrt")
 
 
 class Abilities(Record):
-    """What a model runs with; the defaults are those of a torch network that labels pixels.
+    """Hold what a model runs with; the defaults are those of a torch network that labels pixels.
 
     What a machine lacks is not here: a device, a compiler or a package is looked for by the job that needs it.
 
@@ -120,6 +120,6 @@ NO_BACKBONE = dict.fromkeys(BACKBONE_FIELDS, "it has no backbone apart from the 
 
 
 def _changed(fields: dict[str, str], recipe: Recipe) -> dict[str, str]:
-    """Those of the fields that a recipe sets to something else than their default."""
+    """Return those of the fields that a recipe sets to something else than their default."""
     plain = Recipe(budget=recipe.budget)
     return {name: why for name, why in fields.items() if getattr(recipe, name) != getattr(plain, name)}

@@ -137,12 +137,12 @@ class Operations(Record):
 
 
 class DeviceBusy(Record):
-    """How long the device computes, and how long the host waits for it.
+    """State how long the device computes, and how long the host waits for it.
 
     Attributes:
         busy_ms: Median device time of `infer` that was queued as a whole before the device began, per batch.
         infer_ms: Median of the same by the host's clock, device idle before and after, per batch.
-        passes: Of each.
+        passes: Passes of each.
     """
 
     busy_ms: float = Field(gt=0)

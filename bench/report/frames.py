@@ -163,7 +163,7 @@ class RunFrames:
         return [case for case in found if case is not None]
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table by its name; raises `BenchError` for another than those of `TABLES`."""
+        """Return a table by its name; raises `BenchError` for another than those of `TABLES`."""
         if name not in TABLES:
             raise BenchError(f"no table {name!r}; a run has {', '.join(TABLES)}")
         frame: pd.DataFrame = getattr(self, name)
@@ -176,7 +176,7 @@ class RunFrames:
         return self._named(pd.DataFrame(found) if found else pd.DataFrame(columns=["case", *columns]))
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The frame with the columns that name a case in front."""
+        """Return the frame with the columns that name a case in front."""
         names = {
             view.case.id: (view.case.model.label, view.case.dataset.label, view.case.id.rpartition("@")[2])
             for view in self.run.cases

@@ -26,11 +26,11 @@ NOT_KNOWN = "not recorded"
 
 
 class Conditions(Record):
-    """What two rows must share to stand in one table.
+    """Hold what two rows must share to stand in one table.
 
     Attributes:
         task, dataset, split: What is predicted, and on which images.
-        fingerprint: Of the images and their ground truth.
+        fingerprint: Fingerprint of the images and their ground truth.
         images: How many were scored; None until they are.
         metric: Heading of the headline.
         machine: Processor, cores and GPUs that it was timed on; what it was predicted on where nothing is timed.
@@ -52,7 +52,7 @@ class Conditions(Record):
     protocol: str
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line."""
         threads = "" if self.threads is None else f", {self.threads} threads"
         return (
             f"{self.metric} on {self.dataset}, split {self.split} ({self.images or 'no'} images, data "
@@ -69,7 +69,7 @@ class Entry(Record):
         runs: How many have it.
         value, low, high: The headline with its 95 % interval.
         ms, ms_low, ms_high: End-to-end median per image, None where it is not timed or not valid.
-        verdict: Of the timing.
+        verdict: Verdict of the timing.
     """
 
     model: str
@@ -182,14 +182,14 @@ def _ranked(entries: Iterable[Entry], higher_is_better: bool) -> tuple[Entry, ..
 
 
 def frames(board: Leaderboard) -> dict[str, pd.DataFrame]:
-    """Conditions in words -> the table as text, the best row first."""
+    """Return conditions in words -> the table as text, the best row first."""
     import pandas as pd
 
     return {str(table.conditions): pd.DataFrame(_cells(table)) for table in board.tables}
 
 
 def _cells(table: Table) -> dict[str, list[str]]:
-    """Heading -> a text for each row."""
+    """Return heading -> a text for each row."""
     entries, timed = table.entries, any(one.ms is not None for one in table.entries)
     cells = {"model": [one.model for one in entries], "rank": [str(place) for place in range(1, 1 + len(entries))]}
     if len({one.target for one in entries}) > 1:

@@ -26,7 +26,7 @@ MOST_NAMES = 4
 
 
 def weights_table(summary: RunSummary) -> pd.DataFrame:
-    """A row per case whose weights were read, or whose preprocessing is known; empty where there is none.
+    """Return a row per case whose weights were read, or whose preprocessing is known; empty where there is none.
 
     Columns in which no row has anything are left out.
     """
@@ -51,7 +51,7 @@ def _cells(summary: RunSummary, row: Row) -> dict[str, str]:
 
 
 def _classes(read: Mapping[str, JsonValue]) -> str:
-    """How many classes were matched by name, and which are spelt differently on both sides."""
+    """Return how many classes were matched by name, and which are spelt differently on both sides."""
     pairs = read.get("classes")
     if not isinstance(pairs, list) or not pairs:
         return MISSING

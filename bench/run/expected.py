@@ -73,7 +73,7 @@ class Expectation:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """What is left to do."""
+        """Return what is left to do."""
         return tuple(self._left.values())
 
     def ended(self, job: Job, outcome: Outcome) -> None:

@@ -22,7 +22,7 @@ from bench.run.console import RunConsole, progress_of
 from bench.run.expected import Expectation
 
 INTERVAL_S = 2.0
-"""How often progress is told, at most."""
+"""This says how often progress is told, at most."""
 
 
 class JsonConsole(RunConsole):

@@ -17,7 +17,7 @@ _STYLES = {RUNNING: "bold cyan", "ok": "green", "unsupported": "yellow", WAITING
 
 
 class CaseStates:
-    """How far each case of a run is."""
+    """State how far each case of a run is."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         """Take the jobs that are to be done."""
@@ -59,7 +59,7 @@ class CaseStates:
 
 
 def _cell(states: list[str]) -> Text:
-    """One word for the jobs of a kind: how many of several are done, else how the one is."""
+    """Return one word for the jobs of a kind: how many of several are done, else how the one is."""
     if not states:
         return Text("")
     bad = [state for state in states if state not in (WAITING, RUNNING, "ok")]

@@ -70,12 +70,12 @@ def end_orphans(results: Path) -> list[int]:
 
 
 def results_of(folder: Path) -> Path:
-    """The results folder of a job, `results/<suite>/<run>/jobs/<job>`."""
+    """Return the results folder of a job, `results/<suite>/<run>/jobs/<job>`."""
     return folder.resolve().parents[3]
 
 
 def _children() -> set[int]:
-    """Processes whose parent this one is, those that have ended and were not waited for included."""
+    """Return processes whose parent this one is, those that have ended and were not waited for included."""
     found, own = set(), str(os.getpid())
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError):

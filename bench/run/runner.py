@@ -40,7 +40,7 @@ Wanted = Callable[[Job], bool]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """Hold what a run came to.
 
     Attributes:
         done: Jobs that were carried out now.
@@ -54,16 +54,16 @@ class Summary:
 
 
 class Work(Protocol):
-    """What is to be carried out: a suite that was prepared, or cases of an earlier run once more."""
+    """Hold what is to be carried out: a suite that was prepared, or cases of an earlier run once more."""
 
     @property
     def cases(self) -> tuple[CasePlan, ...]:
-        """In the order in which they run."""
+        """Return the plans in the order in which they run."""
         ...
 
     @property
     def interpreters(self) -> Interpreters:
-        """Which Python runs which adapter."""
+        """Return which Python runs which adapter."""
         ...
 
 
@@ -167,7 +167,7 @@ class Runner:
             self._tell_if_blocked(job, plan.predict)
 
     def summary(self) -> Summary:
-        """What the run came to so far."""
+        """Return what the run came to so far."""
         return Summary(self._carried_out, self._skipped, tuple(self._failed))
 
     def _tell_if_blocked(self, job: Job, needed: Job) -> None:
@@ -242,7 +242,7 @@ class Runner:
         return outcome
 
     def _weights(self, plan: CasePlan, job: Job) -> str | None:
-        """Where a job finds its weights, relative to its folder where both lie in this run."""
+        """Return where a job finds its weights, relative to its folder where both lie in this run."""
         if plan.train is None:
             return plan.case.model.weights
         trained = self._state(plan.train).view
@@ -254,7 +254,9 @@ class Runner:
         return os.path.relpath(file, self._run.job(job.kind, job.case_id, job.replicate, job.key))
 
     def _weights_sha256(self, plan: CasePlan, job: Job) -> str | None:
-        """What the weights of a job must be: those that were trained here, or the file that its key was made of."""
+        """Return what the weights of a job must be: those that were trained here, or the file that its key was made
+        of.
+        """
         if job.kind == "train" or plan.train is None:
             return job.weights_sha256
         trained = self._state(plan.train).view

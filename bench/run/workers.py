@@ -38,7 +38,7 @@ FORKED_KINDS = ("train", "export", "predict", "time")
 MOST_SERVERS = 8
 """At most this many pre-imported parents wait at a time; the one that was not used for longest goes first."""
 LEAST_FREE_BYTES = 2 * 1024**3
-"""With less memory available no further parent is started."""
+"""No further parent is started with less memory available."""
 PATIENCE_S = 2.0
 """Seconds that an interrupted worker gets to end after TERM."""
 
@@ -56,9 +56,9 @@ class Workers(Protocol):
         """Run the worker of a job until it ends or is over its limit.
 
         Args:
-            job: As written in its folder.
+            job: Job as written in its folder.
             python: The interpreter.
-            folder: Of the job; absolute.
+            folder: Folder of the job; absolute.
             log: File that gets the worker's standard output and error.
             timeout_s: Wall-clock limit.
             tell: Gets a line where the worker is not started as it was asked for.
@@ -91,7 +91,7 @@ class FreshInterpreters:
 
 
 class Key(NamedTuple):
-    """What workers of one parent have in common; libraries read all of it when they are imported.
+    """Hold what workers of one parent have in common; libraries read all of it when they are imported.
 
     Attributes:
         python: The interpreter.
@@ -148,7 +148,7 @@ class ForkServers:
             self._drop(server)
 
     def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> _Server | None:
-        """The parent for a job, started if it pays; None where the job is to be a fresh interpreter."""
+        """Return the parent for a job, started if it pays; None where the job is to be a fresh interpreter."""
         environment = _environment(job, folder)
         key = Key(python, *_kind(job), job.cpu_affinity, tuple(sorted(environment.items())))
         if key in self._refused:
@@ -212,7 +212,7 @@ def _environment(job: Job, folder: Path) -> dict[str, str]:
 
 
 def _kind(job: Job) -> tuple[str, bool]:
-    """Jobs that import the same."""
+    """Return jobs that import the same."""
     return job.model.adapter, job.kind == "train"
 
 
@@ -316,7 +316,7 @@ class _Server:
         signal_group(pid, signal.SIGKILL)
 
     def _answer(self) -> dict[str, Any] | None:
-        """The next line; None once the process has ended."""
+        """Return the next line; None once the process has ended."""
         try:
             line = self._answers.readline()
         except ConnectionResetError:

@@ -53,7 +53,7 @@ def score(
         metrics: Names of metrics (see: bench list metrics); the usual ones of the form if empty.
         split: Whose images are scored; each needs a prediction.
         options: Of the data set, as in a suite, where it is given by its name.
-        seed: Of the bootstrap behind the intervals.
+        seed: Seed of the bootstrap behind the intervals.
 
     Returns:
         Metric name -> score with its 95 % interval, value per class, and the definition.
@@ -77,7 +77,7 @@ def score(
 
 
 def _asked(predictions: Mapping[str, Predicted], dataset: Dataset, split: str) -> tuple[str, ...]:
-    """Ids of the split; every one of them must be predicted, and nothing else."""
+    """Return ids of the split; every one of them must be predicted, and nothing else."""
     if split not in dataset.splits():
         raise BenchError(
             f"there is no split {split!r}.{did_you_mean(split, dataset.splits())} It has: {', '.join(dataset.splits())}"

@@ -45,7 +45,7 @@ def recipes_of(
 
 
 def _several(name: str, value: JsonValue, where: str) -> list[JsonValue]:
-    """The alternatives of a field; a size is a pair of numbers, and no list of two."""
+    """Return the alternatives of a field; a size is a pair of numbers, and no list of two."""
     if not isinstance(value, list) or (is_size(Recipe, name) and all(type(side) is int for side in value)):
         return [value]
     if not value:
@@ -67,7 +67,7 @@ def _recipe(fields: dict[str, JsonValue], auto_device: str, where: str) -> Recip
 
 
 def _told(values: Sequence[JsonValue]) -> list[str]:
-    """The values of a field in few characters, no two alike; of mappings the keys in which they differ.
+    """Return the values of a field in few characters, no two alike; of mappings the keys in which they differ.
 
     >>> _told([{"steps": 5, "epochs": None}, {"steps": 9, "epochs": None}])
     ['steps:5', 'steps:9']

@@ -71,7 +71,7 @@ class RandomCrop:
     `Augmentation.scale` says. Only the pixels that will be seen are resampled.
 
     Args:
-        size: Of the part.
+        size: Size of the part.
         scale: Smallest and largest factor; None leaves the resolution.
         fill: Of each channel, 0-1, of what is beside a smaller image.
     """

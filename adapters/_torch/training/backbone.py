@@ -55,8 +55,8 @@ class Backbone:
         """Set the learning rates of a step, and freeze or thaw the backbone.
 
         Args:
-            optimizer: Of `groups`.
-            rate: Of what is not in the backbone.
+            optimizer: Optimizer of `groups`.
+            rate: Rate of what is not in the backbone.
             fraction: Share of the budget that is spent.
         """
         for group in optimizer.param_groups:

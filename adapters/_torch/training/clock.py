@@ -1,4 +1,4 @@
-"""How far a training is: steps, images, seconds, learning rate, reports.
+"""Tells how far a training is: steps, images, seconds, learning rate, reports.
 
 Every loop, Lightning's and the frameworks' own, calls this clock from its hooks, so that a budget,
 a schedule and a curve mean the same for all of them.
@@ -31,10 +31,10 @@ class TrainingClock:
     Attributes:
         recipe: Gives budget, schedule and peak learning rate.
         progress: Told of steps at most every `REPORT_EVERY_S` with the mean loss since the last report.
-        steps_per_epoch: Of the training split.
+        steps_per_epoch: Steps per epoch of the training split.
         device: Waited for before the clock is stopped.
         images_of: Positions of the images of a step, counted from 0, for messages.
-        step, images, train_s: So far; set them to go on from a checkpoint.
+        step, images, train_s: Step, images and seconds so far; set them to go on from a checkpoint.
     """
 
     recipe: Recipe
@@ -62,12 +62,12 @@ class TrainingClock:
 
     @property
     def spent(self) -> bool:
-        """Whether the budget is, or the training was stopped before."""
+        """Return whether the budget is spent, or the training was stopped before."""
         return self._stopped or self.fraction >= 1
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """Return the learning rate of the next step."""
         return learning_rate(self.recipe, self.fraction)
 
     @property
@@ -104,7 +104,7 @@ class TrainingClock:
         )
 
     def _sound_losses(self) -> torch.Tensor:
-        """The losses since the last report, all finite; waits for the device."""
+        """Return the losses since the last report, all finite; waits for the device."""
         losses = torch.stack(self._losses).float().cpu()
         wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
         if len(wrong):
@@ -113,7 +113,7 @@ class TrainingClock:
         return losses
 
     def diverged(self, step: int, what: str) -> BenchError:
-        """The error that ends a training whose numbers ran away in a step, counted from 0."""
+        """Return the error that ends a training whose numbers ran away in a step, counted from 0."""
         images = "" if self.images_of is None else ", ".join(map(str, self.images_of(step)))
         where = images and f", on the images {images} of the training split, counted from 0"
         return BenchError(
@@ -127,14 +127,14 @@ class TrainingClock:
 
     @property
     def validation_is_due(self) -> bool:
-        """At the end, and after whole epochs as the recipe says."""
+        """Say whether to validate: at the end, and after whole epochs as the recipe says."""
         epochs, within = divmod(self.step, self.steps_per_epoch)
         every = self.recipe.validate_every
         return self.spent or (every is not None and within == 0 and epochs % every == 0)
 
     @property
     def checkpoint_is_due(self) -> bool:
-        """At the end, and whenever the recipe's seconds have passed since the last `saved`."""
+        """Say whether to save: at the end, and whenever the recipe's seconds have passed since the last `saved`."""
         return self.spent or time.perf_counter() - self._saved_at >= self.recipe.checkpoint_every_s
 
     def saved(self) -> None:

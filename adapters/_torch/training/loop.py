@@ -52,7 +52,7 @@ class Trainee(Protocol):
 
     @property
     def order(self) -> ImageOrder:
-        """Which images make which batch."""
+        """Return which images make which batch."""
 
     @property
     def better_by(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Trainee(Protocol):
 
     @property
     def identity(self) -> str:
-        """What this training must share with a checkpoint to go on from it."""
+        """Return what this training must share with a checkpoint to go on from it."""
 
     def load(self, chosen: Chosen) -> Any:
         """Return a batch: tensors on the host, in tuples, lists or dictionaries."""
@@ -114,7 +114,7 @@ def train(
 
 
 class _Training(lightning.LightningModule):
-    """What a step is, and the state of a training beside Lightning's own."""
+    """Hold what a step is, and the state of a training beside Lightning's own."""
 
     def __init__(self, trainee: Trainee, recipe: Recipe, out: Path, progress: Progress, device: torch.device) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class _Training(lightning.LightningModule):
         self._rate = 0.0
 
     def weights(self) -> nn.Module:
-        """What is validated and kept: the network, or the moving average of its weights."""
+        """Return what is validated and kept: the network, or the moving average of its weights."""
         return self.module if self.averaged is None else self.averaged.module
 
     def run(self) -> None:
@@ -163,7 +163,7 @@ class _Training(lightning.LightningModule):
     # ------------------------------------------------------------------ a step, called by Lightning
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The recipe's optimiser; Lightning cannot clip what a fused one has unscaled."""
+        """Return the recipe's optimiser; Lightning cannot clip what a fused one has unscaled."""
         return make_optimizer(self._recipe, self._backbone.groups(), fused=self._recipe.clip_gradient_norm is None)
 
     def on_train_start(self) -> None:
@@ -210,7 +210,7 @@ class _Training(lightning.LightningModule):
         self.trainer.should_stop = clock.spent
 
     def _agreed(self, value: float) -> float:
-        """What the first process found, for all: they must validate, stop and save in the same step."""
+        """Return what the first process found, for all: they must validate, stop and save in the same step."""
         if self.trainer.world_size == 1:
             return value
         found = torch.tensor(value, dtype=torch.float64, device=self._where)
@@ -284,12 +284,12 @@ class _Batches(IterableDataset[Any]):
 
 
 def _rank() -> int:
-    """Number of this process among those of a distributed training; 0 alone."""
+    """Return the number of this process among those of a distributed training; 0 alone."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Trainer:
-    """A Lightning trainer that runs until it is told to stop, and writes nothing on its own."""
+    """Return a Lightning trainer that runs until it is told to stop, and writes nothing on its own."""
     alone = recipe.devices == 1
     on_gpu = device.type == "cuda"
     return lightning.Trainer(
@@ -315,7 +315,7 @@ def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Train
 
 
 def _moving_average(module: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of weights and running statistics.
+    """Return an exponential moving average of weights and running statistics.
 
     Its decay rises with the steps n as min(decay, (1 + n) / (10 + n)), as in TensorFlow's
     ExponentialMovingAverage, so that the start is forgotten in a short training too.

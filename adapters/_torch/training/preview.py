@@ -21,7 +21,7 @@ from bench.records.predictions import LabelMap, RgbImage
 from bench.records.preview import PreviewRequest
 
 FILL = (0.5, 0.5, 0.5)
-"""Of what comes from outside: a training takes its network's own mean colour, which is near."""
+"""This colour fills what comes from outside; a training takes its network's own mean colour, which is near."""
 
 
 def main() -> int:

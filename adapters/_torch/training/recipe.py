@@ -1,4 +1,4 @@
-"""What every training does with a recipe, whatever loop it runs in."""
+"""Does what every training does with a recipe, whatever loop it runs in."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def open_training(data: TrainingData, recipe: Recipe, out: Path) -> torch.device
 
 
 def _of_this_process(recipe: Recipe) -> str:
-    """The device of this process; those of a distributed training count theirs from 0."""
+    """Return the device of this process; those of a distributed training count theirs from 0."""
     on_gpu = recipe.device.startswith("cuda") or (recipe.device == "auto" and torch.cuda.is_available())
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if recipe.devices > 1 and on_gpu else recipe.device
 
 
 def make_optimizer(recipe: Recipe, weights: list[dict[str, Any]], *, fused: bool = True) -> torch.optim.Optimizer:
-    """The recipe's optimiser of groups of weights, in its fused form: one kernel for many of them."""
+    """Return the recipe's optimiser of groups of weights, in its fused form: one kernel for many of them."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=fused
@@ -54,7 +54,7 @@ def make_optimizer(recipe: Recipe, weights: list[dict[str, Any]], *, fused: bool
 
 
 def image_order(data: TrainingData, recipe: Recipe) -> ImageOrder:
-    """Which images make which batch; reads all masks where the recipe balances classes."""
+    """Return which images make which batch; reads all masks where the recipe balances classes."""
     masks = (data.train.semantic(index) for index in range(len(data.train)))
     return ImageOrder(
         len(data.train),
@@ -74,6 +74,6 @@ def not_offered(recipe: Recipe, fields: Iterable[str], by: str) -> dict[str, str
 
 
 def identity(network: Weighted, data: TrainingData, recipe: Recipe) -> str:
-    """What a training must share with a checkpoint to go on from it."""
+    """Return what a training must share with a checkpoint to go on from it."""
     sizes: list[Any] = [len(data.train), len(data.val)]
     return digest([network.architecture, list(network.class_names), as_json_dict(recipe), sizes])

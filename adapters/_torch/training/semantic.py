@@ -1,4 +1,4 @@
-"""What a network that labels pixels learns from, for `adapters._torch.training.loop`."""
+"""Gives a semantic-segmentation network what it learns from, for `adapters._torch.training.loop`."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class SemanticTrainee:
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> tuple[Tensor, Tensor]:
-        """Pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W)."""
+        """Return pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W)."""
         pairs = load_batch(self._train, chosen, self._augment)
         return as_batch(pairs, self.network.mean, pin=self._device.type == "cuda")
 
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The recipe's loss at the size of the labels."""
+        """Return the recipe's loss at the size of the labels."""
         pixels, labels = batch
         logits = resize_logits(self._logits(module, pixels), Size(*labels.shape[-2:]))
         return self._loss(logits, labels, self.network.head)

@@ -1,4 +1,4 @@
-"""What the changes of an `Augmentation` are, on torchvision's transforms and its typed tensors.
+"""Carries out the changes of an `Augmentation`, on torchvision's transforms and its typed tensors.
 
 Every number is drawn beforehand, so nothing here touches a global random state, and switching one
 change on leaves the draws of the others as they were.
@@ -45,7 +45,7 @@ HUE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to one image; None where the augmentation has it off.
+    """Hold what happens to one image; None where the augmentation has it off.
 
     Attributes:
         field: How far from each pixel of the frame lies what it shows, float32, (H, W, 2): x and y, pixels.
@@ -108,20 +108,20 @@ def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, .
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
-    """The factor at a share of the way between two, by their ratio."""
+    """Return the factor at a share of the way between two, by their ratio."""
     return float(ends[0] * (ends[1] / ends[0]) ** share)
 
 
 def _field(
     shape: tuple[int, ...], factor: float, place: NDArray[np.float64], radians: float, points: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """How far from each pixel of the frame lies what it shows, float32, (H, W, 2): x and y, pixels.
+    """Return how far from each pixel of the frame lies what it shows, float32, (H, W, 2): x and y, pixels.
 
     Args:
         shape: (H, W).
-        factor: Of the enlargement.
+        factor: Factor of the enlargement.
         place: Which part is taken out, or where the smaller image goes: x and y, 0-1.
-        radians: Of the rotation.
+        radians: Radians of the rotation.
         points: Displacements at the control points, (3, 3, 2), pixels.
     """
     y, x = np.indices(shape, dtype=np.float32)
@@ -145,7 +145,7 @@ def _field(
 
 @lru_cache(maxsize=8)
 def _bicubic(side: int) -> NDArray[np.float32]:
-    """Weight of each control point in each of `side` places, (side, 3); the outer points are at the ends."""
+    """Return the weight of each control point in each of `side` places, (side, 3); the outer points are at the ends."""
     one_each = torch.eye(CONTROL_POINTS)[None, None]
     weights = F.interpolate(one_each, size=(side, CONTROL_POINTS), mode="bicubic", align_corners=True)
     return np.asarray(weights[0, 0].numpy())

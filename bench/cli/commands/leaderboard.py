@@ -12,7 +12,7 @@ FORMS = ("markdown", "html", "json")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which results, in which form, and where to."""
+    """Add the flags that say which results, in which form, and where to."""
     parser.add_argument("folder", nargs="?", metavar="DIR", help="folder of results (default: that of --results)")
     parser.add_argument(
         "--as", "--form", dest="form", default="markdown", choices=FORMS, help="form (default: markdown)"

@@ -19,7 +19,7 @@ WIDTHS: dict[str | tuple[str, str], int] = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which list, and in which form."""
+    """Add the flags that say which list, and in which form."""
     parser.add_argument("what", choices=LISTINGS)
     parser.add_argument(
         "--as", dest="form", default="text", choices=("text", "markdown"), help="form of the table (default: text)"
@@ -41,7 +41,7 @@ def execute(options: Namespace) -> int:
 
 
 def _listing(what: str) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of what a suite can name, names first."""
+    """Return headers and rows of what a suite can name, names first."""
     if what == "models":
         from bench.suite.model_configs import model_config_files, read_model_config
 
@@ -76,7 +76,7 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
 
 
 def _first_line(logger: str) -> str:
-    """The first line of the module of a logger, ours or from outside."""
+    """Return the first line of the module of a logger, ours or from outside."""
     from bench.records.names import named_module
 
     return (named_module("bench.report.loggers", logger, "logger", "loggers").__doc__ or "–").strip().splitlines()[0]

@@ -38,7 +38,7 @@ from bench.records.predictions import RgbImage
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 Depth = Literal["bytes", "floats"]
-"""What models are given of scaled values: whole numbers from 0 to 255, or floats."""
+"""This is what models are given of scaled values: whole numbers from 0 to 255, or floats."""
 MEASURED = 64
 """Images, at most, on which percentiles are measured, at even distances over the training split."""
 
@@ -62,7 +62,7 @@ class Percentiles(Record):
 
 @dataclass(frozen=True)
 class BandReading:
-    """How bands become an image.
+    """State how bands become an image.
 
     Attributes:
         bands: Counted from 1; None takes one band, three times, or three.
@@ -82,7 +82,7 @@ class BandReading:
         return 3 if self.bands is None else len(self.bands)
 
     def told(self) -> str:
-        """One sentence, for the record."""
+        """Return one sentence, for the record."""
         bands = "1 or 3 bands" if self.bands is None else f"bands {', '.join(map(str, self.bands))}"
         ranges = "; ".join(f"{low:g} to {high:g}" for low, high in self.ranges)
         rgb = f", red, green and blue are {', '.join(map(str, self.rgb))}" if self.rgb is not None else ""
@@ -114,14 +114,14 @@ class BandReading:
         return as_bytes(image[..., picked])
 
     def rgb_channels(self) -> list[int] | None:
-        """Channels that are red, green and blue; None if the image has not three and `rgb` does not say."""
+        """Return channels that are red, green and blue; None if the image has not three and `rgb` does not say."""
         if self.rgb is not None and self.bands is not None:
             return [self.bands.index(band) for band in self.rgb]
         return [0, 1, 2] if self.channels == 3 else None
 
 
 def stored_bands(path: Path) -> NDArray[Any]:
-    """All bands of an image as stored, (H, W, C), upright."""
+    """Return all bands of an image as stored, (H, W, C), upright."""
     if path.suffix.lower() in TIFF_SUFFIXES:
         return _of_tiff(path)
     header = header_of(path)
@@ -172,7 +172,7 @@ def _tifffile(path: Path) -> Any:
 
 
 def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values from 0 to 255 as uint8, rounded where they are floats."""
+    """Return values from 0 to 255 as uint8, rounded where they are floats."""
     return np.ascontiguousarray(values if values.dtype == np.uint8 else np.rint(values).astype(np.uint8))
 
 
@@ -192,7 +192,7 @@ def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: P
 
 
 def _next_full(pixels: NDArray[Any]) -> int:
-    """The highest value of so many bits as the values need, at least 8."""
+    """Return the highest value of so many bits as the values need, at least 8."""
     highest = int(np.nan_to_num(pixels).max(initial=0))
     return int(2 ** max(8, int(highest).bit_length()) - 1)
 
@@ -276,7 +276,7 @@ class BandOptions(Record):
         return self
 
     def reading(self) -> BandReading | None:
-        """How bands are read, percentiles not measured yet; None if nothing is declared."""
+        """Return how bands are read, percentiles not measured yet; None if nothing is declared."""
         if self.bands is None and self.range is None:
             return None
         ranges = (self.range,) if isinstance(self.range, tuple) else ()

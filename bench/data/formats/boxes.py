@@ -30,7 +30,7 @@ class Box(NamedTuple):
     bottom: float
 
     def is_near(self, other: Box) -> bool:
-        """Whether both can be of one object: their sides are near, or they overlap enough."""
+        """Return whether both can be of one object: their sides are near, or they overlap enough."""
         if all(abs(a - b) <= NEAR for a, b in zip(self, other, strict=True)):
             return True
         width = min(self.right, other.right) - max(self.left, other.left)
@@ -45,14 +45,14 @@ class Box(NamedTuple):
         return max(self.right - self.left, 0.0) * max(self.bottom - self.top, 0.0)
 
     def within(self, size: Size) -> Box:
-        """The part of it that is in an image."""
+        """Return the part of it that is in an image."""
         left, right = (min(max(x, 0.0), float(size.width)) for x in (self.left, self.right))
         top, bottom = (min(max(y, 0.0), float(size.height)) for y in (self.top, self.bottom))
         return Box(left, top, right, bottom)
 
 
 def beyond_edge(outline: Box, size: Size) -> tuple[str, str] | None:
-    """What to say of a polygon that reaches beyond the image."""
+    """Return what to say of a polygon that reaches beyond the image."""
     inside = outline.within(size)
     if all(abs(a - b) <= 1 for a, b in zip(outline, inside, strict=True)):
         return None
@@ -63,11 +63,11 @@ def beyond_edge(outline: Box, size: Size) -> tuple[str, str] | None:
 
 
 def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: str) -> list[Doubt]:
-    """Objects that reach beyond their image.
+    """Return objects that reach beyond their image.
 
     Args:
         outlines: What to call each object, and the box around its corners; None where it has none.
-        size: Of the image.
+        size: Size of the image.
         image: Its name, for the example.
     """
     named = list(outlines)
@@ -83,7 +83,7 @@ def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: s
 
 
 def box_around(points: Iterable[tuple[float, float]]) -> Box | None:
-    """The box around points, x and y; None where there are none."""
+    """Return the box around points, x and y; None where there are none."""
     listed = list(points)
     if not listed:
         return None

@@ -1,4 +1,4 @@
-"""What can be told of a COCO file from its index alone: annotations that would be read otherwise than they are meant.
+"""Finds, by the index of a COCO file alone, annotations that would be read otherwise than they are meant.
 
 Everything here is complete, not sampled, and costs no second look at the file.
 """
@@ -25,12 +25,13 @@ MOST_CROWDS = 0.5
 
 
 def exporter_roots(categories: Sequence[CocoCategory], used: NDArray[np.bool_]) -> set[str]:
-    """Ids of categories that an exporter made for its own tree: the super-category of others, and never annotated.
+    """Return ids of categories that an exporter made for its own tree: the super-category of others, and never
+    annotated.
 
     Roboflow writes one in front of the classes. COCO's `person`, which is its own super-category, is none.
 
     Args:
-        categories: Of the file.
+        categories: Categories of the file.
         used: Whether there is an annotation of each, bool, (categories,).
     """
     # Two rows of one id would hide each other; the label space refuses them by their names.
@@ -45,7 +46,7 @@ def exporter_roots(categories: Sequence[CocoCategory], used: NDArray[np.bool_]) 
 
 
 def used_categories(index: CocoIndex) -> NDArray[np.bool_]:
-    """Whether there is an annotation of each category, bool, (categories,)."""
+    """Return whether there is an annotation of each category, bool, (categories,)."""
     known = index.category[index.category >= 0]
     return np.bincount(known, minlength=len(index.categories)) > 0
 
@@ -56,7 +57,7 @@ def checked_objects(
     """Refuse what an option has to settle, and tell what is read otherwise than it is written.
 
     Args:
-        index: Of the file.
+        index: Index of the file.
         chosen: The annotations that are used, bool, (A,).
         without_mask, crowds: The options of these names; None where the suite says nothing.
 
@@ -97,7 +98,7 @@ def checked_objects(
 
 
 def _counted_otherwise(index: CocoIndex, unnamed: NDArray[np.bool_]) -> str:
-    """What to say where annotations count categories from 0 and the list from 1, or the other way round."""
+    """Return what to say where annotations count categories from 0 and the list from 1, or the other way round."""
     at = np.flatnonzero(unnamed)[:1]
     with suppress(ValueError):  # ids that are no numbers
         listed = [int(key) for key in index.names_of_categories]

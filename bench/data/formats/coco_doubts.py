@@ -24,7 +24,7 @@ AREAS = 4 / 3
 LEAST_AREA = 16
 """Areas are not the same that differ by more than this factor and by more than so many pixels."""
 SMOOTHER = 2.0
-"""So many times longer is the outline of a mask whose run lengths are read in the wrong order."""
+"""This many times longer is the outline of a mask whose run lengths are read in the wrong order."""
 
 ROWS = "are what they seem only if their run lengths are read row by row; COCO and pycocotools read column by column"
 SHARES = "have coordinates from 0 to 1: they are shares of the size, as in YOLO, where COCO has pixels"
@@ -43,12 +43,12 @@ def doubts_of(
     *,
     order_advice: str | None,
 ) -> list[Doubt]:
-    """What is to be doubted of the annotations of an image.
+    """Return what is to be doubted of the annotations of an image.
 
     Args:
         annotations: Those that are drawn.
         masks: Their masks, bool, (N, H, W).
-        size: Of the image.
+        size: Size of the image.
         image: Its name, for the example.
         order_advice: What to do about run lengths of rows; None where an option says in which order they are.
     """
@@ -96,7 +96,7 @@ def _of_one(annotation: Mapping[str, object], mask: NDArray[np.bool_], size: Siz
 
 
 def _explained(drawn: Box, stated: Box, outline: Box | None, size: Size) -> tuple[str, str]:
-    """Why a box is elsewhere than the mask."""
+    """Return why a box is elsewhere than the mask."""
     as_corners = Box(stated.left, stated.top, stated.right - stated.left, stated.bottom - stated.top)
     if as_corners.within(size).is_near(drawn):
         return "corners", CORNERS
@@ -116,7 +116,7 @@ def _explained(drawn: Box, stated: Box, outline: Box | None, size: Size) -> tupl
 def _is_of_rows(
     segmentation: Mapping[str, object], mask: NDArray[np.bool_], drawn: Box, stated: Box | None, size: Size
 ) -> bool:
-    """Whether run lengths are those of a mask stored row by row."""
+    """Return whether run lengths are those of a mask stored row by row."""
     agrees = stated is not None and drawn.is_near(stated.within(size))
     if agrees and _steps(mask) < SMOOTHER * _least_steps(drawn):
         return False
@@ -131,7 +131,7 @@ def _is_of_rows(
 
 
 def _steps(mask: NDArray[np.bool_]) -> int:
-    """Sides of pixels along the outline of a mask, within the image."""
+    """Return sides of pixels along the outline of a mask, within the image."""
     return int((mask[:, 1:] != mask[:, :-1]).sum() + (mask[1:] != mask[:-1]).sum())
 
 
@@ -145,7 +145,7 @@ def _same_area(one: float, other: float) -> bool:
 
 
 def _box_of(value: object) -> Box | None:
-    """A `bbox`, x, y, width, height; None where it is none, or has no extent."""
+    """Return a `bbox`, x, y, width, height; None where it is none, or has no extent."""
     if not isinstance(value, list) or len(value) != 4:
         return None
     if not all(isinstance(n, int | float) and math.isfinite(n) for n in value) or min(value[2:]) <= 0:
@@ -155,7 +155,7 @@ def _box_of(value: object) -> Box | None:
 
 
 def _corner_box(segmentation: list[object]) -> Box | None:
-    """The box around the corners of all polygons; None where there are none."""
+    """Return the box around the corners of all polygons; None where there are none."""
     try:
         points = [float(number) for part in nested(segmentation).parts for number in part]
     except (OddValue, TypeError, ValueError):

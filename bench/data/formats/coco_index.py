@@ -1,4 +1,4 @@
-"""What a COCO annotation file holds, as tables: 16 bytes for each annotation, some fifty for each image.
+"""Holds a COCO annotation file as tables: 16 bytes for each annotation, some fifty for each image.
 
 The annotations themselves stay in the file. The index says where those of an image begin and how
 long they are, so that a ground truth is read at the cost of its own bytes; no process holds the file.
@@ -34,10 +34,10 @@ from bench.records import Size
 KIND = "coco_3"
 """Raise the number when the tables change."""
 LOOKED_THROUGH = ("neg_category_ids", "not_exhaustive_category_ids", "pos_category_ids")
-"""What LVIS and Open Images say of an image: for which categories it was looked through."""
+"""This is what LVIS and Open Images say of an image: for which categories it was looked through."""
 LISTS = ("images", "annotations", "categories")
 SHOWN = 3
-"""So many faulty rows of a file are told; the others are counted."""
+"""This many faulty rows of a file are told; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class CocoIndex:
 
     Attributes:
         state: The file.
-        categories: As the file has them, in its order.
+        categories: Categories as the file has them, in its order.
         keys: Ids of the images in UTF-8, right-justified; bytes, (I,).
         names: Their file names in UTF-8; bytes, (I,).
         sizes: Their height and width, 0 where the file does not say; int64, (I, 2).
@@ -79,28 +79,28 @@ class CocoIndex:
         return {row["id"]: row["name"] for row in self.categories}
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.keys)
 
     def key(self, image: int) -> str:
-        """Id of an image as text."""
+        """Return the id of an image as text."""
         return str(self.keys[image].decode()).lstrip()
 
     def position(self, key: str) -> int:
-        """Which image has this id."""
+        """Return which image has this id."""
         return int(np.searchsorted(self.keys, key.encode().rjust(self.keys.dtype.itemsize)))
 
     def size(self, image: int) -> Size | None:
-        """Size of an image, None if the file does not say it."""
+        """Return the size of an image, None if the file does not say it."""
         height, width = self.sizes[image].tolist()
         return Size(height, width) if height and width else None
 
     def counts(self) -> NDArray[np.int64]:
-        """Annotations of each image, int64, (I,)."""
+        """Return annotations of each image, int64, (I,)."""
         return np.diff(self.first)
 
     def row(self, key: str) -> CocoImage | None:
-        """Row of an image that says for which categories it was looked through; None for another."""
+        """Return the row of an image that says for which categories it was looked through; None for another."""
         image = self.position(key)
         if self.row_offset[image] < 0:
             return None
@@ -108,14 +108,14 @@ class CocoIndex:
         return as_row(IMAGE, found, f"image {key}", self.state.file)
 
     def first_with(self, chosen: NDArray[np.bool_]) -> str:
-        """The first of the chosen annotations, bool, (A,), in words: its id and its image."""
+        """Return the first of the chosen annotations, bool, (A,), in words: its id and its image."""
         at = int(np.flatnonzero(chosen)[0])
         row = self.state.rows(self.offset[[at]], self.length[[at]])[0]
         image = int(np.searchsorted(self.first, at, side="right")) - 1
         return f"annotation {row.get('id')} of image {self.names[image].decode()}"
 
     def annotations(self, key: str) -> list[CocoAnnotation]:
-        """Annotations of an image, read from the file; raises `DatasetError` if it has changed."""
+        """Return annotations of an image, read from the file; raises `DatasetError` if it has changed."""
         image = self.position(key)
         part = slice(int(self.first[image]), int(self.first[image + 1]))
         rows = self.state.rows(self.offset[part], self.length[part])
@@ -123,7 +123,7 @@ class CocoIndex:
 
 
 def coco_index(file: Path) -> CocoIndex:
-    """Index of an annotation file, from the cache of the user's if it is there.
+    """Return the index of an annotation file, from the cache of the user's if it is there.
 
     Raises:
         DatasetError: If it is not in COCO's format, lists an image twice, or has annotations of images
@@ -137,7 +137,7 @@ def coco_index(file: Path) -> CocoIndex:
 
 @dataclass
 class _Rows:
-    """What was met so far; images and categories have numbers in the order in which they are met."""
+    """Hold what was met so far; images and categories have numbers in the order in which they are met."""
 
     number_of_image: dict[str, int] = field(default_factory=dict)
     number_of_category: dict[str, int] = field(default_factory=dict)
@@ -211,7 +211,7 @@ class _Rows:
         self.ids.append(self._id_number(row.get("id")))
 
     def _id_number(self, value: object) -> int:
-        """A number that two annotations share if their ids are the same; of one without an id, its own."""
+        """Return a number that two annotations share if their ids are the same; of one without an id, its own."""
         if isinstance(value, int) and 0 <= value < 1 << 62:
             return value
         return -1 - len(self.ids) if value is None else hash(str(value)) >> 1 | 1 << 62
@@ -284,7 +284,7 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
 
 
 def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.bytes_]:
-    """Texts of the images in an order, in UTF-8; empty where there is none."""
+    """Return texts of the images in an order, in UTF-8; empty where there is none."""
     encoded = [texts.get(number, "").encode() for number in order.tolist()]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
 

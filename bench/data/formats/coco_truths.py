@@ -22,7 +22,7 @@ BOX = TypeAdapter(tuple[Number, Number, Number, Number])
 
 
 def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) -> DatasetError:
-    """The error for a root without the annotation files that the options name, with those that are there."""
+    """Return the error for a root without the annotation files that the options name, with those that are there."""
     found = sorted(path.relative_to(root).as_posix() for path in (*root.glob("*.json"), *root.glob("*/*.json")))
     if not found:
         return missing("coco", first, f"annotations for a split of {', '.join(splits)}", obtain)
@@ -41,7 +41,7 @@ def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) 
 
 
 def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.bool_]:
-    """Mask of a `bbox`, x, y, width, height, bool, (H, W): pixels that it touches.
+    """Return the mask of a `bbox`, x, y, width, height, bool, (H, W): pixels that it touches.
 
     Raises:
         DatasetError: If there is no such box.
@@ -61,7 +61,9 @@ def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.b
 
 
 def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> dict[int, CocoSegment]:
-    """Id -> row of the segments of a panoptic annotation; raises `DatasetError` where there are none, or one twice."""
+    """Return id -> row of the segments of a panoptic annotation; raises `DatasetError` where there are none, or one
+    twice.
+    """
     rows = annotation.get("segments_info")
     what = f"{file}: segments_info of the annotation of image {annotation['image_id']}"
     if rows is None:
@@ -75,13 +77,13 @@ def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> d
 
 
 def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mapping[str, int]) -> tuple[int, ...]:
-    """Classes that were not looked for in an image, or not all of whose objects are annotated.
+    """Return classes that were not looked for in an image, or not all of whose objects are annotated.
 
     LVIS's federated rule: an image was looked through for the categories of its annotations and for those
     in `neg_category_ids`; of the categories in `not_exhaustive_category_ids` further objects may be there.
 
     Args:
-        row: Of the image.
+        row: Row of the image.
         present: Class ids of its objects.
         class_of: Category id -> class id.
     """
@@ -94,11 +96,11 @@ def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mappin
 def masks_of(
     annotations: Sequence[CocoAnnotation], size: Size, file: Path, image: str, *, by_rows: bool
 ) -> NDArray[np.bool_]:
-    """Masks of annotations of one image, bool, (N, H, W); raises `DatasetError` naming the one that is none.
+    """Return masks of annotations of one image, bool, (N, H, W); raises `DatasetError` naming the one that is none.
 
     Args:
-        annotations: Of one image.
-        size: Of it.
+        annotations: Annotations of one image.
+        size: Size of it.
         file, image: Names for the message.
         by_rows: Whether run lengths go along the rows.
     """

@@ -54,18 +54,18 @@ def label_kind(path: Path) -> str:
 
 
 def _has(head: bytes, uid: bytes) -> bool:
-    """Whether a UID is in the head of a file as a whole: neither further digits nor components follow."""
+    """Return whether a UID is in the head of a file as a whole: neither further digits nor components follow."""
     at = head.find(uid)
     return at >= 0 and head[at + len(uid) : at + len(uid) + 1] not in {bytes([digit]) for digit in b"0123456789."}
 
 
 def region_names(path: Path) -> tuple[str, ...]:
-    """Names of the segments or regions of interest of a file."""
+    """Return names of the segments or regions of interest of a file."""
     return tuple(dict.fromkeys(_names(_opened(path, pixels=False), path).values()))
 
 
 def left_out(paths: Sequence[Path], value_of: Mapping[str, int]) -> str:
-    """What of the regions of some files is no class, in a sentence; empty where all are one."""
+    """Return what of the regions of some files is no class, in a sentence; empty where all are one."""
     others = Counter(name for path in paths for name in region_names(path) if _known(name, value_of) is None)
     if not others:
         return ""
@@ -112,7 +112,7 @@ _FETCH = "Fetch the series from its source again."
 
 
 def _known(name: str, value_of: Mapping[str, int]) -> str | None:
-    """The class that a region is: of its name, whatever the case and the spaces around it."""
+    """Return the class that a region is: of its name, whatever the case and the spaces around it."""
     plain = name.strip().casefold()
     return next((one for one in value_of if one.strip().casefold() == plain), None)
 
@@ -129,7 +129,7 @@ def _opened(path: Path, *, pixels: bool) -> Any:
 
 
 def _names(document: Any, path: Path) -> dict[int, str]:
-    """Number of each segment or region -> its name."""
+    """Return number of each segment or region -> its name."""
     try:
         if "SegmentSequence" in document:
             return {int(one.SegmentNumber): str(one.SegmentLabel) for one in document.SegmentSequence}
@@ -141,7 +141,7 @@ def _names(document: Any, path: Path) -> dict[int, str]:
 def _segments(
     document: Any, numbers: Sequence[int], image: Volume, path: Path
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Number of each segment and its mask, bool, (x, y, z)."""
+    """Yield number of each segment and its mask, bool, (x, y, z)."""
     form = str(document.get("SegmentationType", "BINARY"))
     if form == "FRACTIONAL":
         raise DatasetError(
@@ -166,14 +166,14 @@ def _segments(
 
 
 def _segment_of(frame: Any) -> int | None:
-    """Number of the segment of a frame; None for a frame of several, a label map."""
+    """Return the number of the segment of a frame; None for a frame of several, a label map."""
     if "SegmentIdentificationSequence" not in frame:
         return None
     return int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
 
 
 def _place(frame: Any, document: Any, image: Volume, path: Path) -> int:
-    """Number of the slice of a series on which a frame lies; raises `DatasetError` if it lies beside it."""
+    """Return the number of the slice of a series on which a frame lies; raises `DatasetError` if it lies beside it."""
     shared = document.SharedFunctionalGroupsSequence[0]
     plane = (frame if "PlaneOrientationSequence" in frame else shared).PlaneOrientationSequence[0]
     measures = (frame if "PixelMeasuresSequence" in frame else shared).PixelMeasuresSequence[0]
@@ -203,7 +203,7 @@ def _place(frame: Any, document: Any, image: Volume, path: Path) -> int:
 def _contours(
     document: Any, numbers: Sequence[int], image: Volume, path: Path
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Number of each region and its mask, bool, (x, y, z)."""
+    """Yield number of each region and its mask, bool, (x, y, z)."""
     assert image.affine is not None
     to_voxels = np.linalg.inv(image.affine) @ RAS
     for region in document.get("ROIContourSequence") or []:

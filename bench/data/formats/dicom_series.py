@@ -33,7 +33,7 @@ NO_IMAGES = {
 
 @lru_cache(maxsize=1 << 20)
 def is_dicom(path: Path) -> bool:
-    """Whether a file's content begins as DICOM's does."""
+    """Return whether a file's content begins as DICOM's does."""
     try:
         with path.open("rb") as file:
             return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
@@ -42,7 +42,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def series_files(folder: Path) -> list[Path]:
-    """The DICOM files of images that lie in a folder itself, by name; labels that lie beside them are none."""
+    """Return the DICOM files of images that lie in a folder itself, by name; labels that lie beside them are none."""
     found = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "." and is_dicom(path)]
     return [path for path in found if not label_kind(path)]
 
@@ -76,7 +76,7 @@ def read_series(path: Path, *, pixels: bool) -> Volume:
 
 
 def patient_of(path: Path) -> str:
-    """PatientID of a series; empty where it has none."""
+    """Return PatientID of a series; empty where it has none."""
     try:
         import pydicom
     except ImportError:
@@ -89,7 +89,7 @@ def patient_of(path: Path) -> str:
 
 
 def shape_of(path: Path) -> tuple[int, int, int]:
-    """Columns, rows and slices of a series, from the header of one file."""
+    """Return columns, rows and slices of a series, from the header of one file."""
     import pydicom
 
     files = series_files(path) if path.is_dir() else [path]
@@ -169,7 +169,7 @@ def _values(one: Any, path: Path) -> NDArray[Any]:
 def _volume(
     values: NDArray[Any], first: Any, normal: NDArray[np.float64] | None, positions: NDArray[np.float64]
 ) -> Volume:
-    """The volume of slices in order, (column, row, slice)."""
+    """Return the volume of slices in order, (column, row, slice)."""
     window, inverted = _window(first), str(first.get("PhotometricInterpretation", "")) == "MONOCHROME1"
     in_plane = first.get("PixelSpacing")
     if normal is None or in_plane is None:
@@ -189,7 +189,7 @@ def _volume(
 
 
 def _window(one: Any) -> tuple[float, float] | None:
-    """The first window that the header proposes."""
+    """Return the first window that the header proposes."""
     center, width = one.get("WindowCenter"), one.get("WindowWidth")
     if center is None or width is None:
         return None
@@ -212,7 +212,7 @@ def _frame_values(one: Any, path: Path) -> NDArray[Any]:
 
 
 def _of_frames(one: Any, path: Path, *, pixels: bool) -> Volume:
-    """The frames of one file as slices, in the order of the file; enhanced files say where each lies."""
+    """Return the frames of one file as slices, in the order of the file; enhanced files say where each lies."""
     values = _frame_values(one, path) if pixels else stand_in((one.Columns, one.Rows, one.NumberOfFrames), np.float32)
     shared = (one.get("SharedFunctionalGroupsSequence") or [None])[0]
     frames = one.get("PerFrameFunctionalGroupsSequence")

@@ -14,7 +14,7 @@ class Doubt:
     """Objects of one image of which one kind of thing is to be doubted.
 
     Attributes:
-        kind: Of the finding.
+        kind: Kind of the finding.
         count: Objects of which it is so.
         objects: Objects of the image.
         what: What is so, after the number of objects.
@@ -28,7 +28,7 @@ class Doubt:
     example: str
 
     def told(self) -> str:
-        """One sentence, without its full stop."""
+        """Return one sentence, without its full stop."""
         return f"{self.count} of {self.objects} objects {self.what}, for example {self.example}"
 
 

@@ -49,7 +49,7 @@ class Tables:
     """The tables of a folder.
 
     Attributes:
-        tables: In the order of splits and shards.
+        tables: Tables in the order of splits and shards.
         features: Column -> its feature, as `datasets` writes them.
     """
 
@@ -82,7 +82,7 @@ def find_tables(root: Path) -> Tables:
 
 
 def pyarrow_parquet() -> Any:
-    """The module pyarrow.parquet; raises `DatasetError` with the way to install it."""
+    """Return the module pyarrow.parquet; raises `DatasetError` with the way to install it."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -105,7 +105,9 @@ def _parquet(root: Path) -> Iterator[tuple[Table, Any]]:
 
 
 def _split_of(relative: Path) -> str:
-    """Name of the split in a path: of the file, `train-00000-of-00001`, else of a folder; `all` without one."""
+    """Return the name of the split in a path: of the file, `train-00000-of-00001`, else of a folder; `all` without
+    one.
+    """
     stem = relative.stem
     shard = SHARD.match(stem)
     words = [shard.group(1) if shard else stem, *reversed(relative.parts[:-1])]
@@ -190,7 +192,7 @@ def _read_part(file: Path, part: int, columns: tuple[str, ...]) -> Any:
 
 
 def item_of(feature: Any) -> Any:
-    """Feature of the items of a list, None where it is none; both spellings that `datasets` has had."""
+    """Return feature of the items of a list, None where it is none; both spellings that `datasets` has had."""
     if isinstance(feature, list) and len(feature) == 1:
         return feature[0]
     if isinstance(feature, dict) and feature.get("_type") in ("Sequence", "List", "LargeList"):
@@ -199,7 +201,9 @@ def item_of(feature: Any) -> Any:
 
 
 def kind_of(feature: Any) -> str:
-    """Name of the type of a feature, for example `Image`; `struct` for one with fields, `list` for a list."""
+    """Return the name of the type of a feature, for example `Image`; `struct` for one with fields, `list` for a
+    list.
+    """
     if item_of(feature) is not None:
         return "list"
     if isinstance(feature, dict):
@@ -209,7 +213,7 @@ def kind_of(feature: Any) -> str:
 
 
 def class_names(feature: Any) -> tuple[str, ...]:
-    """Names of the first `ClassLabel` in a feature, at any depth; none without one."""
+    """Return names of the first `ClassLabel` in a feature, at any depth; none without one."""
     if isinstance(feature, dict):
         if feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list):
             return tuple(map(str, feature["names"]))

@@ -68,7 +68,7 @@ class JsonStream:
             self._at = len(BYTE_ORDER_MARK)
 
     def __enter__(self) -> JsonStream:
-        """The stream itself."""
+        """Return the stream itself."""
         return self
 
     def __exit__(
@@ -78,7 +78,7 @@ class JsonStream:
         self._stream.close()
 
     def peek(self) -> str:
-        """First character of the next value or mark; '' at the end of the file."""
+        """Return the first character of the next value or mark; '' at the end of the file."""
         while True:
             space = SPACE.match(self._text, self._at)
             self._at = self._at if space is None else space.end()
@@ -88,7 +88,7 @@ class JsonStream:
                 return ""
 
     def value(self) -> Placed:
-        """The next value as a whole; raises `DatasetError` if there is none."""
+        """Return the next value as a whole; raises `DatasetError` if there is none."""
         self.peek()
         while True:
             try:
@@ -106,7 +106,7 @@ class JsonStream:
             return Placed(found if text.isascii() else self._as_utf8(text, offset), offset, len(text))
 
     def members(self) -> Iterator[str]:
-        """Names of the members of the object that comes next; raises `DatasetError` if none does."""
+        """Yield names of the members of the object that comes next; raises `DatasetError` if none does."""
         self._take("{")
         if self.peek() == "}":
             self._take("}")
@@ -121,7 +121,7 @@ class JsonStream:
                 return
 
     def elements(self) -> Iterator[Placed]:
-        """Elements of the list that comes next; raises `DatasetError` if none does."""
+        """Yield elements of the list that comes next; raises `DatasetError` if none does."""
         self._take("[")
         if self.peek() == "]":
             self._take("]")
@@ -186,14 +186,16 @@ class FileState:
 
     @classmethod
     def of(cls, file: Path) -> FileState:
-        """The state of a file now; raises `DatasetError` if it is not there."""
+        """Return the state of a file now; raises `DatasetError` if it is not there."""
         state = file_state(file)
         if state is None:
             raise _unreadable(file, "No such file or directory")
         return cls(file, *state)
 
     def rows(self, offsets: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]]) -> list[Any]:
-        """The values at these places, each array of shape (N,); raises `DatasetError` if the file has changed since."""
+        """Return the values at these places, each array of shape (N,); raises `DatasetError` if the file has changed
+        since.
+        """
         if FileState.of(self.file) != self:
             raise DatasetError(
                 f"{self.file} has changed since it was opened. Let it be while it is in use, and run the command again."

@@ -34,7 +34,7 @@ class Region:
     Attributes:
         label: Its label.
         value: Geometry, in percent, or run lengths.
-        rotation: By which the image was turned on the screen, in degrees.
+        rotation: Rotation by which the image was turned on the screen, in degrees.
         stated: Size of the image, as the region has it; None without.
     """
 
@@ -96,7 +96,7 @@ def read_tasks(file: Path, which: Literal["first", "last"] | None) -> Listed:
 
 
 def _results(row: Mapping[str, Any], position: int) -> tuple[str, list[list[Mapping[str, Any]]], int]:
-    """Number of a task, the results of each of its annotations, and how many were cancelled."""
+    """Return the number of a task, the results of each of its annotations, and how many were cancelled."""
     number = str(row.get("id", position))
     if "annotations" in row or "completions" in row:
         found = row.get("annotations") or row.get("completions") or []
@@ -132,7 +132,7 @@ def _image_of(row: Mapping[str, Any], file: Path, number: str) -> str:
 
 
 def image_names(place: str) -> list[str]:
-    """Names under which an image may lie, the whole path first and the bare name last.
+    """Return names under which an image may lie, the whole path first and the bare name last.
 
     >>> image_names("/data/upload/3/f5a6c1f2-cell%201.png")
     ['data/upload/3/f5a6c1f2-cell 1.png', 'f5a6c1f2-cell 1.png', 'cell 1.png']
@@ -148,7 +148,7 @@ def image_names(place: str) -> list[str]:
 
 
 def _regions(results: Sequence[Mapping[str, Any]], where: str) -> Iterator[Region]:
-    """Regions with a label; geometry and label may stand in two results of one id."""
+    """Yield regions with a label; geometry and label may stand in two results of one id."""
     as_typed(LABEL_STUDIO, list(results), where, "Export the project again from Label Studio.")
     by_id: dict[object, dict[str, Any]] = {}
     for position, row in enumerate(results):
@@ -225,7 +225,7 @@ def _drawn(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
 
 
 def _turned(offsets: NDArray[np.float64], value: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Offsets in pixels turned clockwise by the rotation of a region."""
+    """Return offsets in pixels turned clockwise by the rotation of a region."""
     angle = math.radians(float(value.get("rotation") or 0))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return np.asarray(offsets @ turn.T)
@@ -233,7 +233,7 @@ def _turned(offsets: NDArray[np.float64], value: Mapping[str, Any]) -> NDArray[n
 
 @dataclass(frozen=True)
 class PngName:
-    """What the name of an exported PNG says."""
+    """Hold what the name of an exported PNG says."""
 
     file: Path
     task: str

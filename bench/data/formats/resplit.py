@@ -73,17 +73,17 @@ class Resplit(Record):
 
     @property
     def deals(self) -> bool:
-        """Whether images are dealt out anew."""
+        """Return whether images are dealt out anew."""
         return self.split_by is not None or self.stratify or self.folds is not None
 
 
 def parted(
     options: Mapping[str, JsonValue], own: Collection[str]
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue] | None]:
-    """Options of the data set itself, and those that say other splits; None where there are none of these.
+    """Return options of the data set itself, and those that say other splits; None where there are none of these.
 
     Args:
-        options: As in a suite.
+        options: Options as in a suite.
         own: Names of the data set's own options; those of the two that it understands itself stay with it.
 
     >>> parted({"root": "x", "split_by": "fraction"}, ["root"])
@@ -144,13 +144,13 @@ class _Dealt:
         self._dataset, self._options, self._root = dataset, options, root
 
     def names(self) -> tuple[str, ...]:
-        """Names of the splits."""
+        """Return names of the splits."""
         if self._options.folds is None:
             return tuple(self._options.fractions)
         return tuple(self._parts()) if self._options.fold is None else ("train", "val", "test")
 
     def entries(self, split: str) -> list[Entry]:
-        """Images of a split, in the order of the data set."""
+        """Return images of a split, in the order of the data set."""
         if not self._options.deals:
             listed = [self._dataset.entry(image_id) for image_id in self._dataset.ids(split)]
             return self._grouped(listed)
@@ -187,7 +187,7 @@ class _Dealt:
         return stratified(keys, presence, fractions, seed=seed, where=where)
 
     def _published(self, entries: Sequence[Entry]) -> list[str]:
-        """The fold of each image as it was published; raises `DatasetError` for another number of folds."""
+        """Return the fold of each image as it was published; raises `DatasetError` for another number of folds."""
         own, asked = self._dataset.own_folds, self._options.folds
         count = max(own.values())
         lost = [entry.image.name for entry in entries if entry.image not in own]
@@ -205,7 +205,7 @@ class _Dealt:
         return {f"fold{number}": 1 / folds for number in range(1, folds + 1)}
 
     def _presence(self, entry: Entry) -> NDArray[np.bool_]:
-        """Which classes an image has, bool, (K,)."""
+        """Return which classes an image has, bool, (K,)."""
         truth = self._dataset.target(entry.image_id)
         present = np.zeros(len(self._dataset.classes), dtype=np.bool_)
         if truth.instances is not None:
@@ -216,7 +216,7 @@ class _Dealt:
         return present
 
     def _grouped(self, entries: list[Entry]) -> list[Entry]:
-        """Entries with their groups: those that the data set knows, else by the expression."""
+        """Return entries with their groups: those that the data set knows, else by the expression."""
         if self._options.group is None or all(entry.group for entry in entries):
             return entries
         names = [_below(entry.image, self._root) for entry in entries]
@@ -225,7 +225,7 @@ class _Dealt:
 
 
 def _train_val_test(keys: Sequence[str], parts: Sequence[str], options: Resplit, where: str) -> list[str]:
-    """Splits for one fold: its part is test, a share of the other groups val."""
+    """Return splits for one fold: its part is test, a share of the other groups val."""
     rest = [key for key, part in zip(keys, parts, strict=True) if part != f"fold{options.fold}"]
     shares = {"train": 1 - options.validation, "val": options.validation}
     inner = iter(by_fraction(rest, shares, seed=options.seed, where=f"{where}, fold {options.fold}"))
@@ -233,6 +233,6 @@ def _train_val_test(keys: Sequence[str], parts: Sequence[str], options: Resplit,
 
 
 def _below(path: Path, root: str | None) -> str:
-    """Path below the root, or the whole path."""
+    """Return the path below the root, or the whole path."""
     base = None if root is None else Path(root).expanduser()
     return path.relative_to(base).as_posix() if base is not None and path.is_relative_to(base) else path.as_posix()

@@ -19,7 +19,7 @@ Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Number = Annotated[FiniteFloat, Field(strict=True, ge=-1e15, le=1e15)]
 """A coordinate, or anything else that is measured; not text, true or false."""
 Name = str | int | float | bool | None
-"""What is written as a name; other tools write numbers there."""
+"""This is what is written as a name; other tools write numbers there."""
 
 LENIENT = ConfigDict(extra="allow", coerce_numbers_to_str=False)
 
@@ -28,8 +28,8 @@ def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) ->
     """Return a document as a type.
 
     Args:
-        adapter: Of the type; keys that it does not name stay as they are.
-        value: As the JSON holds it.
+        adapter: Adapter of the type; keys that it does not name stay as they are.
+        value: Value as the JSON holds it.
         where: File, and the part of it, for the message.
         advice: What to do, a sentence.
 
@@ -199,7 +199,7 @@ class SavedInfo(TypedDict, total=False):
 
 @with_config(LENIENT)
 class ParquetInfo(TypedDict, total=False):
-    """What Hugging Face writes into the schema of a parquet file."""
+    """Hold what Hugging Face writes into the schema of a parquet file."""
 
     info: SavedInfo
 

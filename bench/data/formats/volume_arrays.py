@@ -66,7 +66,7 @@ class Volume:
 
 
 def suffix_of(name: str) -> str:
-    """Suffix of a file's name in lower case, `.nii.gz` as one.
+    """Return the suffix of a file's name in lower case, `.nii.gz` as one.
 
     >>> suffix_of("a.b.NII.GZ"), suffix_of("a.v2.nrrd"), suffix_of("IM0001")
     ('.nii.gz', '.nrrd', '')
@@ -76,7 +76,7 @@ def suffix_of(name: str) -> str:
 
 
 def needed(package: str, path: Path) -> DatasetError:
-    """The error for a package that is not installed."""
+    """Return the error for a package that is not installed."""
     return DatasetError(f"{path} needs the package {package} to be read. Install it with: {FIX}")
 
 
@@ -86,7 +86,7 @@ def stand_in(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
 
 
 def affine_spacing(affine: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Distance of neighbouring voxels along each axis."""
+    """Return the distance of neighbouring voxels along each axis."""
     x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
     return x, y, z
 
@@ -260,7 +260,7 @@ def read_tiff_stack(path: Path, *, pixels: bool) -> Volume:
 
 
 def _tiff_spacing(file: Any) -> tuple[float, float, float] | None:
-    """Millimetres of OME-XML or ImageJ; None where x, y or z is not said in a known unit."""
+    """Return millimetres of OME-XML or ImageJ; None where x, y or z is not said in a known unit."""
     if file.is_ome and file.ome_metadata:
         found = []
         for axis in "XYZ":

@@ -1,4 +1,4 @@
-"""Which volumes belong together: the images of a case, one for each channel, and its mask."""
+"""Finds which volumes belong together: the images of a case, one for each channel, and its mask."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Case:
         name: Unique.
         images: One for each channel.
         mask: Its labels.
-        split: Of the pattern; empty without `{split}`.
+        split: Split of the pattern; empty without `{split}`.
         group: Of the pattern, or the patient of a DICOM series; empty where neither is known.
     """
 
@@ -78,7 +78,7 @@ class _Gathered:
 def _grouped(
     paths: Sequence[str], root: Path, images: str, masks: str, channels: Sequence[str]
 ) -> tuple[dict[str, _Gathered], list[str]]:
-    """Cases by name, and masks without an image."""
+    """Return cases by name, and masks without an image."""
     found: dict[str, _Gathered] = {}
     by_key: dict[tuple[str, ...], str] = {}
     shared = [name for name in SHARED if f"{{{name}}}" in images and f"{{{name}}}" in masks]
@@ -107,7 +107,7 @@ def _grouped(
 
 
 def _fixed(pattern: str) -> int:
-    """How much of a pattern is fixed text: of two that fit, the one with more of it is meant."""
+    """Return how much of a pattern is fixed text: of two that fit, the one with more of it is meant."""
     return len(pattern.replace("{id}", "").replace("{group}", "").replace("{split}", "").replace("*", ""))
 
 
@@ -121,7 +121,8 @@ def _case(name: str, case: _Gathered, channels: Sequence[str]) -> Case:
 
 
 def fitting(pattern: str, path: str) -> dict[str, str] | None:
-    """Text of each placeholder; `.*` at the end of a pattern stands for `.nii.gz` too, and for no suffix of a folder.
+    """Return the text of each placeholder; `.*` at the end of a pattern stands for `.nii.gz` too, and for no suffix of
+    a folder.
 
     >>> fitting("images/{id}.*", "images/a.nii.gz"), fitting("images/{id}.*", "images/series 1")
     ({'id': 'a'}, {'id': 'series 1'})
@@ -133,12 +134,12 @@ def fitting(pattern: str, path: str) -> dict[str, str] | None:
 
 
 def files_of(volume: Path) -> list[Path]:
-    """The files of a volume: itself, or those of its folder."""
+    """Return the files of a volume: itself, or those of its folder."""
     return series_files(volume) if volume.is_dir() else [volume]
 
 
 def volume_paths(root: Path) -> list[str]:
-    """Paths, below a folder, of what may be a volume: files of the known forms, and folders of DICOM files."""
+    """Return paths, below a folder, of what may be a volume: files of the known forms, and folders of DICOM files."""
     files = visible_files(root)
     of_folder: dict[str, list[str]] = defaultdict(list)
     for path in files:

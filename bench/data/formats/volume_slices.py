@@ -43,7 +43,7 @@ SAME_PLACE = 0.1
 
 @dataclass(frozen=True)
 class Grey:
-    """What becomes black and white.
+    """Hold what becomes black and white.
 
     Attributes:
         windows: A channel each; one alone makes a grey image. Empty where `percentiles` are measured.
@@ -56,7 +56,7 @@ class Grey:
     exact: bool = False
 
     def told(self) -> str:
-        """One sentence, for the record."""
+        """Return one sentence, for the record."""
         if self.percentiles is not None:
             low, high = self.percentiles
             return f"values are scaled from the percentiles {low:g} to {high:g} of each volume to 0 to 255"
@@ -70,12 +70,12 @@ def read_volume(path: Path) -> Volume:
 
 
 def outline(path: Path) -> Volume:
-    """Size and place of a volume from its header, in its anatomical axes; its values are a stand-in."""
+    """Return the size and place of a volume from its header, in its anatomical axes; its values are a stand-in."""
     return _outline(path, _state(path))
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """What changes when a file does."""
+    """Return what changes when a file does."""
     found = file_state(path)
     if found is None:
         raise DatasetError(f"{path} cannot be read: there is no such file.", kind="image")
@@ -95,7 +95,7 @@ _memory: OrderedDict[tuple[str, Path, tuple[int, ...]], Volume] = OrderedDict()
 
 
 def _kept(kind: str, path: Path, read: Callable[[], Volume]) -> Volume:
-    """What was read last of a file, for as long as memory for volumes reaches; least recently used ones go."""
+    """Return what was read last of a file, for as long as memory for volumes reaches; least recently used ones go."""
     key = kind, path, _state(path)
     if key in _memory:
         _memory.move_to_end(key)
@@ -109,7 +109,7 @@ def _kept(kind: str, path: Path, read: Callable[[], Volume]) -> Volume:
 
 
 def cut(volume: Volume, axis: Axis, number: int) -> NDArray[Any]:
-    """Slice of a volume as shown, (H, W) or (H, W, C)."""
+    """Return the slice of a volume as shown, (H, W) or (H, W, C)."""
     if axis == "coronal":
         return np.asarray(volume.values[:, number].swapaxes(0, 1)[::-1])
     if axis == "sagittal":
@@ -118,12 +118,12 @@ def cut(volume: Volume, axis: Axis, number: int) -> NDArray[Any]:
 
 
 def slices_of(volume: Volume, axis: Axis) -> int:
-    """How many slices a volume has along an axis."""
+    """Return how many slices a volume has along an axis."""
     return int(volume.values.shape[{"sagittal": 0, "coronal": 1}.get(axis, 2)])
 
 
 def spacing_of(volume: Volume, axis: Axis) -> Spacing | None:
-    """Distances of a slice's pixels; the distance of slices is left out where they are uneven."""
+    """Return distances of a slice's pixels; the distance of slices is left out where they are uneven."""
     if volume.spacing is None:
         return None
     x, y, z = volume.spacing
@@ -149,7 +149,9 @@ class Slices:
         self._ranges: dict[Path, tuple[Window, ...]] = {}
 
     def image(self, entry: Entry) -> RgbImage:
-        """The slice, uint8 or exact float32: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of others."""
+        """Return the slice, uint8 or exact float32: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of
+        others.
+        """
         planes: list[NDArray[Any]] = []
         for path in self._case_of[entry.image].images:
             volume = read_volume(path)
@@ -189,26 +191,27 @@ class Slices:
         return self._ranges[path]
 
     def size(self, entry: Entry) -> Size:
-        """Rows and columns of the slice."""
+        """Return rows and columns of the slice."""
         x, y, z = outline(self._case_of[entry.image].images[0]).values.shape[:3]
         return {"coronal": Size(z, x), "sagittal": Size(z, y)}.get(self._axis, Size(y, x))
 
     def encoded(self, entry: Entry) -> bytes:
-        """A PNG of the slice."""
+        """Return a PNG of the slice."""
         return cv2.imencode(".png", as_bytes(self.image(entry)[..., ::-1]))[1].tobytes()
 
     def spacing(self, entry: Entry) -> Spacing | None:
-        """In millimetres, of the header of the volume."""
+        """Return the spacing in millimetres, from the header of the volume."""
         return spacing_of(outline(self._case_of[entry.image].images[0]), self._axis)
 
     def place(self, entry: Entry) -> Place:
-        """Name of the volume and number of the slice."""
+        """Return the name of the volume and number of the slice."""
         return Place(self._case_of[entry.image].name, int(entry.key))
 
 
 def scaled(values: NDArray[Any], window: Window, *, exact: bool = False) -> NDArray[Any]:
-    """Values as uint8, or `exact` as float32: those up to the window's lower end 0, from its upper end on 255; no
-    number is 0."""
+    """Return values as uint8, or `exact` as float32: those up to the window's lower end 0, from its upper end on 255;
+    no number is 0.
+    """
     low, high = window
     grey = (np.nan_to_num(values.astype(np.float32)) - np.float32(low)) * np.float32(255 / (high - low))
     cut_off = np.clip(grey, 0, 255)
@@ -216,14 +219,14 @@ def scaled(values: NDArray[Any], window: Window, *, exact: bool = False) -> NDAr
 
 
 def percentiles_of(values: NDArray[Any], wanted: tuple[float, float]) -> Window:
-    """Percentiles of a volume, of each `step`-th voxel so that about a million count."""
+    """Return percentiles of a volume, of each `step`-th voxel so that about a million count."""
     flat = values.reshape(-1)[:: max(1, values.size >> 20)]
     low, high = np.percentile(np.nan_to_num(flat.astype(np.float32)), wanted).tolist()
     return (low, high) if high > low else (low, low + 1.0)
 
 
 def undeclared_values(path: Path, volume: Volume) -> DatasetError:
-    """The error for values that no window is declared for, with what was seen."""
+    """Return the error for values that no window is declared for, with what was seen."""
     low, high = percentiles_of(volume.values, (0.5, 99.5))
     said = f", and its header proposes {volume.window[0]:g} to {volume.window[1]:g}" if volume.window else ""
     proposed = volume.window or (-160.0, 240.0)
@@ -238,7 +241,7 @@ def undeclared_values(path: Path, volume: Volume) -> DatasetError:
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How label volumes become the ground truth of slices.
+    """State how label volumes become the ground truth of slices.
 
     Attributes:
         axis: Along which volumes are cut.
@@ -259,7 +262,7 @@ class LabelRule:
     value_of: Mapping[str, int]
 
     def truth(self, entry: Entry) -> GroundTruth:
-        """Ground truth of a slice; raises `DatasetError` for a mask that lies otherwise than its image."""
+        """Return the ground truth of a slice; raises `DatasetError` for a mask that lies otherwise than its image."""
         volume = self.mask(entry)
         pixels = cut(volume, self.axis, int(entry.key))
         if self.instances:
@@ -269,7 +272,7 @@ class LabelRule:
         return GroundTruth(SemanticMap(labels))
 
     def mask(self, entry: Entry) -> Volume:
-        """The label volume of an entry, in the axes of its image."""
+        """Return the label volume of an entry, in the axes of its image."""
         case = self.case_of[entry.image]
         kind = f"mask of {case.images[0]}{self.as_stored}{list(self.value_of.items())}"
         return _kept(kind, case.mask, lambda: self._read(case.mask, case.images[0]))
@@ -292,7 +295,7 @@ class LabelRule:
 
 
 def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
-    """Labels as uint16; raises `DatasetError` for others than whole numbers from 0 to 65535."""
+    """Return labels as uint16; raises `DatasetError` for others than whole numbers from 0 to 65535."""
     values = values[..., 0] if values.ndim == 4 else values
     if values.dtype == np.bool_ or values.dtype == np.uint8:
         return np.asarray(values, dtype=np.uint8)
@@ -339,7 +342,7 @@ def _numbered(pixels: NDArray[Any]) -> Instances:
 
 
 def band_reading(channels: int, rgb: Sequence[int] | None) -> BandReading | None:
-    """How pictures are made of slices with other than one or three channels; None for these."""
+    """Return how pictures are made of slices with other than one or three channels; None for these."""
     if channels in (1, 3):
         return None
     chosen = None if rgb is None else (rgb[0], rgb[1], rgb[2])

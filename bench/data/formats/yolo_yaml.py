@@ -1,4 +1,4 @@
-"""What a data YAML of Ultralytics says: names, splits, where they lie, and masks. Its `download` is never run."""
+"""Reads a data YAML of Ultralytics: names, splits, where they lie, and masks. Its `download` is never run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DataYaml:
     obtain: str
 
     def images(self, split: str) -> list[Path]:
-        """Images of a split, in the order of its folders and lists; raises `DatasetError` if there are none."""
+        """Return images of a split, in the order of its folders and lists; raises `DatasetError` if there are none."""
         images: list[Path] = []
         for place in self.splits[split]:
             where = self._place(place)
@@ -62,7 +62,7 @@ class DataYaml:
         return images
 
     def class_of_value(self, count: int) -> dict[int, int]:
-        """Value in a mask -> class id below `count`, or 255; values that are neither are left out."""
+        """Return value in a mask -> class id below `count`, or 255; values that are neither are left out."""
         mapped = {value: self.mapping.get(value, value) for value in range(IGNORE_LABEL + 1)}
         return {
             value: class_id for value, class_id in mapped.items() if 0 <= class_id < count or class_id == IGNORE_LABEL
@@ -78,7 +78,7 @@ class DataYaml:
 
 
 def _with_slashes(folder: Path, place: str) -> str:
-    """A path as written, or with slashes for backslashes where there is nothing under the name as written."""
+    """Return a path as written, or with slashes for backslashes where there is nothing under the name as written."""
     return place if "\\" not in place or (folder / place).exists() else place.replace("\\", "/")
 
 
@@ -140,7 +140,7 @@ def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
 
 
 def _number(key: Any) -> Any:
-    """A key of `names` as a number, where it is one in quotes."""
+    """Return a key of `names` as a number, where it is one in quotes."""
     return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
 
 
@@ -159,14 +159,14 @@ def _listed(places: Any, split: str, file: Path) -> list[str]:
 
 
 def _base(file: Path, path: str | None, root: Path) -> Path:
-    """Folder that the splits start from; a path that is nowhere was written for another machine."""
+    """Return the folder that the splits start from; a path that is nowhere was written for another machine."""
     starts = (file.parent, root, Path())
     found = [start / path for start in starts if path and (start / path).is_dir()]
     return found[0] if found else file.parent
 
 
 def _mapping(table: Any, file: Path) -> dict[int, int]:
-    """Value -> class number of `label_mapping`; `ignore_label` and nothing mean void."""
+    """Return value -> class number of `label_mapping`; `ignore_label` and nothing mean void."""
     if table is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""What is asked of files with predictions: the images of a split, under every name they go by, and the classes."""
+"""Lists what is asked of files with predictions: the images of a split, under all their names, and the classes."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Asked:
     annotations: CocoIndex | None = None
 
     def id_of(self, name: str) -> str | None:
-        """The image that goes by a name, None if there is none."""
+        """Return the image that goes by a name, None if there is none."""
         return self.names.get(same_text(name))
 
     def class_of(self, name: str) -> int | None:
-        """Class id of a name, without case and by synonyms; None if no class is called so."""
+        """Return the class id of a name, without case and by synonyms; None if no class is called so."""
         return place_of(name, self.places)
 
 
@@ -51,9 +51,9 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
 
     Args:
         model: Whose `trained_on` is the label space of the predictions, if it is not the data set's.
-        dataset: Of the case.
+        dataset: Dataset of the case.
         split: That is scored.
-        max_images: Of it; None for all.
+        max_images: Max images of it; None for all.
         annotations: COCO file with the ids of images and categories; None for the data set's own.
 
     Raises:
@@ -74,7 +74,7 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
 
 
 def _listed(dataset: Dataset, split: str) -> Sequence[str]:
-    """Ids of a split; none where its files are not here, as of splits that are not scored."""
+    """Return ids of a split; none where its files are not here, as of splits that are not scored."""
     try:
         return dataset.ids(split)
     except BenchError:
@@ -99,7 +99,7 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
 
 
 def _names(ids: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:
-    """Every name by which an image may be called -> its id; names of two images are left out, ids stay."""
+    """Return every name by which an image may be called -> its id; names of two images are left out, ids stay."""
     found: dict[str, set[str]] = {}
     files = _inner(dataset)
     by_file = {} if index is None else {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
@@ -148,7 +148,7 @@ def numbered(
 
 
 def labels_beside(root: Path) -> Mapping[str, int] | None:
-    """Name -> value of the `dataset.json` that nnU-Net writes beside its predictions; None without one.
+    """Return name -> value of the `dataset.json` that nnU-Net writes beside its predictions; None without one.
 
     Raises:
         BenchError: If it has regions, which share values.

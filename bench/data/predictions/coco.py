@@ -56,11 +56,11 @@ class CocoResults:
         _check_masks(rows, file)
 
     def flags(self) -> list[Flag]:
-        """What is to be known of the file."""
+        """Return what is to be known of the file."""
         return self._flags
 
     def read(self, image_id: str, size: Size) -> Instances:
-        """The objects of an image, in the order of the file; raises `BenchError` for masks of another size."""
+        """Return the objects of an image, in the order of the file; raises `BenchError` for masks of another size."""
         rows = self._rows.get(image_id, [])
         try:
             masks = segmentation_masks([row["segmentation"] for row in rows], size)
@@ -95,7 +95,7 @@ def _rows(file: Path) -> list[CocoResult]:
 
 
 def _categories(file: Path, rows: list[CocoResult], options: Options, asked: Asked) -> dict[str, int]:
-    """Category id in its one form -> class id, for all that occur; raises for those of no class or of stuff."""
+    """Return category id in its one form -> class id, for all that occur; raises for those of no class or of stuff."""
     counts = Counter(row["category_id"] for row in rows)
     class_of = categories_known(options, asked, where=f"{file}: classes")
     if class_of is None:
@@ -123,7 +123,7 @@ def _categories(file: Path, rows: list[CocoResult], options: Options, asked: Ask
 
 
 def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str, int] | None:
-    """Category id in its one form -> class id or void, as the options or the annotation file say; else None."""
+    """Return category id in its one form -> class id or void, as the options or the annotation file say; else None."""
     if options.classes is not None:
         said = numbered(options.classes, asked, offset=options.offset, where=where)
         return {str(number): class_id for number, class_id in said.items()}

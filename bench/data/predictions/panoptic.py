@@ -68,11 +68,11 @@ class PanopticMaps:
         self._folder = _folder_of(file, next(iter(self._rows.values())))
 
     def flags(self) -> list[Flag]:
-        """What is to be known of the files."""
+        """Return what is to be known of the files."""
         return self._flags
 
     def read(self, image_id: str, size: Size) -> Panoptic:
-        """The segments of an image; raises `BenchError` if PNG and JSON differ, or for another size."""
+        """Return the segments of an image; raises `BenchError` if PNG and JSON differ, or for another size."""
         row = self._rows.get(image_id)
         if row is None:
             return Panoptic(np.zeros(size, dtype=np.int32))
@@ -136,7 +136,9 @@ def _image_of(row: CocoSegmented, asked: Asked) -> str | None:
 
 
 def _folder_of(file: Path, row: CocoSegmented) -> Path:
-    """Where the PNGs lie: in the folder that has the JSON's name, beside the JSON, or in one folder beside it."""
+    """Return where the PNGs lie: in the folder that has the JSON's name, beside the JSON, or in one folder beside
+    it.
+    """
     name = Path(row["file_name"]).name
     places = [file.with_suffix(""), file.parent, *sorted(path for path in file.parent.iterdir() if path.is_dir())]
     for place in places:

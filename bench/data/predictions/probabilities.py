@@ -41,11 +41,11 @@ class ProbabilityMaps:
         self._channels = 1 + max(self._table, default=0)
 
     def flags(self) -> list[Flag]:
-        """What is to be known of the files."""
+        """Return what is to be known of the files."""
         return self._matched.flags()
 
     def read(self, image_id: str, size: Size) -> SemanticMap:
-        """The classes of an image; raises `BenchError` for another size, number of channels or range."""
+        """Return the classes of an image; raises `BenchError` for another size, number of channels or range."""
         file = self._matched.files.get(image_id)
         if file is None:
             return SemanticMap(np.full(size, void_id(len(self._asked.classes)), dtype=self._dtype))
@@ -62,7 +62,7 @@ class ProbabilityMaps:
         return SemanticMap(np.asarray(table[best]))
 
     def _first(self, shape: tuple[int, ...], size: Size, file: Path) -> bool:
-        """Whether the classes lie on the first axis."""
+        """Return whether the classes lie on the first axis."""
         fits = {
             "first": shape == (self._channels, *size),
             "last": shape == (*size, self._channels),

@@ -29,11 +29,11 @@ class Reader(Protocol):
     """Predictions of a split, matched with its images when the reader is made."""
 
     def flags(self) -> list[Flag]:
-        """What is missing, superfluous or converted."""
+        """Return what is missing, superfluous or converted."""
         ...
 
     def read(self, image_id: str, size: Size) -> Prediction:
-        """The prediction of an image; raises `BenchError` if it is none, and for another size or range."""
+        """Return the prediction of an image; raises `BenchError` if it is none, and for another size or range."""
         ...
 
 
@@ -47,7 +47,9 @@ READERS: dict[Format, Callable[[Path, Options, Asked], Reader]] = {
 
 
 def kind_of(options: Mapping[str, JsonValue]) -> TaskKind:
-    """Form of the predictions that options name, told from the files; raises `BenchError` if there are none."""
+    """Return the form of the predictions that options name, told from the files; raises `BenchError` if there are
+    none.
+    """
     mistakes = option_mistakes(options, "predictions/files")
     if mistakes:
         raise BenchError("; ".join(mistakes))
@@ -69,7 +71,7 @@ def open_predictions(model: ModelSpec, spec: DatasetSpec, dataset: Dataset) -> R
 
 
 def format_of(options: Options) -> Format:
-    """The format that is said, or that the files have; raises `BenchError` if it cannot be told."""
+    """Return the format that is said, or that the files have; raises `BenchError` if it cannot be told."""
     root = Path(options.root)
     if not root.exists():
         raise BenchError(f"there are no predictions at {root}; correct the option root")
@@ -132,7 +134,9 @@ def _form_of(document: object) -> Format | None:
 
 
 def _documents(root: Path) -> list[tuple[Path, Format]]:
-    """The JSON files of a folder that hold predictions; those that say something of other files are passed over."""
+    """Return the JSON files of a folder that hold predictions; those that say something of other files are passed
+    over.
+    """
     found = []
     for file in sorted(root.glob("*.json")):
         try:
@@ -156,6 +160,8 @@ def _json_of(root: Path, form: Format) -> Path:
 
 
 def _annotations_beside(root: Path) -> str | None:
-    """The ground truth that `bench export-predictions` writes beside predictions, for its ids; None without one."""
+    """Return the ground truth that `bench export-predictions` writes beside predictions, for its ids; None without
+    one.
+    """
     file = (root if root.is_dir() else root.parent) / "ground_truth.json"
     return str(file) if file.is_file() else None

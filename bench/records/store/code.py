@@ -41,14 +41,16 @@ CODE_OF = "BENCH_CODE_OF"
 """Variable with the folder of a harness whose code stands in keys and scores in place of the running one's."""
 
 DIGITS = 12
-"""Of a file's SHA-256, in hex: enough to tell two states of one file apart."""
+"""This many hexadecimal digits of a file's SHA-256 are enough to tell two states of one file apart."""
 
 Code = dict[str, str]
 """Path below the harness's root -> the first digits of the SHA-256 of what its code says."""
 
 
 def reference_root() -> Path:
-    """Folder of the harness whose code stands in keys and scores: the running one, unless `--accept-code` says else."""
+    """Return the folder of the harness whose code stands in keys and scores: the running one, unless `--accept-code`
+    says else.
+    """
     return Path(os.environ.get(CODE_OF) or harness_root())
 
 
@@ -84,7 +86,7 @@ def code_of_files(files: Iterable[Path], root: Path) -> Code:
 
 
 def as_key_part(code: Mapping[str, str]) -> str:
-    """Code as a part of a key that can be read back: `path=digits …`."""
+    """Return code as a part of a key that can be read back: `path=digits …`."""
     return " ".join(f"{path}={digits}" for path, digits in sorted(code.items()))
 
 
@@ -93,7 +95,9 @@ FILES_NAMED = 4
 
 
 def changed_files(before: str, after: str) -> str:
-    """Which files of `path=digits …` changed, came or went; a version without files told a digest of all of them."""
+    """Return which files of `path=digits …` changed, came or went; a version without files told a digest of all of
+    them.
+    """
     if "=" not in before or "=" not in after:
         return "not known by its files before" if "=" in after else "changed"
     old, new = (dict(entry.split("=", 1) for entry in code.split()) for code in (before, after))
@@ -107,7 +111,7 @@ def changed_files(before: str, after: str) -> str:
 
 
 def content_of(file: Path) -> str:
-    """The first digits of the SHA-256 of what a Python file says, whatever its comments and docstrings."""
+    """Return the first digits of the SHA-256 of what a Python file says, whatever its comments and docstrings."""
     return _content(file, file_state(file))
 
 
@@ -120,7 +124,7 @@ def _content(file: Path, _: State | None) -> str:
 
 
 def _telling_lines(source: bytes) -> Iterator[str]:
-    """The lines of a file without comments, docstrings and empty ones."""
+    """Return the lines of a file without comments, docstrings and empty ones."""
     lines = io.TextIOWrapper(io.BytesIO(source), tokenize.detect_encoding(io.BytesIO(source).readline)[0]).readlines()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # below attributes there are some, too
@@ -135,7 +139,7 @@ def _telling_lines(source: bytes) -> Iterator[str]:
 
 
 def imported(file: Path, root: Path) -> tuple[str, ...]:
-    """Names of the modules of the tree that a file imports when it runs, those inside functions too."""
+    """Return names of the modules of the tree that a file imports when it runs, those inside functions too."""
     return _imported(file, root, file_state(file))
 
 
@@ -153,7 +157,7 @@ def _imported(file: Path, root: Path, _: State | None) -> tuple[str, ...]:
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All statements but those for the type checker alone."""
+    """Yield all statements but those for the type checker alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue

@@ -22,7 +22,7 @@ FOLDERS = {"--adapters": ADAPTERS_VARIABLE, **{place.flag: place.variable for pl
 
 
 def flags_of(options: Namespace) -> list[str]:
-    """The flags that say where a run is and what runs it, as they were given; empty where all are defaults."""
+    """Return the flags that say where a run is and what runs it, as they were given; empty where all are defaults."""
     folders = [(flag, folder) for flag, variable in FOLDERS.items() for folder in _searched(variable)]
     flags = [word for pair in folders for word in pair]
     if options.results != "results":
@@ -35,7 +35,9 @@ def flags_of(options: Namespace) -> list[str]:
 
 
 def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
-    """The shell command that does a case again, or its jobs of one kind, or scores it, with the flags of the run."""
+    """Return the shell command that does a case again, or its jobs of one kind, or scores it, with the flags of the
+    run.
+    """
     flags = run.environment.get(KEY)
     if kind == "score":
         # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.
@@ -47,12 +49,12 @@ def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
 
 
 def adapters_of(run: RunView) -> list[str]:
-    """The folders of further adapters that a run was started with."""
+    """Return the folders of further adapters that a run was started with."""
     return _folders_of(run, "--adapters")
 
 
 def _folders_of(run: RunView, wanted: str) -> list[str]:
-    """The folders that a flag named when a run was started."""
+    """Return the folders that a flag named when a run was started."""
     flags = run.environment.get(KEY)
     return [str(value) for flag, value in pairwise(flags) if flag == wanted] if isinstance(flags, list) else []
 
@@ -85,5 +87,5 @@ def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
 
 
 def _searched(variable: str) -> list[str]:
-    """The folders that a variable has searched for further modules."""
+    """Return the folders that a variable has searched for further modules."""
     return [part for part in os.environ.get(variable, "").split(os.pathsep) if part]

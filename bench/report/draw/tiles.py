@@ -34,7 +34,7 @@ from bench.score.reduce import semantic_from, semantic_from_instances
 
 
 def drawn_from(view: CaseView) -> float:
-    """The score from which objects of a case are drawn: the best of its semantic score, else of F1, else 0.5.
+    """Return the score from which objects of a case are drawn: the best of its semantic score, else of F1, else 0.5.
 
     Models differ in how sure they are, so that one score for all would leave columns empty. The best are picked
     with the ground truth, as the oracle beside the scores is; a picture ranks nobody.
@@ -48,27 +48,27 @@ def drawn_from(view: CaseView) -> float:
 
 
 def shown_image(dataset: Dataset, image_id: str) -> RgbImage:
-    """The image as a picture shows it, of other bands than RGB those that stand for red, green and blue."""
+    """Return the image as a picture shows it, of other bands than RGB those that stand for red, green and blue."""
     image, bands = dataset.image(image_id), getattr(dataset, "bands", None)
     return as_bytes(image) if bands is None else np.asarray(bands.shown(image), dtype=np.uint8)
 
 
 def score_to_draw(view: CaseView, show_from: float | None = None) -> float | None:
-    """Score from which objects are drawn; None of a model whose predictions have none."""
+    """Return the score from which objects are drawn; None of a model whose predictions have none."""
     if view.case.model.task != "instance":
         return None
     return drawn_from(view) if show_from is None else show_from
 
 
 def finest(views: Sequence[CaseView]) -> TaskKind:
-    """The most detailed form of prediction among cases."""
+    """Return the most detailed form of prediction among cases."""
     kinds = {view.case.model.task for view in views}
     by_detail: tuple[TaskKind, ...] = ("panoptic", "instance", "prompted", "semantic")
     return next(kind for kind in by_detail if kind in kinds)
 
 
 def truth_tile(truth: GroundTruth, kind: TaskKind) -> Tile:
-    """The ground truth in classes' colours, outlined as the finest form that is compared."""
+    """Return the ground truth in classes' colours, outlined as the finest form that is compared."""
     form = truth.of(kind)
     if form is None:
         return Tile(truth.semantic.labels)
@@ -76,7 +76,7 @@ def truth_tile(truth: GroundTruth, kind: TaskKind) -> Tile:
 
 
 def predicted_tile(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> Tile | None:
-    """What a case predicts on an image, objects from the score `drawn` on; None where it cannot be read."""
+    """Return what a case predicts on an image, objects from the score `drawn` on; None where it cannot be read."""
     assert view.predict is not None
     try:
         prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
@@ -106,7 +106,9 @@ def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Datase
 
 
 def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int64]] | tuple[()]:
-    """Number of the object on each pixel, from 1, the surest on top, and the class of each; nothing of a label map."""
+    """Return the number of the object on each pixel, from 1, the surest on top, and the class of each; nothing of a
+    label map.
+    """
     if isinstance(prediction, Panoptic):
         ids, numbers = np.unique(prediction.segment_ids, return_inverse=True)
         class_of = {segment.id: segment.class_id for segment in prediction.segments}
@@ -122,13 +124,13 @@ def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int6
 
 
 def _sure(instances: Instances, score: float) -> Instances:
-    """Those that are painted; models list hundreds of unsure ones for the sake of AP."""
+    """Return the objects that are painted; models list hundreds of unsure ones for the sake of AP."""
     kept = instances.scores >= score
     return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
 
 
 def _as_asked(predicted: PromptedMasks, truth: Instances | None) -> Instances:
-    """Masks in the classes of the objects that were asked for: in a picture only, the model names none."""
+    """Return masks in the classes of the objects that were asked for: in a picture only, the model names none."""
     assert truth is not None  # the prompts were made from it
     class_ids = truth.class_ids[asked_for(truth)]
     return Instances(predicted.masks, class_ids, np.ones(len(class_ids)), np.zeros(len(class_ids), dtype=np.bool_))

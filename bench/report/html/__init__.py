@@ -32,9 +32,9 @@ def write_html(run: RunView, summary: RunSummary, path: Path, *, inline: bool = 
     """Write the page, and the small pictures of images beside it.
 
     Args:
-        run: With the files.
-        summary: Of it.
-        path: Of the page.
+        run: Run with the files.
+        summary: Summary of it.
+        path: Path of the page.
         inline: Put the pictures into the page instead, so that the one file can be sent around.
 
     Returns:

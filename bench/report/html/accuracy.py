@@ -19,7 +19,7 @@ TITLE = "Where accuracy is lost"
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None where nothing is scored."""
+    """Return what the template shows; None where nothing is scored."""
     summary = facts.summary
     scores = tables.scores_table(summary)
     if not len(scores):
@@ -52,7 +52,7 @@ def section(facts: Facts) -> dict[str, Any] | None:
 
 
 def heat_map(facts: Facts) -> dict[str, Any] | None:
-    """The headline per class: a line per class, a column per row of the overview."""
+    """Return the headline per class: a line per class, a column per row of the overview."""
     summary = facts.summary
     rows = [row for row in summary.rows if row.headline is not None and row.headline.per_class]
     if not rows:
@@ -68,14 +68,14 @@ def heat_map(facts: Facts) -> dict[str, Any] | None:
 
 
 def _lost(value: float | None, *, higher_is_better: bool) -> float:
-    """How dark a cell is, 0 to 1."""
+    """Return how dark a cell is, 0 to 1."""
     if value is None:
         return 0.0
     return min(1.0, max(0.0, 1 - value if higher_is_better else value))
 
 
 def normalised(table: ConfusionTable) -> list[list[float]]:
-    """Share of each true class that is predicted as each class: rows sum to 1."""
+    """Return the share of each true class that is predicted as each class: rows sum to 1."""
     counts = np.array(table.counts, dtype=np.float64)
     return [[float(v) for v in row] for row in counts / np.maximum(1, counts.sum(axis=1, keepdims=True))]
 

@@ -18,7 +18,7 @@ MOST = 60
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None where all went well."""
+    """Return what the template shows; None where all went well."""
     summary = facts.summary
     if not summary.failures:
         return None

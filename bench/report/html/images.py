@@ -23,7 +23,7 @@ MOST_VALUES = 200_000
 
 
 def section(facts: Facts, gallery: Gallery) -> dict[str, Any] | None:
-    """What the template shows; None where no image has a value."""
+    """Return what the template shows; None where no image has a value."""
     groups = {label: [case for case in cases if case.scores] for label, cases in by_dataset(facts.images).items()}
     groups = {label: cases for label, cases in groups.items() if cases}
     if not groups:
@@ -71,7 +71,7 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
 
 
 def _label(name: str) -> str:
-    """What a metric is called of one image."""
+    """Return what a metric is called of one image."""
     metric = load_metric(name)
     return "object F1" if "instance" in metric.tasks else metric.label
 
@@ -83,7 +83,7 @@ def _lowest(values: NDArray[np.float64], sign: float) -> list[tuple[int, float]]
 
 
 def _data(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tuple[str, str], int]) -> dict[str, Any]:
-    """What the script of the page makes its table of; images in the order of the split."""
+    """Return what the script of the page makes its table of; images in the order of the split."""
     kept = np.arange(len(cases[0].image_ids))
     most = max(100, MOST_VALUES // len(cases))
     if len(kept) > most:

@@ -32,7 +32,7 @@ WIDTH, LEFT, RIGHT = 860.0, 62.0, 848.0
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None where nothing was timed."""
+    """Return what the template shows; None where nothing was timed."""
     summary = facts.summary
     stages = tables.stages_table(summary)
     loads = scenarios_table(summary)
@@ -155,7 +155,7 @@ def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArr
     """Draw the end-to-end samples of each replicate in the order they were taken, with the machine's state beneath.
 
     Args:
-        name: Of the row.
+        name: Name of the row.
         samples: One per replicate.
         clocks: MHz of the processor at the edges of the blocks of each replicate; empty where it cannot be read.
     """
@@ -216,7 +216,7 @@ def _replicate(samples: Samples, x: svg.Axis, y: svg.Axis, number: int, clock: N
 
 
 def _state(left: float, right: float, y: float, share: float, most: float, what: str, before: str = "") -> Markup:
-    """A strip as dark as a share is large, up to `most`."""
+    """Return a strip as dark as a share is large, up to `most`."""
     known = bool(np.isfinite(share))
     title = svg.tag("title", f"{before}{100 * share:.1f} % {what}" if known else f"{what}: not known")
     opacity = 0.08 + 0.92 * min(1.0, max(0.0, float(share)) / most) if known else None

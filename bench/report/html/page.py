@@ -71,7 +71,7 @@ def page(facts: Facts, place: Place | None = None) -> str:
 
 
 def _data(found: dict[str, tuple[str, Any]]) -> Markup:
-    """What the script of the page works on, as JSON that cannot end its element."""
+    """Return what the script of the page works on, as JSON that cannot end its element."""
     per_image, accuracy_shown = found["images"][1], found["accuracy"][1]
     confusions = accuracy_shown["confusions"] if accuracy_shown else []
     data = {
@@ -95,7 +95,7 @@ def _data(found: dict[str, tuple[str, Any]]) -> Markup:
 
 
 def _with_images(confusions: list[dict[str, Any]], per_image: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Each matrix with the ids of the images that its cells name, and where these are drawn."""
+    """Return each matrix with the ids of the images that its cells name, and where these are drawn."""
     place: dict[tuple[str, str], int] = {}
     if per_image:
         place = {(one.dataset, one.image_id): n for n, one in enumerate(per_image["gallery"].examples)}
@@ -110,7 +110,7 @@ def _with_images(confusions: list[dict[str, Any]], per_image: dict[str, Any] | N
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The templates, which escape everything that is not marked as safe."""
+    """Return the templates, which escape everything that is not marked as safe."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(

@@ -11,7 +11,7 @@ TITLE = "Resources"
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None where nothing was measured beside time."""
+    """Return what the template shows; None where nothing was measured beside time."""
     table = resources_table(facts.summary)
     if not len(table):
         return None

@@ -11,7 +11,7 @@ TITLE = "Slices"
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None without slices."""
+    """Return what the template shows; None without slices."""
     found = slices_tables(facts.summary)
     if not found:
         return None

@@ -26,7 +26,7 @@ WIDTH, LEFT, RIGHT, TOP, BOTTOM = 860.0, 62.0, 848.0, 10.0, 232.0
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
-    """What the template shows; None where nothing was trained."""
+    """Return what the template shows; None where nothing was trained."""
     summary = facts.summary
     table, budget = training_tables.training_table(summary), training_tables.budget_table(summary)
     logs = _logs(facts)

@@ -26,7 +26,7 @@ class ConfusedPair(Record):
     Attributes:
         true, predicted: Names of the classes; `predicted` may be `NO_CLASS`.
         pixels: How many.
-        share: Of all pixels that are truly of the class.
+        share: Share of all pixels that are truly of the class.
         images: (Id, pixels) of the images with the most of them, at most `IMAGES`.
     """
 
@@ -41,7 +41,7 @@ class ConfusionTable(Record):
     """The confusion matrix of one case.
 
     Attributes:
-        case_id: Of the case.
+        case_id: Case id of the case.
         rows: Names of the true classes.
         columns: Names of the predicted classes, then `NO_CLASS`.
         counts: Pixels by true and predicted class, all images together.
@@ -76,7 +76,7 @@ def confusion_of(case: CaseImages) -> ConfusionTable | None:
 
 
 def _folded(counts: NDArray[np.int64], names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """The counts with all but the largest classes put together, and the names of what is left."""
+    """Return the counts with all but the largest classes put together, and the names of what is left."""
     if len(names) <= MOST_CLASSES:
         return counts, list(names)
     largest = np.sort(np.argsort(-counts.sum(axis=(0, 2)), kind="stable")[: MOST_CLASSES - 1])
@@ -90,7 +90,7 @@ def _folded(counts: NDArray[np.int64], names: Sequence[str]) -> tuple[NDArray[np
 
 
 def _cells(counts: NDArray[np.int64], pooled: NDArray[np.int64]) -> dict[str, tuple[int, ...]]:
-    """Images of every cell off the diagonal that has pixels."""
+    """Return images of every cell off the diagonal that has pixels."""
     found = {}
     for row, column in zip(*np.nonzero(pooled), strict=True):
         if row != column:

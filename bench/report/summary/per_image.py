@@ -51,7 +51,7 @@ def images_of_case(view: CaseView, metrics: Sequence[str], samples: Sequence[Sam
     Args:
         view: The case.
         metrics: Of the plan, by name.
-        samples: Of its timing jobs.
+        samples: Samples of its timing jobs.
 
     Returns:
         None where nothing is scored yet, or the statistics are of another version of a metric.
@@ -94,7 +94,7 @@ def disagreement(cases: Sequence[CaseImages], metric: str) -> NDArray[np.float64
 
     Args:
         cases: Of one data set, on the same images in the same order.
-        metric: By which they are compared.
+        metric: Metric by which they are compared.
     """
     stack = np.stack([case.scores[metric] for case in cases])
     several = (~np.isnan(stack)).sum(axis=0) > 1

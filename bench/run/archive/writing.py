@@ -90,7 +90,7 @@ def _write(archive: tarfile.TarFile, run: RunFolder, contents: Contents) -> None
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """A member that tells nothing of who wrote it, where and when."""
+    """Return a member that tells nothing of who wrote it, where and when."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mtime, entry.mode = size, 0, 0o644
     return entry

@@ -1,4 +1,4 @@
-"""What is known of data before anything is trained on them: a sampled read, and when all of them were last checked.
+"""Checks data before anything is trained on them: by a sampled read, and by when all of them were last checked.
 
 Completely they are checked by `bench data check`, which leaves a note in `segbench/checked` in
 `$XDG_CACHE_HOME`, named by a fingerprint of the split: its options, classes, and the path, size, inode and times
@@ -39,14 +39,14 @@ HEADERS, HEADERS_S, TURNED = 1000, 0.3, 4
 
 
 def on_disk(dataset: Dataset) -> OnDisk | None:
-    """The data set of files behind a data set; None for one that is made."""
+    """Return the data set of files behind a data set; None for one that is made."""
     inner = dataset.unmapped if isinstance(dataset, MappedDataset) else dataset
     return inner if isinstance(inner, OnDisk) else None
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a sampled read of a data set has found.
+    """Hold what a sampled read of a data set has found.
 
     Attributes:
         faults: A sentence for each thing that is wrong, which says how many images were looked at.
@@ -84,7 +84,7 @@ def _seen_of(dataset: Dataset, split: str, end: float) -> _Seen:
 
 
 def _absent(dataset: Dataset, seen: Sequence[_Seen]) -> list[str]:
-    """Classes of other splits that no image of the first has, where all of its images were read."""
+    """Return classes of other splits that no image of the first has, where all of its images were read."""
     first, others = seen[0], seen[1:]
     if first.looked_at < first.total or not others:
         return []
@@ -94,12 +94,12 @@ def _absent(dataset: Dataset, seen: Sequence[_Seen]) -> list[str]:
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:
-    """At most `count` ids, at even distances, the first and the last among them."""
+    """Return at most `count` ids, at even distances, the first and the last among them."""
     return list(dict.fromkeys(ids[round(k * (len(ids) - 1) / max(count - 1, 1))] for k in range(count)))
 
 
 def _turned(dataset: Dataset, ids: Sequence[str]) -> list[str]:
-    """A few of the images that EXIF turns, by the headers of as many as can be opened in `HEADERS_S`."""
+    """Return a few of the images that EXIF turns, by the headers of as many as can be opened in `HEADERS_S`."""
     files, found = on_disk(dataset), list[str]()
     assert files is not None
     end = time.monotonic() + HEADERS_S
@@ -113,7 +113,7 @@ def _turned(dataset: Dataset, ids: Sequence[str]) -> list[str]:
 
 
 class _Seen:
-    """What a sampled read of a split has seen."""
+    """Hold what a sampled read of a split has seen."""
 
     def __init__(self, dataset: Dataset, split: str, total: int) -> None:
         self.split, self.total, self.looked_at = split, total, 0
@@ -158,7 +158,7 @@ class _Seen:
         return "labelled pixel" if "semantic" in self._dataset.tasks else "object"
 
     def faults(self) -> list[str]:
-        """A sentence for each thing that is wrong."""
+        """Return a sentence for each thing that is wrong."""
         if not self.total:
             return [f"split {self.split!r} has no image."]
         if self._faults:
@@ -187,7 +187,7 @@ class _Seen:
         return together(self._doubts, self._objects)
 
     def notes(self) -> list[str]:
-        """A sentence for each thing that may be meant."""
+        """Return a sentence for each thing that may be meant."""
         notes = [f"{self.split}: in {self._scope} {one.told()}" for one in self._together()]
         pose = better_pose(self._poses)
         notes += [] if pose is None else [f"{self.split}: {pose}. Look at them with bench data preview"]
@@ -207,7 +207,7 @@ def _says_nothing(dataset: Dataset, truth: GroundTruth) -> bool:
 
 
 class Remembered(Record):
-    """What a complete check of a split has found.
+    """Hold what a complete check of a split has found.
 
     Attributes:
         checked_at: When, in ISO 8601.
@@ -241,7 +241,7 @@ def remember(dataset: Dataset, split: str, *, wrong: Sequence[str], absent: Sequ
 
 
 def remembered(dataset: Dataset, split: str) -> Remembered | None:
-    """What the last complete check of a split, as it is now, has found; None if there was none."""
+    """Return what the last complete check of a split, as it is now, has found; None if there was none."""
     files = on_disk(dataset)
     try:
         return None if files is None else Remembered.from_json(_place(files, split).read_text(encoding="utf-8"))
@@ -250,7 +250,7 @@ def remembered(dataset: Dataset, split: str) -> Remembered | None:
 
 
 def check_notes(dataset: Dataset, splits: Sequence[str], source: Path) -> list[str]:
-    """What complete checks have found of the splits of a data set of files, and which were never checked so."""
+    """Return what complete checks have found of the splits of a data set of files, and which were never checked so."""
     if on_disk(dataset) is None:
         return []
     command = f"bench data check --suite {source}"
@@ -280,7 +280,7 @@ def _place(files: OnDisk, split: str) -> Path:
 
 
 def _state(files: OnDisk, split: str) -> str:
-    """Fingerprint of a split by the states of its files, not their content."""
+    """Return the fingerprint of a split by the states of its files, not their content."""
     states: dict[Path, JsonValue] = {}
     rows: list[JsonValue] = []
     for image_id, own in decisive_files(files.entry(image_id) for image_id in files.ids(split)):

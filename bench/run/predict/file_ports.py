@@ -47,7 +47,7 @@ def _port(one: Mapping[str, Any]) -> str:
 
 
 def _hints(answer: Mapping[str, Any]) -> list[str]:
-    """What follows from the shapes: the layout, the number of outputs, and whether bytes go in."""
+    """Return what follows from the shapes: the layout, the number of outputs, and whether bytes go in."""
     first, found = answer["inputs"][0], []
     shape = first["shape"]
     if len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3):
@@ -65,7 +65,7 @@ def _hints(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _classes(shape: Sequence[Any]) -> int | None:
-    """Channels of an output (B, K, H, W) or (B, H, W, K); None where that is not known."""
+    """Return channels of an output (B, K, H, W) or (B, H, W, K); None where that is not known."""
     if len(shape) != 4 or not all(isinstance(side, int) and side > 0 for side in (shape[1], shape[3])):
         sides = [shape[i] for i in (1, 3) if len(shape) == 4 and isinstance(shape[i], int) and shape[i] > 0]
         return sides[0] if len(sides) == 1 else None

@@ -89,7 +89,8 @@ def _in_folder(folder: Path, out: Path, written: set[Path]) -> Iterator[Source]:
 
 
 def passed_over(words: Sequence[str], *, out: Path, own: Iterable[Path]) -> list[str]:
-    """What lies in the folders that are named and is no image by its suffix, a sentence for each folder that has any.
+    """Return what lies in the folders that are named and is no image by its suffix, a sentence for each folder that has
+    any.
 
     Hidden files and folders are counted together, files by suffix; what earlier calls wrote is not counted.
     """

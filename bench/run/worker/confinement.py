@@ -51,7 +51,7 @@ def confine(folder: Path) -> None:
     Must be called before threads are started, which keep the rights of those that start them.
 
     Args:
-        folder: Of the job.
+        folder: Folder of the job.
     """
     global _state
     temporary = _own_temporary(folder)
@@ -68,17 +68,19 @@ def confine(folder: Path) -> None:
 
 
 def confinement_in_words() -> str:
-    """What keeps this process from writing elsewhere, for its record."""
+    """Return what keeps this process from writing elsewhere, for its record."""
     return _state
 
 
 def is_confined() -> bool:
-    """Whether the kernel refuses this process to write elsewhere."""
+    """Return whether the kernel refuses this process to write elsewhere."""
     return "Landlock" in _state
 
 
 def temporary_of(folder: Path) -> Path:
-    """The temporary folder of a job: short, because the paths of sockets may have 107 bytes at most (unix(7))."""
+    """Return the temporary folder of a job: short, because the paths of sockets may have 107 bytes at most
+    (unix(7)).
+    """
     name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"bench-{os.getuid()}-{name}"
 
@@ -99,7 +101,7 @@ def _own_temporary(folder: Path) -> Path:
 
 
 def _caches() -> Iterable[Path]:
-    """Folders that libraries keep what they can make anew in; those that are asked for by name are made."""
+    """Yield folders that libraries keep what they can make anew in; those that are asked for by name are made."""
     home = Path.home()
     usual = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     # torch.compile keeps kernels in the temporary folder otherwise, which each job has for itself.

@@ -59,8 +59,9 @@ def _lacks_runtime(job: Job, adapter: Adapter) -> str:
 
 
 def calibration_images(job: Job) -> list[RgbImage]:
-    """The first images of the training split, without their ground truth; none where files are predicted, not a data
-    set."""
+    """Return the first images of the training split, without their ground truth; none where files are predicted, not a
+    data set.
+    """
     if not job.dataset_fingerprint:
         return []
     dataset = open_labelled(job.dataset)
@@ -68,7 +69,7 @@ def calibration_images(job: Job) -> list[RgbImage]:
 
 
 def weights_of(job: Job, folder: Path) -> Path | None:
-    """File or folder of the weights a job runs with; None where there are none, or an address."""
+    """Return the file or folder of the weights a job runs with; None where there are none, or an address."""
     return (folder / job.weights).resolve() if job.weights and "://" not in job.weights else None
 
 
@@ -86,7 +87,7 @@ def refuse_other_weights(job: Job, weights: Path | None) -> None:
 
 
 def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
-    """Size of the weight files, or what the adapter says of its parameters where there are none."""
+    """Return the size of the weight files, or what the adapter says of its parameters where there are none."""
     if weights is not None:
         return sum(file.stat().st_size for file in files_of(weights))
     described = adapter.describe().get("weights_bytes")
@@ -94,7 +95,7 @@ def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
 
 
 def doubts_of_weights(adapter: Adapter) -> tuple[Flag, ...]:
-    """What had to be decided to read weights: which of several lie there, which classes theirs are."""
+    """Return what had to be decided to read weights: which of several lie there, which classes theirs are."""
     read = adapter.describe().get("weights_read")
     remarks = read.get("remarks") if isinstance(read, dict) else None
     if not isinstance(remarks, list) or not remarks:
@@ -103,7 +104,7 @@ def doubts_of_weights(adapter: Adapter) -> tuple[Flag, ...]:
 
 
 def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
-    """What the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
+    """Return what the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
     described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}
     threads = described.pop("threads", None)
     of_weights: dict[str, Any] = {}

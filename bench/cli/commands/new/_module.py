@@ -22,8 +22,8 @@ def write_module(options: Namespace, kind: str, use: str) -> int:
     """Write a module and its test, and say what to type next.
 
     Args:
-        options: With `name` and `out`.
-        kind: Of `FILES`.
+        options: Options with `name` and `out`.
+        kind: Kind of `FILES`.
         use: What a suite says to use it, with NAME for its name.
     """
     from bench.records.names import OUTSIDE, module_names

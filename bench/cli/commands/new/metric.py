@@ -11,7 +11,7 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """What it is called, and where it goes."""
+    """Add the flags that say what it is called, and where it goes."""
     add_name_and_folder(parser, "metric")
 
 
