@@ -21,17 +21,29 @@ One without them scores like any other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import PluginError, did_you_mean
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Prediction
 
-__all__ = ["ImageMetric", "Metric", "Observed", "Rows", "load_metric", "metric_names"]
+__all__ = [
+    "ImageMetric",
+    "Metric",
+    "Observed",
+    "Rows",
+    "load_metric",
+    "metric_called",
+    "metric_mistake",
+    "metric_module",
+    "metric_names",
+]
 
 Observed: TypeAlias = NDArray[Any]
 """Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
@@ -128,8 +140,49 @@ def metric_names() -> list[str]:
     return module_names("bench.metrics")
 
 
+def metric_mistake(name: str) -> str | None:
+    """Say what is wrong with the name of a metric, in one sentence; None if there is such a metric."""
+    base, most = _capped(name)
+    if base not in metric_names():
+        return f"no metric named {name!r}.{did_you_mean(name, metric_names())} List them with: bench list metrics"
+    if most is not None and not hasattr(_module_metric(base), "with_max_detections"):
+        capped = [one for one in metric_names() if hasattr(_module_metric(one), "with_max_detections")]
+        return f"metric {base!r} counts no detections, and takes no max_detections; {', '.join(capped)} do"
+    return None
+
+
 def load_metric(name: str) -> Metric:
-    """Load a metric by name; raises `PluginError` with the nearest name."""
+    """Load a metric by name; `mask_ap_300` is `mask_ap` with at most 300 detections.
+
+    Raises:
+        PluginError: If there is none, with the nearest name.
+    """
+    mistake = metric_mistake(name)
+    if mistake is not None:
+        raise PluginError(mistake)
+    base, most = _capped(name)
+    metric = _module_metric(base)
+    return metric if most is None else metric.with_max_detections(most)
+
+
+def metric_module(name: str) -> str:
+    """Full name of the module that a metric is defined in."""
+    return f"bench.metrics.{_capped(name)[0]}"
+
+
+def metric_called(name: str, max_detections: int) -> str:
+    """Return the name of a metric with a number of detections."""
+    return f"{name}_{max_detections}"
+
+
+def _capped(name: str) -> tuple[str, int | None]:
+    """Name of the module, and the number of detections that is part of a metric's name."""
+    base, separator, number = name.rpartition("_")
+    if name in metric_names() or not separator or not re.fullmatch("[1-9][0-9]{0,6}", number):
+        return name, None
+    return base, int(number)
+
+
+def _module_metric(name: str) -> Any:
     module = named_module("bench.metrics", name, "metric", "metrics")
-    metric: Metric = module.METRIC if hasattr(module, "METRIC") else module.Metric()
-    return metric
+    return module.METRIC if hasattr(module, "METRIC") else module.Metric()

@@ -1,4 +1,10 @@
-"""COCO's average precision, its intervals and its companion figures, from the rows of `_matching`.
+"""Average precision from the matches of `bench.metrics._matching`, and the metric that is made of both.
+
+Precision is made monotone from the right and averaged at 101 points of recall, pycocotools' way
+(`accumulate` of `cocoeval.py` at 8c9bcc3), for all images or for a resample of them.
+
+`max_detections`, of an image and a class the surest ones, is part of a metric's definition: with another
+number than its own a metric has another name, `mask_ap_300`. What the cap leaves out is told by the score.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
 """
@@ -6,7 +12,7 @@ Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +22,7 @@ from numpy.typing import NDArray
 from bench.metric import Rows
 from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
 from bench.metrics._compile import compiled
+from bench.metrics._detection_cap import cap_flags
 from bench.metrics._masks import MaskStack, mask_stack
 from bench.metrics._matching import (
     AREA,
@@ -203,29 +210,52 @@ class PrecisionMetric:
         name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
-        definition: One line that stands in every record.
+        template: Its definition, one line that stands in every record, with `{most}` for the number of detections.
         statistic: Name of the matches, which are those of one kind of IoU.
         ious: IoU of all detections with the ground truth of their class, (detections, ground truth), from
             the ground truth, the detections, and the masks of both.
         most: Detections of an image and class that count, the surest ones.
+        of_all_classes: Whether they are those of an image over all classes.
     """
 
     name: str
     version: int
     label: str
-    definition: str
+    template: str
     statistic: str
     ious: Callable[[Instances, Instances, MaskStack, MaskStack], NDArray[np.float64]]
     tasks: tuple[TaskKind, ...] = ("instance",)
     higher_is_better: bool = True
     most: int = MAX_DETECTIONS
+    of_all_classes: bool = False
+
+    @property
+    def definition(self) -> str:
+        """One line that stands in every record."""
+        return self.template.format(most=self.most)
+
+    def with_max_detections(self, most: int) -> PrecisionMetric:
+        """Return the metric with another number of detections, under a name that says so."""
+        return replace(
+            self,
+            name=f"{self.name}_{most}",
+            label=f"{self.label} @{most}",
+            statistic=f"{self.statistic}_{most}",
+            most=most,
+        )
+
+    def counted(self, predicted: Instances) -> Instances:
+        """Return the detections that count before any is left out of its class; all of them."""
+        return predicted
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Return ground truth and matched detections of one image."""
-        target, predicted = as_instances(target, predicted, classes)
-        true_masks, masks = mask_stack(target.masks), mask_stack(predicted.masks)
-        ious = self.ious(target, predicted, true_masks, masks)
-        return match_rows(target, predicted, ranked(predicted, self.most), ious, (true_masks.areas, masks.areas))
+        truth, every = as_instances(target, predicted, classes)
+        guess = self.counted(every)
+        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
+        ious, found = self.ious(truth, guess, true_masks, masks), ranked(guess, self.most)
+        left_out = len(every.scores) - len(found.indices)
+        return match_rows(truth, guess, found, ious, (true_masks.areas, masks.areas), left_out=left_out)
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
@@ -235,7 +265,7 @@ class PrecisionMetric:
         per_class = np.full(len(classes), np.nan)
         for class_id, curves in every.items():
             per_class[class_id] = curves.precision.mean()
-        return build_score(
+        score = build_score(
             self,
             value=defined(mean_of_defined(per_class)),
             undefined_because="no target holds an instance that is not a crowd",
@@ -245,13 +275,16 @@ class PrecisionMetric:
             images=int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0,
             parts=self.parts(by_class, every, classes),
         )
+        usual = self.name.removesuffix(f"_{self.most}")
+        flags = cap_flags(statistics, name=usual, most=self.most, of_all_classes=self.of_all_classes)
+        return score.model_copy(update={"flags": flags})
 
     def parts(
         self, by_class: dict[int, ClassRows], every: dict[int, Curves], classes: Sequence[ClassSpec]
     ) -> dict[str, float | None]:
         """Companion figures: COCO's other eleven; `every` holds the curves over all areas."""
         del classes
-        return coco_parts(by_class, every)
+        return coco_parts(by_class, every, self.most)
 
     def bootstrap(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
@@ -278,17 +311,19 @@ class PrecisionMetric:
         return np.array(found)
 
 
-def coco_parts(by_class: dict[int, ClassRows], every: dict[int, Curves]) -> dict[str, float | None]:
-    """Return COCO's other eleven figures under their names; `every` holds the curves over all areas."""
+def coco_parts(
+    by_class: dict[int, ClassRows], every: dict[int, Curves], most: int = MAX_DETECTIONS
+) -> dict[str, float | None]:
+    """Return COCO's other figures under their names, with `most` detections; `every` are the curves over all areas."""
 
     def mean(values: list[float]) -> float | None:
         return defined(mean_of_defined(np.array(values))) if values else None
 
     parts = {f"AP{100 * IOU_THRESHOLDS[t]:.0f}": mean([c.precision[t] for c in every.values()]) for t in (0, 5)}
-    sized = {name: [one.curves(name) for one in by_class.values()] for name in ("small", "medium", "large")}
+    sized = {name: [one.curves(name, most) for one in by_class.values()] for name in ("small", "medium", "large")}
     parts |= {f"AP_{name}": mean([c.precision.mean() for c in curves]) for name, curves in sized.items()}
-    for most in (1, 10, MAX_DETECTIONS):
-        parts[f"AR_{most}"] = mean([one.curves("all", most).recall.mean() for one in by_class.values()])
+    for count in sorted({min(count, most) for count in (1, 10, most)}):
+        parts[f"AR_{count}"] = mean([one.curves("all", count).recall.mean() for one in by_class.values()])
     return parts | {f"AR_{name}": mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
 
 

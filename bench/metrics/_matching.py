@@ -7,8 +7,8 @@ A row per image (so that images without objects count), per ground truth and per
 
     kind, class, score, rank, area, matched, ignored
 
-`rank` is the place of a detection by score within its image and class. `matched` and `ignored` hold
-a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
+`rank` is the place of a detection by score within its image and class, and in the row of an image the number
+of its detections that the cap left out. `matched` and `ignored` hold a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
 ground truth, `ignored` says whether it is a crowd.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
@@ -40,7 +40,8 @@ EVERY_BIT = (1 << (len(IOU_THRESHOLDS) * len(AREA_RANGES))) - 1
 IMAGE, GROUND_TRUTH, DETECTION = 0.0, 1.0, 2.0
 COLUMNS = ("kind", "class", "score", "rank", "area", "matched", "ignored")
 NUMBER, KIND, CLASS, SCORE, RANK, AREA, MATCHED, IGNORED = range(1 + len(COLUMNS))
-"""Columns of stored rows; the first is the number of the image."""
+LEFT_OUT = RANK
+"""Columns of stored rows; the first is the number of the image. `LEFT_OUT` is that of an image's own row."""
 
 
 def as_instances(
@@ -98,6 +99,8 @@ def match_rows(
     found: Detections,
     ious: NDArray[np.float64],
     areas: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    left_out: int,
 ) -> Rows:
     """Match the detections of one image and return its rows.
 
@@ -106,6 +109,7 @@ def match_rows(
         found: The detections that count, from `ranked`.
         ious: Intersection over union of all detections with ground truth of their class, shape (D, G).
         areas: Pixels of each ground truth and of each detection.
+        left_out: Detections of the image that do not count, since there are surer ones.
     """
     true_area, area = areas[0].astype(np.float64), areas[1][found.indices].astype(np.float64)
     class_ids = predicted.class_ids[found.indices]
@@ -121,6 +125,7 @@ def match_rows(
         free = np.isin(class_ids, target.unchecked)
         ignored[free] |= ~matched[free] & EVERY_BIT
     table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
+    table[0, LEFT_OUT - 1] = left_out  # stored rows have a column more, in front
     ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
     ground_truths[:] = _columns(GROUND_TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
     detections[:] = _columns(DETECTION, class_ids, predicted.scores[found.indices], found.ranks, area, matched, ignored)

@@ -46,7 +46,10 @@ METRIC = PrecisionMetric(
     name="boundary_ap",
     version=1,
     label="Boundary AP",
-    definition="COCO AP with min(IoU of masks, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal))",
+    template=(
+        "COCO AP with min(IoU of masks, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), {most} detections "
+        "per image and class"
+    ),
     statistic="boundary_matches",
     ious=smaller_ious,
 )

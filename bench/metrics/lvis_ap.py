@@ -31,14 +31,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.metric import Rows
 from bench.metrics._average_precision import ClassRows, Curves, PrecisionMetric
 from bench.metrics._bootstrap import mean_of_defined
 from bench.metrics._matching import IOU_THRESHOLDS
 from bench.metrics._semantic import defined
 from bench.metrics.mask_ap import mask_ious
 from bench.records import ClassSpec
-from bench.records.predictions import Instances, Prediction
+from bench.records.predictions import Instances
 
 MOST = 300
 """Detections of an image."""
@@ -60,11 +59,9 @@ def surest(predicted: Instances, most: int) -> Instances:
 class LvisMetric(PrecisionMetric):
     """COCO's average precision with LVIS's number of detections, and its groups of classes."""
 
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
-        """Ground truth and matched detections of one image."""
-        if isinstance(predicted, Instances):
-            predicted = surest(predicted, self.most)
-        return super().observe(target, predicted, classes)
+    def counted(self, predicted: Instances) -> Instances:
+        """Return the detections of an image that are among the surest of it."""
+        return surest(predicted, self.most)
 
     def parts(
         self, by_class: dict[int, ClassRows], every: dict[int, Curves], classes: Sequence[ClassSpec]
@@ -79,7 +76,7 @@ class LvisMetric(PrecisionMetric):
             members = [curves for c, curves in every.items() if classes[c].frequency == group]
             if members:
                 parts[name] = _mean_precision(members)
-        parts["AR_300"] = _mean([c.recall.mean() for c in every.values()])
+        parts[f"AR_{self.most}"] = _mean([c.recall.mean() for c in every.values()])
         return parts | {f"AR_{name}": _mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
 
 
@@ -95,11 +92,12 @@ METRIC = LvisMetric(
     name="lvis_ap",
     version=1,
     label="LVIS AP",
-    definition=(
+    template=(
         "LVIS AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and classes with a ground truth, 101 "
-        "recall points, 300 detections per image, classes that an image was not looked through for left out"
+        "recall points, {most} detections per image, classes that an image was not looked through for left out"
     ),
     statistic="lvis_matches",
     ious=mask_ious,
     most=MOST,
+    of_all_classes=True,
 )

@@ -57,9 +57,9 @@ METRIC = PrecisionMetric(
     name="mask_ap",
     version=1,
     label="mask AP",
-    definition=(
+    template=(
         "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "
-        "truth, 101 recall points, 100 detections per image and class, crowds ignored"
+        "truth, 101 recall points, {most} detections per image and class, crowds ignored"
     ),
     statistic="mask_matches",
     ious=mask_ious,

@@ -7,6 +7,7 @@ from math import inf
 from pydantic import model_validator
 
 from bench.records.base import RECORDS_VERSION, Record
+from bench.records.flag import Flag
 
 _OLD_ORACLE = "best_tau_oracle"
 
@@ -41,6 +42,7 @@ class Score(Record):
         oracle: The score at the threshold that is best for the model; None where no threshold is chosen.
         definition: One line.
         bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
+        flags: Doubts about the number that its own statistics give, such as detections that were not counted.
     """
 
     metric: str
@@ -58,6 +60,7 @@ class Score(Record):
     oracle: OracleScore | None = None
     definition: str
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    flags: tuple[Flag, ...] = ()
 
     def within_bounds(self, value: float) -> float:
         """The value, or the bound that it lies beyond."""
@@ -76,8 +79,9 @@ class Score(Record):
         """Read records of 0.1, which kept the oracle's score among the dialects and its threshold among the parts."""
         if not isinstance(found, dict):
             return found
-        if isinstance(found.get("bounds"), list):  # behind this validator JSON is no longer told from Python
-            found = {**found, "bounds": tuple(found["bounds"])}
+        # Behind this validator JSON is no longer told from Python.
+        lists = {key: tuple(found[key]) for key in ("bounds", "flags") if isinstance(found.get(key), list)}
+        found = {**found, **lists}
         dialects, parts = found.get("dialects"), found.get("parts") or {}
         if not isinstance(dialects, dict) or not isinstance(parts, dict) or _OLD_ORACLE not in dialects:
             return found

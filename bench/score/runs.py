@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
+from bench.metric import metric_module
 from bench.records import CaseScores
 from bench.records.store import layout
 from bench.records.store.code import Code, as_key_part, changed_files, code_behind
@@ -87,7 +88,7 @@ def why_score_again(run: RunFolder, plan: Plan, planned: PlannedCase, prediction
 
 def score_code(plan: Plan, planned: PlannedCase) -> Code:
     """Return the code of the harness that can change a score of a case."""
-    metrics = (f"bench.metrics.{name}" for name in plan.metrics)
+    metrics = map(metric_module, plan.metrics)
     modules = ("bench.score.scoring", "bench.data.labels.predictions", f"bench.datasets.{planned.case.dataset.name}")
     return code_behind((*modules, *metrics))
 

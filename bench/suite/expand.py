@@ -20,7 +20,7 @@ from bench.data.predictions.options import option_mistakes
 from bench.data.predictions.reading import kind_of
 from bench.dataset import dataset_names, default_root
 from bench.errors import BenchError, Mistakes, PluginError, SuiteError, did_you_mean
-from bench.metric import metric_names
+from bench.metric import metric_mistake
 from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
@@ -134,17 +134,16 @@ def _short(number: float) -> str:
 
 def _check_names(suite: Suite, source: Path, lines: SuiteLines) -> None:
     mistakes = Mistakes()
-    for kind, given, known, listing in (
-        ("datasets", [d.name for d in suite.datasets], dataset_names(), "datasets"),
-        ("metrics", list(suite.metrics), metric_names(), "metrics"),
-    ):
-        for index, name in enumerate(given):
-            if name not in known:
-                what = "data set" if kind == "datasets" else "metric"
-                mistakes.note(
-                    f"{source}: {kind}[{index}]{lines.at(kind, index)}: no {what} named {name!r}."
-                    f"{did_you_mean(name, known)} List them with: bench list {listing}"
-                )
+    known = dataset_names()
+    for index, name in enumerate(one.name for one in suite.datasets):
+        if name not in known:
+            mistakes.note(
+                f"{source}: datasets[{index}]{lines.at('datasets', index)}: no data set named {name!r}."
+                f"{did_you_mean(name, known)} List them with: bench list datasets"
+            )
+    for index, name in enumerate(suite.metrics):
+        if (mistake := metric_mistake(name)) is not None:
+            mistakes.note(f"{source}: metrics[{index}]{lines.at('metrics', index)}: {mistake}")
     mistakes.tell()
 
 
@@ -202,17 +201,23 @@ def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelS
     )
 
 
+FILES = (".yaml", ".yml", ".json", ".pt", ".pth", ".safetensors")
+"""Ends of the names of files that options name."""
+
+
 def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Options whose relative paths are made absolute, as seen from the suite's folder: workers run in another.
 
-    A path is what is called `root`, or has a slash and leads somewhere.
+    A path is what is called `root`, or leads somewhere and has a slash or one of the ends in `FILES`, or is called
+    `pretrained`.
     """
 
     def found(name: str, value: JsonValue) -> JsonValue:
         if not isinstance(value, str) or "://" in value:
             return value
         path = (folder / expanded(value)).resolve()
-        return str(path) if name == "root" or ("/" in value and path.exists()) else value
+        is_path = "/" in value or value.endswith(FILES) or name == "pretrained"
+        return str(path) if name == "root" or (is_path and path.exists()) else value
 
     return {name: found(name, value) for name, value in options.items()}
 

@@ -15,7 +15,7 @@ from bench.adapter import load_loss_grammar
 from bench.data.formats.yaml_text import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean
-from bench.metric import metric_names
+from bench.metric import metric_mistake
 from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
 
@@ -61,7 +61,6 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
     for key, known in (
         ("models", list(model_config_files())),
         ("datasets", dataset_names()),
-        ("metrics", metric_names()),
     ):
         entries = document.get(key)
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -71,10 +70,16 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
                     f"{path}: {key}[{index}]{_at_line((key, index), lines)}: no {NOUNS[key]} named {name!r}."
                     f"{did_you_mean(name, known)} List them with: bench list {key}"
                 )
+    metrics = document.get("metrics")
+    for index, entry in enumerate(metrics if isinstance(metrics, list) else ()):
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        mistake = metric_mistake(name) if isinstance(name, str) else None
+        if mistake is not None:
+            found.append(f"{path}: metrics[{index}]{_at_line(('metrics', index), lines)}: {mistake}")
     return found
 
 
-NOUNS = {"models": "model", "datasets": "data set", "metrics": "metric"}
+NOUNS = {"models": "model", "datasets": "data set"}
 
 
 def _at_line(where: tuple[str | int, ...], lines: Lines) -> str:

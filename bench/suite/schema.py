@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from bench.metric import metric_called
 from bench.records import (
     QUICK,
     Cost,
@@ -125,6 +126,19 @@ def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
     return value
 
 
+def _metric(value: Any) -> Any:
+    """The name of a metric; `{name: mask_ap, max_detections: 300}` is called mask_ap_300."""
+    if not isinstance(value, dict):
+        return value
+    most = value.get("max_detections")
+    if {*value} != {"name", "max_detections"} or type(most) is not int or most < 1:
+        raise ValueError(
+            "expected the name of a metric, or {name: mask_ap, max_detections: 300} with a whole number of at least 1, "
+            f"not {value!r}"
+        )
+    return metric_called(value["name"], most) if isinstance(value["name"], str) else value["name"]
+
+
 def _distinct(value: tuple[T, ...]) -> tuple[T, ...]:
     if len(set(value)) < len(value):
         raise ValueError(f"names a value twice: {list(value)}")
@@ -144,6 +158,15 @@ class _OrName:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
+class _OrCapped:
+    """Tell editors that a metric may be written with its number of detections."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        fields = {"name": {"type": "string"}, "max_detections": {"type": "integer", "minimum": 1}}
+        capped = {"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False}
+        return {"anyOf": [handler(core), capped]}
 
 
 class _OrNone:
@@ -305,7 +328,10 @@ class Suite(Record):
             description="Task prompted: what a model is told of each object; a list makes a case of each.",
         )
     )
-    metrics: Many[str] = Field(default=("mean_iou",), description="Metrics; the first is the headline.")
+    metrics: Many[Annotated[str, BeforeValidator(_metric), _OrCapped()]] = Field(
+        default=("mean_iou",),
+        description="Metrics; the first is the headline. {name: mask_ap, max_detections: 300} sets how many count.",
+    )
     loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."
     )

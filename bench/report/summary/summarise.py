@@ -200,6 +200,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
     trained = view.train.outcome.facts if view.train and view.train.ok and view.train.outcome else None
     latency = summarise_latency(samples, case.measurement, run.plan.seed) if samples else None
     scores = view.scores.scores if view.scores else ()
+    doubts = (*(latency.doubts if latency else ()), *(flag for score in scores for flag in score.flags))
     return Row(
         case_id=case.id,
         model=case.model.label,
@@ -218,9 +219,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_images=trained.trained_images if trained else None,
         course=progress_of_case(view),
         scored_only=not case.measurement.times,
-        verdict=judge(facts, latency.doubts if latency else (), _audits(view))
-        if latency or (scores and not case.measurement.times)
-        else None,
+        verdict=judge(facts, doubts, _audits(view)) if latency or (scores and not case.measurement.times) else None,
         self_reported=trained.self_reported if trained else {},
         not_honoured=trained.not_honoured if trained else {},
         fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),

@@ -36,7 +36,7 @@ def judge(facts: Sequence[JobFacts], doubts: Sequence[Flag], audits: Sequence[Au
 
     Args:
         facts: Of every job of the case that ended well; replicates that say the same count once.
-        doubts: Of the latency summary, or of anything else that was computed from samples.
+        doubts: Of the latency summary, of the scores, or of anything else that was computed from what was stored.
         audits: Timed against scored predictions, one per timing job.
     """
     invalid = [flag for fact in facts for flag in fact.invalid]

@@ -24,8 +24,8 @@ def run_lengths(mask):
     return {"size": encoded["size"], "counts": encoded["counts"].decode()}
 
 
-def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool = False) -> COCOeval:
-    """Evaluate; `boxes` adds a `bbox` to each result, as some frameworks do."""
+def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool = False, most: int = 100) -> COCOeval:
+    """Evaluate with `most` detections; `boxes` adds a `bbox` to each result, as some frameworks do."""
     images, annotations, results = [], [], []
     for image_id, (target, predicted) in enumerate(pairs, start=1):
         height, width = target.size
@@ -61,15 +61,27 @@ def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool
             found.dataset = {**truth.dataset, "annotations": []}
             found.createIndex()
         evaluation = COCOeval(truth, found, "segm")
+        evaluation.params.maxDets = sorted({min(count, most) for count in (1, 10, most)})
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
+        if most == 100:  # it asks for three numbers of detections, of which one is 100
+            evaluation.summarize()
     return evaluation
 
 
 def figures(evaluation: COCOeval) -> dict[str, float | None]:
     """Name -> value, None for COCO's -1."""
     return {name: None if v == -1 else float(v) for name, v in zip(NAMES, evaluation.stats, strict=True)}
+
+
+def capped_figures(evaluation: COCOeval) -> dict[str, float | None]:
+    """Name -> value; `summarize` asks for 100 detections, whatever was set, so that it is read from the tables."""
+    precision, recall, most = evaluation.eval["precision"], evaluation.eval["recall"], evaluation.params.maxDets
+    tables = {"AP": precision[..., 0, -1], "AP50": precision[0, ..., 0, -1], "AP75": precision[5, ..., 0, -1]}
+    for area, name in enumerate(("small", "medium", "large"), start=1):
+        tables |= {f"AP_{name}": precision[..., area, -1], f"AR_{name}": recall[..., area, -1]}
+    tables |= {f"AR_{count}": recall[..., 0, place] for place, count in enumerate(most)}
+    return {name: float(t[t > -1].mean()) if (t > -1).any() else None for name, t in tables.items()}
 
 
 def class_ap(evaluation: COCOeval, index: int) -> float | None:
