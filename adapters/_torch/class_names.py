@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.records import ModelSpec
+from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
 
 MOST_SHOWN = 8
 
@@ -94,3 +94,38 @@ def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
         return "none"
     shown = ", ".join(map(str, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def matched_things(
+    names: Sequence[str], wanted: Sequence[int], task: TaskSpec, label: str
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the id in the task of each of a network's classes, by name without case and punctuation, and remarks.
+
+    Args:
+        names: Of the network's classes, by number.
+        wanted: Ids of the task's classes that are looked for.
+        task: With their names.
+        label: Of the model, for messages.
+
+    Returns:
+        Ids, `IGNORE_LABEL` where the task has no such class; and what was decided beside.
+
+    Raises:
+        BenchError: If a class of the task is none of the network's: its objects could never be found.
+    """
+    ids = {key_of(task.classes[i].name): i for i in wanted}
+    matched = tuple(ids.get(key_of(name), IGNORE_LABEL) for name in names)
+    alone = [task.classes[i].name for i in wanted if i not in matched]
+    theirs = [name for name, class_id in zip(names, matched, strict=True) if class_id == IGNORE_LABEL]
+    if alone:
+        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise BenchError(
+            f"{label}: its weights know {len(names)} classes and not all of this task: only the weights have "
+            f"{listed(theirs)}; only the task has {listed(alone)}. Say trained_on: [{shown}], so that they are mapped "
+            "by synonyms too and the rest by 'unmapped', or train on this data set."
+        )
+    twice = sorted({task.classes[i].name for i in matched if i != IGNORE_LABEL and matched.count(i) > 1})
+    if twice:
+        raise BenchError(f"{label}: several classes of its weights are called {', '.join(twice)}; rename them")
+    remarks = (f"classes that the task lacks, whose objects are left out: {listed(theirs)}",) if theirs else ()
+    return matched, remarks

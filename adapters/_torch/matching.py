@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from adapters._torch.input import InputContract
 from adapters._torch.weight_files import WRAPPED_UNDER, WeightFile, without_wrappers
 from bench.errors import BenchError, did_you_mean
 
-AVERAGES = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "ema_model", "ema_weights")
-"""Names, in lower case, of moving averages of the weights, as keys or as parts of tensors' names."""
+AVERAGES = ("ema", "swa", "shadow")
+"""Words, in lower case, in the names of moving averages of the weights, as keys or as parts of tensors' names."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def place_of(key: str, prefix: str) -> str:
 def is_average(place: str) -> bool:
     """Whether a place is that of a moving average.
 
-    >>> is_average("model_ema.module"), is_average("state_dict"), is_average("ema"), is_average("schema")
+    >>> is_average("model_ema.module"), is_average("state_dict"), is_average("params_ema"), is_average("schema")
     (True, False, True, False)
     """
-    return any(part.lower() in AVERAGES for part in place.split("."))
+    return any(word in AVERAGES for word in re.split(r"[\W_]+", place.lower()))
 
 
 def choose(file: WeightFile, own: Iterable[str], *, weights_key: str | None, where: str) -> Chosen:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -14,32 +15,73 @@ from torch import Tensor, nn
 
 from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
-from bench.errors import Unsupported
-from bench.records import TaskSpec
+from bench.errors import BenchError, Unsupported
+from bench.records import IGNORE_LABEL, TaskSpec, background_class
+
+Gives: TypeAlias = Literal["logits", "probabilities"]
 
 
 @dataclass(frozen=True)
 class Head:
-    """How logits name classes.
+    """How outputs name classes.
 
     Attributes:
         classes: K, number of classes of the task.
-        threshold: None: softmax over K channels, the highest logit wins (the lowest id on a tie).
+        threshold: None: softmax over K channels, the highest wins (the lowest id on a tie).
             A probability: one channel with a sigmoid; class 1 where it is above the threshold.
+        thresholds: Of a sigmoid for each of several channels; None for the other two heads. Of the classes
+            above their own threshold the most probable wins; where none is, `otherwise`.
+        ids: Class id of each of these channels.
+        otherwise: Class id where no channel is above its threshold.
+        gives: Whether the network ends before its activation, or behind it.
     """
 
     classes: int
     threshold: float | None = None
+    thresholds: tuple[float, ...] | None = None
+    ids: tuple[int, ...] = ()
+    otherwise: int = IGNORE_LABEL
+    gives: Gives = "logits"
 
     @property
     def channels(self) -> int:
-        """Channels of the logits."""
+        """Channels of the outputs."""
+        if self.thresholds is not None:
+            return len(self.thresholds)
         return self.classes if self.threshold is None else 1
+
+    def names_of(self, class_names: Sequence[str]) -> list[str]:
+        """Return the class of each channel, from the names of the task's classes."""
+        if self.threshold is not None:
+            return [class_names[1]]
+        return [class_names[i] for i in (range(self.classes) if self.thresholds is None else self.ids)]
+
+    @property
+    def is_sigmoid(self) -> bool:
+        """Whether each channel is a probability of its own."""
+        return self.threshold is not None or self.thresholds is not None
+
+    @property
+    def rule(self) -> str:
+        """How the outputs name classes, in a sentence."""
+        behind = "" if self.gives == "logits" else "; the network ends with its activation"
+        if self.threshold is not None:
+            return f"one sigmoid: class 1 above {self.threshold:g}{behind}"
+        if self.thresholds is None:
+            return f"softmax over {self.classes} channels: the highest wins{behind}"
+        bars = ", ".join(f"{bar:g}" for bar in dict.fromkeys(self.thresholds))
+        none = "void" if self.otherwise == IGNORE_LABEL else "the background"
+        return (
+            f"a sigmoid for each of {self.channels} classes: of those above their threshold ({bars}) the most probable "
+            f"wins, where none is, {none}{behind}"
+        )
 
     def labels(self, logits: Tensor) -> Tensor:
         """Return class ids, uint8, shape (B, H, W), of logits of shape (B, C, H, W), on their device."""
         if self.threshold is not None:
-            return (logits[:, 0].float() > _logit(self.threshold)).to(torch.uint8)
+            return (logits[:, 0].float() > self._bar(self.threshold)).to(torch.uint8)
+        if self.thresholds is not None:
+            return self._surest(logits.float(), self.thresholds)
         if logits.device.type == "cpu":
             return torch.from_numpy(_highest(logits.float().contiguous().numpy()))
         return logits.argmax(dim=1).to(torch.uint8)
@@ -51,14 +93,47 @@ class Head:
             logits: (B, C, H, W).
             labels: Class ids, uint8, (B, H, W).
         """
+        values = logits.float()
         if self.threshold is not None:
-            of_class_one = logits[:, 0].float().sigmoid()
+            of_class_one = values[:, 0] if self.gives == "probabilities" else values[:, 0].sigmoid()
             return torch.where(labels == 1, of_class_one, 1 - of_class_one)
-        return logits.float().softmax(dim=1).gather(1, labels[:, None].long())[:, 0]
+        if self.thresholds is not None:
+            probabilities = values if self.gives == "probabilities" else values.sigmoid()
+            channels = torch.full((256,), -1, device=values.device)
+            channels[list(self.ids)] = torch.arange(self.channels, device=values.device)
+            own = channels[labels.long()]
+            named = probabilities.gather(1, own.clamp(min=0)[:, None])[:, 0]
+            return torch.where(own >= 0, named, 1 - probabilities.max(dim=1).values)
+        probabilities = values if self.gives == "probabilities" else values.softmax(dim=1)
+        return probabilities.gather(1, labels[:, None].long())[:, 0]
+
+    def _bar(self, threshold: float) -> float:
+        return threshold if self.gives == "probabilities" else _logit(threshold)
+
+    def _surest(self, values: Tensor, thresholds: tuple[float, ...]) -> Tensor:
+        bars = torch.tensor([self._bar(one) for one in thresholds], device=values.device).view(1, -1, 1, 1)
+        above = values.masked_fill(values <= bars, float("-inf"))
+        highest, channel = above.max(dim=1)
+        ids = torch.tensor(self.ids, device=values.device, dtype=torch.uint8)
+        return torch.where(highest > float("-inf"), ids[channel], ids.new_tensor(self.otherwise))
 
 
-def head_of(kind: str, threshold: float | None, task: TaskSpec) -> Head:
-    """Return the head called `softmax` or `sigmoid` for a task.
+def head_of(
+    kind: str,
+    threshold: float | tuple[float, ...] | None,
+    task: TaskSpec,
+    *,
+    background_output: bool = False,
+    gives: Gives = "logits",
+) -> Head:
+    """Return the head called `softmax`, `sigmoid` or `multilabel` for a task.
+
+    Args:
+        kind: Its name.
+        threshold: Of a sigmoid; of several one for all, or one for each of the classes that have an output.
+        task: With the classes.
+        background_output: Whether `multilabel` has an output for the background too.
+        gives: Whether the network ends before its activation, or behind it.
 
     Raises:
         Unsupported: If the head cannot tell the task's classes apart.
@@ -72,10 +147,32 @@ def head_of(kind: str, threshold: float | None, task: TaskSpec) -> Head:
     if not 2 <= classes <= 255:
         raise Unsupported(f"label maps hold 2 to 255 classes; the task has {classes}")
     if kind == "softmax":
-        return Head(classes)
+        return Head(classes, gives=gives)
+    if kind == "multilabel":
+        return _multilabel(threshold, task, background_output=background_output, gives=gives)
     if classes != 2:
         raise Unsupported(f"a sigmoid head tells 2 classes apart; the task has {classes}. Use head: softmax")
-    return Head(classes, threshold=0.5 if threshold is None else threshold)
+    bar = threshold[0] if isinstance(threshold, tuple) and len(threshold) == 1 else threshold
+    if isinstance(bar, tuple):
+        raise BenchError(f"a sigmoid head has one threshold, not {len(bar)}; several are of head: multilabel")
+    return Head(classes, threshold=0.5 if bar is None else bar, gives=gives)
+
+
+def _multilabel(
+    threshold: float | tuple[float, ...] | None, task: TaskSpec, *, background_output: bool, gives: Gives
+) -> Head:
+    nothing = background_class(task.classes)
+    ids = tuple(i for i in range(len(task.classes)) if background_output or i != nothing)
+    given = (0.5,) if threshold is None else threshold if isinstance(threshold, tuple) else (threshold,)
+    thresholds = given * len(ids) if len(given) == 1 else given
+    if len(thresholds) != len(ids):
+        names = ", ".join(task.classes[i].name for i in ids)
+        raise BenchError(
+            f"option 'threshold' has {len(thresholds)} numbers and {len(ids)} classes have an output ({names}); give "
+            "one for each, or one for all"
+        )
+    otherwise = IGNORE_LABEL if nothing is None else nothing
+    return Head(len(task.classes), thresholds=thresholds, ids=ids, otherwise=otherwise, gives=gives)
 
 
 def bands_of(task: TaskSpec) -> dict[str, JsonValue]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from adapters._torch.fitting import Fit, Interpolation
 from bench.errors import BenchError, did_you_mean
-from bench.records import ModelSpec
+from bench.records import ModelSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from adapters._torch.network import Head
 
 OptionsT = TypeVar("OptionsT", bound="Options")
 
@@ -41,6 +44,8 @@ def _size(value: object) -> object:
 
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers), Field(min_length=1)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Thresholds = Annotated[tuple[Probability, ...], BeforeValidator(_numbers), Field(min_length=1)]
 Side = Annotated[int, Field(ge=1)]
 HeightWidth = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
@@ -101,27 +106,46 @@ class NetworkOptions(Options):
     weights_key: str | None = None
 
 
-OUTSIDE_THE_NETWORK = frozenset({"input", "weights_key"})
-"""Options that decide neither shapes nor meaning of weights."""
+OUTSIDE_THE_NETWORK = frozenset({"input", "weights_key", "threshold", "background_output"})
+"""Options that do not decide what weights mean; one more output shows by itself, in their shapes."""
 
 
 class HeadOptions(NetworkOptions):
-    """Options of a network whose logits name classes in either of two ways.
+    """Options of a network whose outputs name classes in one of three ways.
 
     Attributes:
-        head: `softmax` over one channel per class, or `sigmoid` over a single channel, for tasks
-            with two classes.
-        threshold: The probability above which a sigmoid head names class 1; 0.5 if left out.
+        head: `softmax` over one channel per class; `sigmoid` over a single channel, for tasks with two
+            classes; `multilabel`, a sigmoid for each class but the background, of which the most probable
+            above its threshold wins.
+        threshold: The probability above which a sigmoid names its class, or one for each output of
+            `multilabel`; 0.5 if left out.
+        background_output: `multilabel`: whether the background has an output of its own.
     """
 
-    head: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float | None = Field(default=None, gt=0, lt=1)
+    head: Literal["softmax", "sigmoid", "multilabel"] = "softmax"
+    threshold: Thresholds | None = None
+    background_output: bool = False
 
     @model_validator(mode="after")
-    def _threshold_needs_a_sigmoid(self) -> HeadOptions:
-        if self.threshold is not None and self.head != "sigmoid":
+    def _fits_the_head(self) -> HeadOptions:
+        if self.threshold is not None and self.head == "softmax":
             raise ValueError("option 'threshold' belongs to 'head: sigmoid'; a softmax head takes the likeliest class")
+        if self.head == "sigmoid" and len(self.threshold or (0.5,)) > 1:
+            raise ValueError("option 'threshold': one number for 'head: sigmoid'; several are of 'head: multilabel'")
+        if self.background_output and self.head != "multilabel":
+            raise ValueError("option 'background_output' belongs to 'head: multilabel'")
         return self
+
+    def for_task(self, task: TaskSpec) -> Head:
+        """Return the head for a task.
+
+        Raises:
+            BenchError: If it has not a threshold for each output.
+            Unsupported: If it cannot tell the task's classes apart.
+        """
+        from adapters._torch.network import head_of  # torch, which checking options does without
+
+        return head_of(self.head, self.threshold, task, background_output=self.background_output)
 
 
 def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:

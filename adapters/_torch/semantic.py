@@ -23,6 +23,7 @@ from adapters._torch.input import IMAGENET, InputContract, input_options
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import Channels
+from adapters._torch.output_values import contradiction
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights
@@ -132,7 +133,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
         self._runtime = open_runtime(whole, target, self._device)
-        self._several_passes = target_forward(self._runtime, target)
+        self._several_passes = target_forward(self._runtime, target, head=self._network.head)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
         with devices.seeded(seed):
@@ -154,6 +155,11 @@ class SemanticAdapter(devices.OnTorchDevice):
 
         if not self._model.trainable:
             raise Unsupported(f"{self._model.label} has published weights of one input and is not trained here")
+        if self._network.head.thresholds is not None or self._network.head.gives == "probabilities":
+            raise Unsupported(
+                f"{self._model.label}: losses are of logits, of head: softmax or head: sigmoid; a network with another "
+                "head is not trained here. Give it weights"
+            )
         if self._seen_task.channels != 3 and recipe.augmentation.changes:
             raise Unsupported(
                 f"augmentation is made for RGB; these have {self._seen_task.channels} channels. Leave 'augmentation' "
@@ -204,8 +210,28 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     @torch.inference_mode()
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Whether images look to the network as those of its training did; see `adapters._torch.first_statistics`."""
-        fed = self.preprocess(images[:1]).pixels
+        """Whether images look to the network as those of its training did, and its outputs are what they are read as.
+
+        See `adapters._torch.first_statistics` and `adapters._torch.output_values`.
+        """
+        batch = self.preprocess(images[:1])
+        return (*self._doubts_of_input(batch.pixels), *self._doubts_of_output(batch))
+
+    def _doubts_of_output(self, batch: FittedBatch) -> tuple[Flag, ...]:
+        head = self._network.head
+        outputs = self.infer(batch).logits.float().cpu().numpy()
+        found = contradiction(outputs, claimed=head.gives, sigmoid=head.is_sigmoid)
+        if found is None:
+            return ()
+        other = "logits" if head.gives == "probabilities" else "probabilities"
+        if found.is_certain:
+            raise BenchError(
+                f"{self._model.label}: {found.seen}, and its head reads {head.gives}; make it with gives='{other}'"
+            )
+        advice = f"the head reads {head.gives}; if the network ends with an activation, make it with gives='{other}'"
+        return (Flag(name="outputs_unlike_head", seen=found.seen, advice=advice),)
+
+    def _doubts_of_input(self, fed: Tensor) -> tuple[Flag, ...]:
         step = -1 if self._contract.channels == "bgr" else 1
         numbers = (self._contract.mean[::step], self._contract.std[::step])
         mean, std = (torch.tensor(one, device=fed.device).view(1, -1, 1, 1) for one in numbers)
@@ -229,6 +255,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
         facts["input_contract"] = self._contract.as_json(self._asked_size)
+        facts["output_rule"] = self._network.head.rule
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adapters._torch.images import resize_logits
+from adapters._torch.network import Head
 from adapters._torch.windows import Forward, windowed
 from bench.errors import Unsupported
 from bench.records import InferenceAugmentation, Size, Target
@@ -25,13 +26,14 @@ SATURATED = 1e-7
 """How far a mean probability of a sigmoid stays from 0 and 1, about float32's resolution below 1."""
 
 
-def target_forward(forward: Forward, target: Target, *, fill: float = 0.0) -> Forward | None:
+def target_forward(forward: Forward, target: Target, *, fill: float = 0.0, head: Head | None = None) -> Forward | None:
     """Return the pass that a target asks for: windows within each view; None where the plain one will do.
 
     Args:
         forward: Takes any (H, W).
         target: Its `window` and `test_time` are read.
         fill: Of the padding around an image smaller than a window, in normalised pixels.
+        head: Reads the outputs; None: logits of one channel are a sigmoid's, those of more a softmax's.
 
     Returns:
         Maps (B, 3, H, W) to logits (B, C, H, W), made for images without padding: see `by_content`.
@@ -40,7 +42,7 @@ def target_forward(forward: Forward, target: Target, *, fill: float = 0.0) -> Fo
         return None
     if target.window is not None:
         forward = windowed(forward, target.window, fill=fill)
-    return forward if target.test_time is None else augmented(forward, target.test_time)
+    return forward if target.test_time is None else augmented(forward, target.test_time, head)
 
 
 def refuse_objects_in_several_passes(target: Target, label: str) -> None:
@@ -84,18 +86,20 @@ def by_content(forward: Forward, pixels: Tensor, content: Sequence[Size]) -> Ten
     return found
 
 
-def augmented(forward: Forward, test_time: InferenceAugmentation) -> Forward:
+def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | None = None) -> Forward:
     """Return a pass over scaled and mirrored copies, whose probabilities are averaged.
 
     Args:
-        forward: What sees a copy. Logits of one channel are a sigmoid's, those of more a softmax's.
+        forward: What sees a copy.
         test_time: The copies.
+        head: As in `target_forward`.
 
     Returns:
         Maps (B, 3, H, W) to logits (B, C, H, W) of the mean probabilities, float32.
     """
     mirrored = (False, True) if test_time.flip else (False,)
     views = len(test_time.scales) * len(mirrored)
+    are_probabilities = head is not None and head.gives == "probabilities"
 
     def passed(pixels: Tensor) -> Tensor:
         size = Size(*pixels.shape[-2:])
@@ -107,16 +111,23 @@ def augmented(forward: Forward, test_time: InferenceAugmentation) -> Forward:
                 logits = resize_logits(logits, size).float()
                 if views == 1:
                     return logits
-                probabilities = logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
+                sigmoid = logits.shape[1] == 1 if head is None else head.is_sigmoid
+                probabilities = logits.clone() if are_probabilities else _probabilities(logits, sigmoid=sigmoid)
                 total = probabilities if total is None else total.add_(probabilities)
         assert total is not None  # there is at least one scale
         mean = total.div_(views)
         # A probability of 0 has no finite logit, and an infinite one would spoil its neighbours when resized.
-        if mean.shape[1] == 1:
+        if are_probabilities:
+            return mean
+        if sigmoid:
             return torch.logit(mean, eps=SATURATED)
         return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_()
 
     return passed
+
+
+def _probabilities(logits: Tensor, *, sigmoid: bool) -> Tensor:
+    return logits.sigmoid() if sigmoid else logits.softmax(dim=1)
 
 
 def scaled(pixels: Tensor, factor: float) -> Tensor:

@@ -8,7 +8,10 @@ torch's own functions, which are listed here by name; everything else that a fil
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from typing import Any, BinaryIO
+
+from torch import Tensor
 
 SAFE = {
     "torch._utils": (
@@ -28,7 +31,13 @@ SAFE = {
 
 
 class Inert:
-    """Stands for an object that only running code could restore."""
+    """Stands for an object that only running code could restore.
+
+    Attributes:
+        state: The dictionary of attributes that a pickle has of it; nothing is made of them.
+    """
+
+    state: Mapping[str, Any] | None = None
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take anything."""
@@ -41,8 +50,9 @@ class Inert:
         """Answer nothing."""
         return self
 
-    def __setstate__(self, _: Any) -> None:
-        """Keep nothing."""
+    def __setstate__(self, state: Any) -> None:
+        """Keep the attributes, as they were stored."""
+        self.state = state if isinstance(state, dict) else None
 
     def __setitem__(self, _: Any, __: Any) -> None:
         """Keep nothing."""
@@ -52,6 +62,26 @@ class Inert:
 
     def extend(self, _: Any) -> None:
         """Keep nothing."""
+
+
+def tensors_of_module(stored: Any, prefix: str = "") -> dict[str, Tensor]:
+    """Return the parameters and buffers of a module that was pickled whole, as its `state_dict` would name them.
+
+    Args:
+        stored: What was restored in its place; anything but an `Inert` has none.
+        prefix: Of their names.
+    """
+    state = stored.state if isinstance(stored, Inert) and stored.state is not None else {}
+    passing = state.get("_non_persistent_buffers_set") or ()
+    own = {**_dictionary(state.get("_parameters")), **_dictionary(state.get("_buffers"))}
+    found = {f"{prefix}{k}": v for k, v in own.items() if isinstance(v, Tensor) and k not in passing}
+    for name, child in _dictionary(state.get("_modules")).items():
+        found |= tensors_of_module(child, f"{prefix}{name}.")
+    return found
+
+
+def _dictionary(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 class Unpickler(pickle.Unpickler):

@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from adapters._torch import unpickling
 from adapters._torch.class_names import are_generic
 from bench.errors import BenchError, Unsupported
+from bench.records.stated_classes import classes_in, names_by_id
 
 WRAPPED_UNDER = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep a network's tensors beside what else a training needs; others are tried too."""
 
-COMPILED = "_orig_mod."
-"""What `torch.compile` puts before the names of the module that it wraps, wherever that is."""
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What `torch.compile`, FSDP and activation checkpoints put before the names of a module that they wrap, anywhere."""
 
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
-"""Weights in a folder of transformers."""
+"""Weights in a folder of transformers; `.index.json` behind the name lists the parts that they were cut into."""
+
+SHARDED = (".safetensors.index.json", ".bin.index.json")
+"""Ends of the names of lists of the files that weights were cut into."""
 
 DEEPEST = 3
 """Levels of dictionaries that are looked into for tensors."""
@@ -38,11 +44,12 @@ class WeightFile:
     """What a file holds.
 
     Attributes:
-        tensors: By name, as stored but for `COMPILED`: those of the first of `WRAPPED_UNDER`, else the most.
+        tensors: By name, as stored but for `WRAPPERS`: those of the first of `WRAPPED_UNDER`, else the most.
         architecture: Of the network they belong to, where the file says it.
         class_names: By id, where the file says them.
         sets: Key under which tensors lie ("" for the whole file, dotted where deeper) -> those tensors.
         input: The preprocessing the weights were trained with, where the file says it.
+        nameless: Key -> tensors in the order of a network's parameters, as some keep a moving average.
     """
 
     tensors: dict[str, Tensor]
@@ -50,14 +57,16 @@ class WeightFile:
     class_names: tuple[str, ...] | None = None
     sets: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     input: dict[str, Any] | None = None
+    nameless: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 def read_weight_file(path: Path, label: str) -> WeightFile:
-    """Read a `.safetensors` file, or what `torch.save` wrote of tensors, numbers and strings.
+    """Read a `.safetensors` or `.npz` file, a folder of transformers, or what `torch.save` wrote.
 
     The tensors may be the whole file or lie under any key, together with `architecture`, `class_names` and
-    `input`; a `.safetensors` file has these as JSON in its metadata. Objects beside them, such as a NumPy
-    scalar, a Namespace or a Path, are passed over and never restored.
+    `input`; a `.safetensors` file has these as JSON in its metadata. Of a module that was pickled whole the
+    tensors are taken. Objects beside them, such as a NumPy scalar, a Namespace or a Path, are passed over and
+    never restored.
 
     Args:
         path: The file.
@@ -69,10 +78,14 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
     """
     if path.is_dir():
         path = _file_in(path, label)
+        if path.name.endswith(SHARDED):
+            return _read_parts(path, label)
     if not path.is_file():
         raise BenchError(f"{label}: there is no weight file at {path}; correct 'weights', or leave it out to train")
     if path.suffix == ".safetensors":
         return _read_safetensors(path, label)
+    if path.suffix == ".npz":
+        return _whole(_read_arrays(path, label), {}, path)
     content = _read_torch(path, label)
     sets = _sets_in(content)
     if not sets:
@@ -85,9 +98,10 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
     return WeightFile(
         sets[first],
         _dictionary(content.get("architecture")),
-        _names(content.get("class_names")) or _beside(path),
+        classes_in(content) or _of_config(path),
         sets,
         _dictionary(content.get("input")),
+        _lists_in(content),
     )
 
 
@@ -125,24 +139,39 @@ def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except failures as error:
+        if _is_torchscript(path):
+            raise BenchError(
+                f"{label}: {path} is TorchScript, a network with its code; run it as it is: "
+                f"{{name: torchscript/file, weights: {path}}}"
+            ) from None
         content = _around_objects(path)
         if content is None:
             raise BenchError(
                 f"{label}: {path} is not a weight file of plain tensors ({_reason(error)}); "
                 "save it with torch.save(module.state_dict(), path)"
             ) from None
+    if isinstance(content, unpickling.Inert):
+        return {"": content}
     if not isinstance(content, Mapping):
         raise BenchError(f"{label}: {path} holds a {type(content).__name__}; a state dict is expected")
     return content
 
 
-def _around_objects(path: Path) -> Mapping[Any, Any] | None:
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _around_objects(path: Path) -> Any:
     """What lies beside objects that are not restored; None where no tensors do, or nothing can be read."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)
     except Exception:
         return None
-    return content if isinstance(content, Mapping) and _sets_in(content) else None
+    whole = {"": content} if isinstance(content, unpickling.Inert) else content
+    return content if isinstance(whole, Mapping) and _sets_in(whole) else None
 
 
 def _reason(error: Exception) -> str:
@@ -154,18 +183,61 @@ def _reason(error: Exception) -> str:
 
 
 def _sets_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
-    """Every dictionary with tensors in it, by the dotted key it lies under."""
+    """Every dictionary with tensors in it, and the state of every pickled module, by the dotted key it lies under."""
     own = {
-        name.replace(COMPILED, ""): value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
+        unwrapped(name): value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
     }
     found = {key: own} if own else {}
-    if depth < DEEPEST:
-        for name, inner in content.items():
-            if isinstance(inner, Mapping) and not any(part in str(name).lower() for part in NOT_NETWORKS):
-                found |= _sets_in(inner, f"{key}.{name}" if key else str(name), depth + 1)
+    for name, inner in content.items():
+        below = f"{key}.{name}" if key else str(name)
+        if any(part in str(name).lower() for part in NOT_NETWORKS):
+            continue
+        if isinstance(inner, unpickling.Inert) and (of_module := unpickling.tensors_of_module(inner)):
+            found[below] = {unwrapped(name): tensor for name, tensor in of_module.items()}
+        elif isinstance(inner, Mapping) and depth < DEEPEST:
+            found |= _sets_in(inner, below, depth + 1)
     return found
+
+
+def _lists_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[str, list[Tensor]]:
+    """Every list of tensors, by the dotted key it lies under."""
+    found = {}
+    for name, inner in content.items():
+        below = f"{key}.{name}" if key else str(name)
+        if any(part in str(name).lower() for part in NOT_NETWORKS):
+            continue
+        if isinstance(inner, list | tuple) and inner and all(isinstance(one, Tensor) for one in inner):
+            found[below] = list(inner)
+        elif isinstance(inner, Mapping) and depth < DEEPEST:
+            found |= _lists_in(inner, below, depth + 1)
+    return found
+
+
+def unwrapped(name: str) -> str:
+    """Return the name of a tensor without what wraps its modules.
+
+    >>> unwrapped("model._orig_mod.module.stem._checkpoint_wrapped_module.weight")
+    'model.module.stem.weight'
+    """
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name
+
+
+# --------------------------------------------------------------------------- NumPy
+
+
+def _read_arrays(path: Path, label: str) -> dict[str, Tensor]:
+    """The arrays of a `.npz`; slashes in names are dots in torch's."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise BenchError(f"{label}: {path} is not a readable .npz file of plain arrays ({_reason(error)})") from None
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
+    if not numbers:
+        raise BenchError(f"{label}: {path} holds no weights; a state dict is expected")
+    return {name.replace("/", "."): torch.from_numpy(array) for name, array in numbers.items()}
 
 
 # --------------------------------------------------------------------------- safetensors
@@ -178,7 +250,7 @@ def _read_safetensors(path: Path, label: str) -> WeightFile:
         raise Unsupported(f"{label}: {path} needs the package safetensors, which is not installed") from None
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {name.replace(COMPILED, ""): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             said = {name: _parsed(text) for name, text in (file.metadata() or {}).items()}
     except (SafetensorError, OSError) as error:
         raise BenchError(
@@ -186,8 +258,32 @@ def _read_safetensors(path: Path, label: str) -> WeightFile:
         ) from None
     if not tensors:
         raise BenchError(f"{label}: {path} holds no weights; a state dict is expected")
-    architecture, names = _dictionary(said.get("architecture")), _names(said.get("class_names")) or _beside(path)
-    return WeightFile(tensors, architecture, names, {"": tensors}, _dictionary(said.get("input")))
+    return _whole(tensors, said, path)
+
+
+def _whole(tensors: dict[str, Tensor], said: Mapping[str, Any], path: Path) -> WeightFile:
+    """A file whose tensors lie under no key, with what it says of them."""
+    named = {unwrapped(name): tensor for name, tensor in tensors.items()}
+    names = classes_in(said) or _of_config(path)
+    return WeightFile(named, _dictionary(said.get("architecture")), names, {"": named}, _dictionary(said.get("input")))
+
+
+def _read_parts(index: Path, label: str) -> WeightFile:
+    """The weights of a folder that were cut into several files, which its index names."""
+    try:
+        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BenchError(f"{label}: {index} is no list of files of weights; download the folder again") from None
+    missing = [name for name in parts if not index.with_name(name).is_file()]
+    if missing:
+        raise BenchError(
+            f"{label}: {index} names {len(parts)} files, of which {len(missing)} are missing, such as {missing[0]}; "
+            "download them"
+        )
+    tensors: dict[str, Tensor] = {}
+    for name in parts:
+        tensors |= read_weight_file(index.with_name(name), label).tensors
+    return _whole(tensors, {}, index)
 
 
 def _parsed(text: str) -> Any:
@@ -203,7 +299,8 @@ def _parsed(text: str) -> Any:
 
 def _file_in(folder: Path, label: str) -> Path:
     """The weights in a folder that `save_pretrained` wrote."""
-    found = [folder / name for name in IN_FOLDERS if (folder / name).is_file()]
+    names = [name for whole in IN_FOLDERS for name in (whole, f"{whole}.index.json")]
+    found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
         raise BenchError(
@@ -213,26 +310,17 @@ def _file_in(folder: Path, label: str) -> Path:
     return found[0]
 
 
-def _beside(path: Path) -> tuple[str, ...] | None:
+def _of_config(path: Path) -> tuple[str, ...] | None:
     """Classes that the `id2label` of a config.json beside the weights of a folder names; None where it names none."""
     config = path.with_name("config.json")
-    if path.name not in IN_FOLDERS or not config.is_file():
+    if not path.name.removesuffix(".index.json").endswith(IN_FOLDERS) or not config.is_file():
         return None
     try:
-        said = json.loads(config.read_text(encoding="utf-8")).get("id2label")
-        names = {int(number): str(name) for number, name in said.items()}
+        names = names_by_id(json.loads(config.read_text(encoding="utf-8")).get("id2label"))
     except (ValueError, AttributeError):
         return None
-    if sorted(names) != list(range(len(names))) or not names or are_generic([*names.values()]):
-        return None
-    return tuple(names[i] for i in range(len(names)))
+    return None if names is None or are_generic(names) else names
 
 
 def _dictionary(value: Any) -> dict[str, Any] | None:
     return dict(value) if isinstance(value, Mapping) else None
-
-
-def _names(value: Any) -> tuple[str, ...] | None:
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    return None

@@ -11,13 +11,17 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from adapters._torch.averages import averages_with_buffers, nameless_average
 from adapters._torch.class_names import key_of
 from adapters._torch.input import InputContract, contract_in
 from adapters._torch.matching import Chosen, LoadedWeights, choose
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError
+from bench.records.stated_classes import classes_beside
 
 FORMAT = 1
+
+BACKGROUND = ("background", "bg")
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """Of tensors, by name."""
@@ -97,10 +101,12 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     where = f"{label}: {path}"
     if file.architecture is not None:
         _check_architecture(file.architecture, network.architecture, where)
-    if file.class_names is not None:
-        _check_classes(file.class_names, network.class_names, where)
+    remarks = _checked_classes(file, path, network.class_names, where)
     own = {name: tuple(tensor.shape) for name, tensor in network.module.state_dict().items()}
-    chosen = choose(file, own, weights_key=weights_key, where=where)
+    parameters = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
+    file = averages_with_buffers(file, own, parameters)
+    nameless, of_nameless = nameless_average(file, parameters, weights_key)
+    chosen = choose(file, own, weights_key=None if nameless else weights_key, where=where)
     tensors = file.sets[chosen.key]
     prefixes = ("", chosen.prefix, shared_prefix([*tensors]))
     known = {name.removeprefix(prefix) for name in tensors for prefix in prefixes}
@@ -112,6 +118,7 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     left = [name for name in chosen.unknown if name.removeprefix(chosen.prefix).startswith(tolerated)]
     given = {name: tensors[whole] for name, whole in chosen.names.items()}
     given |= {name: tensors[name] for name in chosen.unknown if name not in left}
+    given |= dict(zip(parameters, file.nameless[nameless], strict=True)) if nameless else {}
     try:
         network.module.load_state_dict(given)
     except RuntimeError:  # torch's list of tensors can be hundreds of lines long
@@ -122,10 +129,11 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         loaded=len(given),
         left=len(left) + chosen.elsewhere,
         renamed=sum(whole.removeprefix(chosen.prefix) not in known for whole in chosen.names.values()),
-        taken=chosen.place,
-        beside=chosen.beside,
+        taken=nameless or chosen.place,
+        beside=(*chosen.beside, chosen.place or "the file") if nameless else chosen.beside,
         input=contract_in(file.input),
         classes=tuple(zip(map(str, file.class_names or ()), network.class_names, strict=False)),
+        remarks=(*remarks, *of_nameless),
     )
 
 
@@ -168,8 +176,26 @@ def _check_architecture(given: dict[str, Any], own: dict[str, Any], where: str) 
         )
 
 
+def _checked_classes(file: WeightFile, path: Path, own: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Hold the classes of a file against the network's; what a list of names beside it says of others is a remark."""
+    if file.class_names is not None:
+        _check_classes(file.class_names, own, where)
+        return ()
+    beside = classes_beside(path)
+    if beside is None:
+        return ()
+    names, called = beside
+    if sorted(map(key_of, names)) == sorted(map(key_of, own)):
+        _check_classes(names, own, f"{where} (by {called} beside it)")
+        return ()
+    return (
+        f"{called} beside it names the classes {_listed(names)}, and the task has {_listed(own)}; if it is of these "
+        "weights, say trained_on with its names",
+    )
+
+
 def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> None:
-    if [key_of(name) for name in given] == [key_of(name) for name in own]:
+    if _without_background(given) == _without_background(own):
         return
     if sorted(given) == sorted(own):
         how = "They are the same in another order, so that each id would name another class"
@@ -181,6 +207,12 @@ def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> 
         f"{where} was trained for the classes {', '.join(given)}; this task has {', '.join(own)}. {how}. "
         f"Say trained_on: [{', '.join(given)}], which maps them by name, or train on this data set."
     )
+
+
+def _without_background(names: tuple[str, ...]) -> list[str]:
+    """Names without case and punctuation, and without a background at the first place, which many lists leave out."""
+    keys = [key_of(name) for name in names]
+    return keys[1:] if keys[0] in BACKGROUND else keys
 
 
 def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters._torch.input import IMAGENET
-from adapters._torch.network import SemanticNetwork, bands_of, head_of
+from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.deeplab.model import DeepLabV3Plus
@@ -28,8 +28,8 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         Unsupported: If the head cannot tell the task's classes apart.
     """
     options = read_options(DeepLabOptions, model)
-    head = head_of(options.head, options.threshold, task)
-    shape = options.model_dump(exclude={"pretrained", "head", "threshold", *OUTSIDE_THE_NETWORK})
+    head = options.for_task(task)
+    shape = options.model_dump(exclude={"pretrained", "head", *OUTSIDE_THE_NETWORK})
     return SemanticNetwork(
         module=DeepLabV3Plus(in_channels=task.channels, out_channels=head.channels, **shape),
         head=head,
@@ -37,7 +37,7 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture={
             "network": "deeplabv3plus",
             **bands_of(task),
-            **options.model_dump(exclude={"dropout", "pretrained", "threshold", *OUTSIDE_THE_NETWORK}),
+            **options.model_dump(exclude={"dropout", "pretrained", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(c.name for c in task.classes),
         input=IMAGENET,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from adapters._torch import device as devices
 from adapters._torch.images import resize_image, scaled_size
+from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
@@ -81,12 +82,15 @@ class Adapter(devices.OnTorchDevice):
         with warnings.catch_warnings(), devices.seeded(seed):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             network = self._configured_network()
+        self._loaded: LoadedWeights | None = None
         if self._weights is not None and self._weights.suffix in (".pt", ".safetensors"):
-            load_weights(network, self._weights, label=self._model.label)
+            self._loaded = load_weights(network, self._weights, label=self._model.label)
         elif self._weights is not None or self._model.weights is not None:
             from adapters.detectron2.zoo_weights import load_zoo_weights
 
-            load_zoo_weights(network.module, str(self._weights or self._model.weights), label=self._model.label)
+            self._loaded = load_zoo_weights(
+                network.module, str(self._weights or self._model.weights), label=self._model.label
+            )
         return network
 
     def _configured_network(self) -> Detectron2Network:
@@ -94,7 +98,7 @@ class Adapter(devices.OnTorchDevice):
         from detectron2.modeling import build_model
 
         from adapters.detectron2 import deeplab, fcn, panoptic_deeplab  # noqa: F401 - they register their heads
-        from adapters.detectron2.config import make_config
+        from adapters.detectron2.config import is_own, make_config
         from adapters.detectron2.framework import has_compiled_operators
 
         self._config = make_config(
@@ -104,6 +108,9 @@ class Adapter(devices.OnTorchDevice):
             device=str(self._device),
             compiled=has_compiled_operators(),
         )
+        self._sizing = (self._options.short_edge, self._options.max_size)
+        if is_own(self._options.config) and self._options.short_edge is None:
+            self._sizing = (self._config.INPUT.MIN_SIZE_TEST or None, self._config.INPUT.MAX_SIZE_TEST)
         # Thresholds read what the network returns; weights trained with one serve any other.
         reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients"}
         reading |= {
@@ -135,9 +142,10 @@ class Adapter(devices.OnTorchDevice):
         return normalised(self._network.module, [self._on_device(image) for image in resized])
 
     def _input_size(self, size: Size) -> Size | None:
-        if self._target.image_size is not None or self._options.short_edge is None:
+        short_edge, longest = self._sizing
+        if self._target.image_size is not None or short_edge is None:
             return self._target.image_size
-        return scaled_size(size, self._options.short_edge, self._options.max_size)
+        return scaled_size(size, short_edge, longest)
 
     def _on_device(self, image: RgbImage) -> Tensor:
         # A copy: images may be read-only, which torch does not take.
@@ -158,7 +166,10 @@ class Adapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
-        return devices.describe(self._network.module, self._device)
+        facts = devices.describe(self._network.module, self._device)
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
+        return facts
 
     def versions(self) -> dict[str, str]:
         """Versions of Detectron2, torch and what they compute with."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
 
@@ -38,7 +40,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
     cfg = get_cfg()
     add_panoptic_deeplab_config(cfg)  # includes that of DeepLab
     if options.config is not None:
-        _merge_zoo_file(cfg, options.config, label)
+        _merge_file(cfg, options, label)
     else:
         _small(cfg, options)
     _task(cfg, options, labels)
@@ -51,15 +53,54 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
     return cfg
 
 
-def _merge_zoo_file(cfg: CfgNode, name: str, label: str) -> None:
+def is_own(config: str | None) -> bool:
+    """Whether the option `config` is a file of the user's own, not a name of the model zoo."""
+    return config is not None and Path(config).is_file()
+
+
+def _merge_file(cfg: CfgNode, options: Detectron2Options, label: str) -> None:
+    """Start from a file of the model zoo, or from the config.yaml that a training of Detectron2 left."""
+    name = str(options.config)
+    if is_own(name):
+        _merge_own_file(cfg, Path(name), label)
+        found = architecture_of(cfg)
+        if found != options.architecture:
+            said = f"is a {found}" if found else f"has the MODEL.META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE!r}"
+            raise BenchError(
+                f"{label}: option 'config': {name} {said}, and the model config is a {options.architecture}"
+                + (f"; use detectron2/{found}" if found else ", which is none that is run here")
+            )
+        return
     try:
         path = model_zoo.get_config_file(name)
     except RuntimeError:
         raise BenchError(
-            f"{label}: option 'config': Detectron2's model zoo has no file {name!r}; give one such as "
-            "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
+            f"{label}: option 'config': there is no file {name!r}, and Detectron2's model zoo has none of this name; "
+            "give the config.yaml of a training, or one such as COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
         ) from None
     cfg.merge_from_file(path)
+
+
+def _merge_own_file(cfg: CfgNode, path: Path, label: str) -> None:
+    try:
+        cfg.merge_from_file(str(path), allow_unsafe=False)
+    except (KeyError, AssertionError, ValueError, AttributeError, TypeError) as error:
+        raise BenchError(
+            f"{label}: option 'config': {path} is no configuration of Detectron2 alone ({str(error)[:160]}); keys that "
+            "a project adds are not known here"
+        ) from None
+    except (OSError, yaml.YAMLError) as error:
+        raise BenchError(f"{label}: option 'config': {path} cannot be read ({str(error)[:160]})") from None
+
+
+def architecture_of(cfg: CfgNode) -> str | None:
+    """Return the option `architecture` of a configuration; None where it is none that is run here."""
+    model, head = cfg.MODEL, cfg.MODEL.SEM_SEG_HEAD.NAME
+    if model.META_ARCHITECTURE == "GeneralizedRCNN":
+        return "mask_rcnn" if model.MASK_ON else None
+    if model.META_ARCHITECTURE == "SemanticSegmentor":
+        return "deeplabv3plus" if "DeepLabV3Plus" in head else "semantic_fpn" if head == "SemSegFPNHead" else None
+    return {"PanopticFPN": "panoptic_fpn", "PanopticDeepLab": "panoptic_deeplab"}.get(model.META_ARCHITECTURE)
 
 
 def _small(cfg: CfgNode, options: Detectron2Options) -> None:

@@ -27,8 +27,9 @@ class Detectron2Options(Options):
     Attributes:
         architecture: What is built.
         config: A file of Detectron2's model zoo to start from, for example
-            `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`; without one a small network that
-            trains from scratch. Its classes become the task's.
+            `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
+            training of Detectron2 left; without one a small network that trains from scratch. Its classes
+            become the task's.
         overrides: Detectron2 configuration keys, applied last: `{MODEL.RPN.NMS_THRESH: 0.8}`.
         backbone_depth: Layers of the ResNet.
         norm: Of backbone, pyramid and heads; an empty string is none.
@@ -53,7 +54,8 @@ class Detectron2Options(Options):
             window in which it is the highest (odd, pixels of the original image), largest number.
         small_area, small_weight: `panoptic_deeplab`: instances of fewer pixels weigh so much more
             in the semantic loss.
-        short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`.
+        short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`; with a
+            `config` of one's own that of its INPUT.
         clip_gradients: Largest norm of all gradients together; None does not clip.
     """
 

@@ -10,6 +10,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
+from adapters._torch.matching import LoadedWeights
 from bench.errors import BenchError
 
 PLAIN = {
@@ -39,6 +40,7 @@ class PlainCheckpointer(DetectionCheckpointer):
     """Detectron2's reader of weight files, for tensors and arrays only; notes what stayed unloaded."""
 
     not_loaded: tuple[str, ...] = ()
+    left: int = 0
 
     def _load_file(self, filename: str) -> Any:
         if filename.endswith((".pkl", ".pyth")):
@@ -53,6 +55,7 @@ class PlainCheckpointer(DetectionCheckpointer):
         incompatible = super()._load_model(checkpoint)
         wrong = [name for name, *_ in incompatible.incorrect_shapes]
         self.not_loaded = tuple(sorted({*incompatible.missing_keys, *wrong}))
+        self.left = len(incompatible.unexpected_keys)
         return incompatible
 
 
@@ -64,13 +67,16 @@ def _refuse_code(file: BinaryIO, filename: str) -> None:
         PlainUnpickler(file, encoding="latin1").load()
 
 
-def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> None:
+def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> LoadedWeights:
     """Load weights into a network as Detectron2 does, by name, converting the names of its older files.
 
     Args:
         module: A meta-architecture.
         source: A file, or an address that starts with `detectron2://` or `https://`.
         label: Of the model, for messages.
+
+    Returns:
+        What was loaded and left.
 
     Raises:
         BenchError: If the source cannot be read, holds more than arrays and tensors, or leaves a part
@@ -95,6 +101,7 @@ def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> None:
             f"{label}: {source!r} has no fitting weights for {len(missing)} parts of the network, first {missing[0]}; "
             "give weights of this architecture that were trained for as many classes as the task has"
         )
+    return LoadedWeights(loaded=len(module.state_dict()) - len(checkpointer.not_loaded), left=checkpointer.left)
 
 
 def _first_line(error: Exception) -> str:

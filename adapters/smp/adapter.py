@@ -12,7 +12,7 @@ import timm
 from torch import Tensor, nn
 
 from adapters._torch.input import IMAGENET, InputContract
-from adapters._torch.network import SemanticNetwork, bands_of, head_of
+from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
@@ -70,7 +70,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         Unsupported: If the head cannot tell the task's classes apart.
     """
     options = read_options(SmpOptions, model)
-    head = head_of(options.head, options.threshold, task)
+    head = options.for_task(task)
     # A path in `weights` replaces all of them: nothing needs to be downloaded first.
     encoder_weights = None if model.weights is not None else options.encoder_weights
     downloaded = encoder_weights if encoder_weights in DOWNLOADED else None
@@ -84,7 +84,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         architecture={
             "network": "smp",
             **bands_of(task),
-            **options.model_dump(exclude={"threshold", "encoder_weights", *OUTSIDE_THE_NETWORK}),
+            **options.model_dump(exclude={"encoder_weights", *OUTSIDE_THE_NETWORK}),
         },
         class_names=tuple(spec.name for spec in task.classes),
         input=encoder_input(options.encoder),

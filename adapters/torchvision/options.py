@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import NetworkOptions, Options, option_mistakes
+from adapters._torch.options import HeadOptions, Options, option_mistakes
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
 
-class SemanticOptions(NetworkOptions):
+class SemanticOptions(HeadOptions):
     """What a model config or a suite may set.
 
     Attributes:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import segmentation
 
 from adapters._torch.input import IMAGENET
-from adapters._torch.network import SemanticNetwork, bands_of, head_of
+from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import read_options
 from adapters.torchvision.options import SemanticOptions
 from bench.errors import BenchError
@@ -52,7 +52,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         BenchError: If an option is wrong or weights cannot be had.
     """
     options = read_options(SemanticOptions, model)
-    head = head_of("softmax", None, task)
+    head = options.for_task(task)
     module = _module(options, head.channels, model)
     if task.channels != 3:
         _widen(module, task.channels)

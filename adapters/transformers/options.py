@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import NetworkOptions, Options, option_mistakes
+from adapters._torch.options import HeadOptions, NetworkOptions, Options, option_mistakes
 from bench.records import ModelSpec
 from bench.records.abilities import NO_BACKBONE, Abilities
 
@@ -112,7 +112,7 @@ class UniversalOptions(Options):
         return self.model_dump(exclude={*READING, *foreign})
 
 
-class SegFormerOptions(NetworkOptions):
+class SegFormerOptions(HeadOptions):
     """What a model config or a suite may set.
 
     Attributes:

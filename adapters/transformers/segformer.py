@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from adapters._torch.input import IMAGENET
-from adapters._torch.network import SemanticNetwork, bands_of, head_of
+from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
@@ -61,7 +61,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         BenchError: If an option is wrong or the pretrained weights cannot be had.
     """
     options = read_options(SegFormerOptions, model)
-    head = head_of("softmax", None, task)
+    head = options.for_task(task)
     variant = VARIANTS[options.variant]
     config = SegformerConfig(
         num_channels=task.channels,
@@ -75,7 +75,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     if options.pretrained is None or model.weights is not None:
         module: nn.Module = SegformerForSemanticSegmentation(config)
     else:
-        names = [spec.name for spec in task.classes]
+        names = head.names_of([spec.name for spec in task.classes])
         published = load_in_order(
             SegformerForSemanticSegmentation, CLASSIFIER, options.pretrained, config, model, names
         )

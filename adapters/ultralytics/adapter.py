@@ -44,12 +44,12 @@ class Adapter(devices.OnTorchDevice):
             )
         self._model, self._task, self._weights = model, task, weights
         self.check_precision(devices.open_device(target.device), target.precision, target.runtime)
-        network = make_network(model, task, seed=devices.UNTRAINED_SEED)
-        if weights is not None:
-            if self.training_follows:
+        if weights is not None and not self.training_follows:
+            network = load_for_prediction(model, task, weights, seed=devices.UNTRAINED_SEED)
+        else:
+            network = make_network(model, task, seed=devices.UNTRAINED_SEED)
+            if weights is not None:
                 load_for_training(network, weights, model)
-            else:
-                network = load_for_prediction(network, weights, model, task)
         self.open(target)  # after the framework's import, which sets threads of its own
         self._make_ready(network)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,12 @@ import torch
 from pydantic import JsonValue
 from torch import nn
 
-from adapters._torch.class_names import key_of, listed
+from adapters._torch.class_names import matched_things
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
 from adapters.ultralytics import environment
-from adapters.ultralytics.options import FAMILIES, SIZES, InstanceOptions, NetworkOptions, SemanticOptions, mistakes
+from adapters.ultralytics.options import InstanceOptions, NetworkOptions, SemanticOptions, known_networks, mistakes
 from bench.errors import BenchError, Unsupported
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
 
@@ -85,6 +85,11 @@ def trained_classes(task: TaskSpec, label: str) -> tuple[int, ...]:
 def make_network(model: ModelSpec, task: TaskSpec, *, seed: int) -> YoloNetwork:
     """Return a model config's network for a task with weights drawn from a seed; torch's generators are left alone."""
     options, ids = options_of(model), trained_classes(task, model.label)
+    if options.network not in known_networks():
+        raise BenchError(
+            f"{model.label}: option 'network': {options.network} is no network of the framework's; one from a YAML "
+            "file of your own is run from a checkpoint that Ultralytics' trainer left, and is not trained here"
+        )
     environment.import_framework()
     from ultralytics.nn.tasks import SegmentationModel, SemanticSegmentationModel
 
@@ -94,13 +99,14 @@ def make_network(model: ModelSpec, task: TaskSpec, *, seed: int) -> YoloNetwork:
         torch.manual_seed(seed)
         module = kind(f"{options.network}.yaml", nc=len(ids), verbose=False)
     module.names = dict(enumerate(names))
-    if isinstance(options, InstanceOptions) and not options.nms and not _has_nms_free_head(module):
-        raise BenchError(f"{model.label}: option 'nms': {options.network} has no head without suppression; use true")
+    _check_nms(options, module, model.label)
     return YoloNetwork(module, options, names, ids)
 
 
-def _has_nms_free_head(module: Any) -> bool:
-    return getattr(module.model[-1], "one2one_cv2", None) is not None
+def _check_nms(options: NetworkOptions, module: Any, label: str) -> None:
+    has_free_head = getattr(module.model[-1], "one2one_cv2", None) is not None
+    if isinstance(options, InstanceOptions) and not options.nms and not has_free_head:
+        raise BenchError(f"{label}: option 'nms': {options.network} has no head without suppression; use true")
 
 
 def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> None:
@@ -114,15 +120,21 @@ def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> 
         module.load(official.module, verbose=False)
 
 
-def load_for_prediction(network: YoloNetwork, weights: Path, model: ModelSpec, task: TaskSpec) -> YoloNetwork:
-    """Return the network of a weight file: ours, or one of the framework's with its classes matched by name."""
-    official = _official(weights, network.options, model)
+def load_for_prediction(model: ModelSpec, task: TaskSpec, weights: Path, *, seed: int) -> YoloNetwork:
+    """Return the network of a weight file: ours, or one of the framework's with its classes matched by name.
+
+    One of the framework's brings its network with it, also where that came from a YAML file of the user's own.
+    """
+    options, wanted = options_of(model), trained_classes(task, model.label)
+    environment.import_framework()
+    official = _official(weights, options, model)
     if official is None:
-        loaded = load_weights(network, weights, label=model.label)
-        return replace(network, loaded=loaded)
+        network = make_network(model, task, seed=seed)
+        return replace(network, loaded=load_weights(network, weights, label=model.label))
     module = official.module
+    _check_nms(options, module, model.label)
     names = tuple(str(module.names[i]) for i in range(len(module.names)))
-    ids, remarks = _matched(names, network.class_ids, task, model.label)
+    ids, remarks = matched_things(names, wanted, task, model.label)
     loaded = LoadedWeights(
         len(module.state_dict()),
         taken=official.taken,
@@ -130,35 +142,7 @@ def load_for_prediction(network: YoloNetwork, weights: Path, model: ModelSpec, t
         remarks=remarks,
         classes=tuple((n, task.classes[i].name) for n, i in zip(names, ids, strict=True) if i != IGNORE_LABEL),
     )
-    return replace(
-        network, module=module, class_names=names, class_ids=ids, trained_size=official.trained_size, loaded=loaded
-    )
-
-
-def _matched(
-    names: Sequence[str], wanted: Sequence[int], task: TaskSpec, label: str
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Ids in the task of a network's classes, by name without case and punctuation, and what was decided beside.
-
-    Raises:
-        BenchError: If a class of the task is none of the network's: its objects could never be found.
-    """
-    ids = {key_of(task.classes[i].name): i for i in wanted}
-    matched = tuple(ids.get(key_of(name), IGNORE_LABEL) for name in names)
-    alone = [task.classes[i].name for i in wanted if i not in matched]
-    theirs = [name for name, class_id in zip(names, matched, strict=True) if class_id == IGNORE_LABEL]
-    if alone:
-        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise BenchError(
-            f"{label}: its weights know {len(names)} classes and not all of this task: only the weights have "
-            f"{listed(theirs)}; only the task has {listed(alone)}. Say trained_on: [{shown}], so that they are mapped "
-            "by synonyms too and the rest by 'unmapped', or train on this data set."
-        )
-    twice = sorted({task.classes[i].name for i in matched if i != IGNORE_LABEL and matched.count(i) > 1})
-    if twice:
-        raise BenchError(f"{label}: several classes of its weights are called {', '.join(twice)}; rename them")
-    remarks = (f"classes that the task lacks, whose objects are left out: {listed(theirs)}",) if theirs else ()
-    return matched, remarks
+    return YoloNetwork(module, options, names, ids, trained_size=official.trained_size, loaded=loaded)
 
 
 @dataclass(frozen=True)
@@ -199,7 +183,7 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Chec
         given = Path(str(module.yaml.get("yaml_file", options.network))).stem
         wanted = SegmentationModel if model.task == "instance" else SemanticSegmentationModel
         fits = isinstance(module, wanted)
-    if given != options.network and given in _known_networks():
+    if given != options.network and given in known_networks():
         raise BenchError(
             f"{model.label}: {weights} holds a {given}; set option 'network' to that, or give other weights"
         )
@@ -210,10 +194,6 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Chec
         )
     both = tuple(key for key in ("ema", "model") if key != taken and checkpoint.get(key) is not None)
     return _Checkpoint(module.float(), _side(checkpoint.get("train_args"), getattr(module, "args", None)), taken, both)
-
-
-def _known_networks() -> set[str]:
-    return {family.format(size) for families in FAMILIES.values() for family in families for size in SIZES}
 
 
 def _side(*arguments: Any) -> int | None:

@@ -63,12 +63,19 @@ class InstanceOptions(NetworkOptions):
     mask_ratio: Literal[1, 2, 4] = 2
 
 
+def known_networks(*kinds: str) -> list[str]:
+    """Names of the framework's networks for these forms of predictions, or for all."""
+    families = [family for kind in kinds or FAMILIES for family in FAMILIES.get(kind, ())]
+    return [family.format(size) for family in families for size in SIZES]
+
+
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_mistakes(InstanceOptions if model.task == "instance" else SemanticOptions, model)
     network = model.options.get("network")
-    known = [family.format(size) for family in FAMILIES.get(model.task, ()) for size in SIZES]
-    if isinstance(network, str) and network not in known:
+    known = known_networks(model.task)
+    # A checkpoint brings its network, which may be from a YAML file of the user's own.
+    if isinstance(network, str) and network not in known and (model.weights is None or network in known_networks()):
         found.append(
             f"{model.label}: option 'network': no {model.task} network named {network!r}."
             f"{did_you_mean(network, known)} There are: {', '.join(known)}"

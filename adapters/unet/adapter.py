@@ -9,7 +9,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.semantic import SemanticAdapter
 from adapters.unet.model import UNet
@@ -37,7 +37,7 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     options = read_options(UNetOptions, model)
     if options.min_area is not None and model.task == "semantic":
         raise BenchError(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
-    head = head_of(options.head, options.threshold, task)
+    head = options.for_task(task)
     unet = UNet(
         in_channels=options.in_channels if task.channels == 3 else task.channels,
         out_channels=head.channels,
@@ -53,7 +53,7 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     # These read the logits; weights trained with one serve any other.
     architecture: dict[str, JsonValue] = {
         "network": "unet",
-        **options.model_dump(exclude={"threshold", "min_area", "tensor_names", *OUTSIDE_THE_NETWORK}),
+        **options.model_dump(exclude={"min_area", "tensor_names", *OUTSIDE_THE_NETWORK}),
     }
     # Weight files of before these options have neither.
     usual: dict[str, JsonValue] = {"attention": "none", "skip": "first"}

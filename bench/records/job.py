@@ -113,6 +113,7 @@ class JobFacts(Record):
         weights_read: What was made of the weights: tensors loaded, left, renamed and drawn, where in the file they
             lay and what else lies there; empty where the adapter tells none.
         input_contract: The preprocessing: mean and std in 0-1 units, order of channels, and who says so.
+        output_rule: How outputs name classes; None where the adapter does not tell.
         weights_file: Path of what `train` wrote, relative to the job folder.
         trained_steps, trained_images, trained_s: What the budget came to.
         predicted_images: Number of stored predictions.
@@ -143,6 +144,7 @@ class JobFacts(Record):
     weights_sha256: str | None = None
     weights_read: dict[str, JsonValue] = {}
     input_contract: dict[str, JsonValue] = {}
+    output_rule: str | None = None
     weights_file: str | None = None
     trained_steps: int | None = None
     trained_images: int | None = None

@@ -1,4 +1,4 @@
-"""An ONNX file run by ONNX Runtime or OpenVINO on the CPU: NumPy in, NumPy out, settings explicit and read back.
+"""Files of networks run by ONNX Runtime or OpenVINO on the CPU: NumPy in, NumPy out, settings explicit and read back.
 
 `adapters._torch.runtimes.gpu_sessions` runs files on a CUDA device. Nothing here needs torch, so that a file can
 be run where torch is not installed. Answers are written into arrays that are made for them: no copy,
@@ -8,18 +8,21 @@ and no answer that a later call overwrites.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, Unsupported
 from bench.records import Precision
 
 SessionKind = Literal["onnxruntime", "openvino"]
+FORMATS = ("ONNX", "OpenVINO (.xml)")
 Shape = tuple[int, ...]
 Array = NDArray[Any]
 
@@ -46,11 +49,13 @@ class Session(Protocol):
     Attributes:
         inputs, outputs: Its ports.
         packages: Distributions that run it, for `versions`.
+        metadata: Texts that the file keeps beside its network, by name.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     packages: tuple[str, ...]
+    metadata: dict[str, str]
 
     def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
         """Return the named outputs for the only input; the array is contiguous and of the port's dtype."""
@@ -79,14 +84,18 @@ class SessionSettings:
 
 
 def open_session(kind: SessionKind, file: Path, settings: SessionSettings) -> Session:
-    """Load an ONNX file.
+    """Load an ONNX file, or with OpenVINO the .xml of a network of its own.
 
     Raises:
         BenchError: If the file is not there or cannot be read as a model.
         Unsupported: If the runtime is not installed or lacks the precision.
     """
     if not file.is_file():
-        raise BenchError(f"there is no file {file}; expected a model in the ONNX format")
+        raise BenchError(f"there is no file {file}; expected a model in the format of {FORMATS[file.suffix == '.xml']}")
+    if file.suffix == ".xml" and not file.with_suffix(".bin").is_file():
+        raise BenchError(
+            f"{file} has no {file.with_suffix('.bin').name} beside it, which holds its weights; copy it too"
+        )
     return OnnxRuntimeSession(file, settings) if kind == "onnxruntime" else OpenVinoSession(file, settings)
 
 
@@ -107,7 +116,7 @@ def package(name: str) -> Any:
 def unreadable(file: Path, error: Exception) -> BenchError:
     """What is said of a file that a runtime refuses."""
     reason = " ".join(str(error).split())[:300]
-    return BenchError(f"{file} cannot be run as a model in the ONNX format: {reason}")
+    return BenchError(f"{file} cannot be run as a model in the format of {FORMATS[file.suffix == '.xml']}: {reason}")
 
 
 # --------------------------------------------------------------------------- ONNX Runtime
@@ -170,6 +179,7 @@ class OnnxRuntimeSession:
             raise unreadable(file, error) from None
         self.inputs = tuple(onnxruntime_port(port) for port in self._session.get_inputs())
         self.outputs = tuple(onnxruntime_port(port) for port in self._session.get_outputs())
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self._shapes: dict[tuple[tuple[str, ...], Shape], tuple[Shape, ...]] = {}
         self._dtypes = {port.name: port.dtype for port in self.outputs}
 
@@ -229,6 +239,7 @@ class OpenVinoSession:
             raise unreadable(file, error) from None
         self.inputs = tuple(self._port(port) for port in self._model.inputs)
         self.outputs = tuple(self._port(port) for port in self._model.outputs)
+        self.metadata = _beside(file)
         self._free: Any = None
         self._static: dict[Shape, Any] = {}
         self._answers: dict[Shape, tuple[Shape, ...]] = {}
@@ -292,3 +303,15 @@ class OpenVinoSession:
     def threads(self) -> dict[str, int]:
         """Threads of the last model that was compiled."""
         return {"openvino": self._threads}
+
+
+def _beside(file: Path) -> dict[str, str]:
+    """The metadata.yaml that Ultralytics writes beside an OpenVINO export; empty where none lies there."""
+    beside = file.with_name("metadata.yaml")
+    if file.suffix != ".xml" or not beside.is_file():
+        return {}
+    try:
+        said = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {str(name): json.dumps(value, default=str) for name, value in said.items()} if isinstance(said, dict) else {}

@@ -17,12 +17,15 @@ from adapters._torch.fitting import Placement, fitted, grey, place
 from adapters._torch.input import LUMA, InputContract
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
-from adapters._torch.runtimes.file_options import FileOptions
+from adapters._torch.runtimes.file_metadata import read_metadata
+from adapters._torch.runtimes.file_objects import YoloReader
+from adapters._torch.runtimes.file_options import FileOptions, ObjectFileOptions, options_class
 from adapters._torch.runtimes.file_reading import OutputReader
 from bench.adapter import BaseAdapter, Progress, TrainingData, TrainingResult, package_versions
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
-from bench.records.predictions import Prediction, RgbImage, SemanticMap
+from bench.records.flag import Flag
+from bench.records.predictions import Prediction, RgbImage
 
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
@@ -45,16 +48,19 @@ class Outputs:
     """What `infer` hands to `postprocess`.
 
     Attributes:
-        arrays: An output for each array of the input.
+        arrays: The outputs that are read, for each array of the input.
         contents: As in `Inputs`.
     """
 
-    arrays: tuple[NDArray[Any], ...]
+    arrays: tuple[tuple[NDArray[Any], ...], ...]
     contents: tuple[Placement, ...]
 
 
 class FileModel(BaseAdapter):
     """The file of a network, run by a session of one runtime; an adapter says which, and of which format.
+
+    A model config of instances is read by `adapters._torch.runtimes.file_objects`, one that labels pixels by
+    `adapters._torch.runtimes.file_reading`.
 
     Attributes:
         runtimes: Those that the format can be run by.
@@ -67,7 +73,7 @@ class FileModel(BaseAdapter):
       passed apart, without padding to the largest.
     * `infer` runs the file.
     * `postprocess` cuts padding away, resizes what is not yet labels to the original size, names
-      classes and gives them the ids of the task.
+      classes and gives them the ids of the task; suppression of boxes and masks of instances are part of it.
     """
 
     takes_bands = True
@@ -81,11 +87,12 @@ class FileModel(BaseAdapter):
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Load the file; see `bench.adapter.Adapter.build`."""
-        if task.kind != "semantic" or model.task != "semantic":
-            raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
+        if task.kind != model.task:
+            raise Unsupported(f"{model.label} makes {model.task} predictions; it has no {task.kind} prediction")
+        if task.kind not in ("semantic", "instance"):
+            raise Unsupported(f"{model.label} labels pixels or finds instances; it has no {task.kind} prediction")
         self._check_target(target, model.label)
-        self._options, self._target = read_options(FileOptions, model), target
-        self._reader = OutputReader(self._options, task, model.label)
+        self._options, self._target, self._label = read_options(options_class(model), model), target, model.label
         if weights is None:
             raise BenchError(
                 f"{model.label} needs {self.file_format} to run; give the model 'weights' in the suite, for example "
@@ -98,11 +105,12 @@ class FileModel(BaseAdapter):
             threads, target.precision, target.deterministic, static=target.image_size is not None
         )
         self._session = self.open_session(weights, settings, target)
+        self._metadata = read_metadata(self._session.metadata)
         contract = self._options.contract()
+        contract = replace(contract, size=contract.size or self._metadata.size)
         seen = 1 if contract.channels == "gray" else task.channels
         self._input, self._layout = _only_input(self._session.inputs, self._options, seen, model.label)
-        self._reader.layout = self._layout
-        self._output = _chosen_output(self._session.outputs, self._options, model.label)
+        self._open_reader(task)
         self._contract = _seen(contract, self._input, self._layout, task.channels, model.label)
         self._size = _network_size(self._input, self._layout, target, self._contract.size, model.label)
         if self._contract.fit != "stretch" and self._size is None:
@@ -114,6 +122,18 @@ class FileModel(BaseAdapter):
         order = slice(None, None, -1) if self._contract.channels == "bgr" else slice(None)
         self._shift = np.array(self._contract.mean, dtype=np.float32)[order] * np.float32(255)
         self._divisor = np.array(self._contract.std, dtype=np.float32)[order] * np.float32(255)
+
+    def _open_reader(self, task: TaskSpec) -> None:
+        """Choose what reads the outputs, and which of them it reads."""
+        ports, names = self._session.outputs, self._metadata.class_names
+        self._reader: OutputReader | YoloReader
+        if isinstance(self._options, ObjectFileOptions):
+            self._reader = YoloReader(self._options, self._options.classes or names, task, ports, self._label)
+            self._reads = self._reader.outputs
+        else:
+            self._reader = OutputReader(self._options, task, self._label, names)
+            self._reader.layout = self._options.layout or self._layout
+            self._reads = (_chosen_output(ports, self._options, self._label).name,)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Refuse: a file is what it is."""
@@ -156,20 +176,43 @@ class FileModel(BaseAdapter):
 
     def infer(self, batch: Inputs) -> Outputs:
         """Run the file on every array."""
-        answers = tuple(self._session.run(array, (self._output.name,))[0] for array in batch.arrays)
-        return Outputs(answers, batch.contents)
+        return Outputs(tuple(self._session.run(array, self._reads) for array in batch.arrays), batch.contents)
 
     def postprocess(self, raw: Outputs, sizes: Sequence[Size]) -> list[Prediction]:
-        """Label maps at the original sizes."""
-        answers = [one for answer in raw.arrays for one in answer]
+        """Label maps or instances at the original sizes."""
+        answers = [one for outputs in raw.arrays for one in zip(*outputs, strict=True)]
         return [
-            SemanticMap(self._reader.labels(one, placement=placement, size=size))
+            self._reader.prediction(one, placement, size)
             for one, placement, size in zip(answers, raw.contents, sizes, strict=True)
         ]
 
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Whether the file is fed as its exporter says, and its outputs are what the model config calls them.
+
+        Raises:
+            BenchError: If they cannot be.
+        """
+        found = []
+        mean, std = self._contract.mean, self._contract.std
+        if self._metadata.by_ultralytics and ({*mean} != {0.0} or {*std} != {1.0}):
+            seen = f"Ultralytics exported the file, whose networks see 0 to 1, and it is fed mean {mean}, std {std}"
+            advice = "set options: {mean: 0, std: 1, fit: letterbox, fill: [114, 114, 114], interpolation: linear}"
+            found.append(Flag(name="input_unlike_training", seen=seen, advice=advice))
+        doubt = None
+        if isinstance(self._reader, OutputReader):
+            doubt = self._reader.doubt(self.infer(self.preprocess(images[:1])).arrays[0][0][0])
+        if doubt is not None and doubt.is_certain:
+            raise BenchError(f"{self._label}: {doubt.seen}, and option 'output_is' calls them so; correct it")
+        if doubt is not None:
+            advice = "check option 'output_is', which says whether these are logits or probabilities, and of what"
+            found.append(Flag(name="outputs_unlike_head", seen=doubt.seen, advice=advice))
+        return tuple(found)
+
     def describe(self) -> dict[str, JsonValue]:
         """Size of the file and the threads in effect; how many parameters it has is not counted."""
+        remarks = [*self._reader.remarks] if isinstance(self._reader, YoloReader) else []
         return {
+            **({"weights_read": {"remarks": remarks}} if remarks else {}),
             "weights_bytes": self._file.stat().st_size,
             "device_name": "cpu",
             "threads": {"opencv": cv2.getNumThreads(), **self._session.threads()},

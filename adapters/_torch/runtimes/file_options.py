@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from adapters._torch.fitting import Interpolation
 from adapters._torch.input import InputContract
-from adapters._torch.options import Channels, InputOptions, Numbers, Options, option_mistakes
+from adapters._torch.options import Channels, InputOptions, Numbers, Options, Thresholds, option_mistakes
 from bench.records import ModelSpec
 
 
@@ -44,8 +44,11 @@ class FileOptions(Options):
         output: Name of the output that is read; the first if left out.
         output_layout: Axes of the output after the batch; the input's if left out.
         output_is: `logits`, a number per class; `probabilities`, the same after a softmax; `sigmoid_logit`
-            and `sigmoid_probability`, one number, of class 1 of two; `labels`, class ids.
-        threshold: Of a sigmoid: the probability above which a pixel is of class 1.
+            and `sigmoid_probability`, one number, of class 1 of two; `multilabel_logits` and
+            `multilabel_probabilities`, a number of each class on its own, of which the highest above its
+            threshold wins; `labels`, class ids.
+        threshold: Of a sigmoid: the probability above which a pixel is of class 1; of several one for all, or
+            one for each of `classes`.
         classes: Names of the model's classes, in the order of its channels or ids; those of the task
             in its order if left out. A class that the task does not have becomes `others`.
         others: Class of the task for what only the model knows; void if left out.
@@ -64,8 +67,16 @@ class FileOptions(Options):
     input: str | InputOptions | None = None
     output: str | None = None
     output_layout: Literal["NCHW", "NHWC"] | None = None
-    output_is: Literal["logits", "probabilities", "sigmoid_logit", "sigmoid_probability", "labels"] = "logits"
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+    output_is: Literal[
+        "logits",
+        "probabilities",
+        "sigmoid_logit",
+        "sigmoid_probability",
+        "multilabel_logits",
+        "multilabel_probabilities",
+        "labels",
+    ] = "logits"
+    threshold: Thresholds = (0.5,)
     classes: Annotated[tuple[str, ...], BeforeValidator(_tuple)] | None = None
     others: str | None = None
 
@@ -77,8 +88,10 @@ class FileOptions(Options):
             raise ValueError("options 'fill' and 'centred' belong to fit: letterbox")
         if isinstance(self.input, InputOptions) and self.input.fit == "tile":
             raise ValueError("a file is passed whole, once; 'fit: tile' is for networks of torch")
-        if self.threshold != 0.5 and not self.is_sigmoid:
-            raise ValueError("option 'threshold' belongs to an output_is of sigmoid_logit or sigmoid_probability")
+        if self.threshold != (0.5,) and not (self.is_sigmoid or self.is_multilabel):
+            raise ValueError("option 'threshold' belongs to an output_is of a sigmoid or of multilabel")
+        if self.is_sigmoid and len(self.threshold) > 1:
+            raise ValueError("option 'threshold': one number for a sigmoid of two classes")
         if self.others is not None and self.classes is None:
             raise ValueError("option 'others' needs 'classes', the names of the model's own")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
@@ -107,6 +120,44 @@ class FileOptions(Options):
         """Whether one number says which of two classes a pixel has."""
         return self.output_is in ("sigmoid_logit", "sigmoid_probability")
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether each class has a number of its own."""
+        return self.output_is in ("multilabel_logits", "multilabel_probabilities")
+
+    @property
+    def gives(self) -> Literal["logits", "probabilities"]:
+        """Whether the file ends before its activation, or behind it."""
+        return "probabilities" if "probabilit" in self.output_is else "logits"
+
+
+class ObjectFileOptions(FileOptions):
+    """What the file of a network that finds instances does not say.
+
+    Attributes:
+        finds: How its outputs are read: `yolo`, candidates and prototypes as Ultralytics exports them.
+        conf: Score below which nothing is returned. AP wants the whole curve, hence so low.
+        iou: Overlap of boxes above which the less sure one of a class is left out.
+        max_det: Most instances of an image.
+    """
+
+    finds: Literal["yolo"] = "yolo"
+    conf: float = Field(default=0.001, ge=0, le=1)
+    iou: float = Field(default=0.7, ge=0, le=1)
+    max_det: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _reads_objects(self) -> ObjectFileOptions:
+        taken = {"output", "output_layout", "output_is", "threshold", "others"} & self.model_fields_set
+        if taken:
+            raise ValueError(f"option {min(taken)!r} is for files that label pixels; these find instances")
+        return self
+
+
+def options_class(model: ModelSpec) -> type[FileOptions]:
+    """Return the options of a model config by the form of its predictions."""
+    return ObjectFileOptions if model.task == "instance" else FileOptions
+
 
 def _for_all(values: tuple[float, ...], count: int) -> tuple[float, ...]:
     return values * count if len(values) == 1 else values
@@ -114,4 +165,4 @@ def _for_all(values: tuple[float, ...], count: int) -> tuple[float, ...]:
 
 def mistakes(model: ModelSpec) -> list[str]:
     """What is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(FileOptions, model)
+    return option_mistakes(options_class(model), model)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters._torch.class_names import key_of
 from adapters._torch.fitting import Placement, restored
+from adapters._torch.output_values import Doubt, contradiction
 from adapters._torch.runtimes.file_options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
-from bench.records import IGNORE_LABEL, Size, TaskSpec
-from bench.records.predictions import LabelMap
+from bench.records import IGNORE_LABEL, Size, TaskSpec, background_class
+from bench.records.predictions import LabelMap, SemanticMap
 
 
 class OutputReader:
@@ -23,22 +26,31 @@ class OutputReader:
         options: Of the model config.
         task: With the classes that ids stand for.
         label: Name of the model, for messages.
+        names: Of its classes, where the file says them; option `classes` comes first.
 
     Raises:
         BenchError: If the model config names a class that nobody has.
         Unsupported: If the output cannot tell the task's classes apart.
     """
 
-    def __init__(self, options: FileOptions, task: TaskSpec, label: str) -> None:
+    def __init__(self, options: FileOptions, task: TaskSpec, label: str, names: Sequence[str] | None = None) -> None:
         self._options, self._label = options, label
         self.layout = options.layout or "NCHW"  # of the input, which the file says if nobody else does
         known = [spec.name for spec in task.classes]
         if len(known) > IGNORE_LABEL:
             raise Unsupported(f"label maps hold up to 255 classes; the task has {len(known)}")
-        names = list(options.classes) if options.classes is not None else known
+        background = background_class(task.classes)
+        own = [name for i, name in enumerate(known) if not (options.is_multilabel and i == background)]
+        said = options.classes if options.classes is not None else names
+        names = list(said) if said is not None else own
+        if options.is_multilabel and len(options.threshold) not in (1, len(names)):
+            raise BenchError(
+                f"{label}: option 'threshold' has {len(options.threshold)} numbers for {len(names)} classes "
+                f"({', '.join(names)}); give one for each, or one for all"
+            )
         if options.is_sigmoid and len(names) != 2:
             raise Unsupported(f"{label}: a sigmoid tells 2 classes apart; there are {len(names)}: {', '.join(names)}")
-        if not set(names) & set(known):
+        if not set(map(key_of, names)) & set(map(key_of, known)):
             hint = did_you_mean(names[0], known) if names else ""
             raise BenchError(
                 f"{label}: option 'classes': none of {', '.join(names)} is a class of the task.{hint} It has: "
@@ -50,9 +62,23 @@ class OutputReader:
                 f"{did_you_mean(options.others, known)} It has: {', '.join(known)}"
             )
         others = IGNORE_LABEL if options.others is None else known.index(options.others)
+        self._none = others if background is None else background
         self._classes = len(names)
         self._ids = np.full(256, IGNORE_LABEL, dtype=np.uint8)
-        self._ids[: len(names)] = [known.index(name) if name in known else others for name in names]
+        by_key = {key_of(name): i for i, name in enumerate(known)}
+        self._ids[: len(names)] = [by_key.get(key_of(name), others) for name in names]
+
+    def prediction(self, outputs: Sequence[NDArray[Any]], placement: Placement, size: Size) -> SemanticMap:
+        """Return the label map of an image at its original size; `outputs` is the one that is read, of it alone."""
+        return SemanticMap(self.labels(outputs[0], placement=placement, size=size))
+
+    def doubt(self, output: NDArray[Any]) -> Doubt | None:
+        """What the values of an image's output say against the way it is read; None if nothing."""
+        options = self._options
+        if options.output_is == "labels":
+            return None
+        planes = self._planes(output, 1 if options.is_sigmoid else self._classes)
+        return contradiction(planes[None], claimed=options.gives, sigmoid=options.is_sigmoid or options.is_multilabel)
 
     def labels(self, output: NDArray[Any], *, placement: Placement, size: Size) -> LabelMap:
         """Return the task's class ids, uint8, at the original size; void where a crop showed nothing.
@@ -78,7 +104,9 @@ class OutputReader:
             )
         at_size = [restored(plane, placement, size, cv2.INTER_LINEAR) for plane in planes]
         if self._options.is_sigmoid:
-            return self._ids[(at_size[0] > self._bar()).astype(np.uint8)]
+            return self._ids[(at_size[0] > self._bar(self._options.threshold[0])).astype(np.uint8)]
+        if self._options.is_multilabel:
+            return self._surest(at_size)
         best = np.zeros(tuple(size), dtype=np.uint8)
         highest = at_size[0].copy()
         for channel, plane in enumerate(at_size[1:], start=1):
@@ -104,10 +132,20 @@ class OutputReader:
             )
         return np.ascontiguousarray(output, dtype=np.float32)
 
-    def _bar(self) -> float:
-        """What class 1 must be above."""
-        threshold = self._options.threshold
-        return threshold if self._options.output_is == "sigmoid_probability" else math.log(threshold / (1 - threshold))
+    def _bar(self, threshold: float) -> float:
+        """What a number must be above."""
+        return threshold if self._options.gives == "probabilities" else math.log(threshold / (1 - threshold))
+
+    def _surest(self, planes: Sequence[NDArray[np.float32]]) -> LabelMap:
+        """The highest of those above their own threshold; where none is, the background or what `others` says."""
+        best = np.full(planes[0].shape, self._none, dtype=np.uint8)
+        highest = np.full(planes[0].shape, -np.inf, dtype=np.float32)
+        thresholds = self._options.threshold * (len(planes) if len(self._options.threshold) == 1 else 1)
+        for channel, (plane, threshold) in enumerate(zip(planes, thresholds, strict=True)):
+            above = (plane > self._bar(threshold)) & (plane > highest)
+            best[above] = self._ids[channel]
+            highest[above] = plane[above]
+        return best
 
     def _of_labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
         """Ids as they are; they can only be resized by nearest pixel centre."""

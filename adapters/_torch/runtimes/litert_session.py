@@ -50,6 +50,7 @@ class LiteRtSession:
         self._inputs, self._outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs = tuple(_port(details) for details in self._inputs)
         self.outputs = tuple(_port(details) for details in self._outputs)
+        self.metadata: dict[str, str] = {}
         self._shape = tuple(int(length) for length in self._inputs[0]["shape"])
 
     def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:

@@ -13,6 +13,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
+from bench.records.stated_classes import classes_in, names_by_id, read_texts
+from bench.run.predict.file_metadata import (
+    onnx_metadata,
+    safetensors_metadata,
+    torchscript_metadata,
+    yaml_beside,
+)
+
 _UNREADABLE = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
@@ -56,14 +65,35 @@ class _NamesOnly(pickle.Unpickler):
 def classes_of_weights(path: Path) -> tuple[str, ...] | None:
     """Return the class names that a weight file states, or None if it states none.
 
-    A file of ours has `class_names`, a checkpoint of Ultralytics the `names` of its model, a folder of transformers,
-    or the weights in it, the `id2label` of its config.json.
+    A checkpoint of torch has them under one of many keys (`bench.records.stated_classes`), one of Ultralytics in the
+    `names` of its model, a folder of transformers, or the weights in it, in the `id2label` of its config.json, and
+    files of ONNX, OpenVINO, TorchScript and safetensors in their metadata.
     """
     config = path / "config.json" if path.is_dir() else path.with_name("config.json")
     if path.is_dir() or path.name in ("model.safetensors", "pytorch_model.bin"):
         return _of_config(config)
     if not path.is_file():
         return None
+    stated = classes_in(read_texts(_metadata(path)))
+    return stated if stated is not None else _of_pickle(path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The texts that a file of a network keeps beside its tensors; empty where there are none."""
+    try:
+        if path.suffix == ".onnx":
+            return onnx_metadata(path)
+        if path.suffix == ".xml":
+            return yaml_beside(path)
+        if path.suffix == ".safetensors":
+            return safetensors_metadata(path)
+        return torchscript_metadata(path)
+    except BenchError:
+        return {}
+
+
+def _of_pickle(path: Path) -> tuple[str, ...] | None:
+    """Names in the pickle of a torch file, of its dictionary or of a module in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -71,27 +101,17 @@ def classes_of_weights(path: Path) -> tuple[str, ...] | None:
                 content = _NamesOnly(file).load()
     except _UNREADABLE:
         return None
-    names = content.get("class_names") if isinstance(content, dict) else None
-    if names is None and isinstance(content, dict):
-        stated = (getattr(content.get(key), "names", None) for key in ("ema", "model"))
-        names = next((found for found in map(_by_id, stated) if found is not None), None)
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        return None
-    return tuple(names)
+    found = classes_in(content) if isinstance(content, dict) else None
+    if found is not None:
+        return found
+    modules = [content.get(key) for key in ("ema", "model")] if isinstance(content, dict) else [content]
+    return next((n for n in (names_by_id(getattr(one, "names", None)) for one in modules) if n is not None), None)
 
 
 def _of_config(file: Path) -> tuple[str, ...] | None:
     """Names in the `id2label` of a configuration; None where it has none, or only numbers them."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))["id2label"]
-        names = _by_id({int(number): name for number, name in said.items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        names = names_by_id(json.loads(file.read_text(encoding="utf-8"))["id2label"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None if names is None or all(re.fullmatch(r"LABEL_\d+", name) for name in names) else tuple(names)
-
-
-def _by_id(names: Any) -> list[str] | None:
-    """The values of a dictionary from 0, 1, ... to names, in that order; None of anything else."""
-    if not isinstance(names, dict) or not names or sorted(names) != list(range(len(names))):
-        return None
-    return [str(names[i]) for i in range(len(names))]
+    return None if names is None or all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names

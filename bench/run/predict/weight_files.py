@@ -7,14 +7,26 @@ import pickletools
 import re
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError
+from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files of torch before 1.6 begin: a pickle of its magic number."""
+
+OF_DETECTRON2 = {
+    "GeneralizedRCNN": "mask_rcnn",
+    "PanopticFPN": "panoptic_fpn",
+    "PanopticDeepLab": "panoptic_deeplab",
+    "SemanticSegmentor": "semantic_fpn",
+}
+"""MODEL.META_ARCHITECTURE of Detectron2 -> model config."""
 
 MOST_OF_A_PICKLE = 64 * 1024**2
 
@@ -30,6 +42,8 @@ class Kind:
         facts: What else it says of itself, a sentence each.
         code: Names of classes and functions in it that only running code could restore.
         network: Name of the network that its trainer left in it; None where none did.
+        options: Options of the model config in `runs`, as YAML between braces; empty where none are needed.
+        weights: The file to give as weights, where it is not what was asked about.
     """
 
     name: str
@@ -38,6 +52,8 @@ class Kind:
     facts: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     network: str | None = None
+    options: str = ""
+    weights: Path | None = None
 
 
 def kind_of(path: Path) -> Kind:
@@ -54,6 +70,8 @@ def kind_of(path: Path) -> Kind:
         raise BenchError(f"{path} is a page of a web site, saved in the place of the file; download it again")
     if head[4:8] == b"TFL3":  # its metadata is a zip archive at its end, so this comes before those
         return Kind("TensorFlow Lite", _card("litert", "file"), facts=("TFLite files are run by LiteRT",))
+    if path.suffix == ".npz":
+        return Kind("arrays of NumPy", has_tensors=True)
     if zipfile.is_zipfile(path):
         return _archive(path)
     if path.suffix == ".safetensors" or (head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size):
@@ -67,12 +85,13 @@ def kind_of(path: Path) -> Kind:
     if head.startswith(b"\x80") or path.suffix in (".pkl", ".pickle"):
         return _pickle(path)
     if path.suffix == ".onnx":
-        return Kind("ONNX", "onnxruntime/file")
+        return _exported("ONNX", "onnxruntime", onnx_metadata(path))
     if path.suffix == ".xml" and b"<net" in head:
-        size = "" if path.with_suffix(".bin").is_file() else "; its .bin is missing beside it"
-        return Kind(
-            "OpenVINO, the network's .xml", facts=(f"it runs as the runtime openvino of an exported network{size}",)
-        )
+        if not path.with_suffix(".bin").is_file():
+            raise BenchError(
+                f"{path} has no {path.with_suffix('.bin').name} beside it, which holds its weights; copy it too"
+            )
+        return _exported("OpenVINO", "openvino", yaml_beside(path))
     if path.suffix in (".engine", ".plan"):
         return Kind("TensorRT", facts=("an engine runs on the GPU that it was built on; give the ONNX file instead",))
     raise BenchError(
@@ -80,6 +99,14 @@ def kind_of(path: Path) -> Kind:
         "TorchScript, ONNX, "
         "OpenVINO, TensorFlow Lite, a pickle of Detectron2, or a folder of transformers"
     )
+
+
+def _exported(what: str, adapter: str, metadata: Mapping[str, str]) -> Kind:
+    """A file that is run as it is; Ultralytics' exports of segments have a model config of their own."""
+    said = {key: metadata[key] for key in ("description", "task", "imgsz", "stride") if key in metadata}
+    facts = tuple(f"its metadata says {key} {value}" for key, value in said.items())
+    name = "yolo_seg" if metadata.get("task") == "segment" else "file"
+    return Kind(what, _card(adapter, name), facts=facts)
 
 
 def _card(adapter: str, name: str) -> str | None:
@@ -92,7 +119,8 @@ def _card(adapter: str, name: str) -> str | None:
 
 def _folder(path: Path) -> Kind:
     config = path / "config.json"
-    weights = [name for name in ("model.safetensors", "pytorch_model.bin") if (path / name).is_file()]
+    whole = ("model.safetensors", "pytorch_model.bin")
+    weights = [name for one in whole for name in (one, f"{one}.index.json") if (path / name).is_file()]
     if config.is_file():
         try:
             said = json.loads(config.read_text(encoding="utf-8"))
@@ -109,13 +137,34 @@ def _folder(path: Path) -> Kind:
     if (path / "saved_model.pb").is_file():
         return Kind("a SavedModel of TensorFlow", facts=("nothing here reads it; export it to ONNX",))
     if (path / "config.yaml").is_file() and list(path.glob("*.pth")):
-        return Kind("an output folder of Detectron2", facts=("its config.yaml beside the .pth says the network",))
+        return _of_detectron2(path)
     files = [
         file.name for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
     ]
     raise BenchError(
         f"{path} is a folder without config.json; "
         + (f"give one of its files: {', '.join(files[:6])}" if files else "it holds no weight file")
+    )
+
+
+def _of_detectron2(path: Path) -> Kind:
+    """A folder that a training of Detectron2 left: its configuration, and the last of its checkpoints."""
+    config = path / "config.yaml"
+    try:
+        said = read_limited(config.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BenchError(f"{config} cannot be read ({str(error).splitlines()[0]})") from None
+    model = said.get("MODEL") if isinstance(said, dict) else None
+    name = model.get("META_ARCHITECTURE") if isinstance(model, dict) else None
+    if name == "GeneralizedRCNN" and not model.get("MASK_ON"):
+        return Kind("an output folder of Detectron2", facts=("its network finds boxes without masks (MODEL.MASK_ON)",))
+    files = sorted(path.glob("*.pth"), key=lambda file: (file.name == "model_final.pth", file.name))
+    return Kind(
+        "an output folder of Detectron2",
+        runs=_card("detectron2", OF_DETECTRON2.get(str(name), "?")),
+        facts=(f"its config.yaml says {name}", "it does not name its classes: they are those it was trained on"),
+        options=f"{{config: {config.absolute()}}}",
+        weights=files[-1],
     )
 
 
@@ -137,9 +186,7 @@ def _archive(path: Path) -> Kind:
                 what = "Keras" if path.suffix == ".keras" else f"holding {', '.join(names[:3])}"
                 return Kind(f"a zip archive, {what}", facts=("nothing here reads it as weights",))
             if any("/code/" in name for name in names):
-                return Kind("TorchScript", facts=(
-                    "its code would be run, so it is not loaded; give the state dict, or export the network to ONNX",
-                ))  # fmt: skip
+                return _exported("TorchScript", "torchscript", torchscript_metadata(path))
             with archive.open(pickled) as file:
                 content = file.read(MOST_OF_A_PICKLE)
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:

@@ -49,15 +49,17 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     if of_folder:
         return "\n".join([*lines, *_classes(names), *of_folder])
     if not kind.has_tensors:
-        shown = [] if kind.runs is None else file_ports.ports(path, interpreters.python(kind.runs.partition("/")[0]))
-        return "\n".join([*lines, *shown, *_classes(names), *_lines(path, kind.runs, names, None)])
+        has_ports = kind.runs is not None and path.suffix in (".onnx", ".tflite")
+        shown = file_ports.ports(path, interpreters.python(str(kind.runs).partition("/")[0])) if has_ports else []
+        own = _lines(kind.weights or path, kind.runs, names, None, kind.options)
+        return "\n".join([*lines, *shown, *_classes(names), *own])
+    if kind.name == "a checkpoint of Ultralytics":
+        return "\n".join([*lines, *_classes(names), *_ultralytics(path, kind, names)])
     groups = _groups(interpreters, only)
     print(f"trying {sum(map(len, groups.values()))} model configs", file=sys.stderr)
     answers = [_asked(python, path, models) for python, models in groups.items()]
     first = next((answer for answer in answers if "error" not in answer), None)
     if first is None:
-        if kind.name == "a checkpoint of Ultralytics":
-            return "\n".join([*lines, *_classes(names), *_ultralytics(path, kind, names)])
         raise BenchError(answers[0]["error"] if answers else f"no adapter of torch networks is here to read {path}")
     names = names or (tuple(first["class_names"]) if first["class_names"] else None)
     rows = [row for answer in answers for row in answer.get("models", ())]
@@ -177,11 +179,15 @@ def _fitting(path: Path, rows: list[dict[str, Any]], names: Sequence[str] | None
     return [*lines, *_lines(path, row["name"], names, row["classes"])]
 
 
-def _lines(path: Path, name: str | None, names: Sequence[str] | None, count: int | None) -> list[str]:
+def _lines(
+    path: Path, name: str | None, names: Sequence[str] | None, count: int | None, options: str = ""
+) -> list[str]:
     """The lines of a suite."""
     if name is None:
         return []
     lines = ["in a suite:", "  models:", f"    - name: {name}", f"      weights: {path.absolute()}"]
+    if options:
+        lines.append(f"      options: {options}")
     if count == 1:
         lines.append("      options: {head: sigmoid}    # one output: the foreground of two classes")
     if names is not None:

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -39,9 +40,11 @@ def refusal(path, task=THREE_CLASSES, **options):
 
 
 def assert_loaded(path, state):
-    read = load(path).module.state_dict()
+    network = make_unet(small_unet(), THREE_CLASSES)
+    loaded, read = load_weights(network, path, label="unet/test"), network.module.state_dict()
     assert read.keys() == state.keys()
     assert all(torch.equal(read[name], state[name]) for name in state if not name.endswith("num_batches_tracked"))
+    return loaded
 
 
 def test_saved_weights_come_back_bit_by_bit(tmp_path):
@@ -145,7 +148,19 @@ def test_a_bare_state_dict_of_a_wider_network_is_not_taken_for_other_classes(tmp
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+        "model.",
+        "model._orig_mod.module.",
+        "_fsdp_wrapped_module.model.",
+    ],
+)
 def test_the_checkpoint_of_another_trainer_is_taken(key, prefix, tmp_path):
     state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
     wrapped = {prefix + name: tensor for name, tensor in state.items()}
@@ -178,6 +193,83 @@ def test_a_file_without_counts_of_batches_is_taken(tmp_path):
     assert len(older) < len(state)
     torch.save(older, tmp_path / "w.pt")
     assert_loaded(tmp_path / "w.pt", state)
+
+
+def test_arrays_of_numpy_are_taken_whatever_separates_their_names(tmp_path):
+    state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
+    np.savez(tmp_path / "w.npz", **{name.replace(".", "/"): tensor.numpy() for name, tensor in state.items()})
+    assert_loaded(tmp_path / "w.npz", state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_taken_as_they_are(dtype, tmp_path):
+    state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
+    halves = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
+    torch.save(halves, tmp_path / "w.pt")
+    assert_loaded(tmp_path / "w.pt", {name: t.to(state[name].dtype) for name, t in halves.items()})
+
+
+def averaged_and_raw():
+    """The raw weights of a network with batch normalisation, and an average of its parameters alone."""
+    module = make_unet(small_unet(), THREE_CLASSES).module
+    raw = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    return raw, {name: raw[name] + 1 for name, _ in module.named_parameters()}
+
+
+def test_a_moving_average_in_a_list_without_names_is_taken_for_the_parameters_in_order(tmp_path):
+    raw, average = averaged_and_raw()
+    torch.save({"model": raw, "ema": {"decay": 0.99, "shadow_params": [*average.values()]}}, tmp_path / "w.pt")
+    read = assert_loaded(tmp_path / "w.pt", {**raw, **average})
+    assert (read.taken, read.beside) == ("ema.shadow_params", ("model",))
+    assert "no names" in read.remarks[0]
+    network = make_unet(small_unet(), THREE_CLASSES)
+    load_weights(network, tmp_path / "w.pt", label="unet/test", weights_key="model")
+    assert torch.equal(network.module.classify.weight, raw["classify.weight"])
+
+
+def test_a_list_in_another_order_is_left_and_told(tmp_path):
+    raw, average = averaged_and_raw()
+    torch.save({"model": raw, "ema": {"shadow_params": [*average.values()][::-1]}}, tmp_path / "w.pt")
+    read = assert_loaded(tmp_path / "w.pt", raw)
+    assert read.taken == "model"
+    assert "was left" in read.remarks[0]
+
+
+@pytest.mark.parametrize("key", ["ema", "params_ema", "shadow"])
+def test_an_average_of_the_parameters_alone_takes_the_buffers_of_the_raw_weights(key, tmp_path):
+    raw, average = averaged_and_raw()
+    assert len(average) < len(raw)
+    torch.save({"state_dict": {f"net.{n}": t for n, t in raw.items()}, key: average}, tmp_path / "w.pt")
+    assert assert_loaded(tmp_path / "w.pt", {**raw, **average}).taken == key
+
+
+STATED = {
+    "mmsegmentation": lambda names: {"meta": {"CLASSES": tuple(names)}},
+    "ids as text": lambda names: {"config": {"id2label": {str(i): name for i, name in enumerate(names)}}},
+    "names to ids": lambda names: {"hyper_parameters": {"class_to_idx": {n: i for i, n in enumerate(names)}}},
+    "a list": lambda names: {"classes": list(names)},
+}
+
+
+@pytest.mark.parametrize("how", STATED)
+def test_classes_in_another_order_are_refused_wherever_a_checkpoint_names_them(how, tmp_path):
+    state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
+    torch.save({"state_dict": state, **STATED[how](["ground", "red", "green"])}, tmp_path / "w.pt")
+    assert_loaded(tmp_path / "w.pt", state)
+    torch.save({"state_dict": state, **STATED[how](["green", "ground", "red"])}, tmp_path / "w.pt")
+    assert "They are the same in another order" in refusal(tmp_path / "w.pt")
+    assert "trained_on: [green, ground, red]" in refusal(tmp_path / "w.pt")
+
+
+def test_a_list_of_classes_beside_the_file_is_read_too(tmp_path):
+    state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    (tmp_path / "classes.txt").write_text("green\nGround\nred\n")
+    assert "(by classes.txt beside it) was trained for the classes green, Ground, red" in refusal(tmp_path / "w.pt")
+    (tmp_path / "classes.txt").write_text("Ground\nred\ngreen\n")
+    assert assert_loaded(tmp_path / "w.pt", state).remarks == ()
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert "names the classes cat, dog" in assert_loaded(tmp_path / "w.pt", state).remarks[0]
 
 
 def test_a_checkpoint_without_weights_is_told_by_what_it_has(tmp_path):
@@ -225,17 +317,24 @@ def test_a_safetensors_file_of_nothing_is_told(tmp_path):
 # --------------------------------------------------------------------------- no weight files
 
 
-def test_a_file_that_carries_code_is_refused_by_what_it_carries(tmp_path):
-    torch.save({"model": torch.nn.Conv2d(1, 1, 1), "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pt")
+def test_a_file_whose_objects_hold_no_tensors_is_refused_by_what_it_carries(tmp_path):
+    torch.save({"args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pt")
     assert refusal(tmp_path / "w.pt") == (
-        f"unet/test: {tmp_path}/w.pt is not a weight file of plain tensors (it holds torch.nn.modules.conv.Conv2d, "
+        f"unet/test: {tmp_path}/w.pt is not a weight file of plain tensors (it holds argparse.Namespace, "
         "which only running code could restore); save it with torch.save(module.state_dict(), path)"
     )
 
 
-def test_a_file_of_a_whole_module_is_refused(tmp_path):
+@pytest.mark.parametrize("key", [None, "model"])
+def test_of_a_module_that_was_pickled_whole_the_tensors_are_taken(key, tmp_path):
+    module = make_unet(small_unet(), THREE_CLASSES).module
+    torch.save(module if key is None else {key: torch.nn.DataParallel(module), "epoch": 3}, tmp_path / "w.pt")
+    assert_loaded(tmp_path / "w.pt", module.state_dict())
+
+
+def test_a_pickled_module_of_another_network_is_refused_by_tensor(tmp_path):
     torch.save(torch.nn.Conv2d(1, 1, 1), tmp_path / "w.pt")
-    assert "it holds torch.nn.modules.conv.Conv2d, which only running code could restore" in refusal(tmp_path / "w.pt")
+    assert "holds weights of another network: 0 of its 2 tensors fit" in refusal(tmp_path / "w.pt")
 
 
 def test_a_file_of_a_single_tensor_is_refused(tmp_path):

@@ -17,8 +17,11 @@ from adapters.unet.adapter import make_unet
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records import ClassSpec, TaskSpec
+from bench.run.environments.interpreters import Interpreters
 from bench.run.predict import weights_info
+from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import kind_of
+from bench.run.predict.weights_info import told
 from bench.suite.load import load_suite
 from bench.suite.model_configs import read_model_config, resolve_model
 
@@ -111,12 +114,15 @@ def test_other_kinds_of_files_are_told_by_their_bytes(tmp_path):
     assert written("m.tflite", b"\x1c\0\0\0TFL3" + b"\0" * 99).name == "TensorFlow Lite"
     assert written("m.h5", b"\x89HDF\r\n\x1a\n").name.startswith("HDF5")
     assert written("m.onnx", b"\x08\x08\x12\x07pytorch").runs == "onnxruntime/file"
-    openvino = written("m.xml", b'<?xml version="1.0"?><net name="m" version="11">')
-    assert "its .bin is missing" in openvino.facts[0]
+    with pytest.raises(BenchError, match=r"m\.bin beside it, which holds its weights"):
+        written("m.xml", b'<?xml version="1.0"?><net name="m" version="11">')
+    (tmp_path / "m.bin").touch()
+    assert kind_of(tmp_path / "m.xml").runs == "openvino/file"
     with zipfile.ZipFile(tmp_path / "ts.pt", "w") as archive:
         archive.writestr("m/data.pkl", pickle.dumps({}))
         archive.writestr("m/code/__torch__.py", "")
-    assert kind_of(tmp_path / "ts.pt").name == "TorchScript"
+    found = kind_of(tmp_path / "ts.pt")
+    assert (found.name, found.runs) == ("TorchScript", "torchscript/file")
     folder = tmp_path / "hf"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"architectures": ["SegformerForSemanticSegmentation"]}))
@@ -124,6 +130,33 @@ def test_other_kinds_of_files_are_told_by_their_bytes(tmp_path):
     found = kind_of(folder)
     assert found.has_tensors
     assert "SegformerForSemanticSegmentation" in found.facts[0]
+
+
+def test_a_folder_that_detectron2_left_is_told_with_the_lines_that_run_it(tmp_path):
+    (tmp_path / "config.yaml").write_text("MODEL: {META_ARCHITECTURE: GeneralizedRCNN, MASK_ON: true}\n")
+    for name in ("model_0000999.pth", "model_final.pth"):
+        (tmp_path / name).touch()
+    found = kind_of(tmp_path)
+    assert (found.runs, found.weights) == ("detectron2/mask_rcnn", tmp_path / "model_final.pth")
+    answer = told(tmp_path, Interpreters())
+    assert f"weights: {tmp_path / 'model_final.pth'}" in answer
+    assert f"options: {{config: {tmp_path / 'config.yaml'}}}" in answer
+
+
+def test_the_metadata_of_an_onnx_file_is_read_without_its_packages(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed; make install")
+    graph = onnx.helper.make_graph([], "g" * 300, [], [])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnx.helper.set_model_props(model, {"names": "{0: 'cat', 1: 'dog'}", "task": "segment", "imgsz": "[64, 64]"})
+    onnx.save(model, tmp_path / "m.onnx")
+    assert classes_of_weights(tmp_path / "m.onnx") == ("cat", "dog")
+    found = kind_of(tmp_path / "m.onnx")
+    assert found.runs == "onnxruntime/yolo_seg"
+    assert "its metadata says imgsz [64, 64]" in found.facts
+    content = (tmp_path / "m.onnx").read_bytes()
+    for end in range(0, len(content), 7):  # cut off anywhere, it says nothing or something, and does not fail
+        (tmp_path / "cut.onnx").write_bytes(content[:end])
+        assert classes_of_weights(tmp_path / "cut.onnx") in (None, ("cat", "dog"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Segmentation models in OpenVINO's own format, whatever made them."""

@@ -1,0 +1,1 @@
+"""Segmentation models as TorchScript, whatever made them."""
