@@ -7,9 +7,10 @@ A row per image (so that images without objects count), per ground truth and per
 
     kind, class, score, rank, area, matched, ignored
 
-`rank` is the place of a detection by score within its image and class, and in the row of an image the number
-of its detections that the cap left out. `matched` and `ignored` hold a bit for each of ten IoU thresholds and four ranges of areas (bit 10 * range + threshold); of a
-ground truth, `ignored` says whether it is a crowd.
+`rank` is the place of a detection by score within its image and class, and in the row of an image the
+number of its detections that the cap left out. `matched` and `ignored` hold a bit for each of ten IoU
+thresholds and four ranges of areas (bit 10 * range + threshold); of a ground truth, `ignored` says
+whether it is a crowd.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
 """
