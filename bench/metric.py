@@ -162,7 +162,8 @@ def load_metric(name: str) -> Metric:
         raise PluginError(mistake)
     base, most = _capped(name)
     metric = _module_metric(base)
-    return metric if most is None else metric.with_max_detections(most)
+    found: Metric = metric if most is None else metric.with_max_detections(most)
+    return found
 
 
 def metric_module(name: str) -> str:

@@ -10,8 +10,8 @@ from pydantic import JsonValue, ValidationError
 
 from adapters._torch.fitting import Fit, Interpolation
 from adapters._torch.options import Channels, InputOptions
-from bench.errors import BenchError
-from bench.records import ModelSpec, Size
+from bench.errors import BenchError, Unsupported
+from bench.records import ModelSpec, Size, SlidingWindow, Target
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
@@ -118,6 +118,43 @@ def input_options(model: ModelSpec) -> InputOptions | None:
     """Return a model config's option `input`, which its adapter has checked; None where it has none."""
     said = model.options.get("input")
     return None if said is None else InputOptions.model_validate(said)
+
+
+def sized(target: Target, contract: InputContract, label: str) -> Target:
+    """Return the target with the size that the contract asks for where it has none, or with tiles of a size.
+
+    Raises:
+        BenchError: If there is no size to fit an image into.
+    """
+    size = target.image_size or contract.size
+    if contract.fit not in ("stretch", "tile") and size is None:
+        raise BenchError(
+            f"{label}: fit: {contract.fit} needs a size to fit images into; set input: {{size: [height, width]}}, or "
+            "the target's image_size"
+        )
+    if contract.fit != "tile":
+        return target.model_copy(update={"image_size": size})
+    if target.window is not None:
+        return target.model_copy(update={"image_size": None})
+    if size is None:
+        raise BenchError(f"{label}: fit: tile needs the size of a tile; set input: {{size: [height, width]}}")
+    window = SlidingWindow(size=size, overlap=contract.overlap)
+    return target.model_copy(update={"image_size": None, "window": window})
+
+
+def refuse_other_training(given: InputOptions | None, label: str, *, training_follows: bool) -> None:
+    """Refuse an `input` that the trainer of a network which finds objects does not follow; its mean and std it does.
+
+    Raises:
+        Unsupported: Naming the keys.
+    """
+    passed_over = {"channels", "size", "fit", "interpolation", "fill"}
+    keys = sorted(passed_over & given.model_fields_set) if given is not None and training_follows else []
+    if keys:
+        raise Unsupported(
+            f"{label}: its training stretches RGB images to the recipe's image_size and follows no input.{keys[0]}; "
+            "leave it out, or give weights instead of a recipe"
+        )
 
 
 def contract_in(said: Mapping[str, Any] | None) -> InputContract | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -90,6 +90,38 @@ class InputOptions(Options):
             raise ValueError("'fill' needs numbers of 0-255")
         if "overlap" in self.model_fields_set and self.fit != "tile":
             raise ValueError("'overlap' belongs to fit: tile")
+        return self
+
+
+def refuse_in_input(given: InputOptions, reasons: Mapping[str, str]) -> None:
+    """Refuse keys of `input` that a network cannot honour, or values of them, such as `fit: tile`.
+
+    Args:
+        given: What a model config says.
+        reasons: Key, or key and value as `fit: tile`, -> why not, as the end of a sentence.
+
+    Raises:
+        ValueError: With the first of them.
+    """
+    for name in sorted(given.model_fields_set):
+        value = getattr(given, name)
+        for asked in (name, f"{name}: {value}"):
+            if value is not None and asked in reasons:
+                raise ValueError(f"'{asked}': {reasons[asked]}")
+
+
+class ObjectInput(InputOptions):
+    """`input` of a network that finds objects: it sees an image whole, once, in colours."""
+
+    @model_validator(mode="after")
+    def _is_whole_and_of_colours(self) -> ObjectInput:
+        refuse_in_input(
+            self,
+            {
+                "fit: tile": "objects of several tiles would have to be matched, not averaged; use another fit",
+                "channels: gray": "this network's first layer sees three colours; use rgb or bgr",
+            },
+        )
         return self
 
 

@@ -19,7 +19,7 @@ from adapters._torch.components import instances_from_labels, panoptic_from_labe
 from adapters._torch.first_statistics import doubt
 from adapters._torch.fitting import Placement, fitted, grey, place
 from adapters._torch.images import Normalisation, resize_logits, stack_images
-from adapters._torch.input import IMAGENET, InputContract, input_options
+from adapters._torch.input import IMAGENET, InputContract, input_options, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import Channels
@@ -35,7 +35,6 @@ from bench.records import (
     ModelSpec,
     Recipe,
     Size,
-    SlidingWindow,
     Target,
     TaskKind,
     TaskSpec,
@@ -202,7 +201,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         found = []
         for index, (placement, size) in enumerate(zip(raw.placements, sizes, strict=True)):
             own = logits[index : index + 1, :, : placement.input.height, : placement.input.width]
-            found += self._predictions(resize_logits(_unplaced(own, placement), size), placement.without_answer(size))
+            found += self._predictions(resize_logits(unplaced(own, placement), size), placement.without_answer(size))
         return found
 
     def _predictions(self, logits: Tensor, unanswered: NDArray[np.bool_] | None = None) -> list[Prediction]:
@@ -302,34 +301,12 @@ def seen_task(model: ModelSpec, task: TaskSpec, *, takes_bands: bool) -> TaskSpe
     return task.model_copy(update={"channels": 1})
 
 
-def sized(target: Target, contract: InputContract, label: str) -> Target:
-    """Return the target with the size that the contract asks for where it has none, or with tiles of a size.
-
-    Raises:
-        BenchError: If there is no size to fit an image into.
-    """
-    size = target.image_size or contract.size
-    if contract.fit not in ("stretch", "tile") and size is None:
-        raise BenchError(
-            f"{label}: fit: {contract.fit} needs a size to fit images into; set input: {{size: [height, width]}}, or "
-            "the target's image_size"
-        )
-    if contract.fit != "tile":
-        return target.model_copy(update={"image_size": size})
-    if target.window is not None:
-        return target.model_copy(update={"image_size": None})
-    if size is None:
-        raise BenchError(f"{label}: fit: tile needs the size of a tile; set input: {{size: [height, width]}}")
-    window = SlidingWindow(size=size, overlap=contract.overlap)
-    return target.model_copy(update={"image_size": None, "window": window})
-
-
 def as_seen(image: RgbImage, channels: Channels) -> RgbImage:
     """Return an image with the channels that the network sees, in the order of the image."""
     return grey(image) if channels == "gray" else image
 
 
-def _unplaced(logits: Tensor, placement: Placement) -> Tensor:
+def unplaced(logits: Tensor, placement: Placement) -> Tensor:
     """Logits (1, C, H, W) of the input as those of the resized image."""
     if placement.is_whole:
         return logits

@@ -14,7 +14,9 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.images import resize_image, scaled_size
+from adapters._torch.fitting import fitted, place
+from adapters._torch.images import scaled_size
+from adapters._torch.input import refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
@@ -70,6 +72,7 @@ class Adapter(devices.OnTorchDevice):
         self.ready(self._network.module)
         from adapters.detectron2.stages import stages_of
 
+        self._target = target = sized(target, self._contract, model.label)
         self._stages = stages_of(task.kind, self._network.module, self._labels, target)
 
     def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
@@ -98,7 +101,7 @@ class Adapter(devices.OnTorchDevice):
         from detectron2.modeling import build_model
 
         from adapters.detectron2 import deeplab, fcn, panoptic_deeplab  # noqa: F401 - they register their heads
-        from adapters.detectron2.config import is_own, make_config
+        from adapters.detectron2.config import contract_of, is_own, make_config
         from adapters.detectron2.framework import has_compiled_operators
 
         self._config = make_config(
@@ -108,11 +111,13 @@ class Adapter(devices.OnTorchDevice):
             device=str(self._device),
             compiled=has_compiled_operators(),
         )
+        refuse_other_training(self._options.input, self._model.label, training_follows=self.training_follows)
+        self._contract = contract_of(self._config).changed(self._options.input)
         self._sizing = (self._options.short_edge, self._options.max_size)
         if is_own(self._options.config) and self._options.short_edge is None:
             self._sizing = (self._config.INPUT.MIN_SIZE_TEST or None, self._config.INPUT.MAX_SIZE_TEST)
         # Thresholds read what the network returns; weights trained with one serve any other.
-        reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients"}
+        reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients", "input"}
         reading |= {
             name
             for name in Detectron2Options.model_fields
@@ -138,8 +143,16 @@ class Adapter(devices.OnTorchDevice):
         """Resize, move as bytes, reorder channels, normalise and pad on the device."""
         from adapters.detectron2.stages import normalised
 
-        resized = [resize_image(image, self._input_size(Size(*image.shape[:2]))) for image in images]
-        return normalised(self._network.module, [self._on_device(image) for image in resized])
+        contract, sizes = self._contract, [Size(*image.shape[:2]) for image in images]
+        placements = [place(size, self._input_size(size), contract.fit) for size in sizes]
+        resized = [
+            fitted(image, placement, contract.fill_bytes, contract.interpolation)
+            for image, placement in zip(images, placements, strict=True)
+        ]
+        batch = normalised(self._network.module, [self._on_device(image) for image in resized])
+        # What lies beside an image in its input, at the bottom and on the right, is cut off like a batch's padding.
+        batch.image_sizes = [tuple(placement.scaled) for placement in placements]
+        return batch
 
     def _input_size(self, size: Size) -> Size | None:
         short_edge, longest = self._sizing
@@ -167,6 +180,7 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
+        facts["input_contract"] = self._contract.as_json()
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

@@ -9,6 +9,7 @@ import yaml
 from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
 
+from adapters._torch.input import InputContract
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.options import Detectron2Options
 from adapters.detectron2.panoptic_deeplab import add_panoptic_deeplab_config
@@ -46,6 +47,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
     _task(cfg, options, labels)
     cfg.MODEL.DEVICE = device
     cfg.MODEL.WEIGHTS = ""
+    _feed(cfg, contract_of(cfg).changed(options.input))
     _override(cfg, options.overrides, label)
     if not compiled:
         _refuse_compiled(cfg, label)
@@ -246,6 +248,26 @@ def _override(cfg: CfgNode, overrides: dict[str, Any], label: str) -> None:
             ) from None
         except ValueError as error:
             raise BenchError(f"{label}: option 'overrides': {key}: {error}") from None
+
+
+def contract_of(cfg: CfgNode) -> InputContract:
+    """Return the preprocessing of a configuration, R, G, B in 0-1 units."""
+    bgr = cfg.INPUT.FORMAT == "BGR"
+    mean, std = (tuple(float(v) / 255 for v in values)[:: -1 if bgr else 1] for values in _pixel_statistics(cfg))
+    return InputContract(mean, std, channels="bgr" if bgr else "rgb", said_by="Detectron2's configuration")
+
+
+def _feed(cfg: CfgNode, contract: InputContract) -> None:
+    """Make a configuration feed its network as a contract says."""
+    bgr = contract.channels == "bgr"
+    cfg.INPUT.FORMAT = "BGR" if bgr else "RGB"
+    cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD = (
+        [255 * value for value in values][:: -1 if bgr else 1] for values in (contract.mean, contract.std)
+    )
+
+
+def _pixel_statistics(cfg: CfgNode) -> tuple[list[float], list[float]]:
+    return list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)
 
 
 def _keys(node: CfgNode, prefix: str = "") -> list[str]:

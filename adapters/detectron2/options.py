@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
 from bench.records import ModelSpec, TaskKind
 from bench.records.abilities import Abilities
 
@@ -21,10 +21,21 @@ ARCHITECTURES: dict[str, TaskKind] = {
 """Architecture -> the form of its native prediction."""
 
 
+class Detectron2Input(ObjectInput):
+    """`input` of a Detectron2 network, whose answers are undone from the top left."""
+
+    @model_validator(mode="after")
+    def _begins_at_the_top_left(self) -> Detectron2Input:
+        other = "its answers are undone from the top left of the input; use stretch or pad"
+        refuse_in_input(self, {"fit: letterbox": other, "fit: crop": other})
+        return self
+
+
 class Detectron2Options(Options):
     """Options of a model config.
 
     Attributes:
+        input: The preprocessing that the weights were trained with, where it is not that of `config`.
         architecture: What is built.
         config: A file of Detectron2's model zoo to start from, for example
             `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
@@ -59,6 +70,7 @@ class Detectron2Options(Options):
         clip_gradients: Largest norm of all gradients together; None does not clip.
     """
 
+    input: Detectron2Input | None = None
     architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn", "panoptic_deeplab"]
     config: str | None = None
     overrides: dict[str, JsonValue] = {}

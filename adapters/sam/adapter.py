@@ -11,7 +11,7 @@ Boxes and points are handed on in pixels of the network's input; see `bench.reco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from adapters._torch import device as devices
-from adapters._torch.images import Normalisation, resize_image, resize_logits, scaled_size
-from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.fitting import resized_image
+from adapters._torch.images import Normalisation, resize_logits, scaled_size
+from adapters._torch.input import IMAGENET
 from adapters.sam.networks import make_network, sam_options
 from adapters.sam.options import NO_GRAPH
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
@@ -110,7 +111,9 @@ class Adapter(devices.OnTorchDevice):
         with devices.seeded(devices.UNTRAINED_SEED):
             self._network = make_network(model, weights)
         self.ready(self._network.module)
-        self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
+        self._contract = replace(IMAGENET, said_by="its authors'").changed(options.input)
+        contract = self._contract
+        self._normalise = Normalisation(contract.mean, contract.std, self._device, contract.channels)
         point = model.prompt != "box"
         self._several = options.masks == "best_of_three" or (options.masks == "by_prompt" and point)
 
@@ -129,7 +132,7 @@ class Adapter(devices.OnTorchDevice):
         on_gpu = self._device.type == "cuda"
         stacked = torch.zeros((len(images), side, side, 3), dtype=torch.uint8, pin_memory=on_gpu)
         for row, image, size in zip(stacked.numpy(), images, content, strict=True):
-            row[: size.height, : size.width] = resize_image(image, size)
+            row[: size.height, : size.width] = resized_image(image, size, self._contract.interpolation)
         pixels = self._normalise(
             stacked.to(self._device, non_blocking=on_gpu), channels_last=self._target.channels_last
         )
@@ -198,7 +201,8 @@ class Adapter(devices.OnTorchDevice):
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""
-        return devices.describe(self._network.module, self._device)
+        facts = devices.describe(self._network.module, self._device)
+        return {**facts, "input_contract": self._contract.as_json()}
 
 
 def _scaled(prompts: Prompts, size: Size, content: Size) -> np.ndarray[Any, np.dtype[np.float32]]:

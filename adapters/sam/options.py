@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
@@ -21,10 +21,25 @@ CELL = {"sam": 16, "sam2": 32}
 """The input size is a multiple of this: of SAM's patches, of the windows of SAM 2's first stage."""
 
 
+class SamInput(ObjectInput):
+    """`input` of SAM, whose size and fit are its own."""
+
+    @model_validator(mode="after")
+    def _keeps_its_square(self) -> SamInput:
+        fit = (
+            "SAM sees an image at the top left of its square, SAM 2 stretched to it, as they were trained; leave it out"
+        )
+        refuse_in_input(
+            self, {"size": "its square is set by the option input_size", "fit": fit, "fill": f"it is zero; {fit}"}
+        )
+        return self
+
+
 class SamOptions(Options):
     """Options that a model config or a suite may set.
 
     Attributes:
+        input: The preprocessing that the weights were trained with, where it is not ImageNet's mean and std.
         network: vit_b, vit_l, vit_h (SAM); hiera_tiny, hiera_small, hiera_base_plus, hiera_large (SAM 2).
         masks: `single` takes the one mask the network makes for a clear prompt, `best_of_three` the
             one of three that it is surest of; `by_prompt` takes the single one for a box and the best
@@ -34,6 +49,7 @@ class SamOptions(Options):
             it), `prompt_encoder`, `mask_decoder`. Such a network is none of the published ones.
     """
 
+    input: SamInput | None = None
     network: str
     masks: Literal["by_prompt", "single", "best_of_three"] = "by_prompt"
     input_size: int = Field(default=1024, ge=32)

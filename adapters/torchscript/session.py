@@ -59,7 +59,7 @@ class TorchScriptSession:
         self.metadata = {name: _text(value) for name, value in _dictionary(config).items()}
         dtype = next((p.dtype for p in self._module.parameters() if p.is_floating_point()), torch.float32)
         shown = np.dtype(str(dtype).removeprefix("torch.")) if dtype != torch.bfloat16 else np.dtype(np.float32)
-        self.inputs = (Port("image", (None,) * 4, shown),)
+        self.inputs: tuple[Port, ...] = (Port("image", (None,) * 4, shown),)
         self.outputs = self._seen(shown, size or read_metadata(self.metadata).size, output)
 
     @torch.inference_mode()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,9 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from adapters._torch import device as devices
-from adapters._torch.images import resize_image
+from adapters._torch.fitting import Placement, fitted, place
+from adapters._torch.input import IMAGENET, refuse_other_training, sized
+from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
@@ -23,6 +27,22 @@ from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.records import ModelSpec, Precision, Recipe, Runtime, Size, Target, TaskSpec
 from bench.records.predictions import Prediction, RgbImage
+
+
+@dataclass(frozen=True)
+class FittedImages:
+    """What `preprocess` hands to `infer`: normalised images, and where in its input each of them lies."""
+
+    images: ImageList
+    placements: tuple[Placement, ...]
+
+
+@dataclass(frozen=True)
+class FoundFields:
+    """What `infer` hands to `postprocess`: what was found in each image, in pixels of its input."""
+
+    fields: list[Fields]
+    batch: FittedImages
 
 
 class DetectionAdapter(devices.OnTorchDevice):
@@ -41,7 +61,10 @@ class DetectionAdapter(devices.OnTorchDevice):
         if target.runtime != "eager":
             raise Unsupported(f"{model.label} has no runtime {target.runtime}: {NO_GRAPH}; use runtime eager")
         self._model, self._task, self._weights = model, task, weights
+        self._contract = replace(IMAGENET, said_by="torchvision's own").changed(self._options.input)
+        refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         self.open(target)
+        self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         self.ready(self._network.module)
 
@@ -54,8 +77,15 @@ class DetectionAdapter(devices.OnTorchDevice):
     def _fresh_network(self, seed: int) -> MaskRCNNNetwork:
         with devices.seeded(seed):
             network = make_mask_rcnn(self._model, self._task)
+        self._loaded: LoadedWeights | None = None
         if self._weights is not None:
-            load_weights(network, self._weights, label=self._model.label)
+            key = self._options.weights_key
+            self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
+        step = -1 if self._contract.channels == "bgr" else 1
+        transform: Any = network.module.transform
+        transform.image_mean, transform.image_std = (
+            list(values[::step]) for values in (self._contract.mean, self._contract.std)
+        )
         return network
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
@@ -70,35 +100,54 @@ class DetectionAdapter(devices.OnTorchDevice):
         return fit(self._fresh_network(recipe.seed), self._options, data, recipe, out, progress)
 
     @torch.inference_mode()
-    def preprocess(self, images: Sequence[RgbImage]) -> ImageList:
+    def preprocess(self, images: Sequence[RgbImage]) -> FittedImages:
         """Move as bytes, then scale, normalise, resize and pad on the device.
 
         With an `image_size` in the target images are resized as for every other network; without
         one as torchvision does it, by `short_edge`. Images of different sizes in one batch are
         padded at the bottom and on the right, which can change predictions against a batch of one.
         """
-        size = self._target.image_size
-        on_device = [self._on_device(resize_image(image, size)) for image in images]
+        size, contract = self._target.image_size, self._contract
+        placements = tuple(place(Size(*image.shape[:2]), size, contract.fit) for image in images)
+        on_device = [
+            self._on_device(fitted(image, placement, contract.fill_bytes, contract.interpolation))
+            for image, placement in zip(images, placements, strict=True)
+        ]
         resize = size is None and self._options.short_edge is not None
         batch, _ = network_input(self._network.module, on_device, resize=resize)
-        return ImageList(batch.tensors.contiguous(memory_format=self._memory_format), batch.image_sizes)
+        tensors = batch.tensors.contiguous(memory_format=self._memory_format)
+        return FittedImages(ImageList(tensors, batch.image_sizes), placements)
 
     def _on_device(self, image: RgbImage) -> Tensor:
         # A copy: images may be read-only, which torch does not take.
-        return torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1).float().div_(255)
+        pixels = torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1)
+        return (pixels.flip(0) if self._contract.channels == "bgr" else pixels).float().div_(255)
 
     @torch.inference_mode()
-    def infer(self, batch: ImageList) -> tuple[list[Fields], list[tuple[int, int]]]:
+    def infer(self, batch: FittedImages) -> FoundFields:
         """Backbone, proposals and heads, the NMS of boxes included, in the target's precision."""
         with devices.autocast(self._device, self._target.precision):
-            return detections(self._network.module, batch), batch.image_sizes
+            return FoundFields(detections(self._network.module, batch.images), batch)
 
     @torch.inference_mode()
-    def postprocess(self, raw: tuple[list[Fields], list[tuple[int, int]]], sizes: Sequence[Size]) -> list[Prediction]:
+    def postprocess(self, raw: FoundFields, sizes: Sequence[Size]) -> list[Prediction]:
         """Paste masks at the original size and move them to the host."""
-        found, input_sizes = raw
-        return list(instances(self._network.module, found, input_sizes, sizes, self._network.things))
+        found, shown = [], []
+        for fields, placement, size in zip(raw.fields, raw.batch.placements, raw.batch.images.image_sizes, strict=True):
+            if placement.is_whole:
+                found.append(fields)
+                shown.append(size)
+                continue
+            # In pixels of the resized image, which may begin within the input or before it.
+            offset = fields["boxes"].new_tensor([placement.left, placement.top] * 2)
+            found.append({**fields, "boxes": fields["boxes"] - offset})
+            shown.append(tuple(placement.scaled))
+        return list(instances(self._network.module, found, shown, sizes, self._network.things))
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""
-        return devices.describe(self._network.module, self._device)
+        facts = devices.describe(self._network.module, self._device)
+        facts["input_contract"] = self._contract.as_json()
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
+        return facts

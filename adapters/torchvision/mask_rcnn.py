@@ -16,7 +16,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
 
-from adapters._torch.options import read_options
+from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters.torchvision.options import SMALL, SMALL_ONLY, MaskRCNNOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
@@ -30,6 +30,7 @@ COCO_IDS = 91
 """Outputs of the published networks: the background, COCO's 80 things and ten ids without a class."""
 
 READING = {
+    *OUTSIDE_THE_NETWORK,
     "pretrained",
     "score_threshold",
     "nms_threshold",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import HeadOptions, Options, option_mistakes
+from adapters._torch.options import HeadOptions, NetworkOptions, ObjectInput, option_mistakes
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -51,10 +51,11 @@ SMALL_ONLY = (
 """Options that the published networks fix."""
 
 
-class MaskRCNNOptions(Options):
+class MaskRCNNOptions(NetworkOptions):
     """What a model config or a suite may set.
 
     Attributes:
+        input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
         network: torchvision's name, or `maskrcnn_small`: its pieces on a narrow pyramid, with batch
             normalisation and nothing frozen, which trains from scratch.
         pretrained: `coco` downloads the published weights of all of the network, which answer with COCO's own
@@ -79,6 +80,7 @@ class MaskRCNNOptions(Options):
             not clip.
     """
 
+    input: ObjectInput | None = None
     network: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_small"]
     pretrained: Literal["coco"] | None = None
     backbone_weights: Literal["default"] | None = None

@@ -6,12 +6,20 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import HeadOptions, NetworkOptions, Options, option_mistakes
+from adapters._torch.options import (
+    OUTSIDE_THE_NETWORK,
+    HeadOptions,
+    NetworkOptions,
+    ObjectInput,
+    Options,
+    option_mistakes,
+)
 from bench.records import ModelSpec
 from bench.records.abilities import NO_BACKBONE, Abilities
 
 READING = frozenset(
     {
+        *OUTSIDE_THE_NETWORK,
         "pretrained",
         "score_threshold",
         "detections",
@@ -27,10 +35,11 @@ READING = frozenset(
 """Options that feed, train or read a network; weights that were trained with one value serve any other."""
 
 
-class UniversalOptions(Options):
+class UniversalOptions(NetworkOptions):
     """Options of a model config; the defaults are a small network that learns from scratch on a CPU.
 
     Attributes:
+        input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
         architecture: What is built.
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration,
             and its weights, those of the classifier only where it has as many classes. The options
@@ -60,6 +69,7 @@ class UniversalOptions(Options):
             side has `short_edge` pixels, or the long one `max_size`; None keeps their own size.
     """
 
+    input: ObjectInput | None = None
     architecture: Literal["mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "rf_detr"]
     pretrained: str | None = None
     backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base", "swin_large"] = (

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adapters._torch import device as devices
-from adapters._torch.images import (
-    DeviceBatch,
-    Normalisation,
-    resize_image,
-    resize_logits,
-    scaled_size,
-    stack_images,
-)
-from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
+from adapters._torch.fitting import Placement, fitted, place
+from adapters._torch.images import Normalisation, resize_logits, scaled_size, stack_images
+from adapters._torch.input import IMAGENET, InputContract, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
+from adapters._torch.semantic import FittedBatch, unplaced
 from adapters._torch.tta import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
@@ -39,12 +35,16 @@ from adapters.transformers.networks import (
     make_network,
 )
 from adapters.transformers.options import UniversalOptions
+from adapters.transformers.published import contract_of_folder
 from adapters.transformers.rf_detr import BoxedMasks
 from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
-from bench.records import EXPORTED_RUNTIMES, ModelSpec, Recipe, Size, Target, TaskSpec
-from bench.records.predictions import Prediction, RgbImage
+from bench.records import EXPORTED_RUNTIMES, IGNORE_LABEL, ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+
+UNSEEN = -1e4
+"""Logit of a mask where the input did not show the image."""
 
 FIXED_LEVELS = ("mask2former", "oneformer")
 """Architectures whose pixel decoder unpacks its levels by sizes that it holds as numbers."""
@@ -58,13 +58,13 @@ class Found:
         masks: Of the batch; None where a target asks for several passes.
         scores: Of the classes, (B, K, H, W) at the size of the padded input; None after one pass.
         padded: Size of the batch's pixels.
-        content: As in `DeviceBatch`.
+        placements: As in `FittedBatch`.
     """
 
     masks: ClassifiedMasks | None
     scores: Tensor | None
     padded: Size
-    content: tuple[Size, ...]
+    placements: tuple[Placement, ...]
 
 
 class ClassesAndMasks(nn.Module):
@@ -97,24 +97,40 @@ class UniversalAdapter(devices.OnTorchDevice):
             refuse_objects_in_several_passes(target, model.label)
         self._classes = Classes.of(task, model.label)
         self._model, self._task, self._weights = model, task, weights
+        self._contract = self._stated_input().changed(self._options.input)
+        refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         self.open(target)
+        self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         if self._network.unfit is not None and not self.training_follows:
             raise BenchError(self._network.unfit)
         self._classes = self._network.classes
         self._check_sizes()
         self.ready(self._network.module)
-        self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, self._device)
+        contract = self._contract
+        self._normalise = Normalisation(contract.mean, contract.std, self._device, contract.channels)
         self._several_passes: Forward | None = None
         self._runtime = self._opened_runtime()
         self._several_passes = self._target_passes()
+
+    def _stated_input(self) -> InputContract:
+        """The preprocessing that stands beside the weights, but for its size, else ImageNet's mean and std.
+
+        How the size of an image is chosen is the options' matter: `short_edge`, `max_size` and `canvas`.
+        """
+        own = replace(IMAGENET, said_by="ImageNet's, as their authors'")
+        said = contract_of_folder(self._options.pretrained) if self._options.pretrained is not None else None
+        return own if said is None else replace(said, size=None, fit="stretch", interpolation="auto")
 
     def _fresh_network(self, seed: int) -> UniversalNetwork:
         load = self._weights is None
         with devices.seeded(seed):
             network = make_network(self._options, self._classes, self._task.kind, load=load, model=self._model)
         if self._weights is not None:
-            self._loaded: LoadedWeights | None = load_weights(network, self._weights, label=self._model.label)
+            key = self._options.weights_key
+            self._loaded: LoadedWeights | None = load_weights(
+                network, self._weights, label=self._model.label, weights_key=key
+            )
         else:
             self._loaded = network.loaded
         return network
@@ -210,42 +226,45 @@ class UniversalAdapter(devices.OnTorchDevice):
         return self._own_size(size)
 
     @torch.inference_mode()
-    def preprocess(self, images: Sequence[RgbImage]) -> DeviceBatch:
+    def preprocess(self, images: Sequence[RgbImage]) -> FittedBatch:
         """Resize, stack, move as bytes, normalise and pad on the device.
 
         Images of different sizes in one batch are padded to the largest, which can change
         predictions against a batch of one.
         """
-        resized = [self._resized(image) for image in images]
+        contract, sizes = self._contract, [Size(*image.shape[:2]) for image in images]
+        placements = tuple(place(size, self._input_size(size), contract.fit) for size in sizes)
+        resized = [self._fitted(image, placement) for image, placement in zip(images, placements, strict=True)]
         on_gpu = self._device.type == "cuda"
-        stacked = stack_images(resized, IMAGENET_MEAN, pin=on_gpu).to(self._device, non_blocking=on_gpu)
+        stacked = stack_images(resized, contract.mean, pin=on_gpu).to(self._device, non_blocking=on_gpu)
         pixels = self._normalise(stacked, channels_last=self._target.channels_last)
         if self._several_passes is None:
             pixels = self._network.padded(pixels)
-        return DeviceBatch(pixels, tuple(Size(*image.shape[:2]) for image in resized))
+        return FittedBatch(pixels, placements)
 
-    def _resized(self, image: RgbImage) -> RgbImage:
-        """The image at the size of the input; what stretches is resized as RF-DETR's own processor does.
+    def _fitted(self, image: RgbImage, placement: Placement) -> RgbImage:
+        """The image in its input; what stretches is resized as RF-DETR's own processor does, unless told otherwise.
 
         That one interpolates bytes by torch, without averaging; OpenCV's are off by one at times.
         """
-        size = self._input_size(Size(*image.shape[:2]))
-        if size is None or not self._network.stretches or image.shape[:2] == tuple(size):
-            return resize_image(image, size)
+        contract, size = self._contract, placement.scaled
+        by_torch = self._network.stretches and placement.is_whole and contract.interpolation == "auto"
+        if not by_torch or image.shape[:2] == tuple(size):
+            return fitted(image, placement, contract.fill_bytes, contract.interpolation)
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
         resized = F.interpolate(pixels, size=tuple(size), mode="bilinear", align_corners=False)
         return resized[0].permute(1, 2, 0).contiguous().numpy()
 
     @torch.inference_mode()
-    def infer(self, batch: DeviceBatch) -> Found:
+    def infer(self, batch: FittedBatch) -> Found:
         """Forward pass, or all that the target asks for, in its precision."""
         masks = scores = None
         with devices.autocast(self._device, self._target.precision):
             if self._several_passes is None:
                 masks = ClassifiedMasks(*self._runtime(batch.pixels))
             else:
-                scores = by_content(self._several_passes, batch.pixels, batch.content)
-        return Found(masks, scores, Size(*batch.pixels.shape[-2:]), batch.content)
+                scores = by_content(self._several_passes, batch.pixels, [p.input for p in batch.placements])
+        return Found(masks, scores, Size(*batch.pixels.shape[-2:]), batch.placements)
 
     @torch.inference_mode()
     def postprocess(self, raw: Found, sizes: Sequence[Size]) -> list[Prediction]:
@@ -253,26 +272,49 @@ class UniversalAdapter(devices.OnTorchDevice):
         return [self._prediction(raw, index, size) for index, size in enumerate(sizes)]
 
     def _prediction(self, raw: Found, index: int, size: Size) -> Prediction:
-        content = raw.content[index]
+        placement = raw.placements[index]
         if raw.scores is not None:
-            own = raw.scores[index : index + 1, :, : content.height, : content.width]
-            return label_map(resize_logits(own.float(), size)[0])
+            own = raw.scores[index : index + 1, :, : placement.input.height, : placement.input.width]
+            labels = label_map(resize_logits(unplaced(own.float(), placement), size)[0])
+            unanswered = placement.without_answer(size)
+            return labels if unanswered is None else SemanticMap(_without(labels.labels, unanswered))
         assert raw.masks is not None  # one of the two is there
-        if self._network.stretches and content == raw.padded:
-            whole = ClassifiedMasks(raw.masks.classes[index], raw.masks.masks[index])
-            return boxed_instances(whole, self._classes, self._options, size)
-        masks = at_original_size(raw.masks.masks[index], padded=raw.padded, content=content, size=size)
-        found = ClassifiedMasks(raw.masks.classes[index], masks)
+        found = ClassifiedMasks(
+            raw.masks.classes[index], self._masks(raw.masks.masks[index], raw.padded, placement, size)
+        )
         if self._network.stretches:
             return boxed_instances(found, self._classes, self._options, size)
-        return INFERENCES[self._task.kind](found, self._classes, self._options)
+        prediction = INFERENCES[self._task.kind](found, self._classes, self._options)
+        unanswered = placement.without_answer(size)
+        if unanswered is not None and isinstance(prediction, SemanticMap):
+            return SemanticMap(_without(prediction.labels, unanswered))
+        return prediction
+
+    def _masks(self, masks: Tensor, padded: Size, placement: Placement, size: Size) -> Tensor:
+        """Mask logits (Q, h, w) of the padded input as those of the image; where it was not shown, `UNSEEN`."""
+        if placement.is_whole and self._network.stretches and placement.input == padded:
+            return masks  # straight to the size of the image, as RF-DETR's own processor does
+        if placement.is_whole:
+            return at_original_size(masks, padded=padded, content=placement.input, size=size)
+        at_input = at_original_size(masks, padded=padded, content=placement.input, size=placement.input)
+        at_image = resize_logits(unplaced(at_input[None].float(), placement), size)[0]
+        unanswered = placement.without_answer(size)
+        if unanswered is not None:
+            at_image[:, torch.from_numpy(unanswered).to(at_image.device)] = UNSEEN
+        return at_image
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
+        facts["input_contract"] = self._contract.as_json()
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts
 
     def _runtime_packages(self) -> tuple[str, ...]:
         return self._runtime.packages
+
+
+def _without(labels: LabelMap, unanswered: NDArray[np.bool_]) -> LabelMap:
+    """Class ids with void where the input did not show the image."""
+    return np.where(unanswered, np.uint8(IGNORE_LABEL), labels)

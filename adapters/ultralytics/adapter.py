@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from adapters._torch.runtimes.runtime import RUNTIMES, open_runtime
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
     YoloNetwork,
+    contract_of,
     load_for_prediction,
     load_for_training,
     make_network,
+    normalised,
+    options_of,
 )
 from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
@@ -43,6 +47,10 @@ class Adapter(devices.OnTorchDevice):
                 "'weights' to where it lies"
             )
         self._model, self._task, self._weights = model, task, weights
+        if self.training_follows and options_of(model).input is not None:
+            raise Unsupported(
+                f"{model.label}: the framework's trainer feeds 0 to 1, RGB, and follows no option 'input'; leave it out"
+            )
         self.check_precision(devices.open_device(target.device), target.precision, target.runtime)
         if weights is not None and not self.training_follows:
             network = load_for_prediction(model, task, weights, seed=devices.UNTRAINED_SEED)
@@ -60,6 +68,7 @@ class Adapter(devices.OnTorchDevice):
 
         self._cut = stages
         self._trained_size, self._loaded = network.trained_size, network.loaded
+        self._contract = contract_of(network)
         module: Any = network.module.eval()
         self._facts = devices.describe(module, self._device)
         self._options = options = network.options
@@ -95,9 +104,10 @@ class Adapter(devices.OnTorchDevice):
     @torch.inference_mode()
     def preprocess(self, images: Sequence[RgbImage]) -> Any:
         """Letterbox, stack, move as bytes, scale to 0-1 on the device."""
-        size, layout = self._target.image_size, self._target.channels_last
+        size, layout = self._target.image_size or self._contract.size, self._target.channels_last
         trained = self._trained_size
-        return self._cut.letterboxed(images, size, self._device, channels_last=layout, trained_size=trained)
+        batch = self._cut.letterboxed(images, size, self._device, channels_last=layout, trained_size=trained)
+        return replace(batch, pixels=normalised(batch.pixels, self._contract))
 
     @torch.inference_mode()
     def infer(self, batch: Any) -> Any:
@@ -115,6 +125,7 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
         facts = self._runtime.describe(self._facts)
+        facts["input_contract"] = self._contract.as_json()
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         facts["folded_parameters"] = sum(p.numel() for p in self._module.parameters())

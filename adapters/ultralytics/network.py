@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from pydantic import JsonValue
-from torch import nn
+from torch import Tensor, nn
 
 from adapters._torch.class_names import matched_things
+from adapters._torch.input import InputContract
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
@@ -107,6 +108,24 @@ def _check_nms(options: NetworkOptions, module: Any, label: str) -> None:
     has_free_head = getattr(module.model[-1], "one2one_cv2", None) is not None
     if isinstance(options, InstanceOptions) and not options.nms and not has_free_head:
         raise BenchError(f"{label}: option 'nms': {options.network} has no head without suppression; use true")
+
+
+def contract_of(network: YoloNetwork) -> InputContract:
+    """Return the preprocessing of a network: the framework's, with what a model config says in its place."""
+    trained = network.trained_size
+    said = "the framework's own" if trained is None else f"the checkpoint, trained at {trained} pixels"
+    own = InputContract(
+        (0.0,) * 3, (1.0,) * 3, fit="letterbox", interpolation="linear", fill=(114.0,) * 3, said_by=said
+    )
+    return own.changed(network.options.input)
+
+
+def normalised(pixels: Tensor, contract: InputContract) -> Tensor:
+    """Return pixels of 0 to 1, RGB, (B, 3, H, W), as the network sees them."""
+    if {*contract.mean} != {0.0} or {*contract.std} != {1.0}:
+        mean, std = (pixels.new_tensor(values).view(1, -1, 1, 1) for values in (contract.mean, contract.std))
+        pixels = (pixels - mean) / std
+    return pixels.flip(1) if contract.channels == "bgr" else pixels
 
 
 def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> None:

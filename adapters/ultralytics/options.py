@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from adapters._torch.options import Options, option_mistakes
+from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
 from bench.records.abilities import BACKBONE_FIELDS, Abilities
@@ -21,15 +21,35 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 """Names of the framework's own YAML files by the form of their prediction."""
 
 
+class YoloInput(ObjectInput):
+    """`input` of YOLO, whose boxes and masks are undone from a letterbox."""
+
+    @model_validator(mode="after")
+    def _is_a_letterbox(self) -> YoloInput:
+        other = "its answers are undone from a letterbox on grey, as the framework's; leave it out"
+        refuse_in_input(
+            self,
+            {
+                **{f"fit: {fit}": other for fit in ("stretch", "pad", "crop")},
+                "fill": other,
+                "interpolation": "images are resized linearly, as the framework does; leave it out",
+            },
+        )
+        return self
+
+
 class NetworkOptions(Options):
     """What every model config may set.
 
     Attributes:
+        input: The preprocessing that the weights were trained with; `size` letterboxes images into it where a
+            target has no `image_size`. The framework's own is 0 to 1, RGB.
         network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
         bn_momentum: Of batch normalisation in training. The framework's own 0.03 needs hundreds of
             steps before the running statistics describe the weights; a training of seconds has fewer.
     """
 
+    input: YoloInput | None = None
     network: str
     bn_momentum: float = Field(default=0.1, gt=0, le=1)
 

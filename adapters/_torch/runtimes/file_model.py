@@ -127,6 +127,7 @@ class FileModel(BaseAdapter):
         """Choose what reads the outputs, and which of them it reads."""
         ports, names = self._session.outputs, self._metadata.class_names
         self._reader: OutputReader | YoloReader
+        self._reads: tuple[str, ...]
         if isinstance(self._options, ObjectFileOptions):
             self._reader = YoloReader(self._options, self._options.classes or names, task, ports, self._label)
             self._reads = self._reader.outputs
@@ -210,7 +211,7 @@ class FileModel(BaseAdapter):
 
     def describe(self) -> dict[str, JsonValue]:
         """Size of the file and the threads in effect; how many parameters it has is not counted."""
-        remarks = [*self._reader.remarks] if isinstance(self._reader, YoloReader) else []
+        remarks: list[JsonValue] = [*self._reader.remarks] if isinstance(self._reader, YoloReader) else []
         return {
             **({"weights_read": {"remarks": remarks}} if remarks else {}),
             "weights_bytes": self._file.stat().st_size,

@@ -128,7 +128,11 @@ class YoloReader:
         kept: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         if len(sure):
             found = cv2.dnn.NMSBoxesBatched(
-                corner_and_sides.astype(np.float64), best[sure], numbers[sure].astype(np.int32), 0.0, self._options.iou
+                corner_and_sides.astype(np.float64),  # type: ignore[arg-type]  # its hints know no arrays
+                best[sure],
+                numbers[sure].astype(np.int32),
+                0.0,
+                self._options.iou,
             )
             kept = np.sort(np.asarray(found, dtype=np.int64).reshape(-1))[: self._options.max_det]
         chosen = sure[kept]
@@ -163,9 +167,9 @@ def _mask(plane: NDArray[np.float32], box: NDArray[np.float32], placement: Place
         # The smallest enlargement at which the bars beside the image are whole cells.
         unseen = unseen_rows | unseen_columns
         finer = 4 // math.gcd(4, unseen | unseen // 2)
-        plane = (
-            cv2.resize(plane, (width * finer, height * finer), interpolation=cv2.INTER_LINEAR) if finer > 1 else plane
-        )
+        if finer > 1:
+            larger = cv2.resize(plane, (width * finer, height * finer), interpolation=cv2.INTER_LINEAR)
+            plane = np.asarray(larger, dtype=np.float32)
         gain = min(plane.shape[0] / size.height, plane.shape[1] / size.width)
         shown = [max(round(side * gain), 1) for side in size]
         top, left = (round((whole - part) / 2 - 0.1) for whole, part in zip(plane.shape, shown, strict=True))

@@ -156,7 +156,7 @@ def _of_detectron2(path: Path) -> Kind:
         raise BenchError(f"{config} cannot be read ({str(error).splitlines()[0]})") from None
     model = said.get("MODEL") if isinstance(said, dict) else None
     name = model.get("META_ARCHITECTURE") if isinstance(model, dict) else None
-    if name == "GeneralizedRCNN" and not model.get("MASK_ON"):
+    if isinstance(model, dict) and name == "GeneralizedRCNN" and not model.get("MASK_ON"):
         return Kind("an output folder of Detectron2", facts=("its network finds boxes without masks (MODEL.MASK_ON)",))
     files = sorted(path.glob("*.pth"), key=lambda file: (file.name == "model_final.pth", file.name))
     return Kind(

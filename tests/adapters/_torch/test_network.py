@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from adapters._torch.network import Head, head_of
-from bench.errors import Unsupported
+from bench.errors import BenchError, Unsupported
+from bench.records import ClassSpec, TaskSpec
 from tests.adapters.rectangles import THREE_CLASSES, TWO_CLASSES
 
 
@@ -69,3 +70,61 @@ def test_below_the_threshold_of_a_sigmoid_head_the_probability_is_that_of_class_
     logits = torch.tensor([math.log(0.6 / 0.4), math.log(0.8 / 0.2)]).view(1, 1, 1, 2)
     found = head.probability(logits, head.labels(logits))
     assert found.flatten().tolist() == pytest.approx([0.4, 0.8], abs=1e-6)
+
+
+BACKGROUND_AND_TWO = TaskSpec(
+    kind="semantic", classes=tuple(ClassSpec(name=n, colour=(0, 0, 0)) for n in ("background", "cat", "dog"))
+)
+
+
+def logits_of(*probabilities):
+    """Logits (1, C, 1, N) of so many pixels, each with a probability for every channel."""
+    return torch.logit(torch.tensor(probabilities)).T[None, :, None, :]
+
+
+def test_of_the_classes_above_their_own_threshold_the_most_probable_wins():
+    head = head_of("multilabel", (0.5, 0.8), BACKGROUND_AND_TWO)
+    assert (head.channels, head.ids) == (2, (1, 2))
+    # neither; the cat alone; a dog below its bar beside a cat above; both above, the dog surer
+    pixels = logits_of((0.4, 0.7), (0.6, 0.1), (0.6, 0.75), (0.7, 0.9))
+    labels = head.labels(pixels)
+    assert labels.flatten().tolist() == [0, 1, 1, 2]
+    # the background is as probable as the likeliest class is not
+    assert head.probability(pixels, labels).flatten().tolist() == pytest.approx([0.3, 0.6, 0.6, 0.9])
+
+
+def test_where_the_background_has_an_output_of_its_own_that_is_read_too():
+    head = head_of("multilabel", 0.5, BACKGROUND_AND_TWO, background_output=True)
+    pixels = logits_of((0.9, 0.6, 0.1), (0.2, 0.6, 0.1), (0.2, 0.3, 0.1))
+    assert head.labels(pixels).flatten().tolist() == [0, 1, 0]
+    assert head.probability(pixels, head.labels(pixels)).flatten().tolist() == pytest.approx([0.9, 0.6, 0.2])
+
+
+def test_without_a_background_what_is_below_every_threshold_is_void():
+    head = head_of("multilabel", 0.5, THREE_CLASSES)
+    assert head.channels == 3
+    assert head.labels(logits_of((0.1, 0.2, 0.3))).item() == 255
+
+
+def test_as_many_thresholds_as_classes_are_asked_for_by_name():
+    with pytest.raises(BenchError, match=r"3 numbers and 2 classes have an output \(cat, dog\)"):
+        head_of("multilabel", (0.1, 0.2, 0.3), BACKGROUND_AND_TWO)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "multilabel"])
+def test_probabilities_name_what_their_logits_do(kind):
+    task = TWO_CLASSES if kind == "sigmoid" else BACKGROUND_AND_TWO
+    logits, behind = (head_of(kind, None, task, gives=gives) for gives in ("logits", "probabilities"))
+    given = torch.randn(2, logits.channels, 5, 6, generator=torch.Generator().manual_seed(1)) * 3
+    probabilities = given.softmax(1) if kind == "softmax" else given.sigmoid()
+    labels = logits.labels(given)
+    assert torch.equal(labels, behind.labels(probabilities))
+    torch.testing.assert_close(logits.probability(given, labels), behind.probability(probabilities, labels))
+
+
+def test_the_rule_says_how_outputs_name_classes():
+    assert head_of("softmax", None, TWO_CLASSES).rule == "softmax over 2 channels: the highest wins"
+    assert "above 0.4" in head_of("sigmoid", 0.4, TWO_CLASSES).rule
+    assert "(0.5, 0.8) the most probable wins, where none is, the background" in (
+        head_of("multilabel", (0.5, 0.8), BACKGROUND_AND_TWO).rule
+    )

@@ -143,7 +143,7 @@ def test_inputs_are_padded_to_cells_of_32_pixels_and_eomts_to_its_canvas():
     assert not batch.pixels[..., 20:].any()
     square = built("eomt", canvas=48).preprocess([picture(Size(20, 40))])
     assert square.pixels.shape == (1, 3, 48, 48)
-    assert square.content == (Size(24, 48),)
+    assert square.placements[0].input == Size(24, 48)
 
 
 def test_eomt_refuses_what_is_larger_than_its_canvas():
@@ -155,7 +155,7 @@ def test_without_a_size_images_are_scaled_as_the_authors_scale_them():
     assert scaled_size(Size(480, 640), 800, 1333) == Size(800, 1067)
     assert scaled_size(Size(100, 1000), 800, 1333) == Size(133, 1333)
     batch = built("mask2former", short_edge=48, max_size=64).preprocess([picture(Size(24, 32))])
-    assert batch.content == (Size(48, 64),)
+    assert batch.placements[0].input == Size(48, 64)
 
 
 def test_one_window_that_covers_all_gives_what_no_window_gives():
