@@ -25,7 +25,7 @@ from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Targ
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
 from bench.suite.lines import SuiteLines
-from bench.suite.model_configs import resolve_model, weights_from
+from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 
@@ -162,7 +162,7 @@ def _models(suite: Suite, source: Path, lines: SuiteLines) -> list[tuple[ModelEn
 def _model(entry: ModelEntry, source: Path, where: str) -> ModelSpec:
     weights = None if entry.weights is None else weights_from(source.parent, entry.weights)
     try:
-        options = _found_from(source.parent, entry.options)
+        options = found_from(source.parent, entry.options)
         if entry.name.startswith(f"{FROM_FILES}/"):
             return _of_files(entry, options, source.parent, where)
         model = resolve_model(entry.name, label=entry.label, options=options, weights=weights)
@@ -201,27 +201,6 @@ def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelS
     )
 
 
-FILES = (".yaml", ".yml", ".json", ".pt", ".pth", ".safetensors")
-"""Ends of the names of files that options name."""
-
-
-def _found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Options whose relative paths are made absolute, as seen from the suite's folder: workers run in another.
-
-    A path is what is called `root`, or leads somewhere and has a slash or one of the ends in `FILES`, or is called
-    `pretrained`.
-    """
-
-    def found(name: str, value: JsonValue) -> JsonValue:
-        if not isinstance(value, str) or "://" in value:
-            return value
-        path = (folder / expanded(value)).resolve()
-        is_path = "/" in value or value.endswith(FILES) or name == "pretrained"
-        return str(path) if name == "root" or (is_path and path.exists()) else value
-
-    return {name: found(name, value) for name, value in options.items()}
-
-
 def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
     """A data set of a suite. Its paths are made absolute: from the suite's folder, a default `root` from this one."""
     root = default_root(entry.name)
@@ -230,7 +209,7 @@ def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
     return DatasetSpec(
         name=entry.name,
         label=entry.label or entry.name,
-        options={**options, **_found_from(source.parent, entry.options)},
+        options={**options, **found_from(source.parent, entry.options)},
         train=entry.train,
         val=entry.val,
         test=entry.test,

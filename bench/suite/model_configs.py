@@ -51,6 +51,27 @@ def read_model_config(name: str) -> ModelConfig:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
 
 
+FILES = (".yaml", ".yml", ".json", ".pt", ".pth", ".safetensors")
+"""Ends of the names of files that options name."""
+
+
+def found_from(folder: Path, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return options whose relative paths are made absolute, as seen from a folder: workers run in another.
+
+    A path is what is called `root`, or leads somewhere and has a slash or one of the ends in `FILES`, or is called
+    `pretrained`.
+    """
+
+    def found(name: str, value: JsonValue) -> JsonValue:
+        if not isinstance(value, str) or "://" in value:
+            return value
+        path = (folder / expanded(value)).resolve()
+        is_path = "/" in value or value.endswith(FILES) or name == "pretrained"
+        return str(path) if name == "root" or (is_path and path.exists()) else value
+
+    return {name: found(name, value) for name, value in options.items()}
+
+
 def weights_from(folder: Path, weights: str) -> str:
     """Weights as they are written in a file of `folder`: a path from there, made absolute; an address stays."""
     return weights if "://" in weights else str((folder / expanded(weights)).resolve())
@@ -102,7 +123,7 @@ def resolve_model(
         adapter=name.split("/", 1)[0],
         task=kind,
         description=model_config.description,
-        options={**model_config.options, **(options or {})},
+        options={**found_from(model_config_files()[name].parent, model_config.options), **(options or {})},
         weights=weights or weights_named_by(name),
         trainable=model_config.trainable,
         # Weights of the user's own need not be in the label space of the model config's.

@@ -121,6 +121,18 @@ def test_relative_weights_begin_at_the_file_that_names_them(tmp_path, monkeypatc
     ]
 
 
+def test_relative_paths_in_the_options_of_a_model_config_begin_at_its_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "adapters" / "mine" / "models"
+    (folder / "weights").mkdir(parents=True)
+    (folder.parent / "adapter.py").write_text("")
+    (folder / "net.yaml").write_text(
+        "description: Mine\ntask: semantic\noptions: {pretrained: weights, config: net.yaml}\n"
+    )
+    monkeypatch.setenv(ADAPTERS_VARIABLE, str(tmp_path / "adapters"))
+    (found,) = cases(tmp_path, "models: [mine/net]\ndatasets: [shapes]\n")
+    assert found.model.options == {"pretrained": str(folder / "weights"), "config": str(folder / "net.yaml")}
+
+
 SEEDED = """
 models: [unet/transposed, {name: unet/bilinear, weights: x.pt}]
 datasets: [shapes]
