@@ -72,6 +72,7 @@ class Adapter(devices.OnTorchDevice):
         self.ready(self._network.module)
         from adapters.detectron2.stages import stages_of
 
+        self._asked_size = target.image_size
         self._target = target = sized(target, self._contract, model.label)
         self._stages = stages_of(task.kind, self._network.module, self._labels, target)
 
@@ -180,7 +181,7 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
-        facts["input_contract"] = self._contract.as_json()
+        facts["input_contract"] = self._contract.as_json(self._asked_size)
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

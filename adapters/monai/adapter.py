@@ -14,7 +14,7 @@ from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.swin_unetr import SwinUNETR
 from torch import nn
 
-from adapters._torch.network import SemanticNetwork, bands_of, head_of
+from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
@@ -77,7 +77,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         Unsupported: If the head cannot tell the task's classes apart.
     """
     options = read_options(MonaiOptions, model)
-    head = head_of(options.head, options.threshold, task)
+    head = options.for_task(task)
     family = FAMILIES[options.network]
     module, coarsest = _build(family, options, model.label, channels=task.channels, classes=head.channels)
     return SemanticNetwork(

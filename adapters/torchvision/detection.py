@@ -64,6 +64,7 @@ class DetectionAdapter(devices.OnTorchDevice):
         self._contract = replace(IMAGENET, said_by="torchvision's own").changed(self._options.input)
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         self.open(target)
+        self._asked_size = target.image_size
         self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         self.ready(self._network.module)
@@ -147,7 +148,7 @@ class DetectionAdapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
-        facts["input_contract"] = self._contract.as_json()
+        facts["input_contract"] = self._contract.as_json(self._asked_size)
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

@@ -100,6 +100,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._contract = self._stated_input().changed(self._options.input)
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         self.open(target)
+        self._asked_size = target.image_size
         self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         if self._network.unfit is not None and not self.training_follows:
@@ -306,7 +307,7 @@ class UniversalAdapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
-        facts["input_contract"] = self._contract.as_json()
+        facts["input_contract"] = self._contract.as_json(self._asked_size)
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

@@ -125,7 +125,7 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
         facts = self._runtime.describe(self._facts)
-        facts["input_contract"] = self._contract.as_json()
+        facts["input_contract"] = self._contract.as_json(self._target.image_size)
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         facts["folded_parameters"] = sum(p.numel() for p in self._module.parameters())

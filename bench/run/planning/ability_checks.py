@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.adapter import load_light
 from bench.errors import Mistakes
 from bench.measure.devices import allowed_cores, auto_device
-from bench.metric import load_metric, metric_names
+from bench.metric import load_metric, metric_mistake
 from bench.records import Case, ModelSpec
 from bench.records.abilities import Abilities
 from bench.score.reduce import reaches
@@ -54,7 +54,7 @@ def check_metrics(
     """Note metrics that can score no model of the suite."""
     kinds = {case.model.task for case in cases}
     for index, name in enumerate(names):
-        if not kinds or name not in metric_names():
+        if not kinds or metric_mistake(name) is not None:
             continue
         tasks = load_metric(name).tasks
         if not any(reaches(kind, task) for kind in kinds for task in tasks):

@@ -20,7 +20,7 @@ from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, groups_of, option_names
 from bench.errors import DatasetError, Mistakes, SuiteError
 from bench.measure.devices import auto_device
-from bench.metric import load_metric, metric_names
+from bench.metric import load_metric, metric_mistake
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.data_checks import check_notes, on_disk, sampled
@@ -196,7 +196,7 @@ def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes)
 
 def _check_completeness(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
     """Note metrics that need ground truth where the data set has none, and label maps too large for models."""
-    metrics = [load_metric(name) for name in suite.metrics if name in metric_names()]
+    metrics = [load_metric(name) for name in suite.metrics if metric_mistake(name) is None]
     for label, dataset in found.opened.items():
         natives = dict.fromkeys(case.model.task for case in cases if case.dataset.label == label)
         for native in natives:
