@@ -123,7 +123,11 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         network.module.load_state_dict(given)
     except RuntimeError:  # torch's list of tensors can be hundreds of lines long
         shapes = {name: tuple(tensor.shape) for name, tensor in given.items()}
-        told = _other_classes(shapes, own, network.class_names) or _other_network(shapes, own)
+        told = (
+            _other_classes(shapes, own, network.class_names)
+            or _other_channels(shapes, own)
+            or _other_network(shapes, own)
+        )
         raise BenchError(f"{where} {told}") from None
     return LoadedWeights(
         loaded=len(given),
@@ -227,6 +231,11 @@ def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> 
             "has a head of one channel, a sigmoid's, and the model a softmax of two. Give the model the options "
             "{head: sigmoid}, where its adapter has that."
         )
+    hint = ""
+    if class_names and key_of(class_names[0]) in BACKGROUND and all(g[0] == o[0] - 1 for g, o in unlike.values()):
+        hint = (
+            " If each class but the background has a sigmoid of its own, give the model the options {head: multilabel}."
+        )
     name = min(unlike, key=lambda n: (unlike[n][1][0], n.endswith(".bias"), n))
     (in_file, *_), (in_model, *_) = unlike[name]
     layer, classes = name.rpartition(".")[0] or name, len(class_names)
@@ -236,7 +245,22 @@ def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> 
         counts = f"{layer} has {in_file} outputs in the file, and {in_model} in the model for the task's {classes}"
     return (
         f"was trained for another number of classes: {counts} ({_listed(class_names)}). "
-        "Train on this data set, or give weights that were trained for its classes."
+        f"Train on this data set, or give weights that were trained for its classes.{hint}"
+    )
+
+
+def _other_channels(given: Shapes, own: Shapes) -> str | None:
+    """The explanation where all that differs is how many channels one layer, the first, sees; else None."""
+    unlike = [(name, given[name], own[name]) for name in own.keys() & given.keys() if given[name] != own[name]]
+    if len(unlike) != 1 or (_needed(own) ^ _needed(given)):
+        return None
+    ((name, in_file, in_model),) = unlike
+    if len(in_file) != 4 or len(in_model) != 4 or in_file[:1] + in_file[2:] != in_model[:1] + in_model[2:]:
+        return None
+    grey = " For one that sees grey say input: {channels: gray}." if in_file[1] == 1 else ""
+    return (
+        f"sees images of {in_file[1]} channels ({name}), and these have {in_model[1]}. Use a data set of as many "
+        f"bands, or weights for {in_model[1]}.{grey}"
     )
 
 

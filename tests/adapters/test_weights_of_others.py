@@ -220,6 +220,42 @@ def test_a_folder_or_its_file_is_taken_as_weights(given, tmp_path):
     assert adapter.describe()["input_contract"]["mean"] == [0.5] * 3
 
 
+@pytest.mark.parametrize("as_weights", [True, False])
+def test_a_folder_that_was_cut_into_parts_is_read_whole(as_weights, tmp_path):
+    saying(b0(PETS), 2).save_pretrained(tmp_path, max_shard_size="4MB")
+    assert (tmp_path / "model.safetensors.index.json").is_file()
+    given = {"weights": tmp_path} if as_weights else {"options": {"pretrained": str(tmp_path)}}
+    adapter = build("transformers/segformer_b0", classes=task(*PETS), **given)
+    assert set(np.unique(predict(adapter, [GREY])[0].labels)) == {2}
+    if as_weights:
+        next(tmp_path.glob("model-00001*")).unlink()
+        with pytest.raises(BenchError, match=r"names \d files, of which 1 are missing, such as model-00001"):
+            build("transformers/segformer_b0", classes=task(*PETS), **given)
+
+
+def test_a_segformer_of_one_output_names_the_foreground_where_it_is_sure(tmp_path):
+    for bias, expected in ((9.0, 1), (-9.0, 0)):
+        network = b0(("cat",))
+        with torch.no_grad():
+            network.decode_head.classifier.bias.fill_(bias)
+        network.save_pretrained(tmp_path)
+        adapter = build("transformers/segformer_b0", {"pretrained": str(tmp_path), "head": "sigmoid"}, classes=CATS)
+        assert set(np.unique(predict(adapter, [GREY])[0].labels)) == {expected}
+        assert adapter.describe()["output_rule"].startswith("one sigmoid")
+
+
+def test_several_sigmoids_of_smp_name_the_background_where_none_is_sure(tmp_path):
+    network = smp.Unet("resnet18", encoder_weights=None, classes=2)
+    with torch.no_grad():
+        network.segmentation_head[0].weight.zero_()
+        network.segmentation_head[0].bias.copy_(torch.tensor([0.2, 0.4]))  # 0.55 and 0.60
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    for threshold, expected in (([0.5, 0.5], 2), ([0.5, 0.7], 1), ([0.6, 0.7], 0)):
+        options = {"head": "multilabel", "threshold": threshold}
+        adapter = build("smp/unet_resnet18", options, tmp_path / "w.pt", classes=task(*PETS))
+        assert set(np.unique(predict(adapter, [GREY])[0].labels)) == {expected}
+
+
 def test_a_file_of_a_folder_with_classes_in_another_order_is_refused_with_what_to_write(tmp_path):
     b0(("dog", "background", "cat")).save_pretrained(tmp_path)
     with pytest.raises(BenchError, match=r"another order.*trained_on: \[dog, background, cat\]"):

@@ -142,6 +142,22 @@ def test_a_bare_state_dict_of_another_network_is_refused_by_tensor(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("channels", "hint"), [(4, "as many bands"), (1, "input: {channels: gray}")])
+def test_a_first_layer_of_other_channels_is_told_as_that(channels, hint, tmp_path):
+    network = make_unet(small_unet(), THREE_CLASSES.model_copy(update={"channels": channels}))
+    torch.save(network.module.state_dict(), tmp_path / "w.pt")
+    assert f"sees images of {channels} channels" in refusal(tmp_path / "w.pt")
+    assert hint in refusal(tmp_path / "w.pt")
+
+
+def test_an_output_for_each_class_but_the_background_hints_at_sigmoids(tmp_path):
+    torch.save(make_unet(small_unet(), TWO_CLASSES).module.state_dict(), tmp_path / "w.pt")
+    told = refusal(tmp_path / "w.pt", with_classes(["background", "cat", "dog"]))
+    assert "{head: multilabel}" in told
+    network = make_unet(small_unet(head="multilabel"), with_classes(["background", "cat", "dog"]))
+    assert load_weights(network, tmp_path / "w.pt", label="unet/test").loaded == len(network.module.state_dict())
+
+
 def test_a_bare_state_dict_of_a_wider_network_is_not_taken_for_other_classes(tmp_path):
     torch.save(make_unet(small_unet(base_width=8), THREE_CLASSES).module.state_dict(), tmp_path / "w.pt")
     assert "holds weights of another network: " in refusal(tmp_path / "w.pt")
