@@ -12,6 +12,7 @@ from torch.nn import functional as F
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 from adapters._torch.fitting import fitted, place
 from adapters._torch.runtimes.cpu_sessions import Port
@@ -27,6 +28,12 @@ from tests.adapters.test_alignment import SIZES, mean_iou, stripes
 FITS = ["stretch", "letterbox", "pad", "crop"]
 PLAIN = {"mean": 0, "std": 1}
 """The network sees 0 to 1."""
+
+
+def needs_ultralytics():
+    """Skip where it is not installed; its adapter must be the first to import it."""
+    if find_spec("ultralytics") is None:
+        pytest.skip("ultralytics is not installed; make install")
 
 
 def iou(found, expected):
@@ -178,7 +185,7 @@ def one_object(pixels):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_masks_of_yolo_come_back_from_the_letterbox(axis, size, side):
-    pytest.importorskip("ultralytics", reason="ultralytics is not installed; make install")
+    needs_ultralytics()
     mask = half(*size, axis)
     options = {} if side is None else {"input": {"size": side}}
     adapter = built("ultralytics/yolo11n_seg", INSTANCES, options)
@@ -228,7 +235,7 @@ def test_what_a_network_cannot_honour_is_refused_with_the_reason_before_anything
 
 
 def test_colours_in_the_other_order_reach_the_first_layer():
-    pytest.importorskip("ultralytics", reason="ultralytics is not installed; make install")
+    needs_ultralytics()
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 255
     adapter = built("ultralytics/yolo11n_seg", INSTANCES, {"input": {"channels": "bgr", "mean": 0.5, "std": 0.5}})
