@@ -136,14 +136,14 @@ def shared_prefix(names: Sequence[str]) -> str:
 
 def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
     failures = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
+    if _is_torchscript(path):
+        raise BenchError(
+            f"{label}: {path} is TorchScript, a network with its code; run it as it is: "
+            f"{{name: torchscript/file, weights: {path}}}"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except failures as error:
-        if _is_torchscript(path):
-            raise BenchError(
-                f"{label}: {path} is TorchScript, a network with its code; run it as it is: "
-                f"{{name: torchscript/file, weights: {path}}}"
-            ) from None
         content = _around_objects(path)
         if content is None:
             raise BenchError(
@@ -160,8 +160,11 @@ def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
 def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False  # a damaged file is for its reader to refuse
 
 
 def _around_objects(path: Path) -> Any:

@@ -89,6 +89,8 @@ def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
         if kind == BYTES:
             length = _varint(file)
             start = file.tell()
+            if start + length > end:
+                raise ValueError("a field ends behind the file")
             yield number, start, length
             file.seek(start + length)
         elif kind == VARINT:

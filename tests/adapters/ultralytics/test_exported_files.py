@@ -26,7 +26,9 @@ def exported(form, weights, folder, monkeypatch):
 
     monkeypatch.chdir(folder)
     model = YOLO("yolo11n-seg.yaml")
+    fresh = model.model
     model.model = load_for_prediction(spec(), INSTANCES, weights, seed=0).module
+    model.model.args, model.model.task = fresh.args, fresh.task
     with environment.contained():
         made = model.export(format=form, imgsz=[*SIZE], device="cpu", verbose=False)
     found = folder / made
@@ -44,7 +46,7 @@ def test_an_exported_file_finds_what_the_network_finds(form, trained, tmp_path, 
     adapter = load_adapter(ADAPTERS[form])
     adapter.build(resolve_model(f"{ADAPTERS[form]}/yolo_seg"), INSTANCES, Target(threads=1), file)
     whole = built(weights=weights, target=Target(threads=1, image_size=SIZE))
-    shown = images((96, 96), (111, 89), (150, 200))
+    shown = images(Size(96, 96), Size(111, 89), Size(150, 200))
     for found, expected in zip(predict(adapter, shown), predict(whole, shown), strict=True):
         assert len(expected.scores) > 5
         assert found.class_ids.tolist() == expected.class_ids.tolist()
@@ -75,6 +77,6 @@ def test_a_checkpoint_of_a_network_of_the_users_own_is_run_whatever_it_is_called
     weights = tmp_path / "best.pt"
     for options in ({}, {"network": "my-parts-seg"}):
         adapter = built(weights=weights, named_weights=str(weights), **options)
-        assert predict(adapter, images((40, 64)))[0].size == (40, 64)
+        assert predict(adapter, images(Size(40, 64)))[0].size == (40, 64)
     with pytest.raises(BenchError, match="my-parts-seg"):
         built(network="my-parts-seg")  # nothing to run it from
