@@ -104,7 +104,7 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     remarks = _checked_classes(file, path, network.class_names, where)
     own = {name: tuple(tensor.shape) for name, tensor in network.module.state_dict().items()}
     parameters = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
-    file = averages_with_buffers(file, own, parameters)
+    stated = file = averages_with_buffers(file, own, parameters)
     nameless, of_nameless = nameless_average(file, parameters, weights_key)
     chosen = choose(file, own, weights_key=None if nameless else weights_key, where=where)
     tensors = file.sets[chosen.key]
@@ -118,7 +118,22 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     left = [name for name in chosen.unknown if name.removeprefix(chosen.prefix).startswith(tolerated)]
     given = {name: tensors[whole] for name, whole in chosen.names.items()}
     given |= {name: tensors[name] for name in chosen.unknown if name not in left}
-    given |= dict(zip(parameters, file.nameless[nameless], strict=True)) if nameless else {}
+    given |= dict(zip(parameters, stated.nameless[nameless], strict=True)) if nameless else {}
+    _load(network, given, own, where)
+    return LoadedWeights(
+        loaded=len(given),
+        left=len(left) + chosen.elsewhere,
+        renamed=sum(whole.removeprefix(chosen.prefix) not in known for whole in chosen.names.values()),
+        taken=nameless or chosen.place,
+        beside=(*chosen.beside, chosen.place or "the file") if nameless else chosen.beside,
+        input=contract_in(stated.input),
+        classes=tuple(zip(map(str, stated.class_names or ()), network.class_names, strict=False)),
+        remarks=(*remarks, *of_nameless),
+    )
+
+
+def _load(network: Weighted, given: dict[str, Tensor], own: Shapes, where: str) -> None:
+    """Put tensors into the network; raises `BenchError` where they do not fit, in a paragraph."""
     try:
         network.module.load_state_dict(given)
     except RuntimeError:  # torch's list of tensors can be hundreds of lines long
@@ -129,16 +144,6 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
             or _other_network(shapes, own)
         )
         raise BenchError(f"{where} {told}") from None
-    return LoadedWeights(
-        loaded=len(given),
-        left=len(left) + chosen.elsewhere,
-        renamed=sum(whole.removeprefix(chosen.prefix) not in known for whole in chosen.names.values()),
-        taken=nameless or chosen.place,
-        beside=(*chosen.beside, chosen.place or "the file") if nameless else chosen.beside,
-        input=contract_in(file.input),
-        classes=tuple(zip(map(str, file.class_names or ()), network.class_names, strict=False)),
-        remarks=(*remarks, *of_nameless),
-    )
 
 
 def _translated(translate: Translate, file: WeightFile, chosen: Chosen, own: Shapes) -> tuple[WeightFile, Chosen]:
