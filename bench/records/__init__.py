@@ -8,8 +8,6 @@ these records become.
 from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
 from bench.records.case import (
     EXPORTED_RUNTIMES,
-    Augmentation,
-    Budget,
     Case,
     ClassSpec,
     DatasetSpec,
@@ -17,7 +15,6 @@ from bench.records.case import (
     ModelSpec,
     Precision,
     PromptKind,
-    Recipe,
     Runtime,
     SlidingWindow,
     Target,
@@ -42,6 +39,7 @@ from bench.records.profile import (
 )
 from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Timeouts
 from bench.records.provenance import Provenance
+from bench.records.recipe import Augmentation, Budget, Recipe
 from bench.records.scores import CaseScores, OracleScore, Score
 
 __all__ = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from bench.records.base import Record
-from bench.records.case import EXPORTED_RUNTIMES, Precision, Recipe, Runtime, Target
+from bench.records.case import EXPORTED_RUNTIMES, Precision, Runtime, Target
+from bench.records.recipe import Recipe
 
 INT8_RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 CUDA_RUNTIMES: tuple[Runtime, ...] = ("cuda_graphs", "tensorrt")

@@ -7,11 +7,12 @@ from enum import Enum
 from pydantic import JsonValue
 
 from bench.records.base import RECORDS_VERSION, Record
-from bench.records.case import DatasetSpec, ModelSpec, Recipe, Target, TaskSpec
+from bench.records.case import DatasetSpec, ModelSpec, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import JobKind, Measurement
 from bench.records.provenance import Provenance
+from bench.records.recipe import Recipe
 
 
 class Job(Record):

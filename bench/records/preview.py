@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.records.base import Record
-from bench.records.case import Recipe
+from bench.records.recipe import Recipe
 
 
 class PreviewRequest(Record):
