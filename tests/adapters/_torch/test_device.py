@@ -132,3 +132,22 @@ def test_the_peak_counts_memory_that_was_freed_again():
     block = torch.empty(64 * 1024**2, dtype=torch.uint8, device=gpu)
     del block
     assert devices.peak_bytes(gpu) - before >= 64 * 1024**2
+
+
+@pytest.mark.gpu
+def test_a_device_that_is_held_runs_what_is_queued_then_without_a_gap():
+    gpu = devices.open_device("cuda")
+    pixels = torch.zeros(8, device=gpu)
+    devices.synchronize(gpu)
+    timer = devices.CudaTimer(gpu)
+    elapsed_ms = {}
+    for hold_ms in (0.0, 50.0):
+        if hold_ms:
+            timer.hold(hold_ms)
+        timer.start()
+        for _ in range(300):
+            pixels.add_(1)
+        timer.stop()
+        elapsed_ms[hold_ms] = timer.elapsed_ms()
+        devices.synchronize(gpu)
+    assert elapsed_ms[50.0] < elapsed_ms[0.0]

@@ -1,0 +1,153 @@
+"""`infer` of a network of each adapter on a GPU that is not there: torch keeps the rules of devices without computing.
+
+Tensors on `cuda:0` hold no numbers (FakeTensorMode), but an operation on tensors of two devices is refused as on a
+GPU, and every copy between host and device can be seen. What looks at values is not run here; tests marked gpu do that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed; make install")
+
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.records import Size
+from tests.adapters.test_contract import (
+    REPRESENTATIVES,
+    SMALL_UNET,
+    TASKS,
+    built,
+    model_config_parameters,
+    resolve_model,
+)
+
+GPU = torch.device("cuda:0")
+MODELS = {
+    "unet/transposed": SMALL_UNET,
+    "unet/bilinear": {"base_width": 4, "in_channels": 1},
+    **{
+        name: REPRESENTATIVES[name]
+        for name in (
+            "deeplab/small",
+            "smp/unet_mobilenet_v2",
+            "torchvision/lraspp_mobilenet_v3_large",
+            "transformers/segformer_b0",
+            "detectron2/semantic_fpn",
+            "detectron2/panoptic_deeplab",
+            "ultralytics/yolo26n_sem",
+        )
+    },
+}
+
+
+class Copies(TorchDispatchMode):
+    """Notes every copy between host and device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        answer = function(*args, **(kwargs or {}))
+        if str(function).startswith(("aten._to_copy", "aten.copy_")):
+            target = answer if isinstance(answer, torch.Tensor) else args[0]
+            source = args[1] if str(function).startswith("aten.copy_") else args[0]
+            if source.device.type != target.device.type:
+                self.seen.append(f"{function}: {source.device} to {target.device}")
+        return answer
+
+
+def modules_of(thing: object, depth: int = 3) -> Iterator[nn.Module]:
+    """Every network that an adapter holds, wherever."""
+    if isinstance(thing, nn.Module):
+        yield thing
+    elif depth and hasattr(thing, "__dict__"):
+        for value in vars(thing).values():
+            yield from modules_of(value, depth - 1)
+
+
+def moved(value: Any, mode: FakeTensorMode) -> Any:
+    """Tensors of a batch, or of a nest of them, on the GPU that is not there."""
+
+    def move(tensor: Any) -> Any:
+        fake = mode.from_tensor(tensor.detach().clone())
+        with mode:
+            return fake.to(GPU)
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: moved(getattr(value, f.name), mode) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    if hasattr(value, "tensor") and hasattr(value, "image_sizes"):  # Detectron2's list of images
+        value.tensor = move(value.tensor)
+        return value
+    return pytree.tree_map_only(torch.Tensor, move, value)
+
+
+def move_network(module: nn.Module, mode: FakeTensorMode) -> None:
+    for part in module.modules():
+        for name, parameter in list(part._parameters.items()):
+            if parameter is not None and not isinstance(parameter, FakeTensor):
+                on_gpu = moved(parameter, mode)
+                with mode:
+                    part._parameters[name] = nn.Parameter(on_gpu, requires_grad=False)
+        for name, buffer in list(part._buffers.items()):
+            if buffer is not None and not isinstance(buffer, FakeTensor):
+                part._buffers[name] = moved(buffer, mode)
+
+
+@pytest.mark.parametrize(("model_config", "options", "task"), [model_config_parameters(*one) for one in MODELS.items()])
+def test_a_pass_stays_on_the_gpu_and_copies_nothing_to_or_from_the_host(model_config, options, task):
+    adapter = built(model_config, options, TASKS[resolve_model(model_config).task], image_size=Size(64, 64))
+    adapter = getattr(adapter, "_chosen", adapter)
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    with torch.no_grad():
+        preprocess = type(adapter).preprocess
+        batch = getattr(preprocess, "__wrapped__", preprocess)(adapter, [image])
+    mode, copies = FakeTensorMode(allow_non_fake_inputs=False), Copies()
+    networks = list({id(module): module for module in modules_of(adapter)}.values())
+    assert networks
+    for module in networks:
+        move_network(module, mode)
+    adapter._device = GPU
+    adapter._target = adapter._target.model_copy(update={"device": "cuda"})
+    on_gpu = moved(batch, mode)
+    infer = type(adapter).infer
+    with torch.no_grad(), mode, copies:
+        raw = getattr(infer, "__wrapped__", infer)(adapter, on_gpu)
+    answers = [leaf for leaf in pytree.tree_leaves(getattr(raw, "__dict__", raw)) if isinstance(leaf, torch.Tensor)]
+    assert answers
+    assert {answer.device for answer in answers} == {GPU}
+    assert copies.seen == []
+
+
+class MakesItsWeightsInEachPass(nn.Module):
+    def forward(self, pixels: Any) -> Any:
+        return pixels * torch.tensor([0.3, 0.6, 0.1], device=pixels.device).view(1, 3, 1, 1)
+
+
+class KeepsItsWeightsOnTheHost(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.ones(1, 3, 1, 1)
+
+    def forward(self, pixels: Any) -> Any:
+        return pixels + self.table
+
+
+def test_a_copy_in_a_pass_is_seen_and_tensors_of_two_devices_are_refused():
+    mode, copies = FakeTensorMode(allow_non_fake_inputs=True), Copies()
+    pixels = moved(torch.zeros(1, 3, 4, 4), mode)
+    with mode, copies:
+        MakesItsWeightsInEachPass()(pixels)
+    assert len(copies.seen) == 1
+    with mode, pytest.raises(RuntimeError, match="on the same device"):
+        KeepsItsWeightsOnTheHost()(pixels)
