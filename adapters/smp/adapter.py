@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
-import timm
 from torch import Tensor, nn
 
 from adapters._torch.input import IMAGENET, InputContract
@@ -17,6 +15,7 @@ from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
+from adapters.smp.framework import smp, timm
 from adapters.smp.options import SmpOptions
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec

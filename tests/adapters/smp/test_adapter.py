@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -95,3 +98,13 @@ def test_encoder_weights_that_do_not_fit_are_explained(tmp_path, name, message):
     options = {"decoder": "unet", "encoder": "resnet18", "encoder_weights": str(tmp_path / name)}
     with pytest.raises(BenchError, match=message):
         make_network(config(**options), THREE_CLASSES)
+
+
+def test_a_tracker_that_timm_looks_for_is_not_imported_with_it_and_can_be_later():
+    pytest.importorskip("wandb", reason="wandb is not installed (extra: wandb)")
+    program = (
+        "import sys, adapters.smp.adapter; assert 'wandb' not in sys.modules, 'imported'; "
+        "import importlib.util; print(importlib.util.find_spec('wandb') is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
