@@ -164,15 +164,15 @@ def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
 
 
 def _group_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
-    """How many groups the images of each split are of, where the data set knows any."""
+    """Return how many groups the images of each split are of, where any has several."""
     notes = []
     for split in dict.fromkeys(splits):
         ids = dataset.ids(split)
         groups = groups_of(dataset, ids)
-        if groups:
-            notes.append(
-                f"the {len(ids)} images of {split} are of {len(set(groups))} groups (patients, scenes or films)"
-            )
+        number = len(set(groups))
+        if groups and number < len(ids):
+            what = "group (patient, scene or film)" if number == 1 else "groups (patients, scenes or films)"
+            notes.append(f"the {len(ids)} images of {split} are of {number} {what}")
     return notes
 
 

@@ -179,6 +179,10 @@ UNLIKE_RECIPES = {
 """Suite -> models whose trainer has its own way with a field of the recipe."""
 
 
+OF_ONE_GROUP = {"carvana": {"train": 3, "val": 3, "test": 6}}
+"""Suite -> splits whose images are all of one car, and their numbers."""
+
+
 def notes(name: str, suite: Path, data: Path) -> list[str]:
     """What is said of a miniature: what masks without a class file hold, and that it was never read completely."""
     found = []
@@ -192,6 +196,10 @@ def notes(name: str, suite: Path, data: Path) -> list[str]:
     unlike = [
         f"{model}: recipe: {field!r} is not honoured: {NOT_HONOURED[field]}"
         for model, field in UNLIKE_RECIPES.get(name, [])
+    ]
+    found += [
+        f"{name}: the {images} images of {split} are of 1 group (patient, scene or film)"
+        for split, images in OF_ONE_GROUP.get(name, {}).items()
     ]
     found += [
         f"{label}: {splits} never checked completely, only by a sample of at most 12 images each. "
@@ -358,7 +366,11 @@ def test_the_readmes_commands_take_coloured_masks_without_a_file_of_classes(tmp_
     assert main(look) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("classes inferred from 12 masks, no class file: ")
-    assert told[-1] == "folder: nothing wrong in 12 images (train 8, val 2, test 2)"
+    assert told[-4:-2] == [
+        "note: classes that a split has no image of: 1",
+        "  val: no image has rgb 235,180,52; other splits do",
+    ]
+    assert told[-1] == "folder: nothing wrong in 12 images (train 8, val 2, test 2); 1 note"
     assert run == ["run", "suites/my_folder.yaml"]
     code, out, _ = checked(capsys, tmp_path / run[1])
     assert code == 0
