@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adapters._torch import unpickling
 from adapters._torch.class_names import are_generic
@@ -150,7 +150,8 @@ def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
                 f"{label}: {path} is not a weight file of plain tensors ({_reason(error)}); "
                 "save it with torch.save(module.state_dict(), path)"
             ) from None
-    if isinstance(content, unpickling.Inert):
+    # A process in which YOLO's framework has read a checkpoint restores the modules that it allowed.
+    if isinstance(content, unpickling.Inert | nn.Module):
         return {"": content}
     if not isinstance(content, Mapping):
         raise BenchError(f"{label}: {path} holds a {type(content).__name__}; a state dict is expected")
@@ -195,7 +196,8 @@ def _sets_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[
         below = f"{key}.{name}" if key else str(name)
         if any(part in str(name).lower() for part in NOT_NETWORKS):
             continue
-        if isinstance(inner, unpickling.Inert) and (of_module := unpickling.tensors_of_module(inner)):
+        of_module = inner.state_dict() if isinstance(inner, nn.Module) else unpickling.tensors_of_module(inner)
+        if of_module:
             found[below] = {unwrapped(name): tensor for name, tensor in of_module.items()}
         elif isinstance(inner, Mapping) and depth < DEEPEST:
             found |= _sets_in(inner, below, depth + 1)

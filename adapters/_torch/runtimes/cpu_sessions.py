@@ -237,8 +237,8 @@ class OpenVinoSession:
             self._model = self._core.read_model(str(file))
         except RuntimeError as error:
             raise unreadable(file, error) from None
-        self.inputs = tuple(self._port(port) for port in self._model.inputs)
-        self.outputs = tuple(self._port(port) for port in self._model.outputs)
+        self.inputs = tuple(self._port(port, "input", i) for i, port in enumerate(self._model.inputs))
+        self.outputs = tuple(self._port(port, "output", i) for i, port in enumerate(self._model.outputs))
         self.metadata = _beside(file)
         self._free: Any = None
         self._static: dict[Shape, Any] = {}
@@ -248,10 +248,11 @@ class OpenVinoSession:
             self._free = self._compiled(self._model)
 
     @staticmethod
-    def _port(port: Any) -> Port:
+    def _port(port: Any, kind: str, number: int) -> Port:
+        """A port as OpenVINO describes it; one without a name, as converters leave them, is called by its place."""
         shape = port.partial_shape
         lengths = () if shape.rank.is_dynamic else tuple(d.get_length() if d.is_static else None for d in shape)
-        return Port(port.any_name, lengths, np.dtype(port.element_type.to_dtype()))
+        return Port(port.any_name if port.names else f"{kind}{number}", lengths, np.dtype(port.element_type.to_dtype()))
 
     def _compiled(self, model: Any) -> Any:
         wanted = {
@@ -282,7 +283,8 @@ class OpenVinoSession:
 
     def _place(self, name: str) -> int:
         """Position of an output; the runtime may know one by several names."""
-        return next(i for i, port in enumerate(self._model.outputs) if name in port.names)
+        called = ((self.outputs[i].name, *port.names) for i, port in enumerate(self._model.outputs))
+        return next(i for i, names in enumerate(called) if name in names)
 
     def _prepare(self, shape: Shape) -> None:
         """Work out the shapes of the answers to a new input shape, and compile for it where asked to."""
