@@ -22,7 +22,7 @@ def averages_with_buffers(file: WeightFile, own: Shapes, parameters: Shapes) -> 
     Args:
         file: What was read.
         own: Shapes of all tensors of the network, by name.
-        parameters: Of those that are trained.
+        parameters: Parameters of those that are trained.
     """
     short_own, shared = without_wrappers(own), shared_prefix([*own])
     trained = {name.removeprefix(shared) for name in parameters}
@@ -40,7 +40,7 @@ def averages_with_buffers(file: WeightFile, own: Shapes, parameters: Shapes) -> 
 
 
 def by_short_name(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by their names without the parts that all begin with."""
+    """Return tensors by their names without the parts that all begin with."""
     return {short: tensors[name] for short, name in without_wrappers(tensors).items()}
 
 

@@ -14,7 +14,7 @@ MOST_SHOWN = 8
 
 @dataclass(frozen=True)
 class Matched:
-    """How the classes of weights and those of a task meet.
+    """State how the classes of weights and those of a task meet.
 
     Attributes:
         order: Id in the weights of each class of the task; None where ids are taken as they are.
@@ -28,7 +28,7 @@ class Matched:
 
 
 def key_of(name: str) -> str:
-    """A name without case and punctuation.
+    """Return a name without case and punctuation.
 
     >>> key_of("Dining-Table")
     'diningtable'
@@ -37,7 +37,7 @@ def key_of(name: str) -> str:
 
 
 def are_generic(names: Sequence[str]) -> bool:
-    """Whether names only number the classes, as a library writes them where it was told none.
+    """Return whether names only number the classes, as a library writes them where it was told none.
 
     >>> are_generic(["LABEL_0", "LABEL_1"]), are_generic(["0", "1"]), are_generic(["label_0", "cat"])
     (True, True, False)
@@ -53,7 +53,7 @@ def match_classes(
     Args:
         given: Of the weights, by id; None where they state none.
         own: Of the task, by id.
-        model: With `trained_on`; a published label space may spell its classes in another way than the weights.
+        model: Model with `trained_on`; a published label space may spell its classes in another way than the weights.
         where: Of the weights, for messages.
         training_follows: Whether the classifier is trained before it is used.
 
@@ -85,7 +85,7 @@ def match_classes(
 
 
 def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
-    """The names, or the first and how many there are besides.
+    """Return the names, or the first and how many there are besides.
 
     >>> listed(["a", "b"]), listed([]), listed(list("abcdefghij"), 2)
     ('a, b', 'none', 'a, b and 8 more')
@@ -102,9 +102,9 @@ def matched_things(
     """Return the id in the task of each of a network's classes, by name without case and punctuation, and remarks.
 
     Args:
-        names: Of the network's classes, by number.
+        names: Names of the network's classes, by number.
         wanted: Ids of the task's classes that are looked for.
-        task: With their names.
+        task: Task with their names.
         label: Of the model, for messages.
 
     Returns:

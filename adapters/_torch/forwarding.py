@@ -118,7 +118,7 @@ class ForwardingAdapter(BaseAdapter):
         return self._chosen.operations(images)
 
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Versions of the chosen adapter."""
+        """Return versions of the chosen adapter."""
         return self._chosen.doubts(images)
 
     def describe(self) -> dict[str, JsonValue]:

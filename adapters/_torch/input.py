@@ -1,4 +1,4 @@
-"""What a network was trained to see: the preprocessing of its weights, as they or a model config state it."""
+"""States what a network was trained to see: the preprocessing of its weights, as they or a model config say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BY_PILLOW: dict[int, Interpolation] = {0: "nearest", 2: "pil_linear", 3: "pil_cu
 
 
 STATED = ("mean", "std", "channels", "size", "fit", "interpolation")
-"""What a preprocessing says, by name."""
+"""This is what a preprocessing says, by name."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,10 +35,10 @@ class InputContract:
     Attributes:
         mean, std: R, G, B or another number for each channel, in 0-1 units.
         channels: What the module sees of the colours.
-        size: Of its input where a target has no `image_size`; None keeps the image's own.
+        size: Size of its input where a target has no `image_size`; None keeps the image's own.
         fit, interpolation: How an image becomes one of a size; see `adapters._torch.fitting`.
         fill: What is beside the image, 0-255; None is the mean.
-        overlap: Of tiles.
+        overlap: Overlap of tiles.
         said_by: Where this comes from.
         stated: Pairs of a name of `STATED` and where that comes from, where it is not `said_by`.
     """
@@ -78,7 +78,7 @@ class InputContract:
 
     @property
     def fill_bytes(self) -> tuple[float, ...]:
-        """What is beside an image, 0-255, a number for each channel."""
+        """Return what is beside an image, 0-255, a number for each channel."""
         return self.fill if self.fill is not None else tuple(255 * value for value in self.mean)
 
     def sources(self) -> dict[str, str]:
@@ -110,7 +110,7 @@ IMAGENET = InputContract(IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _named(options: InputOptions) -> list[str]:
-    """Names of `STATED` that a model config sets."""
+    """Return names of `STATED` that a model config sets."""
     return [name for name in STATED if name in options.model_fields_set]
 
 
@@ -204,7 +204,7 @@ def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
 
 
 def _size_of_processor(said: Mapping[str, Any]) -> tuple[Size | None, Fit]:
-    """Height and width, and whether the image is cut to them."""
+    """Return the height and width, and whether the image is cut to them."""
     crop, size = said.get("crop_size"), said.get("size")
     if said.get("do_center_crop") and isinstance(crop, Mapping) and {"height", "width"} <= crop.keys():
         return Size(int(crop["height"]), int(crop["width"])), "crop"

@@ -1,4 +1,4 @@
-"""Which tensors of a file belong to which of a network, whatever a trainer put before their names."""
+"""Finds which tensors of a file belong to which of a network, whatever a trainer put before their names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Chosen:
 
     Attributes:
         key: Under which the tensors lie; "" for the whole file.
-        prefix: Of their names.
+        prefix: Prefix of their names.
         names: Name in the network -> name in the file, for those that both have.
         unknown: Names under the prefix that the network has not.
         elsewhere: Number of tensors of the file outside.
@@ -45,7 +45,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What was made of a weight file; stands in the record.
+    """Hold what was made of a weight file; stands in the record.
 
     Attributes:
         loaded: Tensors of the network that the file gave.
@@ -93,7 +93,7 @@ def place_of(key: str, prefix: str) -> str:
 
 
 def is_average(place: str) -> bool:
-    """Whether a place is that of a moving average.
+    """Return whether a place is that of a moving average.
 
     >>> is_average("model_ema.module"), is_average("state_dict"), is_average("params_ema"), is_average("schema")
     (True, False, True, False)
@@ -143,7 +143,7 @@ def _asked_for(places: list[Chosen], weights_key: str, where: str) -> list[Chose
 
 
 def _prefixes(names: Mapping[str, Tensor]) -> list[str]:
-    """Every beginning of a name that ends with a dot, and the empty one."""
+    """Return every beginning of a name that ends with a dot, and the empty one."""
     found = {""}
     for name in names:
         parts = name.split(".")[:-1]

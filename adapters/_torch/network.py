@@ -23,13 +23,13 @@ Gives: TypeAlias = Literal["logits", "probabilities"]
 
 @dataclass(frozen=True)
 class Head:
-    """How outputs name classes.
+    """State how outputs name classes.
 
     Attributes:
         classes: K, number of classes of the task.
         threshold: None: softmax over K channels, the highest wins (the lowest id on a tie).
             A probability: one channel with a sigmoid; class 1 where it is above the threshold.
-        thresholds: Of a sigmoid for each of several channels; None for the other two heads. Of the classes
+        thresholds: Thresholds of a sigmoid for each of several channels; None for the other two heads. Of the classes
             above their own threshold the most probable wins; where none is, `otherwise`.
         ids: Class id of each of these channels.
         otherwise: Class id where no channel is above its threshold.
@@ -58,12 +58,12 @@ class Head:
 
     @property
     def is_sigmoid(self) -> bool:
-        """Whether each channel is a probability of its own."""
+        """Return whether each channel is a probability of its own."""
         return self.threshold is not None or self.thresholds is not None
 
     @property
     def rule(self) -> str:
-        """How the outputs name classes, in a sentence."""
+        """Return how the outputs name classes, in a sentence."""
         behind = "" if self.gives == "logits" else "; the network ends with its activation"
         if self.threshold is not None:
             return f"one sigmoid: class 1 above {self.threshold:g}{behind}"
@@ -130,8 +130,8 @@ def head_of(
 
     Args:
         kind: Its name.
-        threshold: Of a sigmoid; of several one for all, or one for each of the classes that have an output.
-        task: With the classes.
+        threshold: Threshold of a sigmoid; of several one for all, or one for each of the classes that have an output.
+        task: Task with the classes.
         background_output: Whether `multilabel` has an output for the background too.
         gives: Whether the network ends before its activation, or behind it.
 
@@ -176,7 +176,7 @@ def _multilabel(
 
 
 def bands_of(task: TaskSpec) -> dict[str, JsonValue]:
-    """What an architecture says of its input: nothing of RGB, the channels of all else."""
+    """Return what an architecture says of its input: nothing of RGB, the channels of all else."""
     return {} if task.channels == 3 else {"channels": task.channels}
 
 

@@ -29,7 +29,7 @@ Channels = Literal["rgb", "bgr", "gray"]
 
 
 def _numbers(value: object) -> object:
-    """Numbers as a tuple of floats; a single one is that of every channel."""
+    """Return numbers as a tuple of floats; a single one is that of every channel."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (float(value),)
     if not isinstance(value, list | tuple):
@@ -202,7 +202,7 @@ def option_mistakes(cls: type[Options], model: ModelSpec) -> list[str]:
 
 
 def _sentence(cls: type[Options], model: ModelSpec, error: ErrorDetails) -> str:
-    """One of pydantic's complaints in words of ours."""
+    """Return one of pydantic's complaints in words of ours."""
     place = [part for part in error["loc"] if isinstance(part, str)]
     name = ".".join(place)
     if error["type"] == "extra_forbidden":
@@ -218,7 +218,7 @@ def _sentence(cls: type[Options], model: ModelSpec, error: ErrorDetails) -> str:
 
 
 def _known_at(cls: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Names of the options at a place within the options."""
+    """Return names of the options at a place within the options."""
     for part in location:
         annotation = cls.model_fields[str(part)].annotation
         inner = [kind for kind in (annotation, *get_args(annotation)) if inspect.isclass(kind)]
@@ -227,7 +227,7 @@ def _known_at(cls: type[BaseModel], location: Sequence[int | str]) -> list[str]:
 
 
 def _belongs(cls: type[BaseModel], name: str) -> str:
-    """Where an option that is not known at the top stands one level down."""
+    """Return where an option that is not known at the top stands one level down."""
     inside = [at for at in cls.model_fields if name in _nested(cls, at)]
     return f" It stands in {inside[0]!r}: options: {{{inside[0]}: {{{name}: …}}}}." if inside else ""
 

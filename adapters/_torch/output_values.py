@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-3
-"""How far probabilities of half precision lie outside 0 and 1, or their sum from 1."""
+"""This says how far probabilities of half precision lie outside 0 and 1, or their sum from 1."""
 
 
 class Doubt(NamedTuple):
-    """What speaks against the way outputs are read.
+    """Hold what speaks against the way outputs are read.
 
     Attributes:
         seen: In a sentence.

@@ -45,7 +45,7 @@ from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage,
 
 @dataclass(frozen=True)
 class FittedBatch:
-    """What `preprocess` hands to `infer`.
+    """The batch that `preprocess` hands to `infer`.
 
     Attributes:
         pixels: float32, (B, 3, H, W), on the device.
@@ -58,12 +58,12 @@ class FittedBatch:
 
 @dataclass(frozen=True)
 class DeviceLogits:
-    """What `infer` hands to `postprocess`.
+    """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
         logits: (B, C, h, w), on the device.
         input_size: Size of the batch they were computed from.
-        placements: As in `FittedBatch`.
+        placements: Placements as in `FittedBatch`.
     """
 
     logits: Tensor
@@ -209,7 +209,8 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     @torch.inference_mode()
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Whether images look to the network as those of its training did, and its outputs are what they are read as.
+        """Return whether images look to the network as those of its training did, and its outputs are what they are
+        read as.
 
         See `adapters._torch.first_statistics` and `adapters._torch.output_values`.
         """
@@ -251,7 +252,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         return (Flag(name="input_unlike_training", seen=found, advice=advice),)
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
+        """Return facts of the built network."""
         facts = self._runtime.describe(devices.describe(self._network.module, self._device))
         facts["input_contract"] = self._contract.as_json(self._asked_size)
         facts["output_rule"] = self._network.head.rule
@@ -307,7 +308,7 @@ def as_seen(image: RgbImage, channels: Channels) -> RgbImage:
 
 
 def unplaced(logits: Tensor, placement: Placement) -> Tensor:
-    """Logits (1, C, H, W) of the input as those of the resized image."""
+    """Return logits (1, C, H, W) of the input as those of the resized image."""
     if placement.is_whole:
         return logits
     (above, below), (left, right) = placement.unseen
@@ -347,7 +348,7 @@ def _instances(
 def _labelled(
     network: SemanticNetwork, logits: Tensor, unanswered: Unanswered
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Labels and their probabilities of each image, on the host."""
+    """Return labels and their probabilities of each image, on the host."""
     labels = network.head.labels(logits)
     probabilities = _on_host(network.head.probability(logits, labels))
     return zip((_void(one, unanswered) for one in _on_host(labels)), probabilities, strict=True)

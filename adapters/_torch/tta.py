@@ -23,7 +23,7 @@ from bench.errors import Unsupported
 from bench.records import InferenceAugmentation, Size, Target
 
 SATURATED = 1e-7
-"""How far a mean probability of a sigmoid stays from 0 and 1, about float32's resolution below 1."""
+"""This says how far a mean probability of a sigmoid stays from 0 and 1, about float32's resolution below 1."""
 
 
 def target_forward(forward: Forward, target: Target, *, fill: float = 0.0, head: Head | None = None) -> Forward | None:
@@ -92,7 +92,7 @@ def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | N
     Args:
         forward: What sees a copy.
         test_time: The copies.
-        head: As in `target_forward`.
+        head: Head as in `target_forward`.
 
     Returns:
         Maps (B, 3, H, W) to logits (B, C, H, W) of the mean probabilities, float32.

@@ -69,7 +69,7 @@ def tensors_of_module(stored: Any, prefix: str = "") -> dict[str, Tensor]:
 
     Args:
         stored: What was restored in its place; anything but an `Inert` has none.
-        prefix: Of their names.
+        prefix: Prefix of their names.
     """
     state = stored.state if isinstance(stored, Inert) and stored.state is not None else {}
     passing = state.get("_non_persistent_buffers_set") or ()

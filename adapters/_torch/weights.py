@@ -24,7 +24,7 @@ FORMAT = 1
 BACKGROUND = ("background", "bg")
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
-"""Of tensors, by name."""
+"""A state holds tensors by name."""
 
 
 Translate: TypeAlias = Callable[[dict[str, Tensor]], dict[str, Tensor] | None]
@@ -36,7 +36,7 @@ class Weighted(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """What has the tensors."""
+        """Return what has the tensors."""
         ...
 
     @property
@@ -147,7 +147,7 @@ def _load(network: Weighted, given: dict[str, Tensor], own: Shapes, where: str) 
 
 
 def _translated(translate: Translate, file: WeightFile, chosen: Chosen, own: Shapes) -> tuple[WeightFile, Chosen]:
-    """The file with its names as the network's library has them today, where that finds more of the network."""
+    """Return the file with its names as the network's library has them today, where that finds more of the network."""
     tensors = file.sets[chosen.key]
     candidates = [chosen.prefix, shared_prefix([*tensors])]
     for prefix in candidates:
@@ -219,13 +219,15 @@ def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> 
 
 
 def _without_background(names: tuple[str, ...]) -> list[str]:
-    """Names without case and punctuation, and without a background at the first place, which many lists leave out."""
+    """Return names without case and punctuation, and without a background at the first place, which many lists leave
+    out.
+    """
     keys = [key_of(name) for name in names]
     return keys[1:] if keys[0] in BACKGROUND else keys
 
 
 def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> str | None:
-    """The explanation where all that differs is the number of outputs of some layers; else None."""
+    """Return the explanation where all that differs is the number of outputs of some layers; else None."""
     unlike = {name: (given[name], own[name]) for name in own.keys() & given.keys() if given[name] != own[name]}
     only_outputs = all(len(g) == len(o) > 0 and g[1:] == o[1:] for g, o in unlike.values())
     if not unlike or not only_outputs or _needed(own) - given.keys():
@@ -255,7 +257,7 @@ def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> 
 
 
 def _other_channels(given: Shapes, own: Shapes) -> str | None:
-    """The explanation where all that differs is how many channels one layer, the first, sees; else None."""
+    """Return the explanation where all that differs is how many channels one layer, the first, sees; else None."""
     unlike = [(name, given[name], own[name]) for name in own.keys() & given.keys() if given[name] != own[name]]
     if len(unlike) != 1 or (_needed(own) ^ _needed(given)):
         return None
@@ -280,12 +282,12 @@ def _other_network(given: Shapes, own: Shapes) -> str:
 
 
 def _needed(own: Shapes) -> set[str]:
-    """The tensors without which torch does not load: older files have no counts of batches."""
+    """Return the tensors without which torch does not load: older files have no counts of batches."""
     return {name for name in own if not name.endswith("num_batches_tracked")}
 
 
 def _listed(names: tuple[str, ...], most: int = 6) -> str:
-    """The names, or the first and how many there are besides.
+    """Return the names, or the first and how many there are besides.
 
     >>> _listed(("a", "b")), _listed(tuple("abcdefgh"))
     ('a, b', 'a, b, c, d, e, f and 2 more')

@@ -179,7 +179,7 @@ class Adapter(devices.OnTorchDevice):
         return self._stages.predictions(found, batch, sizes)
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
+        """Return facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
         facts["input_contract"] = self._contract.as_json(self._asked_size)
         if self._loaded is not None:
@@ -187,7 +187,7 @@ class Adapter(devices.OnTorchDevice):
         return facts
 
     def versions(self) -> dict[str, str]:
-        """Versions of Detectron2, torch and what they compute with."""
+        """Return versions of Detectron2, torch and what they compute with."""
         from adapters.detectron2.framework import versions
 
         return {**super().versions(), **versions()}

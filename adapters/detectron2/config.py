@@ -1,4 +1,4 @@
-"""From a model config's options to a Detectron2 configuration."""
+"""Turns a model config's options into a Detectron2 configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.records import IGNORE_LABEL
 
 BGR_MEAN = [103.53, 116.28, 123.675]
 BGR_STD = [57.375, 57.12, 58.395]
-"""Of ImageNet, BGR, in 0-255; the scale at which weights from scratch train well."""
+"""These are ImageNet's, BGR, in 0-255; weights from scratch train well at this scale."""
 
 PYRAMID = ["p2", "p3", "p4", "p5"]
 STAGES = ["res2", "res3", "res4", "res5"]
@@ -28,10 +28,10 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
     """Return the configuration of a model config, frozen.
 
     Args:
-        options: Of the model config.
+        options: Options of the model config.
         labels: Gives the number of classes of each head.
         label: Of the model, for messages.
-        device: As torch names it.
+        device: Device as torch names it.
         compiled: Whether Detectron2's compiled operators can be used here.
 
     Raises:
@@ -56,7 +56,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
 
 
 def is_own(config: str | None) -> bool:
-    """Whether the option `config` is a file of the user's own, not a name of the model zoo."""
+    """Return whether the option `config` is a file of the user's own, not a name of the model zoo."""
     return config is not None and Path(config).is_file()
 
 

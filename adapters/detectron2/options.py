@@ -1,4 +1,4 @@
-"""What a model config or a suite may set about a Detectron2 model."""
+"""Lists what a model config or a suite may set about a Detectron2 model."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Detectron2Options(Options):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(Detectron2Options, model)
 
 
@@ -135,7 +135,7 @@ NO_GRAPH = "the structures that Detectron2 hands on between its parts are no ten
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     semantic = Detectron2Options.model_validate(model.options).task == "semantic"
     return Abilities(
         runtimes=("eager",),

@@ -23,7 +23,7 @@ PLAIN = {
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),
 }
-"""What a pickle of arrays consists of."""
+"""This is what a pickle of arrays consists of."""
 
 
 class PlainUnpickler(pickle.Unpickler):

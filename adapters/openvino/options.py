@@ -8,7 +8,7 @@ __all__ = ["EXPORTS", "FileOptions", "abilities", "mistakes"]
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities(
         runtimes=("eager", "openvino"),
         no_other_runtime="an OpenVINO file is run by OpenVINO alone",

@@ -147,7 +147,7 @@ def _refuse_other_sizes(module: Any, options: SmpOptions, label: str) -> None:
 
 
 def _translated(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Tensors under the library's names of today: its own `load_state_dict` knows those of older versions."""
+    """Return tensors under the library's names of today: its own `load_state_dict` knows those of older versions."""
     seen: dict[str, Tensor] = {}
 
     class Spy(type(module)):  # type: ignore[misc]  # the class is that of the network at hand
@@ -217,5 +217,5 @@ COARSEST_GRID = 32
 
 
 def _multiple(options: SmpOptions) -> int:
-    """Sides its input must be multiples of; PAN pools the coarsest grid twice more."""
+    """Return sides its input must be multiples of; PAN pools the coarsest grid twice more."""
     return 4 * COARSEST_GRID if options.decoder == "pan" else COARSEST_GRID

@@ -26,7 +26,7 @@ TRIAL = Size(256, 256)
 """Size at which a module is run once to see its outputs, where nobody says one."""
 
 CONFIG = "config.txt"
-"""What Ultralytics keeps its metadata in."""
+"""This is what Ultralytics keeps its metadata in."""
 
 
 class TorchScriptSession:
@@ -38,7 +38,7 @@ class TorchScriptSession:
         """Load a file and run it once on zeros, which shows its outputs.
 
         Args:
-            file: Of `torch.jit.save`.
+            file: File of `torch.jit.save`.
             settings: Threads and determinism.
             output: Name of the output that is asked for; keys of a dictionary, places in a tuple.
             size: Of its input, where it is known.
@@ -74,11 +74,13 @@ class TorchScriptSession:
         return tuple(found[name].contiguous().numpy() for name in outputs)
 
     def threads(self) -> dict[str, int]:
-        """Threads of torch, read back."""
+        """Return threads of torch, read back."""
         return {"torch": torch.get_num_threads()}
 
     def _seen(self, dtype: np.dtype[Any], size: Size | None, output: str | None) -> tuple[Port, ...]:
-        """Its outputs, by a pass over zeros; where it takes none of that size, the one that is asked for, unseen."""
+        """Return its outputs, by a pass over zeros; where it takes none of that size, the one that is asked for,
+        unseen.
+        """
         for channels in (3, 1):
             with torch.inference_mode():
                 try:

@@ -31,7 +31,7 @@ from bench.records.predictions import Prediction, RgbImage
 
 @dataclass(frozen=True)
 class FittedImages:
-    """What `preprocess` hands to `infer`: normalised images, and where in its input each of them lies."""
+    """Hold what `preprocess` hands to `infer`: normalised images, and where in its input each of them lies."""
 
     images: ImageList
     placements: tuple[Placement, ...]
@@ -39,7 +39,7 @@ class FittedImages:
 
 @dataclass(frozen=True)
 class FoundFields:
-    """What `infer` hands to `postprocess`: what was found in each image, in pixels of its input."""
+    """Hold what `infer` hands to `postprocess`: what was found in each image, in pixels of its input."""
 
     fields: list[Fields]
     batch: FittedImages

@@ -57,7 +57,7 @@ class MaskRCNNNetwork:
         things: Class id of the task by number of the network, less one, int64.
         architecture: Stands in weight files; see `adapters._torch.weights`.
         class_names: Of the task, by id.
-        backbone: As in `adapters._torch.network.SemanticNetwork`.
+        backbone: Backbone as in `adapters._torch.network.SemanticNetwork`.
     """
 
     module: MaskRCNN
@@ -101,7 +101,7 @@ def make_mask_rcnn(model: ModelSpec, task: TaskSpec) -> MaskRCNNNetwork:
 
 
 def _coco_ids(task: TaskSpec, label: str) -> NDArray[np.int64]:
-    """Class id by number of the published network, less one: COCO's own ids, those without a class too."""
+    """Return the class id by number of the published network, less one: COCO's own ids, those without a class too."""
     if len(task.classes) != COCO_IDS:
         raise BenchError(
             f"{label}: option 'pretrained': coco answers with {COCO_IDS} ids and the task has {len(task.classes)} "
@@ -150,7 +150,9 @@ ROI_BOX_SIDE = 7
 
 
 def _pyramid(options: MaskRCNNOptions, weights: str | None) -> BackboneWithFPN:
-    """A feature pyramid of four levels and a pooled one; torchvision's own is always 256 wide and has no norm."""
+    """Return a feature pyramid of four levels and a pooled one; torchvision's own is always 256 wide and has no
+    norm.
+    """
     body = getattr(resnet, options.backbone)(weights=weights)
     stages = ("layer1", "layer2", "layer3", "layer4")
     return BackboneWithFPN(

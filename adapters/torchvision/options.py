@@ -12,7 +12,7 @@ from bench.records.abilities import Abilities
 
 
 class SemanticOptions(HeadOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         network: torchvision's name.
@@ -52,7 +52,7 @@ SMALL_ONLY = (
 
 
 class MaskRCNNOptions(NetworkOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
@@ -115,7 +115,7 @@ class MaskRCNNOptions(NetworkOptions):
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(MaskRCNNOptions if model.task == "instance" else SemanticOptions, model)
 
 
@@ -126,7 +126,7 @@ NO_GRAPH = (
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     if model.task == "semantic":
         return Abilities()
     return Abilities(

@@ -93,7 +93,7 @@ def _widen(module: nn.Module, channels: int) -> None:
 
 
 def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Module:
-    """The network of an option `network` with the weights that the model config asks for."""
+    """Return the network of an option `network` with the weights that the model config asks for."""
     download = model.weights is None  # a path in `weights` replaces all of them
     published = options.pretrained if download else None
     if published is not None and classes != VOC_CLASSES:

@@ -1,4 +1,4 @@
-"""What a model config or a suite may set about a network that classifies masks."""
+"""Lists what a model config or a suite may set about a mask-classification network."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UniversalOptions(NetworkOptions):
         width: Channels of the pixel decoder, the mask features and the queries; of `eomt`'s tokens.
         backbone_width: `rf_detr`: channels of its backbone's tokens, with a head of attention for each 64 of them.
         queries: Masks per image; at least as many as an image has objects.
-        heads: Of attention.
+        heads: Heads of attention.
         feedforward: Width of the feed-forward layers; `eomt`'s is four times its `width`.
         encoder_layers: Of the pixel decoder (`mask2former`, `oneformer`), of `eomt` in front of the queries, or of
             `rf_detr`'s backbone; `maskformer`'s pixel decoder has none.
@@ -114,7 +114,7 @@ class UniversalOptions(NetworkOptions):
         return self
 
     def shape(self) -> dict[str, JsonValue]:
-        """What decides the shapes and the meaning of the weights; stands in weight files."""
+        """Return what decides the shapes and the meaning of the weights; stands in weight files."""
         if self.pretrained is not None:
             return {"architecture": self.architecture, "from": "pretrained"}
         # What an architecture does not have is no part of it, and not in files of before it was an option.
@@ -123,14 +123,14 @@ class UniversalOptions(NetworkOptions):
 
 
 class SegFormerOptions(HeadOptions):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         architecture: What is built; see `adapters.transformers.adapter`.
         variant: b0 to b5.
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
             the classifier's only where it has as many classes. None starts from scratch.
-        dropout: Of the classifier.
+        dropout: Dropout of the classifier.
     """
 
     architecture: Literal["segformer"] = "segformer"
@@ -140,7 +140,7 @@ class SegFormerOptions(HeadOptions):
 
 
 class OfTransformers(NetworkOptions):
-    """What a model config or a suite may set of a network that transformers' own configuration describes.
+    """Hold what a model config or a suite may set of a network that transformers' own configuration describes.
 
     Attributes:
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration, its
@@ -152,12 +152,12 @@ class OfTransformers(NetworkOptions):
     arguments: dict[str, JsonValue] = {}
 
     def shape(self) -> dict[str, JsonValue]:
-        """What decides the shapes and the meaning of the weights; stands in weight files."""
+        """Return what decides the shapes and the meaning of the weights; stands in weight files."""
         return {"from": "pretrained"} if self.pretrained is not None else {"arguments": dict(self.arguments)}
 
 
 class PixelOptions(OfTransformers):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         architecture: What is built; see `adapters.transformers.pixels`.
@@ -167,7 +167,7 @@ class PixelOptions(OfTransformers):
 
 
 class CLIPSegOptions(OfTransformers):
-    """What a model config or a suite may set.
+    """Options that a model config or a suite may set.
 
     Attributes:
         architecture: What is built; see `adapters.transformers.clipseg`.
@@ -191,12 +191,12 @@ def _kind(model: ModelSpec) -> type[Options]:
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(_kind(model), model)
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     if _kind(model) is CLIPSegOptions:
         return Abilities(untrainable=NO_BACKBONE)  # CLIP does not learn at all
     if _kind(model) is not UniversalOptions:

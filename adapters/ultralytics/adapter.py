@@ -123,7 +123,9 @@ class Adapter(devices.OnTorchDevice):
         return predictions
 
     def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network: parameters as they are trained, before batch normalisation is folded in."""
+        """Return facts of the built network: parameters as they are trained, before batch normalisation is folded
+        in.
+        """
         facts = self._runtime.describe(self._facts)
         facts["input_contract"] = self._contract.as_json(self._target.image_size)
         if self._loaded is not None:

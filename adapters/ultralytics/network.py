@@ -1,4 +1,4 @@
-"""From a model config to a YOLO network: options, fresh weights, weight files."""
+"""Turns a model config into a YOLO network: options, fresh weights, weight files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class YoloNetwork:
 
     Attributes:
         module: The framework's model, on the CPU, not fused.
-        options: Of its model config.
+        options: Options of its model config.
         class_names: Of the network, by its own ids.
         class_ids: Id in the task of each class of the network; `IGNORE_LABEL` where the task has none.
         trained_size: Longer side that images are scaled to where the target has no `image_size`: that of
@@ -52,7 +52,7 @@ class YoloNetwork:
 
     @property
     def architecture(self) -> dict[str, JsonValue]:
-        """What decides the shapes of the weights."""
+        """Return what decides the shapes of the weights."""
         return {"network": self.options.network}
 
 
@@ -68,7 +68,7 @@ def options_of(model: ModelSpec) -> NetworkOptions:
 
 
 def trained_classes(task: TaskSpec, label: str) -> tuple[int, ...]:
-    """Ids in the task of the classes that a network is trained on: things for instances, else all.
+    """Return ids in the task of the classes that a network is trained on: things for instances, else all.
 
     Raises:
         Unsupported: If there are none, or too few to tell apart.
@@ -181,7 +181,7 @@ class _Checkpoint:
 
 
 def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Checkpoint | None:
-    """The model in a checkpoint of the framework's; None for a file of plain tensors.
+    """Return the model in a checkpoint of the framework's; None for a file of plain tensors.
 
     Only the framework's own and torch's classes are unpickled. A network from a YAML file of the user's own
     is taken as it is.
@@ -247,7 +247,7 @@ def _told_as_bench_error(weights: Path, label: str) -> Iterator[None]:
 
 
 def _is_plain(weights: Path) -> bool:
-    """Whether the file holds no module; a damaged file is for its reader to refuse."""
+    """Return whether the file holds no module; a damaged file is for its reader to refuse."""
     try:
         content = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:

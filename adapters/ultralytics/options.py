@@ -39,7 +39,7 @@ class YoloInput(ObjectInput):
 
 
 class NetworkOptions(Options):
-    """What every model config may set.
+    """Hold what every model config may set.
 
     Attributes:
         input: The preprocessing that the weights were trained with; `size` letterboxes images into it where a
@@ -84,13 +84,13 @@ class InstanceOptions(NetworkOptions):
 
 
 def known_networks(*kinds: str) -> list[str]:
-    """Names of the framework's networks for these forms of predictions, or for all."""
+    """Return names of the framework's networks for these forms of predictions, or for all."""
     families = [family for kind in kinds or FAMILIES for family in FAMILIES.get(kind, ())]
     return [family.format(size) for family in families for size in SIZES]
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_mistakes(InstanceOptions if model.task == "instance" else SemanticOptions, model)
     network = model.options.get("network")
     known = known_networks(model.task)
@@ -108,7 +108,7 @@ NOT_OFFERED = ("augmentation", "accumulate", "devices")
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """What the model can be asked for; imports no framework."""
+    """Return what the model can be asked for; imports no framework."""
     return Abilities(
         several_passes=model.task == "semantic",
         untrainable=dict.fromkeys(("random_crop", *BACKBONE_FIELDS), "Ultralytics' trainer does not offer it"),

@@ -71,7 +71,7 @@ def make_unet(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
 
 
 def _renamed(patterns: dict[str, str], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of another implementation under the names of ours; names that no pattern fits stay."""
+    """Return the tensors of another implementation under the names of ours; names that no pattern fits stay."""
     return {_renamed_one(patterns, name): tensor for name, tensor in tensors.items()}
 
 

@@ -18,7 +18,7 @@ def cap_flags(rows: NDArray[np.float64], *, name: str, most: int, of_all_classes
 
     Args:
         rows: Of all images, see `bench.metrics._matching`, shape (rows, 8).
-        name: Of the metric at its usual cap.
+        name: Name of the metric at its usual cap.
         most: Detections that count, of an image and a class.
         of_all_classes: Whether they are those of an image over all classes.
     """

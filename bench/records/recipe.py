@@ -12,7 +12,7 @@ TrainingPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 
 
 class Budget(Record):
-    """How long to train: whichever of the given limits is reached first. At least one is given.
+    """State how long to train: whichever of the given limits is reached first. At least one is given.
 
     Attributes:
         epochs: Passes over the training split.
@@ -63,17 +63,17 @@ class Augmentation(Record):
 
     @property
     def changes(self) -> bool:
-        """Whether anything is on: a scale of [1.0, 1.0] leaves every image as it is."""
+        """Return whether anything is on: a scale of [1.0, 1.0] leaves every image as it is."""
         return self.moves or self.colour > 0 or self.blur_px > 0 or self.noise > 0
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change their place, so that the mask changes too."""
+        """Return whether pixels change their place, so that the mask changes too."""
         return self.scale not in (None, (1.0, 1.0)) or self.rotate_deg > 0 or self.elastic_px > 0
 
 
 class Recipe(Record):
-    """How a model is trained; mapped by each adapter to its framework's own trainer.
+    """State how a model is trained; mapped by each adapter to its framework's own trainer.
 
     Attributes:
         budget: When to stop.
@@ -81,7 +81,7 @@ class Recipe(Record):
         optimizer: Update rule.
         learning_rate: Peak learning rate.
         weight_decay: Decoupled for AdamW, L2 otherwise.
-        momentum: Of SGD; ignored by the others.
+        momentum: Momentum of SGD; ignored by the others.
         schedule: Learning-rate curve over the budget.
         warmup_fraction: Share of the budget with a linearly rising learning rate.
         loss: Weighted sum of the losses in `adapters/_torch/training/losses/`, such as `0.5*cross_entropy + dice`.

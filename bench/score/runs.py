@@ -94,7 +94,9 @@ def score_code(plan: Plan, planned: PlannedCase) -> Code:
 
 
 def _mapping(planned: PlannedCase) -> str:
-    """Digest of the table by which predictions become the suite's classes; empty where the model predicts these."""
+    """Return the digest of the table by which predictions become the suite's classes; empty where the model predicts
+    these.
+    """
     if planned.case.model.trained_on is None:
         return ""
     return table_digest(table_for(planned.case.model, open_labelled(planned.case.dataset)))

@@ -14,8 +14,8 @@ class FileMetadata:
     """Facts of a file.
 
     Attributes:
-        class_names: By number; None where it names none.
-        size: Of the images it was exported for.
+        class_names: Class names by number; None where it names none.
+        size: Size of the images it was exported for.
         by_ultralytics: Whether Ultralytics exported it, whose networks see 0 to 1, letterboxed on grey.
     """
 

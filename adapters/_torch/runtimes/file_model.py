@@ -32,7 +32,7 @@ Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What `preprocess` hands to `infer`: what is passed at once, in the order of the images.
+    """Hold what `preprocess` hands to `infer`: what is passed at once, in the order of the images.
 
     Attributes:
         arrays: Each with a batch axis, in the model's layout and dtype.
@@ -45,11 +45,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What `infer` hands to `postprocess`.
+    """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
         arrays: The outputs that are read, for each array of the input.
-        contents: As in `Inputs`.
+        contents: Contents as in `Inputs`.
     """
 
     arrays: tuple[tuple[NDArray[Any], ...], ...]
@@ -151,7 +151,7 @@ class FileModel(BaseAdapter):
         return Inputs(arrays, contents)
 
     def _fitted(self, image: RgbImage) -> tuple[RgbImage, Placement]:
-        """The image at the size of the input, and where in it it lies, padding to the multiple included."""
+        """Return the image at the size of the input, and where in it it lies, padding to the multiple included."""
         contract = self._contract
         placement = place(Size(*image.shape[:2]), self._size, contract.fit)
         if contract.fit == "letterbox" and not self._options.centred:
@@ -163,7 +163,7 @@ class FileModel(BaseAdapter):
         return found, Placement(padded, placement.scaled, placement.top, placement.left)
 
     def _array(self, image: RgbImage) -> NDArray[Any]:
-        """One image as the model takes it, with a batch axis."""
+        """Return one image as the model takes it, with a batch axis."""
         ordered = image[..., ::-1] if self._contract.channels == "bgr" else image
         as_bytes = self._input.dtype == np.uint8
         floats = np.rint(ordered) if as_bytes else (ordered.astype(np.float32) - self._shift) / self._divisor
@@ -188,7 +188,7 @@ class FileModel(BaseAdapter):
         ]
 
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Whether the file is fed as its exporter says, and its outputs are what the model config calls them.
+        """Return whether the file is fed as its exporter says, and its outputs are what the model config calls them.
 
         Raises:
             BenchError: If they cannot be.
@@ -210,7 +210,7 @@ class FileModel(BaseAdapter):
         return tuple(found)
 
     def describe(self) -> dict[str, JsonValue]:
-        """Size of the file and the threads in effect; how many parameters it has is not counted."""
+        """Return the size of the file and the threads in effect; how many parameters it has is not counted."""
         remarks: list[JsonValue] = [*self._reader.remarks] if isinstance(self._reader, YoloReader) else []
         return {
             **({"weights_read": {"remarks": remarks}} if remarks else {}),
@@ -221,7 +221,7 @@ class FileModel(BaseAdapter):
         }
 
     def versions(self) -> dict[str, str]:
-        """Versions of Python, NumPy, OpenCV and the runtime."""
+        """Return versions of Python, NumPy, OpenCV and the runtime."""
         return package_versions(["numpy", "opencv-python-headless", *self._session.packages])
 
     def _check_target(self, target: Target, label: str) -> None:
@@ -252,7 +252,7 @@ class FileModel(BaseAdapter):
 
 
 def _only_input(ports: Sequence[Port], options: FileOptions, channels: int, label: str) -> tuple[Port, Layout]:
-    """The image's port, and where its channels are."""
+    """Return the image's port, and where its channels are."""
     names = ", ".join(port.name for port in ports)
     if len(ports) != 1:
         raise BenchError(f"{label}: the file has the inputs {names}; expected a single one, the image")
@@ -276,7 +276,9 @@ def _only_input(ports: Sequence[Port], options: FileOptions, channels: int, labe
 
 
 def _seen(contract: InputContract, port: Port, layout: Layout, channels: int, label: str) -> InputContract:
-    """The contract with a number of mean and std for each channel of the file; grey where it has one of three."""
+    """Return the contract with a number of mean and std for each channel of the file; grey where it has one of
+    three.
+    """
     given = port.shape[1 if layout == "NCHW" else 3]
     seen = contract.channels
     if given == 1 and channels == 3:
@@ -301,7 +303,7 @@ def _seen(contract: InputContract, port: Port, layout: Layout, channels: int, la
 
 
 def _channels(values: tuple[float, ...], count: int, name: str, label: str) -> tuple[float, ...]:
-    """A number for each channel; those of R, G and B become that of their luma."""
+    """Return a number for each channel; those of R, G and B become that of their luma."""
     if len(values) == count:
         return values
     if count == 1 and len(values) == 3:
@@ -323,7 +325,9 @@ def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str) -> P
 
 
 def _network_size(port: Port, layout: Layout, target: Target, said: Size | None, label: str) -> Size | None:
-    """The size every image is fitted into: the file's own, where it has one, else the target's or the option's."""
+    """Return the size every image is fitted into: the file's own, where it has one, else the target's or the
+    option's.
+    """
     height, width = port.shape[2:4] if layout == "NCHW" else port.shape[1:3]
     if height is None or width is None:
         return target.image_size or said

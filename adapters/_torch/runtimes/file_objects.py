@@ -32,7 +32,7 @@ MOST_CANDIDATES = 30_000
 
 @dataclass(frozen=True)
 class Found:
-    """What is left after suppression, by falling score.
+    """Hold what is left after suppression, by falling score.
 
     Attributes:
         corners: x1, y1, x2, y2 in pixels of the network's input, (N, 4).
@@ -51,9 +51,9 @@ class YoloReader:
     """Reads the two outputs of one image.
 
     Args:
-        options: Of the model config.
-        names: Of the network's classes, by number; None where nobody says them.
-        task: With the classes that are scored.
+        options: Options of the model config.
+        names: Names of the network's classes, by number; None where nobody says them.
+        task: Task with the classes that are scored.
         ports: Outputs of the file.
         label: Of the model, for messages.
 
@@ -84,8 +84,8 @@ class YoloReader:
 
         Args:
             outputs: Candidates and prototypes of it, without the batch axis.
-            placement: Of the image in the network's input.
-            size: Of the original image.
+            placement: Placement of the image in the network's input.
+            size: Size of the original image.
         """
         candidates, prototypes = (np.asarray(one, dtype=np.float32) for one in outputs)
         found = self._suppressed(candidates, len(prototypes))
@@ -140,7 +140,7 @@ class YoloReader:
 
 
 def _two_outputs(ports: Sequence[Port], label: str) -> tuple[str, str]:
-    """Names of candidates and prototypes: three and four axes with that of the batch."""
+    """Return names of candidates and prototypes: three and four axes with that of the batch."""
     by_axes = {len(port.shape): port.name for port in reversed(ports)}
     if 3 not in by_axes or 4 not in by_axes:
         shapes = ", ".join(f"{port.name} {port.shape}" for port in ports)
@@ -152,14 +152,14 @@ def _two_outputs(ports: Sequence[Port], label: str) -> tuple[str, str]:
 
 
 def _at_image(corners: NDArray[np.float32], placement: Placement, size: Size) -> NDArray[np.float32]:
-    """Corners in pixels of the original image, cut off at its edges."""
+    """Return corners in pixels of the original image, cut off at its edges."""
     gains = placement.scaled.width / size.width, placement.scaled.height / size.height
     moved = (corners - np.array([placement.left, placement.top] * 2, np.float32)) / np.array(gains * 2, np.float32)
     return np.clip(moved, 0, np.array([size.width, size.height] * 2, np.float32))
 
 
 def _mask(plane: NDArray[np.float32], box: NDArray[np.float32], placement: Placement, size: Size) -> NDArray[np.bool_]:
-    """Where the logits of a mask, (h, w), are above 0 at the original size, within its box."""
+    """Return where the logits of a mask, (h, w), are above 0 at the original size, within its box."""
     height, width = plane.shape
     unseen_rows, unseen_columns = (i - s for i, s in zip(placement.input, placement.scaled, strict=True))
     is_letterbox = unseen_rows >= 0 and unseen_columns >= 0 and placement.top == unseen_rows // 2

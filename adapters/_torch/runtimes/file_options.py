@@ -1,4 +1,4 @@
-"""What a model config says about the file of a network: how pixels go in, and what comes out."""
+"""Reads what a model config says about the file of a network: how pixels go in, and what comes out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPORTS = False
 
 
 class FileOptions(Options):
-    """What the file itself does not say.
+    """Hold what the file itself does not say.
 
     Attributes:
         layout: Axes of the input after the batch: channels first or last; what the file's shape says if left out.
@@ -99,7 +99,7 @@ class FileOptions(Options):
         return self
 
     def contract(self) -> InputContract:
-        """The preprocessing, as all networks state it; its mean and std are those of one channel or of each."""
+        """Return the preprocessing, as all networks state it; its mean and std are those of one channel or of each."""
         own = InputContract(
             mean=tuple(value / self.range_max for value in self.mean),
             std=tuple(value / self.range_max for value in self.std),
@@ -117,22 +117,22 @@ class FileOptions(Options):
 
     @property
     def is_sigmoid(self) -> bool:
-        """Whether one number says which of two classes a pixel has."""
+        """Return whether one number says which of two classes a pixel has."""
         return self.output_is in ("sigmoid_logit", "sigmoid_probability")
 
     @property
     def is_multilabel(self) -> bool:
-        """Whether each class has a number of its own."""
+        """Return whether each class has a number of its own."""
         return self.output_is in ("multilabel_logits", "multilabel_probabilities")
 
     @property
     def gives(self) -> Literal["logits", "probabilities"]:
-        """Whether the file ends before its activation, or behind it."""
+        """Return whether the file ends before its activation, or behind it."""
         return "probabilities" if "probabilit" in self.output_is else "logits"
 
 
 class ObjectFileOptions(FileOptions):
-    """What the file of a network that finds instances does not say.
+    """Hold what the file of a network that finds instances does not say.
 
     Attributes:
         finds: How its outputs are read: `yolo`, candidates and prototypes as Ultralytics exports them.
@@ -164,5 +164,5 @@ def _for_all(values: tuple[float, ...], count: int) -> tuple[float, ...]:
 
 
 def mistakes(model: ModelSpec) -> list[str]:
-    """What is wrong with a model config's options, a sentence each; imports no framework."""
+    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_mistakes(options_class(model), model)

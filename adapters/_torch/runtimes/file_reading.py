@@ -1,4 +1,4 @@
-"""What a model's output means, and how it becomes a map of the task's class ids."""
+"""Turns a model's output into a map of the task's class ids, by what the output means."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class OutputReader:
     """Reads the output of one image, as the model config explains it.
 
     Args:
-        options: Of the model config.
-        task: With the classes that ids stand for.
+        options: Options of the model config.
+        task: Task with the classes that ids stand for.
         label: Name of the model, for messages.
         names: Of its classes, where the file says them; option `classes` comes first.
 
@@ -73,7 +73,7 @@ class OutputReader:
         return SemanticMap(self.labels(outputs[0], placement=placement, size=size))
 
     def doubt(self, output: NDArray[Any]) -> Doubt | None:
-        """What the values of an image's output say against the way it is read; None if nothing."""
+        """Return what the values of an image's output say against the way it is read; None if nothing."""
         options = self._options
         if options.output_is == "labels":
             return None
@@ -85,8 +85,8 @@ class OutputReader:
 
         Args:
             output: Of one image, in the file's layout, without the batch axis.
-            placement: Of the image in the input that it was computed from.
-            size: Of the original image.
+            placement: Placement of the image in the input that it was computed from.
+            size: Size of the original image.
         """
         found, unanswered = self._labels(output, placement, size), placement.without_answer(size)
         return found if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), found)
@@ -116,7 +116,7 @@ class OutputReader:
         return self._ids[best]
 
     def _planes(self, output: NDArray[Any], expected: int) -> NDArray[np.float32]:
-        """The output as float32 (C, h, w), of which the expected number of channels says where they are."""
+        """Return the output as float32 (C, h, w), of which the expected number of channels says where they are."""
         layout = self._options.output_layout or self.layout
         ends = [output.shape[axis] == expected for axis in (0, -1)]
         if self._options.output_layout is None and output.ndim == 3 and ends[0] != ends[1]:
@@ -133,11 +133,13 @@ class OutputReader:
         return np.ascontiguousarray(output, dtype=np.float32)
 
     def _bar(self, threshold: float) -> float:
-        """What a number must be above."""
+        """Return what a number must be above."""
         return threshold if self._options.gives == "probabilities" else math.log(threshold / (1 - threshold))
 
     def _surest(self, planes: Sequence[NDArray[np.float32]]) -> LabelMap:
-        """The highest of those above their own threshold; where none is, the background or what `others` says."""
+        """Return the highest of those above their own threshold; where none is, the background or what `others`
+        says.
+        """
         best = np.full(planes[0].shape, self._none, dtype=np.uint8)
         highest = np.full(planes[0].shape, -np.inf, dtype=np.float32)
         thresholds = self._options.threshold * (len(planes) if len(self._options.threshold) == 1 else 1)
@@ -148,7 +150,7 @@ class OutputReader:
         return best
 
     def _of_labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
-        """Ids as they are; they can only be resized by nearest pixel centre."""
+        """Return ids as they are; they can only be resized by nearest pixel centre."""
         alone = output.ndim == 3 and 1 in (output.shape[0], output.shape[-1])
         found = (output[0] if output.shape[0] == 1 else output[..., 0]) if alone else output
         if found.ndim != 2:

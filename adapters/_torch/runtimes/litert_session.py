@@ -62,7 +62,7 @@ class LiteRtSession:
         return tuple(_floats(self._interpreter.get_tensor(details["index"]), details) for details in wanted)
 
     def threads(self) -> dict[str, int]:
-        """Threads asked for; LiteRT does not tell those in effect."""
+        """Return threads asked for; LiteRT does not tell those in effect."""
         return {"litert": self._threads}
 
     def _resize(self, shape: tuple[int, ...]) -> None:
@@ -84,7 +84,7 @@ def _port(details: dict[str, Any]) -> Port:
 
 
 def _scale(details: dict[str, Any]) -> float:
-    """Step of a quantised tensor; 0 for one that is not."""
+    """Return the step of a quantised tensor; 0 for one that is not."""
     return float(details["quantization"][0])
 
 

@@ -20,7 +20,7 @@ State = Literal["valid", "flagged", "invalid"]
 
 
 class Verdict(Record):
-    """What a row is worth.
+    """Hold what a row is worth.
 
     Attributes:
         state: One word.
@@ -35,7 +35,7 @@ def judge(facts: Sequence[JobFacts], doubts: Sequence[Flag], audits: Sequence[Au
     """Weigh what the workers, the statistics and the audit say about one case.
 
     Args:
-        facts: Of every job of the case that ended well; replicates that say the same count once.
+        facts: Facts of every job of the case that ended well; replicates that say the same count once.
         doubts: Of the latency summary, of the scores, or of anything else that was computed from what was stored.
         audits: Timed against scored predictions, one per timing job.
     """

@@ -37,7 +37,7 @@ class CheckedSuite:
     """A suite that can be planned.
 
     Attributes:
-        cases: In the order of the suite.
+        cases: Cases in the order of the suite.
         datasets: Opened, by label; the splits that are used have been listed.
         notes: What is to be known of their files, and what will not be as it is asked for, a sentence each.
         data_notes: What was inferred, converted or passed over of a data set, by its label.
@@ -53,7 +53,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     """Expand a suite, open its data sets, compare classes, look for weights.
 
     Args:
-        suite: As loaded.
+        suite: Suite as loaded.
         source: Its file.
 
     Raises:
@@ -90,7 +90,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
 
 @dataclass
 class _Found:
-    """What became of the data sets.
+    """Hold what became of the data sets.
 
     Attributes:
         opened: By label.
@@ -112,7 +112,7 @@ def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
 
 
 def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
-    """The data sets that exist, of a suite that does not expand."""
+    """Return the data sets that exist, of a suite that does not expand."""
     return [dataset_spec(entry, source) for entry in suite.datasets if entry.name in dataset_names()]
 
 
@@ -155,7 +155,9 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
 
 
 def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
-    """What a data set inferred or passed over at opening, and what of the splits is left out, guessed or converted."""
+    """Return what a data set inferred or passed over at opening, and what of the splits is left out, guessed or
+    converted.
+    """
     files = on_disk(dataset)
     if files is None:
         return ()
@@ -177,7 +179,7 @@ def _group_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
 
 
 def channels_of(dataset: Dataset) -> int:
-    """Channels of its images: 3, RGB, unless bands are declared."""
+    """Return channels of its images: 3, RGB, unless bands are declared."""
     bands = getattr(dataset, "bands", None)
     return 3 if bands is None else int(bands.channels)
 
@@ -210,7 +212,7 @@ def _check_completeness(cases: Sequence[Case], found: _Found, suite: Suite, sour
 
 
 def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
-    """Why metrics cannot be computed on a data set, and what to write."""
+    """Return why metrics cannot be computed on a data set, and what to write."""
     inner = getattr(dataset, "unmapped", dataset)
     takes = "background" in option_names(getattr(inner, "name", ""))
     settle = (
@@ -257,6 +259,6 @@ def _check_predictions(cases: Sequence[Case], found: _Found, source: Path, mista
 
 
 def _about(source: Path, labels: Sequence[str]) -> str:
-    """The words before what is wrong with data sets."""
+    """Return the words before what is wrong with data sets."""
     names = " and ".join(repr(label) for label in labels)
     return f"{source}: data set{'s' if len(labels) > 1 else ''} {names}: "

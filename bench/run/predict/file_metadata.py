@@ -83,7 +83,7 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and length of every field of bytes; the file stands behind it afterwards."""
+    """Yield number, start and length of every field of bytes; the file stands behind it afterwards."""
     while file.tell() < end:
         number, kind = divmod(_varint(file), 8)
         if kind == BYTES:

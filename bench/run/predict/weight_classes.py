@@ -1,4 +1,4 @@
-"""Which classes a weight file was trained for, read without its framework and without running code of it.
+"""Reads which classes a weight file was trained for, without its framework and without running code of it.
 
 A weight file that a training here left is a zip archive with a pickle in it (`adapters/_torch/weights.py`).
 It is read with every callable replaced by one that does nothing: tensors become None, names stay.
@@ -34,7 +34,7 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""How a file that is no such archive, or whose pickle needs more than nothing, fails."""
+"""This says how a file that is no such archive, or whose pickle needs more than nothing, fails."""
 
 
 class _Nothing:
@@ -54,7 +54,7 @@ class _Nothing:
 
 class _NamesOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ARG002 - whatever is asked for
-        """Never import."""
+        """Refuse every import."""
         return _Nothing
 
     def persistent_load(self, pid: Any) -> Any:  # noqa: ARG002 - tensors lie in other members
@@ -79,7 +79,7 @@ def classes_of_weights(path: Path) -> tuple[str, ...] | None:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """The texts that a file of a network keeps beside its tensors; empty where there are none."""
+    """Return the texts that a file of a network keeps beside its tensors; empty where there are none."""
     try:
         if path.suffix == ".onnx":
             return onnx_metadata(path)
@@ -93,7 +93,7 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _of_pickle(path: Path) -> tuple[str, ...] | None:
-    """Names in the pickle of a torch file, of its dictionary or of a module in it."""
+    """Return names in the pickle of a torch file, of its dictionary or of a module in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -109,7 +109,7 @@ def _of_pickle(path: Path) -> tuple[str, ...] | None:
 
 
 def _of_config(file: Path) -> tuple[str, ...] | None:
-    """Names in the `id2label` of a configuration; None where it has none, or only numbers them."""
+    """Return names in the `id2label` of a configuration; None where it has none, or only numbers them."""
     try:
         names = names_by_id(json.loads(file.read_text(encoding="utf-8"))["id2label"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What a file or folder of weights is, by its own bytes: nothing of it is run, and no framework is imported."""
+"""Tells what a file or folder of weights is, by its own bytes: nothing of it is run, and no framework is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How files of torch before 1.6 begin: a pickle of its magic number."""
+"""This says how files of torch before 1.6 begin: a pickle of its magic number."""
 
 OF_DETECTRON2 = {
     "GeneralizedRCNN": "mask_rcnn",
@@ -33,10 +33,10 @@ MOST_OF_A_PICKLE = 64 * 1024**2
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file is.
+    """Hold what a file is.
 
     Attributes:
-        name: In words.
+        name: Name in words.
         runs: Model config that runs such a file as it is; None where the tensors decide.
         has_tensors: Whether its tensors have names that are held against model configs.
         facts: What else it says of itself, a sentence each.
@@ -102,7 +102,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def _exported(what: str, adapter: str, metadata: Mapping[str, str]) -> Kind:
-    """A file that is run as it is; Ultralytics' exports of segments have a model config of their own."""
+    """Return a file that is run as it is; Ultralytics' exports of segments have a model config of their own."""
     said = {key: metadata[key] for key in ("description", "task", "imgsz", "stride") if key in metadata}
     facts = tuple(f"its metadata says {key} {value}" for key, value in said.items())
     name = "yolo_seg" if metadata.get("task") == "segment" else "file"
@@ -110,7 +110,7 @@ def _exported(what: str, adapter: str, metadata: Mapping[str, str]) -> Kind:
 
 
 def _card(adapter: str, name: str) -> str | None:
-    """A model config, if there is one here."""
+    """Return a model config, if there is one here."""
     from bench.suite.model_configs import model_config_files
 
     full = f"{adapter}/{name}"
@@ -148,7 +148,7 @@ def _folder(path: Path) -> Kind:
 
 
 def _of_detectron2(path: Path) -> Kind:
-    """A folder that a training of Detectron2 left: its configuration, and the last of its checkpoints."""
+    """Return a folder that a training of Detectron2 left: its configuration, and the last of its checkpoints."""
     config = path / "config.yaml"
     try:
         said = read_limited(config.read_text(encoding="utf-8")) or {}
@@ -202,7 +202,7 @@ def _archive(path: Path) -> Kind:
 
 
 def _globals(pickled: bytes) -> Iterator[str]:
-    """Names of what a pickle would import, read without running it."""
+    """Yield names of what a pickle would import, read without running it."""
     texts: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(pickled):

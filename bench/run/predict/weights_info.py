@@ -1,4 +1,4 @@
-"""What a weight file is, which model configs it fits, and the lines of a suite that use it."""
+"""Tells what a weight file is, which model configs it fits, and the lines of a suite that use it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.suite.model_configs import model_config_files, read_model_config, res
 
 QUESTION = "adapters._torch.weights_info"
 LISTED = 8
-"""So many classes and model configs are listed."""
+"""This many classes and model configs are listed."""
 
 
 def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str:
@@ -67,7 +67,7 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
 
 
 def _published(path: Path) -> list[str]:
-    """What to say of a file that a model config names as its own weights, by its hash; nothing of any other."""
+    """Return what to say of a file that a model config names as its own weights, by its hash; nothing of any other."""
     sources = {name: read_model_config(name).source for name in model_config_files()} if path.is_file() else {}
     known = {source.sha256: (name, source) for name, source in sources.items() if source is not None}
     name, source = known.get(content_sha256(path), ("", None)) if known else ("", None)
@@ -101,7 +101,7 @@ def _groups(interpreters: Interpreters, only: str | None) -> dict[Path, list[Mod
 
 
 def _on_torch(folder: Path) -> bool:
-    """Whether an adapter is built on `adapters/_torch`, by its text."""
+    """Return whether an adapter is built on `adapters/_torch`, by its text."""
     return "adapters._torch" in (folder / "adapter.py").read_text(encoding="utf-8")
 
 
@@ -145,7 +145,7 @@ def _tensors(answer: dict[str, Any]) -> list[str]:
 
 
 def _contract(said: dict[str, Any]) -> str:
-    """What a network is fed, in words."""
+    """Return what a network is fed, in words."""
     size = "images of their own size" if said.get("size") is None else f"{said['size']} by {said.get('fit')}"
     return f"mean {said['mean']}, std {said['std']}, {said['channels']}, {size}"
 
@@ -182,7 +182,7 @@ def _fitting(path: Path, rows: list[dict[str, Any]], names: Sequence[str] | None
 def _lines(
     path: Path, name: str | None, names: Sequence[str] | None, count: int | None, options: str = ""
 ) -> list[str]:
-    """The lines of a suite."""
+    """Return the lines of a suite."""
     if name is None:
         return []
     lines = ["in a suite:", "  models:", f"    - name: {name}", f"      weights: {path.absolute()}"]
