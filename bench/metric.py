@@ -101,15 +101,15 @@ class Metric(Protocol):
             statistics: What `observe` returned for all images: their stack, shape (N, ...), or
                 their rows, shape (sum of R, 1 + C).
             classes: The label space.
-            seed: Of the bootstrap.
+            seed: Of the parts that many images are left out in.
         """
         ...
 
     def bootstrap(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
-        """The headline for each resample of the images, shape (draws,), nan where it is undefined.
+        """The headline with each image, or group of images, left out, shape (units,), nan where it is then undefined.
 
-        Equal seeds and numbers of images draw the same images, for every metric and every model:
-        draws of two models on the same images are paired.
+        Equal seeds and numbers of images leave the same ones out, for every metric and every model: values of two
+        models on the same images are paired. See `bench.score.stats.jackknife`.
         """
         ...
 

@@ -21,8 +21,8 @@ LAYERS = (
     # tools
     "bench.data.formats",
     # judge
-    "bench.metrics",
     "bench.score.stats",
+    "bench.metrics",
     "bench.data.labels",
     "bench.datasets",
     "bench.data.predictions",
@@ -45,6 +45,7 @@ LAYERS = (
     "bench.run.predict.worker",
     "bench.run.predict",
     "bench.run.repro",
+    "bench.run.compare",
     "bench.run.audit",
     "bench.run.archive",
     # tools on top of them

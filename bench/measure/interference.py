@@ -65,14 +65,14 @@ def used_by(
     for pid, times in after.items():
         # A process id is given again only when its process has ended, and then counts from 0.
         since = before[pid].cpu_s if pid in before and before[pid].cpu_s <= times.cpu_s else 0.0
-        if own not in _line(pid, after):
+        if own not in line_of(pid, after):
             used[times.name] += times.cpu_s - since
     most = sorted(used.items(), key=lambda item: -item[1])[:NAMED]
     shares = {name: seconds / core_seconds for name, seconds in most} if core_seconds > 0 else {}
     return {name: round(share, 4) for name, share in shares.items() if share >= LEAST_SHARE}
 
 
-def _line(pid: int, times: dict[int, ProcessTimes]) -> Iterator[int]:
+def line_of(pid: int, times: dict[int, ProcessTimes]) -> Iterator[int]:
     """Yield a process, its parent, the parent of that, and so on."""
     while pid in times:
         yield pid
@@ -86,13 +86,25 @@ class Watch:
         self._cores = allowed_cores()
         self._times = process_times()
         self._edge = read_edge(self._cores)
+        self._waited_s = waited_s()
 
     def seen(self) -> Interference:
         """What other processes have used since then."""
         counters = between(self._edge, read_edge(self._cores), len(self._cores))
         core_seconds = counters.wall_s * len(self._cores)
         by = used_by(self._times, process_times(), own=os.getpid(), core_seconds=core_seconds)
-        return interference([counters], by)
+        before, now = self._waited_s, waited_s()
+        known = before is not None and now is not None and counters.wall_s > 0
+        waited = (now - before) / counters.wall_s if known and now is not None and before is not None else None
+        return interference([counters], by).model_copy(update={"waited_share": waited})
+
+
+def waited_s(proc: Path = PROC) -> float | None:
+    """Return how long the main thread of this process was ready to run while others ran, seconds, from schedstat."""
+    try:
+        return int((proc / "self" / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def interference(blocks: Sequence[BlockCounters], by: dict[str, float]) -> Interference:
@@ -132,7 +144,8 @@ class Patience:
     @property
     def samples_wanted(self) -> int:
         """Samples per clock that the stop rule wants at least."""
-        return max([self._m.min_samples, *(samples_needed(p) for p in self._m.percentiles)])
+        needed = max((samples_needed(p) for p in self._m.percentiles), default=0)
+        return max(self._m.min_samples, self._m.samples_of_each(needed))
 
     def add(self, block: BlockCounters) -> None:
         """Add a block."""

@@ -13,7 +13,7 @@ from bench.measure.stages import pipelined
 from bench.measure.under_load import UnderLoad, watched
 from bench.records import Throughput
 from bench.records.throughput import Rate, Sweep, SweepEnd, SweepPoint
-from bench.score.stats.student import quantile_975
+from bench.score.stats.student import quantile
 
 BLOCKS = 5
 """Blocks of a rate, from whose differences its interval comes."""
@@ -139,7 +139,7 @@ def rate_of(block_ns: Sequence[int], block_images: Sequence[int], *, disturbed: 
     rates = np.array(block_images) / np.array(block_ns) * 1e9
     reach = None
     if len(rates) > 1:
-        reach = quantile_975(len(rates) - 1) * float(rates.std(ddof=1)) / sqrt(len(rates))
+        reach = quantile(len(rates) - 1) * float(rates.std(ddof=1)) / sqrt(len(rates))
     return Rate(
         images_per_s=rate,
         low=None if reach is None else rate - reach,

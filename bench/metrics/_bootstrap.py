@@ -1,11 +1,4 @@
-"""Tells how far a score would move with other images: the bootstrap over images.
-
-The unit that is drawn is the image, because pixels of one image are not independent. Every metric
-draws the same images for the same seed and number of images, so that draws of two models can be
-subtracted from one another (a paired comparison).
-
-Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), §13.3 (percentile interval).
-"""
+"""Sums and values of all images but some, for the interval of a score: see `bench.score.stats.jackknife`."""
 
 from __future__ import annotations
 
@@ -15,56 +8,80 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWS = 2000
-"""Resamples per interval; the ends of a 95 % interval then repeat to a twentieth of its width."""
+from bench.score.stats.jackknife import MOST_UNITS, estimate, units
+
+DRAWS = MOST_UNITS
+"""Most values that a score is computed anew for, each with other images left out."""
 
 _CHUNK_WEIGHTS = 2_000_000
-"""Weights held at once, so that memory does not grow with draws × images."""
+"""Weights held at once, so that memory does not grow with units × images."""
 
 
 class Interval(NamedTuple):
-    """Two ends of an interval, in the unit of the value; None where it is undefined."""
+    """Two ends of an interval and the standard error behind it, in the unit of the value; None where undefined."""
 
     low: float | None
     high: float | None
+    error: float | None = None
 
 
-def image_weights(images: int, *, seed: int, draws: int = DRAWS) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each image is drawn, in chunks of shape (draws in chunk, images).
+def image_weights(images: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield 1 for each image that is kept and 0 for those left out, in chunks of shape (units in chunk, images).
 
-    Every row sums to `images`: it is one resample with replacement.
+    Each row leaves out one unit: an image, a group of them or a part of all. A single unit cannot be left out, so that
+    all images are kept.
     """
-    random = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK_WEIGHTS // max(1, images))
-    for first in range(0, draws, chunk):
-        rows = min(chunk, draws - first)
-        drawn = random.integers(0, images, size=(rows, images))
-        drawn += np.arange(rows)[:, None] * images
-        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+    of_image = units(images, seed=seed)
+    count = int(of_image.max()) + 1
+    if count == 1:
+        yield np.ones((1, images))
+        return
+    chunk = max(1, _CHUNK_WEIGHTS // images)
+    for first in range(0, count, chunk):
+        rows = np.arange(first, min(first + chunk, count))
+        yield (of_image[None, :] != rows[:, None]).astype(np.float64)
 
 
 def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
-    """Sum the statistics of each resample of the images.
+    """Sum the statistics of all images but those of each unit.
 
     Args:
         statistics: One row per image, shape (N, ...).
-        seed: Seed of the resampling.
+        seed: Of the units.
 
     Returns:
-        Sums, shape (DRAWS, ...); exact, because they stay far below 2^53.
+        Sums, shape (units, ...); exact for counts, because they stay far below 2^53.
     """
-    images, shape = len(statistics), statistics.shape[1:]
-    flat = statistics.reshape(images, -1).astype(np.float64)
-    return np.concatenate([weights @ flat for weights in image_weights(images, seed=seed)]).reshape(-1, *shape)
+    of_image = units(len(statistics), seed=seed)
+    count = int(of_image.max()) + 1
+    if count == len(statistics):
+        sums = np.asarray(statistics[np.argsort(of_image)], dtype=np.float64)
+    else:
+        sums = np.zeros((count, *statistics.shape[1:]), dtype=np.float64)
+        np.add.at(sums, of_image, statistics)
+    total = sums.sum(axis=0)
+    return np.asarray(total[None] if count == 1 else total - sums)
 
 
-def percentile_interval(draws: NDArray[np.float64]) -> Interval:
-    """Return the central 95 % of the defined draws; undefined unless most draws are defined."""
-    defined = draws[~np.isnan(draws)]
-    if defined.size * 2 <= draws.size:
+def left_out_interval(
+    value: float, left_out: NDArray[np.float64], bounds: tuple[float | None, float | None]
+) -> Interval:
+    """Return the 95 % interval of a score, cut to the values that it can take.
+
+    Args:
+        value: Of all images.
+        left_out: With each unit left out.
+        bounds: The smallest and the largest value, None = no limit.
+    """
+    found = estimate(value, left_out)
+    if found is None:
         return Interval(None, None)
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Interval(float(low), float(high))
+    low, high = value - found.half(), value + found.half()
+    return Interval(
+        low if bounds[0] is None else max(low, bounds[0]),
+        high if bounds[1] is None else min(high, bounds[1]),
+        found.error,
+    )
 
 
 def ratio(numerator: NDArray[np.generic], denominator: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import CONFUSION, Metric
-from bench.metrics._bootstrap import Interval, mean_of_defined, percentile_interval, ratio, resampled_sums
+from bench.metrics._bootstrap import Interval, left_out_interval, mean_of_defined, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
 from bench.records import ClassSpec, Score, TaskKind, void_of
 from bench.records.predictions import Prediction, SemanticMap
@@ -201,6 +201,15 @@ class ConfusionMetric:
         pooled = ClassTotals(weights @ totals.true_positives, weights @ totals.target, weights @ totals.predicted)
         return self._formula(classes).headline(pooled)
 
+    def per_class_left_out(
+        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return each class's score with each image, or group, left out, shape (units, K); as `bootstrap`."""
+        per_class = self._formula(classes).per_class
+        if per_class is None:
+            return np.empty((0, len(classes)))
+        return per_class(class_totals(statistics).resampled(seed=seed))
+
     def _formula(self, classes: Sequence[ClassSpec]) -> Formula:
         return self.formula if isinstance(self.formula, Formula) else self.formula(classes)
 
@@ -227,8 +236,8 @@ def build_score(
     dialects: Mapping[str, float | None] = MappingProxyType({}),
     parts: Mapping[str, float | None] = MappingProxyType({}),
 ) -> Score:
-    """Assemble a record; a single image has no interval, for no other image could be drawn."""
-    interval = percentile_interval(draws) if images > 1 and value is not None else Interval(None, None)
+    """Assemble a record; a single image, or group, has no interval, for it tells nothing of others."""
+    interval = Interval(None, None) if value is None else left_out_interval(value, draws, (0.0, 1.0))
     if images == 0:
         undefined_because = NO_IMAGE
     elif pixels == 0:
@@ -240,6 +249,7 @@ def build_score(
         undefined_because=undefined_because if value is None else None,
         low=interval.low,
         high=interval.high,
+        error=interval.error,
         per_class=by_class_name(per_class, classes),
         classes_scored=None if per_class is None else int((~np.isnan(per_class)).sum()),
         images=images,

@@ -87,6 +87,7 @@ class Interference(Record):
     Attributes:
         foreign_share: Processor time of other processes / (wall time × cores), 0 to 1; None = not known.
         steal_share: Processor time that the hypervisor took, in the same way.
+        waited_share: Time in which a training's main thread was ready to run and another ran / wall time.
         disturbed_blocks: Blocks in which either was more than the protocol allows.
         blocks: Number of blocks; a training is one.
         by: Name of a program -> its share of the cores, the largest first. Processes of other containers cannot be
@@ -95,6 +96,7 @@ class Interference(Record):
 
     foreign_share: float | None = None
     steal_share: float | None = None
+    waited_share: float | None = None
     disturbed_blocks: int = 0
     blocks: int = 0
     by: dict[str, float] = {}

@@ -31,11 +31,13 @@ class Measurement(Record):
         input: Where the timed path begins; with `file` decoding is a stage of its own and part of end to end.
         quick: Shortened run, marked as such in every report.
         replicates: Fresh worker processes per case; 0 times nothing, which suites write as `measurement: none`.
+            More and shorter ones tell more than fewer and longer ones: the process is what intervals count.
         images: Distinct images that are timed (or all there are).
         order_seed: Seed of the image order and of the order of cases within a block.
         warmup_min_iterations, warmup_min_s_cpu, warmup_min_s_cuda, warmup_window,
         warmup_tolerance, warmup_max_iterations, warmup_max_s: The warm-up rule.
-        min_s, min_samples, median_half_width, percentiles, max_s: The stop rule.
+        min_s, min_samples, median_half_width, percentiles, max_s: The stop rule of each process; the samples that a
+            percentile takes are those of all.
         block_s: Length of an accepted-or-rejected block of samples, seconds.
         block_retries: How often a disturbed block is measured again.
         busy_allowance: Measuring disturbed blocks again may take this share of the time that an undisturbed sampling
@@ -47,7 +49,7 @@ class Measurement(Record):
     protocol: int = PROTOCOL_ID
     input: Input = "array"
     quick: bool = False
-    replicates: int = Field(default=3, ge=0)
+    replicates: int = Field(default=6, ge=0)
     images: int = Field(default=DISTINCT_IMAGES, ge=1)
     order_seed: int = 0
     warmup_min_iterations: int = Field(default=10, ge=1)
@@ -57,20 +59,24 @@ class Measurement(Record):
     warmup_tolerance: float = Field(default=0.02, gt=0)
     warmup_max_iterations: int = Field(default=200, ge=1)
     warmup_max_s: float = Field(default=30.0, gt=0)
-    min_s: float = Field(default=10.0, ge=0)
-    min_samples: int = Field(default=100, ge=1)
-    median_half_width: float = Field(default=0.01, gt=0)
+    min_s: float = Field(default=5.0, ge=0)
+    min_samples: int = Field(default=50, ge=1)
+    median_half_width: float = Field(default=0.015, gt=0)
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (50.0, 90.0, 95.0)
-    max_s: float = Field(default=120.0, gt=0)
+    max_s: float = Field(default=60.0, gt=0)
     block_s: float = Field(default=1.0, gt=0)
     block_retries: int = Field(default=3, ge=0)
     busy_allowance: float = Field(default=0.5, ge=0)
-    pipelined_s: float = Field(default=2.0, ge=0)
+    pipelined_s: float = Field(default=1.0, ge=0)
     audit_fraction: float = Field(default=0.1, ge=0, le=1)
 
     def warm_up_s(self, device: str) -> float:
         """Least seconds of warm-up on a device, such as `cpu` or `cuda:1`."""
         return self.warmup_min_s_cpu if device.partition(":")[0] == "cpu" else self.warmup_min_s_cuda
+
+    def samples_of_each(self, needed: int) -> int:
+        """Samples that each process takes so that all have as many as needed."""
+        return -(-needed // max(1, self.replicates))
 
     @property
     def times(self) -> bool:

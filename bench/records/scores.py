@@ -32,10 +32,13 @@ class Score(Record):
         version: Of the metric's definition.
         value: The number, or None where it is undefined.
         undefined_because: The reason for None.
-        low, high: 95 % interval over images; None where it is undefined.
+        low, high: 95 % interval over images or groups; None where it is undefined.
+        error: Standard error over images or groups, behind that interval.
         per_class: Class name -> value, None where that class is undefined.
         classes_scored: Number of classes that entered a mean.
         images: Number of images that were scored.
+        groups: Number of groups (patients, scenes, films) of these, over which the interval is; None where it is over
+            images.
         pixels: Number of pixels that were scored.
         dialects: Named variants of the same quantity, name -> value.
         parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
@@ -51,9 +54,11 @@ class Score(Record):
     undefined_because: str | None = None
     low: float | None = None
     high: float | None = None
+    error: float | None = None
     per_class: dict[str, float | None] = {}
     classes_scored: int | None = None
     images: int
+    groups: int | None = None
     pixels: int | None = None
     dialects: dict[str, float | None] = {}
     parts: dict[str, float | None] = {}
@@ -95,7 +100,8 @@ class CaseScores(Record):
 
     `mapping` is the digest of the table by which predictions became the suite's classes, empty where
     the model predicts these. `statistics_sha256` is that of the file that the scores were computed from,
-    `predictions_sha256` that of the index of the predictions; both empty in files of older versions. `code` is
+    `predictions_sha256` that of the index of the predictions; both empty in files of older versions.
+    `few_images` are the classes that fewer than 10 images, or groups, truly hold, with how many do. `code` is
     that of the harness which can change a score: path -> first digits of its SHA-256. `groups` is the number of
     patients, scenes or films that the scored images are of, None where the data set knows none; `federated` that of the
     images that were looked through for some classes only.
@@ -109,6 +115,7 @@ class CaseScores(Record):
     mapping: str = ""
     statistics_sha256: str = ""
     predictions_sha256: str = ""
+    few_images: dict[str, int] = {}
     code: dict[str, str] = {}
     groups: int | None = None
     federated: int = 0

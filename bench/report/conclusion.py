@@ -114,11 +114,11 @@ def _faster(ratio: Comparison, best: str) -> str:
         return f" (not distinguishable from {best})"
     low, high = 1 / ratio.slower_high, 1 / ratio.slower_low
     digits = max(2, digits_for((high - low) / 2, default=2) - 1)
-    return f", {1 / ratio.slower:.{digits}f} × (95 % interval {low:.{digits}f}–{high:.{digits}f}) as fast as {best}"
+    return f", {1 / ratio.slower:.{digits}f} × (interval {low:.{digits}f}–{high:.{digits}f}) as fast as {best}"
 
 
 def _cost(summary: RunSummary, comparison: Comparison) -> str:
-    if comparison.difference is None:
+    if comparison.difference is None or comparison.significant is None:
         return ""
     if not comparison.significant:
         return f", with no distinguishable difference in {summary.headline}"

@@ -45,14 +45,27 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     if all(pair.significant is None for pair in pairs):
         return [opening, f"{images} image{'s' * (images > 1)} cannot tell whether the others differ from it."]
     told = [pair.seen_from(best) for pair in pairs if best in (pair.a, pair.b)]
-    ties = [names[pair.b] for pair in told if not pair.significant]
+    ties = [names[pair.b] for pair in told if pair.significant is False]
+    untested = [names[pair.b] for pair in told if pair.significant is None]
+    pairs = [pair for pair in pairs if pair.significant is not None]
     behind = [(names[pair.b], pair.difference or 0.0, pair.low, pair.high) for pair in told if pair.significant]
-    test = "Drawing the same images for both models of a pair"
+    test = "Leaving out the same images for both models of a pair"
     return [
         opening,
         f"{test}{_corrected(len(pairs), len(ids))}, {_against_best(ties, behind)}.",
         *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
+        *_not_tested(untested),
         *_luck(summary, [rows[case_id] for case_id in ids]),
+    ]
+
+
+def _not_tested(names: Sequence[str]) -> list[str]:
+    """Say which models take part in no test; nothing where all do."""
+    if not names:
+        return []
+    return [
+        f"Not tested against it: {_listed(names, 'and')}, as one of the two was trained for a time in which others "
+        "disturbed it or in which it hardly trained, or both are trainings of one model."
     ]
 
 

@@ -10,9 +10,12 @@ from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import how_loaded
 from bench.score.reduce import REDUCED_BY
+from bench.score.stats.jackknife import FEW_GROUPS
 
 NOT_TIMED = "Nothing was timed (`measurement: none`): the rows are scored only."
 
+RARE_NAMED = 12
+"""At most this many rare classes are named."""
 TOLD = 3
 """At most this many models are named; the table of differences has the rest."""
 
@@ -29,11 +32,29 @@ def how_measured(summary: RunSummary) -> list[str]:
         *(_how_timed(summary) if summary.measurement.times else [NOT_TIMED]),
         "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
         "framework.",
+        *_support(summary),
         *_prompted(summary),
         *how_loaded(summary),
         *_code(summary),
         *(f"Data set {label}: {note}." for label, notes in summary.data_notes.items() for note in notes),
     ]
+
+
+def _support(summary: RunSummary) -> list[str]:
+    """What the intervals of scores are over, and which classes too few images hold."""
+    lines = []
+    groups = {row.dataset: row.headline.groups for row in summary.rows if row.headline and row.headline.groups}
+    for dataset, count in groups.items():
+        rough = f"; with fewer than {FEW_GROUPS} the interval is rough" if count < FEW_GROUPS else ""
+        lines.append(f"Data set {dataset}: intervals and p-values are over {count} groups, not over images{rough}.")
+    for dataset, classes in {row.dataset: row.few_images for row in summary.rows if row.few_images}.items():
+        told = ", ".join(f"{name} ({images})" for name, images in list(classes.items())[:RARE_NAMED])
+        more = f" and {len(classes) - RARE_NAMED} more" if len(classes) > RARE_NAMED else ""
+        lines.append(
+            f"Data set {dataset}: fewer than 10 images or groups hold {told}{more}. Their scores, and means over classes "
+            "that hold them, are those of these images; for other images they are known roughly at best."
+        )
+    return lines
 
 
 def _how_timed(summary: RunSummary) -> list[str]:
@@ -110,29 +131,13 @@ def _decoding(m: Measurement) -> str:
     )
 
 
-def _interval_beside_verdict(summary: RunSummary) -> list[str]:
-    """Why an interval without 0 stands beside a "no", where one does; nothing elsewhere."""
-    beside = [
-        one
-        for one in summary.comparisons
-        if one.significant is False and one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
-    ]
-    if not beside:
-        return []
-    return [
-        f"Not significant although the interval of Δ leaves out 0, in {len(beside)} row{'s' * (len(beside) > 1)} of "
-        '"Against the best": each interval is that of one comparison alone, and among so many pairs of models one such '
-        "difference is likely by chance; p (Holm) takes this into account."
-    ]
-
-
 def _tails(m: Measurement) -> str:
     return f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
 
 
 def _replicates(m: Measurement) -> str:
     if m.replicates == 1:
-        return "One worker process per case: the interval cannot show how much processes differ."
+        return "One worker process per case: the intervals of latencies cannot show how much processes differ."
     return (
         f"{m.replicates} fresh worker processes per case, in randomised blocks: each block runs every case once, in "
         "random order."
@@ -143,23 +148,24 @@ def footnotes(summary: RunSummary) -> list[str]:
     """What the signs in the tables mean."""
     if not summary.measurement.times:
         return [
-            "`a (b–c)`: value and 95 % interval, by bootstrap over images (pooled counts are drawn image by image).",
+            "`a (b–c)`: value and 95 % interval, by leaving out each image, or group of images, in turn (jackknife).",
             "verdict: scored only, with the names of the reasons for doubt; each is explained under the table. "
             "`–`: not available.",
         ]
     notes = [
-        "`a (b–c)`: value and 95 % interval. Scores: bootstrap over images (pooled counts are drawn image by image). "
-        "Latencies: hierarchical bootstrap over processes, then over blocks of 10 samples.",
+        "`a (b–c)`: value and 95 % interval. Scores: by leaving out each image, or group of images, in turn (jackknife), with Student's t. "
+        "Latencies: over processes, by Student's t for the median and a generalised interval for other percentiles; that of a "
+        "single process is a bootstrap over blocks of its samples and says nothing of other processes.",
         f"{', '.join(f'p{p:g}' for p in summary.measurement.percentiles)}: nearest-rank upper percentile of all samples of "
         "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
         "else what is missing.",
         "Pareto-optimal: whether no other model on this data set and device is both better and as fast, and in how many of the joint "
-        "resamples of images and samples that is so, given two processes per case or more.",
-        "Δ, its interval and p: the paired difference (both models are drawn on the same images) by Student's t with the "
-        "spread of the draws. p (Holm) is corrected for all pairs of models on the data set, the interval is not. Δ significant: "
-        "p (Holm) is below 5 %. ratio significant: the interval of the latency ratio leaves out 1, not corrected; one process "
-        "per case gives no such interval.",
-        *_interval_beside_verdict(summary),
+        "draws of images and processes that is so, given two processes per case or more.",
+        "Δ, its interval and p: the paired difference (both models on the same images) by Student's t, "
+        "leaving out the same images for both; the latency ratio is that of typical processes, by Welch's test of its logarithm, and has no "
+        "interval where one was timed in a single process. p (Holm) is corrected for all pairs of models on the data set (ratio: "
+        "for all comparisons with one model), and intervals are as wide as that correction asks for: significant, p (Holm) "
+        "below 5 %, and an interval without 0 (ratio: without 1) are the same.",
         "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",
@@ -200,8 +206,9 @@ def seeds_note(summary: RunSummary) -> str:
     if not summary.seed_groups:
         return ""
     return (
-        "mean (95 % interval by Student's t, cut to the values that the metric can take) and sample standard deviation over trainings that differ only in their seed, all "
-        "scored on the same images."
+        "mean (95 % interval by Student's t, cut to the values that the metric can take) and sample standard deviation over "
+        "trainings that differ only in their seed, all scored on the same images; error of images: standard error of one "
+        "such score over images, which other test images would add."
     )
 
 

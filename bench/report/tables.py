@@ -4,32 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.records import Score
 from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
+from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def results_table(summary: RunSummary) -> pd.DataFrame:
-    """The headline table: one row per case, the columns that answer the question."""
+def results_table(summary: RunSummary, *, means: bool = True) -> pd.DataFrame:
+    """The headline table: a row per case, the columns that answer the question.
+
+    With `means` a row with mean and standard deviation stands above the seeds of each model.
+    """
     import pandas as pd
 
-    rows = [
-        {
+    first_of = {group.case_ids[0]: group for group in summary.seed_groups}
+    score, rows = f"{summary.headline} (0–1)", []
+    for row in summary.rows:
+        entry = {
             **case_columns(summary, row),
             "parameters": count(row.parameters),
-            f"{summary.headline} (0–1)": headline_cell(row),
+            score: headline_cell(row),
             **_speed(summary, row),
             "verdict": _verdict(row),
         }
-        for row in summary.rows
-    ]
+        group = first_of.get(row.case_id)
+        if means and group is not None:
+            named = {**case_columns(summary, row), "model": f"{group.model}, mean ± sd of {len(group.seeds)} seeds"}
+            rows.append({**dict.fromkeys(entry, ""), **named, score: _mean_and_sd(group.metrics[0])})
+        rows.append(entry)
     return pd.DataFrame(rows)
+
+
+def _mean_and_sd(over: AcrossSeeds) -> str:
+    if over.mean is None or over.sd is None:
+        return MISSING
+    return f"{over.mean:.3f} ± {over.sd:.3f}"
 
 
 def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
@@ -93,10 +109,15 @@ def scores_table(summary: RunSummary) -> pd.DataFrame:
                 **case_columns(summary, row),
                 **cells,
                 "classes scored": count(scored),
-                "images": count(row.scores[0].score.images),
+                "images": _images(row.scores[0].score),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _images(score: Score) -> str:
+    groups = "" if score.groups is None else f" in {count(score.groups)} group{'s' * (score.groups > 1)}"
+    return f"{count(score.images)}{groups}"
 
 
 def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
@@ -153,6 +174,7 @@ def comparisons_table(summary: RunSummary) -> pd.DataFrame:
                 "p (Holm)": probability(one.p_holm),
                 "Δ significant": yes_or_no(one.significant),
                 "latency ratio (this / best)": with_interval(one.slower, one.slower_low, one.slower_high, default=2),
+                "ratio p (Holm)": probability(one.slower_p_holm),
                 "ratio significant": yes_or_no(one.slower_significant),
             }
         )

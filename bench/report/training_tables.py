@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bench.records import Recipe
 from bench.report.cells import case_columns, headline_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, with_interval
+from bench.report.summary.rows import Row
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import SHARES, TrainingProgress
@@ -24,6 +25,7 @@ def training_table(summary: RunSummary) -> pd.DataFrame:
         {
             **case_columns(summary, row),
             "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
+            "steps/s": _steps_per_s(row),
             "seed": count(row.recipe.seed) if row.recipe else MISSING,
             "batch": count(row.recipe.batch_size) if row.recipe else MISSING,
             "loss": row.recipe.loss if row.recipe else MISSING,
@@ -119,6 +121,7 @@ def seeds_table(summary: RunSummary) -> pd.DataFrame:
                 for column, text in (
                     (f"{labels.get(over.metric, over.metric)}, mean", _over_seeds(over)),
                     (f"{labels.get(over.metric, over.metric)}, sd", MISSING if over.sd is None else f"{over.sd:.4f}"),
+                    (f"{labels.get(over.metric, over.metric)}, error of images", _error_of_images(over)),
                 )
             },
         }
@@ -129,6 +132,14 @@ def seeds_table(summary: RunSummary) -> pd.DataFrame:
 
 def _over_seeds(over: AcrossSeeds) -> str:
     return with_interval(over.mean, over.low, over.high, default=3)
+
+
+def _error_of_images(over: AcrossSeeds) -> str:
+    return MISSING if over.error_of_images is None else f"{over.error_of_images:.4f}"
+
+
+def _steps_per_s(row: Row) -> str:
+    return MISSING if not row.trained_s or row.trained_steps is None else f"{row.trained_steps / row.trained_s:.3g}"
 
 
 def _arithmetic(recipe: Recipe | None) -> str:

@@ -22,7 +22,9 @@ from bench.records.store.layout import PREDICTION_INDEX
 from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
+from bench.score.few_images import few_images
 from bench.score.reduce import REDUCED_BY, RULES, reduced
+from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
 
 FEDERATED = (
@@ -80,6 +82,7 @@ def score_case(
         mapping=table_digest(table),
         groups=len(set(observed.statistics.groups)) or None,
         federated=observed.federated,
+        few_images=few_images(observed.statistics, task.classes),
     )
     return ScoredCase(scores=scores, statistics=observed.statistics)
 
@@ -207,7 +210,11 @@ def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images:
             images=images,
             definition=metric.definition,
         )
-    score = metric.score(observed.statistics.arrays[metric.statistic], task.classes, seed=seed)
+    statistics = observed.statistics
+    groups = statistics.groups_of(statistics.image_ids)
+    with left_out_together(groups):
+        score = metric.score(statistics.arrays[metric.statistic], task.classes, seed=seed)
+    score = score.model_copy(update={"groups": len(set(groups)) or None})
     if kind == "instance" and observed.federated:
         rule = FEDERATED.format(observed.federated, images)
         score = score.model_copy(update={"definition": f"{score.definition}; {rule}"})

@@ -52,6 +52,29 @@ class Statistics:
         names = self.groups or self.image_ids
         return np.array([number_of.setdefault(name, len(number_of)) for name in names], dtype=np.int64)
 
+    def groups_of(self, image_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the groups of images, in the order given; empty where every image stands for itself."""
+        of_image = dict(zip(self.image_ids, self.groups, strict=True)) if self.groups else {}
+        groups = tuple(of_image[image_id] for image_id in image_ids) if of_image else ()
+        return groups if len(set(groups)) < len(groups) else ()
+
+    def of_images(self, image_ids: Sequence[str]) -> Statistics:
+        """Return the statistics of some of the images alone, in the order given."""
+        number_of = {image_id: number for number, image_id in enumerate(self.image_ids)}
+        kept = np.array([number_of[image_id] for image_id in image_ids], dtype=np.int64)
+        place = np.full(len(self.image_ids), -1, dtype=np.int64)
+        place[kept] = np.arange(len(kept))
+        arrays = {}
+        for name, array in self.arrays.items():
+            if name not in self.tables:
+                arrays[name] = array[kept]
+                continue
+            renumbered = array.copy()
+            renumbered[:, 0] = place[array[:, 0].astype(np.int64)]
+            rows = renumbered[renumbered[:, 0] >= 0]
+            arrays[name] = rows[np.argsort(rows[:, 0], kind="stable")]
+        return Statistics(tuple(image_ids), arrays, self.tables, self.groups_of(image_ids))
+
     def in_order_of(self, image_ids: Sequence[str], name: str) -> Observed:
         """Return a statistic with its images in another order; the ids must be the same."""
         array = self.arrays[name]
@@ -91,6 +114,11 @@ class Collector:
 
 def save_statistics(statistics: Statistics, path: Path) -> None:
     """Write statistics and image ids as one compressed `.npz`, atomically."""
+    write_atomically(path, statistics_bytes(statistics))
+
+
+def statistics_bytes(statistics: Statistics) -> bytes:
+    """Return statistics and image ids as the content of a compressed `.npz`."""
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {
         IMAGE_IDS: np.array(statistics.image_ids, dtype=np.str_),
@@ -99,18 +127,23 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
         **statistics.arrays,
     }
     np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load_statistics(path: Path) -> Statistics:
     """Read back what `save_statistics` wrote; raises `StoreError` if the file is damaged."""
+    return read_statistics(path, str(path))
+
+
+def read_statistics(file: Path | io.BytesIO, name: str) -> Statistics:
+    """Read statistics from a file or its content, which messages call `name`; raises as `load_statistics`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name not in NO_STATISTICS}
             tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
             groups = tuple(str(name) for name in archive[GROUPS]) if GROUPS in archive.files else ()
             return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), arrays, tables, groups)
     except ARRAY_DAMAGE as error:
         raise StoreError(
-            f"{path} is missing or damaged ({error}); score the run again with: bench score RUN"
+            f"{name} is missing or damaged ({error}); score the run again with: bench score RUN"
         ) from error

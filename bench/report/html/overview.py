@@ -46,7 +46,7 @@ def section(facts: Facts) -> dict[str, Any]:
     return {
         "conclusion": conclusion(summary),
         "doubts": sentences.doubts(summary),
-        "table": tables.results_table(summary),
+        "table": tables.results_table(summary, means=False),  # its rows are those that the plot points to
         "cases": [row.case_id for row in summary.rows],
         "plot": pareto(facts),
     }

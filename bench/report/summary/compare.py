@@ -1,18 +1,21 @@
 """Whether two models differ: paired over images for scores, over processes for latencies.
 
+Scores and latencies are compared in one way: a difference, its standard error and the degrees of freedom of that make
+both the interval and the p-value, by Student's t, so that an interval leaves out 0 exactly where its p is below its
+level. Where many are compared, `at_level` gives the interval that goes with Holm's verdict.
+
 Two models are scored on the same images, and most of the spread of a score comes from the images.
-Drawing the same images for both removes it from the difference, which is why two overlapping
+Leaving out the same images for both removes it from the difference, which is why two overlapping
 intervals can still be a clear difference.
 
-Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), §13.3, §12.5 and §8.3.
+Sources: those of `bench.score.stats.jackknife` and `bench.score.stats.processes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +24,9 @@ from bench.errors import BenchError
 from bench.metric import Metric, Observed
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
-from bench.score.stats.intervals import central_interval, resampled_percentiles
-from bench.score.stats.percentiles import as_fraction
-from bench.score.stats.student import quantile_975, t_statistic, two_sided_p
+from bench.score.stats.jackknife import estimate, left_out_together
+from bench.score.stats.processes import as_ratio, compare_processes, process_percentiles
+from bench.score.stats.student import LEVEL, Estimate
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class PairedDifference:
         difference: None where a score is undefined.
         low, high: Its 95 % interval, by the same Student's t as `p`: it leaves out 0 exactly where `p` is below
             5 %. Cut to the differences that the metric can take; None with `difference`.
-        probability: That A's score is the larger one, equal draws counting half.
-        p: Two-sided p-value of no difference: the difference over its standard error, against Student's t with
-            images - 1 degrees of freedom. The standard error is the standard deviation of the draws, times
-            sqrt(images / (images - 1)), as resamples of n images spread by too little. Unlike a share of
-            draws it can be as small as a correction for many comparisons asks for.
+        probability: That A's score is the larger one: half where they are equal.
+        p: Two-sided p-value of no difference: the difference over its standard error, which is told by leaving out each
+            image, or group of images, for both; see `bench.score.stats.jackknife`.
         images: Number of images in the comparison.
+        estimate: Difference, standard error and degrees of freedom behind interval and p-value.
+        widest: The largest difference that the metric can take.
     """
 
     difference: float | None
@@ -48,15 +51,21 @@ class PairedDifference:
     probability: float | None
     p: float | None
     images: int
+    estimate: Estimate | None = None
+    widest: float = 1.0
 
     @property
     def significant(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
-
-LEAST_PROCESSES = 2
-"""Processes per model without which no interval of a ratio of latencies is given."""
+    def at_level(self, level: float) -> PairedDifference:
+        """The same with the interval of 1 - `level`, which leaves out 0 exactly where p is below that."""
+        if self.estimate is None:
+            return self
+        half = self.estimate.half(level)
+        low, high = max(self.estimate.value - half, -self.widest), min(self.estimate.value + half, self.widest)
+        return replace(self, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -64,19 +73,31 @@ class LatencyRatio:
     """How many times as long A takes as B: a percentile of A over that of B.
 
     Attributes:
-        ratio: Of the percentiles of all samples.
-        low, high: Its 95 % interval. None where A or B was measured in one process: two processes of one
-            network differ by more than the samples of either show, so there is nothing to tell it from.
+        ratio: Of the typical process of A over that of B: of the geometric means over processes.
+        low, high: Its interval, of 95 % unless `at_level` says otherwise. None where A or B was measured in one
+            process: two processes of one network differ by more than the samples of either show, so there is nothing
+            to tell it from.
+        p: Two-sided p-value of no difference, of the same test; None with the interval.
+        estimate: Of the logarithm.
     """
 
     ratio: float
     low: float | None
     high: float | None
+    p: float | None = None
+    estimate: Estimate | None = None
 
     @property
     def significant(self) -> bool | None:
         """Whether the interval leaves out one; None without an interval."""
         return None if self.low is None or self.high is None else self.low > 1 or self.high < 1
+
+    def at_level(self, level: float) -> LatencyRatio:
+        """The same with the interval of 1 - `level`."""
+        if self.estimate is None:
+            return self
+        ratio = as_ratio(self.estimate, level)
+        return replace(self, low=ratio.low, high=ratio.high)
 
 
 def paired_differences(
@@ -88,7 +109,7 @@ def paired_differences(
         statistics: Of each model, by name, each in any order of images.
         metric: What is compared.
         classes: The label space of all.
-        seed: Of the resampling; every model is drawn once, on the same images.
+        seed: Of the parts that many images are left out in, the same for every model.
 
     Returns:
         (A, B) -> difference, A before B in the order given.
@@ -100,7 +121,8 @@ def paired_differences(
     resampled = {}
     for name, of_model in statistics.items():
         _check_same_images(image_ids, of_model.image_ids)
-        resampled[name] = _resampled(_of_metric(of_model, metric, image_ids), metric, classes, seed=seed)
+        with left_out_together(of_model.groups_of(image_ids)):
+            resampled[name] = _resampled(_of_metric(of_model, metric, image_ids), metric, classes, seed=seed)
     return {
         (a, b): _difference(resampled[a], resampled[b], images=len(image_ids)) for a, b in combinations(resampled, 2)
     }
@@ -108,7 +130,7 @@ def paired_differences(
 
 @dataclass(frozen=True)
 class _Resampled:
-    """A score, None where it is undefined, and its draws."""
+    """A score, None where it is undefined, and its values with images left out."""
 
     score: float | None
     draws: NDArray[np.float64]
@@ -124,17 +146,12 @@ def _resampled(observed: Observed, metric: Metric, classes: Sequence[ClassSpec],
 def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifference:
     if a.score is None or b.score is None:
         return PairedDifference(None, None, None, None, None, images)
-    draws = a.draws - b.draws
-    draws = draws[~np.isnan(draws)]
     difference = a.score - b.score
-    if images < 2 or not draws.size:
+    found = estimate(difference, a.draws - b.draws)
+    if found is None:
         return PairedDifference(difference, None, None, None, None, images)
-    probability = float((draws > 0).mean() + (draws == 0).mean() / 2)
-    error = float(draws.std()) * sqrt(images / (images - 1))
-    half = quantile_975(images - 1) * error
-    p = two_sided_p(t_statistic(difference, error), images - 1)
-    low, high = max(difference - half, -a.widest), min(difference + half, a.widest)
-    return PairedDifference(difference, low, high, probability, p, images)
+    probability = 1 - found.p / 2 if difference > 0 else found.p / 2 if difference < 0 else 0.5
+    return PairedDifference(difference, None, None, probability, found.p, images, found, a.widest).at_level(LEVEL)
 
 
 def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:
@@ -156,33 +173,17 @@ def _check_same_images(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
 
 
 def latency_ratio(
-    processes_a: Sequence[NDArray[np.generic]],
-    processes_b: Sequence[NDArray[np.generic]],
-    *,
-    percent: float = 50.0,
-    seed: int,
+    processes_a: Sequence[NDArray[np.generic]], processes_b: Sequence[NDArray[np.generic]], *, percent: float = 50.0
 ) -> LatencyRatio:
-    """Compare a percentile of latency of two models, by the hierarchical bootstrap of each.
+    """Compare a percentile of latency of two models by Welch's test over processes, of its logarithm.
 
     Args:
         processes_a: Samples of each process of model A, in order.
         processes_b: Samples of each process of model B, in the same unit.
         percent: Percentile between 0 and 100.
-        seed: Of the resampling; the two models are drawn independently.
     """
-    value = _upper_rank(processes_a, percent) / _upper_rank(processes_b, percent)
-    if min(len(processes_a), len(processes_b)) < LEAST_PROCESSES:
-        return LatencyRatio(value, None, None)
-    seeds = np.random.SeedSequence(seed).generate_state(2)
-    draws = [
-        resampled_percentiles(processes, (percent,), seed=int(state))[:, 0]
-        for processes, state in zip((processes_a, processes_b), seeds, strict=True)
-    ]
-    interval = central_interval(draws[0] / draws[1])
-    return LatencyRatio(value, interval.low, interval.high)
-
-
-def _upper_rank(processes: Sequence[NDArray[np.generic]], percent: float) -> float:
-    pooled = np.concatenate([np.asarray(values, dtype=np.float64) for values in processes])
-    rank = int(len(pooled) * as_fraction(percent))
-    return float(np.partition(pooled, rank)[rank])
+    estimate = compare_processes(processes_a, processes_b, percent)
+    if estimate is None:
+        typical = [np.exp(np.log(process_percentiles(one, percent)).mean()) for one in (processes_a, processes_b)]
+        return LatencyRatio(float(typical[0] / typical[1]), None, None)
+    return LatencyRatio(as_ratio(estimate).value, None, None, estimate.p, estimate).at_level(LEVEL)

@@ -10,11 +10,16 @@ from bench.metric import load_metric
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
-from bench.report.summary.compare import LEAST_PROCESSES, latency_ratio
+from bench.report.summary.compare import LatencyRatio, latency_ratio
 from bench.report.summary.latency import end_to_end_draws, end_to_end_ms
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.significance import Pair
+from bench.score.stats.holm import holm, interval_levels
+from bench.score.stats.intervals import DRAWS
+from bench.score.stats.jackknife import joint_draws, left_out_together
 from bench.score.stats.pareto import Point, pareto_front, pareto_probability
+from bench.score.stats.processes import LEAST_PROCESSES
+from bench.score.stats.student import LEVEL
 
 
 def with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], *, higher_is_better: bool) -> list[Row]:
@@ -45,15 +50,18 @@ def _front_probability(
     single = any(len(timed[row.case_id]) < LEAST_PROCESSES for row in group)
     if single or len(group) < 2 or any(s is None or metric.statistic not in s.arrays for s in statistics):
         return [None] * len(group)
-    scores = [
-        metric.bootstrap(s.arrays[metric.statistic], views[row.case_id].task.classes, seed=run.plan.seed)
-        for row, s in zip(group, statistics, strict=True)
-        if s is not None
-    ]
-    latencies = [end_to_end_draws(timed[row.case_id], 50.0, seed=run.plan.seed + i) for i, row in enumerate(group)]
-    if len({len(draws) for draws in (*scores, *latencies)}) != 1:
+    left_out = []
+    for row, s in zip(group, statistics, strict=True):
+        assert s is not None
+        with left_out_together(s.groups):
+            classes = views[row.case_id].task.classes
+            left_out.append(metric.bootstrap(s.arrays[metric.statistic], classes, seed=run.plan.seed))
+    if len({len(values) for values in left_out}) != 1 or len(left_out[0]) < 2:
         return [None] * len(group)
-    return [float(p) for p in pareto_probability(sign * np.stack(scores), np.stack(latencies))]
+    values = np.array([value_of(row) for row in group])
+    scores = joint_draws(values, np.stack(left_out), seed=run.plan.seed, draws=DRAWS)
+    latencies = [end_to_end_draws(timed[row.case_id], 50.0, seed=run.plan.seed + i) for i, row in enumerate(group)]
+    return [float(p) for p in pareto_probability(sign * scores, np.stack(latencies))]
 
 
 def comparisons(
@@ -69,42 +77,48 @@ def comparisons(
         if len(scored) < 2:
             continue
         best = (max if metric.higher_is_better else min)(scored, key=value_of)
-        for other in scored:
-            if other is not best:
-                latencies = timed if best.comparable_ms and other.comparable_ms else {}
-                pair = between.get(frozenset((best.case_id, other.case_id)))
-                found.append(_compared(run, views[best.case_id], views[other.case_id], pair, latencies))
+        others = [other for other in scored if other is not best]
+        ratios = _against(best, others, timed)
+        for other in others:
+            pair = between.get(frozenset((best.case_id, other.case_id)))
+            one = _compared(views[best.case_id], views[other.case_id], pair)
+            found.append(one.model_copy(update=ratios.get(other.case_id, {})))
     return found
 
 
-def _compared(
-    run: RunView, best: CaseView, other: CaseView, pair: Pair | None, timed: dict[str, list[Samples]]
-) -> Comparison:
+def _compared(best: CaseView, other: CaseView, pair: Pair | None) -> Comparison:
     comparison = Comparison(dataset=best.case.dataset.label, best=best.case.id, other=other.case.id)
-    if pair is not None:
-        seen = pair.seen_from(best.case.id)
-        comparison = comparison.model_copy(
-            update={
-                "difference": seen.difference,
-                "low": seen.low,
-                "high": seen.high,
-                "p_holm": seen.p_holm,
-                "significant": seen.significant,
-            }
-        )
-    if timed:
-        ratio = latency_ratio(
-            end_to_end_ms(timed[other.case.id]), end_to_end_ms(timed[best.case.id]), seed=run.plan.seed
-        )
-        comparison = comparison.model_copy(
-            update={
-                "slower": ratio.ratio,
-                "slower_low": ratio.low,
-                "slower_high": ratio.high,
-                "slower_significant": ratio.significant,
-            }
-        )
-    return comparison
+    if pair is None:
+        return comparison
+    seen = pair.seen_from(best.case.id)
+    same = ("difference", "low", "high", "p_holm", "significant")
+    return comparison.model_copy(update={name: getattr(seen, name) for name in same})
+
+
+def _against(best: Row, others: Sequence[Row], timed: dict[str, list[Samples]]) -> dict[str, dict[str, object]]:
+    """The fields of the latency of each of a family, by case id; none where a timing must not be used."""
+    ratios = {
+        other.case_id: latency_ratio(end_to_end_ms(timed[other.case_id]), end_to_end_ms(timed[best.case_id]))
+        for other in others
+        if best.comparable_ms and other.comparable_ms
+    }
+    p_values = [ratio.p for ratio in ratios.values() if ratio.p is not None]
+    corrected = iter(zip(holm(p_values), interval_levels(p_values), strict=True))
+    found = {}
+    for case_id, ratio in ratios.items():
+        p, level = next(corrected) if ratio.p is not None else (None, LEVEL)
+        found[case_id] = _of_ratio(ratio.at_level(level), p)
+    return found
+
+
+def _of_ratio(ratio: LatencyRatio, p_holm: float | None) -> dict[str, object]:
+    return {
+        "slower": ratio.ratio,
+        "slower_low": ratio.low,
+        "slower_high": ratio.high,
+        "slower_p_holm": p_holm,
+        "slower_significant": None if p_holm is None else p_holm < LEVEL,
+    }
 
 
 def _statistics(view: CaseView) -> Statistics | None:

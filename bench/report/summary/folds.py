@@ -19,6 +19,7 @@ from bench.records import Case, ClassSpec, Record, Score, as_json_dict, digest
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary.compare import paired_differences
+from bench.score.stats.jackknife import left_out_together
 
 
 class AcrossFolds(Record):
@@ -215,7 +216,8 @@ def across_folds(
     metric = load_metric(scores[0].metric)
     pooled = None
     if complete and all(metric.statistic in one.arrays for one in statistics):
-        pooled = metric.score(pooled_statistic(statistics, metric.statistic), classes, seed=seed)
+        with left_out_together([group for one in statistics for group in one.groups or one.image_ids]):
+            pooled = metric.score(pooled_statistic(statistics, metric.statistic), classes, seed=seed)
     return AcrossFolds(
         metric=scores[0].metric,
         values=values,

@@ -3,7 +3,7 @@
 Three clocks, never mixed: `end_to_end` (the headline: latency of one request), `staged` (where the
 time goes; the extra is the synchronisation overhead) and `device` (time the device was busy with
 `infer`). Throughput is a pass of its own, not 1 / latency. Samples of all processes are pooled for
-a value; its interval draws processes, then blocks of samples. No sample is removed.
+a value; its interval is over processes, of which it takes two. No sample is removed.
 
 Source: the measurement protocol, `bench/README.md`; each formula is cited in the module it is in.
 """
@@ -19,13 +19,13 @@ from pydantic import AliasChoices, Field
 from bench.records import Flag, Measurement, Record
 from bench.records.protocol import Input
 from bench.records.store.samples import DECODE, END_TO_END, STAGED, STAGES, Samples
-from bench.score.stats.intervals import DRAWS, hierarchical_interval, resampled_percentiles, variance_components
+from bench.score.stats.intervals import variance_components
 from bench.score.stats.percentiles import percentile
+from bench.score.stats.processes import latency_draws, latency_interval
 from bench.score.stats.stop_rule import unmet_conditions
-from bench.score.stats.trend import drift, outliers
+from bench.score.stats.trend import outliers, trend_of_processes
 
 _NS_PER_MS = 1e6
-_MAX_DRAWN = 40_000_000
 
 
 class Timing(Record):
@@ -33,7 +33,8 @@ class Timing(Record):
 
     Attributes:
         percentile: Between 0 and 100.
-        ms_per_batch, ms_per_batch_low, ms_per_batch_high: Latency of a whole batch and its interval.
+        ms_per_batch, ms_per_batch_low, ms_per_batch_high: Latency of a whole batch and its interval, that of a single
+            process saying nothing of others.
         ms_per_image, ms_per_image_low, ms_per_image_high: The same divided by the batch size.
         samples: Batches there are.
         samples_needed: Batches the percentile takes.
@@ -173,7 +174,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         blocks_rejected=sum(int((~s.block_accepted).sum()) for s in samples),
         between_variance_ms2=None if variance is None else variance.between,
         within_variance_ms2=None if variance is None else variance.within,
-        doubts=tuple(_doubts(samples, total, measurement)),
+        doubts=tuple(_doubts(samples, total, measurement, seed)),
     )
 
 
@@ -196,12 +197,12 @@ def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:
 
 
 def end_to_end_draws(samples: Sequence[Samples], percent: float, *, seed: int) -> NDArray[np.float64]:
-    """Bootstrap draws of an end-to-end percentile, ms per image, shape (draws,).
+    """What an end-to-end percentile may be, given two processes or more, ms per image, shape (draws,).
 
     There are as many draws as of a score, so that both can be joined to a probability.
     """
     processes = [values for values in end_to_end_ms(samples) if len(values)]
-    return resampled_percentiles(processes, (percent,), seed=seed)[:, 0] / int(samples[0].batch_size)
+    return latency_draws(processes, percent, seed=seed) / int(samples[0].batch_size)
 
 
 def _timed_images(samples: Samples) -> set[str]:
@@ -217,9 +218,7 @@ def _timing(processes: Sequence[NDArray[np.float64]], percent: float, batch_size
     found = percentile(pooled, percent)
     if found.value is None:
         return Timing(percentile=percent, samples=found.have, samples_needed=found.needed, missing=found.missing)
-    # Hours of samples need fewer draws: what is left of their interval is between processes.
-    draws = min(DRAWS, max(200, _MAX_DRAWN // len(pooled)))
-    interval = hierarchical_interval(processes, percent, seed=seed, draws=draws)
+    interval = latency_interval(processes, percent, seed=seed)
     return Timing(
         percentile=percent,
         ms_per_batch=found.value,
@@ -277,8 +276,10 @@ def _outliers(samples: Sequence[Samples]) -> Outliers:
 # --------------------------------------------------------------------------- doubts
 
 
-def _doubts(samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement) -> list[Flag]:
-    found = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total))
+def _doubts(
+    samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement, seed: int
+) -> list[Flag]:
+    found = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total, seed))
     return [reason for reason in found if reason is not None]
 
 
@@ -309,14 +310,21 @@ def _replicates_differ(total: Sequence[NDArray[np.float64]]) -> Flag | None:
     )
 
 
-def _not_stationary(total: Sequence[NDArray[np.float64]]) -> Flag | None:
-    trends = [drift(values) for values in total]
-    moving = [(number, trend) for number, trend in enumerate(trends) if trend is not None and trend.matters]
-    if not moving:
+def _not_stationary(total: Sequence[NDArray[np.float64]], seed: int) -> Flag | None:
+    """Say that the interval of the median does not hold, as it leaves out where the measurement began or ended."""
+    processes = [values for values in total if len(values)]
+    trend = trend_of_processes(processes)
+    if trend is None or not trend.matters:
         return None
-    number, worst = max(moving, key=lambda item: abs(item[1].change))
+    median = float(np.median(np.concatenate(processes)))
+    interval = latency_interval(processes, 50.0, seed=seed)
+    first, last = median * (1 - trend.change / 2), median * (1 + trend.change / 2)
+    if all(interval.low <= level <= interval.high for level in (first, last)):
+        return None
     return Flag(
         name="not_stationary",
-        seen=f"end-to-end latency of replicate {number + 1} changed by {100 * worst.change:+.1f} % while measured",
+        seen=f"end-to-end latency changed by {100 * trend.change:+.1f} % while measured ({trend.moving} of "
+        f"{len(processes)} processes), from about {first:.3g} to {last:.3g} ms: the interval {interval.low:.3g} to "
+        f"{interval.high:.3g} ms of the median does not hold for either end",
         advice="let the machine cool down, or raise measurement.warmup_min_s_cpu or _cuda",
     )

@@ -26,6 +26,7 @@ class Row(Record):
         status: `ok`, how its first failed job ended, or `unfinished`.
         parameters, weights_bytes: Of the network.
         scores: In the order of the suite's metrics; empty until it is scored.
+        few_images: Classes that fewer than 10 images, or groups, hold, with how many do.
         latency: None until it is timed.
         host_rss_peak_bytes: Largest over its timing processes.
         peak_device_bytes: Largest over its timing processes; None on a CPU.
@@ -60,6 +61,7 @@ class Row(Record):
     parameters: int | None = None
     weights_bytes: int | None = None
     scores: tuple[ScoreCell, ...] = ()
+    few_images: dict[str, int] = {}
     latency: LatencySummary | None = None
     host_rss_peak_bytes: int | None = None
     peak_device_bytes: int | None = None
@@ -109,11 +111,14 @@ class Comparison(Record):
     Attributes:
         dataset: Of both.
         best, other: Rows, by case id.
-        difference, low, high: Headline of the best minus the other's, 95 % interval.
+        difference, low, high: Headline of the best minus the other's, with the interval of `Pair`.
         p_holm: p-value of that difference after the correction for all pairs of the data set: `Pair.p_holm`.
         significant: Whether it is below 5 %: `Pair.significant`.
-        slower, slower_low, slower_high: End-to-end median of the other over the best's.
-        slower_significant: Whether that interval leaves out one; None where one process gives no interval.
+        slower, slower_low, slower_high: End-to-end median of the other over the best's, with the interval that goes
+            with Holm's verdict.
+        slower_p_holm: p-value of no difference, after the correction for all comparisons with this best.
+        slower_significant: Whether it is below 5 %, which is whether the interval leaves out one; None where one
+            process gives no interval.
     """
 
     dataset: str
@@ -127,6 +132,7 @@ class Comparison(Record):
     slower: float | None = None
     slower_low: float | None = None
     slower_high: float | None = None
+    slower_p_holm: float | None = None
     slower_significant: bool | None = None
 
 

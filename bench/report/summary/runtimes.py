@@ -111,9 +111,7 @@ def _compared(
         if changed:
             update |= {"worst_image": worst, "worst_changed": changes[worst][1] / changes[worst][0]}
     if timed.get(view.case.id) and timed.get(eager.case.id):
-        ratio = latency_ratio(
-            end_to_end_ms(timed[view.case.id]), end_to_end_ms(timed[eager.case.id]), seed=run.plan.seed
-        )
+        ratio = latency_ratio(end_to_end_ms(timed[view.case.id]), end_to_end_ms(timed[eager.case.id]))
         update |= {"latency_ratio": ratio.ratio, "latency_low": ratio.low, "latency_high": ratio.high}
     return comparison.model_copy(update=update)
 

@@ -16,9 +16,8 @@ from math import sqrt
 from statistics import mean, stdev
 
 from bench.records import Case, CaseScores, Record, Score, as_json_dict, digest
-from bench.report.summary.significance import LEVEL
-from bench.score.stats.holm import holm
-from bench.score.stats.student import quantile_975, t_statistic, two_sided_p
+from bench.score.stats.holm import holm, interval_levels
+from bench.score.stats.student import LEVEL, quantile, welch
 
 
 class AcrossSeeds(Record):
@@ -29,6 +28,8 @@ class AcrossSeeds(Record):
         values: One per seed on which it is defined.
         mean: None without a value.
         sd: Sample standard deviation (n - 1); None below two values.
+        error_of_images: Standard error of one seed's score over images, root mean square over seeds: what other test
+            images would change, beside what other seeds do; None where no seed has one.
         low, high: 95 % interval of the mean by Student's t, cut to the values that the metric can take; None
             below two values.
         widest: The largest difference between two values of the metric.
@@ -38,6 +39,7 @@ class AcrossSeeds(Record):
     values: tuple[float, ...]
     mean: float | None = None
     sd: float | None = None
+    error_of_images: float | None = None
     low: float | None = None
     high: float | None = None
     widest: float = 1.0
@@ -67,7 +69,7 @@ class SeedPair(Record):
 
     Attributes:
         a, b: Positions in the list of groups.
-        difference, low, high: Mean of a minus mean of b, with its 95 % interval.
+        difference, low, high: Mean of a minus mean of b, with the interval that goes with Holm's verdict.
         p_holm: Of Welch's test, after Holm's correction for all pairs of the data set.
         significant: Whether p_holm is below 5 %.
     """
@@ -147,11 +149,14 @@ def across(scores: Sequence[Score]) -> AcrossSeeds:
     """Mean, spread and interval of the scores of one metric, of which at least one; undefined ones are left out."""
     first, values = scores[0], tuple(score.value for score in scores if score.value is not None)
     n = len(values)
-    found = AcrossSeeds(metric=first.metric, values=values, widest=first.widest_difference)
+    errors = [score.error for score in scores if score.error is not None]
+    of_images = sqrt(mean(error**2 for error in errors)) if errors else None
+    widest = first.widest_difference
+    found = AcrossSeeds(metric=first.metric, values=values, widest=widest, error_of_images=of_images)
     if n < 2:
         return found.model_copy(update={"mean": values[0] if values else None})
     middle, spread = mean(values), stdev(values)
-    half = quantile_975(n - 1) * spread / sqrt(n)
+    half = quantile(n - 1) * spread / sqrt(n)
     low, high = first.within_bounds(middle - half), first.within_bounds(middle + half)
     return found.model_copy(update={"mean": middle, "sd": spread, "low": low, "high": high})
 
@@ -161,32 +166,22 @@ def seed_pairs(groups: Sequence[SeedGroup]) -> tuple[SeedPair, ...]:
     pairs: list[SeedPair] = []
     for dataset in dict.fromkeys(group.dataset for group in groups):
         usable = [i for i, g in enumerate(groups) if g.dataset == dataset and g.metrics[0].sd is not None]
-        tests = [(a, b, _welch(groups[a].metrics[0], groups[b].metrics[0])) for a, b in combinations(usable, 2)]
-        corrected = holm([p for _, _, (_, _, p) in tests])
-        for (a, b, (difference, half, _)), p in zip(tests, corrected, strict=True):
+        tests = {
+            (a, b): welch(groups[a].metrics[0].values, groups[b].metrics[0].values) for a, b in combinations(usable, 2)
+        }
+        p_values = [test.p for test in tests.values()]
+        for ((a, b), test), p, level in zip(tests.items(), holm(p_values), interval_levels(p_values), strict=True):
+            half = test.half(level)
             widest = groups[a].metrics[0].widest
             pairs.append(
                 SeedPair(
                     a=a,
                     b=b,
-                    difference=difference,
-                    low=max(difference - half, -widest),
-                    high=min(difference + half, widest),
+                    difference=test.value,
+                    low=max(test.value - half, -widest),
+                    high=min(test.value + half, widest),
                     p_holm=p,
                     significant=p < LEVEL,
                 )
             )
     return tuple(pairs)
-
-
-def _welch(a: AcrossSeeds, b: AcrossSeeds) -> tuple[float, float, float]:
-    """Difference of the means, half its 95 % interval, and its two-sided p-value."""
-    assert a.mean is not None
-    assert b.mean is not None
-    shares = [(one.sd or 0.0) ** 2 / len(one.values) for one in (a, b)]
-    error = sqrt(sum(shares))
-    difference = a.mean - b.mean
-    # Rounded down to a whole number of degrees of freedom, which errs on the side of "not told apart".
-    parts = sum(share**2 / (len(one.values) - 1) for share, one in zip(shares, (a, b), strict=True))
-    degrees = max(1, int(sum(shares) ** 2 / parts)) if parts > 0 else 1
-    return difference, quantile_975(degrees) * error, two_sided_p(t_statistic(difference, error), degrees)

@@ -20,6 +20,7 @@ from bench.metric import CONFUSION, ImageMetric, Observed, load_metric
 from bench.records import Record, background_class
 from bench.records.store.statistics import Statistics
 from bench.report.summary.per_image import CaseImages, by_dataset
+from bench.score.stats.jackknife import left_out_together
 
 MOST_VALUES = 24
 """A column with more values is no slice; where they are numbers it is cut into thirds."""
@@ -58,7 +59,7 @@ class WorstSlice(Record):
     Attributes:
         case_id: Of the model.
         by, name, images: Of the slice.
-        value, low, high: Headline over it, with its 95 % interval over images.
+        value, low, high: Headline over it, with its 95 % interval over images or groups.
         overall: Headline over all images.
         among: Slices that it is the worst of.
     """
@@ -176,7 +177,11 @@ def _worst(
         return None
     value, place = min(ranked) if metric.higher_is_better else max(ranked)
     chosen = of_images(case.statistics, metric.statistic, members[place])
-    score = metric.score(chosen, case.view.task.classes, seed=seed)
+    together = [
+        group for group, one in zip(case.statistics.groups, members[place], strict=bool(case.statistics.groups)) if one
+    ]
+    with left_out_together(together):
+        score = metric.score(chosen, case.view.task.classes, seed=seed)
     headline = case.view.scores.scores[0].value if case.view.scores is not None else None
     one = slices[place]
     return WorstSlice(

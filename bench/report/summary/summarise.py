@@ -32,6 +32,7 @@ from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import Pair, all_pairs
 from bench.report.summary.slices import Columns, SliceTable, slice_tables
+from bench.report.summary.training_doubts import training_doubts
 from bench.report.summary.training_progress import progress_of_case
 from bench.report.summary.verdict import judge
 
@@ -210,6 +211,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         parameters=_first(facts, "parameters"),
         weights_bytes=_first(facts, "weights_bytes"),
         scores=tuple(ScoreCell(label=load_metric(score.metric).label, score=score) for score in scores),
+        few_images=view.scores.few_images if view.scores else {},
         latency=latency,
         host_rss_peak_bytes=_largest(times, "host_rss_peak_bytes"),
         peak_device_bytes=_largest(times, "peak_device_bytes"),
@@ -219,7 +221,9 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_images=trained.trained_images if trained else None,
         course=progress_of_case(view),
         scored_only=not case.measurement.times,
-        verdict=judge(facts, doubts, _audits(view)) if latency or (scores and not case.measurement.times) else None,
+        verdict=judge(facts, [*doubts, *training_doubts(view)], _audits(view))
+        if latency or (scores and not case.measurement.times)
+        else None,
         self_reported=trained.self_reported if trained else {},
         not_honoured=trained.not_honoured if trained else {},
         fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),

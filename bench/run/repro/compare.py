@@ -222,7 +222,7 @@ def _latency(old: CaseView, new: CaseView, tolerance: Tolerance, *, same_machine
     if why:
         return Finding(what="latency", answer="cannot be compared", reason=why)
     processes = [end_to_end_ms(view.samples()) for view in (new, old)]
-    ratio = latency_ratio(processes[0], processes[1], seed=0)
+    ratio = latency_ratio(processes[0], processes[1])
     if ratio.low is None or ratio.high is None:
         why = "timed in a single process, which cannot tell how much processes differ; set measurement.replicates"
         return Finding(what="latency", answer="cannot be compared", reason=why)

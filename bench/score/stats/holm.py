@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.score.stats.student import LEVEL
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return adjusted p-values in the order given: below 0.05 is significant in this family at 5 %.
@@ -19,10 +21,33 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted = [0.0] * len(p_values)
     so_far = 0.0
-    for rank, index in enumerate(order):
+    for rank, index in enumerate(_order(p_values)):
         so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = so_far
     return adjusted
+
+
+def interval_levels(p_values: Sequence[float]) -> list[float]:
+    """Return the level of each comparison's interval, so that interval and verdict are one.
+
+    Holm's procedure holds the k-th smallest of m p-values against 5 % / (m - k + 1) until the first that is not
+    below. An interval of that level (of 1 minus it) leaves out no difference exactly where the comparison is
+    significant; those after the first that is not have its level. No interval is narrower than one of 95 %.
+
+    >>> [round(level, 4) for level in interval_levels([0.001, 0.04, 0.03])]
+    [0.0167, 0.025, 0.025]
+    """
+    levels = [LEVEL] * len(p_values)
+    level, going = LEVEL, True
+    for rank, index in enumerate(_order(p_values)):
+        if going:
+            level = LEVEL / (len(p_values) - rank)
+            going = p_values[index] < level
+        levels[index] = level
+    return levels
+
+
+def _order(p_values: Sequence[float]) -> list[int]:
+    return sorted(range(len(p_values)), key=lambda i: p_values[i])

@@ -1,13 +1,11 @@
-"""Intervals of latencies: how far a number would move in another run.
+"""Intervals of latencies within one process: how far a number would move if that process had gone on.
 
-Two kinds. Within one process, the interval of the median from order statistics, which assumes
-nothing about the distribution. Over several processes, a hierarchical bootstrap: processes are
-drawn first, because two workers differ in memory layout and thread placement for their whole life,
-then contiguous blocks of samples, because neighbouring samples resemble one another.
+The interval of the median from order statistics assumes nothing about the distribution. That of another percentile is
+a bootstrap over contiguous blocks of samples, because neighbouring samples resemble one another. What other processes
+would show is not in them: see `processes`.
 
-Sources: David & Nagaraja, Order Statistics (2003), §7.1 (median); Davison & Hinkley, Bootstrap
-Methods and their Application (1997), §3.8 (hierarchical); Künsch, Annals of Statistics 17 (1989)
-(moving blocks); Searle, Casella & McCulloch, Variance Components (1992), §3.6 (one-way, unbalanced).
+Sources: David & Nagaraja, Order Statistics (2003), §7.1 (median); Künsch, Annals of Statistics 17 (1989) (moving
+blocks); Searle, Casella & McCulloch, Variance Components (1992), §3.6 (one-way, unbalanced).
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ DRAWS = 2000
 BLOCK = 10
 """Samples in a block of the bootstrap."""
 
+_MAX_DRAWN = 40_000_000
 _CHUNK_WEIGHTS = 100_000
 """Weights held at once: few enough to stay in the second-level cache."""
 
@@ -74,18 +73,17 @@ def _median_rank(samples: int) -> int:
     return 0
 
 
-def hierarchical_interval(
-    processes: Sequence[NDArray[np.generic]], percent: float, *, seed: int, draws: int = DRAWS
-) -> Interval:
-    """Return the 95 % bootstrap interval of a percentile of the samples of all processes.
+def block_interval(values: NDArray[np.generic], percent: float, *, seed: int) -> Interval:
+    """Return the 95 % bootstrap interval of a percentile (upper nearest rank) of the samples of one process.
 
     Args:
-        processes: Samples of each process in the order they were taken; none is empty.
+        values: In the order in which they were taken, at least one.
         percent: Percentile between 0 and 100.
         seed: Of the resampling.
-        draws: Number of resamples.
     """
-    return central_interval(resampled_percentiles(processes, (percent,), seed=seed, draws=draws)[:, 0])
+    # Hours of samples need fewer draws.
+    draws = min(DRAWS, max(200, _MAX_DRAWN // len(values)))
+    return central_interval(_block_draws(np.asarray(values, dtype=np.float64), percent, seed=seed, draws=draws))
 
 
 def central_interval(draws: NDArray[np.float64]) -> Interval:
@@ -94,54 +92,36 @@ def central_interval(draws: NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
-def resampled_percentiles(
-    processes: Sequence[NDArray[np.generic]], percents: Sequence[float], *, seed: int, draws: int = DRAWS
-) -> NDArray[np.float64]:
-    """Return percentiles (upper nearest rank) of every resample, shape (draws, percentiles).
+def _block_draws(values: NDArray[np.float64], percent: float, *, seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
+    """Return the percentile of every resample, shape (draws,).
 
-    A resample is held as how often each sample occurs in it: sorted once, its percentiles are read
-    off the running sum of these weights, whatever the number of samples in the processes drawn.
+    A resample is held as how often each sample occurs in it: sorted once, its percentile is read off the running sum
+    of these weights.
     """
-    pooled = np.concatenate([np.asarray(values, dtype=np.float64) for values in processes])
-    order = np.argsort(pooled, kind="stable")
-    ordered = pooled[order]
+    share, order = as_fraction(percent), np.argsort(values, kind="stable")
+    rank = len(values) * share.numerator // share.denominator
     found = []
-    for weights in _sample_weights([len(values) for values in processes], seed=seed, draws=draws):
+    for weights in _block_weights(len(values), seed=seed, draws=draws):
         running = np.cumsum(weights[:, order], axis=1, dtype=np.int32)  # (chunk, samples)
-        columns = []
-        for percent in percents:
-            share = as_fraction(percent)
-            rank = running[:, -1].astype(np.int64) * share.numerator // share.denominator
-            columns.append(ordered[(running <= rank[:, None]).sum(axis=1)])
-        found.append(np.stack(columns, axis=1))
+        found.append(values[order][(running <= rank).sum(axis=1)])
     return np.concatenate(found)
 
 
-def _sample_weights(sizes: Sequence[int], *, seed: int, draws: int) -> Iterator[NDArray[np.int32]]:
+def _block_weights(size: int, *, seed: int, draws: int) -> Iterator[NDArray[np.int32]]:
     """Yield how often each sample occurs in each resample, in chunks of shape (draws, samples)."""
     random = np.random.default_rng(seed)
-    samples = sum(sizes)
-    offsets = np.cumsum([0, *sizes])
-    chunk = max(1, _CHUNK_WEIGHTS // samples)
-    for first in range(0, draws, chunk):
-        rows = min(chunk, draws - first)
-        drawn = random.integers(0, len(sizes), size=(rows, len(sizes)))
-        steps = np.zeros(rows * (samples + 1), dtype=np.int32)  # +1 where a block starts, -1 after its end
-        for process, size in enumerate(sizes):
-            row = np.repeat(np.arange(rows), (drawn == process).sum(axis=1))
-            starts, lengths = _blocks(random, size, len(row))
-            begin = row[:, None] * (samples + 1) + offsets[process] + starts
-            steps += np.bincount(begin.ravel(), minlength=len(steps)).astype(np.int32)
-            steps -= np.bincount((begin + lengths).ravel(), minlength=len(steps)).astype(np.int32)
-        yield np.cumsum(steps.reshape(rows, samples + 1), axis=1, dtype=np.int32)[:, :samples]
-
-
-def _blocks(random: np.random.Generator, size: int, times: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts, shape (times, blocks), and lengths, shape (blocks,), of blocks that make up `size` samples."""
     length = min(BLOCK, size)
     lengths = np.full(-(-size // length), length, dtype=np.int64)
     lengths[-1] = size - length * (len(lengths) - 1)
-    return random.integers(0, size - length + 1, size=(times, len(lengths))), lengths
+    chunk = max(1, _CHUNK_WEIGHTS // size)
+    for first in range(0, draws, chunk):
+        rows = min(chunk, draws - first)
+        starts = random.integers(0, size - length + 1, size=(rows, len(lengths)))
+        begin = np.arange(rows)[:, None] * (size + 1) + starts
+        # +1 where a block starts, -1 after its end
+        steps = np.bincount(begin.ravel(), minlength=rows * (size + 1))
+        steps -= np.bincount((begin + lengths).ravel(), minlength=rows * (size + 1))
+        yield np.cumsum(steps.reshape(rows, size + 1), axis=1, dtype=np.int32)[:, :size]
 
 
 def variance_components(processes: Sequence[NDArray[np.generic]]) -> Variance | None:

@@ -105,7 +105,7 @@ def unmet_conditions(total_ns: Sequence[int], elapsed_s: float, measurement: Mea
         unmet.append(f"{elapsed_s:.1f} of {m.min_s:g} s measured")
     if count < m.min_samples:
         unmet.append(f"{count} of {m.min_samples} samples")
-    needed = max((samples_needed(p) for p in m.percentiles), default=0)
+    needed = m.samples_of_each(max((samples_needed(p) for p in m.percentiles), default=0))
     if count < needed:
         unmet.append(f"{count} of {needed} samples for p{max(m.percentiles):g}")
     width = median_half_width(total_ns)
@@ -115,12 +115,12 @@ def unmet_conditions(total_ns: Sequence[int], elapsed_s: float, measurement: Mea
 
 
 def next_check(count: int, measurement: Measurement) -> int:
-    """The next sample count at which the stop rule is looked at: 100, 200, 400 …
+    """The next sample count at which the stop rule is looked at: 50, 100, 200 …
 
     Looking only at doubling counts limits the bias of stopping when the numbers happen to agree.
 
-    >>> [next_check(n, Measurement()) for n in (0, 99, 100, 250)]
-    [100, 100, 200, 400]
+    >>> [next_check(n, Measurement()) for n in (0, 49, 50, 250)]
+    [50, 50, 100, 400]
     """
     check = measurement.min_samples
     while check <= count:

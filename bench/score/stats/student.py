@@ -1,56 +1,87 @@
-"""Student's t distribution with whole degrees of freedom, without a statistics library.
+"""Student's t distribution and Welch's test, without a statistics library.
 
-Source: Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
+The share of the distribution beyond ±t with f degrees of freedom is the regularised incomplete beta
+function I(f / (f + t²); f/2, 1/2), summed by its continued fraction.
+
+Sources: Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 26.5.8, 26.5.27 and 26.7.1; Lentz, Applied
+Optics 15 (1976) (evaluation of the fraction); Welch, Biometrika 34 (1947).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import atan, cos, inf, isinf, pi, sin, sqrt
+from math import exp, inf, isinf, lgamma, log, log1p, sqrt
+from statistics import fmean, variance
+
+LEVEL = 0.05
+"""Two-sided share of mistakes that an interval or a verdict may make."""
+
+_TINY = 1e-300
 
 
-def two_sided_p(t: float, degrees: int) -> float:
+def two_sided_p(t: float, degrees: float) -> float:
     """Return the probability of a value at least as far from zero, with an absolute error below 1e-12.
 
     Args:
         t: The statistic; may be infinite.
-        degrees: Of freedom, at least 1.
+        degrees: Of freedom, above 0; need not be whole.
 
     >>> round(two_sided_p(12.7062, 1), 4), round(two_sided_p(2.2281, 10), 4), two_sided_p(0.0, 3)
     (0.05, 0.05, 1.0)
     """
     if isinf(t):
         return 0.0
-    angle = atan(abs(t) / sqrt(degrees))
-    return min(1.0, max(0.0, 1.0 - _central(angle, degrees)))
+    squared = t * t
+    if squared == 0:
+        return 1.0
+    return _incomplete_beta(degrees / (degrees + squared), squared / (degrees + squared), degrees / 2, 0.5)
 
 
-def _central(angle: float, degrees: int) -> float:
-    """Probability between -t and t, where angle = arctan(t / sqrt(degrees))."""
-    squared = cos(angle) ** 2
-    if degrees % 2:
-        term, total = cos(angle), 0.0
-        for k in range(1, (degrees - 1) // 2 + 1):
-            total += term
-            term *= squared * 2 * k / (2 * k + 1)
-        return 2 / pi * (angle + sin(angle) * total)
-    term, total = 1.0, 0.0
-    for k in range(1, degrees // 2 + 1):
-        total += term
-        term *= squared * (2 * k - 1) / (2 * k)
-    return sin(angle) * total
+def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
+    """I(x; a, b); `rest` is 1 - x, given apart because x may be too near to 1 to tell."""
+    if x > (a + 1) / (a + b + 2):
+        return max(0.0, 1.0 - _incomplete_beta(rest, x, b, a))
+    log_x = log(x) if x < 0.5 else log1p(-rest)
+    log_rest = log(rest) if rest < 0.5 else log1p(-x)
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log_x + b * log_rest) / a
+    return min(1.0, front * _fraction(x, a, b))
 
 
-@lru_cache(maxsize=256)
-def quantile_975(degrees: int) -> float:
-    """Return the t that 2.5 % of the distribution lie above: half a 95 % interval, in standard errors.
+def _fraction(x: float, a: float, b: float) -> float:
+    c, d = 1.0, 1 / _not_zero(1 - (a + b) * x / (a + 1))
+    found = d
+    for m in range(1, 1000):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            c, d = _not_zero(1 + numerator / c), 1 / _not_zero(1 + numerator * d)
+            found *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return found
 
-    >>> round(quantile_975(2), 4)
-    4.3027
+
+def _not_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
+
+
+@lru_cache(maxsize=4096)
+def quantile(degrees: float, level: float = LEVEL) -> float:
+    """Return the t beyond which, on both sides together, lies `level` of the distribution.
+
+    It is half an interval of 1 - `level`, in standard errors.
+
+    >>> round(quantile(2), 4), round(quantile(9.5, 0.01), 4)
+    (4.3027, 3.2085)
     """
-    low, high = 0.0, 16.0  # 12.7 for one degree of freedom, less for more
-    while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if two_sided_p(middle, degrees) > 0.05 else (low, middle)
+    low, high = 0.0, 2.0
+    while two_sided_p(high, degrees) > level:
+        low, high = high, 2 * high
+    while (middle := (low + high) / 2) not in (low, high) and high - low > 1e-12 * high:
+        low, high = (middle, high) if two_sided_p(middle, degrees) > level else (low, middle)
     return low
 
 
@@ -59,3 +90,35 @@ def t_statistic(difference: float, standard_error: float) -> float:
     if standard_error > 0:
         return difference / standard_error
     return 0.0 if difference == 0 else inf
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference, how far chance moves it, and what that is known from: its interval and its p-value are one test.
+
+    Attributes:
+        value: The difference.
+        error: Its standard error.
+        degrees: Degrees of freedom of that.
+    """
+
+    value: float
+    error: float
+    degrees: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of no difference."""
+        return two_sided_p(t_statistic(self.value, self.error), self.degrees)
+
+    def half(self, level: float = LEVEL) -> float:
+        """Half of the interval that leaves out 0 exactly where p is below `level`."""
+        return quantile(self.degrees, level) * self.error
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Estimate:
+    """Return the mean of `a` minus that of `b`, each of at least two values with a variance of their own."""
+    shares = [variance(one) / len(one) for one in (a, b)]
+    parts = sum(share**2 / (len(one) - 1) for share, one in zip(shares, (a, b), strict=True))
+    degrees = sum(shares) ** 2 / parts if parts > 0 else min(len(a), len(b)) - 1
+    return Estimate(fmean(a) - fmean(b), sqrt(sum(shares)), degrees)

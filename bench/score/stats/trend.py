@@ -1,12 +1,18 @@
 """Whether latencies drift while they are measured, and which of them stand out.
 
-Sources: Sen, Journal of the American Statistical Association 63 (1968) (slope); Kendall, Rank
-Correlation Methods (1975) (its significance); hyperfine @ 327d5f4, `outlier_detection.rs`
-(threshold of ten standard deviations, on the scale of the median absolute deviation).
+Neighbouring samples resemble one another, so that a series without any trend wanders. The slope is therefore held
+against the noise of its own partial sums, which grow with that wandering as they do with its size: no number of
+neighbours need be guessed.
+
+Sources: Sen, Journal of the American Statistical Association 63 (1968) (slope); Kiefer, Vogelsang & Bunzel,
+Econometrica 68 (2000), 695-714, and Bunzel & Vogelsang, Journal of Business & Economic Statistics 23 (2005)
+(significance of a trend, whatever the autocorrelation); hyperfine @ 327d5f4, `outlier_detection.rs` (threshold of ten
+standard deviations, on the scale of the median absolute deviation).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +25,8 @@ OUTLIER_LIMIT = 14.826
 """Distance from the median in median absolute deviations: ten standard deviations of a normal law."""
 
 _POINTS = 200
-_SIGNIFICANT_Z = 2.576  # two-sided 99 %
+_CRITICAL = 12.0
+"""Of the slope over the noise of the partial sums; simulated, see `tests/benchmarks/bench_intervals.py`."""
 
 
 class Drift(NamedTuple):
@@ -27,7 +34,7 @@ class Drift(NamedTuple):
 
     Attributes:
         change: From the first to the last sample, as a share of the median.
-        significant: Whether chance would seldom (1 in 100) give such an order.
+        significant: Whether chance would seldom (1 in 100) give such a slope.
     """
 
     change: float
@@ -37,6 +44,31 @@ class Drift(NamedTuple):
     def matters(self) -> bool:
         """Whether it is large and not by chance: contents of images alone make some slope."""
         return self.significant and abs(self.change) > DRIFT_LIMIT
+
+
+class ProcessTrend(NamedTuple):
+    """What the trends of the processes of one case come to.
+
+    Attributes:
+        change: Mean over processes.
+        moving: Processes whose own trend matters.
+    """
+
+    change: float
+    moving: int
+
+    @property
+    def matters(self) -> bool:
+        """Whether any process has a trend that does."""
+        return self.moving > 0
+
+
+def trend_of_processes(processes: Sequence[NDArray[np.generic]]) -> ProcessTrend | None:
+    """Return the trend that processes have together; None where no series is long enough."""
+    trends = [trend for values in processes if (trend := drift(values)) is not None]
+    if not trends:
+        return None
+    return ProcessTrend(float(np.mean([trend.change for trend in trends])), sum(trend.matters for trend in trends))
 
 
 def drift(values: NDArray[np.generic]) -> Drift | None:
@@ -50,11 +82,18 @@ def drift(values: NDArray[np.generic]) -> Drift | None:
         [np.median(part) for part in np.array_split(np.asarray(values, np.float64), min(_POINTS, len(values)))]
     )
     earlier, later = np.triu_indices(len(points), k=1)
-    rises = points[later] - points[earlier]
-    slope = float(np.median(rises / (later - earlier)))
-    n = len(points)
-    z = float(np.sign(rises).sum()) / np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    return Drift(slope * (n - 1) / float(np.median(points)), bool(abs(z) > _SIGNIFICANT_Z))
+    slope = float(np.median((points[later] - points[earlier]) / (later - earlier)))
+    change = slope * (len(points) - 1) / float(np.median(points))
+    return Drift(change, abs(trend_statistic(points)) > _CRITICAL)
+
+
+def trend_statistic(points: NDArray[np.float64]) -> float:
+    """Return a series' slope by least squares over its standard error by partial sums (Bartlett's kernel, b = 1)."""
+    time = np.arange(len(points)) - (len(points) - 1) / 2
+    slope = float(time @ points) / float(time @ time)
+    sums = np.cumsum(time * (points - points.mean() - slope * time))
+    error = np.sqrt(2 * float(sums @ sums) / len(points)) / float(time @ time)
+    return slope / error if error > 1e-12 * np.abs(points).max() / len(points) else (0.0 if slope == 0 else np.inf)
 
 
 def outliers(values: NDArray[np.generic]) -> NDArray[np.bool_]:

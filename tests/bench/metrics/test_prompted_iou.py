@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import ShapeError
 from bench.metric import load_metric, metric_names
-from bench.metrics._bootstrap import DRAWS, image_weights
+from bench.metrics._bootstrap import image_weights
 from bench.records import ClassSpec
 from bench.records.predictions import PromptedMasks, SemanticMap
 
@@ -111,7 +111,7 @@ def test_draws_agree_with_pooling_the_objects_of_the_drawn_images_one_by_one():
     rows = rows_of(pairs)
     draws = METRIC.bootstrap(rows, CLASSES, seed=5)
     weights = np.concatenate(list(image_weights(len(pairs), seed=5)))
-    assert draws.shape == (DRAWS,)
+    assert draws.shape == (len(pairs),)
     for draw, weight in zip(draws[:50], weights[:50], strict=True):
         drawn = [
             iou

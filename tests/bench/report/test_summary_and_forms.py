@@ -46,10 +46,9 @@ def test_the_better_and_the_faster_are_named_with_their_intervals(finished):
 
 
 def test_both_lie_on_the_front_since_neither_is_better_and_faster(finished):
-    assert [(row.pareto_optimal, row.pareto_probability) for row in summary_of(finished).rows] == [
-        (True, 1.0),
-        (True, 1.0),
-    ]
+    rows = summary_of(finished).rows
+    assert [row.pareto_optimal for row in rows] == [True, True]
+    assert min(row.pareto_probability for row in rows) > 0.99
 
 
 def test_every_form_is_a_function_of_the_files_alone(finished):

@@ -8,7 +8,7 @@ import pytest
 
 from bench.records import Score, Target
 from bench.records.store.runs import read_run
-from bench.report import markdown, training_tables
+from bench.report import markdown, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.differences import significance
 from bench.report.summary.seeds import AcrossSeeds, SeedGroup, across, seed_groups, seed_pairs
@@ -73,9 +73,9 @@ def test_an_interval_ends_where_the_values_of_the_metric_do():
     assert far.high > 7.3 + 3
     (pair,) = seed_pairs([group("a", [0.9, 0.1, 0.9]), group("b", [0.0, 0.6, 0.0])])
     assert (pair.low, pair.high) == (
-        pytest.approx(0.4333 - 3.1824 / 3, abs=1e-3),
+        pytest.approx(0.4333 - 2.8653 / 3, abs=1e-3),
         1.0,
-    )  # Welch's 3 degrees of freedom, error 1/3
+    )  # Welch's 3.67 degrees of freedom, error 1/3
 
 
 def scores_of(values, **more):
@@ -95,11 +95,9 @@ def test_two_groups_are_compared_by_welchs_test():
     a, b = [0.80, 0.82, 0.81, 0.83], [0.75, 0.79, 0.77, 0.78]
     (pair,) = seed_pairs([group("a", a), group("b", b)])
     exact = stats.ttest_ind(a, b, equal_var=False)
-    # degrees of freedom are rounded down: 5.6 to 5, which makes p a little larger
-    assert exact.pvalue < pair.p_holm < 1.5 * exact.pvalue
+    assert pair.p_holm == pytest.approx(exact.pvalue)
     assert pair.difference == pytest.approx(0.0425)
-    floor = stats.t.ppf(0.975, int(exact.df)) * (0.0425 / exact.statistic)
-    assert (pair.low, pair.high) == (pytest.approx(0.0425 - floor), pytest.approx(0.0425 + floor))
+    assert (pair.low, pair.high) == pytest.approx(tuple(exact.confidence_interval()))
     assert pair.significant
 
 
@@ -133,7 +131,7 @@ def test_the_table_over_seeds_has_a_row_per_model_and_every_metric(trained_thric
     values = [row.headline.value for row in trained_thrice.rows[:3]]
     assert frame["mIoU, mean"][0].startswith(f"{statistics.mean(values):.3f}")
     assert frame["mIoU, sd"][0] == f"{statistics.stdev(values):.4f}"
-    assert list(frame.columns[4:]) == ["aAcc, mean", "aAcc, sd"]
+    assert list(frame.columns[4:]) == ["mIoU, error of images", "aAcc, mean", "aAcc, sd", "aAcc, error of images"]
     assert "## Across seeds" in markdown.render(trained_thrice)
 
 
@@ -171,3 +169,24 @@ def test_without_seeds_there_is_no_table_over_them(finished):
     summary = summarise(read_run(finished.run))
     assert summary.seed_groups == ()
     assert "Across seeds" not in markdown.render(summary)
+
+
+def test_the_headline_table_has_a_row_of_means_above_the_seeds_of_each_model(trained_thrice):
+    frame = tables.results_table(trained_thrice)
+    assert len(frame) == 8
+    assert frame["model"][0] == "good, mean ± sd of 3 seeds"
+    assert frame["model"][4] == "bad, mean ± sd of 3 seeds"
+    values = [row.headline.value for row in trained_thrice.rows[:3]]
+    assert frame["mIoU (0–1)"][0] == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def test_seeds_of_one_model_are_not_tested_against_each_other(trained_thrice):
+    seeds = {row.case_id: row.model.partition(" seed ")[0] for row in trained_thrice.rows}
+    for pair in trained_thrice.pairs:
+        assert (pair.significant is None) == (seeds[pair.a] == seeds[pair.b])
+
+
+def test_the_spread_of_seeds_stands_beside_that_of_images(trained_thrice):
+    (good, _) = trained_thrice.seed_groups
+    errors = [row.headline.error for row in trained_thrice.rows[:3]]
+    assert good.metrics[0].error_of_images == pytest.approx((sum(e * e for e in errors) / 3) ** 0.5)

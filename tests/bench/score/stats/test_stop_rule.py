@@ -87,7 +87,7 @@ def test_warm_up_is_capped_by_seconds():
 
 
 def rule(**changes) -> Measurement:
-    fields = {"min_s": 1.0, "min_samples": 10, "percentiles": (), "median_half_width": 0.01}
+    fields = {"min_s": 1.0, "min_samples": 10, "percentiles": (), "median_half_width": 0.01, "replicates": 1}
     return Measurement(**{**fields, **changes})
 
 
@@ -106,6 +106,14 @@ def test_enough_is_enough_when_every_condition_holds():
 )
 def test_each_condition_of_the_stop_rule_is_named_alone(samples, elapsed_s, changes, named):
     assert unmet_conditions(samples, elapsed_s, rule(**changes)) == (named,)
+
+
+def test_the_samples_that_a_percentile_takes_are_those_of_all_processes():
+    # p95 takes 130 samples: of six processes 22 each
+    assert unmet_conditions([5 * MS] * 22, 1.0, rule(percentiles=(95.0,), replicates=6)) == ()
+    assert unmet_conditions([5 * MS] * 21, 1.0, rule(percentiles=(95.0,), replicates=6)) == (
+        "21 of 22 samples for p95",
+    )
 
 
 def test_the_stop_rule_is_looked_at_only_when_the_number_of_samples_has_doubled():

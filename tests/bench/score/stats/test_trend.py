@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.score.stats.trend import drift, outliers
+from tests.benchmarks.bench_intervals import drift_rate
 
 
 def theil_sen_by_loop(values):
@@ -29,6 +30,18 @@ def test_a_clear_rise_of_one_percent_does_not_matter():
     values = 10 * (1 + np.linspace(0, 0.01, 2000)) + np.random.default_rng(0).normal(0, 0.01, 2000)
     assert drift(values).significant
     assert not drift(values).matters
+
+
+@pytest.mark.parametrize(
+    ("length", "phi"), [(100, 0.0), (100, 0.5), (100, 0.9), (500, 0.9), (500, 0.95), (2000, 0.95), (2000, 0.99)]
+)
+def test_a_series_that_wanders_without_a_trend_is_not_taken_for_drift(phi, length):
+    assert drift_rate(phi, length, 0.0, trials=300) <= 0.04
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_a_drift_of_10_percent_is_seen_through_noise_that_wanders(phi):
+    assert drift_rate(phi, 2000, 0.1, trials=200) >= 0.95
 
 
 def test_noise_is_seldom_taken_for_drift():
