@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bench.adapter import Adapter
+from bench.measure.never_seen import work
 from bench.measure.stages import Clock, end_to_end, staged
 from bench.records import Flag
 from bench.records.predictions import RgbImage
-from bench.records.prompts import PromptedImage
 from bench.score.stats.intervals import median_interval
 
 GAP_PAIRS = range(3, 9)
@@ -84,7 +84,7 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     with a neighbour's time slices.
     """
     first = images[0]
-    alike = [image for image in images if _work(image) == _work(first)]
+    alike = [image for image in images if work(image) == work(first)]
     pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
 
     rng = random.Random("cache audit")
@@ -112,11 +112,6 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
         seen=f"a repeated image takes {ratio:.2f} times as long as a new one",
         advice="if the model caches answers, switch that off",
     )
-
-
-def _work(image: RgbImage) -> tuple[int, ...]:
-    """What the time for an image may depend on: its shape, and the number of prompts where it has some."""
-    return (*image.shape, len(image.prompts)) if isinstance(image, PromptedImage) else image.shape
 
 
 def _variant(image: RgbImage, salt: int) -> RgbImage:

@@ -27,8 +27,11 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
     Raises:
         ShapeError: If there is not one prediction per image, or one breaks the contract.
     """
-    if not isinstance(predictions, Sequence) or len(predictions) != len(images):
-        came = len(predictions) if isinstance(predictions, Sequence) else f"a {type(predictions).__name__}, not a list,"
+    # By exact type: a subclass may compute what it seems to hold.
+    plain = type(predictions) in (list, tuple)
+    if not isinstance(predictions, list | tuple) or not plain or len(predictions) != len(images):
+        count = len(predictions) if isinstance(predictions, list | tuple) and plain else None
+        came = f"a {type(predictions).__name__}, not a list," if count is None else str(count)
         raise ShapeError(
             f"{job.model.label} returned {came} predictions for {len(images)} images, the first of them "
             f"{image_ids[0]!r}; postprocess() must return a list with one prediction per image. "

@@ -19,6 +19,7 @@ class Rows:
 
     clock: list[int] = field(default_factory=list)
     total_ns: list[int] = field(default_factory=list)
+    outside_ns: list[int] = field(default_factory=list)
     stage_ns: list[tuple[int, int, int]] = field(default_factory=list)
     decode_ns: list[int] = field(default_factory=list)
     device_ns: list[int] = field(default_factory=list)
@@ -47,6 +48,12 @@ class Rows:
     def all_end_to_end_ns(self) -> list[int]:
         """End-to-end samples, those of disturbed blocks too."""
         return [total for clock, total in zip(self.clock, self.total_ns, strict=True) if clock == END_TO_END]
+
+    def by_clock(self) -> tuple[list[int], list[int]]:
+        """Samples of the end-to-end and of the staged clock, those of disturbed blocks too."""
+        timed = list(zip(self.clock, self.total_ns, strict=True))
+        whole = [total for clock, total in timed if clock == END_TO_END]
+        return whole, [total for clock, total in timed if clock != END_TO_END]
 
     def elapsed_s(self) -> float:
         """Seconds of the blocks that count."""

@@ -2,7 +2,8 @@
 
 The device is idle at every instant at which the host clock is read, so that what one stage started
 is not paid for by the next. The timed path begins at RGB arrays or, with `encoded`, at the bytes of
-image files. Source of the contract: bench/README.md and the report's own "How it was measured".
+image files, and ends when predictions have been read to the last byte. What an adapter does when the clock stands is
+measured, too: `outside_ns`. Source of the contract: bench/README.md and the report's own "How it was measured".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.adapter import Adapter
+from bench.measure.materialise import Read, materialised
 from bench.records import Size
 from bench.records.predictions import Prediction, RgbImage
 
@@ -29,15 +31,23 @@ class BatchTime:
         total_ns: Arrays, or encoded bytes, in to predictions out; under the staged clock the sum of the stages.
         stage_ns: preprocess, infer, postprocess; None under the end-to-end clock.
         device_ns: Device time of infer by events; None without events.
-        predictions: What came out; looked at outside the clock.
+        read: What came out, read within the clock.
+        outside_ns: Spent in calls of the adapter while the clock stood: waiting for the device before the start, making
+            and reading device events. An idle device needs next to nothing.
         decode_ns: Under the staged clock, encoded bytes to arrays; None where arrays came in.
     """
 
     total_ns: int
     stage_ns: tuple[int, int, int] | None
     device_ns: int | None
-    predictions: list[Prediction]
+    read: Read
+    outside_ns: int = 0
     decode_ns: int | None = None
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """What came out."""
+        return self.read.predictions
 
 
 def end_to_end(
@@ -52,12 +62,14 @@ def end_to_end(
         encoded: The same images as bytes of files, at which the timed path then begins.
     """
     sizes = [Size(*image.shape[:2]) for image in images]
+    called = clock()
     adapter.synchronize()
     start = clock()
     arrays = images if encoded is None else decoded(adapter, encoded)
     predictions = adapter.postprocess(adapter.infer(adapter.preprocess(arrays)), sizes)
     adapter.synchronize()
-    return BatchTime(clock() - start, None, None, predictions)
+    read = materialised(predictions)
+    return BatchTime(clock() - start, None, None, read, outside_ns=start - called)
 
 
 def staged(
@@ -79,17 +91,22 @@ def staged(
     """
     sizes = [Size(*image.shape[:2]) for image in images]
     decode_ns = None
-    if encoded is not None:
-        images, decode_ns = _decode_stage(adapter, encoded, clock)
+    called = clock()
     adapter.synchronize()
     t0 = clock()
+    outside_ns = t0 - called
+    if encoded is not None:
+        images, decode_ns = _decode_stage(adapter, encoded, clock)
+        t0 = clock()
     batch = adapter.preprocess(images)
     adapter.synchronize()
     t1 = clock()
     if pause is not None:
         pause()
+    called = clock()
     timer = adapter.device_timer()
     t2 = clock()
+    outside_ns += t2 - called
     if timer is not None:
         timer.start()
     raw = adapter.infer(batch)
@@ -102,14 +119,15 @@ def staged(
     t4 = clock()
     predictions = adapter.postprocess(raw, sizes)
     adapter.synchronize()
+    read = materialised(predictions)
     t5 = clock()
     stages = (t1 - t0, t3 - t2, t5 - t4)
     device_ns = None if timer is None else round(timer.elapsed_ms() * 1e6)
-    return BatchTime(sum(stages) + (decode_ns or 0), stages, device_ns, predictions, decode_ns)
+    outside_ns += clock() - t5
+    return BatchTime(sum(stages) + (decode_ns or 0), stages, device_ns, read, outside_ns, decode_ns)
 
 
 def _decode_stage(adapter: Adapter, encoded: Sequence[bytes], clock: Clock) -> tuple[Sequence[RgbImage], int]:
-    adapter.synchronize()
     start = clock()
     images = decoded(adapter, encoded)
     adapter.synchronize()
@@ -123,6 +141,7 @@ def pipelined(
     seconds: float,
     *,
     encoded: Callable[[int], Sequence[bytes]] | None = None,
+    seen: Callable[[int, Read], None] | None = None,
 ) -> tuple[int, int]:
     """Push batches through without waiting in between; one synchronisation at the end.
 
@@ -132,6 +151,7 @@ def pipelined(
         clock: Host clock.
         seconds: Start no further batch after so long.
         encoded: Batch number -> the same images as bytes of files, which are decoded within the clock.
+        seen: Told of each batch and what came out of it, within the clock.
 
     Returns:
         Wall nanoseconds and number of images. Their quotient is throughput, which is not the
@@ -143,7 +163,9 @@ def pipelined(
         images = batches(index)
         sizes = [Size(*image.shape[:2]) for image in images]
         arrays = images if encoded is None else decoded(adapter, encoded(index))
-        adapter.postprocess(adapter.infer(adapter.preprocess(arrays)), sizes)
+        read = materialised(adapter.postprocess(adapter.infer(adapter.preprocess(arrays)), sizes))
+        if seen is not None:
+            seen(index, read)
         count += len(images)
         index += 1
     adapter.synchronize()

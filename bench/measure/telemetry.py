@@ -91,6 +91,11 @@ class Telemetry:
         self._sampler.wait()
         self._rows.close()
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Processes that sample beside the worker."""
+        return () if self._sampler is None else (self._sampler.pid,)
+
     def mark(self) -> None:
         """Read the processor's state, and who uses the GPU, at a block's edge."""
         if self._users is not None:

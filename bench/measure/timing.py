@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import resource
@@ -17,12 +16,17 @@ from bench.adapter import Adapter
 from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
+from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
 from bench.measure.interference import Patience, interference, process_times, used_by
+from bench.measure.never_seen import NeverSeen
 from bench.measure.outputs import checked
+from bench.measure.push_through import Pushed, push_through
+from bench.measure.rounds import Rounds
 from bench.measure.rows import Rows, block_flags
-from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, pipelined, staged
+from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.unchanged import InputWatch
+from bench.measure.witness import Witness
 from bench.records import Flag, Interference, Job, Measurement
 from bench.records.predictions import Prediction, RgbImage
 from bench.records.store.samples import END_TO_END, STAGED, Samples
@@ -128,11 +132,9 @@ class _Session:
         self._inputs = InputWatch(self._images, self._ids, job.model.label)
         self._flags: list[Flag] = []
         self._invalid: list[Flag] = []
-        rng = random.Random(f"audit/{measurement.order_seed}")
-        count = max(1, math.ceil(measurement.audit_fraction * len(self._ids))) if measurement.audit_fraction else 0
-        self._to_audit = set(rng.sample(range(len(self._ids)), count))
-        self._audited: dict[str, Prediction] = {}
-        self._audit_index: list[int] = []
+        self._witness = Witness(self._ids, measurement.audit_fraction, measurement.order_seed, self._check)
+        self._never_seen = NeverSeen(adapter, self._images, job.target.batch_size, clock)
+        self._rounds = Rounds(-(-len(self._ids) // job.target.batch_size))
         self._watched_from: tuple[int, Edge] | None = None
 
     def run(self) -> Timed:
@@ -141,30 +143,46 @@ class _Session:
         began_s = time.monotonic()
         warm_up = self._warm_up()
         steady_s = None if any(flag.name == "not_steady" for flag in self._flags) else sum(warm_up.total_ns) / 1e9
+        sampled_s = time.monotonic()
+        helpers = Helpers(self._telemetry.pids)
         rows = self._sample()
+        worked = helpers.verdict(time.monotonic() - sampled_s)
+        self._invalid += [] if worked is None else [worked]
         core_seconds = (time.monotonic() - began_s) * len(self._cores)
         by = used_by(before, process_times(), own=os.getpid(), core_seconds=core_seconds)
         self._audit_what_was_not_timed()
-        pipelined_ns, pipelined_images = 0, 0
-        if self._m.pipelined_s:
-            with no_garbage_collection():
-                pipelined_ns, pipelined_images = self._push_through()
+        pushed = self._push_through()
         self._inputs.check()
         self._audit(rows)
-        samples = self._as_samples(rows, warm_up, pipelined_ns, pipelined_images)
-        return Timed(
-            samples, self._audited, tuple(self._flags), tuple(self._invalid), steady_s, interference(rows.counters, by)
-        )
+        samples = self._as_samples(rows, warm_up, pushed)
+        seen = interference(rows.counters, by)
+        return Timed(samples, self._witness.kept, tuple(self._flags), tuple(self._invalid), steady_s, seen)
 
-    def _push_through(self) -> tuple[int, int]:
+    def _push_through(self) -> Pushed:
+        if not self._m.pipelined_s:
+            return Pushed()
         encoded = self._bytes if self._encoded else None
-        return pipelined(self._adapter, self._batch, self._clock, self._m.pipelined_s, encoded=encoded)
+        seconds, batches = self._m.pipelined_s, self._rounds.batches
+        pushed = push_through(
+            self._adapter,
+            self._batch,
+            self._clock,
+            seconds,
+            batches=batches,
+            encoded=encoded,
+            keep=lambda number: self._witness.chose(self._indices(number)),
+        )
+        for number, read in pushed.kept:
+            self._witness.look(read, self._indices(number))
+        return pushed
 
     def _time(self, kind: int, number: int) -> BatchTime:
         timed_by = end_to_end if kind == END_TO_END else staged
         encoded = self._bytes(number) if self._encoded else None
         timed = timed_by(self._adapter, self._batch(number), self._clock, encoded=encoded)
         self._inputs.after_batch(self._indices(number))
+        if not timed.read.plain:
+            self._check(timed.predictions, self._indices(number))
         return timed
 
     def _batch(self, number: int) -> list[RgbImage]:
@@ -174,8 +192,10 @@ class _Session:
         return [self._encoded[i] for i in self._indices(number)]
 
     def _indices(self, number: int) -> list[int]:
-        size = self._job.target.batch_size
-        return [(number * size + i) % len(self._images) for i in range(size)]
+        return self._indices_from(number * self._job.target.batch_size)
+
+    def _indices_from(self, first: int) -> list[int]:
+        return [(first + i) % len(self._images) for i in range(self._job.target.batch_size)]
 
     def _warm_up(self) -> WarmUp:
         m = self._m
@@ -219,15 +239,15 @@ class _Session:
         A disturbed block is measured again, as long as that is worth it (`Patience`). On a machine that stays busy the
         undisturbed blocks are used if they alone hold enough samples, else all: a flagged number beats an empty table.
         """
-        rows, number, patience = Rows(), 0, Patience(self._m)
+        rows, patience = Rows(), Patience(self._m)
         check, started = next_check(0, self._m), time.monotonic()
         while True:
-            number = self._block(rows, number)
+            self._block(rows)
             patience.add(rows.counters[-1])
             elapsed_s = time.monotonic() - started
             capped = elapsed_s >= self._m.max_s
             if patience.given_up(rows.all_end_to_end_ns()):
-                number = self._sample_as_it_is(rows, number, patience, started)
+                self._sample_as_it_is(rows, patience, started)
                 break
             if not capped and not any(rows.accepted) and len(rows.accepted) <= self._m.block_retries:
                 continue
@@ -248,8 +268,8 @@ class _Session:
         self._flags += block_flags(rows, self._m.block_retries)
         return rows
 
-    def _sample_as_it_is(self, rows: Rows, number: int, patience: Patience, started: float) -> int:
-        """End the sampling on a machine that stays busy; returns the number of the next batch.
+    def _sample_as_it_is(self, rows: Rows, patience: Patience, started: float) -> None:
+        """End the sampling on a machine that stays busy.
 
         The conditions on time and number of samples are still waited for, the one on the interval is not: it is as
         wide as the disturbance makes it.
@@ -257,7 +277,7 @@ class _Session:
         if sum(rows.accepted) < LEAST_QUIET_BLOCKS or len(rows.end_to_end_ns()) < patience.samples_wanted:
             rows.accepted = [False] * len(rows.accepted)  # as `Samples.usable` has it, all of them count
             while not self._enough_of_all(rows, patience, time.monotonic() - started):
-                number = self._block(rows, number)
+                self._block(rows)
                 rows.accepted[-1] = False
         unmet = unmet_conditions(rows.end_to_end_ns(), rows.elapsed_s(), self._m)
         if unmet:
@@ -266,28 +286,22 @@ class _Session:
                 f"the machine stayed busy, so sampling ended early: {', '.join(unmet)}",
                 advice="use an idle machine, or raise measurement.busy_allowance",
             )
-        return number
 
     def _enough_of_all(self, rows: Rows, patience: Patience, elapsed_s: float) -> bool:
         total_ns = rows.all_end_to_end_ns()
         enough = len(total_ns) >= patience.samples_wanted and rows.elapsed_s() >= self._m.min_s
         return enough or elapsed_s >= self._m.max_s or patience.over(elapsed_s, total_ns)
 
-    def _block(self, rows: Rows, number: int) -> int:
-        """Take samples for `block_s`, the two host clocks in turn; returns the number of the next batch.
-
-        The clocks are half a round apart, so that neither times images that the other has just
-        brought into the processor's cache, and each sees every image.
-        """
+    def _block(self, rows: Rows) -> None:
+        """Take samples for `block_s`, the two host clocks in turn, and now and then an image never seen."""
         block = len(rows.counters)
-        half_a_round = len(self._images) // self._job.target.batch_size // 2
         self._telemetry.mark()
         with no_garbage_collection():
             edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
             while time.monotonic() < deadline:
-                self._one(rows, END_TO_END, number, block)
-                self._one(rows, STAGED, number + half_a_round, block)
-                number += 1
+                self._one(rows, END_TO_END, self._rounds.next(END_TO_END), block)
+                self._one(rows, STAGED, self._rounds.next(STAGED), block)
+                self._never_seen.perhaps()
             end = self._counters(self._cores)
         self._telemetry.mark()
         counters, slowed = between(edge, end, len(self._cores)), self._telemetry.slowed(edge.wall_s, end.wall_s)
@@ -299,7 +313,6 @@ class _Session:
         rows.accepted.append(not counters.disturbed and not again)
         if again:
             time.sleep(COOL_DOWN_S)
-        return number
 
     def _one(self, rows: Rows, kind: int, number: int, block: int) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF)
@@ -307,6 +320,7 @@ class _Session:
         after = resource.getrusage(resource.RUSAGE_SELF)
         rows.clock.append(kind)
         rows.total_ns.append(timed.total_ns)
+        rows.outside_ns.append(timed.outside_ns)
         rows.stage_ns.append(timed.stage_ns or (0, 0, 0))
         rows.decode_ns.append(timed.decode_ns or 0)
         rows.device_ns.append(-1 if timed.device_ns is None else timed.device_ns)
@@ -314,24 +328,15 @@ class _Session:
         rows.block.append(block)
         rows.switches.append(after.ru_nivcsw - before.ru_nivcsw)
         rows.faults.append(after.ru_majflt - before.ru_majflt)
-        if self._to_audit:
-            self._keep(timed.predictions, self._indices(number))
-
-    def _keep(self, predictions: Sequence[Prediction], indices: Sequence[int]) -> None:
-        """Keep the predictions of images that are to be audited; the timed ones, not others."""
-        if self._to_audit.isdisjoint(indices):
-            return
-        for index, prediction in zip(indices, self._check(predictions, indices), strict=True):
-            if index in self._to_audit:
-                self._to_audit.discard(index)
-                self._audited[self._ids[index]] = prediction
-                self._audit_index.append(index)
+        self._never_seen.timed(self._indices(number), timed.predictions)
+        self._witness.after_batch(timed.read, self._indices(number))
 
     def _audit_what_was_not_timed(self) -> None:
         """Predict audited images that a short run did not come to."""
-        for index in sorted(self._to_audit):
+        for index in self._witness.missing:
             number = next(n for n in range(len(self._images)) if index in self._indices(n))
-            self._keep(self._time(END_TO_END, number).predictions, self._indices(number))
+            self._witness.look(self._time(END_TO_END, number).read, self._indices(number))
+        self._never_seen.enough()
 
     def _flag(self, name: str, seen: str, advice: str = "") -> None:
         self._flags.append(Flag(name=name, seen=seen, advice=advice))
@@ -346,23 +351,44 @@ class _Session:
             implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
+        self._invalid += [
+            reason
+            for reason in (
+                work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
+                self._witness.verdict(),
+            )
+            if reason is not None
+        ]
+        remembered, refused = self._never_seen.verdict(self._alike_ns(rows))
+        if remembered is not None:
+            (self._invalid if refused else self._flags).append(remembered)
         cached = cached_answers(self._adapter, self._images, self._job.target.batch_size, self._clock)
         if cached is not None:
             self._flags.append(cached)
 
+    def _alike_ns(self, rows: Rows) -> list[int]:
+        """End-to-end samples of batches that are like those of images never seen; none where they began at files."""
+        if self._encoded:
+            return []
+        return [
+            total
+            for clock, total, first in zip(rows.clock, rows.total_ns, rows.image_index, strict=True)
+            if clock == END_TO_END and self._never_seen.positions.issuperset(self._indices_from(first))
+        ]
+
     def _check(self, predictions: object, indices: Sequence[int]) -> list[Prediction]:
         return checked(predictions, [self._images[i] for i in indices], [self._ids[i] for i in indices], self._job)
 
-    def _as_samples(self, rows: Rows, warm_up: WarmUp, pipelined_ns: int, pipelined_images: int) -> Samples:
+    def _as_samples(self, rows: Rows, warm_up: WarmUp, pushed: Pushed) -> Samples:
         return Samples(
             **rows.arrays(),
             image_ids=np.array(self._ids, dtype=np.str_),
             batch_size=np.array(self._job.target.batch_size, dtype=np.int64),
             warmup_ns=np.array(warm_up.total_ns, dtype=np.int64),
             decode_ns=np.array(self._decode_ns, dtype=np.int64),
-            pipelined_ns=np.array(pipelined_ns, dtype=np.int64),
-            pipelined_images=np.array(pipelined_images, dtype=np.int64),
-            audit_index=np.array(self._audit_index, dtype=np.int32),
+            pipelined_ns=np.array(pushed.wall_ns, dtype=np.int64),
+            pipelined_images=np.array(pushed.images, dtype=np.int64),
+            audit_index=np.array(self._witness.positions, dtype=np.int32),
             stage_decode_ns=np.array(rows.decode_ns if self._encoded else [], dtype=np.int64),
         )
 

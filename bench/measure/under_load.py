@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.adapter import Adapter, predict
 from bench.measure.counters import between, read_edge
 from bench.measure.devices import allowed_cores
+from bench.measure.materialise import materialised
 from bench.measure.outputs import checked
 from bench.measure.stages import Clock, no_garbage_collection
 from bench.records import Job
@@ -62,9 +63,10 @@ class UnderLoad:
         return [self.images[i] for i in self._indices(first, size)]
 
     def answer(self, first: int, size: int) -> None:
-        """Predict a batch and wait until the device is idle."""
-        predict(self.adapter, self.batch(first, size))
+        """Predict a batch, wait until the device is idle, and read what came out."""
+        predictions = predict(self.adapter, self.batch(first, size))
         self.adapter.synchronize()
+        materialised(predictions)
 
     def warm_up(self, size: int) -> None:
         """Predict some batches of a size, untimed; what comes out is held against the contract."""

@@ -181,7 +181,8 @@ def check_prediction(
     """
     expected = _FORMS[kind]
     where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
-    if not isinstance(prediction, Prediction) or not isinstance(prediction, expected):
+    # By exact type: a subclass may compute what it seems to hold.
+    if type(prediction) is not expected or not isinstance(prediction, Prediction):
         raise ShapeError(
             f"{where} a {type(prediction).__name__}; a {kind} model must return {expected.__name__}. "
             "See adapters/README.md, rule 3."
@@ -232,7 +233,7 @@ def _check_panoptic(prediction: Panoptic, num_classes: int, size: Size, where: s
 
 
 def _check_array(array: object, dtype: type[np.generic], shape: tuple[int, ...], name: str, where: str) -> None:
-    if not isinstance(array, np.ndarray):
+    if type(array) is not np.ndarray:
         raise ShapeError(
             f"{where} {name} as {type(array).__name__}; a host NumPy array is expected. See adapters/README.md, rule 3."
         )

@@ -133,10 +133,10 @@ def test_a_few_disturbed_blocks_are_measured_again_until_the_stop_rule_holds():
     assert timed.samples.block_wall_s[timed.samples.block_accepted].sum() >= 0.1
 
 
-def test_the_two_clocks_never_time_the_same_image_one_after_the_other():
+def test_the_two_clocks_seldom_time_the_same_image_one_after_the_other():
     samples = time_beside([], BLOCKS).samples
-    distance = (samples.image_index[1:] - samples.image_index[:-1]) % 8
-    assert set(distance.tolist()) <= {4, 5}
+    # only the last image of a round of 8 may be the one that the other clock has just timed: at most 1/8 of 1/8
+    assert (samples.image_index[1:] == samples.image_index[:-1]).mean() < 0.05
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 8])

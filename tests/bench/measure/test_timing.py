@@ -141,10 +141,10 @@ def test_a_model_that_forgets_to_synchronise_is_invalid():
     assert str(reason).startswith("forgot_sync: work of infer was still in flight after synchronize()")
 
 
-def test_a_model_that_remembers_its_answers_is_flagged_and_still_valid():
+def test_a_model_that_remembers_its_answers_is_flagged_and_invalid():
     timed = time_fake("cached", changed(BRIEF, min_samples=6))
     assert "cached_or_content_dependent" in names(timed.flags)
-    assert timed.invalid == ()
+    assert names(timed.invalid) == {"answered_from_memory"}
 
 
 def test_a_prediction_of_the_wrong_shape_ends_the_timing():

@@ -1,0 +1,136 @@
+"""Images that no cache can know, timed at random moments among those that are timed again and again.
+
+A cache may be tolerant: it may take a slightly changed image for one that it knows. So these are made of two images,
+each mirrored and shifted by a large part of its size, joined at a random column and darkened: neither a thumbnail nor
+the mean colour nor the histogram is that of a timed image. They cost what others of their shape cost, unless the others
+cost nothing; and their predictions are not those of a timed image, unless the model looks up the nearest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random, SystemRandom
+
+import numpy as np
+
+from bench.adapter import Adapter
+from bench.measure.stages import Clock, end_to_end
+from bench.records import Flag
+from bench.records.predictions import Prediction, RgbImage
+from bench.records.prompts import PromptedImage
+
+SHARE = 1 / 16
+"""Of the end-to-end samples, as many again are of images never seen."""
+LEAST, FEWEST = 12, 6
+"""So many at least, after the sampling where it had fewer; of slow models the second."""
+LONG_NS = 5_000_000_000
+"""Nanoseconds after which a model is slow."""
+SUSPICIOUS, REFUSED = 0.7, 0.5
+"""Timed over never seen, see `_ratio`: below the first it is flagged, below the second the timing is refused."""
+
+
+class NeverSeen:
+    """Times images never seen, and holds them against the timed ones."""
+
+    def __init__(self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> None:
+        """Take the images that are timed; those of the first one's shape, and number of prompts, are used."""
+        self._adapter, self._clock, self._batch_size = adapter, clock, batch_size
+        self._alike = [image for image in images if work(image) == work(images[0])]
+        self.positions = frozenset(i for i, image in enumerate(images) if work(image) == work(images[0]))
+        self._random = SystemRandom()
+        self._total_ns: list[int] = []
+        self._answers: list[str] = []
+        self._known: dict[int, str] = {}
+
+    def timed(self, positions: Sequence[int], predictions: Sequence[Prediction]) -> None:
+        """Take note of what the images at some positions are answered with, once for each."""
+        for position, prediction in zip(positions, predictions, strict=True):
+            if position not in self._known:
+                self._known[position] = prediction.content_hash()
+
+    def perhaps(self) -> None:
+        """Time a batch of images never seen, one time in sixteen."""
+        if self._random.random() < SHARE:
+            self._time()
+
+    def enough(self) -> None:
+        """Time as many more as a verdict takes."""
+        start = self._clock()
+        while len(self._total_ns) < (LEAST if self._clock() - start < LONG_NS else FEWEST):
+            self._time()
+
+    def _time(self) -> None:
+        batch = [self._made_up() for _ in range(self._batch_size)]
+        timed = end_to_end(self._adapter, batch, self._clock)
+        self._total_ns.append(timed.total_ns)
+        if timed.read.plain:
+            self._answers += [prediction.content_hash() for prediction in timed.predictions]
+
+    def _made_up(self) -> RgbImage:
+        one, other = self._random.choices(self._alike, k=2)
+        return never_seen(one, other, self._random)
+
+    def verdict(self, timed_ns: Sequence[int]) -> tuple[Flag | None, bool]:
+        """Return what is wrong and whether the timing must not be used.
+
+        Args:
+            timed_ns: End-to-end samples of batches of the images that are used here; none where their path began at
+                files, which images made up here have not.
+        """
+        if self._answered_by_the_nearest():
+            seen = f"{len(self._answers)} images never seen before were answered with the predictions of timed ones"
+            return Flag(name="answered_from_memory", seen=seen, advice="predict every image from its pixels"), True
+        if not timed_ns or _ratio(timed_ns, self._total_ns) >= SUSPICIOUS:
+            return None, False
+        ratio = self._second_look()
+        if ratio >= SUSPICIOUS:
+            return None, False
+        seen = f"images that are timed take {ratio:.2f} times as long as images never seen before"
+        advice = "if the model remembers answers, or similar images, switch that off"
+        return Flag(name="answered_from_memory", seen=seen, advice=advice), ratio < REFUSED
+
+    def _second_look(self) -> float:
+        """The ratio once more, of known and new images in turn: a busy machine imitates a cache once, hardly twice."""
+        known_ns, new_ns = [], []
+        for _ in range(LEAST):
+            known = self._random.choices(self._alike, k=self._batch_size)
+            known_ns.append(end_to_end(self._adapter, known, self._clock).total_ns)
+            self._time()
+            new_ns.append(self._total_ns[-1])
+        return _ratio(known_ns, new_ns)
+
+    def _answered_by_the_nearest(self) -> bool:
+        """Whether most new images have the answer of a timed one, though timed ones differ in theirs."""
+        known = set(self._known.values())
+        if len(known) <= max(1, len(self._known) // 2):
+            return False
+        return sum(answer in known for answer in self._answers) > len(self._answers) / 2
+
+
+def _ratio(timed_ns: Sequence[int], new_ns: Sequence[int]) -> float:
+    """Upper quartile of timed over median of new images: what is remembered is fast nearly always, noise is not."""
+    return float(np.quantile(timed_ns, 0.75) / max(1.0, float(np.median(new_ns))))
+
+
+def work(image: RgbImage) -> tuple[int, ...]:
+    """What the time for an image may depend on: its shape, and the number of prompts where it has some."""
+    return (*image.shape, len(image.prompts)) if isinstance(image, PromptedImage) else image.shape
+
+
+def never_seen(image: RgbImage, other: RgbImage, random: Random) -> RgbImage:
+    """Return an image of the shape of two, and the prompts of the first, that is like neither."""
+    made = image.copy()
+    width = image.shape[1]
+    cut = round(width * random.uniform(0.3, 0.7))
+    made[:, :cut] = _moved(np.asarray(image), random)[:, :cut]
+    made[:, cut:] = _moved(np.asarray(other), random)[:, cut:]
+    gains = [random.uniform(0.4, 1.0) for _ in range(image.shape[2])]  # another for each colour
+    made[...] = (np.asarray(made) * gains).astype(np.uint8)
+    return made
+
+
+def _moved(pixels: RgbImage, random: Random) -> RgbImage:
+    """Mirrored, and shifted by an eighth to seven eighths of its height and width."""
+    shift = [round(side * random.uniform(0.125, 0.875)) for side in pixels.shape[:2]]
+    mirrored = pixels[:: random.choice((1, -1)), :: random.choice((1, -1))]
+    return np.roll(mirrored, shift, axis=(0, 1))

@@ -1,0 +1,134 @@
+"""Adapters that claim a speed they do not have: each pays for its work after all, or is found out.
+
+The honest model takes 3 ms for an image and answers with what is bright in it. A cheat is found out if the timing is
+refused, is invalid or flagged, or keeps a prediction that is not the one that the honest model gives, which is what the
+scored one is compared with. What pays is as slow as the honest model.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from bench.adapter import BaseAdapter
+from bench.errors import ShapeError
+from bench.measure.telemetry import Telemetry
+from bench.measure.timing import Timed, time_model
+from bench.records import Measurement
+from bench.records.store.samples import END_TO_END
+from tests.bench.builders import make_job, make_model
+from tests.bench.measure.cheats import (
+    WORK_S,
+    AnswersTheLastImageAgain,
+    ByHistogram,
+    ByMeanColour,
+    ByTheNearest,
+    ByThumbnail,
+    FillsACacheWhileItWaits,
+    FillsLater,
+    GetsWorse,
+    GetsWorseMuchLater,
+    GetsWorseNowAndThen,
+    GetsWorseWhereNobodyWaits,
+    HasAHelper,
+    HasAHelperElsewhere,
+    Honest,
+    ReturnsALazyList,
+    ReturnsLazyArrays,
+    ReturnsLazyMaps,
+    Scenes,
+    StartsAProcessForEachImage,
+    TurnsLazyAfterAWhile,
+    WorksInAThread,
+    WorksOnEverySecondWait,
+    WorksWhileEventsAreMade,
+    WorksWhileItWaits,
+    bright,
+)
+
+pytestmark = pytest.mark.alone  # real times
+
+BRIEF = Measurement(
+    quick=True,
+    replicates=1,
+    images=12,
+    warmup_min_iterations=12,
+    warmup_min_s_cpu=0.0,
+    warmup_window=2,
+    warmup_tolerance=10.0,
+    min_s=0.3,
+    min_samples=36,
+    percentiles=(),
+    median_half_width=10.0,
+    max_s=3.0,
+    block_s=0.1,
+    pipelined_s=0.1,
+)
+HARMLESS = {"busy_machine", "blocks_rejected", "stop_rule", "not_steady"}
+
+
+def timed(adapter: BaseAdapter) -> Timed:
+    job = make_job(kind="time", model=make_model(), measurement=BRIEF)
+    return time_model(adapter, Scenes(), job, Telemetry("cpu"))
+
+
+def found_out(adapter: BaseAdapter) -> str:
+    """By what the adapter is found out, `pays` if it takes its time, empty if it is faster than it is."""
+    try:
+        result = timed(adapter)
+    except ShapeError as error:
+        return f"refused: {error}"
+    against = [flag.name for flag in (*result.invalid, *result.flags) if flag.name not in HARMLESS]
+    if against:
+        return " ".join(against)
+    if any((one.labels != bright(Scenes().image(image_id))).any() for image_id, one in result.audited.items()):
+        return "timed and scored differ"
+    total_s = np.median(result.samples.total_ns[result.samples.clock == END_TO_END]) / 1e9
+    pushed_s = float(result.samples.pipelined_ns / result.samples.pipelined_images) / 1e9
+    # Pushing through begins with what little was prepared before it.
+    return "pays" if min(total_s, 1.25 * pushed_s) > 0.95 * WORK_S else ""
+
+
+def test_the_honest_model_is_valid_and_takes_its_time():
+    assert found_out(Honest()) == "pays"
+
+
+@pytest.mark.parametrize(
+    "cheat", [ReturnsLazyMaps, ReturnsALazyList, ReturnsLazyArrays, FillsLater, TurnsLazyAfterAWhile]
+)
+def test_a_prediction_that_is_not_there_when_the_clock_stops_is_found_out(cheat):
+    assert found_out(cheat()) not in ("", "pays")
+
+
+@pytest.mark.parametrize("cheat", [ByThumbnail, ByMeanColour, ByHistogram, ByTheNearest])
+def test_a_cache_that_forgives_small_changes_is_found_out(cheat):
+    assert "answered_from_memory" in found_out(cheat())
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [WorksWhileItWaits, WorksOnEverySecondWait, FillsACacheWhileItWaits, WorksWhileEventsAreMade, WorksInAThread],
+)
+def test_work_ahead_of_the_clock_is_found_out_or_does_not_help(cheat):
+    assert found_out(cheat()) != ""
+
+
+@pytest.mark.parametrize(
+    "cheat", [GetsWorse, GetsWorseNowAndThen, GetsWorseMuchLater, AnswersTheLastImageAgain, GetsWorseWhereNobodyWaits]
+)
+def test_a_model_that_gets_worse_while_it_is_timed_is_found_out(cheat):
+    assert found_out(cheat()) not in ("", "pays")
+
+
+@pytest.mark.parametrize("cheat", [HasAHelper, StartsAProcessForEachImage, HasAHelperElsewhere])
+def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
+    mark = f"test-{os.getpid()}"
+    monkeypatch.setenv("BENCH_PARENT", mark)
+    monkeypatch.setattr("bench.measure.elsewhere._mark", lambda _: f"BENCH_PARENT={mark}".encode())
+    adapter = cheat()
+    try:
+        assert "work_in_other_processes" in found_out(adapter)
+    finally:
+        adapter.close()
