@@ -1,7 +1,8 @@
 """segbench: one metric code path and one timing protocol for segmentation models of any framework.
 
-For scripts and notebooks: `bench.load_run` gives the tables of a run, `bench.load_model` a model that predicts, and
-`bench.score` scores predictions in memory. `import bench` itself loads none of what they need.
+For scripts and notebooks: `bench.load_run` gives the tables of a run, `bench.compare` what changed between two,
+`bench.load_model` a model that predicts, and `bench.score` scores predictions in memory. `import bench` itself loads
+none of what they need.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.report.frames import load_run
+    from bench.run.compare.in_process import compare
     from bench.run.predict.in_process import load_model
     from bench.score.in_memory import score
 
 __version__ = "0.2.0"
 
-__all__ = ["__version__", "load_model", "load_run", "score"]
+__all__ = ["__version__", "compare", "load_model", "load_run", "score"]
 
-_OPENS_ON = {"load_model": "bench.run.predict.in_process", "load_run": "bench.report.frames"}
+_OPENS_ON = {
+    "compare": "bench.run.compare.in_process",
+    "load_model": "bench.run.predict.in_process",
+    "load_run": "bench.report.frames",
+}
 """Function -> the module that has it."""
 
 

@@ -209,7 +209,7 @@ def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Ag
     if retrained:
         weights = "trained again"
     elif plan.train is not None:
-        weights = _stored_weights(view)
+        weights = stored_weights(view)
         case = case.model_copy(update={"model": case.model.model_copy(update={"weights": weights})})
     same_machine = machine_of(view) == machine_identity()
     timed = timing and same_machine and any(job.ok for job in view.times)
@@ -246,7 +246,7 @@ def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Differenc
     return found
 
 
-def _stored_weights(view: CaseView) -> str:
+def stored_weights(view: CaseView) -> str:
     """Return absolute path of the weights that the run left; raises `BenchError` if they are not there any more."""
     facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
     if view.train is None or facts is None or facts.weights_file is None:

@@ -1,0 +1,74 @@
+"""What a comparison says of a number and of two sides, as records."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.records import Record
+
+Verdict = Literal["better", "worse", "same", "undecided", "not compared"]
+
+
+class Finding(Record):
+    """One number of two sides.
+
+    Attributes:
+        case: The other side's case: model, data set, target.
+        quantity: `mean_iou`, `end_to_end_p50`, `peak_host_mib` …
+        scope: `class NAME`, `slice NAME`, or empty for all.
+        unit: Of `before`, `after` and, if not relative, of the change.
+        before, after: Of the reference and of the other side.
+        change, low, high: After less before, or for a relative one (latency, memory) after / before - 1, with its
+            interval; None where it cannot be had.
+        p_holm: After the correction for all numbers of the comparison.
+        margin: How far it may move for the worse, in the unit of `change`.
+        gated: Whether the gate names it.
+        verdict: See `verdicts`.
+        smallest: The smallest change that these data show in 9 of 10 comparisons, in the unit of `change`.
+        needed: What would decide a change as large as the margin; empty where it is decided.
+        why: Why it is not compared.
+    """
+
+    case: str
+    quantity: str
+    scope: str = ""
+    unit: str = ""
+    before: float | None = None
+    after: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_holm: float | None = None
+    margin: float
+    gated: bool = False
+    verdict: Verdict = "not compared"
+    smallest: float | None = None
+    needed: str = ""
+    why: str = ""
+
+    @property
+    def regressed(self) -> bool:
+        """Whether the gate fails for it: significantly worse, and by more than the margin."""
+        return self.gated and self.verdict == "worse" and self.change is not None and abs(self.change) > self.margin
+
+
+class Comparison(Record):
+    """Two sides.
+
+    Attributes:
+        reference, other: As they were asked for.
+        differences: How their measurements differ, one line each; said before any number.
+        findings: A number each.
+        only_in_one: Cases that one side lacks.
+    """
+
+    reference: str
+    other: str
+    differences: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    only_in_one: tuple[str, ...] = ()
+
+    @property
+    def regressions(self) -> tuple[Finding, ...]:
+        """Findings for which the gate fails."""
+        return tuple(one for one in self.findings if one.regressed)

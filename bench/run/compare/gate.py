@@ -1,0 +1,183 @@
+"""The gate: how much worse each number may get, globally, for a model, a class or a slice of the images.
+
+    mean_iou: -0.5pt            # points of 100; a metric by its name
+    end_to_end_p50: +3%         # end_to_end_pNN: a percentile of the latency
+    peak_host_mib: +5%
+    models:
+      unet/transposed: {end_to_end_p50: +10%}     # by label; instead of the global margin
+    classes:
+      rider: {mean_iou: -2pt}
+    slices:
+      night: {images: ["night_*"], mean_iou: -1pt}
+
+A margin in points is of a score, one in % relative to the reference. It is how far a number may move for the worse;
+a sign is taken as it is meant: `-0.5pt`, `0.5pt` and `+0.5pt` of a score are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.errors import BenchError, did_you_mean
+from bench.metric import metric_names
+
+PEAK = "peak_host_mib"
+_LATENCY = re.compile(r"end_to_end_p(\d+(?:\.\d+)?)")
+_MARGIN = re.compile(r"\s*[+-]?\s*(\d+(?:\.\d+)?|\.\d+)\s*(pt|%)\s*")
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far a number may move for the worse: in points of 100 of a score, or relative to the reference."""
+
+    amount: float
+    relative: bool
+
+    def of(self, reference: float) -> float:
+        """The margin in the unit of the number."""
+        return self.amount * abs(reference) if self.relative else self.amount
+
+    def __str__(self) -> str:
+        """As it is written in a gate."""
+        return f"{100 * self.amount:g}{'%' if self.relative else 'pt'}"
+
+
+USUAL: dict[str, Margin] = {
+    "score": Margin(0.005, relative=False),
+    "distance": Margin(0.05, relative=True),
+    "latency": Margin(0.03, relative=True),
+    "memory": Margin(0.05, relative=True),
+}
+"""Within these two numbers count as the same, where no gate says otherwise; a score with a unit is a distance."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of the images, by patterns of their ids (`*` and `?`), with margins of their own."""
+
+    images: tuple[str, ...]
+    margins: dict[str, Margin]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All margins.
+
+    Attributes:
+        margins: Quantity -> margin of all cases.
+        models: Label of a model -> quantity -> margin, instead of the global one.
+        classes: Name of a class -> metric -> margin.
+        slices: Name -> some of the images.
+    """
+
+    margins: dict[str, Margin] = field(default_factory=dict)
+    models: dict[str, dict[str, Margin]] = field(default_factory=dict)
+    classes: dict[str, dict[str, Margin]] = field(default_factory=dict)
+    slices: dict[str, Slice] = field(default_factory=dict)
+
+    def margin(self, quantity: str, model: str) -> Margin | None:
+        """The margin of a number of a model; None where the gate has none."""
+        return self.models.get(model, {}).get(quantity, self.margins.get(quantity))
+
+
+def kind_of(quantity: str) -> str:
+    """`latency`, `memory` or `score`."""
+    return "memory" if quantity == PEAK else "latency" if _LATENCY.fullmatch(quantity) else "score"
+
+
+def percent_of(quantity: str) -> float:
+    """The percentile that `end_to_end_pNN` names."""
+    found = _LATENCY.fullmatch(quantity)
+    assert found is not None
+    return float(found[1])
+
+
+def load_gate(path: Path) -> Gate:
+    """Read a gate; raises `BenchError` with every mistake in it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BenchError(f"{path} cannot be read as YAML ({error}); see docs/compare.md for a gate to copy") from None
+    return parsed_gate(content, str(path))
+
+
+def parsed_gate(content: object, where: str) -> Gate:
+    """Return the gate of a YAML document; raises as `load_gate`."""
+    mistakes: list[str] = []
+    if not isinstance(content, Mapping) or not content:
+        raise BenchError(f"{where}: expected lines such as `mean_iou: -0.5pt`, found {_shown(content)}")
+    parts = {name: content.get(name) or {} for name in ("models", "classes", "slices")}
+    for name, part in parts.items():
+        if not isinstance(part, Mapping) or not all(isinstance(entry, Mapping) for entry in part.values()):
+            mistakes.append(f"{name}: expected NAME: {{quantity: margin}}, found {_shown(part)}")
+            parts[name] = {}
+    gate = Gate(
+        margins=_margins({k: v for k, v in content.items() if k not in parts}, "", mistakes),
+        models={str(n): _margins(entry, f"models.{n}.", mistakes) for n, entry in parts["models"].items()},
+        classes={
+            str(n): _margins(entry, f"classes.{n}.", mistakes, scores_only=True)
+            for n, entry in parts["classes"].items()
+        },
+        slices={str(n): _slice(entry, f"slices.{n}.", mistakes) for n, entry in parts["slices"].items()},
+    )
+    if mistakes:
+        raise BenchError(f"{where}: " + "; ".join(mistakes))
+    return gate
+
+
+def _slice(entry: Mapping[str, Any], where: str, mistakes: list[str]) -> Slice:
+    images = entry.get("images")
+    patterns = [images] if isinstance(images, str) else images
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) for one in patterns):
+        mistakes.append(f"{where}images: expected patterns of image ids such as ['night_*'], found {_shown(images)}")
+        patterns = []
+    rest = {name: value for name, value in entry.items() if name != "images"}
+    return Slice(tuple(patterns), _margins(rest, where, mistakes, scores_only=True))
+
+
+def _margins(
+    entry: Mapping[str, Any], where: str, mistakes: list[str], *, scores_only: bool = False
+) -> dict[str, Margin]:
+    found = {}
+    for name, value in entry.items():
+        quantity = str(name)
+        mistake = _unknown(quantity, scores_only=scores_only)
+        margin = None if mistake else _margin(value, quantity)
+        if mistake is None and margin is None:
+            unit = (
+                "points or per cent, such as -0.5pt or -2%" if kind_of(quantity) == "score" else "per cent, such as +3%"
+            )
+            mistake = f"expected a margin in {unit}, found {_shown(value)}"
+        if margin is None or mistake is not None:
+            mistakes.append(f"{where}{quantity}: {mistake}")
+        else:
+            found[quantity] = margin
+    return found
+
+
+def _unknown(quantity: str, *, scores_only: bool) -> str | None:
+    if kind_of(quantity) != "score":
+        return "only scores have classes and slices" if scores_only else None
+    metrics = metric_names()
+    if quantity.partition("@")[0] in metrics:
+        return None
+    names = [*metrics, "end_to_end_p50", "end_to_end_p95", PEAK, "models", "classes", "slices"]
+    return f"no such quantity.{did_you_mean(quantity, names)} Expected a metric, end_to_end_pNN or {PEAK}"
+
+
+def _margin(value: object, quantity: str) -> Margin | None:
+    found = _MARGIN.fullmatch(value) if isinstance(value, str) else None
+    if found is None or (found[2] == "pt" and kind_of(quantity) != "score"):
+        return None
+    return Margin(float(found[1]) / 100, found[2] == "%")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
