@@ -21,32 +21,17 @@ images alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec, Size, TaskKind
+from bench.records import ClassSpec, Size, Spacing, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
 __all__ = ["Dataset", "GroundTruth", "Place", "Spacing", "dataset_names", "default_root", "groups_of", "option_names"]
-
-
-class Spacing(NamedTuple):
-    """Distance between neighbouring pixels of an image in millimetres.
-
-    Attributes:
-        row: From a pixel to the one below it.
-        column: From a pixel to the one on its right.
-        slice: From the image to the next slice of its volume; None where it is of no volume, or its slices are not
-            at equal distances.
-    """
-
-    row: float
-    column: float
-    slice: float | None = None
 
 
 class Place(NamedTuple):
@@ -80,6 +65,13 @@ class GroundTruth:
         if kind == "prompted":
             return None if self.instances is None else objects_of(self.instances)
         return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
+
+    def spaced(self, spacing: Spacing | None) -> GroundTruth:
+        """The same with its pixels measured: metrics of distances read the spacing from the ground truth."""
+        if spacing is None:
+            return self
+        instances = None if self.instances is None else replace(self.instances, spacing=spacing)
+        return replace(self, semantic=replace(self.semantic, spacing=spacing), instances=instances)
 
 
 def objects_of(instances: Instances) -> PromptedMasks:

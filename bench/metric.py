@@ -17,12 +17,19 @@ all images lie one below the other with the number of the image, from 0, as a ne
 
 A metric whose images are to be listed and grouped in reports also has `per_image` and `of_groups`: see `ImageMetric`.
 One without them scores like any other.
+
+A metric that needs a package beyond the harness's own says so in `needs`, module -> extra that installs it, so that a
+suite is refused before it runs and not when it is scored.
+
+A metric with a tolerance has a method `at(number)` that returns it with another one, and the suite writes
+`name@number`: `nsd@1.5` is `bench/metrics/nsd.py` at 1.5.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import isfinite, nan
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -31,13 +38,14 @@ from numpy.typing import NDArray
 from bench.errors import PluginError, did_you_mean
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.names import module_names, named_module
-from bench.records.predictions import Prediction
+from bench.records.predictions import Prediction, SemanticMap
 
 __all__ = [
     "ImageMetric",
     "Metric",
     "Observed",
     "Rows",
+    "VolumeMetric",
     "load_metric",
     "metric_called",
     "metric_mistake",
@@ -64,7 +72,7 @@ class Metric(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of its module."""
+        """Name of its module, with its tolerance where a suite sets one."""
 
     @property
     def version(self) -> int:
@@ -135,6 +143,26 @@ class ImageMetric(Metric, Protocol):
         ...
 
 
+@runtime_checkable
+class VolumeMetric(Metric, Protocol):
+    """A metric that is observed on whole volumes where `by_volume`: slices of one volume, put together.
+
+    Its statistics are an array of one shape. A volume's stand in the row of one of its images, the others' are empty.
+    """
+
+    @property
+    def by_volume(self) -> bool:
+        """Whether it is observed on volumes and not on images."""
+
+    def observe_volume(self, target: SemanticMap, predicted: SemanticMap, classes: Sequence[ClassSpec]) -> Observed:
+        """Sufficient statistics of one volume, from label maps of shape (S, H, W)."""
+        ...
+
+    def empty(self, classes: Sequence[ClassSpec]) -> Observed:
+        """Statistics of an image that has none of its own."""
+        ...
+
+
 def metric_names() -> list[str]:
     """Names of all metrics."""
     return module_names("bench.metrics")
@@ -142,17 +170,31 @@ def metric_names() -> list[str]:
 
 def metric_mistake(name: str) -> str | None:
     """Say what is wrong with the name of a metric, in one sentence; None if there is such a metric."""
-    base, most = _capped(name)
+    told, at, number = name.partition("@")
+    base, most = _capped(told)
     if base not in metric_names():
-        return f"no metric named {name!r}.{did_you_mean(name, metric_names())} List them with: bench list metrics"
+        return f"no metric named {told!r}.{did_you_mean(told, metric_names())} List them with: bench list metrics"
     if most is not None and not hasattr(_module_metric(base), "with_max_detections"):
         capped = [one for one in metric_names() if hasattr(_module_metric(one), "with_max_detections")]
         return f"metric {base!r} counts no detections, and takes no max_detections; {', '.join(capped)} do"
-    return None
+    return _tolerance_mistake(told, number) if at else None
+
+
+def _tolerance_mistake(name: str, number: str) -> str | None:
+    if not hasattr(_module_metric(_capped(name)[0]), "at"):
+        return f"metric {name!r} has no tolerance: write {name}, not {name}@{number}"
+    try:
+        wanted = float(number)
+    except ValueError:
+        wanted = nan
+    if isfinite(wanted) and wanted > 0 and f"{wanted:g}" == number:
+        return None
+    told = f"'{name}@{number}' sets the tolerance {number!r}"
+    return f"{told}; a number above 0 is expected, as in {name}@2 or {name}@0.5"
 
 
 def load_metric(name: str) -> Metric:
-    """Load a metric by name; `mask_ap_300` is `mask_ap` with at most 300 detections.
+    """Load a metric by name; `mask_ap_300` is `mask_ap` with at most 300 detections, `nsd@1.5` is `nsd` at 1.5.
 
     Raises:
         PluginError: If there is none, with the nearest name.
@@ -160,15 +202,22 @@ def load_metric(name: str) -> Metric:
     mistake = metric_mistake(name)
     if mistake is not None:
         raise PluginError(mistake)
-    base, most = _capped(name)
+    told, _, tolerance = name.partition("@")
+    base, most = _capped(told)
     metric = _module_metric(base)
-    found: Metric = metric if most is None else metric.with_max_detections(most)
+    if most is not None:
+        metric = metric.with_max_detections(most)
+    found: Metric = metric.at(float(tolerance)) if tolerance else metric
     return found
 
 
 def metric_module(name: str) -> str:
-    """Full name of the module that a metric is defined in."""
-    return f"bench.metrics.{_capped(name)[0]}"
+    """Full name of the module that a metric is defined in.
+
+    >>> metric_module("nsd@2.5")
+    'bench.metrics.nsd'
+    """
+    return f"bench.metrics.{_capped(name.partition('@')[0])[0]}"
 
 
 def metric_called(name: str, max_detections: int) -> str:

@@ -27,7 +27,7 @@ from bench.cli.main import parser as command_line  # noqa: E402
 from bench.data.opening import module_of  # noqa: E402
 from bench.dataset import dataset_names  # noqa: E402
 from bench.logger import load_logger, logger_names  # noqa: E402
-from bench.metric import load_metric, metric_names  # noqa: E402
+from bench.metric import Metric, load_metric, metric_names  # noqa: E402
 from bench.records import CaseScores, Job, Outcome  # noqa: E402
 from bench.records.store.views import Plan  # noqa: E402
 from bench.suite.model_configs import model_config_files, read_model_config  # noqa: E402
@@ -83,9 +83,22 @@ def metrics() -> str:
     ]
     for name in metric_names():
         metric = load_metric(name)
-        lines += ["", f"## {name}", "", f"Column `{metric.label}`; tasks: {', '.join(metric.tasks)}.", ""]
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            f"Column `{metric.label}`; tasks: {', '.join(metric.tasks)}.{_told(metric)}",
+            "",
+        ]
         lines.append(sections(documentation(f"bench.metrics.{name}")))
     return "\n".join(lines)
+
+
+def _told(metric: Metric) -> str:
+    """What a suite has to know to use a metric: its tolerance, packages and direction."""
+    told = f" Takes a tolerance: `{metric.name}@NUMBER`." if hasattr(metric, "at") else ""
+    told += "".join(f" Needs the extra `{extra}`." for extra in getattr(metric, "needs", {}).values())
+    return told if metric.higher_is_better else f"{told} Lower is better."
 
 
 def datasets() -> str:

@@ -83,8 +83,8 @@ IN_A_WORKER = (
 
 WORKER_NEEDS = {"numpy", "cv2", "pydantic", "pydantic_core", "typing_extensions", "adapters"}  # pydantic brings two
 IMPORTED_WHEN_USED = {
-    "PIL", "SimpleITK", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pyarrow", "pydicom", "pynvml", "tifffile",
-    "yaml",
+    "PIL", "SimpleITK", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pyarrow", "pydicom", "pynvml", "skimage",
+    "tifffile", "yaml",
 }  # fmt: skip
 """What a worker's packages may import inside functions, or in modules that only metrics load."""
 

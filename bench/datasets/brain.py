@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.dataset import GroundTruth
+from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, digest
 from bench.records.predictions import RgbImage, SemanticMap
@@ -120,6 +120,14 @@ class Brain:
     def size(self, image_id: str) -> Size:  # noqa: ARG002 - all slices have one size
         """197 × 233."""
         return Size(*SHAPE[:2])
+
+    def spacing(self, image_id: str) -> Spacing:  # noqa: ARG002 - all voxels are cubes
+        """One millimetre in every direction."""
+        return Spacing(1.0, 1.0, 1.0)
+
+    def place(self, image_id: str) -> Place:
+        """The slice in the one volume."""
+        return Place("mni152", _slice(image_id))
 
     def fingerprint(self, split: str) -> str:
         """Return the hash of the files' content, the label rule and the split."""

@@ -26,7 +26,7 @@ Expected: 2,975 train, 500 val, 1,525 test. The ground truth of test is not publ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -145,7 +145,13 @@ def label_space(name: LabelSpace) -> Labels:
     names = [row[key] for row in kept]
     of_thing = {row[key] for row in rows if row["has_instances"] == "1"}
     classes = tuple(
-        ClassSpec(name=row[key], is_thing=row[key] in of_thing, colour=_category_colour(row, key)) for row in kept
+        ClassSpec(
+            name=row[key],
+            is_thing=row[key] in of_thing,
+            colour=_category_colour(row, key),
+            category=row["category"] if key == "name" else None,
+        )
+        for row in kept
     )
     class_of = {int(row["id"]): names.index(row[key]) if row[key] in names else IGNORE_LABEL for row in rows}
     return Labels(classes, class_of, frozenset(int(row["id"]) for row in rows if row["has_instances"] == "1"))
@@ -228,7 +234,8 @@ def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tu
     things = [segment for segment in segments.values() if labels.classes[segment.class_id].is_thing]
     masks = [ids == segment.id for segment in things]
     size = Size(*values.shape)
+    instances = stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size)
     return (
-        stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size),
+        replace(instances, void=ids == 0),
         Panoptic(ids, tuple(segments.values())),
     )

@@ -42,7 +42,7 @@ from bench.data.formats.coco_classes import background_is_a_category, background
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import doubts_of
 from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd
+from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd, said_area
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
@@ -294,6 +294,7 @@ class _Reader:
         for position in boxes:
             masks[position], crowd[position] = box_mask(drawn[position], size, index.state.file), True
         instances = stacked(masks, class_ids, crowd, size)
+        instances = replace(instances, areas=np.array([said_area(one) for one in drawn], dtype=np.float64))
         unchecked = self._unchecked(index, entry, class_ids)
         if unchecked:
             instances = replace(instances, unchecked=unchecked)

@@ -123,11 +123,8 @@ class ClassRows(NamedTuple):
         positives: NDArray[np.float64] | NDArray[np.int64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Precision and recall by threshold, (draws, T), with detections counted as often as `weights` say."""
-        shape = (len(weights), len(IOU_THRESHOLDS))
-        precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
-        bits = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
-        _precision_kernel()(*bits, weights, positives.astype(np.float64), RECALL_POINTS, precision, recall)
-        return precision, recall
+        matched, ignored = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
+        return weighted_precision(matched, ignored, weights, positives.astype(np.float64))
 
     def resampled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """AP of the class for each draw of the images, (draws,), nan without a ground truth.
@@ -138,6 +135,26 @@ class ClassRows(NamedTuple):
         every = np.ones(len(self.images), dtype=np.bool_)
         precision, _ = self._weighted(every, "all", np.ascontiguousarray(weights[:, self.images]), weights @ counted)
         return np.asarray(precision.mean(axis=1))
+
+
+def weighted_precision(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    positives: NDArray[np.float64],
+    thresholds: int = len(IOU_THRESHOLDS),
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolated precision and final recall by draw and threshold, (draws, T) each, nan without positives.
+
+    Args:
+        matched, ignored: Of each detection, by falling score, a bit for each threshold, (D,).
+        weights: How often each detection counts in each draw, (draws, D).
+        positives: True objects of each draw, (draws,).
+        thresholds: T.
+    """
+    precision, recall = (np.full((len(weights), thresholds), np.nan) for _ in range(2))
+    _precision_kernel()(matched, ignored, weights, positives, RECALL_POINTS, precision, recall)
+    return precision, recall
 
 
 @lru_cache(maxsize=1)
@@ -255,7 +272,11 @@ class PrecisionMetric:
         true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
         ious, found = self.ious(truth, guess, true_masks, masks), ranked(guess, self.most)
         left_out = len(every.scores) - len(found.indices)
-        return match_rows(truth, guess, found, ious, (true_masks.areas, masks.areas), left_out=left_out)
+        true_areas = true_masks.areas.astype(np.float64)
+        if truth.areas is not None:
+            true_areas = np.where(np.isnan(truth.areas), true_areas, truth.areas)
+        areas = true_areas, masks.areas.astype(np.float64)
+        return match_rows(truth, guess, found, ious, areas, left_out=left_out)
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""

@@ -99,7 +99,7 @@ def match_rows(
     predicted: Instances,
     found: Detections,
     ious: NDArray[np.float64],
-    areas: tuple[NDArray[np.int64], NDArray[np.int64]],
+    areas: tuple[NDArray[np.float64], NDArray[np.float64]],
     *,
     left_out: int,
 ) -> Rows:
@@ -109,10 +109,10 @@ def match_rows(
         target, predicted: Ground truth and detections; their classes, scores and crowds are read.
         found: The detections that count, from `ranked`.
         ious: Intersection over union of all detections with ground truth of their class, shape (D, G).
-        areas: Pixels of each ground truth and of each detection.
+        areas: Pixels of each ground truth, as its annotation says or else of its mask, and of each detection.
         left_out: Detections of the image that do not count, since there are surer ones.
     """
-    true_area, area = areas[0].astype(np.float64), areas[1][found.indices].astype(np.float64)
+    true_area, area = areas[0], areas[1][found.indices]
     class_ids = predicted.class_ids[found.indices]
     matched, ignored = (np.zeros(len(class_ids), dtype=np.int64) for _ in range(2))
     if len(class_ids):

@@ -176,6 +176,7 @@ class ConfusionMetric:
             images=len(statistics),
             pixels=int(pooled.target.sum()),
             dialects={name: defined(dialect(images)) for name, dialect in formula.dialects.items()},
+            parts={} if formula.per_class is None else category_means(formula.per_class(pooled), classes),
         )
 
     def bootstrap(
@@ -235,9 +236,12 @@ def build_score(
     pixels: int | None = None,
     dialects: Mapping[str, float | None] = MappingProxyType({}),
     parts: Mapping[str, float | None] = MappingProxyType({}),
+    counts: Mapping[str, int] = MappingProxyType({}),
+    unit: str | None = None,
+    bounds: tuple[float | None, float | None] = (0.0, 1.0),
 ) -> Score:
     """Assemble a record; a single image, or group, has no interval, for it tells nothing of others."""
-    interval = Interval(None, None) if value is None else left_out_interval(value, draws, (0.0, 1.0))
+    interval = Interval(None, None) if value is None else left_out_interval(value, draws, bounds)
     if images == 0:
         undefined_because = NO_IMAGE
     elif pixels == 0:
@@ -256,8 +260,20 @@ def build_score(
         pixels=pixels,
         dialects=dict(dialects),
         parts=dict(parts),
+        counts=dict(counts),
+        unit=unit,
         definition=metric.definition,
+        bounds=bounds,
     )
+
+
+def category_means(per_class: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[str, float | None]:
+    """Return the mean of each category's classes; nothing where the label space has fewer than two categories."""
+    names = list(dict.fromkeys(spec.category for spec in classes if spec.category is not None))
+    if len(names) < 2:
+        return {}
+    members = {name: np.array([spec.category == name for spec in classes]) for name in names}
+    return {name: defined(mean_of_defined(np.where(chosen, per_class, np.nan))) for name, chosen in members.items()}
 
 
 def by_class_name(values: NDArray[np.float64] | None, classes: Sequence[ClassSpec]) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ When undefined:
     As `mask_ap`.
 
 Differs from:
-    boundary-iou-api, if its annotations are polygons: it reads their stored area for the ranges.
+    Boundary IoU of label maps (`boundary_iou`), which pools rims per class and matches nothing.
 
 Source:
     Cheng et al., Boundary IoU, CVPR 2021, §4; boundary-iou-api at 37d2558.
@@ -44,7 +44,7 @@ def smaller_ious(
 
 METRIC = PrecisionMetric(
     name="boundary_ap",
-    version=1,
+    version=2,
     label="Boundary AP",
     template=(
         "COCO AP with min(IoU of masks, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), {most} detections "

@@ -17,8 +17,7 @@ When undefined:
 
 Differs from:
     COCO's mask AP (`mask_ap`) takes 100 detections per image and class, so that a detector of a thousand classes
-    may answer with 100,000. LVIS Fixed AP (Dave et al., 2021) takes 10,000 per class over the data set. Areas are
-    those of the masks; LVIS reads them from the file, which for polygons are those of the polygons.
+    may answer with 100,000. LVIS Fixed AP (Dave et al., 2021) takes 10,000 per class over the data set.
 
 Source:
     Gupta, Dollár, Girshick, LVIS, CVPR 2019; lvis-dataset/lvis-api, `lvis/eval.py` and `lvis/results.py`.
@@ -90,7 +89,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 METRIC = LvisMetric(
     name="lvis_ap",
-    version=1,
+    version=2,
     label="LVIS AP",
     template=(
         "LVIS AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and classes with a ground truth, 101 "

@@ -9,7 +9,8 @@ Definition:
     and class; precision is made monotone from the right and averaged at 101 recall points; AP is
     the mean over thresholds and classes with a ground truth. Crowds are not asked for: a detection on one
     (intersection over its own area) counts neither for nor against, as does an unmatched one
-    outside the range of areas. Areas are those of the masks, in pixels of the original image.
+    outside the range of areas. Areas are those that the annotations say, where they do, else those of the masks, in
+    pixels of the original image; of detections always those of the masks.
     Parts: AP50, AP75, AP_small (up to 32²), AP_medium, AP_large (from 96²), AR_1, AR_10, AR_100 and
     the AR of each range.
 
@@ -55,7 +56,7 @@ def mask_ious(target: Instances, predicted: Instances, true_masks: MaskStack, ma
 
 METRIC = PrecisionMetric(
     name="mask_ap",
-    version=1,
+    version=2,
     label="mask AP",
     template=(
         "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "

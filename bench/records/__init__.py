@@ -5,7 +5,17 @@ nothing: no file, no environment variable, no device. `results/README.md` descri
 these records become.
 """
 
-from bench.records.base import IGNORE_LABEL, RECORDS_VERSION, R, Record, Size, as_json_dict, digest, read_record
+from bench.records.base import (
+    IGNORE_LABEL,
+    RECORDS_VERSION,
+    R,
+    Record,
+    Size,
+    Spacing,
+    as_json_dict,
+    digest,
+    read_record,
+)
 from bench.records.case import (
     EXPORTED_RUNTIMES,
     Case,
@@ -85,6 +95,7 @@ __all__ = [
     "Score",
     "Size",
     "SlidingWindow",
+    "Spacing",
     "Status",
     "Target",
     "TaskKind",

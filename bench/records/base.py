@@ -15,6 +15,21 @@ IGNORE_LABEL = 255
 """Label of a pixel that is left out of every score."""
 
 
+class Spacing(NamedTuple):
+    """Distance between neighbouring pixels of an image in millimetres.
+
+    Attributes:
+        row: From a pixel to the one below it.
+        column: From a pixel to the one on its right.
+        slice: From the image to the next slice of its volume; None where it is of no volume, or its slices are not
+            at equal distances.
+    """
+
+    row: float
+    column: float
+    slice: float | None = None
+
+
 class Size(NamedTuple):
     """Image size in pixels, always (height, width)."""
 

@@ -40,6 +40,8 @@ class ClassSpec(Record):
         is_background: Whether it is the class of pixels in no object, under whatever name; see `background_class`.
         frequency: In how many training images it is: LVIS's groups of 1 to 10, 11 to 100, and more; None elsewhere,
             where it is not written down.
+        category: Group of classes that the data set puts it in, such as Cityscapes' `vehicle`; scores are also averaged
+            over each. None where it has none, which is not written down.
     """
 
     name: str
@@ -47,14 +49,13 @@ class ClassSpec(Record):
     colour: tuple[int, int, int]
     is_background: bool = False
     frequency: Literal["rare", "common", "frequent"] | None = None
+    category: str | None = None
 
     @model_serializer(mode="wrap")
-    def _without_empty_frequency(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records, and the keys made of them, are as they were before there was a frequency."""
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records, and the keys made of them, are as they were before there was a frequency and a category."""
         written: dict[str, Any] = write(self)
-        if self.frequency is None:
-            written.pop("frequency", None)
-        return written
+        return {name: value for name, value in written.items() if name not in ("frequency", "category") or value}
 
 
 def background_class(classes: Sequence[ClassSpec]) -> int | None:

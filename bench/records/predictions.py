@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.records import Size, label_dtype, void_id
+from bench.records import Size, Spacing, label_dtype, void_id
 from bench.records.png import read_png, write_png
 from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
@@ -38,9 +38,11 @@ class SemanticMap:
     Attributes:
         labels: uint8, shape (H, W); 255 = void in a ground truth, "names no class" in a prediction. Of more
             than 255 classes uint16, with 65535 in the place of 255.
+        spacing: Of its pixels, in a ground truth whose data set knows it.
     """
 
     labels: LabelMap
+    spacing: Spacing | None = None
 
     @property
     def size(self) -> Size:
@@ -63,6 +65,10 @@ class Instances:
         crowd: bool, shape (N,); only a ground truth has crowds.
         unchecked: Classes that a ground truth was not looked through for, or not to the end: detections of them
             that fit no object count neither as right nor as wrong.
+        spacing: Of its pixels, in a ground truth whose data set knows it.
+        areas: Pixels of each as its annotation says, float64, (N,), nan where it says none; None where no annotation
+            does. By these, not by its masks, COCO tells small from large.
+        void: Pixels that are not judged, bool, (H, W), in a ground truth whose data set tells them from background.
     """
 
     masks: NDArray[np.bool_]
@@ -70,6 +76,9 @@ class Instances:
     scores: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     unchecked: tuple[int, ...] = ()
+    spacing: Spacing | None = None
+    areas: NDArray[np.float64] | None = None
+    void: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> Size:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bench.records.base import RECORDS_VERSION, Record
 from bench.records.flag import Flag
@@ -42,6 +43,8 @@ class Score(Record):
         pixels: Number of pixels that were scored.
         dialects: Named variants of the same quantity, name -> value.
         parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
+        counts: What is counted beside it, name -> number: objects that were missed, and the like.
+        unit: Of the value, its parts and dialects: mm, px, objects; None for a share of 0 to 1.
         oracle: The score at the threshold that is best for the model; None where no threshold is chosen.
         definition: One line.
         bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
@@ -62,10 +65,18 @@ class Score(Record):
     pixels: int | None = None
     dialects: dict[str, float | None] = {}
     parts: dict[str, float | None] = {}
+    counts: dict[str, int] = {}
+    unit: str | None = None
     oracle: OracleScore | None = None
     definition: str
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     flags: tuple[Flag, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave no counts and the usual unit out, so that scores without them are written as before."""
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key not in ("counts", "unit") or value}
 
     def within_bounds(self, value: float) -> float:
         """The value, or the bound that it lies beyond."""

@@ -43,6 +43,7 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
         name = cell.score.metric
         flat |= {name: cell.score.value, f"{name}_low": cell.score.low, f"{name}_high": cell.score.high}
         flat |= {f"{name}.{part}": value for part, value in cell.score.parts.items()}
+        flat |= {f"{name}.{what}": number for what, number in cell.score.counts.items()}
         if (oracle := cell.score.oracle) is not None:
             flat |= {f"{name}.tau_of_best_tau_oracle": oracle.tau, f"{name}.best_tau_oracle": oracle.value}
     if row.latency is not None:

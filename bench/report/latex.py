@@ -36,7 +36,9 @@ def render(summary: RunSummary) -> str:
     several = len(datasets) > 1
     metrics = list(dict.fromkeys(cell.label for row in summary.rows for cell in row.scores))
     timed = summary.measurement.times
-    heads = ["model", *(["data set"] if several else []), *metrics]
+    units = {cell.label: cell.score.unit for row in summary.rows for cell in row.scores if cell.score.unit}
+    told = [f"{label} ({units[label]})" if label in units else label for label in metrics]
+    heads = ["model", *(["data set"] if several else []), *told]
     heads += ["ms/image", "images/s"] if timed else []
     lines = [
         "% \\usepackage{booktabs}",

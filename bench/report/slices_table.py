@@ -28,7 +28,7 @@ def worst_slices_table(summary: RunSummary) -> pd.DataFrame:
             **({"data set": table.dataset} if several else {}),
             "worst slice": f"{one.by}: {one.name}",
             "images": str(one.images),
-            f"{summary.headline} there (0–1)": with_interval(one.value, one.low, one.high, default=3),
+            f"{summary.headline} there ({summary.unit})": with_interval(one.value, one.low, one.high, default=3),
             "on all images": MISSING if one.overall is None else f"{one.overall:.3f}",
         }
         for table in summary.slices

@@ -11,7 +11,7 @@ from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
 from bench.report.summary.seeds import AcrossSeeds
-from bench.report.summary.summarise import RunSummary
+from bench.report.summary.summarise import SHARE, RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def results_table(summary: RunSummary, *, means: bool = True) -> pd.DataFrame:
     import pandas as pd
 
     first_of = {group.case_ids[0]: group for group in summary.seed_groups}
-    score, rows = f"{summary.headline} (0–1)", []
+    score, rows = summary.headline_in_unit, []
     for row in summary.rows:
         entry = {
             **case_columns(summary, row),
@@ -122,7 +122,8 @@ def _images(score: Score) -> str:
 
 def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
     """A score, and beside it that of the best threshold where any row has one."""
-    shown = {cell.label: score_cell(cell.score)}
+    label = cell.label if cell.score.unit is None else f"{cell.label} ({cell.score.unit})"
+    shown = {label: score_cell(cell.score)}
     if cell.label not in oracles:
         return shown
     found = cell.score.oracle
@@ -131,16 +132,17 @@ def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
 
 
 def parts_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
-    """Companion figures of each metric that has them (AP50 of an AP, SQ of a PQ): heading -> table."""
+    """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table."""
     import pandas as pd
 
     rows: dict[str, list[dict[str, str]]] = {}
     for row in summary.rows:
         for cell in row.scores:
-            if cell.score.parts:
+            if cell.score.parts or cell.score.counts:
                 figures = {part: MISSING if v is None else f"{v:.3f}" for part, v in cell.score.parts.items()}
-                entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures}
-                rows.setdefault(f"{cell.label} in detail (0–1)", []).append(entry)
+                counted = {name: count(number) for name, number in cell.score.counts.items()}
+                entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures, **counted}
+                rows.setdefault(f"{cell.label} in detail ({cell.score.unit or SHARE})", []).append(entry)
     return {heading: pd.DataFrame(entries) for heading, entries in rows.items()}
 
 

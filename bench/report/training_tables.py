@@ -62,7 +62,7 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
                 else {}
             ),
             "best step": count(course.best_step),
-            f"test {summary.headline} (0–1)": headline_cell(row),
+            f"test {summary.headline_in_unit}": headline_cell(row),
         }
         if cheap is not None:
             entry["none better in less training"] = yes_or_no(cheap.get(row.case_id))

@@ -15,17 +15,18 @@ from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset, groups_of
 from bench.errors import BenchError, ShapeError
-from bench.metric import CONFUSION, Metric, Observed, Rows, load_metric
+from bench.metric import CONFUSION, Metric, Observed, Rows, VolumeMetric, load_metric
 from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
-from bench.records.predictions import Instances, Prediction, load_prediction
+from bench.records.predictions import Instances, Prediction, SemanticMap, load_prediction
 from bench.records.store.layout import PREDICTION_INDEX
 from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
 from bench.score.few_images import few_images
-from bench.score.reduce import REDUCED_BY, RULES, reduced
+from bench.score.reduce import REDUCED_BY, RULES, reduced, semantic_from
 from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
+from bench.score.volumes import Volumes, places_of
 
 FEDERATED = (
     "federated rule (LVIS, Open Images): {} of {} images were looked through for some classes each; there detections "
@@ -144,9 +145,13 @@ def observe_all(
     """
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
     thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
+    of_volumes = [m for m in observers.values() if isinstance(m, VolumeMetric) and m.by_volume]
+    observers = {name: m for name, m in observers.items() if m not in of_volumes}
+    volumes = Volumes(places_of(dataset, image_ids) if of_volumes else ())
+    spacing_of = getattr(dataset, "spacing", lambda _: None)
     collector, federated = Collector(len(image_ids)), 0
     for number, image_id in enumerate(image_ids):
-        truth = dataset.target(image_id)
+        truth = dataset.target(image_id).spaced(spacing_of(image_id))
         federated += truth.instances is not None and bool(truth.instances.unchecked)
         native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
@@ -160,6 +165,9 @@ def observe_all(
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
             thresholds.add(truth.semantic, native)
+        if of_volumes:
+            seen = semantic_from(native, task.classes)
+            _add_to_volumes(volumes, number, (truth.semantic, seen), of_volumes, task.classes, collector)
     return ObservedCase(collector.statistics(image_ids, groups_of(dataset, image_ids)), thresholds, federated)
 
 
@@ -175,6 +183,27 @@ def _stored(kind: TaskKind, folder: Path, table: ClassTable | None) -> Callable[
         return native if table is None else map_prediction(native, table)
 
     return predicted
+
+
+def _add_to_volumes(
+    volumes: Volumes,
+    number: int,
+    maps: tuple[SemanticMap, SemanticMap],
+    metrics: Sequence[VolumeMetric],
+    classes: Sequence[ClassSpec],
+    collector: Collector,
+) -> None:
+    """Put a slice to its volume, and observe the volume if it is complete."""
+    volume = volumes.add(number, *maps)
+    for metric in metrics:
+        if volume is None:
+            collector.add(metric.statistic, number, metric.empty(classes))
+            continue
+        try:
+            observed = metric.observe_volume(volume.target, volume.predicted, classes)
+        except ShapeError as error:
+            raise ShapeError(f"volume {volume.name!r}: {error}") from error
+        collector.add(metric.statistic, number, observed)
 
 
 def _has_thresholds(task: TaskSpec) -> bool:

@@ -96,6 +96,7 @@ class CocoAnnotation(TypedDict, total=False):
     segments_info: list[CocoSegment] | None
     segmentation: Any
     bbox: Any
+    area: Any
 
 
 @with_config(LENIENT)

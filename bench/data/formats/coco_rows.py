@@ -94,6 +94,18 @@ def flag(value: object) -> bool:
     raise OddValue(f"is {shown(value)}, where 0 or 1 is expected")
 
 
+def said_area(row: Mapping[str, Any]) -> float:
+    """Pixels that an annotation says it has, for the ranges of sizes; nan where it says no number of 0 or more.
+
+    >>> said_area({"area": 12.5}), said_area({"area": "12.5"}), said_area({})
+    (12.5, nan, nan)
+    """
+    area = row.get("area")
+    if isinstance(area, int | float) and not isinstance(area, bool) and 0 <= area < math.inf:
+        return float(area)
+    return math.nan
+
+
 def is_crowd(row: Mapping[str, Any]) -> bool:
     """Whether an annotation is a crowd, or a group of objects in Open Images' words."""
     return flag(row.get("iscrowd")) or any(flag(row.get(key)) for key in GROUP_KEYS)

@@ -94,6 +94,9 @@ def map_true_instances(instances: Instances, table: ClassTable) -> Instances:
         scores=np.concatenate([kept.scores, np.ones(crowds)]),
         crowd=np.concatenate([kept.crowd, np.ones(crowds, dtype=np.bool_)]),
         unchecked=kept.unchecked,
+        areas=None if kept.areas is None else np.concatenate([kept.areas, np.full(crowds, np.nan)]),
+        void=kept.void,
+        spacing=kept.spacing,
     )
 
 
@@ -104,6 +107,7 @@ def _chosen(instances: Instances, new_ids: NDArray[np.int64], kept: NDArray[np.b
         class_ids=new_ids[kept],
         scores=instances.scores[kept],
         crowd=instances.crowd[kept],
+        areas=None if instances.areas is None else instances.areas[kept],
     )
 
 

@@ -72,7 +72,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
     plots.accuracy_latency(
         points,
         path,
-        score_label=f"{summary.headline} (0–1)",
+        score_label=summary.headline_in_unit,
         latency_label="end-to-end latency, median (ms per image)",
         higher_is_better=summary.higher_is_better,
     )

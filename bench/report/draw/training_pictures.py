@@ -33,7 +33,7 @@ def draw_training(run: RunView, summary: RunSummary, folder: Path) -> list[Path]
         drawn.append(folder / name)
     points = budget_points(run, summary)
     if points:
-        plots.accuracy_budget(points, folder / BUDGET, score_label=f"{summary.headline} (0–1)")
+        plots.accuracy_budget(points, folder / BUDGET, score_label=summary.headline_in_unit)
         drawn.append(folder / BUDGET)
     return drawn
 

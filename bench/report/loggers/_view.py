@@ -95,7 +95,7 @@ def _add(
 def _finals(view: CaseView) -> dict[str, float]:
     found: dict[str, float | None] = {}
     for score in view.scores.scores if view.scores is not None else ():
-        name = f"score/{score.metric}"
+        name = f"score/{score.metric}".replace("@", "_at_")  # which MLflow does not take in a name
         found |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
     if view.train is not None and view.train.outcome is not None:
         facts = view.train.outcome.facts

@@ -55,6 +55,10 @@ class Failure(Record):
     command: str
 
 
+SHARE = "0–1"
+"""Unit of a score that is a share."""
+
+
 class RunSummary(Record):
     """What a run came to.
 
@@ -87,6 +91,16 @@ class RunSummary(Record):
     versions: dict[str, str]
     data_notes: dict[str, tuple[str, ...]] = {}
     slices: tuple[SliceTable, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """Unit of the headline metric."""
+        return next((row.headline.unit for row in self.rows if row.headline and row.headline.unit), None) or SHARE
+
+    @property
+    def headline_in_unit(self) -> str:
+        """The headline metric with the unit of its values."""
+        return f"{self.headline} ({self.unit})"
 
 
 def usable_cases(run: RunView) -> RunView:

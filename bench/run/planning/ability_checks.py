@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.adapter import load_light
@@ -56,7 +57,14 @@ def check_metrics(
     for index, name in enumerate(names):
         if not kinds or metric_mistake(name) is not None:
             continue
-        tasks = load_metric(name).tasks
+        metric = load_metric(name)
+        for module, extra in getattr(metric, "needs", {}).items():
+            if find_spec(module) is None:
+                mistakes.note(
+                    f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} needs the package {module}, which "
+                    f"{sys.executable} does not have. Install it with: pip install 'segbench[{extra}]'"
+                )
+        tasks = metric.tasks
         if not any(reaches(kind, task) for kind in kinds for task in tasks):
             mistakes.note(
                 f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} scores {' and '.join(tasks)} "

@@ -30,14 +30,15 @@ def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool
     for image_id, (target, predicted) in enumerate(pairs, start=1):
         height, width = target.size
         images.append({"id": image_id, "height": height, "width": width})
-        for mask, class_id, crowd in zip(target.masks, target.class_ids, target.crowd, strict=True):
+        areas = target.masks.sum(axis=(1, 2)) if target.areas is None else target.areas
+        for mask, class_id, crowd, area in zip(target.masks, target.class_ids, target.crowd, areas, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": int(class_id) + 1,
                     "iscrowd": int(crowd),
-                    "area": float(mask.sum()),
+                    "area": float(area),
                     "bbox": [0, 0, 1, 1],
                     "segmentation": run_lengths(mask),
                 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -212,3 +214,20 @@ def test_the_best_threshold_has_the_most_right_for_the_fewest_wrong_detections()
     crowd = instances(masks, [1, 1], crowd=[True, True])
     assert best_threshold(collected([(crowd, found)])) is None
     assert best_threshold(collected([(target, instances(elsewhere, [1, 1], [0.9, 0.8]))])) is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sizes_are_those_that_the_annotations_say_where_they_say_one(seed):
+    random = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(4):
+        target, predicted = random_pair(random, size=(110, 130), ties=False)
+        said = target.masks.sum(axis=(1, 2)) * random.choice([0.3, 1.0, 4.0], len(target.masks)) + 0.5
+        pairs.append((replace(target, areas=said), predicted))
+    expected = coco_oracle.figures(coco_oracle.evaluate(pairs, THINGS))
+    found = scored(pairs)
+    ours = {"AP": found.value, **found.parts}
+    for name, value in expected.items():
+        assert ours[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
+    unsaid = [(replace(t, areas=np.full(len(t.masks), np.nan)), p) for t, p in pairs]
+    assert scored(unsaid).parts == scored([(replace(t, areas=None), p) for t, p in pairs]).parts

@@ -12,7 +12,8 @@ import torch
 import torchmetrics.classification as tm
 
 from bench.errors import ShapeError
-from bench.metric import load_metric, metric_names
+from bench.metric import Rows, load_metric, metric_names
+from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap
 
 OVERLAP = (
@@ -269,6 +270,20 @@ def test_a_prediction_of_another_size_is_refused_with_both_sizes(name, draw, cla
         load_metric(name).observe(draw("..11"), draw(".1"), classes(2))
 
 
+def test_scores_are_also_averaged_over_the_categories_of_a_label_space(draw):
+    classes = [
+        ClassSpec(name=name, colour=(0, 0, 0), category=category)
+        for name, category in (("road", "flat"), ("car", "vehicle"), ("bus", "vehicle"), ("sky", "sky"))
+    ]
+    counts = load_metric("mean_iou").observe(draw("..1122"), draw("..1222"), classes)
+    score = load_metric("mean_iou").score(counts[None], classes, seed=0)
+    # car 1/2, bus 2/3; the sky is nowhere
+    assert score.parts == {"flat": 1.0, "vehicle": pytest.approx((1 / 2 + 2 / 3) / 2), "sky": None}
+    plain = [spec.model_copy(update={"category": None}) for spec in classes]
+    assert load_metric("mean_iou").score(counts[None], plain, seed=0).parts == {}
+    assert "category" not in plain[0].model_dump()
+
+
 # --------------------------------------------------------------------------- form
 
 
@@ -281,15 +296,20 @@ def test_every_metric_documents_itself_under_the_five_headings():
         assert places == sorted(places), name
 
 
-def test_every_metric_is_named_like_its_file_and_shares_observe_by_statistic():
+def test_every_metric_is_named_like_its_file_and_shares_observe_by_statistic(classes):
     by_statistic: dict[str, set[bytes]] = {}
     pair = SemanticMap(np.uint8([[0, 1, 1]])), SemanticMap(np.uint8([[0, 0, 1]]))
     for name in metric_names():
         metric = load_metric(name)
         assert metric.name == name
         if "semantic" in metric.tasks:
-            by_statistic.setdefault(metric.statistic, set()).add(metric.observe(*pair, [None, None]).tobytes())
-    assert {statistic: len(seen) for statistic, seen in by_statistic.items()} == {"confusion": 1, "boundary": 1}
+            by_statistic.setdefault(metric.statistic, set()).add(_bytes_of(metric.observe(*pair, classes(2))))
+    assert {"confusion", "boundary", "surface_distances"} < set(by_statistic)
+    assert {statistic: len(seen) for statistic, seen in by_statistic.items() if len(seen) > 1} == {}
+
+
+def _bytes_of(observed):
+    return (observed.table if isinstance(observed, Rows) else observed).tobytes()
 
 
 ERROR_RATE = """

@@ -60,6 +60,20 @@ def test_everything_that_is_wrong_is_told_in_one_go(tmp_path):
         assert part in told
 
 
+def test_a_metric_that_needs_a_package_which_is_not_there_is_a_mistake_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.run.planning.ability_checks.find_spec", lambda name: None)
+    (told,) = mistakes_of(tmp_path, "models: [fake/perfect]\nmetrics: [mean_iou, cldice]\n")
+    assert "metrics[1] (line 2): cldice needs the package skimage" in told
+    assert told.endswith("pip install 'segbench[topology]'")
+
+
+def test_a_tolerance_that_is_none_is_a_mistake_with_its_line(tmp_path):
+    told = "\n".join(mistakes_of(tmp_path, "models: [fake/perfect]\nmetrics: [nsd@0, 'dice@2', nsd@1.5]\n"))
+    assert "metrics[0] (line 2): 'nsd@0' sets the tolerance '0'; a number above 0 is expected" in told
+    assert "metrics[1] (line 2): metric 'dice' has no tolerance: write dice, not dice@2" in told
+    assert "metrics[2]" not in told
+
+
 def test_a_field_of_a_recipe_that_a_trainer_passes_over_is_noted(tmp_path):
     text = "models: [detectron2/fcn, unet/classic]\nrecipe: {budget: {steps: 1}, accumulate: 2}\n"
     assert notes_of(tmp_path, text) == [

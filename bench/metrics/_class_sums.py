@@ -1,0 +1,165 @@
+"""Metrics that are a formula of sums per image and class: over the pooled sums, or averaged over images.
+
+What one image comes to is a table of sums, a row per class: numbers of objects, pixels, values to be averaged. A
+metric is a formula from such a row to a value, applied to the sums of all images, or to those of each image and then
+averaged over the images where it is defined. The headline is the mean over classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metric import Rows
+from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._semantic import build_score, defined
+from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction
+
+Sums: TypeAlias = NDArray[np.float64]
+"""Sums over an image, over several or of resamples, shape (..., K, C)."""
+
+ClassFormula: TypeAlias = Callable[[Sums], NDArray[np.float64]]
+"""A number for each class from sums, (..., K, C) -> (..., K); nan where it is undefined."""
+
+
+def quotient(numerator: int, denominator: int) -> ClassFormula:
+    """Return the formula that divides one column of the sums by another."""
+    return lambda sums: ratio(sums[..., numerator], sums[..., denominator])
+
+
+def f1_of(first: ClassFormula, second: ClassFormula) -> ClassFormula:
+    """Return the harmonic mean of two shares, 0 where both are 0, nan where both are undefined.
+
+    Where one of them is undefined it is 0: what cannot be right is not.
+    """
+
+    def formula(sums: Sums) -> NDArray[np.float64]:
+        a, b = first(sums), second(sums)
+        neither = np.isnan(a) & np.isnan(b)
+        a, b = np.nan_to_num(a), np.nan_to_num(b)
+        return np.where(neither, np.nan, np.nan_to_num(ratio(2 * a * b, a + b)))
+
+    return formula
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumsMetric:
+    """A metric that is a formula of sums per image and class.
+
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        statistic: Name of what is observed.
+        observed: What one image comes to: its sums, (K, C), or rows.
+        columns: C, for the check of stored sums.
+        formula: The value of each class.
+        undefined_because: Why there can be no headline.
+        over: Whether a class's sums are pooled over all images, or its values averaged over images.
+        summed: Rows of all images, and K -> sums, (N, K, C); None where `observed` returns sums.
+        parts: Companion figures, averaged like the headline.
+        dialects: Named variants, each from the sums of all images, (N, K, C).
+        counts: Column of what is counted beside it.
+        unit: Of the value; None for a share of 0 to 1.
+        needs: Packages beyond the harness's own: module -> extra that installs it.
+    """
+
+    name: str
+    version: int
+    label: str
+    definition: str
+    statistic: str
+    observed: Callable[[Prediction, Prediction, Sequence[ClassSpec]], Sums | Rows]
+    columns: int
+    formula: ClassFormula
+    undefined_because: str
+    over: Literal["pooled", "images"] = "pooled"
+    summed: Callable[[NDArray[np.float64], int], Sums] | None = None
+    parts: Mapping[str, ClassFormula] = field(default_factory=dict)
+    dialects: Mapping[str, Callable[[Sums], NDArray[np.float64]]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    unit: str | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
+    higher_is_better: bool = True
+    tasks: tuple[TaskKind, ...] = ("semantic",)
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Sums | Rows:
+        """What one image comes to."""
+        return self.observed(target, predicted, classes)
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score what all images come to, with companion figures and counts."""
+        sums = self._sums(statistics, classes)
+        per_class, pooled = self._over_images(sums, self.formula), sums.sum(axis=(0, 1))
+        return build_score(
+            self,
+            value=defined(mean_of_defined(per_class)),
+            undefined_because=self.undefined_because,
+            draws=self.bootstrap(statistics, classes, seed=seed),
+            per_class=per_class,
+            classes=classes,
+            images=len(sums),
+            parts={k: defined(mean_of_defined(self._over_images(sums, one))) for k, one in self.parts.items()},
+            dialects={k: defined(one(sums)) for k, one in self.dialects.items()},
+            counts={name: int(pooled[column]) for name, column in self.counts.items()},
+            unit=self.unit,
+            bounds=(0.0, 1.0) if self.unit is None else (0.0, None),
+        )
+
+    def _over_images(self, sums: Sums, formula: ClassFormula) -> NDArray[np.float64]:
+        return formula(sums.sum(axis=0)) if self.over == "pooled" else mean_of_defined(formula(sums), axis=0)
+
+    def _sums(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> Sums:
+        sums = statistics if self.summed is None else self.summed(statistics, len(classes))
+        if sums.shape[1:] != (len(classes), self.columns):
+            raise ShapeError(
+                f"the stored sums have shape {sums.shape}; {len(classes)} classes need (images, {len(classes)}, "
+                f"{self.columns}). The label space has changed: score the run again with bench score RUN"
+            )
+        return sums
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return the headline for each resample of the images, (draws,), nan where it is undefined."""
+        sums = self._sums(statistics, classes)
+        if not len(sums):
+            return np.empty(0)
+        if self.over == "pooled":
+            return mean_of_defined(self.formula(resampled_sums(sums, seed=seed)))
+        values = self.formula(sums)
+        known = ~np.isnan(values)
+        drawn = resampled_sums(np.stack([np.where(known, values, 0.0), known], axis=-1), seed=seed)
+        return mean_of_defined(ratio(drawn[..., 0], drawn[..., 1]))
+
+    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of each image alone, (N,), nan where it is undefined."""
+        return mean_of_defined(self.formula(self._sums(statistics, classes)))
+
+    def of_groups(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        sums, weights = self._sums(statistics, classes), groups.astype(np.float64)
+        if self.over == "pooled":
+            return mean_of_defined(self.formula(np.tensordot(weights, sums, axes=1)))
+        values = self.formula(sums)
+        known = ~np.isnan(values)
+        return mean_of_defined(ratio(weights @ np.where(known, values, 0.0), weights @ known))
+
+
+def per_image_of(formula: ClassFormula) -> Callable[[Sums], NDArray[np.float64]]:
+    """Return the dialect that averages a class's values over images, then over classes."""
+    return lambda sums: mean_of_defined(mean_of_defined(formula(sums), axis=0))
+
+
+def pooled_of(formula: ClassFormula) -> Callable[[Sums], NDArray[np.float64]]:
+    """Return the dialect that pools a class's sums over all images, then averages over classes."""
+    return lambda sums: mean_of_defined(formula(sums.sum(axis=0)))

@@ -1,0 +1,216 @@
+"""What the metrics of surfaces share: a few numbers per image and class, their means, and what is missed.
+
+A metric of surfaces has a value for each image and class that is true or predicted there. The value of a class is the
+mean over its images, the headline the mean over classes; the background has none. A class that is true and nowhere
+predicted in an image (missed), or predicted and nowhere true (invented), takes the worst value, so that a model does
+not gain by missing, and both are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._semantic import as_label_maps, build_score, defined
+from bench.metrics._surfaces import Distances, class_distances, diagonal
+from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Prediction, SemanticMap
+
+COUNTED, BOTH, MISSED, INVENTED, IN_MM, VALUES = range(6)
+"""Columns of the statistics of a class in an image; from `VALUES` on those that a metric measures."""
+
+IN_PIXELS, IN_MILLIMETRES = 1, 2
+"""In the column `IN_MM`; 0 for an image whose volume stands in another row."""
+
+
+@dataclass(frozen=True)
+class SurfaceMetric:
+    """A metric of the distances between surfaces, as the mean over images and then over classes.
+
+    Attributes:
+        name: Name of its module.
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        statistic: Name of its measures.
+        measures: The values of a class from its distances and the image's diagonal, (V,).
+        worst: The values of a class that is missed or invented, from the image's diagonal, (V,).
+        column: Which of the values is the headline.
+        dialects: Named variants of the headline, each one of the values.
+        parts: Companion figures, each one of the values.
+        is_distance: Whether values are distances, in millimetres or pixels, or else shares of 0 to 1.
+        by_volume: Whether it is observed on volumes and not on images.
+    """
+
+    name: str
+    version: int
+    label: str
+    definition: str
+    statistic: str
+    measures: Callable[[Distances, float], Sequence[float]]
+    worst: Callable[[float], Sequence[float]]
+    column: int = 0
+    dialects: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
+    is_distance: bool = True
+    by_volume: bool = False
+    tasks: tuple[TaskKind, ...] = ("semantic",)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """A distance is better the smaller it is, a share the larger."""
+        return not self.is_distance
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Measure one image: for each class the columns `COUNTED` … and the values, shape (K, 5 + V)."""
+        return self.observe_volume(*as_label_maps(target, predicted), classes)
+
+    def observe_volume(
+        self, target: SemanticMap, predicted: SemanticMap, classes: Sequence[ClassSpec]
+    ) -> NDArray[np.float64]:
+        """Measure one image or volume, label maps of shape (H, W) or (S, H, W)."""
+        longest = diagonal(target.labels.shape, target.spacing)
+        worst = self.worst(longest)
+        table = np.zeros((len(classes), VALUES + len(worst)))
+        table[:, IN_MM] = IN_MILLIMETRES if target.spacing is not None else IN_PIXELS
+        for one in class_distances(target, predicted, classes):
+            lost = one.missed or one.invented
+            table[one.class_id, [COUNTED, BOTH, MISSED, INVENTED]] = 1, not lost, one.missed, one.invented
+            table[one.class_id, VALUES:] = worst if lost else self.measures(one, longest)
+        return table
+
+    def empty(self, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the statistics of an image that has none of its own."""
+        return np.zeros((len(classes), VALUES + len(self.worst(1.0))))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score the measures of all images, shape (N, K, 5 + V)."""
+        draws = self.bootstrap(statistics, classes, seed=seed)
+        pooled, mixed = statistics.sum(axis=0), is_mixed(statistics)
+        per_class = class_means(pooled, self.column)
+        if mixed:
+            per_class = np.full_like(per_class, np.nan)
+        return build_score(
+            self,
+            value=defined(mean_of_defined(per_class)),
+            undefined_because=self._undefined_because(statistics, mixed),
+            draws=draws,
+            per_class=per_class,
+            classes=classes,
+            images=len(statistics),
+            dialects={} if mixed else self._dialects(statistics),
+            parts={} if mixed else {k: _mean(pooled, VALUES + column) for k, column in self.parts.items()},
+            counts=self._counts(statistics, pooled),
+            unit=self._unit(statistics) if self.is_distance else None,
+            bounds=(0.0, None) if self.is_distance else (0.0, 1.0),
+        )
+
+    def _dialects(self, statistics: NDArray[np.float64]) -> dict[str, float | None]:
+        value = VALUES + self.column
+        found = np.where(statistics[..., BOTH] > 0, statistics[..., value], 0.0)
+        both = mean_of_defined(ratio(found.sum(axis=0), statistics[..., BOTH].sum(axis=0)))
+        by_image = np.where(statistics[..., COUNTED] > 0, statistics[..., value], np.nan)
+        pooled = statistics.sum(axis=0)
+        return {
+            **{name: _mean(pooled, VALUES + column) for name, column in self.dialects.items()},
+            "where_both_are": defined(both),
+            "per_image": defined(mean_of_defined(mean_of_defined(by_image))),
+        }
+
+    def _counts(self, statistics: NDArray[np.float64], pooled: NDArray[np.float64]) -> dict[str, int]:
+        counts = {"missed": int(pooled[:, MISSED].sum()), "invented": int(pooled[:, INVENTED].sum())}
+        volumes = int(statistics[..., IN_MM].any(axis=1).sum()) if statistics.size else 0
+        return {"volumes": volumes, **counts} if self.by_volume else counts
+
+    def _undefined_because(self, statistics: NDArray[np.float64], mixed: bool) -> str:
+        if mixed:
+            return _mixture(statistics)
+        if self.by_volume and not statistics[..., IN_MM].any():
+            return "no image of the data set is a slice of a volume"
+        return "no class but the background occurs in any target or prediction"
+
+    def _unit(self, statistics: NDArray[np.float64]) -> str:
+        return "mm" if (statistics[..., IN_MM] == IN_MILLIMETRES).any() else "px"
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return the headline for each resample of the images, shape (draws,), nan where it is undefined."""
+        _check_shape(statistics, classes)
+        if not len(statistics):
+            return np.empty(0)
+        chosen = statistics[..., [COUNTED, VALUES + self.column]]
+        sums = resampled_sums(np.full_like(chosen, np.nan) if is_mixed(statistics) else chosen, seed=seed)
+        return mean_of_defined(ratio(sums[..., 1], sums[..., 0]))
+
+    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of each image alone, (N,), nan where no class but the background occurs."""
+        return self.of_groups(statistics, classes, np.eye(len(statistics), dtype=np.bool_))
+
+    def of_groups(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        _check_shape(statistics, classes)
+        sums = np.tensordot(groups.astype(np.float64), statistics, axes=1)
+        return mean_of_defined(class_means(sums, self.column))
+
+
+@dataclass(frozen=True)
+class ToleranceMetric(SurfaceMetric):
+    """A metric of surfaces that depends on a tolerance, which a suite can set: `name@tolerance`.
+
+    Attributes:
+        tolerant: Returns `measures` for a tolerance; None is the metric's own one.
+        tolerance: In millimetres where the spacing is known, else in pixels; None is the metric's own one.
+        told: The definition with `{}` in the place of the tolerance.
+    """
+
+    tolerant: Callable[[float | None], Callable[[Distances, float], Sequence[float]]] = lambda _: lambda *_: ()
+    tolerance: float | None = None
+    told: str = ""
+
+    def at(self, tolerance: float) -> ToleranceMetric:
+        """Return the metric at another tolerance."""
+        name = f"{self.name.partition('@')[0]}@{tolerance:g}"
+        return replace(
+            self,
+            name=name,
+            statistic=name,
+            label=f"{self.label} at {tolerance:g}",
+            tolerance=tolerance,
+            measures=self.tolerant(tolerance),
+            definition=self.told.format(f"{tolerance:g} mm, or pixels where the spacing is not known"),
+        )
+
+
+def _check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:
+    if statistics.ndim != 3 or statistics.shape[1] != len(classes):
+        raise ShapeError(
+            f"the stored distances have shape {statistics.shape}; {len(classes)} classes are expected. The label space "
+            "has changed: score the run again with bench score RUN"
+        )
+
+
+def class_means(pooled: NDArray[np.float64], column: int) -> NDArray[np.float64]:
+    """Mean over the images of each class, nan where it is in none; from sums, (..., K, 5 + V)."""
+    return ratio(pooled[..., VALUES + column], pooled[..., COUNTED])
+
+
+def is_mixed(statistics: NDArray[np.float64]) -> bool:
+    """Whether some images are measured in millimetres and some in pixels."""
+    return all((statistics[..., IN_MM] == unit).any() for unit in (IN_PIXELS, IN_MILLIMETRES))
+
+
+def _mixture(statistics: NDArray[np.float64]) -> str:
+    known, unknown = (int((statistics[:, 0, IN_MM] == unit).sum()) for unit in (IN_MILLIMETRES, IN_PIXELS))
+    return f"{known} of {known + unknown} images have a known spacing; millimetres and pixels have no common mean"
+
+
+def _mean(pooled: NDArray[np.float64], column: int) -> float | None:
+    return defined(mean_of_defined(ratio(pooled[:, column], pooled[:, COUNTED])))

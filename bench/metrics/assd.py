@@ -1,0 +1,44 @@
+"""Average symmetric surface distance: how far an outline is off on average.
+
+What it measures:
+    The mean error of the outline of a class, in millimetres where the data set knows the spacing of its pixels, else
+    in pixels.
+
+Definition:
+    As `hausdorff`, with a mean in the place of the largest distance: over all surface pixels of both masks, each
+    with its distance to the nearest one of the other mask. Lower is better.
+
+When undefined:
+    As `hausdorff`.
+
+Differs from:
+    `mean_of_directed`: the mean of the two directions' means, as medpy's `assd` has it, which weighs the smaller
+    surface's pixels more. `where_both_are`: images where the class is missed or invented are dropped. `per_image`:
+    mean over the classes of each image, then over images. surface-distance weighs each distance by its length of
+    outline.
+
+Source:
+    Heimann et al., Comparison and Evaluation of Methods for Liver Segmentation, TMI 2009; Maier-Hein et al., Metrics
+    Reloaded, Nature Methods 2024.
+"""
+
+from __future__ import annotations
+
+from bench.metrics._distance_measures import MEAN_OF_MEANS, POOLED_MEAN, STATISTIC, measures, worst
+from bench.metrics._surface_metrics import SurfaceMetric
+
+METRIC = SurfaceMetric(
+    name="assd",
+    version=1,
+    label="ASSD",
+    definition=(
+        "mean over images and then classes without background of the mean distance between the surfaces, both "
+        "directions pooled, mm where the spacing is known, else pixels; a class missed or invented in an image takes "
+        "its diagonal"
+    ),
+    statistic=STATISTIC,
+    measures=measures,
+    worst=worst,
+    column=POOLED_MEAN,
+    dialects={"mean_of_directed": MEAN_OF_MEANS},
+)

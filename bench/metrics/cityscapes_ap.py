@@ -1,0 +1,217 @@
+"""Cityscapes' own instance AP: precision over recall, not made monotone, of all detections.
+
+What it measures:
+    How well objects are found, told apart, outlined and ranked by their scores, as Cityscapes' benchmark has it.
+
+Definition:
+    cityscapesScripts' `evalInstanceLevelSemanticLabeling`: for ten IoU thresholds 0.50:0.05:0.95 and each thing class,
+    a detection matches a true object if their intersection over union is above the threshold; of several detections of
+    one object that with the highest score is right, the others are wrong. True objects of fewer than 100 pixels and
+    groups are not asked for. A detection without a match is left out if more than the threshold's share of it lies on
+    void, groups and small objects. Precision over recall, from a precision of 1 at a recall of 0, is integrated by
+    trapezoids at each distinct score; AP is the mean over thresholds and classes with a true object. Part: AP50.
+
+When undefined:
+    A class without a true object that is asked for has no value and leaves the mean.
+
+Differs from:
+    COCO's AP (`mask_ap`): IoU from the threshold on, precision made monotone at 101 recalls, at most 100 detections, no
+    smallest object, detections matched by falling score. The benchmark's AP100m and AP50m need distances that few
+    copies of the data set have. Where a data set's void is not known to its instances, only groups and small objects
+    excuse a detection.
+
+Source:
+    Cordts et al., The Cityscapes Dataset, CVPR 2016, §4.2; mcordts/cityscapesScripts at 0bcc4a7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metric import Rows
+from bench.metrics._bootstrap import image_weights, mean_of_defined, ratio
+from bench.metrics._compile import compiled
+from bench.metrics._masks import intersections, mask_stack
+from bench.metrics._matching import (
+    CLASS,
+    COLUMNS,
+    DETECTION,
+    GROUND_TRUTH,
+    IGNORED,
+    KIND,
+    MATCHED,
+    NUMBER,
+    SCORE,
+    as_instances,
+    check_columns,
+)
+from bench.metrics._semantic import build_score, defined
+from bench.records import ClassSpec, Score, TaskKind
+from bench.records.predictions import Instances, Prediction
+
+THRESHOLDS = np.arange(0.5, 1.0, 0.05)
+"""As cityscapesScripts makes them."""
+
+SMALLEST = 100
+"""Pixels of the smallest true object that is asked for."""
+
+
+def judged_rows(target: Instances, predicted: Instances) -> Rows:
+    """Judge the detections of one image at each threshold; columns as in `_matching`, ranks and areas left 0."""
+    true_masks, masks = mask_stack(target.masks), mask_stack(predicted.masks)
+    shared = intersections(masks, true_masks, predicted.class_ids[:, None] == target.class_ids[None])
+    union = masks.areas[:, None] + true_masks.areas[None] - shared
+    ious = np.where(shared > 0, shared / np.maximum(union, 1), 0.0)
+    small = true_masks.areas < SMALLEST
+    asked = ~target.crowd & ~small
+    excused = shared[:, target.crowd].sum(axis=1) + shared[:, small].sum(axis=1)
+    if target.void is not None:
+        excused = excused + (predicted.masks & target.void).sum(axis=(1, 2))
+    share = np.nan_to_num(ratio(excused, masks.areas))
+    matched, ignored = (np.zeros(len(masks.areas), dtype=np.int64) for _ in range(2))
+    for t, threshold in enumerate(THRESHOLDS.tolist()):
+        above = ious > threshold
+        right = np.zeros(len(masks.areas), dtype=np.bool_)
+        for g in np.flatnonzero(asked & above.any(axis=0)):
+            candidates = np.flatnonzero(above[:, g])
+            right[candidates[np.argmax(predicted.scores[candidates])]] = True
+        on_others = above.any(axis=1) & ~above[:, asked].any(axis=1)
+        left_out = on_others | (~above.any(axis=1) & (share > threshold))
+        matched |= right.astype(np.int64) << t
+        ignored |= left_out.astype(np.int64) << t
+    drawn = masks.areas > 0
+    table = np.zeros((1 + len(asked) + int(drawn.sum()), len(COLUMNS)))
+    # Stored columns lack the number of the image, which is put before them.
+    truths, detections = table[1 : 1 + len(asked)], table[1 + len(asked) :]
+    truths[:, KIND - 1], truths[:, CLASS - 1], truths[:, IGNORED - 1] = GROUND_TRUTH, target.class_ids, ~asked
+    detections[:, KIND - 1], detections[:, CLASS - 1] = DETECTION, predicted.class_ids[drawn]
+    detections[:, SCORE - 1] = predicted.scores[drawn]
+    detections[:, MATCHED - 1], detections[:, IGNORED - 1] = matched[drawn], ignored[drawn]
+    return Rows(table)
+
+
+class _ClassRows:
+    """The rows of one class, detections by falling score."""
+
+    def __init__(self, rows: NDArray[np.float64], class_id: int) -> None:
+        own = rows[rows[:, CLASS] == class_id]
+        detections = own[own[:, KIND] == DETECTION]
+        ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
+        self.images = ordered[:, NUMBER].astype(np.int64)
+        scores = ordered[:, SCORE]
+        self.last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
+        self.matched, self.ignored = (np.ascontiguousarray(ordered[:, c].astype(np.int64)) for c in (MATCHED, IGNORED))
+        asked = own[(own[:, KIND] == GROUND_TRUTH) & (own[:, IGNORED] == 0)]
+        self.true_images = asked[:, NUMBER].astype(np.int64)
+
+    def precision(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """AP at each threshold for weights of the images, (draws, images): (draws, T), nan without a true object."""
+        found = np.full((len(weights), len(THRESHOLDS)), np.nan)
+        positives = weights @ np.bincount(self.true_images, minlength=weights.shape[1]).astype(np.float64)
+        own = np.ascontiguousarray(weights[:, self.images])
+        _kernel()(self.matched, self.ignored, self.last, own, positives, found)
+        return found
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> Callable[..., None]:
+    import numba
+
+    bits, table = numba.int64[::1], numba.float64[:, ::1]
+    return compiled(_average, numba.void(bits, bits, numba.boolean[::1], table, numba.float64[::1], table))
+
+
+def _average(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    last: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    positives: NDArray[np.float64],
+    found: NDArray[np.float64],
+) -> None:
+    """Area under precision over recall by trapezoids, by draw and threshold; compiled."""
+    for b in range(weights.shape[0]):
+        if positives[b] == 0:
+            continue
+        for t in range(found.shape[1]):
+            right = wrong = area = reached = 0.0
+            before = 1.0
+            for d in range(len(matched)):
+                if (matched[d] >> t) & 1:
+                    right += weights[b, d]
+                elif not (ignored[d] >> t) & 1:
+                    wrong += weights[b, d]
+                if last[d] and right + wrong > 0:
+                    precision, recall = right / (right + wrong), right / positives[b]
+                    area += (recall - reached) * (precision + before) / 2
+                    before, reached = precision, recall
+            found[b, t] = area
+
+
+class CityscapesAp:
+    """Cityscapes' average precision of instances."""
+
+    name = "cityscapes_ap"
+    version = 1
+    label = "Cityscapes AP"
+    tasks: tuple[TaskKind, ...] = ("instance",)
+    higher_is_better = True
+    statistic = "cityscapes_matches"
+    definition = (
+        "Cityscapes' AP of masks: mean over IoU above 0.50:0.05:0.95 and classes with a true object of at least 100 "
+        "pixels, precision over recall by trapezoids, all detections, void and groups ignored"
+    )
+
+    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
+        """Ground truth and judged detections of one image."""
+        return judged_rows(*as_instances(target, predicted, classes))
+
+    def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
+        """Score of the rows of all images, shape (rows, 8)."""
+        draws = self.bootstrap(statistics, classes, seed=seed)
+        images = int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0
+        at = self._precisions(statistics, classes, np.ones((1, images)))[0]  # (K, T)
+        per_class = at.mean(axis=1)
+        return build_score(
+            self,
+            value=defined(mean_of_defined(per_class)),
+            undefined_because=f"no target holds an object of at least {SMALLEST} pixels that is not a group",
+            draws=draws,
+            per_class=per_class,
+            classes=classes,
+            images=images,
+            parts={"AP50": defined(mean_of_defined(at[:, 0]))},
+        )
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Headline for each resample of the images, (draws,), nan where no true object is drawn."""
+        check_columns(statistics)
+        if not len(statistics):
+            return np.empty(0)
+        images = int(statistics[-1, NUMBER]) + 1
+        found = [
+            mean_of_defined(self._precisions(statistics, classes, weights).mean(axis=2))
+            for weights in image_weights(images, seed=seed)
+        ]
+        return np.concatenate(found)
+
+    @staticmethod
+    def _precisions(
+        rows: NDArray[np.float64], classes: Sequence[ClassSpec], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """AP by draw, class and threshold, (draws, K, T); nan for stuff and where no object is drawn."""
+        nothing = np.full((len(weights), len(THRESHOLDS)), np.nan)
+        found = [
+            _ClassRows(rows, class_id).precision(weights) if spec.is_thing else nothing
+            for class_id, spec in enumerate(classes)
+        ]
+        return np.stack(found, axis=1)
+
+
+METRIC = CityscapesAp()

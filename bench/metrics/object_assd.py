@@ -1,0 +1,46 @@
+"""Average symmetric surface distance of single objects: how far found outlines are off, and what misses cost.
+
+What it measures:
+    As `assd`, object by object: outlines of instances, in millimetres where the data set knows the spacing, else
+    pixels.
+
+Definition:
+    Detections with a score of at least 0.5 and true objects of one class are matched one to one in the order of falling
+    intersection over union, from 0.5 on. The value of a matched pair is that of `assd` for their two masks; a true
+    object without a match, and a detection without one, take the diagonal of the image, and are counted. The value of a
+    class is the mean over all of these in all images, the headline the mean over thing classes. A detection that lies
+    to more than half in a crowd of its class and matches nothing is left out. Lower is better.
+
+When undefined:
+    A class without a true object and a detection has no value; and where the spacing of some images is known and of
+    others is not.
+
+Differs from:
+    `where_both_are`: the mean over matched pairs alone, which gets better as a model misses more. `assd` takes all
+    pixels of a class in an image together.
+
+Source:
+    As `assd`; Maier-Hein et al., Metrics Reloaded, Nature Methods 2024 (instance segmentation: boundary metrics per
+    match).
+"""
+
+from __future__ import annotations
+
+from bench.metrics._distance_measures import MEAN_OF_MEANS, POOLED_MEAN, measures, worst
+from bench.metrics._object_surfaces import ObjectDistanceMetric
+
+METRIC = ObjectDistanceMetric(
+    name="object_assd",
+    version=1,
+    label="object ASSD",
+    definition=(
+        "mean over objects and then thing classes of the mean distance between the surfaces of pairs with IoU >= 0.5,"
+        " mm where the spacing is known, else pixels; an object or a detection (score >= 0.5) without a match takes "
+        "the image's diagonal"
+    ),
+    statistic="object_surfaces",
+    measures=measures,
+    worst=worst,
+    column=POOLED_MEAN,
+    dialects={"mean_of_directed": MEAN_OF_MEANS},
+)
