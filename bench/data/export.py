@@ -16,7 +16,7 @@ from bench.data.exports import Exported
 from bench.data.formats.bands import as_bytes
 from bench.data.opening import Choice, as_yaml
 from bench.data.progress import Advance, bar
-from bench.dataset import Dataset, GroundTruth
+from bench.dataset import Dataset, GroundTruth, Place, Spacing
 from bench.errors import BenchError, PluginError, did_you_mean
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import RgbImage
@@ -126,3 +126,9 @@ class _Watched:
 
     def fingerprint(self, split: str) -> str:
         return self._dataset.fingerprint(split)
+
+    def spacing(self, image_id: str) -> Spacing | None:
+        return getattr(self._dataset, "spacing", lambda _: None)(image_id)
+
+    def place(self, image_id: str) -> Place | None:
+        return getattr(self._dataset, "place", lambda _: None)(image_id)

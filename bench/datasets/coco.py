@@ -94,8 +94,7 @@ class Options(Record):
             the classes are annotated, so that the data set can be scored as semantic, too.
         without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.
         crowds: What annotations marked `iscrowd` are, where most are: crowds, or objects each.
-        run_lengths: Whether run lengths go down the columns, as COCO's do, or along the rows, as some writers'; None
-            reads columns and refuses those that are plainly rows.
+        run_lengths: Whether run lengths go down the columns, as COCO's, or along the rows; None refuses plain rows.
         missing_images: What becomes of images that are not on disk: left out; None refuses them.
     """
 
@@ -248,6 +247,8 @@ class _Reader:
             f"the {total} images that {index.state.file.name} names, of which {len(absent)} are missing: "
             f"{', '.join(names)}{' …' if len(absent) > len(names) else ''}"
         )
+        other = sorted(name for name in _names_in(folder) if PurePath(name).stem == PurePath(names[0]).stem)
+        what += f". There is {other[0]}, of another suffix" if other else ""
         usual = Options()
         if (self._options.images, self._options.annotations) == (usual.images, usual.annotations):
             return missing("coco", folder / names[0], what, OBTAIN)
@@ -309,8 +310,8 @@ class _Reader:
         assert self._last is not None
         _, drawn, masks = self._last
         advice = ". Say which by the data set's option run_lengths: rows or run_lengths: columns"
-        said = self._options.run_lengths is not None
-        return doubts_of(drawn, masks, Size(*masks.shape[1:]), entry.image.name, order_advice=None if said else advice)
+        asked = None if self._options.run_lengths else advice
+        return doubts_of(drawn, masks, Size(*masks.shape[1:]), entry.image.name, order_advice=asked)
 
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""

@@ -96,7 +96,7 @@ def open_dataset(options: Options) -> OnDisk:
     shared = ("axis", "window", "rgb", "depth", "every", "mask_grid", "group", "seed")
     given = {name: getattr(options, name) for name in shared}
     reading = volumes.Options(root=options.root, classes=classes, void=void, fractions=fractions, **given)
-    dataset = volumes.of_cases("nnunet", tuple(cases), reading, root)
+    dataset = volumes.of_cases("nnunet", tuple(cases), reading, root, licence=LICENCE)
     dataset.own_folds = _own_folds(options, root, cases)
     return dataset
 

@@ -147,7 +147,7 @@ def open_dataset(options: Options) -> OnDisk:
     return of_cases("volumes", cases_in(root, options.images, options.masks, options.channels), options, root)
 
 
-def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -> OnDisk:
+def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *, licence: str = LICENCE) -> OnDisk:
     """Return the data set of some volumes; `images`, `masks` and `channels` of the options are not used.
 
     Args:
@@ -155,6 +155,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
         cases: Those without a split are dealt out.
         options: How they are read.
         root: What `group` is searched below.
+        licence: Terms of the data.
     """
     opened = _looked_at(cases, options)
     classes, class_of = _label_space(cases, options)
@@ -180,7 +181,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path) -
         classes=classes,
         tasks=("semantic",) if options.masks_hold == "classes" else TASKS,
         source=f"{len(cases)} volumes in the folder {root.name}, as {opened.axis} slices",
-        licence=LICENCE,
+        licence=licence,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[*decisive, options.mask_grid, options.masks_hold],
         inferred=(*opened.notes, options.grey().told(), *_regions_left_out(cases, options)),

@@ -199,7 +199,8 @@ def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDA
         raise DatasetError(f"{where} holds something that is no number. Expected: class x1 y1 x2 y2 x3 y3 …") from None
     if len(values) == 5:
         raise DatasetError(
-            f"{where} has five numbers: a box for detection, not a polygon. Expected: class x1 y1 x2 y2 x3 y3 …"
+            f"{where} has five numbers: a box for detection, not a polygon. Expected: class x1 y1 x2 y2 x3 y3 … "
+            "Draw its outline, or remove the line: no mask can be made of a box."
         )
     if len(values) < 7 or len(values) % 2 == 0:
         raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")

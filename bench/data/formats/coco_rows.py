@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 GROUP_KEYS = ("isgroupof", "is_group_of", "IsGroupOf")
 """Names under which converters of Open Images keep what COCO calls a crowd."""
@@ -172,11 +173,17 @@ def flags_of(row: Mapping[str, Any]) -> int:
 
 
 def file_name_of(row: Mapping[str, Any]) -> str:
-    """Name of an image's file; LVIS has its address alone, whose last two parts are folder and name."""
+    """Name of an image's file; of an address, as LVIS has it alone and some tools as the name, its last two parts.
+
+    >>> file_name_of({"file_name": "https://a.org/b%20c/d.jpg?size=1"})
+    'b c/d.jpg'
+    """
     name = row.get("file_name")
     if name is None and isinstance(row.get("coco_url"), str):
-        return checked_text("/".join(str(row["coco_url"]).split("?")[0].rstrip("/").split("/")[-2:]))
-    return checked_text(name)
+        name = row["coco_url"]
+    elif not (isinstance(name, str) and "://" in name):
+        return checked_text(name)
+    return checked_text(unquote("/".join(str(name).split("?")[0].rstrip("/").split("/")[-2:])))
 
 
 def colour(value: object, default: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -38,6 +38,8 @@ def run_lengths_of_text(text: str) -> list[int]:
     Raises:
         ValueError: If the text ends within a number or holds another character.
     """
+    if text[:2] in ("b'", 'b"'):
+        raise ValueError("its run lengths were written as Python shows bytes, b'…'; write counts.decode() instead")
     runs: list[int] = []
     position = 0
     while position < len(text):

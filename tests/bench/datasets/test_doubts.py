@@ -16,7 +16,7 @@ from bench.data.opening import Choice
 from bench.errors import DatasetError
 from bench.records.run_lengths import run_lengths
 from bench.run.planning.data_checks import sampled
-from tests.bench.datasets.coco_projects import LAYOUT, SIZE, each_annotation, project, rectangle
+from tests.bench.datasets.coco_projects import LAYOUT, SIZE, each_annotation, each_image, project, rectangle
 
 SHAPE = np.zeros(SIZE, dtype=np.bool_)
 
@@ -102,6 +102,24 @@ def test_a_size_of_width_and_height_is_named_as_that(tmp_path):
     with pytest.raises(DatasetError, match=r"written as width and height; run lengths have .* \[32, 48\]"):
         coco(root := project(tmp_path / "turned", each_annotation(turn))).target("test_0")
     assert root.is_dir()
+
+
+def test_run_lengths_as_python_shows_bytes_are_named_as_that(tmp_path):
+    def shown(row):
+        row["segmentation"] = {"size": [*SIZE], "counts": "b'PP1'"}
+
+    with pytest.raises(DatasetError, match=r"written as Python shows bytes.* write counts\.decode\(\) instead"):
+        coco(project(tmp_path / "shown", each_annotation(shown))).target("test_0")
+
+
+def test_addresses_for_names_are_found_by_their_last_parts_and_other_suffixes_are_told(tmp_path):
+    def addressed(row):
+        row["file_name"] = f"https://example.org/bucket/{row['file_name'].replace('_', '%5F')}?size=1"
+
+    assert coco(project(tmp_path / "urls", each_image(addressed))).ids("test") == ("test_0", "test_1", "test_2")
+    renamed = project(tmp_path / "suffix", each_image(lambda row: row.update(file_name=row["file_name"][:-3] + "jpg")))
+    with pytest.raises(DatasetError, match=r"There is test_0\.png, of another suffix"):
+        coco(renamed).ids("test")
 
 
 def moved_box(row):
