@@ -134,8 +134,9 @@ def _of_labels(dataset: Dataset, truth: GroundTruth, grey: NDArray[np.uint8] | N
     """What the labels of an image are, for `label_doubts`: where they end, their shares, how they lie on edges."""
     labels, row = truth.semantic.labels, Row()
     background = background_class(dataset.classes)
-    counts = np.bincount(runs_of(labels).values, weights=runs_of(labels).lengths) if labels.size else np.zeros(0)
     if "semantic" in dataset.tasks:
+        runs = runs_of(labels)
+        counts = np.bincount(runs.values, weights=runs.lengths)
         row["shares"] = {str(i): round(counts[i] / labels.size, 4) for i in np.flatnonzero(counts).tolist()}
     if "semantic" not in dataset.tasks or background is not None:
         seen = (labels != void_of(labels)) & (labels != (-1 if background is None else background))

@@ -70,14 +70,24 @@ def edge_contrast(image: NDArray[Any], labels: LabelMap) -> float | None:
     Returns:
         1 where outlines lie anywhere; None without outlines, or where the image is flat.
     """
-    grey = cv2.GaussianBlur(image.astype(np.float32).mean(axis=2), (3, 3), 0)
-    gradient = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    gradient = cv2.dilate(gradient, np.ones((3, 3), dtype=np.uint8))
+    gradient, outline = contrast_of(image.astype(np.float32).mean(axis=2)), outline_of(labels)
+    mean = float(gradient.mean())
+    return float(gradient[outline].mean()) / mean if outline.any() and mean > 0 else None
+
+
+def contrast_of(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Magnitude of Sobel's gradient of grey values, the largest within a pixel around, float32, (H, W)."""
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+    gradient = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    return np.asarray(cv2.dilate(gradient, np.ones((3, 3), dtype=np.uint8)), dtype=np.float32)
+
+
+def outline_of(labels: LabelMap) -> NDArray[np.bool_]:
+    """Pixels whose label is not that of the pixel on their left or above, bool, (H, W)."""
     outline = np.zeros(labels.shape, dtype=np.bool_)
     outline[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     outline[1:] |= labels[1:] != labels[:-1]
-    mean = float(gradient.mean())
-    return float(gradient[outline].mean()) / mean if outline.any() and mean > 0 else None
+    return outline
 
 
 def better_frame(contrasts: Mapping[Frame, float | None]) -> Frame | None:

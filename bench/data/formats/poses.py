@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.orientation import edge_contrast
+from bench.data.formats.orientation import contrast_of, outline_of
 from bench.records.predictions import LabelMap
 
 SIDE = 128
@@ -24,11 +24,11 @@ CLEARLY, ENOUGH = 1.25, 5
 """So many times more contrast is clear; of so many images, at least, more than half must be."""
 AS_THEY_ARE = "as they are"
 POSES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    AS_THEY_ARE: lambda labels: labels,
-    "mirrored left to right": lambda labels: labels[:, ::-1],
-    "mirrored top to bottom": lambda labels: labels[::-1],
-    "turned by half": lambda labels: labels[::-1, ::-1],
-    "with x and y in each other's place": lambda labels: labels.T,
+    AS_THEY_ARE: lambda square: square,
+    "mirrored left to right": lambda square: square[:, ::-1],
+    "mirrored top to bottom": lambda square: square[::-1],
+    "turned by half": lambda square: square[::-1, ::-1],
+    "with x and y in each other's place": lambda square: square.T,
 }
 
 
@@ -42,11 +42,14 @@ def pose_contrasts(grey: NDArray[np.uint8], labels: LabelMap) -> dict[str, float
     Returns:
         Name of the pose -> contrast; empty where there are no outlines or no contrast.
     """
-    image = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)[..., None]
-    square = np.asarray(cv2.resize(labels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT))
-    found = {name: edge_contrast(image, pose(square)) for name, pose in POSES.items()}
-    known = {name: round(value, 3) for name, value in found.items() if value is not None}
-    return known if len(known) == len(POSES) else {}
+    image = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    outline = outline_of(np.asarray(cv2.resize(labels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT)))
+    contrast = contrast_of(image.astype(np.float32))
+    mean = float(contrast.mean())
+    if not outline.any() or mean == 0:
+        return {}
+    # To turn the image is to turn the labels, for each pose undoes itself.
+    return {name: round(float(pose(contrast)[outline].mean()) / mean, 3) for name, pose in POSES.items()}
 
 
 def better_pose(seen: Sequence[Mapping[str, float]]) -> str | None:
