@@ -203,7 +203,7 @@ def test_labels_that_are_not_of_the_series_or_of_no_class_are_refused(tmp_path, 
 
 
 def test_undeclared_regions_are_named_with_the_lines_to_write_and_detected(tmp_path):
-    for case in ("a", "b"):
+    for case in ("a", "b", "c"):
         write_dicom(tmp_path / "d" / case / "ct", scene()[0], patient=case)
         write_seg(tmp_path / "d" / case / "labels.dcm", scene()[1])
     with pytest.raises(DatasetError, match=r"classes: \{background: 0, Liver: 1, tumour: 2\}"):
