@@ -103,5 +103,5 @@ def _write(path: Path, slices: Sequence[NDArray[Any]], spacing: Spacing | None, 
     row, column, depth = (1.0, 1.0, 1.0) if spacing is None else (spacing.row, spacing.column, spacing.slice or 1.0)
     volume = np.stack([one.T for one in slices], axis=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    image: Any = nibabel.Nifti1Image(volume.astype(np.uint8), np.diag([-column, -row, depth, 1.0]))
-    nibabel.save(image, path)
+    nifti: Any = nibabel
+    nifti.save(nifti.Nifti1Image(volume.astype(np.uint8), np.diag([-column, -row, depth, 1.0])), path)

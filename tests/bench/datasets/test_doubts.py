@@ -116,7 +116,9 @@ def test_addresses_for_names_are_found_by_their_last_parts_and_other_suffixes_ar
     def addressed(row):
         row["file_name"] = f"https://example.org/bucket/{row['file_name'].replace('_', '%5F')}?size=1"
 
-    assert coco(project(tmp_path / "urls", each_image(addressed))).ids("test") == ("test_0", "test_1", "test_2")
+    dataset = coco(project(tmp_path / "urls", each_image(addressed)))
+    assert dataset.ids("test") == ("bucket__test_0", "bucket__test_1", "bucket__test_2")
+    assert dataset.image("bucket__test_1").shape == (*SIZE, 3)
     renamed = project(tmp_path / "suffix", each_image(lambda row: row.update(file_name=row["file_name"][:-3] + "jpg")))
     with pytest.raises(DatasetError, match=r"There is test_0\.png, of another suffix"):
         coco(renamed).ids("test")
