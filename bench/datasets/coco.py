@@ -40,7 +40,7 @@ from pydantic import Field, JsonValue
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
 from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of
 from bench.data.formats.coco_documents import CocoAnnotation
-from bench.data.formats.coco_doubts import doubts_of
+from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_index import CocoIndex, coco_index
 from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd, said_area
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
@@ -309,8 +309,7 @@ class _Reader:
             self.instance_truth(entry)
         assert self._last is not None
         _, drawn, masks = self._last
-        advice = ". Say which by the data set's option run_lengths: rows or run_lengths: columns"
-        asked = None if self._options.run_lengths else advice
+        asked = None if self._options.run_lengths else ORDER_OPTION
         return doubts_of(drawn, masks, Size(*masks.shape[1:]), entry.image.name, order_advice=asked)
 
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:

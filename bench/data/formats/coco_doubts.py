@@ -27,6 +27,7 @@ SMOOTHER = 2.0
 """This many times longer is the outline of a mask whose run lengths are read in the wrong order."""
 
 ROWS = "are what they seem only if their run lengths are read row by row; COCO and pycocotools read column by column"
+ORDER_OPTION = ". Say which by the data set's option run_lengths: rows or run_lengths: columns"
 SHARES = "have coordinates from 0 to 1: they are shares of the size, as in YOLO, where COCO has pixels"
 SCALED = "are drawn in another resolution than their box"
 ELSEWHERE = "have a box that is elsewhere than their mask; the masks are used"
