@@ -184,7 +184,7 @@ def _doubts(summary: RunSummary) -> list[str]:
 
 
 def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {' '.join(line.splitlines())}" for line in lines)
 
 
 def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
@@ -208,8 +208,9 @@ def markdown_table(frame: pd.DataFrame, code: str = "") -> str:
     """Return a frame as a markdown table; the column `code` holds commands."""
     if not len(frame):
         return ""
-    cells = {name: [cell(text, name == code) for text in frame[name]] for name in frame.columns}
-    return str(tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True))
+    columns = [[cell(text, name == code) for text in frame[name]] for name in frame.columns]
+    heads = [cell(name) for name in frame.columns]
+    return str(tabulate(zip(*columns, strict=True), headers=heads, tablefmt="pipe", disable_numparse=True))
 
 
 def cell(text: str, is_code: bool = False) -> str:

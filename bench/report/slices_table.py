@@ -41,7 +41,7 @@ def slices_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
     """Heading -> a line for each slice of a kind, a column for each row of the overview."""
     several = len(summary.slices) > 1
     return {
-        f"By {by}" + (f" ({table.dataset})" if several else ""): _slices(summary, table, by)
+        " ".join(f"By {by}{f' ({table.dataset})' if several else ''}".split()): _slices(summary, table, by)
         for table in summary.slices
         for by in dict.fromkeys(one.by for one in table.slices)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as reader
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,22 @@ def test_every_form_takes_a_hostile_label(synthetic):
     synthetic.add("[/x] <b> =1 {y} `z` |")
     synthetic.write_plan()
     assert all(render(form, summarise(read_run(synthetic.run))) for form in ("terminal", "markdown", "csv", "json"))
+
+
+def test_bars_and_line_breaks_in_names_break_no_table_and_no_list_of_the_markdown(synthetic):
+    names = ["a|b\nc", "d | e\r\nf", "- g\n\n# h"]
+    planned = [synthetic.add(name) for name in names]
+    plan = synthetic.write_plan()
+    for number, one in enumerate(planned):
+        synthetic.predict(one, 0.1 + 0.1 * number, seed=number)
+        synthetic.time(one, 4.0 + number, seed=number)
+        synthetic.score(plan, one)
+    columns = {"": {"we|ather\nnow": {i: "ra|in\n" if n % 2 else "sun" for n, i in enumerate(synthetic.ids)}}}
+    blocks = markdown.render(summarise(read_run(synthetic.run), columns)).split("\n\n")
+    tables = [block.split("\n") for block in blocks if block.startswith("|")]
+    assert len(tables) >= 7
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1, table[0]
+    lists = [line for block in blocks if block.startswith("- ") for line in block.split("\n")]
+    assert [line for line in lists if line and not line.startswith("- ")] == []
+    assert [block for block in blocks if re.match(r"# h|f\b|c\b", block)] == []
