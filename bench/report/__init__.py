@@ -7,7 +7,7 @@ finds it by its name. Tables of raw facts, one row per image or sample, are thos
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ def write_report(
     *,
     inline: bool = False,
     columns: Mapping[str, Columns] | None = None,
+    plots: Sequence[str] = (),
 ) -> list[Path]:
     """Write report.md with its pictures, results.csv, results.json and report.html; returns them in this order.
 
@@ -50,16 +51,20 @@ def write_report(
         show_from: Score from which contact sheets show objects; None chooses it for each model.
         inline: Whether the small pictures of report.html stand in it, instead of beside it.
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
+        plots: Forms beside PNG that plots are written in: `svg`, `pdf`.
     """
     from bench.records.store import layout
     from bench.records.store.files import write_atomically
     from bench.report import csv, json, markdown
+    from bench.report.draw.figure import also_as
     from bench.report.draw.pictures import draw_pictures
     from bench.report.summary.summarise import summarise
 
     summary = summarise(run, columns)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = draw_pictures(run, summary, folder, show_from)
+    with also_as(plots):
+        pictures = draw_pictures(run, summary, folder, show_from)
+    further = [drawn.with_suffix(f".{form}") for drawn in pictures.drawn for form in plots]
     texts = {
         layout.REPORT: markdown.render(summary, [picture.name for picture in pictures.drawn], pictures.left_out),
         "results.csv": csv.render(summary),
@@ -70,4 +75,4 @@ def write_report(
     # By its name, as every form: the page is made of what the other forms are made of.
     html = importlib.import_module("bench.report.html")
     page: list[Path] = html.write_html(run, summary, folder / layout.PAGE, inline=inline)
-    return [*(folder / name for name in texts), *pictures.drawn, *page[1:], page[0]]
+    return [*(folder / name for name in texts), *pictures.drawn, *further, *page[1:], page[0]]

@@ -46,6 +46,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--inline", action="store_true", help="html: put the small pictures of images into the page, one file to send"
     )
+    parser.add_argument(
+        "--plots",
+        action="append",
+        default=[],
+        choices=("svg", "pdf"),
+        help="with --out FOLDER: write plots in this form beside PNG, for papers; repeatable",
+    )
     parser.add_argument("--out", metavar="PATH", help="write there; a folder gets the whole report with its pictures")
 
 
@@ -65,11 +72,16 @@ def execute(options: Namespace) -> int:
         raise BenchError(
             f"no report form {options.form!r}.{did_you_mean(options.form, known)} Forms: {', '.join(known)}"
         )
+    if options.plots and not (options.out and (Path(options.out).is_dir() or options.out.endswith("/"))):
+        raise BenchError("--plots needs --out FOLDER/, where the plots go")
     view = with_cases(read_run(run, Path(options.results)), options.case)
     columns = _columns(view, options.slices)
     if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
         shown = share(options.show_from, "--show-from")
-        for path in write_report(view, Path(options.out), shown, inline=options.inline, columns=columns):
+        written = write_report(
+            view, Path(options.out), shown, inline=options.inline, columns=columns, plots=options.plots
+        )
+        for path in written:
             print(path)
         return 0
     if options.form == "html":

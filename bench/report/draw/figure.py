@@ -6,7 +6,9 @@ imported inside functions: reading results must not pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +91,29 @@ def from_zero(axes: Axes, values: Iterable[float]) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG without date or version, so that equal figures are equal files."""
+    """Write a figure as PNG without date or version, so that equal figures are equal files; see `also_as`."""
+    import matplotlib as mpl
+
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+    for form in _FURTHER.get():
+        # Glyphs stay text in SVG; names inside of it would be drawn at random.
+        with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
+            figure.savefig(path.with_suffix(f".{form}"), format=form, dpi=DPI, metadata=_WITHOUT_DATE[form])
+
+
+_WITHOUT_DATE: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_FURTHER: ContextVar[tuple[str, ...]] = ContextVar("_FURTHER", default=())
+
+VECTOR_FORMS = tuple(_WITHOUT_DATE)
+"""Forms for papers, which scale without loss."""
+
+
+@contextmanager
+def also_as(forms: Sequence[str]) -> Iterator[None]:
+    """Write every figure that is saved within also in these of `VECTOR_FORMS`, beside the PNG."""
+    token = _FURTHER.set(tuple(forms))
+    try:
+        yield
+    finally:
+        _FURTHER.reset(token)
