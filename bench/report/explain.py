@@ -215,7 +215,7 @@ def _share_at_rims(case: CaseImages) -> float | None:
             rims = _inner_rims(truth, width) | _inner_rims(np.asarray(tile.labels, dtype=truth.dtype), width)
             wrong_pixels += int(wrong.sum())
             near += int((wrong & rims).sum())
-    except (BenchError, OSError):
+    except (BenchError, OSError, KeyError):
         return None
     return near / wrong_pixels if wrong_pixels else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from bench.records.store.invocation import rerun_command
@@ -12,6 +14,7 @@ from bench.records.store.views import CaseView, RunView
 from bench.report.sentences import row_name
 from bench.report.summary.confusion import ConfusionTable, confusion_of
 from bench.report.summary.per_image import CaseImages, images_of_case
+from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary, usable_cases
 
 
@@ -25,6 +28,7 @@ class Facts:
         samples: Case id -> raw samples of its timing jobs.
         images: Cases with what each image came to.
         confusions: Confusion matrices of the cases that have one.
+        left_out: Rows of which samples, images and confusions are not shown: there are too many.
     """
 
     summary: RunSummary
@@ -32,20 +36,21 @@ class Facts:
     samples: dict[str, list[Samples]] = field(default_factory=dict)
     images: tuple[CaseImages, ...] = ()
     confusions: tuple[ConfusionTable, ...] = ()
+    left_out: int = 0
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Name of each row, unique unless two cases of different data sets share a model and a target."""
         return list(self.name_of.values())
 
-    @property
+    @cached_property
     def name_of(self) -> dict[str, str]:
         """Case id -> the name of its row, with the data set where there are several."""
         summary = self.summary
         several = len({row.dataset for row in summary.rows}) > 1
         return {row.case_id: row_name(summary, row) + (f" · {row.dataset}" if several else "") for row in summary.rows}
 
-    @property
+    @cached_property
     def position_of(self) -> dict[str, int]:
         """Case id -> place of its row, which decides its colour and marker."""
         return {row.case_id: position for position, row in enumerate(self.summary.rows)}
@@ -66,11 +71,35 @@ class Facts:
         return path if path is not None and path.is_file() else None
 
 
-def facts_of(run: RunView, summary: RunSummary) -> Facts:
-    """Read what a report shows beside its summary."""
+MOST_CASES = 40
+"""Of more cases those with the best headline are told by raw samples, single images and confusions."""
+
+
+def facts_of(run: RunView, summary: RunSummary, *, most: int | None = MOST_CASES) -> Facts:
+    """Read what a report shows beside its summary.
+
+    Args:
+        run: With the files.
+        summary: Of it.
+        most: Cases whose samples and images are read, those with the best headline; None reads all.
+    """
     usable = usable_cases(run)
-    samples = {view.case.id: view.samples() for view in usable.cases}
-    found = [images_of_case(view, run.plan.metrics, samples[view.case.id]) for view in usable.cases]
+    chosen = _best(summary, most)
+    views = [view for view in usable.cases if view.case.id in chosen]
+    samples = {view.case.id: view.samples() for view in views}
+    found = [images_of_case(view, run.plan.metrics, samples[view.case.id]) for view in views]
     images = tuple(case for case in found if case is not None)
     confusions = [confusion_of(case) for case in images]
-    return Facts(summary, usable, samples, images, tuple(one for one in confusions if one is not None))
+    told = tuple(one for one in confusions if one is not None)
+    return Facts(summary, usable, samples, images, told, len(summary.rows) - len(chosen))
+
+
+def _best(summary: RunSummary, most: int | None) -> set[str]:
+    """Ids of the cases with the best headline; those without one come last."""
+    sign = -1 if summary.higher_is_better else 1
+
+    def key(row: Row) -> float:
+        value = row.headline.value if row.headline is not None else None
+        return math.inf if value is None else sign * value
+
+    return {row.case_id for row in sorted(summary.rows, key=key)[:most]}

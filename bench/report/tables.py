@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.records import Score
 from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_no
-from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, with_interval
+from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
@@ -226,9 +226,7 @@ def _pareto_optimal(row: Row) -> str:
     """Whether it is Pareto-optimal, and in what share of the resamples it is."""
     if row.pareto_optimal is None or row.pareto_probability is None:
         return yes_or_no(row.pareto_optimal)
-    percent = 100 * row.pareto_probability
-    share = "> 99 %" if percent > 99 else "< 1 %" if percent < 1 else f"{percent:.0f} %"
-    return f"{yes_or_no(row.pareto_optimal)} ({share})"
+    return f"{yes_or_no(row.pareto_optimal)} ({share_of(row.pareto_probability)})"
 
 
 def _device_memory(summary: RunSummary, row: Row) -> dict[str, str]:

@@ -35,7 +35,7 @@ def execute(options: Namespace) -> int:
     whole = read_run(open_run(results, run, options.suite), results)
     asked = with_cases(whole, options.case or model)
     # Ranks and differences are those of the whole run.
-    found = explain(facts_of(asked, summarise(whole)), {view.case.id for view in asked.cases})
+    found = explain(facts_of(asked, summarise(whole), most=None), {view.case.id for view in asked.cases})
     for line in as_text(found).split("\n"):
         print(textwrap.fill(line, 110, subsequent_indent="  ", break_on_hyphens=False) if line else "")
     return 0

@@ -64,6 +64,16 @@ def probability(value: float | None) -> str:
     return "< 0.0001" if value is not None and value < 1e-4 else significant(value)
 
 
+def share_of(value: float) -> str:
+    """Write a share of resamples in percent; none of them proves a share of 0 or 1.
+
+    >>> share_of(0.123), share_of(1.0), share_of(0.001)
+    ('12 %', '> 99 %', '< 1 %')
+    """
+    percent = 100 * value
+    return "> 99 %" if percent > 99 else "< 1 %" if percent < 1 else f"{percent:.0f} %"
+
+
 def milliseconds(value: float | None) -> str:
     """Write milliseconds with three significant digits.
 

@@ -114,7 +114,7 @@ def gallery(facts: Facts, place: Place) -> Gallery:
             form = finest([case.view for case in cases])
             for number, (image_id, why) in enumerate(chosen.items(), start=len(examples)):
                 examples.append(_example(number, image_id, tuple(why), cases, dataset, form, facts, place))
-        except (BenchError, OSError) as error:
+        except (BenchError, OSError, KeyError) as error:
             left_out.append(f"{label}: {' '.join(str(error).split())}")
             continue
         classes[label] = cases[0].view.task.classes

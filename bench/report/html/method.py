@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.report import sentences, tables
 from bench.report.facts import Facts
+from bench.report.weights_table import weights_table
 
 TITLE = "How it was measured"
 
@@ -17,6 +18,7 @@ def section(facts: Facts) -> dict[str, Any]:
     summary = facts.summary
     return {
         "measured": sentences.how_measured(summary),
+        "weights": weights_table(summary),
         "origins": tables.origins_table(summary),
         "origins_note": sentences.origins_note(summary),
         "environment": sentences.environment_lines(summary),

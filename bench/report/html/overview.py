@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,7 @@ from markupsafe import Markup
 
 from bench.report import sentences, tables
 from bench.report.conclusion import conclusion
-from bench.report.draw.numbers import milliseconds, with_interval
+from bench.report.draw.numbers import milliseconds, share_of, with_interval
 from bench.report.draw.text_places import Anchor, Box, place
 from bench.report.facts import Facts
 from bench.report.html import svg
@@ -49,6 +48,7 @@ def section(facts: Facts) -> dict[str, Any]:
         "table": tables.results_table(summary, means=False),  # its rows are those that the plot points to
         "cases": [row.case_id for row in summary.rows],
         "plot": pareto(facts),
+        "left_out": facts.left_out,
     }
 
 
@@ -135,7 +135,7 @@ def _box(p: Point, x: svg.Axis, y: svg.Axis) -> Markup:
 
 
 def _marker(p: Point, x: svg.Axis, y: svg.Axis, headline: str) -> Markup:
-    share = "" if p.probability is None else f", on the front in {100 * p.probability:.0f} % of the resamples"
+    share = "" if p.probability is None else f", on the front in {share_of(p.probability)} of the resamples"
     told = (
         f"{p.name}: {headline} {with_interval(*p.score, default=3)}, {milliseconds(p.latency[0])} ms "
         f"({milliseconds(p.latency[1])}–{milliseconds(p.latency[2])}){share}"
@@ -149,10 +149,7 @@ def _labels(
 ) -> list[Markup]:
     named = points if len(points) <= NAMED else [p for p in points if p.optimal][:NAMED]
     texts = [p.name if len(p.name) <= 34 else f"{p.name[:16]}…{p.name[-17:]}" for p in named]
-    shares = [
-        f" {100 * p.probability:.0f} %" if p.probability is not None and math.isfinite(p.probability) else ""
-        for p in named
-    ]
+    shares = [f" {share_of(p.probability)}" if p.probability is not None else "" for p in named]
     anchors = [
         Anchor(x.at(p.latency[0]), -y.at(p.score[0]), svg.CHARACTER * len(text + share) + 4, 13.0)
         for p, text, share in zip(named, texts, shares, strict=True)

@@ -217,8 +217,9 @@ def groups_of(case: CaseImages, columns: Columns) -> tuple[list[Groups], list[st
     notes: list[str] = []
     try:
         found += _by_dataset(case)
-    except BenchError as error:
-        notes.append(f"no slices by image size and group, which the data set would tell: {error}")
+    except (BenchError, OSError, KeyError) as error:  # not on this machine, or not the images that were scored
+        told = " ".join(str(error).split())
+        notes.append(f"no slices by image size and group, which the data set would tell: {told}")
     for name, of_image in columns.items():
         values = [of_image.get(image_id, "") for image_id in case.image_ids]
         known = sum(value != "" for value in values)

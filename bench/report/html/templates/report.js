@@ -280,9 +280,9 @@
     const [layers] = choice("Show ", ["predictions", "errors", "both, one below the other"], (value) => {
       document.getElementById("images").dataset.show = shows[value];
     });
-    const reasons = [...new Set(found.flatMap((one) => one.dataset.why.split(" · ")))];
+    const reasons = [...new Set(found.flatMap((one) => one.dataset.why.split("\u001f")))];
     const [why] = choice("Images ", ["all", ...reasons], (value) => {
-      for (const one of found) one.hidden = value > 0 && !one.dataset.why.split(" · ").includes(reasons[value - 1]);
+      for (const one of found) one.hidden = value > 0 && !one.dataset.why.split("\u001f").includes(reasons[value - 1]);
     });
     const models = [...new Set(all(".tile.model").map((tile) => tile.dataset.model))];
     const boxes = models.map((name) => {

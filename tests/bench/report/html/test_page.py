@@ -68,6 +68,21 @@ def test_every_section_of_a_finished_run_is_there_and_every_element_is_closed(fi
     assert "better has the best mIoU" in outline.text
 
 
+def test_every_table_and_list_of_the_markdown_is_in_the_page(finished):
+    third = finished.add("broken")
+    finished.write_plan()
+    finished.write_job(third, "train", third.train_key, status=Status.CRASHED, reason="RuntimeError: boom")
+    said = "".join(Outline(page_of(finished)).text.split())
+    text = markdown.render(summarise(read_run(finished.run)))
+    heads = [block.split("\n")[0] for block in text.split("\n\n") if block.startswith("|")]
+    cells = {cell.strip() for head in heads for cell in head.strip("|").split("|")}
+    bullets = [re.sub(r"[*`]", "", line[2:]) for line in text.split("\n") if line.startswith("- ")]
+    assert len(cells) > 30
+    assert len(bullets) > 20
+    assert [cell for cell in cells if "".join(cell.split()) not in said] == []
+    assert [line for line in bullets if html.unescape("".join(line.split())) not in said] == []
+
+
 def test_the_page_asks_for_nothing_but_what_lies_beside_it(finished, tmp_path):
     run = read_run(finished.run)
     written = write_html(run, summarise(run), tmp_path / "out" / "report.html")
@@ -198,3 +213,17 @@ def test_a_page_of_a_run_with_a_damaged_file_says_so(finished, lost):
     outline = Outline(page_of(finished))
     assert outline.mistakes == []
     assert "damaged" in outline.text
+
+
+def test_a_page_of_a_run_whose_data_set_is_not_on_this_machine_says_what_it_lacks(finished):
+    text = (finished.run.path / layout.PLAN).read_text()
+    gone = text.replace('"name": "shapes"', '"name": "camvid"').replace(json.dumps(finished.options["preset"]), '"no"')
+    assert gone != text
+    (finished.run.path / layout.PLAN).write_text(re.sub(r'"options": \{[^}]*"preset"[^}]*\}', '"options": {}', gone))
+    run = read_run(finished.run)
+    outline = Outline(text_of(run, summarise(run), inline=True))
+    assert outline.mistakes == []
+    assert "No pictures of shapes" in outline.text
+    assert "no slices by image size and group" in outline.text
+    assert "Every image under every model" not in outline.text  # that is made by the script of the page
+    assert "Worst images" in outline.text
