@@ -65,7 +65,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_section("Against the best", tables.comparisons_table(summary)),
         *_slices(summary),
         *_section("Runtimes", runtimes_table(summary)),
-        runtimes_note(summary),
+        _paragraph(runtimes_note(summary)),
         *_section(
             "Where the time goes, per image (staged clock; median unless said otherwise)", tables.stages_table(summary)
         ),
@@ -83,7 +83,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         "## How it was measured",
         _bullets([*sentences.how_measured(summary), *resources_measured(summary)]),
         *_section("Where each job was done", tables.origins_table(summary)),
-        sentences.origins_note(summary),
+        _paragraph(sentences.origins_note(summary)),
         "## Environment",
         _bullets(sentences.environment_lines(summary)),
         "## Notes",
@@ -106,12 +106,12 @@ def _scores(summary: RunSummary) -> list[str]:
     heading, *table = _section("Scores", tables.scores_table(summary)) or [""]
     return [
         heading,
-        *differences.significance(summary),
+        *(_paragraph(text) for text in differences.significance(summary)),
         *table,
         *_section("Across seeds", training_tables.seeds_table(summary)),
-        sentences.seeds_note(summary),
+        _paragraph(sentences.seeds_note(summary)),
         *_section("Across folds", folds_table(summary)),
-        folds_note(summary),
+        _paragraph(folds_note(summary)),
     ]
 
 
@@ -183,8 +183,13 @@ def _doubts(summary: RunSummary) -> list[str]:
     return ["Reasons behind the verdicts:", _bullets(lines)] if lines else []
 
 
+def _paragraph(text: str) -> str:
+    """The text in one line: a name with a line break in it begins no heading, list or table."""
+    return " ".join(text.splitlines())
+
+
 def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {' '.join(line.splitlines())}" for line in lines)
+    return "\n".join(f"- {_paragraph(line)}" for line in lines)
 
 
 def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
