@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -63,11 +64,14 @@ def outside_files(package: str) -> dict[str, Path]:
         for file in sorted(Path(folder).glob("*.py")):
             if not file.name.startswith(("_", "test_")) and file.name != "conftest.py":
                 found.setdefault(file.stem, file.resolve())
-    for point in entry_points(group=place.group):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.origin is not None:
-            found.setdefault(point.name, Path(spec.origin))
-    return found
+    return {**_files_of_packages(place.group, tuple(sys.path)), **found}
+
+
+@lru_cache
+def _files_of_packages(group: str, _: tuple[str, ...]) -> dict[str, Path]:
+    """Name -> file of the entry points of a group; looked for once on each path, since that reads every package."""
+    specs = {point.name: importlib.util.find_spec(point.value) for point in entry_points(group=group)}
+    return {name: Path(spec.origin) for name, spec in specs.items() if spec is not None and spec.origin is not None}
 
 
 def file_outside(module: str) -> Path | None:
