@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
@@ -235,7 +234,12 @@ class UniversalAdapter(devices.OnTorchDevice):
         """
         contract, sizes = self._contract, [Size(*image.shape[:2]) for image in images]
         placements = tuple(place(size, self._input_size(size), contract.fit) for size in sizes)
-        resized = [self._fitted(image, placement) for image, placement in zip(images, placements, strict=True)]
+        if self._network.stretches and contract.interpolation == "auto" and all(p.is_whole for p in placements):
+            return FittedBatch(self._stretched(images, placements), placements)
+        resized = [
+            fitted(image, placement, contract.fill_bytes, contract.interpolation)
+            for image, placement in zip(images, placements, strict=True)
+        ]
         on_gpu = self._device.type == "cuda"
         stacked = stack_images(resized, contract.mean, pin=on_gpu).to(self._device, non_blocking=on_gpu)
         pixels = self._normalise(stacked, channels_last=self._target.channels_last)
@@ -243,18 +247,14 @@ class UniversalAdapter(devices.OnTorchDevice):
             pixels = self._network.padded(pixels)
         return FittedBatch(pixels, placements)
 
-    def _fitted(self, image: RgbImage, placement: Placement) -> RgbImage:
-        """The image in its input; what stretches is resized as RF-DETR's own processor does, unless told otherwise.
-
-        That one interpolates bytes by torch, without averaging; OpenCV's are off by one at times.
-        """
-        contract, size = self._contract, placement.scaled
-        by_torch = self._network.stretches and placement.is_whole and contract.interpolation == "auto"
-        if not by_torch or image.shape[:2] == tuple(size):
-            return fitted(image, placement, contract.fill_bytes, contract.interpolation)
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        resized = F.interpolate(pixels, size=tuple(size), mode="bilinear", align_corners=False)
-        return resized[0].permute(1, 2, 0).contiguous().numpy()
+    def _stretched(self, images: Sequence[RgbImage], placements: Sequence[Placement]) -> Tensor:
+        """Normalise images at their own sizes, then interpolate: as RF-DETR's own processor, which rounds nothing."""
+        rows = []
+        for image, placement in zip(images, placements, strict=True):
+            pixels = self._normalise(stack_images([image], self._contract.mean).to(self._device), channels_last=False)
+            rows.append(F.interpolate(pixels, size=tuple(placement.input), mode="bilinear", align_corners=False))
+        layout = torch.channels_last if self._target.channels_last else torch.contiguous_format
+        return self._network.padded(torch.cat(rows)).contiguous(memory_format=layout)
 
     @torch.inference_mode()
     def infer(self, batch: FittedBatch) -> Found:
