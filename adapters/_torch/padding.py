@@ -18,15 +18,18 @@ class PadsToMultiple(nn.Module):
     Args:
         module: Maps (B, C, H, W) to logits (B, K, h, w).
         multiple: Both sides of its input are multiples of this many pixels.
+        cells: Squares of that side which an input has at least; norms of single images take no grid of one.
     """
 
-    def __init__(self, module: nn.Module, multiple: int) -> None:
+    def __init__(self, module: nn.Module, multiple: int, *, cells: int = 1) -> None:
         super().__init__()
-        self.module, self.multiple = module, multiple
+        self.module, self.multiple, self._cells = module, multiple, cells
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for any (H, W)."""
         padded = padded_to_multiple(pixels, self.multiple)
+        if padded.shape[-2] * padded.shape[-1] < self._cells * self.multiple**2:
+            padded = F.pad(padded, (0, (self._cells - 1) * self.multiple))
         logits: Tensor = self.module(padded)
         if padded.shape[-2:] == pixels.shape[-2:]:
             return logits

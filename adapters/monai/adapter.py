@@ -82,7 +82,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     module, coarsest = _build(family, options, model.label, channels=task.channels, classes=head.channels)
     return SemanticNetwork(
         # The library's instance norm takes no grid of a single cell.
-        module=PadsToMultiple(module, 2 * coarsest),
+        module=PadsToMultiple(module, coarsest, cells=2),
         head=head,
         architecture={
             "network": f"monai {options.network}",
