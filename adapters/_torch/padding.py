@@ -28,7 +28,7 @@ class PadsToMultiple(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for any (H, W)."""
         padded = padded_to_multiple(pixels, self.multiple)
-        if padded.shape[-2] * padded.shape[-1] < self._cells * self.multiple**2:
+        if self._cells > 1 and padded.shape[-2] * padded.shape[-1] < self._cells * self.multiple**2:
             padded = F.pad(padded, (0, (self._cells - 1) * self.multiple))
         logits: Tensor = self.module(padded)
         if padded.shape[-2:] == pixels.shape[-2:]:
