@@ -23,13 +23,13 @@ class PadsToMultiple(nn.Module):
 
     def __init__(self, module: nn.Module, multiple: int, *, cells: int = 1) -> None:
         super().__init__()
-        self.module, self.multiple, self._cells = module, multiple, cells
+        self.module, self.multiple, self.cells = module, multiple, cells
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for any (H, W)."""
         padded = padded_to_multiple(pixels, self.multiple)
-        if self._cells > 1 and padded.shape[-2] * padded.shape[-1] < self._cells * self.multiple**2:
-            padded = F.pad(padded, (0, (self._cells - 1) * self.multiple))
+        if self.cells > 1 and padded.shape[-2] * padded.shape[-1] < self.cells * self.multiple**2:
+            padded = F.pad(padded, (0, (self.cells - 1) * self.multiple))
         logits: Tensor = self.module(padded)
         if padded.shape[-2:] == pixels.shape[-2:]:
             return logits

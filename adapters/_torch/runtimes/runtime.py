@@ -125,7 +125,7 @@ def _around(network: Pass, make: Callable[[nn.Module, int], nn.Module]) -> nn.Mo
     """Replace a network by another pass through it; padding to a multiple stays torch's, outside of it."""
     module = network.module
     if isinstance(module, PadsToMultiple):
-        return PadsToMultiple(make(module.module, module.multiple), module.multiple)
+        return PadsToMultiple(make(module.module, module.multiple), module.multiple, cells=module.cells)
     return make(module, network.multiple)
 
 
