@@ -18,11 +18,13 @@ done
 [ "$(id -u)" = 0 ] || { echo "build-test: only root can build in a chroot" >&2; exit 77; }
 
 scratch="$(mktemp -d "${TMPDIR:-/var/tmp}/segbench-image-XXXXXX")"
-export TMPDIR="$scratch/tmp" BUILDAH_ISOLATION=chroot STORAGE_DRIVER="${STORAGE_DRIVER:-vfs}"
+export TMPDIR="$scratch/tmp" BUILDAH_ISOLATION=chroot STORAGE_DRIVER="${STORAGE_DRIVER:-overlay}"
 mkdir -p "$TMPDIR"
 buildah() { command buildah --root "$scratch/store" --runroot "$scratch/run" "$@"; }
 finish() {
     buildah rm --all >/dev/null 2>&1 || true
+    # Layers of a build that was interrupted are mounted still.
+    grep -o " $scratch[^ ]*" /proc/mounts | sort -r | xargs -r umount -l || true
     rm -rf "$scratch"
 }
 trap finish EXIT
@@ -38,15 +40,17 @@ rm "$scratch/base.tar"
 step "the base is made"
 
 # ---- the image, by its own Dockerfile
+# Debian's buildah (1.28) keeps the lock of a cache until the build ends, and a second stage would wait for it forever.
+sed 's/,sharing=locked//' docker/Dockerfile >"$scratch/Dockerfile"
 mounts=()
 for path in /etc/apt/apt.conf.d /etc/ssl/certs /usr/local/share/ca-certificates /etc/pip.conf /root/.config/uv; do
     [ ! -e "$path" ] || mounts+=(-v "$path:$path:ro")
 done
-buildah bud --quiet --format docker --layers --skip-unused-stages=false -f docker/Dockerfile -t segbench:test \
+buildah bud --format docker --layers --skip-unused-stages=false -f "$scratch/Dockerfile" -t segbench:test \
     --build-arg DEVICE=cpu --build-arg EXTRAS="$EXTRAS" --build-arg TORCH_BACKEND=index --build-arg DETECTRON2_SOURCE= \
     --build-arg CPU_BASE=localhost/base:debian --build-arg CUDA_BUILD=localhost/base:debian \
     --build-arg CUDA_RUN=localhost/base:debian --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "${mounts[@]}" . >"$scratch/built" 2>"$scratch/log" ||
+    --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "${mounts[@]}" . >"$scratch/log" 2>&1 ||
     { tail -n 40 "$scratch/log" >&2; exit 1; }
 step "the image is built with $EXTRAS"
 
