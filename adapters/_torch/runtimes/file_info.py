@@ -28,7 +28,7 @@ def _of_onnx(file: Path) -> dict[str, Any]:
 
 
 def _of_litert(file: Path) -> dict[str, Any]:
-    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+    from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(file))
 
