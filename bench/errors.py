@@ -8,12 +8,16 @@ the harness and prints a traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 FaultKind = Literal["image", "mask", "size", "orientation", "labels", "colours"]
 """This is what is wrong with the files of one image."""
+
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Signs that steer a terminal or turn the direction of text, and halves of pairs, which no file can hold."""
 
 
 class BenchError(Exception):
@@ -55,6 +59,15 @@ class Unsupported(BenchError):
 
     The message says what is missing and why, for example ``fp16 needs a CUDA device``.
     """
+
+
+def visible(text: str) -> str:
+    """Return a text with what steers a terminal, or hides or turns other letters, written out.
+
+    >>> visible("red \x1b[31m, turned \u202e, line\n")
+    'red \\x1b[31m, turned \\u202e, line\n'
+    """
+    return _UNSEEN.sub(lambda sign: sign.group().encode("unicode_escape").decode(), text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

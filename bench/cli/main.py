@@ -28,6 +28,8 @@ GROUPS = ("compare models", "your data", "environment")
 """Headings in `bench --help`."""
 
 COMMANDS = "bench.cli.commands"
+LONGEST_MESSAGE = 6000
+"""Characters of a message that are shown; a longer one quotes a file of others."""
 EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
@@ -112,8 +114,11 @@ def _told(error: OSError) -> str:
 
 
 def _say(text: str) -> None:
-    """Print to standard error what may hold file names that are not text."""
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    """Print to standard error what may hold file names that are not text, or anything else of a file of others."""
+    from bench.errors import visible
+
+    shown = visible(text)
+    print(shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
+from bench.errors import visible
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.training_log import VALIDATED
@@ -76,12 +77,12 @@ class RunConsole:
             if left.jobs:
                 text.append(f"   {duration(left.seconds)}{' and more' if left.unknown else ''} left")
         if outcome.reason:
-            text.append(f"   {outcome.reason}")
+            text.append(f"   {visible(outcome.reason)}")
         self._console.print(text, soft_wrap=True)
 
     def note(self, line: str) -> None:
         """Say something that is not a job."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         return self._states.table(max(1, self._console.height - 6), self._console.width)

@@ -6,6 +6,7 @@ Pure: the same suite gives the same cases with the same ids in the same order.
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -241,7 +242,9 @@ def _check_prompts(suite: Suite, source: Path) -> None:
 
 
 def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
-    twins = sorted(label for label, count in Counter(labels).items() if count > 1)
+    # Composed and decomposed letters look the same in every table.
+    counts = Counter(unicodedata.normalize("NFC", label) for label in labels)
+    twins = sorted(label for label, count in counts.items() if count > 1)
     if twins:
         raise SuiteError(
             f"{source}: {where}: {twins[0]!r} occurs more than once. Give each entry its own 'label', for example "

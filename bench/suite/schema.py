@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from bench.errors import visible
 from bench.metric import metric_called
 from bench.records import (
     QUICK,
@@ -120,6 +121,13 @@ def _folder_name(value: str) -> str:
     return value
 
 
+def _label(value: str) -> str:
+    """Refuse what a table cannot show, or shows as something else."""
+    if not value.strip() or visible(value) != value or "\n" in value or "\t" in value:
+        raise ValueError("expected a name that can be read in a table: no control characters, none that turn letters")
+    return value
+
+
 def _not_empty(value: tuple[T, ...]) -> tuple[T, ...]:
     if not value:
         raise ValueError("must not be an empty list")
@@ -178,6 +186,7 @@ class _OrNone:
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
 Sizes = Annotated[tuple[Size | None, ...], BeforeValidator(_sizes), AfterValidator(_not_empty), _OneOrMany()]
+Label = Annotated[str, AfterValidator(_label)]
 
 
 class Match(Record):
@@ -196,7 +205,7 @@ class ModelEntry(Record):
     """A model config, with what this suite changes about it."""
 
     name: str = Field(description="Model config, as adapter/config, for example unet/transposed.")
-    label: str | None = Field(default=None, description="Name in tables; the model config's name if left out.")
+    label: Label | None = Field(default=None, description="Name in tables; the model config's name if left out.")
     options: dict[str, JsonValue] = Field(default={}, description="Options that replace the model config's.")
     weights: str | None = Field(default=None, description="Local path of weights, instead of training.")
     trained_on: Annotated[str | tuple[str, ...] | None, BeforeValidator(_label_space)] = Field(
@@ -218,7 +227,7 @@ class DatasetEntry(Record):
     """A data set, with its options and the splits in use."""
 
     name: str = Field(description="Data set, for example shapes.")
-    label: str | None = Field(default=None, description="Name in tables; the data set's name if left out.")
+    label: Label | None = Field(default=None, description="Name in tables; the data set's name if left out.")
     options: dict[str, JsonValue] = Field(default={}, description="Options of the data set.")
     train: str = Field(default="train", description="Split to train on.")
     val: str = Field(default="val", description="Split to validate on while training.")

@@ -13,6 +13,9 @@ import yaml
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import DatasetError
 
+LONGEST_LINE = 4096
+"""Characters of a line in a list; no path is longer."""
+
 
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
@@ -76,6 +79,11 @@ def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
     A line that begins with # is a comment, unless it is one of the `known` names.
     """
     lines = [line.strip() for line in read_text(path).splitlines()]
+    longest = max(lines, key=len, default="")
+    if len(longest) > LONGEST_LINE:
+        raise DatasetError(
+            f"{path} has a line of {len(longest)} characters; names of at most {LONGEST_LINE} are expected."
+        )
     return [line for line in lines if line and (not line.startswith("#") or line in known)]
 
 

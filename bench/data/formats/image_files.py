@@ -27,6 +27,7 @@ from PIL import Image
 from bench.data.formats.arrays import read_array
 from bench.data.formats.image_headers import (
     BITS,
+    TOO_LARGE,
     Header,
     Unreadable,
     blaming,
@@ -39,6 +40,7 @@ from bench.data.formats.image_headers import (
 )
 from bench.errors import DatasetError
 from bench.records import Size
+from bench.records.damage import IMAGE_DAMAGE
 from bench.records.predictions import RgbImage
 
 IMAGE_SUFFIXES = (
@@ -185,7 +187,7 @@ def alpha_varies(path: Path) -> bool:
             if not ({"A", "a"} & set(image.getbands()) or "transparency" in image.info):
                 return False
             lowest, highest = image.convert("RGBA").getchannel("A").getextrema()
-    except (OSError, ValueError, SyntaxError) as error:
+    except IMAGE_DAMAGE as error:
         raise unreadable(path, error) from None
     return lowest != highest
 
@@ -259,7 +261,7 @@ def _pillow_pixels(decode: Any, argument: Any, path: Path) -> NDArray[Any]:
     """Decode by a method of Pillow's, which reads the pixels only now and may find them damaged."""
     try:
         return np.asarray(decode(argument))
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except IMAGE_DAMAGE as error:
         raise unreadable(path, error) from None
 
 
@@ -280,7 +282,7 @@ def _of_unknown_range(dtype: str, path: Path) -> DatasetError:
 
 
 def _too_large(path: Path) -> Unreadable:
-    return Unreadable(path, "its pixels do not fit into the memory of this machine; cut it into tiles")
+    return Unreadable(path, TOO_LARGE)
 
 
 def upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:

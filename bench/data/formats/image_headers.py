@@ -16,8 +16,9 @@ from typing import ParamSpec, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
-from bench.errors import DatasetError, FaultKind
+from bench.errors import DatasetError, FaultKind, visible
 from bench.records import Size
+from bench.records.damage import IMAGE_DAMAGE
 from bench.records.png import png_fault
 
 MAX_PIXELS = 2**30
@@ -38,6 +39,7 @@ BITS, SAMPLES_PER_PIXEL, PHOTOMETRIC, EXTRA_SAMPLES = 258, 277, 262, 338
 NEW_SUBFILE_TYPE, REDUCED_COPY, TRANSPARENCY = 254, 1, 4
 """TIFF's tag for what a page is, and two of its bits (TIFF 6.0, section 8)."""
 
+TOO_LARGE = "its pixels do not fit into the memory of this machine; cut it into tiles"
 PALETTE_ENTRIES = 32
 """So many colours of a palette are kept in a header."""
 
@@ -136,7 +138,7 @@ def header_of(path: Path) -> Header:
         try:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)
-        except (OSError, ValueError, SyntaxError) as error:
+        except IMAGE_DAMAGE as error:
             found = _header_of_bands(path)
             if found is None:
                 raise unreadable(path, error) from None
@@ -187,7 +189,7 @@ def encoded_size(encoded: bytes, path: Path) -> Size:
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             return _header_of(image, path).size
-    except (OSError, ValueError, SyntaxError) as error:
+    except IMAGE_DAMAGE as error:
         raise unreadable(path, error) from None
 
 
@@ -200,6 +202,8 @@ def named_in_text(path: Path) -> Path:
         raise DatasetError(
             f"{shown}: its name is not text in UTF-8, in which results are written. Rename it."
         ) from None
+    if visible(path.name) != path.name or "\n" in path.name:
+        raise DatasetError(f"{str(path)!r}: its name has control characters, which no table can show. Rename it.")
     return path
 
 
@@ -223,7 +227,7 @@ def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
     try:
         image = Image.open(io.BytesIO(encoded))
         header = _header_of(image, path)
-    except (OSError, ValueError, SyntaxError) as error:
+    except IMAGE_DAMAGE as error:
         layout = tiff_layout(path) if isinstance(error, UnidentifiedImageError) else None
         if layout is not None:
             raise undeclared_bands(path, layout.bands, layout.dtype) from None
@@ -268,7 +272,7 @@ def pages_of(image: Image.Image) -> int:
             tags = getattr(image, "tag_v2", {})
             counted += not int(tags.get(NEW_SUBFILE_TYPE, 0)) & (REDUCED_COPY | TRANSPARENCY)
         image.seek(0)
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except IMAGE_DAMAGE:
         return max(1, counted)
     return max(1, counted)
 
@@ -342,7 +346,7 @@ def refuse_undeclared_bands(path: Path) -> None:
     try:
         with Image.open(path) as image:
             bands = further_bands(image)
-    except (OSError, ValueError, SyntaxError):
+    except IMAGE_DAMAGE:
         bands = -1
     layout = tiff_layout(path) if bands else None
     if layout is not None:
@@ -369,4 +373,6 @@ def unreadable(path: Path, reason: object) -> Unreadable:
         reason = "it is no image of a known format"
         if path.suffix.lower() in (".heic", ".heif") and not _HEIF_IS_READ:
             reason = "HEIC needs a plug-in of Pillow, which is not installed; pip install pillow-heif"
-    return Unreadable(path, str(reason))
+    if isinstance(reason, MemoryError):
+        reason = TOO_LARGE
+    return Unreadable(path, str(reason) or type(reason).__name__)

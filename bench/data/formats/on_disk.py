@@ -23,7 +23,7 @@ from bench.data.formats.image_files import MASK_SUFFIXES, read_image
 from bench.data.formats.image_headers import header_of, image_size, read_bytes
 from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_truth, undecided
 from bench.dataset import GroundTruth, Place, Spacing
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError, did_you_mean, visible
 from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
 from bench.records.store.files import sha256_of
@@ -140,6 +140,12 @@ class OnDisk:
             pictures: Reads the images; None where each is a file of its own.
             doubts: Where the ground truth of an entry disagrees with itself; None where it is told once only.
         """
+        unseen = next((c.name for c in description.classes if visible(c.name) != c.name), None)
+        if unseen is not None:
+            raise DatasetError(
+                f"{description.name}: the class {visible(unseen)!r} has control characters, or such as turn other "
+                "letters, in its name, which no table can show. Rename it."
+            )
         twice = [name for name, times in Counter(c.name for c in description.classes).items() if times > 1]
         if twice:
             raise DatasetError(

@@ -24,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import visible
 from bench.run.worker.confinement import WRITABLE, confine, is_confined
 from bench.run.worker.ranks import is_further_process
 
@@ -202,6 +203,8 @@ def _what_is_missing(error: Exception, job: dict[str, Any]) -> str:
     if not isinstance(error, ImportError):
         return str(error)
     adapter = job["model"]["adapter"]
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "bench":
+        return f"adapter {adapter!r} imports {error.name}, which this bench does not have. See adapters/README.md"
     what = f"the package {error.name.partition('.')[0]}" if error.name else str(error)
     if isinstance(error, ModuleNotFoundError):
         said = f"adapter {adapter!r} needs {what}, which {sys.executable} does not have."
@@ -229,9 +232,9 @@ def _write(path: Path, outcome: Ending) -> None:
 
 
 def _as_text(value: Any) -> Any:
-    """The value with every string such that UTF-8 can hold it: a file name that is not text has lone surrogates."""
+    """Return the value with every string such that UTF-8 can hold it and a terminal can show it, see `visible`."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return visible(value)
     if isinstance(value, dict):
         return {_as_text(key): _as_text(item) for key, item in value.items()}
     return [_as_text(item) for item in value] if isinstance(value, list | tuple) else value
