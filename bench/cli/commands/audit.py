@@ -50,6 +50,8 @@ def execute(options: Namespace) -> int:
             print(f"{found.name}: {line}")
         if len(found.differences) > SHOWN:
             print(f"{found.name}: and {len(found.differences) - SHOWN} more")
+        for line in found.tolerated[:SHOWN]:
+            print(f"{found.name}, within its tolerance: {line}")
     differences = sum(len(found.differences) for found in findings)
     print(f"{run.path}: {'nothing differs' if not differences else f'{differences} differences'}")
     return 1 if differences else 0

@@ -24,7 +24,7 @@ from bench.records.store.runs import StoredScores, read_run, read_scores
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, JobView, RunView
 from bench.report import write_report
-from bench.report.summary.audit import audit_predictions
+from bench.report.summary.audit import EQUAL_PIXELS, audit_predictions
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.score.scoring import score_case
@@ -43,11 +43,13 @@ class Finding:
         name: What was checked.
         compared: How many things.
         differences: What does not hold, a line each.
+        tolerated: What differs less than two processes on a device may, a line each.
     """
 
     name: str
     compared: int = 0
     differences: list[str] = field(default_factory=list)
+    tolerated: list[str] = field(default_factory=list)
 
 
 def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> list[Finding]:
@@ -133,6 +135,7 @@ def _predictions(view: RunView) -> Finding:
 
 
 def _timed(view: RunView) -> Finding:
+    """Hold what was timed against what was scored: bit for bit on a processor, within `EQUAL_PIXELS` on a device."""
     found = Finding("")
     for case, job in _ended_well(view):
         if job.job.kind != "time" or case.predict is None or not case.predict.ok:
@@ -144,8 +147,16 @@ def _timed(view: RunView) -> Finding:
             device=case.case.target.device,
         )
         found.compared += audit.compared
+        differ, on_cpu = audit.compared - audit.identical, case.case.target.device == "cpu"
         if audit.ok is False and audit.reason is not None:
             found.differences.append(f"{_of(case, job)}: {audit.reason.seen}")
+        elif differ:
+            equal = "" if audit.equal_pixels is None else f", {100 * audit.equal_pixels:.4f} % equal pixels"
+            told = f"{_of(case, job)}: {differ} of {audit.compared} predictions are not identical{equal}"
+            if on_cpu:
+                found.differences.append(f"{told}; on a processor two processes compute the same")
+            else:
+                found.tolerated.append(f"{told}; at least {100 * EQUAL_PIXELS:g} % are asked for on a device")
     return found
 
 

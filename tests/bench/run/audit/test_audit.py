@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.cli.main import main
 from bench.errors import BenchError
-from bench.records import CaseScores, read_record
-from bench.records.predictions import read_png, write_png
+from bench.records import CaseScores, Target, read_record
+from bench.records.predictions import SemanticMap, read_png, write_png
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.manifest import record_facts
-from bench.records.store.runs import newest_run
+from bench.records.store.runs import newest_run, read_run
 from bench.records.store.samples import Samples
+from bench.run.audit.checks import _timed
 from bench.run.audit.seal import signer_of
 from tests.bench.suites import perfect, write_suite
 
@@ -161,3 +163,34 @@ def test_a_file_that_changes_comes_or_goes_after_the_seal_is_named(results, caps
     assert "seal: report.md changed" in out
     assert "more.txt came after the seal" in out
     assert "worker.log is missing" in out
+
+
+def another_pixel_in_the_timed(results):
+    """A timed prediction of which one pixel of 1,024 in four images is another, with its hash: 99.98 % are equal."""
+    folder = folder_of(results, "time") / layout.AUDIT
+    index = json.loads((folder / layout.PREDICTION_INDEX).read_text())
+    name = min(index)
+    pixels = read_png(folder / f"{name}.png")
+    pixels[0, 0] ^= 1
+    write_png(folder / f"{name}.png", pixels)
+    index[name] = SemanticMap(pixels).content_hash()
+    (folder / layout.PREDICTION_INDEX).write_text(json.dumps(index))
+    record_facts(newest_run(results), [folder / layout.PREDICTION_INDEX])
+
+
+@pytest.mark.parametrize(("device", "differences", "tolerated"), [("cpu", 1, 0), ("cuda", 0, 1)])
+def test_a_rounding_is_tolerated_on_a_device_and_said_and_on_a_processor_it_is_a_difference(
+    results, device, differences, tolerated
+):
+    another_pixel_in_the_timed(results)
+    view = read_run(newest_run(results), results)
+    moved = [
+        replace(case, case=case.case.model_copy(update={"target": Target(device=device)}))
+        for case in view.cases
+        if case.case.model.name == "fake/perfect"
+    ]
+    found = _timed(replace(view, cases=tuple(moved)))
+    assert (len(found.differences), len(found.tolerated)) == (differences, tolerated)
+    told = (*found.differences, *found.tolerated)[0]
+    assert "1 of " in told
+    assert "predictions are not identical, 99.9" in told
