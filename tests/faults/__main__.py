@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -37,17 +38,18 @@ def main() -> int:
     tally, started = Tally(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-faults-", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
-        for name, (part, share, trials) in PARTS.items():
-            if options.only in (None, name):
-                budget = Budget(trials=options.trials or trials)
-                if options.minutes is not None:
-                    budget = Budget(seconds=60 * options.minutes).share(1 if options.only else share)
-                print(f"{name}: {budget}", file=sys.stderr, flush=True)
-                own = Path(folder) / name
-                own.mkdir()
-                part.campaign(tally, own, budget, options.seed)
-                if options.only is None:
-                    print(tally.table(), file=sys.stderr, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
+            for name, (part, share, trials) in PARTS.items():
+                if options.only in (None, name):
+                    budget = Budget(trials=options.trials or trials)
+                    if options.minutes is not None:
+                        budget = Budget(seconds=60 * options.minutes).share(1 if options.only else share)
+                    print(f"{name}: {budget}", file=sys.stderr, flush=True)
+                    own = Path(folder) / name
+                    own.mkdir()
+                    part.campaign(tally, own, budget, options.seed)
+                    if options.only is None:
+                        print(tally.table(), file=sys.stderr, flush=True)
         print(tally.table())
         print(f"seed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return 1 if tally.failures else 0
