@@ -37,7 +37,8 @@ spent = time.process_time() - began
 told = {"ms": 1000 * spent / int(sys.argv[2]), "data": kib("VmData") // 1024, "resident": kib("VmRSS") // 1024}
 size = 64 << 30
 anonymous, both = mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
-kinds = {"without access": (mmap.MAP_PRIVATE, 0), "private": (mmap.MAP_PRIVATE, both), "shared": (mmap.MAP_SHARED, both)}
+kinds = {"without access": (mmap.MAP_PRIVATE, 0), "private": (mmap.MAP_PRIVATE, both)}
+kinds["shared"] = mmap.MAP_SHARED, both
 for name, (flags, access) in kinds.items():
     try:
         mmap.mmap(-1, size, flags=flags | anonymous, prot=access).close()
