@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
+from bench.records.damage import content_of
+
 RECORDS_VERSION = 1
 IGNORE_LABEL = 255
 """Label of a pixel that is left out of every score."""
@@ -78,8 +80,8 @@ def digest(value: JsonValue) -> str:
 
 
 def read_record(cls: type[R], path: Path) -> R:
-    """Read a record from a JSON file."""
-    return cls.from_json(path.read_text(encoding="utf-8"))
+    """Read a record from a JSON file; raises `OSError` for a pipe or a device, which may never end."""
+    return cls.from_json(content_of(path).decode("utf-8"))
 
 
 def as_json_dict(record: Record) -> dict[str, Any]:

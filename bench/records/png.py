@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
+from bench.records.damage import content_of
 
 Pixels: TypeAlias = NDArray[Any]
 """Grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
@@ -73,7 +74,7 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def read_png(path: Path) -> Pixels:
     """Read a PNG as stored: grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8."""
-    content = path.read_bytes()
+    content = content_of(path)
     fault = png_fault(content)
     if fault is not None:
         raise ShapeError(f"{path} is not a readable PNG: {fault}; delete its job folder and run the suite again")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Size, Spacing, label_dtype, void_id
+from bench.records.damage import content_of
 from bench.records.png import read_png, write_png
 from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
@@ -340,7 +341,7 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         return SemanticMap(read_png(folder / f"{stem}.png"))
     file = folder / f"{stem}.json"
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(content_of(file).decode("utf-8"))
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
         return _prompted_of(document) if kind == "prompted" else _instances_of(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import shutil
 import traceback
@@ -40,6 +41,7 @@ DAMAGES = {
     "deep": lambda path, chance: path.write_text("[" * 100_000),
     "other type": lambda path, chance: path.write_text(chance.choice(["null", "7", "[]", '"x"', "{}"])),
     "folder": lambda path, chance: (path.unlink(), path.mkdir()),
+    "pipe": lambda path, chance: (path.unlink(), os.mkfifo(path)),
     "link to nowhere": lambda path, chance: (path.unlink(), path.symlink_to("nowhere")),
 }
 REPORT = ["report", "--as", "json"]
@@ -71,7 +73,7 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     left = budget.left(tally)
     while left():
         file, (how, damage) = chance.choice(files), chance.choice(list(DAMAGES.items()))
-        if (results / file).name in VIEWS and how in ("folder", "link to nowhere"):
+        if (results / file).name in VIEWS and how in ("folder", "pipe", "link to nowhere"):
             continue
         command = chance.choices(list(commands), weights=(6, 3, 1, 1))[0]
         damage(results / file, chance)

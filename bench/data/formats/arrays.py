@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
-from bench.records.damage import ARRAY_DAMAGE
+from bench.records.damage import ARRAY_DAMAGE, require_file
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -22,8 +22,7 @@ def read_array(path: Path) -> NDArray[Any]:
         DatasetError: If it is no array, or one of another form.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is a folder, a pipe or a device, no file")
+        require_file(path)
         # Mapped, so that a header is held against the size of the file before memory is taken.
         array = np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
     except ARRAY_DAMAGE as error:

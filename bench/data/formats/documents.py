@@ -12,6 +12,7 @@ import yaml
 
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import DatasetError
+from bench.records.damage import content_of
 
 LONGEST_LINE = 4096
 """Characters of a line in a list; no path is longer."""
@@ -20,7 +21,7 @@ LONGEST_LINE = 4096
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
     try:
-        return read_limited(_bytes_of(path).decode("utf-8-sig"))
+        return read_limited(content_of(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
 
@@ -28,7 +29,7 @@ def read_yaml(path: Path) -> Any:
 def read_json(path: Path) -> Any:
     """Contents of a JSON file; raises `DatasetError` naming the file if it is none, or says one thing twice."""
     try:
-        return json.loads(_bytes_of(path), object_pairs_hook=without_repetition)
+        return json.loads(content_of(path), object_pairs_hook=without_repetition)
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path} cannot be read as JSON: {_one_line(error)}. Restore the file from its source."
@@ -63,7 +64,7 @@ def read_text(path: Path) -> str:
         DatasetError: If it is missing or neither.
     """
     try:
-        content = _bytes_of(path)
+        content = content_of(path)
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = content.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -89,10 +90,3 @@ def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _bytes_of(path: Path) -> bytes:
-    """Contents of a file; raises `OSError` for a pipe or a device, which may never end."""
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a folder, a pipe or a device, no file")
-    return path.read_bytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.records.damage import content_of
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of
 from bench.records.store.views import CaseView, Damage
@@ -39,7 +40,7 @@ def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], 
     if changed is not None:
         return {}, changed
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(content_of(path))
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # what no report could hold is damage too
     except FileNotFoundError:
         return {}, None

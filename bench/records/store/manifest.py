@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.records.damage import content_of
 from bench.records.store import layout
 from bench.records.store.files import State, content_sha256, file_state, sha256_of, write_atomically
 from bench.records.store.layout import RunFolder
@@ -81,7 +82,7 @@ class _Head(NamedTuple):
 def _head_of(run: RunFolder) -> _Head:
     """Return the head of a manifest; of length 0 where there is none, as in runs of before 0.3."""
     try:
-        found = json.loads(run.manifest_head.read_text(encoding="ascii"))
+        found = json.loads(content_of(run.manifest_head))
         return _Head(int(found["lines"]), str(found["last"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return _Head(0, "")
@@ -175,4 +176,4 @@ def _entries_of(run: RunFolder) -> _Entries:
 
 @lru_cache(maxsize=64)
 def _read_entries(path: Path, _: State) -> _Entries:
-    return _Entries(path.read_bytes())
+    return _Entries(content_of(path) if path.is_file() else b"")

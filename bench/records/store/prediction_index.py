@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import BenchError, ShapeError, StoreError
+from bench.records.damage import content_of
 from bench.records.predictions import Prediction, load_prediction
 from bench.records.store.layout import PREDICTION_INDEX
 
@@ -24,7 +25,7 @@ def read_index(folder: Path) -> dict[str, str]:
     file = folder / PREDICTION_INDEX
     advice = f"delete the folder {folder.parent} and run the suite again with: bench run SUITE"
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index = json.loads(content_of(file))
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{file} is missing or damaged ({' '.join(str(error).split())}); {advice}") from error
     if not isinstance(index, dict) or not all(isinstance(value, str) for value in index.values()):

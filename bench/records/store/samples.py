@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.records.damage import ARRAY_DAMAGE
+from bench.records.damage import ARRAY_DAMAGE, require_file
 
 END_TO_END = 0
 """Clock: device idle only before the start and after the last stage."""
@@ -117,6 +117,7 @@ class Samples:
     def load(cls, path: Path) -> Samples:
         """Read them back; raises `StoreError` if the file is damaged or of another version."""
         try:
+            require_file(path)
             with np.load(path, allow_pickle=False) as archive:
                 needed = [f.name for f in fields(cls) if f.default_factory is MISSING or f.name in archive]
                 samples = cls(**{name: archive[name] for name in needed})

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.records.damage import content_of
+
 VALIDATED = {
     "val_mean_iou": "mIoU",
     "val_mask_ap50": "mask AP50",
@@ -115,7 +117,7 @@ def validated_label(name: str) -> str:
 
 def _events(path: Path) -> list[dict[str, Any]]:
     events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in content_of(path).decode("utf-8", "replace").splitlines():
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.errors import ShapeError, StoreError
 from bench.records import Flag, Record, TaskKind
+from bench.records.damage import content_of
 from bench.records.predictions import load_prediction
 from bench.records.store.layout import PREDICTION_INDEX
 from bench.report.summary.agreement import Agreement, agreement
@@ -116,7 +117,7 @@ def _read_index(folder: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index = json.loads(content_of(file))
     except (OSError, ValueError) as error:
         raise StoreError(f"{file} is damaged ({error}); delete the folder {folder.parent} and run again") from error
     if not isinstance(index, dict):
