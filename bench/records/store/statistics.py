@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.metric import Observed, Rows
-from bench.records.damage import ARRAY_DAMAGE
+from bench.records.damage import ARRAY_DAMAGE, require_file
 from bench.records.store.files import write_atomically
 
 IMAGE_IDS = "image_ids"
@@ -138,6 +138,8 @@ def load_statistics(path: Path) -> Statistics:
 def read_statistics(file: Path | io.BytesIO, name: str) -> Statistics:
     """Read statistics from a file or its content, which messages call `name`; raises as `load_statistics`."""
     try:
+        if isinstance(file, Path):
+            require_file(file)
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name not in NO_STATISTICS}
             tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
