@@ -5,7 +5,7 @@
 #   make test                     lint, types, docs and all tests but the slow ones, in the same environment
 #   make test-all                 all that, and the slow ones: what CI runs
 #   make test-gpu                 what needs a CUDA device
-#   make faults                   runs that are killed, files that are damaged, inputs that are hostile: one table, an hour
+#   make faults                   runs that are killed, files that are damaged, inputs that are hostile: one table, two hours
 #   make docs                     the pages in docs/, into site/
 #   make install                  only the environment
 #   make detectron2-upstream      replace Detectron2's redistribution by upstream's pinned commit (compiles)
