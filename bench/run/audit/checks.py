@@ -244,12 +244,13 @@ def _report(view: RunView) -> Finding:
     found = Finding("")
     with tempfile.TemporaryDirectory(prefix="bench-audit-") as folder:
         for file in write_report(view, Path(folder)):
-            published = view.folder.path / file.name
+            name = file.relative_to(folder).as_posix()
+            published = view.folder.path / name
             found.compared += 1
             if not published.is_file():
-                found.differences.append(f"{file.name} is missing; make it anew with: bench score RUN")
+                found.differences.append(f"{name} is missing; make it anew with: bench score RUN")
             elif published.read_bytes() != file.read_bytes():
-                found.differences.append(f"{file.name} does not follow from the facts{_first_change(published, file)}")
+                found.differences.append(f"{name} does not follow from the facts{_first_change(published, file)}")
     return found
 
 
