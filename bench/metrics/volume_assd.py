@@ -15,7 +15,8 @@ When undefined:
     As `assd`, and where no image is a slice of a volume.
 
 Differs from:
-    `assd`, which measures slice by slice. Intervals are drawn over images, a volume with the image it stands by.
+    `assd`, which measures slice by slice. Intervals leave out patients, or whatever the data set groups its
+    slices by; images where it knows no groups.
 
 Source:
     As `assd`.

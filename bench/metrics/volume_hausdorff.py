@@ -15,7 +15,8 @@ When undefined:
     As `hausdorff`, and where no image is a slice of a volume.
 
 Differs from:
-    `hausdorff`, which measures slice by slice. Intervals are drawn over images, a volume with the image it stands by.
+    `hausdorff`, which measures slice by slice. Intervals leave out patients, or whatever the data set groups its
+    slices by; images where it knows no groups.
 
 Source:
     As `hausdorff`.
