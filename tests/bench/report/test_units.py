@@ -23,7 +23,7 @@ def test_distances_are_told_in_their_unit_the_nearest_is_the_best_and_misses_are
     assert "**good** has the best HD95" in text
     assert "| HD95 (px)" in text
     assert "## HD95 in detail (px)" in text
-    assert "## HD95 (px) per class" in text
+    assert "## HD95 per class (px)" in text
     assert "| missed" in text
     assert "NSD at 2" in text
     assert "HD95 (px) & NSD at 2 &" in latex.render(summary)
