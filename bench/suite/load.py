@@ -121,7 +121,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     try:
-        document = read_limited(text, unique_keys=False)
+        document = read_limited(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise SuiteError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None

@@ -19,12 +19,8 @@ class LimitError(yaml.YAMLError):
     """A document beyond the limits of this module."""
 
 
-def read_limited(text: str, *, unique_keys: bool = True) -> Any:
+def read_limited(text: str) -> Any:
     """Return a YAML document as plain values.
-
-    Args:
-        text: The document.
-        unique_keys: Refuse a key that stands twice in one mapping; False where the caller does, with better words.
 
     Raises:
         yaml.YAMLError: If it is no YAML, or nested too deeply, too large, within itself, or holds an integer of
@@ -32,7 +28,7 @@ def read_limited(text: str, *, unique_keys: bool = True) -> Any:
     """
     check_limits(text)
     try:
-        document = yaml.load(text, Loader=_Loader if unique_keys else yaml.SafeLoader)
+        document = yaml.load(text, Loader=_Loader)
     except (ValueError, RecursionError, OverflowError) as error:
         raise LimitError(f"holds a value that cannot be read: {str(error).partition(';')[0]}") from None
     _check_integers(document)

@@ -62,7 +62,7 @@ def test_an_unknown_key_in_a_list_entry_is_named_by_its_index(tmp_path):
         ),
         ("targets: {image_size: 96}\n", "targets.image_size (line 3): expected [height, width] in pixels"),
         ("metrics: []\n", "metrics (line 3): must not be an empty list."),
-        ("seed: 1\nseed: 2\n", "seed: written twice (lines 3 and 4)."),
+        ("seed: 1\nseed: 2\n", "line 4: the key 'seed' stands twice"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, text, expected):
