@@ -127,13 +127,13 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     kept = resource.getrlimit(resource.RLIMIT_DATA)
     try:
         resource.setrlimit(resource.RLIMIT_DATA, (_held_bytes() + MOST_BYTES, kept[1]))
-        suites(tally, folder, budget.share(0.25), chance)
+        suites(tally, folder, budget.share(0.1), chance)
         for form in FORMATS:
             try:
-                annotations(tally, folder, budget.share(0.5 / len(FORMATS)), chance, form)
+                annotations(tally, folder, budget.share(0.6 / len(FORMATS)), chance, form)
             except BenchError as error:  # a format whose package is not here
                 tally.left_out[f"mutated {form}"] = str(error)
-        pictures(tally, folder, budget.share(0.1), chance)
+        pictures(tally, folder, budget.share(0.15), chance)
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, kept)
     records(tally, folder, budget.share(0.15), chance)
