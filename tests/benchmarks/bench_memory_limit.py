@@ -36,7 +36,8 @@ for _ in range(int(sys.argv[2])): step()
 spent = time.process_time() - began
 told = {"ms": 1000 * spent / int(sys.argv[2]), "data": kib("VmData") // 1024, "resident": kib("VmRSS") // 1024}
 size = 64 << 30
-anonymous, both = mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+# 0x4000 is MAP_NORESERVE, which Python names from 3.13 on.
+anonymous, both = mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ | mmap.PROT_WRITE
 kinds = {"without access": (mmap.MAP_PRIVATE, 0), "private": (mmap.MAP_PRIVATE, both)}
 kinds["shared"] = mmap.MAP_SHARED, both
 for name, (flags, access) in kinds.items():
