@@ -62,7 +62,7 @@ class Unsupported(BenchError):
 
 
 def visible(text: str) -> str:
-    """Return a text with what steers a terminal, or hides or turns other letters, written out.
+    r"""Return a text with what steers a terminal, or hides or turns other letters, written out.
 
     >>> visible("red \x1b[31m, turned \u202e, line\n")
     'red \\x1b[31m, turned \\u202e, line\n'

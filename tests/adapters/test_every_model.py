@@ -13,7 +13,7 @@ from bench.records.predictions import check_prediction
 from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
 from tests.adapters.contracts import contracts
 
-FILES_OF_OTHERS = {"onnxruntime", "litert", "predictions"}
+FILES_OF_OTHERS = {"onnxruntime", "openvino", "torchscript", "litert", "predictions"}
 """Adapters that run the files of others, and have nothing to build without one; their own tests make some."""
 
 SHIPPED = [n for n in sorted(model_config_files()) if n.partition("/")[0] not in {"fake", *FILES_OF_OTHERS}]

@@ -213,7 +213,8 @@ def test_nothing_is_wrong_with_a_miniature(name, data, tmp_path):
     dataset = opened(choice)
     quiet = Console(file=io.StringIO())
     found = check(choice, dataset, dataset.splits(), cache=tmp_path, jobs=1, console=quiet)
-    assert [finding.message for finding in found.findings if finding.kind != "count"] == []
+    # A dozen images show few of the classes.
+    assert [finding.message for finding in found.findings if finding.kind not in ("count", "absent")] == []
     assert sum(found.counts.values()) >= 8
 
 

@@ -75,7 +75,7 @@ def quantile(degrees: float, level: float = LEVEL) -> float:
     It is half an interval of 1 - `level`, in standard errors.
 
     >>> round(quantile(2), 4), round(quantile(9.5, 0.01), 4)
-    (4.3027, 3.2085)
+    (4.3027, 3.207)
     """
     low, high = 0.0, 2.0
     while two_sided_p(high, degrees) > level:
