@@ -43,7 +43,7 @@ step "the base is made"
 # Debian's buildah (1.28) keeps the lock of a cache until the build ends, and a second stage would wait for it forever.
 sed 's/,sharing=locked//' docker/Dockerfile >"$scratch/Dockerfile"
 mounts=()
-for path in /etc/apt/apt.conf.d /etc/ssl/certs /usr/local/share/ca-certificates /etc/pip.conf /root/.config/uv; do
+for path in /etc/apt/apt.conf.d /etc/ssl/certs /usr/local/share/ca-certificates /etc/pip.conf "$HOME/.config/uv"; do
     [ ! -e "$path" ] || mounts+=(-v "$path:$path:ro")
 done
 buildah bud --format docker --layers --skip-unused-stages=false -f "$scratch/Dockerfile" -t segbench:test \

@@ -25,34 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._semantic import ClassTotals, ConfusionMetric, Formula, class_iou, over_dataset, per_image
-from bench.records import ClassSpec, background_class
+from bench.metrics._foreground import foreground_formula
+from bench.metrics._semantic import ConfusionMetric, Formula, class_iou
+from bench.records import ClassSpec
 
 
 def formula(classes: Sequence[ClassSpec]) -> Formula:
     """Return the formula for a label space."""
-    background = background_class(classes)
-    foreground = np.array([class_id != background for class_id in range(len(classes))])
-
-    def of_objects(totals: ClassTotals) -> NDArray[np.float64]:
-        return np.where(foreground, class_iou(totals), np.nan)
-
-    def mean(totals: ClassTotals) -> NDArray[np.float64]:
-        return mean_of_defined(of_objects(totals))
-
-    return Formula(
-        headline=mean,
-        undefined_because="no class but the background occurs in any target or prediction",
-        per_class=of_objects,
-        dialects={
-            "with_background": over_dataset(lambda totals: mean_of_defined(class_iou(totals))),
-            "per_image": per_image(mean),
-        },
-    )
+    return foreground_formula(classes, class_iou)
 
 
 METRIC = ConfusionMetric(

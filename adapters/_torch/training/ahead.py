@@ -6,7 +6,6 @@ sees what one without would have seen. Decoders and resizing leave the interpret
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,8 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 import torch
+
+from adapters._torch.device import allowed_cores
 
 MOST_THREADS = 8
 BATCHES = 4
@@ -33,8 +34,7 @@ def loading_threads(device: torch.device, processes: int) -> int:
     """
     if device.type == "cpu":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_THREADS, cores // processes - 1))
+    return max(1, min(MOST_THREADS, allowed_cores() // processes - 1))
 
 
 class Ahead(Generic[T, R]):
