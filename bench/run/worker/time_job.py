@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
 from bench.measure.memory import reset_peak_rss
+from bench.measure.stages import spare_the_collector
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import ImageSource, time_model
 from bench.records import Job, JobFacts
@@ -27,6 +28,7 @@ def time_job(job: Job, folder: Path) -> JobFacts:
     reset_peak_rss()
     with Telemetry(job.target.device) as telemetry:
         adapter, load_s = built(job, folder)
+        spare_the_collector()
         adapter.reset_peak_device_bytes()
         timed = time_model(adapter, images, job, telemetry)
     audit = folder / layout.AUDIT

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from bench.measure.stages import end_to_end, pipelined, staged
+import gc
+import weakref
+
+import pytest
+
+from bench.measure.stages import end_to_end, no_garbage_collection, pipelined, spare_the_collector, staged
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
 HOST_NS, DEVICE_NS = (10, 200, 3000), (40_000, 500_000, 6_000_000)
@@ -82,3 +87,24 @@ def test_the_throughput_pass_waits_only_at_its_ends_and_counts_what_it_pushed_th
     assert images == 4 * 2
     assert wall_ns == 4 * (sum(HOST_NS) + sum(DEVICE_NS))
     assert [i for i, call in enumerate(adapter.calls) if call == "synchronize"] == [0, len(adapter.calls) - 1]
+
+
+class _Cycle:
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.fixture
+def collector_as_before():
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector_as_before")
+def test_collections_between_blocks_pass_over_what_was_loaded_and_still_take_new_garbage():
+    loaded = [[] for _ in range(50_000)]
+    spare_the_collector()
+    assert len(gc.get_objects()) < len(loaded)
+    dropped = weakref.ref(_Cycle())
+    with no_garbage_collection():
+        assert dropped() is None
