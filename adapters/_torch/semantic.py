@@ -94,6 +94,7 @@ class SemanticAdapter(devices.OnTorchDevice):
 
     runtimes = RUNTIMES
     takes_bands = False
+    imported_to_train = ("adapters._torch.training.semantic", "adapters._torch.training.transforms")
     takes_floats = True
 
     def __init__(

@@ -55,6 +55,11 @@ class Adapter(devices.OnTorchDevice):
     fetches_weights = True
     packages = ("torch", "torchvision", "numpy", "fvcore")
     why_eager_alone = NO_GRAPH
+    imported_to_build = tuple(
+        f"adapters.detectron2.{name}"
+        for name in ("config", "deeplab", "fcn", "panoptic_deeplab", "stages", "zoo_weights")
+    )
+    imported_to_train = ("adapters.detectron2.training",)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

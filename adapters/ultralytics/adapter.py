@@ -34,6 +34,8 @@ class Adapter(devices.OnTorchDevice):
 
     runtimes = RUNTIMES
     packages = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
+    imported_to_build = ("adapters.ultralytics.stages",)
+    imported_to_train = ("adapters.ultralytics.training",)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""

@@ -147,6 +147,8 @@ class BaseAdapter(ABC):
         training_follows: Set before `build` where `train` is called after it: weights may then be drawn anew where
             they do not fit; they are refused otherwise.
         packages: The distributions whose versions can change a result, for `versions`.
+        imported_to_build, imported_to_train: The modules below `adapters` that `build` and `train` import only when
+            they are called. A parent of forked workers, see `bench.run.fork_server`, imports them once for all jobs.
     """
 
     fused_stages: tuple[str, ...] = ()
@@ -157,6 +159,8 @@ class BaseAdapter(ABC):
     takes_floats: ClassVar[bool] = False
     training_follows: bool = False
     packages: tuple[str, ...] = ()
+    imported_to_build: ClassVar[tuple[str, ...]] = ()
+    imported_to_train: ClassVar[tuple[str, ...]] = ()
 
     def takes_bands_for(self, model: ModelSpec) -> bool:  # noqa: ARG002
         """Say whether the network of a model config is made for `TaskSpec.channels` other than 3.

@@ -1,4 +1,4 @@
-"""A pre-imported parent of workers: `python -m bench.run.fork_server ADAPTER SOCKET_FD CORES`.
+"""A pre-imported parent of workers: `python -m bench.run.fork_server ADAPTER TRAINING SOCKET_FD CORES`.
 
 It imports what a worker of one adapter imports, and then forks a fresh process for every job. It does nothing else:
 no thread pool is used, no device is opened, no random number is drawn, and no model is built before the fork, so that
@@ -22,10 +22,15 @@ import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.run.worker import process as worker
 from bench.run.worker import ranks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.adapter import BaseAdapter
 
 MADV_POPULATE_READ = 22
 """Map pages for reading without touching them (madvise(2), Linux 5.14)."""
@@ -34,11 +39,13 @@ FORKED = "forked from a pre-imported parent"
 
 def main() -> int:
     """Import, then fork workers until the socket is closed; in a worker, return its exit code."""
-    adapter, descriptor, cores = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+    adapter, training, descriptor, cores = sys.argv[1], *(json.loads(argument) for argument in sys.argv[2:])
     worker.die_with_parent()
     worker.pin(cores)
     with socket.socket(fileno=descriptor) as connection:
         refusal = _refusal(adapter)
+        if refusal is None:
+            _import(_imported_late(adapter, training=training))
         _say(connection, {"refused": refusal} if refusal else {"ready": os.getpid()})
         with connection.makefile("r", encoding="utf-8") as requests:
             for line in requests:
@@ -65,8 +72,14 @@ def _refusal(adapter: str) -> str | None:
     return f"importing adapter {adapter} starts {started} threads, which a fork would lose" if started > 0 else None
 
 
-def _import(names: list[str]) -> None:
-    """Import modules of the adapter that earlier jobs came to need; one that fails fails in the job, which says so."""
+def _imported_late(adapter: str, *, training: bool) -> tuple[str, ...]:
+    """Return what an adapter's jobs import when they build or train; what else one comes to need, it says."""
+    adapter_class: type[BaseAdapter] = importlib.import_module(f"adapters.{adapter}.adapter").Adapter
+    return (*adapter_class.imported_to_build, *(adapter_class.imported_to_train if training else ()))
+
+
+def _import(names: Iterable[str]) -> None:
+    """Import modules of the adapter that jobs come to need; one that fails fails in the job, which says so."""
     for name in names:
         try:
             importlib.import_module(name)

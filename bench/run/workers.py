@@ -240,9 +240,9 @@ class _Server:
         # What importing prints goes nowhere in particular; whatever a job prints goes to its own log.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
-            cores = json.dumps(key.cores)
+            said = [json.dumps(argument) for argument in (key.training, theirs.fileno(), key.cores)]
             self._process = subprocess.Popen(
-                [str(key.python), "-m", "bench.run.fork_server", key.adapter, str(theirs.fileno()), cores],
+                [str(key.python), "-m", "bench.run.fork_server", key.adapter, *said],
                 env={**environment, PARENT: process_identity(os.getpid())},
                 cwd=harness_root(),
                 stdin=subprocess.DEVNULL,

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from bench.adapter.finding import adapter_folders, load_adapter
 from bench.records import Job, Status
 from bench.records.names import harness_root
 from bench.records.store import layout
@@ -112,6 +114,27 @@ def test_modules_of_an_adapter_that_are_imported_before_it_is_made_leave_the_hom
     environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", MODULES_FIRST, adapter], check=True, env=environment, cwd=harness_root())
     assert [file for file in home.rglob("*") if file.is_file()] == []
+
+
+IMPORTED_AHEAD = """
+import sys
+from bench.run import fork_server
+assert fork_server._refusal("unet") is None
+fork_server._import(fork_server._imported_late("unet", training=False))
+assert "adapters._torch.training.semantic" not in sys.modules and "lightning" not in sys.modules
+fork_server._import(fork_server._imported_late("unet", training=True))
+assert "adapters._torch.training.semantic" in sys.modules
+"""
+
+
+def test_a_parent_imports_what_trains_where_its_jobs_train_and_nowhere_else():
+    subprocess.run([sys.executable, "-c", IMPORTED_AHEAD], check=True, cwd=harness_root())
+
+
+def test_what_adapters_say_that_they_import_late_exists():
+    for name in adapter_folders():
+        cls = type(load_adapter(name))
+        assert all(find_spec(module) for module in (*cls.imported_to_build, *cls.imported_to_train)), name
 
 
 def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log(tmp_path, run, servers):
