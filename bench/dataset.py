@@ -20,9 +20,9 @@ images alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,17 @@ from bench.records import ClassSpec, Size, Spacing, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
-__all__ = ["Dataset", "GroundTruth", "Place", "Spacing", "dataset_names", "default_root", "groups_of", "option_names"]
+__all__ = [
+    "Dataset",
+    "GroundTruth",
+    "PaintedTruth",
+    "Place",
+    "Spacing",
+    "dataset_names",
+    "default_root",
+    "groups_of",
+    "option_names",
+]
 
 
 class Place(NamedTuple):
@@ -60,18 +70,50 @@ class GroundTruth:
     instances: Instances | None = None
     panoptic: Panoptic | None = None
 
+    @property
+    def size(self) -> Size:
+        """Size of the image."""
+        return self.semantic.size
+
     def of(self, kind: TaskKind) -> Prediction | None:
         """The ground truth in the form of a task, or None."""
         if kind == "prompted":
             return None if self.instances is None else objects_of(self.instances)
-        return {"semantic": self.semantic, "instance": self.instances, "panoptic": self.panoptic}[kind]
+        if kind == "instance":
+            return self.instances
+        return self.semantic if kind == "semantic" else self.panoptic
 
     def spaced(self, spacing: Spacing | None) -> GroundTruth:
         """The same with its pixels measured: metrics of distances read the spacing from the ground truth."""
         if spacing is None:
             return self
-        instances = None if self.instances is None else replace(self.instances, spacing=spacing)
-        return replace(self, semantic=replace(self.semantic, spacing=spacing), instances=instances)
+        instances = None if self.instances is None else self.instances.changed(spacing=spacing)
+        return GroundTruth(replace(self.semantic, spacing=spacing), instances, self.panoptic)
+
+
+class PaintedTruth(GroundTruth):
+    """Ground truth of instances alone, whose label map is painted from them when it is first asked for."""
+
+    paint: Callable[[], SemanticMap]
+
+    def __init__(self, instances: Instances, paint: Callable[[], SemanticMap]) -> None:
+        """Keep both; `paint` is called once at most."""
+        for name, value in {"instances": instances, "panoptic": None, "paint": paint}.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Paint the label map; every other attribute is there and does not come here."""
+        if name != "semantic":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        painted = self.paint()
+        object.__setattr__(self, "semantic", painted)
+        return painted
+
+    @property
+    def size(self) -> Size:
+        """Size of the image."""
+        assert self.instances is not None  # see __init__
+        return self.instances.size
 
 
 def objects_of(instances: Instances) -> PromptedMasks:

@@ -26,7 +26,7 @@ Expected: 2,975 train, 500 val, 1,525 test. The ground truth of test is not publ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -236,6 +236,6 @@ def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tu
     size = Size(*values.shape)
     instances = stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size)
     return (
-        replace(instances, void=ids == 0),
+        instances.changed(void=ids == 0),
         Panoptic(ids, tuple(segments.values())),
     )

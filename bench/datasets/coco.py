@@ -28,8 +28,7 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -47,22 +46,23 @@ from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.coco_truths import (
-    box_mask,
     listed_segments,
-    masks_of,
     no_annotations,
+    runs_of,
     unchecked_classes,
+    with_boxes,
 )
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
-from bench.data.formats.rasters import painted, stacked
+from bench.data.formats.rasters import painted, stacked_runs
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
-from bench.dataset import GroundTruth
+from bench.dataset import GroundTruth, PaintedTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records.mask_runs import MaskRuns
 from bench.records.predictions import Segment, SemanticMap
 
 SOURCE = "COCO or a project in its format, https://cocodataset.org"
@@ -182,7 +182,7 @@ class _Reader:
         self._index = lru_cache(maxsize=None)(self._read_index)
         self._categories: dict[str, str] = {}
         self._notes: dict[str, list[str]] = {}
-        self._last: tuple[str, list[CocoAnnotation], NDArray[np.bool_]] | None = None
+        self._last: tuple[str, list[CocoAnnotation], MaskRuns] | None = None
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
         self._roots = exporter_roots(smallest.categories, used_categories(smallest))
         self._categories = smallest.names_of_categories
@@ -278,10 +278,8 @@ class _Reader:
         drawn: list[CocoAnnotation] = []
         class_ids, boxes = [], []
         for annotation in index.annotations(entry.key):
-            class_id, without = (
-                self._class_id(annotation.get("category_id"), index),
-                flags_of(annotation) & WITHOUT_MASK,
-            )
+            class_id = self._class_id(annotation.get("category_id"), index)
+            without = flags_of(annotation) & WITHOUT_MASK
             if class_id is None or (without and self._options.without_mask == "leave_out"):
                 continue
             if without and self._options.without_mask == "box":
@@ -290,27 +288,28 @@ class _Reader:
             drawn.append(annotation)
             class_ids.append(class_id)
         crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
-        masks = masks_of(drawn, size, index.state.file, entry.image.name, by_rows=self._by_rows)
-        self._last = entry.image_id, drawn, masks
-        for position in boxes:
-            masks[position], crowd[position] = box_mask(drawn[position], size, index.state.file), True
-        instances = stacked(masks, class_ids, crowd, size)
-        instances = replace(instances, areas=np.array([said_area(one) for one in drawn], dtype=np.float64))
-        unchecked = self._unchecked(index, entry, class_ids)
-        if unchecked:
-            instances = replace(instances, unchecked=unchecked)
-        background = None if self._options.background is None else len(self.classes) - 1
-        labels = painted(instances, background=background, num_classes=len(self.classes))
-        return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+        runs = runs_of(drawn, size, index.state.file, entry.image.name, by_rows=self._by_rows)
+        if boxes:
+            runs = with_boxes(runs, drawn, boxes, index.state.file)
+            crowd = [one or position in boxes for position, one in enumerate(crowd)]
+        self._last = entry.image_id, drawn, runs
+        instances = stacked_runs(runs, class_ids, crowd).changed(
+            areas=np.array([said_area(one) for one in drawn], dtype=np.float64),
+            unchecked=self._unchecked(index, entry, class_ids),
+        )
+        count = len(self.classes)
+        background = None if self._options.background is None else count - 1
+        paint = partial(painted, instances, background=background, num_classes=count)
+        return PaintedTruth(instances, lambda: SemanticMap(paint()))
 
     def doubts(self, entry: Entry) -> list[Doubt]:
         """Where annotations disagree with themselves; those of the image that was read last are not read again."""
         if self._last is None or self._last[0] != entry.image_id:
             self.instance_truth(entry)
         assert self._last is not None
-        _, drawn, masks = self._last
+        _, drawn, runs = self._last
         asked = None if self._options.run_lengths else ORDER_OPTION
-        return doubts_of(drawn, masks, Size(*masks.shape[1:]), entry.image.name, order_advice=asked)
+        return doubts_of(drawn, runs.drawn(), runs.size, entry.image.name, order_advice=asked)
 
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
@@ -337,7 +336,8 @@ class _Reader:
         labels = np.full(size, IGNORE_LABEL, dtype=np.uint8)
         taken = np.zeros(size, dtype=np.bool_)
         for annotation in index.annotations(entry.key):
-            mask = masks_of([annotation], size, index.state.file, entry.image.name, by_rows=self._by_rows)[0]
+            runs = runs_of([annotation], size, index.state.file, entry.image.name, by_rows=self._by_rows)
+            mask = runs.drawn()[0]
             if (mask & taken).any():
                 raise DatasetError(
                     f"{index.state.file}: annotation {annotation.get('id')} of image {entry.image.name} covers pixels "

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -189,7 +189,7 @@ class _Reader:
         absent = {self._class_of[label] for label, there in verified.items() if not there and label in self._class_of}
         unchecked = set(range(len(self._classes))) - set(class_ids) - absent
         instances = stacked(masks, class_ids, [False] * len(masks), size)
-        instances = replace(instances, unchecked=tuple(sorted(unchecked)))
+        instances = instances.changed(unchecked=tuple(sorted(unchecked)))
         return GroundTruth(SemanticMap(painted(instances, background=None, num_classes=len(self._classes))), instances)
 
 

@@ -1,7 +1,7 @@
 """Average precision from the matches of `bench.metrics._matching`, and the metric that is made of both.
 
 Precision is made monotone from the right and averaged at 101 points of recall, pycocotools' way
-(`accumulate` of `cocoeval.py` at 8c9bcc3), for all images or for a resample of them.
+(`accumulate` of `cocoeval.py` at 8c9bcc3), for all images or for all but some of them.
 
 `max_detections`, of an image and a class the surest ones, is part of a metric's definition: with another
 number than its own a metric has another name, `mask_ap_300`. What the cap leaves out is told by the score.
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Rows
-from bench.metrics._bootstrap import DRAWS, image_weights, mean_of_defined
+from bench.metrics._bootstrap import LeftOut, mean_of_defined
 from bench.metrics._compile import compiled
 from bench.metrics._detection_cap import cap_flags
-from bench.metrics._masks import MaskStack, mask_stack
+from bench.metrics._masks import Stack, stacks
 from bench.metrics._matching import (
     AREA,
     AREA_RANGES,
@@ -110,50 +110,41 @@ class ClassRows(NamedTuple):
             nothing = np.full(len(IOU_THRESHOLDS), np.nan)
             return Curves(nothing, nothing)
         counted = self.ranks < most
-        precision, recall = self._weighted(
-            counted, area_range, np.ones(int(counted.sum()))[None], np.array([positives])
-        )
+        matched, ignored = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
+        units = np.full(len(matched), -1, dtype=np.int64)
+        precision, recall = precision_without(matched, ignored, units, np.array([float(positives)]))
         return Curves(precision[0], recall[0])
 
-    def _weighted(
-        self,
-        counted: NDArray[np.bool_],
-        area_range: str,
-        weights: NDArray[np.float64],
-        positives: NDArray[np.float64] | NDArray[np.int64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Precision and recall by threshold, (draws, T), with detections counted as often as `weights` say."""
-        matched, ignored = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
-        return weighted_precision(matched, ignored, weights, positives.astype(np.float64))
-
-    def resampled(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """AP of the class for each draw of the images, (draws,), nan without a ground truth.
-
-        An image that is drawn twice counts twice at once, at each of its scores.
-        """
-        counted = np.bincount(self.true_images[self.counted_ground_truths("all")], minlength=weights.shape[1])
-        every = np.ones(len(self.images), dtype=np.bool_)
-        precision, _ = self._weighted(every, "all", np.ascontiguousarray(weights[:, self.images]), weights @ counted)
+    def without(self, left_out: LeftOut) -> NDArray[np.float64]:
+        """AP of the class without each unit of images, (units,), nan without a ground truth."""
+        true_images = self.true_images[self.counted_ground_truths("all")]
+        positives = left_out.sums(np.bincount(true_images, minlength=len(left_out.of_image)).astype(np.float64))
+        matched, ignored = (self.bits(column, "all") for column in (self.matched, self.ignored))
+        precision, _ = precision_without(matched, ignored, left_out.of_image[self.images], positives)
         return np.asarray(precision.mean(axis=1))
 
 
-def weighted_precision(
+def precision_without(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],
-    weights: NDArray[np.float64],
+    units: NDArray[np.int64],
     positives: NDArray[np.float64],
     thresholds: int = len(IOU_THRESHOLDS),
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interpolated precision and final recall by draw and threshold, (draws, T) each, nan without positives.
+    """Interpolated precision and final recall without each unit, by threshold, (U, T) each, nan without positives.
 
     Args:
         matched, ignored: Of each detection, by falling score, a bit for each threshold, (D,).
-        weights: How often each detection counts in each draw, (draws, D).
-        positives: True objects of each draw, (draws,).
+        units: Unit that each detection is left out with, -1 for none, (D,).
+        positives: True objects that are left without each unit, (U,).
         thresholds: T.
     """
-    precision, recall = (np.full((len(weights), thresholds), np.nan) for _ in range(2))
-    _precision_kernel()(matched, ignored, weights, positives, RECALL_POINTS, precision, recall)
+    count = len(positives)
+    precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))
+    by_unit = np.argsort(units, kind="stable")  # those of a unit stay by falling score
+    first = np.searchsorted(units[by_unit], np.arange(count + 1))
+    arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
+    _precision_kernel()(*arrays, positives, RECALL_POINTS, precision, recall)
     return precision, recall
 
 
@@ -161,62 +152,78 @@ def weighted_precision(
 def _precision_kernel() -> Callable[..., None]:
     import numba
 
-    bits, weights, table = numba.int64[::1], numba.float64[:, ::1], numba.float64[:, ::1]
+    numbers, table = numba.int64[::1], numba.float64[:, ::1]
     points = numba.types.Array(numba.float64, 1, "C", readonly=True)
-    return compiled(_precision, numba.void(bits, bits, weights, numba.float64[::1], points, table, table))
+    return compiled(_precision, numba.void(*[numbers] * 5, numba.float64[::1], points, table, table))
 
 
 def _precision(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],
-    weights: NDArray[np.float64],
+    units: NDArray[np.int64],
+    by_unit: NDArray[np.int64],
+    first: NDArray[np.int64],
     positives: NDArray[np.float64],
     points: NDArray[np.float64],
     precision: NDArray[np.float64],
     recall: NDArray[np.float64],
 ) -> None:
-    """Interpolated precision and final recall by draw and threshold; rows without positives stay; compiled."""
+    """Interpolated precision and final recall without each unit; rows without positives stay; compiled.
+
+    Precision rises at a true positive alone, and so does recall: of all other detections only the number before each
+    true positive matters. Those of a unit are few, and taken out of these numbers.
+    """
     count = len(matched)
-    envelope, reached = np.empty(count), np.empty(count)
-    for b in range(weights.shape[0]):
-        if positives[b] == 0:
-            continue
-        for t in range(precision.shape[1]):
-            right = wrong = 0.0
-            for d in range(count):
-                if not (ignored[d] >> t) & 1:
-                    if (matched[d] >> t) & 1:
-                        right += weights[b, d]
-                    else:
-                        wrong += weights[b, d]
-                reached[d] = right / positives[b]
-                envelope[d] = right / (right + wrong + 2.220446049250313e-16)
-            for d in range(count - 1, 0, -1):
-                envelope[d - 1] = max(envelope[d - 1], envelope[d])
+    at, place = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    envelope = np.empty(count)
+    for t in range(precision.shape[1]):
+        true_positives = seen = 0
+        for d in range(count):
+            if (ignored[d] >> t) & 1:
+                continue
+            seen += 1
+            if (matched[d] >> t) & 1:
+                at[true_positives], place[true_positives] = d, seen
+                true_positives += 1
+        for u in range(len(positives)):
+            if positives[u] == 0:
+                continue
+            right = gone = 0
+            next_gone, end = first[u], first[u + 1]
+            for k in range(true_positives):
+                while next_gone < end and by_unit[next_gone] <= at[k]:
+                    d = by_unit[next_gone]
+                    next_gone += 1
+                    if not (ignored[d] >> t) & 1:
+                        gone += 1
+                if units[at[k]] == u:
+                    continue
+                right += 1
+                envelope[right - 1] = right / (place[k] - gone + 2.220446049250313e-16)
+            for k in range(right - 1, 0, -1):
+                envelope[k - 1] = max(envelope[k - 1], envelope[k])
             total = 0.0
-            d = 0
+            k = 0
             for point in points:
-                while d < count and reached[d] < point:
-                    d += 1
-                if d == count:
+                while k < right and (k + 1) / positives[u] < point:
+                    k += 1
+                if k == right:
                     break
-                total += envelope[d]
-            precision[b, t] = total / len(points)
-            recall[b, t] = reached[count - 1] if count else 0.0
+                total += envelope[k]
+            precision[u, t] = total / len(points)
+            recall[u, t] = right / positives[u]
 
 
-def bootstrap_precision(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
-    """Return mean AP for each resample of the images, (draws,), nan where no ground truth is drawn."""
+def precision_of_rest(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
+    """Return mean AP without each unit of images, (units,), nan where no ground truth is left."""
     check_columns(rows)
     if not len(rows):
         return np.empty(0)
-    by_class = rows_by_class(rows, classes)
-    images = int(rows[-1, NUMBER]) + 1
-    chunks = []
-    for weights in image_weights(images, seed=seed):
-        per_class = [one.resampled(weights) for one in by_class.values()]
-        chunks.append(mean_of_defined(np.stack(per_class, axis=1)) if per_class else np.full(len(weights), np.nan))
-    return np.concatenate(chunks)[:DRAWS]
+    left_out = LeftOut.of(int(rows[-1, NUMBER]) + 1, seed=seed)
+    per_class = [one.without(left_out) for one in rows_by_class(rows, classes).values()]
+    if not per_class:
+        return np.full(left_out.total, np.nan)
+    return mean_of_defined(np.stack(per_class, axis=1))
 
 
 @dataclass(frozen=True)
@@ -240,7 +247,7 @@ class PrecisionMetric:
     label: str
     template: str
     statistic: str
-    ious: Callable[[Instances, Instances, MaskStack, MaskStack], NDArray[np.float64]]
+    ious: Callable[[Instances, Instances, Stack, Stack], NDArray[np.float64]]
     tasks: tuple[TaskKind, ...] = ("instance",)
     higher_is_better: bool = True
     most: int = MAX_DETECTIONS
@@ -269,7 +276,7 @@ class PrecisionMetric:
         """Return ground truth and matched detections of one image."""
         truth, every = as_instances(target, predicted, classes)
         guess = self.counted(every)
-        true_masks, masks = mask_stack(truth.masks), mask_stack(guess.masks)
+        true_masks, masks = stacks(truth, guess)
         ious, found = self.ious(truth, guess, true_masks, masks), ranked(guess, self.most)
         left_out = len(every.scores) - len(found.indices)
         true_areas = true_masks.areas.astype(np.float64)
@@ -310,8 +317,8 @@ class PrecisionMetric:
     def bootstrap(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
     ) -> NDArray[np.float64]:
-        """Return mean AP for each resample of the images, (draws,), nan where no ground truth is drawn."""
-        return bootstrap_precision(statistics, classes, seed=seed)
+        """Return mean AP without each unit of images, (units,), nan where no ground truth is left."""
+        return precision_of_rest(statistics, classes, seed=seed)
 
     def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
         """Return F1 of the objects of each image, (images,): see `_object_f1.py`."""
@@ -350,4 +357,11 @@ def coco_parts(
 
 def rows_by_class(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
     """Split rows, shape (rows, 8), by thing class: class id -> its rows, also where there are none."""
-    return {label: ClassRows.of(rows, label) for label, spec in enumerate(classes) if spec.is_thing}
+    order = np.argsort(rows[:, CLASS], kind="stable")
+    ordered = rows[order]
+    first = np.searchsorted(ordered[:, CLASS], np.arange(len(classes) + 1))
+    return {
+        label: ClassRows.of(ordered[first[label] : first[label + 1]], label)
+        for label, spec in enumerate(classes)
+        if spec.is_thing
+    }

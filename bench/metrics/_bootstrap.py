@@ -25,6 +25,36 @@ class Interval(NamedTuple):
     error: float | None = None
 
 
+class LeftOut(NamedTuple):
+    """Images that are left out together, one unit of them after the other.
+
+    Attributes:
+        of_image: Unit that each image is left out with, -1 for one that never is, int64, (images,).
+        total: Number of units.
+    """
+
+    of_image: NDArray[np.int64]
+    total: int
+
+    @classmethod
+    def of(cls, images: int, *, seed: int) -> LeftOut:
+        """Each unit of the images; a single one cannot be left out, so that all are kept."""
+        of_image = units(images, seed=seed)
+        count = int(of_image.max()) + 1
+        return cls.nothing(images) if count == 1 else cls(of_image, count)
+
+    @classmethod
+    def nothing(cls, images: int) -> LeftOut:
+        """One unit without an image."""
+        return cls(np.full(images, -1, dtype=np.int64), 1)
+
+    def sums(self, of_image: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum a number of each image, (images,), over all images but those of each unit, (units,)."""
+        known = self.of_image >= 0
+        own = np.bincount(self.of_image[known], weights=of_image[known], minlength=self.total)
+        return np.asarray(of_image.sum() - own)
+
+
 def image_weights(images: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
     """Yield 1 for each image that is kept and 0 for those left out, in chunks of shape (units in chunk, images).
 

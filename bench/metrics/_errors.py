@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bench.metric import Rows
 from bench.metrics._bootstrap import ratio
-from bench.metrics._masks import intersections, mask_stack
+from bench.metrics._masks import intersections, stacks
 from bench.records.predictions import Instances
 
 IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
@@ -52,8 +52,8 @@ def error_rows(target: Instances, predicted: Instances) -> Rows:
     """Sort the detections and objects of one image into kinds; see the module's docstring for the rows."""
     order = np.argsort(-predicted.scores, kind="stable")[:MOST]
     real = np.flatnonzero(~target.crowd)
-    masks, true_masks = mask_stack(predicted.masks[order]), mask_stack(target.masks)
-    shared = intersections(masks, true_masks, np.ones((len(order), len(target.masks)), dtype=np.bool_))
+    masks, true_masks = stacks(predicted.chosen(order), target)
+    shared = intersections(masks, true_masks, np.ones((len(order), len(target.class_ids)), dtype=np.bool_))
     union = masks.areas[:, None] + true_masks.areas[None] - shared
     ious = np.where(shared > 0, shared / np.maximum(union, 1), 0.0)[:, real]
     class_ids, true_class = predicted.class_ids[order], target.class_ids[real]

@@ -1,21 +1,24 @@
 """Geometry of stacks of binary masks: areas, intersections, boundaries, eight pixels at a time.
 
-A mask is a row of 64-bit words, a byte per pixel. Adding up to 255 words adds eight pixels at once
+A mask that is drawn is a row of 64-bit words, a byte per pixel. Adding up to 255 words adds eight pixels at once
 without a carry, and only the words between the first and the last pixel of both masks are read. No
-run lengths are made: encoding them costs more than everything that is done with them here.
+run lengths are made of it: encoding them costs more than everything that is done with them here. Masks that come as
+runs, as those of files do, are compared as runs and not drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._compile import compiled
+from bench.records.instances import EncodedInstances, Instances
+from bench.records.mask_runs import MaskRuns
 
 _NO_CARRY = 255
 """Words of zeros and ones that can be added before a byte overflows."""
@@ -54,11 +57,29 @@ def mask_stack(masks: NDArray[np.bool_]) -> MaskStack:
     return MaskStack(words, first, last, areas)
 
 
-def intersections(a: MaskStack, b: MaskStack, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+Stack: TypeAlias = MaskStack | MaskRuns
+"""Masks of one image that can be measured; two that are compared are of one kind."""
+
+
+def stacks(one: Instances, other: Instances) -> tuple[Stack, Stack]:
+    """Return the masks of both: as runs where either is, so that none is drawn, else as words."""
+    if isinstance(one, EncodedInstances) or isinstance(other, EncodedInstances):
+        return one.as_runs(), other.as_runs()
+    return mask_stack(one.masks), mask_stack(other.masks)
+
+
+def intersections(a: Stack, b: Stack, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count the pixels that masks of two stacks share, int64, (N, M); zero where not `wanted`, (N, M)."""
     shared = np.zeros(wanted.shape, dtype=np.int64)
-    if shared.size and a.words.size:
-        _intersect_kernel()(*a[:3], *b[:3], wanted, shared)
+    if not shared.size:
+        return shared
+    if isinstance(a, MaskRuns) and isinstance(b, MaskRuns):
+        _intersect_runs_kernel()(a.edges, a.ends, b.edges, b.ends, wanted, shared)
+    elif isinstance(a, MaskStack) and isinstance(b, MaskStack):
+        if a.words.size:
+            _intersect_kernel()(*a[:3], *b[:3], wanted, shared)
+    else:
+        raise TypeError("masks as words are compared with masks as runs; see stacks()")
     return shared
 
 
@@ -95,6 +116,45 @@ def _intersect_kernel() -> Callable[..., None]:
     words = numba.types.Array(numba.uint64, 2, "C", readonly=True)
     stack = (words, numba.int64[::1], numba.int64[::1])
     return compiled(_intersect, numba.void(*stack, *stack, numba.boolean[:, ::1], numba.int64[:, ::1]))
+
+
+@lru_cache(maxsize=1)
+def _intersect_runs_kernel() -> Callable[..., None]:
+    import numba
+
+    stack = (numba.types.Array(numba.int64, 1, "C", readonly=True),) * 2
+    return compiled(_intersect_runs, numba.void(*stack, *stack, numba.boolean[:, ::1], numba.int64[:, ::1]))
+
+
+def _intersect_runs(
+    edges_a: NDArray[np.int64],
+    ends_a: NDArray[np.int64],
+    edges_b: NDArray[np.int64],
+    ends_b: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+    shared: NDArray[np.int64],
+) -> None:
+    """Pixels that wanted pairs of masks share, by walking along the runs of both; compiled."""
+    first_a = 0
+    for n in range(len(ends_a)):
+        first_b = 0
+        for m in range(len(ends_b)):
+            i, j = first_a, first_b
+            first_b = ends_b[m]
+            if not wanted[n, m]:
+                continue
+            total = 0
+            while i < ends_a[n] and j < ends_b[m]:
+                stop_a, stop_b = edges_a[i + 1], edges_b[j + 1]
+                start, stop = max(edges_a[i], edges_b[j]), min(stop_a, stop_b)
+                if stop > start:
+                    total += stop - start
+                if stop_a < stop_b:
+                    i += 2
+                else:
+                    j += 2
+            shared[n, m] = total
+        first_a = ends_a[n]
 
 
 def _measure(

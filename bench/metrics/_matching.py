@@ -128,13 +128,15 @@ def match_rows(
     table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
     table[0, LEFT_OUT - 1] = left_out  # stored rows have a column more, in front
     ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
-    ground_truths[:] = _columns(GROUND_TRUTH, target.class_ids, 0, 0, true_area, 0, target.crowd)
-    detections[:] = _columns(DETECTION, class_ids, predicted.scores[found.indices], found.ranks, area, matched, ignored)
+    # Stored columns have the number of the image before them.
+    for column, values in ((KIND, GROUND_TRUTH), (CLASS, target.class_ids), (AREA, true_area), (IGNORED, target.crowd)):
+        ground_truths[:, column - 1] = values
+    for column, values in (
+        (KIND, DETECTION), (CLASS, class_ids), (SCORE, predicted.scores[found.indices]), (RANK, found.ranks),
+        (AREA, area), (MATCHED, matched), (IGNORED, ignored),
+    ):  # fmt: skip
+        detections[:, column - 1] = values
     return Rows(table)
-
-
-def _columns(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
-    return np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.float64) for c in columns)), axis=-1)
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._masks import intersections, mask_stack
+from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import as_instances
 from bench.metrics._objects import match_objects
 from bench.metrics._semantic import defined
@@ -99,7 +99,7 @@ def _matches(
     true: Instances, seen: Instances, kept: NDArray[np.int64], real: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which kept detection each true object has from an IoU of 0.5 on, -1 for none; which lie in a crowd."""
-    true_stack, stack = mask_stack(true.masks), mask_stack(seen.masks[kept])
+    true_stack, stack = stacks(true, seen.chosen(kept))
     same = seen.class_ids[kept][:, None] == true.class_ids[None]
     shared = intersections(stack, true_stack, same)
     in_crowd = (ratio(shared[:, true.crowd], stack.areas[:, None]) > 0.5).any(axis=1)

@@ -28,7 +28,7 @@ from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import ClassFormula, Sums, SumsMetric
-from bench.metrics._masks import intersections, mask_stack
+from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import AREA_RANGES, IOU_THRESHOLDS, as_instances
 from bench.records import ClassSpec, TaskKind
 from bench.records.predictions import INSTANCE_SCORE, Instances, Prediction
@@ -77,7 +77,7 @@ def match_objects(ious: NDArray[np.float64]) -> NDArray[np.int64]:
 def object_rows(target: Instances, predicted: Instances) -> Rows:
     """Match the objects of one image; see the module's docstring for the rows."""
     kept, real = np.flatnonzero(predicted.scores >= INSTANCE_SCORE), np.flatnonzero(~target.crowd)
-    true_stack, stack = mask_stack(target.masks), mask_stack(predicted.masks[kept])
+    true_stack, stack = stacks(target, predicted.chosen(kept))
     class_ids, scores = predicted.class_ids[kept], predicted.scores[kept]
     same = class_ids[:, None] == target.class_ids[None]
     shared = intersections(stack, true_stack, same)

@@ -25,15 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._average_precision import PrecisionMetric
-from bench.metrics._masks import MaskStack, boundaries, mask_stack
+from bench.metrics._masks import Stack, boundaries, mask_stack
 from bench.metrics.boundary_iou import boundary_width
 from bench.metrics.mask_ap import mask_ious
 from bench.records.predictions import Instances
 
 
-def smaller_ious(
-    target: Instances, predicted: Instances, true_masks: MaskStack, masks: MaskStack
-) -> NDArray[np.float64]:
+def smaller_ious(target: Instances, predicted: Instances, true_masks: Stack, masks: Stack) -> NDArray[np.float64]:
     """Return the smaller of the IoU of masks and of their boundaries, (D, ground truth); of a crowd that of masks."""
     width = boundary_width(target.size)
     true_rims, rims = (mask_stack(boundaries(one.masks, width)) for one in (target, predicted))

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from bench.metric import Rows
 from bench.metrics._bootstrap import image_weights, mean_of_defined, ratio
 from bench.metrics._compile import compiled
-from bench.metrics._masks import intersections, mask_stack
+from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import (
     CLASS,
     COLUMNS,
@@ -62,7 +62,7 @@ SMALLEST = 100
 
 def judged_rows(target: Instances, predicted: Instances) -> Rows:
     """Judge the detections of one image at each threshold; columns as in `_matching`, ranks and areas left 0."""
-    true_masks, masks = mask_stack(target.masks), mask_stack(predicted.masks)
+    true_masks, masks = stacks(target, predicted)
     shared = intersections(masks, true_masks, predicted.class_ids[:, None] == target.class_ids[None])
     union = masks.areas[:, None] + true_masks.areas[None] - shared
     ious = np.where(shared > 0, shared / np.maximum(union, 1), 0.0)

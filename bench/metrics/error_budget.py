@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import Rows
-from bench.metrics._average_precision import weighted_precision
-from bench.metrics._bootstrap import image_weights, mean_of_defined
+from bench.metrics._average_precision import precision_without
+from bench.metrics._bootstrap import LeftOut, mean_of_defined
 from bench.metrics._errors import (
     BACKGROUND,
     BOTH,
@@ -90,7 +90,7 @@ class ErrorBudget:
         """Score of the rows of all images, shape (rows, 6)."""
         draws = self.bootstrap(statistics, classes, seed=seed)
         images = int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0
-        every = np.ones((1, images))
+        every = LeftOut.nothing(images)
         per_class = class_precision(judged(statistics), classes, every)[0]
         fixed = {name: judged(statistics, [kind]) for name, kind in KINDS.items()}
         fixed[MISSED] = judged(statistics, without_missed=True)
@@ -119,7 +119,7 @@ class ErrorBudget:
     def bootstrap(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
     ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, (draws,), nan where no true object is drawn."""
+        """Headline without each unit of images, (units,), nan where no true object is left."""
         if statistics.ndim != 2 or statistics.shape[1] != 1 + len(COLUMNS):
             raise ShapeError(
                 f"the stored errors have shape {statistics.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the "
@@ -127,27 +127,23 @@ class ErrorBudget:
             )
         if not len(statistics):
             return np.empty(0)
-        state, images = judged(statistics), int(statistics[-1, NUMBER]) + 1
-        found = [
-            mean_of_defined(class_precision(state, classes, weights)) for weights in image_weights(images, seed=seed)
-        ]
-        return np.concatenate(found)
+        left_out = LeftOut.of(int(statistics[-1, NUMBER]) + 1, seed=seed)
+        return mean_of_defined(class_precision(judged(statistics), classes, left_out))
 
 
-def class_precision(state: Judged, classes: Sequence[ClassSpec], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """AP at an IoU of 0.5 by draw of the images and class, (draws, K); nan for stuff and without a true object."""
-    found = np.full((len(weights), len(classes)), np.nan)
+def class_precision(state: Judged, classes: Sequence[ClassSpec], left_out: LeftOut) -> NDArray[np.float64]:
+    """AP at an IoU of 0.5 without each unit of images, by class, (units, K); nan for stuff and without objects."""
+    found = np.full((left_out.total, len(classes)), np.nan)
     for class_id, spec in enumerate(classes):
         if not spec.is_thing:
             continue
         own = np.flatnonzero(state.class_ids == class_id)
         own = own[np.argsort(-state.scores[own], kind="stable")]
-        positives = weights @ np.bincount(
-            state.true_images[state.true_class == class_id], minlength=weights.shape[1]
-        ).astype(np.float64)
-        drawn = np.ascontiguousarray(weights[:, state.images[own]])
+        true_images = state.true_images[state.true_class == class_id]
+        positives = left_out.sums(np.bincount(true_images, minlength=len(left_out.of_image)).astype(np.float64))
         right = state.right[own].astype(np.int64)
-        found[:, class_id] = weighted_precision(right, np.zeros_like(right), drawn, positives, thresholds=1)[0][:, 0]
+        units = left_out.of_image[state.images[own]]
+        found[:, class_id] = precision_without(right, np.zeros_like(right), units, positives, thresholds=1)[0][:, 0]
     return found
 
 

@@ -26,7 +26,6 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -46,13 +45,7 @@ GROUPS = {"rare": "AP_rare", "common": "AP_common", "frequent": "AP_frequent"}
 def surest(predicted: Instances, most: int) -> Instances:
     """The `most` detections of an image with the highest scores, equal scores in the order they came in."""
     kept = np.sort(np.argsort(-predicted.scores, kind="stable")[:most])
-    return replace(
-        predicted,
-        masks=predicted.masks[kept],
-        class_ids=predicted.class_ids[kept],
-        scores=predicted.scores[kept],
-        crowd=predicted.crowd[kept],
-    )
+    return predicted.chosen(kept)
 
 
 class LvisMetric(PrecisionMetric):

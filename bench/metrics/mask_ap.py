@@ -37,14 +37,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._average_precision import PrecisionMetric
-from bench.metrics._masks import MaskStack, intersections
+from bench.metrics._masks import Stack, intersections
 from bench.metrics._object_f1 import best_threshold
 from bench.records.predictions import Instances
 
 __all__ = ["METRIC", "best_threshold", "mask_ious"]
 
 
-def mask_ious(target: Instances, predicted: Instances, true_masks: MaskStack, masks: MaskStack) -> NDArray[np.float64]:
+def mask_ious(target: Instances, predicted: Instances, true_masks: Stack, masks: Stack) -> NDArray[np.float64]:
     """IoU of detections with ground truth of their class, (D, ground truth), else 0; with a crowd, the share that lies
     in it."""
     same_class = predicted.class_ids[:, None] == target.class_ids[None]

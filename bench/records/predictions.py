@@ -7,7 +7,6 @@ All maps have the ORIGINAL image size. Construction checks shapes, dtypes and id
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,10 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.records import Size, Spacing, label_dtype, void_id
 from bench.records.damage import content_of
+from bench.records.instances import EncodedInstances as EncodedInstances
+from bench.records.instances import Instances as Instances
+from bench.records.instances import array_hash
+from bench.records.mask_runs import MaskRuns
 from bench.records.png import read_png, write_png
 from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
@@ -52,43 +55,7 @@ class SemanticMap:
 
     def content_hash(self) -> str:
         """SHA-256 over size and labels, in hex: equal hashes mean equal predictions."""
-        return _hash(self.labels)
-
-
-@dataclass(frozen=True)
-class Instances:
-    """Scored binary masks that may overlap.
-
-    Attributes:
-        masks: bool, shape (N, H, W).
-        class_ids: int64, shape (N,).
-        scores: float64, shape (N,), 0-1; ones in a ground truth.
-        crowd: bool, shape (N,); only a ground truth has crowds.
-        unchecked: Classes that a ground truth was not looked through for, or not to the end: detections of them
-            that fit no object count neither as right nor as wrong.
-        spacing: Of its pixels, in a ground truth whose data set knows it.
-        areas: Pixels of each as its annotation says, float64, (N,), nan where it says none; None where no annotation
-            does. By these, not by its masks, COCO tells small from large.
-        void: Pixels that are not judged, bool, (H, W), in a ground truth whose data set tells them from background.
-    """
-
-    masks: NDArray[np.bool_]
-    class_ids: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    crowd: NDArray[np.bool_]
-    unchecked: tuple[int, ...] = ()
-    spacing: Spacing | None = None
-    areas: NDArray[np.float64] | None = None
-    void: NDArray[np.bool_] | None = None
-
-    @property
-    def size(self) -> Size:
-        """Size of the masks."""
-        return Size(*self.masks.shape[1:])
-
-    def content_hash(self) -> str:
-        """SHA-256 over masks, classes and scores rounded to 1e-6, in hex."""
-        return _hash(np.packbits(self.masks), self.class_ids, np.round(self.scores, 6), np.array(self.masks.shape))
+        return array_hash(self.labels)
 
 
 @dataclass(frozen=True)
@@ -121,7 +88,7 @@ class Panoptic:
     def content_hash(self) -> str:
         """SHA-256 over the map and its segments, in hex."""
         table = np.array([(s.id, s.class_id, s.crowd) for s in self.segments], dtype=np.int64)
-        return _hash(self.segment_ids, table)
+        return array_hash(self.segment_ids, table)
 
 
 @dataclass(frozen=True)
@@ -143,7 +110,7 @@ class PromptedMasks:
 
     def content_hash(self) -> str:
         """SHA-256 over masks and scores rounded to 1e-6, in hex."""
-        return _hash(np.packbits(self.masks), np.round(self.scores, 6), np.array(self.masks.shape))
+        return array_hash(np.packbits(self.masks), np.round(self.scores, 6), np.array(self.masks.shape))
 
 
 Prediction: TypeAlias = SemanticMap | Instances | Panoptic | PromptedMasks
@@ -157,14 +124,6 @@ _FORMS: dict[str, type[Prediction]] = {
 """Task kind -> type of its predictions."""
 
 
-def _hash(*arrays: NDArray[np.generic]) -> str:
-    sha = hashlib.sha256()
-    for array in arrays:
-        sha.update(f"{array.dtype.str}{array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).tobytes())
-    return sha.hexdigest()
-
-
 def check_prediction(
     prediction: object,
     *,
@@ -174,6 +133,7 @@ def check_prediction(
     image_id: str,
     model: str,
     prompts: int | None = None,
+    encoded: bool = False,
 ) -> Prediction:
     """Return the prediction if it keeps the contract of `Adapter.postprocess`.
 
@@ -185,11 +145,12 @@ def check_prediction(
         image_id: For the message.
         model: For the message.
         prompts: How many the image had; None where it had none to begin with.
+        encoded: Whether masks of instances were read as runs from a file, and not returned by an adapter.
 
     Raises:
         ShapeError: Naming the model, the image, what came and what was expected.
     """
-    expected = _FORMS[kind]
+    expected = EncodedInstances if encoded and kind == "instance" else _FORMS[kind]
     where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
     # By exact type: a subclass may compute what it seems to hold.
     if type(prediction) is not expected or not isinstance(prediction, Prediction):
@@ -223,7 +184,13 @@ def _check_labels(prediction: SemanticMap, num_classes: int, size: Size, where: 
 
 def _check_instances(prediction: Instances, num_classes: int, size: Size, where: str) -> None:
     count = len(prediction.class_ids)
-    _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
+    if isinstance(prediction, EncodedInstances):
+        if prediction.runs.size != size or len(prediction.runs) != count:
+            raise ShapeError(
+                f"{where} {len(prediction.runs)} masks of {tuple(prediction.runs.size)} for {count} classes"
+            )
+    else:
+        _check_array(prediction.masks, np.bool_, (count, *size), "masks", where)
     _check_array(prediction.class_ids, np.int64, (count,), "class_ids", where)
     _check_scores(prediction.scores, count, where)
     _check_ids(prediction.class_ids, num_classes, where)
@@ -304,7 +271,7 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
 
     Semantic maps become PNG of 8 or 16 bits (pixel = class id). Panoptic maps become the COCO id-PNG
     (id = R + 256 G + 65536 B) with their segments in JSON. Instances and masks of prompts become
-    JSON with run lengths in COCO's order (column-major, starting with zeros).
+    JSON with run lengths in COCO's order (column-major, starting with zeros), those of instances as COCO's text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, SemanticMap):
@@ -326,9 +293,13 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
         (folder / f"{stem}.json").write_text(text, encoding="utf-8")
     else:
         rows = [
-            {"class_id": int(c), "score": float(s), "crowd": bool(k), "counts": run_lengths(m)}
-            for m, c, s, k in zip(
-                prediction.masks, prediction.class_ids, prediction.scores, prediction.crowd, strict=True
+            {"class_id": c, "score": s, "crowd": k, "counts": text}
+            for text, c, s, k in zip(
+                prediction.as_runs().texts(),
+                prediction.class_ids.tolist(),
+                prediction.scores.tolist(),
+                prediction.crowd.tolist(),
+                strict=True,
             )
         ]
         text = json.dumps({"size": list(prediction.size), "instances": rows})
@@ -363,23 +334,31 @@ def _panoptic_of(document: dict[str, Any], pixels: NDArray[np.uint8]) -> Panopti
 
 
 def _instances_of(document: dict[str, Any]) -> Instances:
-    rows = document["instances"]
-    masks, scores = _masks_and_scores(rows, Size(*document["size"]))
-    return Instances(
-        masks=masks,
+    rows, size = document["instances"], Size(*document["size"])
+    if not all(type(side) is int and side >= 0 for side in size):
+        raise ValueError(f"its size is {size}")
+    counts = [row["counts"] for row in rows]
+    if all(isinstance(one, str) for one in counts):
+        runs = MaskRuns.of_texts(counts, size)
+    else:  # as lists of numbers, as until version 0.2
+        lengths = [np.array(one, dtype=np.int64).reshape(len(one)) for one in counts]
+        runs = MaskRuns.of_lengths(np.concatenate(lengths), np.cumsum([len(one) for one in lengths]), size)
+    return EncodedInstances(
+        runs,
         class_ids=np.array([row["class_id"] for row in rows], dtype=np.int64),
-        scores=scores,
+        scores=_scores(rows),
         crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
     )
 
 
 def _prompted_of(document: dict[str, Any]) -> PromptedMasks:
-    return PromptedMasks(*_masks_and_scores(document["masks"], Size(*document["size"])))
-
-
-def _masks_and_scores(rows: list[dict[str, Any]], size: Size) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    rows, size = document["masks"], Size(*document["size"])
     masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
+    return PromptedMasks(np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), _scores(rows))
+
+
+def _scores(rows: list[dict[str, Any]]) -> NDArray[np.float64]:
     scores = np.array([row["score"] for row in rows], dtype=np.float64)
     if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
         raise ValueError("a score lies outside 0-1")
-    return np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), scores
+    return scores

@@ -15,7 +15,7 @@ from bench.errors import PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
-    from bench.report.summary.slices import Columns
+    from bench.report.summary.columns import Columns
     from bench.report.summary.summarise import RunSummary
 
 FORMS = ("terminal", "markdown", "csv", "json", "html", "latex")
@@ -42,6 +42,7 @@ def write_report(
     inline: bool = False,
     columns: Mapping[str, Columns] | None = None,
     plots: Sequence[str] = (),
+    anew: bool = False,
 ) -> list[Path]:
     """Write report.md with its pictures, results.csv, results.json and report.html; returns them in this order.
 
@@ -52,15 +53,17 @@ def write_report(
         inline: Whether the small pictures of report.html stand in it, instead of beside it.
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
         plots: Forms beside PNG that plots are written in: `svg`, `pdf`.
+        anew: Compute everything from the facts, and take nothing of what earlier reports kept.
     """
     from bench.records.store import layout
     from bench.records.store.files import write_atomically
     from bench.report import csv, json, markdown
     from bench.report.draw.figure import also_as
     from bench.report.draw.pictures import draw_pictures
+    from bench.report.summary.stored import stored_summary
     from bench.report.summary.summarise import summarise
 
-    summary = summarise(run, columns)
+    summary = summarise(run, columns) if anew else stored_summary(run, columns)
     folder.mkdir(parents=True, exist_ok=True)
     with also_as(plots):
         pictures = draw_pictures(run, summary, folder, show_from)

@@ -11,9 +11,9 @@ from bench.report.summary.summarise import RunSummary
 def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:
     """Return the columns that name a row; those in which all rows agree are left to the heading."""
     names = {"model": row.model}
-    if len({r.dataset for r in summary.rows}) > 1:
+    if summary.several_datasets:
         names["data set"] = row.dataset
-    if len({r.target for r in summary.rows}) > 1:
+    if summary.several_targets:
         names["target"] = row.target
     return names
 

@@ -8,6 +8,7 @@ from bench.report.draw.numbers import with_interval
 from bench.report.sentences import TOLD, row_name
 from bench.report.summary.rows import Row, value_of
 from bench.report.summary.seeds import SeedGroup, SeedPair
+from bench.report.summary.significance import Pair, PairFamily
 from bench.report.summary.summarise import RunSummary
 
 
@@ -34,15 +35,16 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     if not pairs:
         return []
     rows = {row.case_id: row for row in summary.rows}
-    ids = list(dict.fromkeys(case_id for pair in pairs for case_id in (pair.a, pair.b)))
+    family = _family(summary, dataset, pairs)
+    ids = family.models
     names = {case_id: row_name(summary, rows[case_id]) for case_id in ids}
     best = (max if summary.higher_is_better else min)(ids, key=lambda case_id: value_of(rows[case_id]))
     score = rows[best].headline
     assert score is not None
     value = with_interval(score.value, score.low, score.high, default=3)
-    images = pairs[0].images
+    images = family.images
     opening = f"**{names[best]}** has the best {summary.headline}, {value}, on {images} test image{'s' * (images > 1)}."
-    if all(pair.significant is None for pair in pairs):
+    if not family.tested:
         return [opening, f"{images} image{'s' * (images > 1)} cannot tell whether the others differ from it."]
     told = [pair.seen_from(best) for pair in pairs if best in (pair.a, pair.b)]
     ties = [names[pair.b] for pair in told if pair.significant is False]
@@ -52,10 +54,37 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     test = "Leaving out the same images for both models of a pair"
     return [
         opening,
-        f"{test}{_corrected(len(pairs), len(ids))}, {_against_best(ties, behind)}.",
-        *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
+        f"{test}{_corrected(family.tested, len(ids))}, {_against_best(ties, behind)}.",
+        *_untold(
+            [(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant],
+            family.tested,
+            family.tested - family.told_apart,
+        ),
+        *_unlisted(family, len([pair for pair in summary.pairs if pair.dataset == dataset])),
         *_not_tested(untested),
         *_luck(summary, [rows[case_id] for case_id in ids]),
+    ]
+
+
+def _family(summary: RunSummary, dataset: str, pairs: Sequence[Pair]) -> PairFamily:
+    """Return what is known of all pairs of a data set; in a summary of before 0.3 all of them are listed."""
+    known = next((family for family in summary.pair_families if family.dataset == dataset), None)
+    return known or PairFamily(
+        dataset=dataset,
+        models=tuple(dict.fromkeys(case_id for pair in pairs for case_id in (pair.a, pair.b))),
+        pairs=len(pairs),
+        tested=sum(pair.significant is not None for pair in pairs),
+        told_apart=sum(pair.significant is True for pair in pairs),
+        images=pairs[0].images,
+    )
+
+
+def _unlisted(family: PairFamily, listed: int) -> list[str]:
+    """Say which of very many pairs are listed; nothing where all are."""
+    if listed == family.pairs:
+        return []
+    return [
+        f"Of the {family.pairs} pairs the {listed} with it are listed, in results.json; all count in the correction."
     ]
 
 
@@ -102,15 +131,21 @@ def size_of(difference: float | None, low: float | None, high: float | None) -> 
     return with_interval(difference, low, high, default=3)
 
 
-def _untold(untold: Sequence[tuple[str, str]], pairs: int) -> list[str]:
-    """Return how many of all pairs are told apart; nothing new where there is only one."""
+def _untold(untold: Sequence[tuple[str, str]], pairs: int, count: int) -> list[str]:
+    """Return how many of all pairs are told apart; nothing new where there is only one.
+
+    Args:
+        untold: Names of those that are not, as far as they are listed.
+        pairs: Number of all.
+        count: Of those that are not.
+    """
     if pairs == 1:
         return []
-    if not untold:
+    if not count:
         return [f"All {pairs} pairs are told apart."]
-    named = f": {'; '.join(f'{a} and {b}' for a, b in untold)}" if len(untold) <= TOLD else ""
-    are = "is" if len(untold) == 1 else "are"
-    return [f"{pairs - len(untold)} of the {pairs} pairs are told apart, {len(untold)} {are} not{named}."]
+    named = f": {'; '.join(f'{a} and {b}' for a, b in untold)}" if len(untold) == count <= TOLD else ""
+    are = "is" if count == 1 else "are"
+    return [f"{pairs - count} of the {pairs} pairs are told apart, {count} {are} not{named}."]
 
 
 def _luck(summary: RunSummary, rows: Sequence[Row]) -> list[str]:
@@ -152,7 +187,7 @@ def over_seeds(summary: RunSummary, dataset: str) -> list[str]:
         f"**{names[best]}** has the best mean {summary.headline} over its training seeds, {value}; "
         f"compared are the models with several seeds, {count} each.",
         f"By Welch's t-test on the seeds{_corrected(len(pairs), len(members))}, {_against_best(ties, behind)}.",
-        *_untold([(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant], len(pairs)),
+        *_untold(untold := [(names[p.a], names[p.b]) for p in pairs if not p.significant], len(pairs), len(untold)),
         "These intervals cover the luck of a training on the same test images; "
         + ("with so few seeds only large differences can be told." if fewest < 5 else "more images they do not cover."),
         *_trained_once(summary, dataset, {case_id for group in groups for case_id in group.case_ids}),

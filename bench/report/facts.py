@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,8 +12,8 @@ from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, RunView
 from bench.report.sentences import row_name
 from bench.report.summary.confusion import ConfusionTable, confusion_of
-from bench.report.summary.per_image import CaseImages, images_of_case
-from bench.report.summary.rows import Row
+from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
+from bench.report.summary.rows import best_cases
 from bench.report.summary.summarise import RunSummary, usable_cases
 
 
@@ -47,8 +46,8 @@ class Facts:
     def name_of(self) -> dict[str, str]:
         """Case id -> the name of its row, with the data set where there are several."""
         summary = self.summary
-        several = len({row.dataset for row in summary.rows}) > 1
-        return {row.case_id: row_name(summary, row) + (f" · {row.dataset}" if several else "") for row in summary.rows}
+        of_data = summary.several_datasets
+        return {row.case_id: row_name(summary, row) + (f" · {row.dataset}" if of_data else "") for row in summary.rows}
 
     @cached_property
     def position_of(self) -> dict[str, int]:
@@ -57,7 +56,11 @@ class Facts:
 
     def view_of(self, case_id: str) -> CaseView | None:
         """The files of a case."""
-        return next((view for view in self.run.cases if view.case.id == case_id), None) if self.run else None
+        return self._views.get(case_id)
+
+    @cached_property
+    def _views(self) -> dict[str, CaseView]:
+        return {view.case.id: view for view in self.run.cases} if self.run else {}
 
     def command_of(self, case_id: str) -> str:
         """The shell command that runs a case again."""
@@ -83,23 +86,12 @@ def facts_of(run: RunView, summary: RunSummary, *, most: int | None = MOST_CASES
         summary: Of it.
         most: Cases whose samples and images are read, those with the best headline; None reads all.
     """
-    usable = usable_cases(run)
-    chosen = _best(summary, most)
+    chosen = best_cases(summary.rows, most, higher_is_better=summary.higher_is_better)
+    usable = usable_cases(run, chosen)
     views = [view for view in usable.cases if view.case.id in chosen]
     samples = {view.case.id: view.samples() for view in views}
-    found = [images_of_case(view, run.plan.metrics, samples[view.case.id]) for view in views]
+    found = [images_of_case(view, run.plan.metrics, median_latencies(samples[view.case.id])) for view in views]
     images = tuple(case for case in found if case is not None)
     confusions = [confusion_of(case) for case in images]
     told = tuple(one for one in confusions if one is not None)
     return Facts(summary, usable, samples, images, told, len(summary.rows) - len(chosen))
-
-
-def _best(summary: RunSummary, most: int | None) -> set[str]:
-    """Ids of the cases with the best headline; those without one come last."""
-    sign = -1 if summary.higher_is_better else 1
-
-    def key(row: Row) -> float:
-        value = row.headline.value if row.headline is not None else None
-        return math.inf if value is None else sign * value
-
-    return {row.case_id for row in sorted(summary.rows, key=key)[:most]}

@@ -21,8 +21,9 @@ from bench.records.store.samples import DECODE, STAGED, STAGES
 from bench.records.store.training_log import read_training_log
 from bench.records.store.views import RunView
 from bench.report.csv import inert, row_fields
-from bench.report.summary.per_image import CaseImages, images_of_case
-from bench.report.summary.summarise import RunSummary, summarise, usable_cases
+from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
+from bench.report.summary.stored import stored_summary
+from bench.report.summary.summarise import RunSummary, usable_cases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ class RunFrames:
     @cached_property
     def summary(self) -> RunSummary:
         """Everything that the report says."""
-        return summarise(self.run)
+        return stored_summary(self.run)
 
     @cached_property
     def cases(self) -> pd.DataFrame:
@@ -159,7 +160,8 @@ class RunFrames:
 
     @cached_property
     def _images(self) -> list[CaseImages]:
-        found = [images_of_case(view, self.run.plan.metrics, view.samples()) for view in usable_cases(self.run).cases]
+        views, metrics = usable_cases(self.run).cases, self.run.plan.metrics
+        found = [images_of_case(view, metrics, median_latencies(view.samples())) for view in views]
         return [case for case in found if case is not None]
 
     def table(self, name: str) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from bench.records.store.views import RunView
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.markdown import cell, markdown_table
 from bench.report.summary.rows import Row
-from bench.report.summary.summarise import RunSummary, summarise
+from bench.report.summary.stored import stored_summary
+from bench.report.summary.summarise import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,7 @@ def leaderboard(results: Path) -> Leaderboard:
     for folder in folders:  # oldest first, so that the newest row stays
         try:
             view = read_run(folder, results)
-            summary = summarise(view)
+            summary = stored_summary(view)
         except BenchError as error:
             left_out.append(f"{folder.suite}/{folder.name}: {' '.join(str(error).split())}")
             continue

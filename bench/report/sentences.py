@@ -22,8 +22,7 @@ TOLD = 3
 
 def row_name(summary: RunSummary, row: Row) -> str:
     """The model, with its target where rows differ in it."""
-    several = len({r.target for r in summary.rows}) > 1
-    return f"{row.model} ({row.target})" if several else row.model
+    return f"{row.model} ({row.target})" if summary.several_targets else row.model
 
 
 def how_measured(summary: RunSummary) -> list[str]:

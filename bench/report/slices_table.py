@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.report.draw.numbers import MISSING, milliseconds, with_interval
 from bench.report.sentences import row_name
+from bench.report.summary.rows import best_cases
 from bench.report.summary.slices import FEWEST_IMAGES, SliceTable
 from bench.report.summary.summarise import RunSummary
 
@@ -51,9 +52,8 @@ def _slices(summary: RunSummary, table: SliceTable, by: str) -> pd.DataFrame:
     import pandas as pd
 
     rows = [row for row in summary.rows if row.dataset == table.dataset and row.headline is not None]
-    sign = -1 if summary.higher_is_better else 1
-    best = sorted(rows, key=lambda row: sign * (row.headline.value or 0.0) if row.headline else 0.0)[:MOST_MODELS]
-    rows = [row for row in rows if row in best]
+    best = best_cases(rows, MOST_MODELS, higher_is_better=summary.higher_is_better)
+    rows = [row for row in rows if row.case_id in best]
     slices = [one for one in table.slices if one.by == by]
     timed = any(one.latency_ms.get(row.case_id) is not None for one in slices for row in rows)
     entries = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from bench.records import Score
@@ -10,7 +12,7 @@ from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, p
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell
-from bench.report.summary.seeds import AcrossSeeds
+from bench.report.summary.seeds import SeedGroup
 from bench.report.summary.summarise import SHARE, RunSummary
 
 if TYPE_CHECKING:
@@ -36,16 +38,27 @@ def results_table(summary: RunSummary, *, means: bool = True) -> pd.DataFrame:
         }
         group = first_of.get(row.case_id)
         if means and group is not None:
-            named = {**case_columns(summary, row), "model": f"{group.model}, mean ± sd of {len(group.seeds)} seeds"}
-            rows.append({**dict.fromkeys(entry, ""), **named, score: _mean_and_sd(group.metrics[0])})
+            rows.append({**dict.fromkeys(entry, ""), **mean_row(summary, group)})
         rows.append(entry)
     return pd.DataFrame(rows)
 
 
-def _mean_and_sd(over: AcrossSeeds) -> str:
-    if over.mean is None or over.sd is None:
-        return MISSING
-    return f"{over.mean:.3f} ± {over.sd:.3f}"
+def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
+    """The cells of `results_table` that are told of all seeds of a model together: mean ± standard deviation."""
+    rows = [row for row in summary.rows if row.case_id in group.case_ids]
+    over = group.metrics[0]
+    score = MISSING if over.mean is None or over.sd is None else f"{over.mean:.3f} ± {over.sd:.3f}"
+    cells = {
+        **case_columns(summary, rows[0]),
+        "model": f"{group.model}, mean ± sd of {len(group.seeds)} seeds",
+        "parameters": count(rows[0].parameters),
+        summary.headline_in_unit: score,
+    }
+    times = [timing.ms_per_image for row in rows if (timing := _at(row, 50.0)) is not None and timing.ms_per_image]
+    if len(times) > 1:
+        column = next(iter(_speed(summary, rows[0])))
+        cells[column] = f"{milliseconds(mean(times))} ± {milliseconds(stdev(times))}"
+    return cells
 
 
 def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
@@ -131,14 +144,19 @@ def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
     return {**shown, f"{cell.label} at best τ, an oracle": oracle}
 
 
-def parts_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
-    """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table."""
+def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table.
+
+    Args:
+        summary: What it says.
+        without: Names of metrics that are shown otherwise.
+    """
     import pandas as pd
 
     rows: dict[str, list[dict[str, str]]] = {}
     for row in summary.rows:
         for cell in row.scores:
-            if cell.score.parts or cell.score.counts:
+            if (cell.score.parts or cell.score.counts) and cell.score.metric not in without:
                 figures = {part: MISSING if v is None else f"{v:.3f}" for part, v in cell.score.parts.items()}
                 counted = {name: count(number) for name, number in cell.score.counts.items()}
                 entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures, **counted}

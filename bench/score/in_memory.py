@@ -66,7 +66,7 @@ def score(
         dataset = open_labelled(DatasetSpec(name=dataset, label=dataset, options=dict(options or {}), test=split))
     ids = _asked(predictions, dataset, split)
     forms = {image_id: _as_prediction(predictions[image_id], image_id, len(dataset.classes)) for image_id in ids}
-    kinds = {_KIND_OF[type(one)] for one in forms.values()}
+    kinds = {_kind_of(one) for one in forms.values()}
     if len(kinds) > 1:
         raise BenchError(f"predictions are of several forms: {', '.join(sorted(kinds))}; score each by itself")
     kind = kinds.pop()
@@ -98,9 +98,13 @@ def _asked(predictions: Mapping[str, Predicted], dataset: Dataset, split: str) -
     return ids
 
 
+def _kind_of(prediction: Prediction) -> TaskKind:
+    return next(kind for form, kind in _KIND_OF.items() if isinstance(prediction, form))
+
+
 def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Prediction:
     if not isinstance(predicted, np.ndarray):
-        if type(predicted) not in _KIND_OF:
+        if not isinstance(predicted, tuple(_KIND_OF)):
             raise ShapeError(
                 f"image {image_id!r}: a prediction is a label map as a NumPy array, or one of "
                 f"{', '.join(kind.__name__ for kind in _KIND_OF)}, not {type(predicted).__name__}"

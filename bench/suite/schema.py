@@ -234,6 +234,10 @@ class DatasetEntry(Record):
     test: str = Field(default="test", description="Split to score and to time.")
     max_images: int | None = Field(default=None, ge=1, description="Score only the first N images.")
     labels: Labels | None = Field(default=None, description="Select, merge and drop classes, by name.")
+    columns: str | None = Field(
+        default=None,
+        description="A CSV file with a row for each image; reports slice scores and latencies by its columns.",
+    )
     folds: int | None = Field(
         default=None,
         ge=2,

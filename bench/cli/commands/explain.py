@@ -27,7 +27,7 @@ def execute(options: Namespace) -> int:
     from bench.records.store.selection import with_cases
     from bench.report.explain import as_text, explain
     from bench.report.facts import facts_of
-    from bench.report.summary.summarise import summarise
+    from bench.report.summary.stored import stored_summary
 
     results, run, model = Path(options.results), options.run, options.model
     if run is not None and model is None and not is_run(results, run):
@@ -35,7 +35,7 @@ def execute(options: Namespace) -> int:
     whole = read_run(open_run(results, run, options.suite), results)
     asked = with_cases(whole, options.case or model)
     # Ranks and differences are those of the whole run.
-    found = explain(facts_of(asked, summarise(whole), most=None), {view.case.id for view in asked.cases})
+    found = explain(facts_of(asked, stored_summary(whole), most=None), {view.case.id for view in asked.cases})
     for line in as_text(found).split("\n"):
         print(textwrap.fill(line, 110, subsequent_indent="  ", break_on_hyphens=False) if line else "")
     return 0

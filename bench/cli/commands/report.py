@@ -12,7 +12,7 @@ from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
-    from bench.report.summary.slices import Columns
+    from bench.report.summary.columns import Columns
 
 HELP = "print the report of a run"
 GROUP, ORDER = "compare models", 3
@@ -64,7 +64,7 @@ def execute(options: Namespace) -> int:
     from bench.records.store.selection import with_cases
     from bench.report import render, report_names, write_report
     from bench.report.frames import TABLES
-    from bench.report.summary.summarise import summarise
+    from bench.report.summary.stored import stored_summary
 
     run = open_run(Path(options.results), options.run, options.suite)
     known = [*report_names(), *TABLES]
@@ -88,11 +88,11 @@ def execute(options: Namespace) -> int:
         from bench.report.html import text_of, write_html
 
         if options.out:
-            print(write_html(view, summarise(view, columns), Path(options.out), inline=options.inline)[0])
+            print(write_html(view, stored_summary(view, columns), Path(options.out), inline=options.inline)[0])
         else:
-            print(text_of(view, summarise(view, columns), inline=options.inline))
+            print(text_of(view, stored_summary(view, columns), inline=options.inline))
         return 0
-    content = _table(view, options) if options.form in TABLES else render(options.form, summarise(view, columns))
+    content = _table(view, options) if options.form in TABLES else render(options.form, stored_summary(view, columns))
     if options.out:
         write_atomically(Path(options.out), content)
         print(options.out)
@@ -113,7 +113,7 @@ def _table(view: RunView, options: Namespace) -> str | bytes:
 def _columns(view: RunView, file: str | None) -> dict[str, Columns] | None:
     """Columns of the user's table, for the images of every scored case."""
     from bench.records.store.statistics import load_statistics
-    from bench.report.summary.slices import read_columns
+    from bench.report.summary.columns import read_columns
 
     if file is None:
         return None

@@ -60,7 +60,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
     from bench.records.store.invocation import flags_of
     from bench.records.store.runs import locked, new_run, runs
     from bench.report import render, write_report
-    from bench.report.summary.summarise import summarise
+    from bench.report.summary.stored import stored_summary
     from bench.run.console import RunConsole
     from bench.run.json_console import JsonConsole
     from bench.run.loggers import where_trackers_wrote
@@ -100,7 +100,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
         summary = run_cases(runner, recorder)
         view = recorder.view()
     _tell_end(summary, run.path / layout.PAGE, machine, note)
-    print(render("terminal", summarise(view)))
+    print(render("terminal", stored_summary(view)))
     print(run.path / layout.REPORT)
     print(run.path / layout.PAGE)
     for line in where_trackers_wrote(run, prepared.suite.loggers):

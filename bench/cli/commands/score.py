@@ -38,7 +38,7 @@ def execute(options: Namespace) -> int:
     from bench.records.store.runs import locked, open_run, read_plan, read_run
     from bench.records.store.selection import with_cases
     from bench.report import render, write_report
-    from bench.report.summary.summarise import summarise
+    from bench.report.summary.stored import stored_summary
     from bench.score.runs import score_planned_case
 
     results = Path(options.results)
@@ -63,7 +63,7 @@ def execute(options: Namespace) -> int:
                 say(f"{case.case.id}: scored")
         view = read_run(run, results)
         write_report(view, run.path)
-    print(render("terminal", summarise(view)))
+    print(render("terminal", stored_summary(view)))
     return 1 if failed else 0
 
 

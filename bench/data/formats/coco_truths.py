@@ -13,10 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 from bench.data.formats.coco_documents import CocoAnnotation, CocoImage, CocoSegment, CocoSegmented
 from bench.data.formats.coco_rows import shown
 from bench.data.formats.on_disk import missing
-from bench.data.formats.rasters import SegmentationError, segmentation_masks
+from bench.data.formats.rasters import SegmentationError, segmentation_runs
 from bench.data.formats.typed import Number
 from bench.errors import DatasetError
 from bench.records import Size
+from bench.records.mask_runs import MaskRuns
 
 BOX = TypeAdapter(tuple[Number, Number, Number, Number])
 
@@ -60,6 +61,14 @@ def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.b
     return mask
 
 
+def with_boxes(runs: MaskRuns, annotations: Sequence[CocoAnnotation], boxes: Sequence[int], file: Path) -> MaskRuns:
+    """Return masks with the boxes of some annotations, by their positions, in their places."""
+    masks = runs.drawn()
+    for position in boxes:
+        masks[position] = box_mask(annotations[position], runs.size, file)
+    return MaskRuns.of_masks(masks)
+
+
 def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> dict[int, CocoSegment]:
     """Return id -> row of the segments of a panoptic annotation; raises `DatasetError` where there are none, or one
     twice.
@@ -93,10 +102,8 @@ def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mappin
     return tuple(sorted(({*class_of.values()} - looked_for) | not_all))
 
 
-def masks_of(
-    annotations: Sequence[CocoAnnotation], size: Size, file: Path, image: str, *, by_rows: bool
-) -> NDArray[np.bool_]:
-    """Return masks of annotations of one image, bool, (N, H, W); raises `DatasetError` naming the one that is none.
+def runs_of(annotations: Sequence[CocoAnnotation], size: Size, file: Path, image: str, *, by_rows: bool) -> MaskRuns:
+    """Return masks of annotations of one image; raises `DatasetError` naming the one that is none.
 
     Args:
         annotations: Annotations of one image.
@@ -105,7 +112,7 @@ def masks_of(
         by_rows: Whether run lengths go along the rows.
     """
     try:
-        return segmentation_masks([one.get("segmentation") for one in annotations], size, by_rows=by_rows)
+        return segmentation_runs([one.get("segmentation") for one in annotations], size, by_rows=by_rows)
     except SegmentationError as error:
         raise DatasetError(
             f"{file}: annotation {annotations[error.position].get('id')} of image {image} cannot be drawn: {error}. "

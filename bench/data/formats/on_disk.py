@@ -267,9 +267,9 @@ class OnDisk:
         entry = replace(self.entry(image_id), frame=frame)
         truth = self._read_truth(entry)
         expected = self.size(image_id) if frame == "shown" else entry.size
-        if truth.semantic.size != expected:
+        if truth.size != expected:
             masks = ", ".join(str(path) for path in entry.ground_truths) or f"the annotation of {entry.image.name}"
-            raise of_other_size(masks, truth.semantic.size, entry.image, expected)
+            raise of_other_size(masks, truth.size, entry.image, expected)
         return turned_truth(truth, self.exif_orientation(image_id)) if frame == "stored" else truth
 
     def size(self, image_id: str) -> Size:

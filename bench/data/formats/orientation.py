@@ -51,7 +51,7 @@ def turned_truth(ground_truth: GroundTruth, orientation: int) -> GroundTruth:
     instances, panoptic = ground_truth.instances, ground_truth.panoptic
     if instances is not None:
         masks = np.moveaxis(turned(np.moveaxis(instances.masks, 0, -1), orientation), -1, 0)
-        instances = replace(instances, masks=np.ascontiguousarray(masks))
+        instances = instances.with_masks(np.ascontiguousarray(masks))
     if panoptic is not None:
         panoptic = replace(panoptic, segment_ids=np.ascontiguousarray(turned(panoptic.segment_ids, orientation)))
     labels = np.ascontiguousarray(turned(ground_truth.semantic.labels, orientation))

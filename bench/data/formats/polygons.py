@@ -3,7 +3,7 @@
 Source: `common/maskApi.c` of the COCO API, function `rleFrPoly`. A polygon is drawn five times finer,
 its outline walked point by point, and pixel centres inside by the even-odd rule are filled. Of that
 walk only the steps across the centres of a column of pixels decide anything, so only these are worked
-out here, and only the box around a polygon is filled. pycocotools is the oracle in the tests.
+out here, and nothing is filled. pycocotools is the oracle in the tests.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Size
+from bench.records.mask_runs import MaskRuns
 
 FINER = 5
 """Grid points per pixel along each side."""
@@ -55,28 +56,33 @@ def polygon_mask(points: Sequence[float] | NDArray[np.float64], size: Size) -> N
 
 
 def polygon_masks(objects: Sequence[Sequence[Corners]], size: Size) -> NDArray[np.bool_]:
-    """Fill the polygons of each object.
+    """Fill the polygons of each object, bool, (N, H, W); see `polygon_runs`."""
+    return polygon_runs(objects, size).drawn()
+
+
+def polygon_runs(objects: Sequence[Sequence[Corners]], size: Size) -> MaskRuns:
+    """Return the masks of objects, each the union of its polygons, without drawing them.
 
     Args:
-        objects: For each object its closed polygons, which may leave the image.
+        objects: For each object its closed polygons, which may leave the image. Where a polygon crosses itself the
+            even-odd rule decides, so a line walked there and back leaves no trace.
         size: Size of the masks.
-
-    Returns:
-        bool, (N, H, W). Where a polygon crosses itself the even-odd rule decides, so a line walked
-        there and back leaves no trace; an object is the union of its polygons.
     """
-    masks = np.zeros((len(objects), *size), dtype=np.bool_)
     polygons = [corners for one in objects for corners in one]
     if not polygons:
-        return masks
-    owners = [index for index, one in enumerate(objects) for _ in one]
+        nothing = np.zeros(0, dtype=np.int64)
+        return MaskRuns.of_intervals(nothing, nothing, nothing, len(objects), size)
     crossings = _crossings(polygons, size)
-    start = 0
-    for owner, end in zip(owners, crossings.ends.tolist(), strict=True):
-        if end > start:
-            _fill(masks[owner], crossings.columns[start:end], crossings.rows[start:end])
-        start = end
-    return masks
+    cells = size.height * size.width + 1
+    polygon = np.repeat(np.arange(len(polygons)), np.diff(crossings.ends, prepend=0))
+    # Down a column each crossing turns inside to outside or back. Every column of a polygon is crossed an even number
+    # of times, so that each begins outside, and so does each polygon.
+    turns = np.sort(polygon * cells + crossings.columns * size.height + crossings.rows)
+    polygon = turns[::2] // cells
+    owners = np.repeat(np.arange(len(objects)), [len(one) for one in objects])[polygon]
+    return MaskRuns.of_intervals(
+        turns[::2] - polygon * cells, turns[1::2] - polygon * cells, owners, len(objects), size
+    )
 
 
 class Crossings(NamedTuple):
@@ -175,15 +181,3 @@ def _top_of_steep(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
     steps -= beyond(steps - 1)
     steps += ~beyond(steps)
     return edges.y + steps - 1
-
-
-def _fill(mask: NDArray[np.bool_], columns: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-    """Add a polygon to a mask, (H, W), by its crossings: down a column, each turns inside to outside or back."""
-    left, right = int(columns.min()), int(columns.max()) + 1
-    top, bottom = int(rows.min()), int(rows.max())
-    height = bottom - top + 1
-    turns = np.sort((columns - left) * height + rows - top)  # places in the box, column after column
-    # Every column is crossed an even number of times, so that each begins outside.
-    lengths = np.diff(turns, prepend=0, append=(right - left) * height)
-    inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(right - left, height)
-    mask[top:bottom, left:right] |= inside[:, :-1].T

@@ -1,7 +1,6 @@
 """Polygons and run lengths to masks, as pycocotools reads them, and overlapping masks to one map.
 
-Polygons are drawn in `_polygons.py`. Source of the run lengths: `common/maskApi.c` of the COCO API,
-function `rleFrString` (run lengths in characters of six bits). pycocotools is the oracle in the tests.
+Polygons are drawn in `polygons.py`, run lengths are read in `bench/records/mask_runs.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.coco_rows import nested
-from bench.data.formats.polygons import Corners, corners_of, polygon_masks
+from bench.data.formats.polygons import Corners, corners_of, polygon_runs
 from bench.records import Size, label_dtype, void_id
+from bench.records.instances import EncodedInstances
+from bench.records.mask_runs import MaskRuns, lengths_of_texts, texts_of_lengths
 from bench.records.predictions import Instances, LabelMap
-from bench.records.run_lengths import mask_from_run_lengths
 
 
 class SegmentationError(ValueError):
@@ -33,26 +33,9 @@ class SegmentationError(ValueError):
 
 
 def run_lengths_of_text(text: str) -> list[int]:
-    """Run lengths of COCO's compressed text: six bits a character, differences from the third on.
-
-    Raises:
-        ValueError: If the text ends within a number or holds another character.
-    """
-    if text[:2] in ("b'", 'b"'):
-        raise ValueError("its run lengths were written as Python shows bytes, b'…'; write counts.decode() instead")
-    runs: list[int] = []
-    position = 0
-    while position < len(text):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(text) or not 0 <= (code := ord(text[position]) - 48) < 64:
-                raise ValueError("the run lengths are damaged")
-            value |= (code & 31) << shift
-            more, shift, position = bool(code & 32), shift + 5, position + 1
-            if not more and code & 16:
-                value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-    return runs
+    """Run lengths of COCO's compressed text; raises `ValueError` for a text that is none."""
+    lengths: list[int] = lengths_of_texts([text])[0].tolist()
+    return lengths
 
 
 def text_of_run_lengths(runs: Sequence[int]) -> str:
@@ -61,17 +44,15 @@ def text_of_run_lengths(runs: Sequence[int]) -> str:
     >>> run_lengths_of_text(text_of_run_lengths([5, 3, 2000, 3, 1]))
     [5, 3, 2000, 3, 1]
     """
-    letters = []
-    for position, run in enumerate(runs):
-        value, more = run - (runs[position - 2] if position > 2 else 0), True
-        while more:
-            code, value = value & 31, value >> 5
-            more = value != (-1 if code & 16 else 0)
-            letters.append(chr((code | 32 if more else code) + 48))
-    return "".join(letters)
+    return texts_of_lengths(np.array(runs, dtype=np.int64), np.array([len(runs)]))[0]
 
 
 def segmentation_masks(segmentations: Sequence[object], size: Size, *, by_rows: bool = False) -> NDArray[np.bool_]:
+    """Masks of annotations of one image, drawn: bool, (N, H, W), in the order given; see `segmentation_runs`."""
+    return segmentation_runs(segmentations, size, by_rows=by_rows).drawn()
+
+
+def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: bool = False) -> MaskRuns:
     """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
 
     Args:
@@ -80,13 +61,17 @@ def segmentation_masks(segmentations: Sequence[object], size: Size, *, by_rows: 
         by_rows: Whether run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:
-        bool, (N, H, W), in the order given.
+        Masks in the order given.
 
     Raises:
         SegmentationError: If one is none of them, or run lengths that do not fill the image.
     """
+    if not by_rows:
+        found = _runs_of_texts(segmentations, size)
+        if found is not None:
+            return found
     polygons: list[list[Corners]] = []
-    masks: dict[int, NDArray[np.bool_]] = {}
+    runs: dict[int, MaskRuns] = {}
     for position, segmentation in enumerate(segmentations):
         try:
             listed = isinstance(segmentation, list)
@@ -95,23 +80,40 @@ def segmentation_masks(segmentations: Sequence[object], size: Size, *, by_rows: 
                 raise ValueError("a polygon needs three or more pairs of numbers")
             polygons.append([corners_of(points) for points in parts])
             if not isinstance(segmentation, list):
-                masks[position] = _mask_of_runs(segmentation, size, by_rows)
+                runs[position] = _runs_of(segmentation, size, by_rows)
         except (ValueError, TypeError, OverflowError) as error:
             raise SegmentationError(position, str(error)) from None
-    drawn = polygon_masks(polygons, size)
-    for position, mask in masks.items():
-        drawn[position] = mask
-    return drawn
+    drawn = polygon_runs(polygons, size)
+    if not runs:
+        return drawn
+    return MaskRuns.joined([runs[n] if n in runs else drawn.chosen(np.array([n])) for n in range(len(polygons))], size)
 
 
-def _mask_of_runs(segmentation: object, size: Size, by_rows: bool) -> NDArray[np.bool_]:
+def _runs_of_texts(segmentations: Sequence[object], size: Size) -> MaskRuns | None:
+    """Masks that are all sound run lengths as text, at once; None where another one is among them."""
+    texts = [
+        counts
+        for one in segmentations
+        if isinstance(one, dict) and isinstance(counts := one.get("counts"), str) and one.get("size") == [*size]
+    ]
+    if len(texts) < len(segmentations):
+        return None
+    try:
+        return MaskRuns.of_texts(texts, size)
+    except ValueError:
+        return None  # the slower way tells which one
+
+
+def _runs_of(segmentation: object, size: Size, by_rows: bool) -> MaskRuns:
     if isinstance(segmentation, dict):
         counts = segmentation.get("counts")
         if isinstance(counts, str | list) and tuple(segmentation.get("size", ())) == tuple(size):
-            lengths = run_lengths_of_text(counts) if isinstance(counts, str) else _whole(counts)
+            lengths = lengths_of_texts([counts])[0] if isinstance(counts, str) else np.array(_whole(counts), np.int64)
+            ends = np.array([len(lengths)])
             if by_rows:
-                return np.ascontiguousarray(mask_from_run_lengths(lengths, Size(size.width, size.height)).T)
-            return mask_from_run_lengths(lengths, size)
+                turned = MaskRuns.of_lengths(lengths, ends, Size(size.width, size.height))
+                return MaskRuns.of_masks(turned.drawn().transpose(0, 2, 1))
+            return MaskRuns.of_lengths(lengths, ends, size)
         if tuple(segmentation.get("size", ())) == (size.width, size.height):
             raise ValueError(f"its size is written as width and height; run lengths have height and width, {[*size]}")
     raise ValueError(f"its segmentation is neither polygons nor run lengths of an image of {tuple(size)}")
@@ -158,6 +160,16 @@ def stacked(
     one = masks if isinstance(masks, np.ndarray) else np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_)
     return Instances(
         masks=one,
+        class_ids=np.array(class_ids, dtype=np.int64),
+        scores=np.ones(len(class_ids), dtype=np.float64),
+        crowd=np.array(crowd, dtype=np.bool_),
+    )
+
+
+def stacked_runs(runs: MaskRuns, class_ids: Sequence[int], crowd: Sequence[bool]) -> Instances:
+    """True instances of one image whose masks are runs, in the order given, all with score 1."""
+    return EncodedInstances(
+        runs,
         class_ids=np.array(class_ids, dtype=np.int64),
         scores=np.ones(len(class_ids), dtype=np.float64),
         crowd=np.array(crowd, dtype=np.bool_),

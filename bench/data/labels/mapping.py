@@ -7,12 +7,12 @@ prediction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import GroundTruth
+from bench.dataset import GroundTruth, PaintedTruth
 from bench.records import ClassSpec, label_dtype, void_id
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, Segment, SemanticMap
 
@@ -63,6 +63,10 @@ def map_prediction(prediction: Prediction, table: ClassTable) -> Prediction:
 
 def map_truth(truth: GroundTruth, table: ClassTable) -> GroundTruth:
     """Return all forms of a ground truth in the new label space."""
+    if isinstance(truth, PaintedTruth) and truth.instances is not None:
+        return PaintedTruth(
+            map_true_instances(truth.instances, table), lambda: SemanticMap(table.lookup()[truth.semantic.labels])
+        )
     return GroundTruth(
         semantic=SemanticMap(table.lookup()[truth.semantic.labels]),
         instances=None if truth.instances is None else map_true_instances(truth.instances, table),
@@ -83,7 +87,9 @@ def map_true_instances(instances: Instances, table: ClassTable) -> Instances:
     kept = _chosen(instances, new_ids, np.isin(new_ids, things))
     # A merged class was looked through for if each of its members was.
     unchecked = sorted({table.ids[i] for i in instances.unchecked} - {table.void})
-    kept = replace(kept, unchecked=tuple(unchecked))
+    kept = kept.changed(unchecked=tuple(unchecked))
+    if not (new_ids == table.void).any():
+        return kept
     void = instances.masks[new_ids == table.void]
     if not void.any():
         return kept
@@ -101,14 +107,7 @@ def map_true_instances(instances: Instances, table: ClassTable) -> Instances:
 
 
 def _chosen(instances: Instances, new_ids: NDArray[np.int64], kept: NDArray[np.bool_]) -> Instances:
-    return replace(
-        instances,
-        masks=instances.masks[kept],
-        class_ids=new_ids[kept],
-        scores=instances.scores[kept],
-        crowd=instances.crowd[kept],
-        areas=None if instances.areas is None else instances.areas[kept],
-    )
+    return instances.chosen(kept).changed(class_ids=new_ids[kept])
 
 
 def map_panoptic(panoptic: Panoptic, table: ClassTable) -> Panoptic:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.data.formats.coco_documents import RESULT, CocoResult, as_row
+from bench.data.formats.coco_documents import RESULT, as_row
 from bench.data.formats.documents import read_json
-from bench.data.formats.rasters import SegmentationError, segmentation_masks
+from bench.data.formats.json_stream import JsonStream
+from bench.data.formats.rasters import SegmentationError, segmentation_runs
 from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import flags_of, named
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size
-from bench.records.predictions import Instances
+from bench.records.instances import EncodedInstances, Instances
 
 
 class CocoResults:
@@ -29,31 +32,22 @@ class CocoResults:
     def __init__(self, file: Path, options: Options, asked: Asked) -> None:
         """Read the file and match its rows with images and classes; draws no mask."""
         self._file, self._asked = file, asked
-        rows = _rows(file)
-        self._rows: dict[str, list[CocoResult]] = {}
-        elsewhere: dict[str, None] = {}
-        strange: dict[str, None] = {}
-        for row in rows:
-            name = row["image_id"]
-            image_id = asked.id_of(name)
-            if image_id is None or image_id in asked.others:
-                (strange if image_id is None else elsewhere)[f"image {name}"] = None
-            else:
-                self._rows.setdefault(image_id, []).append(row)
-        if rows and not self._rows:
-            first = next(iter([*strange, *elsewhere]))
+        rows = _Rows(file, asked)
+        self._of_image = rows.of_image
+        if rows.count and not self._of_image:
+            first = next(iter([*rows.strange, *rows.elsewhere]))
             raise BenchError(
-                f"{file}: none of its {len(rows)} rows is of an image that is scored; the first is of {first}, "
+                f"{file}: none of its {rows.count} rows is of an image that is scored; the first is of {first}, "
                 "the images are "
                 f"{named(asked.ids)}. Say what its image_id mean by the option annotations: the JSON with 'images' and "
                 "'categories' that it was made for; or choose another data set or split"
             )
-        self._class_of = _categories(file, rows, options, asked)
-        missing = [image_id for image_id in asked.ids if image_id not in self._rows]
+        self._class_of = _categories(file, rows.categories, options, asked)
+        missing = [image_id for image_id in asked.ids if image_id not in self._of_image]
         self._flags = flags_of(
-            missing, list(elsewhere), list(strange), len(asked.ids), missing_are="taken to hold no object"
+            missing, list(rows.elsewhere), list(rows.strange), len(asked.ids), missing_are="taken to hold no object"
         )
-        _check_masks(rows, file)
+        rows.require_masks()
 
     def flags(self) -> list[Flag]:
         """Return what is to be known of the file."""
@@ -61,45 +55,119 @@ class CocoResults:
 
     def read(self, image_id: str, size: Size) -> Instances:
         """Return the objects of an image, in the order of the file; raises `BenchError` for masks of another size."""
-        rows = self._rows.get(image_id, [])
+        found = self._of_image.get(image_id, _OfImage())
         try:
-            masks = segmentation_masks([row["segmentation"] for row in rows], size)
+            runs = segmentation_runs(found.segmentations, size)
         except SegmentationError as error:
-            row = rows[error.position]
-            found = row["segmentation"].get("size") if isinstance(row["segmentation"], dict) else None
-            if found is not None and list(found) != list(size):
+            segmentation = found.segmentations[error.position]
+            other = segmentation.get("size") if isinstance(segmentation, dict) else None
+            if other is not None and list(other) != list(size):
                 raise ShapeError(
-                    f"{self._file}: a mask of image {image_id!r} has run lengths of {list(found)}, its image is "
+                    f"{self._file}: a mask of image {image_id!r} has run lengths of {list(other)}, its image is "
                     f"{list(size)} "
                     "([height, width]). Resize masks to the image's own size before they are encoded"
                 ) from None
             raise ShapeError(f"{self._file}: a mask of image {image_id!r}: {error}") from None
-        return Instances(
-            masks=masks,
-            class_ids=np.array([self._class_of[row["category_id"]] for row in rows], dtype=np.int64),
-            scores=np.array([float(row["score"]) for row in rows], dtype=np.float64),
-            crowd=np.zeros(len(rows), dtype=np.bool_),
+        return EncodedInstances(
+            runs,
+            class_ids=np.array([self._class_of[category] for category in found.categories], dtype=np.int64),
+            scores=np.array(found.scores, dtype=np.float64),
+            crowd=np.zeros(len(found.scores), dtype=np.bool_),
         )
 
 
-def _rows(file: Path) -> list[CocoResult]:
-    rows = read_json(file)
-    if isinstance(rows, dict) and "annotations" in rows:
-        raise BenchError(
+@dataclass
+class _OfImage:
+    """The rows of one image: category ids in their one form, scores, and masks as they are written."""
+
+    categories: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    segmentations: list[Any] = field(default_factory=list)
+
+
+class _Rows:
+    """The rows of a file, read one by one and sorted by image; what says the same in many of them is held once."""
+
+    def __init__(self, file: Path, asked: Asked) -> None:
+        self._file, self._asked = file, asked
+        self.count = 0
+        self.of_image: dict[str, _OfImage] = {}
+        self.elsewhere: dict[str, None] = {}
+        self.strange: dict[str, None] = {}
+        self.categories: Counter[str] = Counter()
+        self._boxes = 0
+        self._bad_scores: list[object] = []
+        self._place: dict[object, _OfImage] = {}
+        self._sizes: dict[tuple[Any, ...], Any] = {}
+        self._texts: dict[object, str] = {}
+        with JsonStream(file) as stream:
+            if stream.peek() != "[":
+                raise _no_list(file, read_json(file))
+            for placed in stream.elements():
+                self._add(placed.value)
+            if stream.peek():
+                read_json(file)  # tells what follows the list
+
+    def require_masks(self) -> None:
+        """Refuse rows without a mask or a score, all at once."""
+        if self._boxes:
+            raise BenchError(
+                f"{self._file}: {self._boxes} of {self.count} rows have no segmentation, as results of a detector of "
+                "boxes have none. Masks are "
+                "scored here; write them as run lengths or polygons"
+            )
+        if self._bad_scores:
+            raise BenchError(
+                f"{self._file}: {len(self._bad_scores)} of {self.count} rows have no score within 0 and 1, for example "
+                f"{self._bad_scores[0]!r}. A score is the "
+                "confidence by which detections are ranked; save probabilities, not logits or percents"
+            )
+
+    def _add(self, row: Any) -> None:
+        if not isinstance(row, dict):
+            raise _no_list(self._file, [row])
+        image, category = row.get("image_id"), row.get("category_id")
+        if type(image) is not int or type(category) is not int:  # the usual ones need no look at their form
+            known = as_row(RESULT, row, f"row {self.count}", self._file)
+            image, category = known["image_id"], known["category_id"]
+        self.count += 1
+        name = self._texts.setdefault(category, str(category))
+        self.categories[name] += 1
+        segmentation, score = row.get("segmentation"), row.get("score")
+        self._boxes += not segmentation
+        if not _is_score(score):
+            self._bad_scores.append(score)
+        of_image = self._place.get(image) or self._of(image)
+        if of_image is not None:
+            if isinstance(segmentation, dict) and isinstance(size := segmentation.get("size"), list):
+                segmentation["size"] = self._sizes.setdefault(tuple(map(str, size)), size)
+            of_image.categories.append(name)
+            of_image.scores.append(float(score) if isinstance(score, int | float) else 0.0)
+            of_image.segmentations.append(segmentation)
+
+    def _of(self, image: int | str) -> _OfImage | None:
+        """The rows of an image that is scored; None for another, which is noted."""
+        image_id = self._asked.id_of(str(image))
+        if image_id is None or image_id in self._asked.others:
+            (self.strange if image_id is None else self.elsewhere)[f"image {image}"] = None
+            return None
+        return self._place.setdefault(image, self.of_image.setdefault(image_id, _OfImage()))
+
+
+def _no_list(file: Path, document: object) -> BenchError:
+    if isinstance(document, dict) and "annotations" in document:
+        return BenchError(
             f"{file} holds annotations, a ground truth; COCO results are a list of rows with image_id, category_id, "
             "segmentation and score, as pycocotools' loadRes takes them"
         )
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BenchError(f"{file} is no list of rows with image_id, category_id, segmentation and score")
-    return [as_row(RESULT, row, f"row {number}", file) for number, row in enumerate(rows)]
+    return BenchError(f"{file} is no list of rows with image_id, category_id, segmentation and score")
 
 
-def _categories(file: Path, rows: list[CocoResult], options: Options, asked: Asked) -> dict[str, int]:
+def _categories(file: Path, counts: Counter[str], options: Options, asked: Asked) -> dict[str, int]:
     """Return category id in its one form -> class id, for all that occur; raises for those of no class or of stuff."""
-    counts = Counter(row["category_id"] for row in rows)
     class_of = categories_known(options, asked, where=f"{file}: classes")
     if class_of is None:
-        if not rows:
+        if not counts:
             return {}
         numbers = sorted(int(key) for key in counts if key.lstrip("-").isdigit())
         example = ", ".join(f"{spec.name}: {n}" for spec, n in zip(asked.classes, range(1, 3), strict=False))
@@ -131,24 +199,6 @@ def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str,
         return None
     places = {key: asked.class_of(name) for key, name in asked.annotations.names_of_categories.items()}
     return {key: place for key, place in places.items() if place is not None}
-
-
-def _check_masks(rows: list[CocoResult], file: Path) -> None:
-    """Refuse rows without a mask or a score, all at once."""
-    boxes = sum(not row.get("segmentation") for row in rows)
-    if boxes:
-        raise BenchError(
-            f"{file}: {boxes} of {len(rows)} rows have no segmentation, as results of a detector of boxes have "
-            "none. Masks are "
-            "scored here; write them as run lengths or polygons"
-        )
-    bad = [row.get("score") for row in rows if not _is_score(row.get("score"))]
-    if bad:
-        raise BenchError(
-            f"{file}: {len(bad)} of {len(rows)} rows have no score within 0 and 1, for example {bad[0]!r}. A "
-            "score is the "
-            "confidence by which detections are ranked; save probabilities, not logits or percents"
-        )
 
 
 def _is_score(value: object) -> bool:

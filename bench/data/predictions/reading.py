@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from pydantic import JsonValue
 
-from bench.data.formats.documents import read_json
 from bench.data.formats.file_names import files_under
+from bench.data.formats.json_stream import JsonStream
 from bench.data.predictions import label_maps, probabilities
 from bench.data.predictions.asked import Asked, asked
 from bench.data.predictions.coco import CocoResults
@@ -113,7 +113,7 @@ def _of_files(root: Path) -> Format:
 
 
 def _of_json(file: Path) -> Format:
-    found = _form_of(read_json(file))
+    found = _form_of(file)
     if found is None:
         raise BenchError(
             f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and "
@@ -123,13 +123,20 @@ def _of_json(file: Path) -> Format:
     return found
 
 
-def _form_of(document: object) -> Format | None:
-    if isinstance(document, list):
-        is_row = not document or (isinstance(document[0], dict) and "image_id" in document[0])
-        return "coco" if is_row else None
-    rows = document.get("annotations") if isinstance(document, dict) else None
-    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and "segments_info" in rows[0]:
-        return "panoptic"
+def _form_of(file: Path) -> Format | None:
+    """Return the format of a JSON file by its first row, without reading the others; None where it is of none."""
+    with JsonStream(file) as stream:
+        if stream.peek() == "[":
+            first = next(stream.elements(), None)
+            return "coco" if first is None or (isinstance(first.value, dict) and "image_id" in first.value) else None
+        if stream.peek() != "{":
+            return None
+        for member in stream.members():
+            if member == "annotations" and stream.peek() == "[":
+                first = next(stream.elements(), None)
+                segmented = first is not None and isinstance(first.value, dict) and "segments_info" in first.value
+                return "panoptic" if segmented else None
+            stream.skip()
     return None
 
 
@@ -140,7 +147,7 @@ def _documents(root: Path) -> list[tuple[Path, Format]]:
     found = []
     for file in sorted(root.glob("*.json")):
         try:
-            form = _form_of(read_json(file))
+            form = _form_of(file)
         except DatasetError:
             continue
         if form is not None and not file.name.startswith("ground_truth"):

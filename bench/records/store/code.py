@@ -29,6 +29,8 @@ NUMBERS = (
     "bench.measure",
     "bench.metric",
     "bench.metrics",
+    "bench.records.instances",
+    "bench.records.mask_runs",
     "bench.records.predictions",
     "bench.records.prompts",
     "bench.records.store.samples",

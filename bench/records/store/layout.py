@@ -51,6 +51,8 @@ PAGE_IMAGES = "report_images"
 """Folder with the small pictures of `PAGE`."""
 DAMAGED = "damaged.txt"
 """This file in a job folder says which of its predictions was found to be another than was stored."""
+SUMMARY = ".summary.json"
+"""What a report was made of, to be made again without computing it; no fact."""
 MANIFEST = "manifest.jsonl"
 MANIFEST_HEAD = "manifest.head"
 

@@ -43,8 +43,7 @@ def withdraw_facts(run: RunFolder, folder: Path) -> None:
 
 
 def _names_in(run: RunFolder, folder: Path) -> list[str]:
-    inside = folder.relative_to(run.path).as_posix() + "/"
-    return [name for name in _entries_of(run).hashes if name.startswith(inside)]
+    return _entries_of(run).inside.get(folder.relative_to(run.path).as_posix(), [])
 
 
 def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
@@ -137,7 +136,10 @@ def manifest_damage(run: RunFolder) -> str | None:
 
 
 class _Entries:
-    """The last hash of each file, by its path in the run, and what is wrong with the manifest itself."""
+    """The last hash of each file, by its path in the run, and what is wrong with the manifest itself.
+
+    `inside` has the files below each folder, so that a run of thousands of jobs is not gone through for each of them.
+    """
 
     def __init__(self, text: bytes) -> None:
         self.hashes: dict[str, str] = {}
@@ -157,6 +159,11 @@ class _Entries:
             previous = _sha256(line)
             self.hashes[entry["file"]] = entry["sha256"]
         self.hashes = {name: sha256 for name, sha256 in self.hashes.items() if sha256}
+        self.inside: dict[str, list[str]] = {}
+        for name in self.hashes:
+            parts = name.split("/")
+            for depth in range(1, len(parts)):
+                self.inside.setdefault("/".join(parts[:depth]), []).append(name)
 
 
 def _entry(line: bytes) -> dict[str, str] | None:

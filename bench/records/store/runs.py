@@ -192,9 +192,25 @@ def _damage(folder: Path, job: Job, outcome: Outcome) -> str | None:
     return f"{missing[0]} is missing" if missing else None
 
 
-def find_job(run: RunFolder, kind: JobKind, key: str) -> JobView | None:
+class JobFolders:
+    """The job folders of a run, listed once: there are thousands in a large one."""
+
+    def __init__(self, run: RunFolder) -> None:
+        """List them."""
+        self._named: dict[tuple[str, str], list[Path]] = {}
+        for folder in sorted(run.jobs.iterdir()) if run.jobs.is_dir() else ():
+            kind, _, rest = folder.name.partition("-")
+            self._named.setdefault((kind, rest.rpartition("-")[2]), []).append(folder)
+
+    def of(self, kind: JobKind, key: str) -> list[Path]:
+        """Return those of a kind whose names end with the first digits of a key, by name."""
+        return self._named.get((kind, key[:12]), [])
+
+
+def find_job(run: RunFolder, kind: JobKind, key: str, folders: JobFolders | None = None) -> JobView | None:
     """Return the job with this key in a run, whichever case it was written for; one without damage if there is one."""
-    views = [read_job(folder) for folder in sorted(run.jobs.glob(f"{kind}-*-{key[:12]}"))]
+    named = sorted(run.jobs.glob(f"{kind}-*-{key[:12]}")) if folders is None else folders.of(kind, key)
+    views = [read_job(folder) for folder in named]
     found = [view for view in views if view is not None and view.job.key == key and view.job.kind == kind]
     return min(found, key=lambda view: view.damage is not None, default=None)
 
@@ -252,7 +268,8 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
         layout.ENVIRONMENT: reason,
         layout.MANIFEST: manifest_damage(run),
     }
-    cases = tuple(_read_case(run, planned, shared) for planned in plan.cases)
+    folders = JobFolders(run)
+    cases = tuple(_read_case(run, planned, shared, folders) for planned in plan.cases)
     environments, damages = environments_of_jobs(cases)
     of_run = [Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None]
     return RunView(
@@ -265,16 +282,16 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     )
 
 
-def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
+def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: JobFolders) -> CaseView:
     case_id = planned.case.id
 
     def found(kind: JobKind, key: str | None) -> JobView | None:
-        return None if key is None else find_job(run, kind, key)
+        return None if key is None else find_job(run, kind, key, folders)
 
     times = [found("time", key) for key in planned.time_keys]
     train = None
     if planned.train_key is not None:
-        train = find_job(run, "train", planned.train_key) or find_trained(results, planned.train_key)
+        train = found("train", planned.train_key) or find_trained(results, planned.train_key)
     scored = read_scores(run, case_id)
     predict = found("predict", planned.predict_key)
     current = scored.scores is not None and (
@@ -290,7 +307,11 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path) -> CaseView:
         ("profile", 0, planned.profile_key),
         ("throughput", 0, planned.throughput_key),
     ]
-    damages = [unreadable_job(run, case_id, kind, replicate, key) for kind, replicate, key in wanted if key is not None]
+    damages = [
+        unreadable_job(run, case_id, kind, replicate, key, folders.of(kind, key))
+        for kind, replicate, key in wanted
+        if key is not None
+    ]
     return CaseView(
         case=planned.case,
         task=planned.task,
@@ -313,17 +334,27 @@ def is_of(scores: CaseScores, predict_key: str, predictions: Path) -> bool:
     return scores.predict_key == predict_key and same
 
 
-def unreadable_job(run: RunFolder, case_id: str, kind: JobKind, replicate: int, key: str) -> Damage | None:
-    """Return a folder of a job that no longer says which job it is; None if there is none."""
-    folders = [*run.jobs.glob(f"{kind}-*-{key[:12]}")]
-    if not folders or find_job(run, kind, key) is not None:
+def unreadable_job(
+    run: RunFolder, case_id: str, kind: JobKind, replicate: int, key: str, named: list[Path]
+) -> Damage | None:
+    """Return which of the folders named like a job no longer says that it is one; None if one does, or none is."""
+    if not named or any(_says(folder, kind, key) for folder in named):
         return None
-    file = folders[0] / layout.JOB
+    file = named[0] / layout.JOB
     try:
         reason = "is missing" if _read(Job, file) is None else "belongs to another job than its folder"
     except StoreError as error:
         reason = str(error)
     return Damage(case_id, kind, replicate, file.relative_to(run.path).as_posix(), reason)
+
+
+def _says(folder: Path, kind: JobKind, key: str) -> bool:
+    """Whether the record in a folder is that of a job."""
+    try:
+        job = _read(Job, folder / layout.JOB)
+    except StoreError:
+        return False
+    return job is not None and (job.kind, job.key) == (kind, key)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.records.damage import ARRAY_DAMAGE, require_file
+from bench.records.store.files import State, file_state
 
 END_TO_END = 0
 """Clock: device idle only before the start and after the last stage."""
@@ -115,16 +117,24 @@ class Samples:
 
     @classmethod
     def load(cls, path: Path) -> Samples:
-        """Read them back; raises `StoreError` if the file is damaged or of another version."""
-        try:
-            require_file(path)
-            with np.load(path, allow_pickle=False) as archive:
-                needed = [f.name for f in fields(cls) if f.default_factory is MISSING or f.name in archive]
-                samples = cls(**{name: archive[name] for name in needed})
-                samples.check()
-                return samples
-        except ARRAY_DAMAGE as error:
-            raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error
+        """Read them back; raises `StoreError` if the file is damaged or of another version.
+
+        The files that were read last are not read again: they are checked first and used then.
+        """
+        return _read(path, file_state(path))
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, _: State | None) -> Samples:
+    try:
+        require_file(path)
+        with np.load(path, allow_pickle=False) as archive:
+            needed = [f.name for f in fields(Samples) if f.default_factory is MISSING or f.name in archive]
+            samples = Samples(**{name: archive[name] for name in needed})
+            samples.check()
+            return samples
+    except ARRAY_DAMAGE as error:
+        raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error
 
 
 _ACCEPTED = "block_accepted"

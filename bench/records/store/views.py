@@ -59,6 +59,7 @@ class Plan(Record):
         cost: Of the machine, as the suite says it.
         data_notes: What was inferred or passed over of a data set, by its label.
         accepted_code: Code that was taken to give the same numbers as the present one; None = none was.
+        columns: Table of the user's by whose columns images are sliced, by label of the data set.
     """
 
     suite: str
@@ -72,6 +73,7 @@ class Plan(Record):
     cost: Cost | None = None
     data_notes: dict[str, tuple[str, ...]] = {}
     accepted_code: AcceptedCode | None = None
+    columns: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.report.draw.figure import GREY, STYLE, colour, ink, marker, save, shortened
 from bench.report.draw.text_places import Anchor, Box, place
 
@@ -22,6 +24,9 @@ LOG_ABOVE = 8.0
 
 NAMED_POINTS, NAMED_LENGTH = 8, 26
 """At most this many points, with labels of at most this many characters, are named in place; others are numbered."""
+
+MOST_TOLD = 40
+"""Of more points those on the front alone are named and numbered; the others are drawn alike."""
 
 FRONT: dict[str, Any] = {"color": GREY, "linewidth": 1.1, "linestyle": "--"}
 
@@ -87,13 +92,41 @@ def _accuracy_figure(
     latencies = [p.latency_ms for p in points]
     if latencies and max(latencies) > LOG_ABOVE * min(latencies):
         _logarithmic(axes)
-    for position, point in enumerate(points):
+    told = points if len(points) <= MOST_TOLD else [p for p in points if p.pareto_optimal][:MOST_TOLD]
+    _crowd(axes, [p for p in points if p not in told] if len(told) < len(points) else [])
+    for position, point in enumerate(told):
         _point(axes, point, position)
     fronts = _fronts(axes, points, higher_is_better)
     where: Any = "outside right upper" if numbered else "outside lower center"
-    figure.legend(handles=_point_legend(points if numbered else ()), loc=where, ncols=1 if numbered else 2)
-    _name_points(figure, axes, points, [str(i + 1) if numbered else p.label for i, p in enumerate(points)], fronts)
+    figure.legend(handles=_point_legend(told if numbered else ()), loc=where, ncols=1 if numbered else 2)
+    _name_points(figure, axes, told, [str(i + 1) if numbered else p.label for i, p in enumerate(told)], fronts)
     return figure
+
+
+def _crowd(axes: Axes, points: Sequence[AccuracyPoint]) -> None:
+    """Draw points that are too many to be told apart, all alike, with their intervals."""
+    if not points:
+        return
+    across, up = (
+        np.array([(_reach(*ends) or [[0.0], [0.0]]) for ends in of])[..., 0].T
+        for of in (
+            [(p.latency_ms, p.latency_low, p.latency_high) for p in points],
+            [(p.score, p.score_low, p.score_high) for p in points],
+        )
+    )
+    axes.errorbar(
+        [p.latency_ms for p in points],
+        [p.score for p in points],
+        xerr=across,
+        yerr=up,
+        fmt="o",
+        color=GREY,
+        alpha=0.5,
+        markersize=3,
+        elinewidth=0.5,
+        label="_",
+        zorder=2,
+    )
 
 
 def _logarithmic(axes: Axes) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,17 @@ from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.stage_times import Tile
 from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
 from bench.report.draw.training_pictures import draw_training, row_label
-from bench.report.summary.rows import Row
+from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.summarise import RunSummary
 
 SHEET = "contact_sheet"
 SHEET_IMAGES = 5
-SHEET_CANDIDATES = 40
+SHEET_CANDIDATES, MOST_TILES = 40, 400
+"""Images that are tried for a sheet, and predictions that are looked at for it: of many models fewer images."""
+MOST_SHOWN = 24
+"""Models in a contact sheet, and trainings whose curves are drawn: of more those with the best headline."""
+MOST_BARS = 40
+"""Rows in the plot of stage times."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,15 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
         _stage_times(summary, folder / "stage_times.png"),
         draw_loads(summary, folder / PICTURE),
     ]
-    made += draw_training(run, summary, folder)
-    left_out = []
-    for number, views in enumerate(_sheets(run)):
-        label = views[0].case.dataset.label
+    trained = _best([view for view in run.cases if view.train is not None], summary)
+    made += draw_training(replace(run, cases=tuple(trained)), summary, folder)
+    left_out = _crowded(run, summary)
+    for number, every in enumerate(_sheets(run)):
+        label, views = every[0].case.dataset.label, _best(every, summary)
+        if len(views) < len(every):
+            left_out.append(
+                f"{len(every) - len(views)} models in the contact sheet of {label}; {_the_best(MOST_SHOWN)}"
+            )
         try:
             rows = sheet_rows(views, show_from)
         except BenchError as error:
@@ -63,6 +74,32 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
         plots.contact_sheet(rows, path, classes=views[0].task.classes)
         made.append(path)
     return Pictures(tuple(path for path in made if path is not None), tuple(left_out))
+
+
+def _best(views: Sequence[CaseView], summary: RunSummary) -> list[CaseView]:
+    """Return the cases with the best headline, as many as a picture can show, in their order."""
+    ids = {view.case.id for view in views}
+    rows = [row for row in summary.rows if row.case_id in ids]
+    chosen = best_cases(rows, MOST_SHOWN, higher_is_better=summary.higher_is_better)
+    return [view for view in views if view.case.id in chosen]
+
+
+def _crowded(run: RunView, summary: RunSummary) -> list[str]:
+    """Say what is not drawn of very many rows."""
+    told = []
+    timed, trained = (
+        sum(row.latency is not None for row in summary.rows),
+        sum(view.train is not None for view in run.cases),
+    )
+    if timed > MOST_BARS:
+        told.append(f"stage times of {timed - MOST_BARS} rows; {_the_best(MOST_BARS)}, all are in the table")
+    if trained > MOST_SHOWN:
+        told.append(f"training curves of {trained - MOST_SHOWN} rows; {_the_best(MOST_SHOWN)}")
+    return told
+
+
+def _the_best(count: int) -> str:
+    return f"the {count} with the best score are drawn"
 
 
 def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
@@ -105,7 +142,9 @@ def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
 
 def _stage_times(summary: RunSummary, path: Path) -> Path | None:
     bars = []
-    for row in summary.rows:
+    shown = [row for row in summary.rows if row.latency is not None]
+    chosen = best_cases(shown, MOST_BARS, higher_is_better=summary.higher_is_better)
+    for row in (row for row in shown if row.case_id in chosen):
         stages = {name: timing.ms_per_image for name, timing in row.latency.stages.items()} if row.latency else {}
         if row.latency is None or all(value is None for value in stages.values()):
             continue
@@ -154,18 +193,19 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[pl
     dataset = open_labelled(first.case.dataset)
     ids = list(dataset.ids(first.case.dataset.test))[: first.case.dataset.max_images]
     # A fixed stride: the first images of a data set are often one scene.
-    candidates = ids[:: max(1, len(ids) // SHEET_CANDIDATES)][:SHEET_CANDIDATES]
+    tried = min(SHEET_CANDIDATES, max(SHEET_IMAGES, MOST_TILES // len(views)))
+    candidates = ids[:: max(1, len(ids) // tried)][:tried]
     scores = [score_to_draw(view, show_from) for view in views]
-    tiles = {
-        image_id: [predicted_tile(view, image_id, dataset, tau) for view, tau in zip(views, scores, strict=True)]
-        for image_id in candidates
-    }
+
+    def tiles(image_id: str) -> list[Tile | None]:
+        return [predicted_tile(view, image_id, dataset, tau) for view, tau in zip(views, scores, strict=True)]
 
     def told_apart(image_id: str) -> float:
         alone = len(views) == 1  # nobody to disagree with but the ground truth
-        shown = tiles[image_id] + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
+        shown = tiles(image_id) + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
         return _disagreement([tile.labels for tile in shown if tile is not None])
 
+    # The tiles of all candidates together would be gigabytes: those of the few that are shown are made once more.
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
     form = finest(views)
     return [
@@ -175,7 +215,7 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[pl
             truth=truth_tile(dataset.target(image_id), form),
             predictions=tuple(
                 (_sheet_label(view, views, tau), predicted)
-                for view, tau, predicted in zip(views, scores, tiles[image_id], strict=True)
+                for view, tau, predicted in zip(views, scores, tiles(image_id), strict=True)
             ),
         )
         for image_id in chosen

@@ -48,8 +48,8 @@ def _file_name(label: str, taken: set[str]) -> str:
 def row_label(summary: RunSummary, row: Row) -> str:
     """The model, with its data set and target where rows differ in them."""
     parts = [row.model]
-    parts += [row.dataset] if len({r.dataset for r in summary.rows}) > 1 else []
-    parts += [row.target] if len({r.target for r in summary.rows}) > 1 else []
+    parts += [row.dataset] if summary.several_datasets else []
+    parts += [row.target] if summary.several_targets else []
     return " · ".join(parts)
 
 
@@ -102,7 +102,7 @@ def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
     headline = f"val_{run.plan.metrics[0]}"
     views = {view.case.id: view for view in run.cases}
     points = []
-    for row in summary.rows:
+    for row in (row for row in summary.rows if row.case_id in views):
         train, score = views[row.case_id].train, row.headline
         if train is None or row.trained_s is None or row.trained_images is None or not score or score.value is None:
             continue

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.metrics.error_budget import KINDS, MISSED
+from bench.metrics.error_budget import METRIC as BUDGET
 from bench.report import differences, sentences, tables, training_tables
 from bench.report.draw.numbers import MISSING
 from bench.report.facts import Facts
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TITLE = "Where accuracy is lost"
+BUDGET_KINDS = (*KINDS, MISSED)
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
@@ -30,7 +34,9 @@ def section(facts: Facts) -> dict[str, Any] | None:
         "significance": differences.significance(summary),
         "scores": scores,
         "reductions": sentences.reductions(summary),
-        "parts": tables.parts_tables(summary),
+        "parts": tables.parts_tables(summary, without=(BUDGET.name,)),
+        "budget": budget(facts),
+        "budget_missing": budget_missing(facts),
         "heat": heat_map(facts),
         "comparisons": tables.comparisons_table(summary),
         "seeds": training_tables.seeds_table(summary),
@@ -49,6 +55,30 @@ def section(facts: Facts) -> dict[str, Any] | None:
         "first_matrix": normalised(facts.confusions[0]) if facts.confusions else None,
         "segments": segments_table(facts),
     }
+
+
+def budget(facts: Facts) -> dict[str, Any] | None:
+    """Return what AP would gain with each kind of error fixed: a line per row, a column per kind; None without one."""
+    lines = []
+    for row in facts.summary.rows:
+        found = next((cell.score for cell in row.scores if cell.score.metric == BUDGET.name), None)
+        if found is None or found.value is None:
+            continue
+        gains = [found.parts.get(kind) for kind in BUDGET_KINDS]
+        counts = [found.counts.get(f"{kind} errors") for kind in BUDGET_KINDS]
+        cells = [
+            {"value": gain, "share": min(1.0, max(0.0, gain or 0.0)), "count": number}
+            for gain, number in zip(gains, counts, strict=True)
+        ]
+        lines.append({"name": facts.name_of[row.case_id], "value": found.value, "cells": cells})
+    largest = max((cell["share"] for line in lines for cell in line["cells"]), default=0.0)
+    return {"kinds": BUDGET_KINDS, "lines": lines, "largest": largest or 1.0} if lines else None
+
+
+def budget_missing(facts: Facts) -> bool:
+    """Return whether masks of objects are scored, and what costs them is not told."""
+    scored = {cell.score.metric for row in facts.summary.rows for cell in row.scores}
+    return "mask_ap" in scored and BUDGET.name not in scored
 
 
 def heat_map(facts: Facts) -> dict[str, Any] | None:
@@ -81,9 +111,10 @@ def normalised(table: ConfusionTable) -> list[list[float]]:
 
 
 def segments_table(facts: Facts) -> pd.DataFrame:
-    """Panoptic quality by class and model with its factors and counts: found, invented and missed segments."""
+    """Panoptic quality by class and model with its factors and counts: found, invented, missed, split and merged."""
     import pandas as pd
 
+    from bench.metrics import split_merge
     from bench.metrics.panoptic_quality import METRIC
 
     entries = []
@@ -91,7 +122,10 @@ def segments_table(facts: Facts) -> pd.DataFrame:
         found = case.statistics.arrays.get(METRIC.statistic)
         if found is None or found.ndim != 3:
             continue
-        for spec, (iou_sum, matched, extra, missed) in zip(case.view.task.classes, found.sum(axis=0), strict=False):
+        apart = case.statistics.arrays.get(split_merge.METRIC.statistic)
+        apart = None if apart is None else apart.sum(axis=0)
+        classes = enumerate(zip(case.view.task.classes, found.sum(axis=0), strict=False))
+        for number, (spec, (iou_sum, matched, extra, missed)) in classes:
             total = matched + (extra + missed) / 2
             entries.append(
                 {
@@ -103,6 +137,12 @@ def segments_table(facts: Facts) -> pd.DataFrame:
                     "matched": f"{matched:.0f}",
                     "false positives": f"{extra:.0f}",
                     "missed": f"{missed:.0f}",
+                    **(_kept_apart(apart[number]) if apart is not None else {}),
                 }
             )
     return pd.DataFrame(entries)
+
+
+def _kept_apart(sums: NDArray[np.float64]) -> dict[str, str]:
+    """Return how many true segments of a class are split and merged, by `split_merge`."""
+    return {"split": f"{sums[2]:.0f}", "merged": f"{sums[3]:.0f}"}

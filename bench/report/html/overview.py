@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -16,6 +16,10 @@ from bench.report.draw.text_places import Anchor, Box, place
 from bench.report.facts import Facts
 from bench.report.html import svg
 from bench.report.summary.rows import Row
+from bench.report.summary.summarise import RunSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Overview"
 
@@ -42,14 +46,38 @@ class Point:
 def section(facts: Facts) -> dict[str, Any]:
     """What the template of the overview shows."""
     summary = facts.summary
+    table = tables.results_table(summary, means=False)
     return {
         "conclusion": conclusion(summary),
         "doubts": sentences.doubts(summary),
-        "table": tables.results_table(summary, means=False),  # its rows are those that the plot points to
-        "cases": [row.case_id for row in summary.rows],
+        "columns": list(table.columns),
+        "lines": model_lines(summary, table),
         "plot": pareto(facts),
         "left_out": facts.left_out,
+        "shown": len(summary.rows) - facts.left_out,
     }
+
+
+def model_lines(summary: RunSummary, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of the overview: one for each model, the mean over its seeds with the seeds below it.
+
+    Each has its cells, whether it is a seed that stands below its mean, and the place of its row, to which the plot
+    points; None of a mean.
+    """
+    cells = table.values.tolist()
+    position = {row.case_id: number for number, row in enumerate(summary.rows)}
+    group_of = {case_id: group for group in summary.seed_groups for case_id in group.case_ids}
+    lines: list[dict[str, Any]] = []
+    for number, row in enumerate(summary.rows):
+        group = group_of.get(row.case_id)
+        if group is None:
+            lines.append({"cells": cells[number], "seed": False, "place": number})
+        elif row.case_id == group.case_ids[0]:
+            over = tables.mean_row(summary, group)
+            lines.append({"cells": [over.get(name, "") for name in table.columns], "seed": False, "place": None})
+            of_seeds = [position[case_id] for case_id in group.case_ids]
+            lines += [{"cells": cells[seed], "seed": True, "place": seed} for seed in of_seeds]
+    return lines
 
 
 def points_of(rows: Sequence[Row], names: Sequence[str]) -> list[Point]:

@@ -30,6 +30,7 @@ def section(facts: Facts) -> dict[str, Any] | None:
     summary = facts.summary
     table, budget = training_tables.training_table(summary), training_tables.budget_table(summary)
     logs = _logs(facts)
+    trained = sum(row.course is not None for row in summary.rows)
     if not len(table) and not len(budget) and not logs:
         return None
     unlike = [f"{row.model}: {name}: {why}" for row in summary.rows for name, why in row.not_honoured.items()]
@@ -37,7 +38,7 @@ def section(facts: Facts) -> dict[str, Any] | None:
         "untrained": sentences.untrained(summary),
         "scores": _score_curves(logs[:MOST_LINES]),
         "losses": _loss_curves(logs[:MOST_LINES]),
-        "left_out": max(0, len(logs) - MOST_LINES),
+        "left_out": max(0, trained - min(len(logs), MOST_LINES)),
         "table": table,
         "budget": budget,
         "notes": sentences.budget_notes(summary),
@@ -47,8 +48,11 @@ def section(facts: Facts) -> dict[str, Any] | None:
 
 
 def _logs(facts: Facts) -> list[tuple[str, TrainingLog]]:
+    """Name and training log of the rows that are told in detail, which of very many are those with the best score."""
     found = []
     for case_id, name in facts.name_of.items():
+        if case_id not in facts.samples:
+            continue
         view = facts.view_of(case_id)
         log = read_training_log(view.train.folder / layout.TRAINING_LOG) if view and view.train else None
         if log is not None:

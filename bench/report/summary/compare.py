@@ -120,9 +120,9 @@ def paired_differences(
     image_ids: Sequence[str] = next((s.image_ids for s in statistics.values()), ())
     resampled = {}
     for name, of_model in statistics.items():
-        _check_same_images(image_ids, of_model.image_ids)
+        check_same_images(image_ids, of_model.image_ids)
         with left_out_together(of_model.groups_of(image_ids)):
-            resampled[name] = _resampled(_of_metric(of_model, metric, image_ids), metric, classes, seed=seed)
+            resampled[name] = _resampled(observed_of(of_model, metric, image_ids), metric, classes, seed=seed)
     return {
         (a, b): _difference(resampled[a], resampled[b], images=len(image_ids)) for a, b in combinations(resampled, 2)
     }
@@ -154,7 +154,8 @@ def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifferenc
     return PairedDifference(difference, None, None, probability, found.p, images, found, a.widest).at_level(LEVEL)
 
 
-def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:
+def observed_of(statistics: Statistics, metric: Metric, image_ids: Sequence[str]) -> Observed:
+    """Return what a metric was computed from, in an order of the images; raises `BenchError` where it is not there."""
     if metric.statistic not in statistics.arrays:
         raise BenchError(
             f"the stored statistics have no {metric.statistic!r}, which {metric.name} is computed from; "
@@ -163,7 +164,10 @@ def _of_metric(statistics: Statistics, metric: Metric, image_ids: Sequence[str])
     return statistics.in_order_of(image_ids, metric.statistic)
 
 
-def _check_same_images(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
+def check_same_images(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
+    """Raise `BenchError` unless both have the same images, in whatever order."""
+    if tuple(ids_a) == tuple(ids_b):
+        return
     only_one = sorted(set(ids_a) ^ set(ids_b))
     if only_one:
         raise BenchError(

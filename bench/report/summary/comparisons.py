@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.metric import load_metric
-from bench.records.store.samples import Samples
-from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary.compare import LatencyRatio, latency_ratio
-from bench.report.summary.latency import end_to_end_draws, end_to_end_ms
+from bench.report.summary.latency import TimedCase, end_to_end_draws
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.significance import Pair
 from bench.score.stats.holm import holm, interval_levels
 from bench.score.stats.intervals import DRAWS
-from bench.score.stats.jackknife import joint_draws, left_out_together
+from bench.score.stats.jackknife import joint_draws
 from bench.score.stats.pareto import Point, pareto_front, pareto_probability
 from bench.score.stats.processes import LEAST_PROCESSES
 from bench.score.stats.student import LEVEL
 
 
-def with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], *, higher_is_better: bool) -> list[Row]:
+def with_front(
+    run: RunView,
+    rows: list[Row],
+    timed: Mapping[str, TimedCase],
+    left_out: Mapping[str, NDArray[np.float64]],
+    *,
+    higher_is_better: bool,
+) -> list[Row]:
     """Mark the Pareto front of each data set and device, with its probability."""
     views = {view.case.id: view for view in run.cases}
     by_group: dict[tuple[str, str], list[Row]] = {}
@@ -33,8 +39,8 @@ def with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], *
     sign = 1 if higher_is_better else -1
     for group in by_group.values():
         points = [Point(sign * value_of(row), row.comparable_ms or 0.0) for row in group]
-        front = pareto_front(points)
-        probability = _front_probability(run, group, views, timed, sign)
+        front = set(pareto_front(points))
+        probability = _front_probability(group, timed, left_out, sign, seed=run.plan.seed)
         for index, row in enumerate(group):
             marked[row.case_id] = row.model_copy(
                 update={"pareto_optimal": index in front, "pareto_probability": probability[index]}
@@ -43,29 +49,27 @@ def with_front(run: RunView, rows: list[Row], timed: dict[str, list[Samples]], *
 
 
 def _front_probability(
-    run: RunView, group: list[Row], views: dict[str, CaseView], timed: dict[str, list[Samples]], sign: int
+    group: list[Row],
+    timed: Mapping[str, TimedCase],
+    left_out: Mapping[str, NDArray[np.float64]],
+    sign: int,
+    *,
+    seed: int,
 ) -> list[float | None]:
-    metric = load_metric(run.plan.metrics[0])
-    statistics = [_statistics(views[row.case_id]) for row in group]
-    single = any(len(timed[row.case_id]) < LEAST_PROCESSES for row in group)
-    if single or len(group) < 2 or any(s is None or metric.statistic not in s.arrays for s in statistics):
+    single = any(len(timed[row.case_id].processes) < LEAST_PROCESSES for row in group)
+    if single or len(group) < 2 or any(row.case_id not in left_out for row in group):
         return [None] * len(group)
-    left_out = []
-    for row, s in zip(group, statistics, strict=True):
-        assert s is not None
-        with left_out_together(s.groups):
-            classes = views[row.case_id].task.classes
-            left_out.append(metric.bootstrap(s.arrays[metric.statistic], classes, seed=run.plan.seed))
-    if len({len(values) for values in left_out}) != 1 or len(left_out[0]) < 2:
+    of_group = [left_out[row.case_id] for row in group]
+    if len({len(values) for values in of_group}) != 1 or len(of_group[0]) < 2:
         return [None] * len(group)
     values = np.array([value_of(row) for row in group])
-    scores = joint_draws(values, np.stack(left_out), seed=run.plan.seed, draws=DRAWS)
-    latencies = [end_to_end_draws(timed[row.case_id], 50.0, seed=run.plan.seed + i) for i, row in enumerate(group)]
+    scores = joint_draws(values, np.stack(of_group), seed=seed, draws=DRAWS)
+    latencies = [end_to_end_draws(timed[row.case_id], 50.0, seed=seed + i) for i, row in enumerate(group)]
     return [float(p) for p in pareto_probability(sign * scores, np.stack(latencies))]
 
 
 def comparisons(
-    run: RunView, rows: list[Row], timed: dict[str, list[Samples]], pairs: Sequence[Pair]
+    run: RunView, rows: list[Row], timed: Mapping[str, TimedCase], pairs: Sequence[Pair]
 ) -> list[Comparison]:
     """Every scored case against the best of its data set: paired difference and ratio of latencies."""
     metric = load_metric(run.plan.metrics[0])
@@ -95,10 +99,11 @@ def _compared(best: CaseView, other: CaseView, pair: Pair | None) -> Comparison:
     return comparison.model_copy(update={name: getattr(seen, name) for name in same})
 
 
-def _against(best: Row, others: Sequence[Row], timed: dict[str, list[Samples]]) -> dict[str, dict[str, object]]:
+def _against(best: Row, others: Sequence[Row], timed: Mapping[str, TimedCase]) -> dict[str, dict[str, object]]:
     """The fields of the latency of each of a family, by case id; none where a timing must not be used."""
+    of_best = timed[best.case_id].processes
     ratios = {
-        other.case_id: latency_ratio(end_to_end_ms(timed[other.case_id]), end_to_end_ms(timed[best.case_id]))
+        other.case_id: latency_ratio(timed[other.case_id].processes, of_best)
         for other in others
         if best.comparable_ms and other.comparable_ms
     }
@@ -119,7 +124,3 @@ def _of_ratio(ratio: LatencyRatio, p_holm: float | None) -> dict[str, object]:
         "slower_p_holm": p_holm,
         "slower_significant": None if p_holm is None else p_holm < LEVEL,
     }
-
-
-def _statistics(view: CaseView) -> Statistics | None:
-    return load_statistics(view.statistics) if view.statistics is not None else None

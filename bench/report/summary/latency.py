@@ -11,6 +11,7 @@ Source: the measurement protocol, `bench/README.md`; each formula is cited in th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,13 +197,30 @@ def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:
     return [s.total_ns[s.usable(END_TO_END)] / _NS_PER_MS for s in samples]
 
 
-def end_to_end_draws(samples: Sequence[Samples], percent: float, *, seed: int) -> NDArray[np.float64]:
+class TimedCase(NamedTuple):
+    """What models are compared by: little of the raw samples, of which those of all cases together are much.
+
+    Attributes:
+        processes: Usable end-to-end samples of each process, ms per batch.
+        batch_size: Images per batch.
+    """
+
+    processes: list[NDArray[np.float64]]
+    batch_size: int
+
+    @classmethod
+    def of(cls, samples: Sequence[Samples]) -> TimedCase:
+        """Keep that of the samples of a case; none may be there."""
+        return cls(end_to_end_ms(samples), int(samples[0].batch_size) if samples else 1)
+
+
+def end_to_end_draws(timed: TimedCase, percent: float, *, seed: int) -> NDArray[np.float64]:
     """What an end-to-end percentile may be, given two processes or more, ms per image, shape (draws,).
 
     There are as many draws as of a score, so that both can be joined to a probability.
     """
-    processes = [values for values in end_to_end_ms(samples) if len(values)]
-    return latency_draws(processes, percent, seed=seed) / int(samples[0].batch_size)
+    processes = [values for values in timed.processes if len(values)]
+    return latency_draws(processes, percent, seed=seed) / timed.batch_size
 
 
 def _timed_images(samples: Samples) -> set[str]:

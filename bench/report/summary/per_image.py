@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +45,15 @@ class CaseImages:
         return self.statistics.image_ids
 
 
-def images_of_case(view: CaseView, metrics: Sequence[str], samples: Sequence[Samples] = ()) -> CaseImages | None:
+def images_of_case(
+    view: CaseView, metrics: Sequence[str], latency_ms: Mapping[str, float] | None = None
+) -> CaseImages | None:
     """Return what the images of a case came to.
 
     Args:
         view: The case.
         metrics: Of the plan, by name.
-        samples: Samples of its timing jobs.
+        latency_ms: Image id -> median latency, see `median_latencies`; None where nothing was timed.
 
     Returns:
         None where nothing is scored yet, or the statistics are of another version of a metric.
@@ -68,25 +70,29 @@ def images_of_case(view: CaseView, metrics: Sequence[str], samples: Sequence[Sam
             scores[name] = metric.per_image(statistics.arrays[metric.statistic], view.task.classes)
         except BenchError:  # the scores beside it say what is wrong with the file
             continue
-    medians = median_latencies(samples)
+    medians = latency_ms or {}
     latency = np.array([medians.get(image_id, np.nan) for image_id in statistics.image_ids], dtype=np.float64)
     return CaseImages(view, statistics, scores, latency)
 
 
 def median_latencies(samples: Iterable[Samples]) -> dict[str, float]:
     """Return image id -> median end-to-end latency of the batches it was in, ms per image; usable samples only."""
-    of_image: dict[str, list[NDArray[np.float64]]] = {}
+    number_of: dict[str, int] = {}
+    numbers, milliseconds = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
     for one in samples:
         usable, batch = one.usable(END_TO_END), int(one.batch_size)
-        milliseconds, first = one.total_ns[usable] / _NS_PER_MS / batch, one.image_index[usable]
-        count = max(1, len(one.image_ids))
+        known = np.array([number_of.setdefault(str(name), len(number_of)) for name in one.image_ids], dtype=np.int64)
         for offset in range(batch):
-            place = (first + offset) % count
-            order = np.argsort(place, kind="stable")
-            found, starts = np.unique(place[order], return_index=True)
-            for number, values in zip(found, np.split(milliseconds[order], starts[1:]), strict=True):
-                of_image.setdefault(str(one.image_ids[number]), []).append(values)
-    return {image_id: float(np.median(np.concatenate(values))) for image_id, values in of_image.items()}
+            numbers.append(known[(one.image_index[usable] + offset) % max(1, len(known))])
+            milliseconds.append(one.total_ns[usable] / _NS_PER_MS / batch)
+    image, value = np.concatenate(numbers), np.concatenate(milliseconds)
+    value = value[np.lexsort((value, image))]
+    counts = np.bincount(image, minlength=len(number_of))
+    first = np.cumsum(counts) - counts
+    timed = counts > 0
+    low, high = (value[(first + (counts - 1 + more) // 2)[timed]] for more in (0, 1))
+    medians = iter(((low + high) / 2).tolist())
+    return {name: next(medians) for name, number in number_of.items() if timed[number]}
 
 
 def disagreement(cases: Sequence[CaseImages], metric: str) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 from pydantic import AliasChoices, Field, JsonValue
 
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
@@ -141,3 +144,14 @@ def value_of(row: Row) -> float:
     assert row.headline is not None
     assert row.headline.value is not None
     return row.headline.value
+
+
+def best_cases(rows: Iterable[Row], most: int | None, *, higher_is_better: bool) -> set[str]:
+    """Return the ids of the rows with the best headline, `most` of them or all; those without one come last."""
+    sign = -1 if higher_is_better else 1
+
+    def key(row: Row) -> float:
+        value = row.headline.value if row.headline is not None else None
+        return math.inf if value is None else sign * value
+
+    return {row.case_id for row in sorted(rows, key=key)[:most]}

@@ -7,14 +7,13 @@ way, other arithmetic, other pre-processing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bench.metric import load_metric
 from bench.records import Case, Record
-from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary.compare import latency_ratio
-from bench.report.summary.latency import end_to_end_ms
+from bench.report.summary.latency import TimedCase
 from bench.score.changed_pixels import changed_pixels
 
 TOLERANCE = 0.001
@@ -67,12 +66,12 @@ class RuntimeComparison(Record):
         return all(told) if told else None
 
 
-def compare_runtimes(run: RunView, timed: Mapping[str, Sequence[Samples]]) -> tuple[RuntimeComparison, ...]:
+def compare_runtimes(run: RunView, timed: Mapping[str, TimedCase]) -> tuple[RuntimeComparison, ...]:
     """Compare every case with its eager twin, in the order of the run.
 
     Args:
         run: With the scores that are current.
-        timed: Samples of each case's timing processes, by case id; may be empty.
+        timed: What each case was timed to, by case id; may be empty.
     """
     eager = {_but_for_runtime(view.case): view for view in run.cases if _is_reference(view.case)}
     found = []
@@ -94,9 +93,7 @@ def _but_for_runtime(case: Case) -> str:
     return case.model_copy(update={"id": "", "target": target}).to_json()
 
 
-def _compared(
-    run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str, Sequence[Samples]]
-) -> RuntimeComparison:
+def _compared(run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str, TimedCase]) -> RuntimeComparison:
     comparison = RuntimeComparison(case_id=view.case.id, eager_id=eager.case.id, runtime=view.case.target.runtime)
     jobs = [job for job in (view.predict, eager.predict) if job is not None and job.ok]
     changes = changed_pixels(*jobs) if len(jobs) == 2 else {}
@@ -110,8 +107,9 @@ def _compared(
             update["same_pixels"] = share <= TOLERANCE
         if changed:
             update |= {"worst_image": worst, "worst_changed": changes[worst][1] / changes[worst][0]}
-    if timed.get(view.case.id) and timed.get(eager.case.id):
-        ratio = latency_ratio(end_to_end_ms(timed[view.case.id]), end_to_end_ms(timed[eager.case.id]))
+    processes = [timed[one.case.id].processes for one in (view, eager) if one.case.id in timed]
+    if len(processes) == 2 and all(processes):
+        ratio = latency_ratio(*processes)
         update |= {"latency_ratio": ratio.ratio, "latency_low": ratio.low, "latency_high": ratio.high}
     return comparison.model_copy(update=update)
 

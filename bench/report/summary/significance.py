@@ -4,23 +4,30 @@ The best of many models is chosen by its score, so a test of it against the othe
 test of whatever happened to come first. All pairs of a data set are one family: whichever pair a
 reader looks at afterwards is covered. Two seeds of one model, and a training that others
 disturbed, are not tested: their difference is shown alone.
+
+Of thousands of pairs those with the best model alone are listed; all are tested, counted and corrected for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from bench.metric import Metric, load_metric
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metric import load_metric
 from bench.records import Record
-from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
-from bench.report.summary.compare import paired_differences
+from bench.report.summary.left_out import scored_by_dataset
 from bench.report.summary.seeds import seed_groups
 from bench.report.summary.training_doubts import training_doubts
 from bench.score.stats.holm import holm, interval_levels
-from bench.score.stats.student import LEVEL
+from bench.score.stats.jackknife import estimates
+from bench.score.stats.student import LEVEL, Estimate, two_sided_ps
+
+MOST_PAIRS = 2000
+"""Of more pairs of a data set, those with the best model alone are listed."""
 
 
 class Pair(Record):
@@ -55,57 +62,113 @@ class Pair(Record):
         return self.model_copy(update={"a": self.b, "b": self.a, "difference": difference, "low": low, "high": high})
 
 
-def all_pairs(run: RunView) -> tuple[Pair, ...]:
+class PairFamily(Record):
+    """All pairs of a data set, which are corrected for together.
+
+    Attributes:
+        dataset: Its label.
+        models: Case ids of those compared.
+        pairs: Number of pairs.
+        tested: Of these, how many have a p-value.
+        told_apart: Of these, how many are significant.
+        images: Number of images.
+    """
+
+    dataset: str
+    models: tuple[str, ...]
+    pairs: int
+    tested: int
+    told_apart: int
+    images: int
+
+
+class ComparedPairs(NamedTuple):
+    """What is told of the pairs of a run."""
+
+    pairs: tuple[Pair, ...]
+    families: tuple[PairFamily, ...]
+
+
+def all_pairs(run: RunView, left_out: Mapping[str, NDArray[np.float64]]) -> ComparedPairs:
     """Compare every two scored cases of each data set, in the order of the plan."""
-    metric = load_metric(run.plan.metrics[0])
+    higher = load_metric(run.plan.metrics[0]).higher_is_better
     pairs: list[Pair] = []
-    for dataset in dict.fromkeys(view.case.dataset.label for view in run.cases):
-        views = [view for view in run.cases if view.case.dataset.label == dataset and _scored(view)]
+    families = []
+    for dataset, views in scored_by_dataset(run).items():
         if len(views) > 1:
-            pairs += _pairs_of(dataset, views, metric, run.plan.seed)
-    return tuple(pairs)
+            found = _Family(dataset, views, left_out, higher_is_better=higher)
+            pairs += found.listed()
+            families.append(found.told())
+    return ComparedPairs(tuple(pairs), tuple(families))
 
 
-def _untested(views: Sequence[CaseView]) -> set[frozenset[str]]:
-    """Pairs that are no comparison of models: two seeds of one, and trainings that others disturbed."""
-    seeds = [{case.id for case in group} for group in seed_groups([view.case for view in views])]
-    unfit = {view.case.id for view in views if training_doubts(view)}
-    pairs = combinations((view.case.id for view in views), 2)
-    return {frozenset(pair) for pair in pairs if unfit.intersection(pair) or any(set(pair) <= ids for ids in seeds)}
+class _Family:
+    """The pairs of a data set as arrays: `a` and `b` are positions of their models, a before b."""
 
+    def __init__(
+        self,
+        dataset: str,
+        views: Sequence[CaseView],
+        left_out: Mapping[str, NDArray[np.float64]],
+        *,
+        higher_is_better: bool,
+    ) -> None:
+        self._dataset, self._ids = dataset, [view.case.id for view in views]
+        scores = [view.scores.scores[0] for view in views if view.scores is not None]
+        self._images, self._widest = scores[0].images, scores[0].widest_difference
+        values = np.array([score.value for score in scores], dtype=np.float64)
+        self._best = int(values.argmax() if higher_is_better else values.argmin())
+        self._a, self._b = np.triu_indices(len(views), k=1)
+        self._difference = values[self._a] - values[self._b]
+        rows = np.stack([left_out[case_id] for case_id in self._ids])
+        spread = [estimates(rows[position] - rows[position + 1 :]) for position in range(len(views) - 1)]
+        self._error, self._degrees = (np.concatenate(parts) for parts in zip(*spread, strict=True))
+        tested = np.flatnonzero(~np.isnan(self._error) & ~_untested(views, self._a, self._b))
+        self._p = np.full(len(self._a), np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = self._difference[tested] / self._error[tested]
+        self._p[tested] = two_sided_ps(np.where(self._difference[tested] == 0, 0.0, t), self._degrees[tested])
+        p_values = self._p[tested].tolist()
+        self._p_holm, self._level = np.full(len(self._a), np.nan), np.full(len(self._a), LEVEL)
+        self._p_holm[tested], self._level[tested] = holm(p_values), interval_levels(p_values)
 
-def _scored(view: CaseView) -> bool:
-    return view.scores is not None and view.scores.scores[0].value is not None and view.statistics is not None
+    def listed(self) -> list[Pair]:
+        """The pairs that are shown: all, or of very many those with the best."""
+        every = np.arange(len(self._a))
+        if len(every) > MOST_PAIRS:
+            every = every[(self._a == self._best) | (self._b == self._best)]
+        return [self._pair(int(n)) for n in every]
 
-
-def _pairs_of(dataset: str, views: Sequence[CaseView], metric: Metric, seed: int) -> list[Pair]:
-    found = paired_differences(_statistics(views), metric, views[0].task.classes, seed=seed)
-    untested = _untested(views)
-    found = {
-        pair: replace(one, low=None, high=None, p=None, estimate=None) if frozenset(pair) in untested else one
-        for pair, one in found.items()
-    }
-    p_values = [one.p for one in found.values() if one.p is not None]
-    corrected = iter(zip(holm(p_values), interval_levels(p_values), strict=True))
-    pairs = []
-    for (a, b), one in found.items():
-        p, level = next(corrected) if one.p is not None else (None, LEVEL)
-        one = one.at_level(level)
-        pairs.append(
-            Pair(
-                dataset=dataset,
-                a=a,
-                b=b,
-                difference=one.difference,
-                low=one.low,
-                high=one.high,
-                p_holm=p,
-                significant=None if p is None else p < LEVEL,
-                images=one.images,
-            )
+    def told(self) -> PairFamily:
+        """How many there are and how many of them are told apart."""
+        return PairFamily(
+            dataset=self._dataset,
+            models=tuple(self._ids),
+            pairs=len(self._a),
+            tested=int((~np.isnan(self._p)).sum()),
+            told_apart=int((self._p_holm < LEVEL).sum()),
+            images=self._images,
         )
-    return pairs
+
+    def _pair(self, n: int) -> Pair:
+        pair = Pair(
+            dataset=self._dataset,
+            a=self._ids[self._a[n]],
+            b=self._ids[self._b[n]],
+            difference=float(self._difference[n]),
+            images=self._images,
+        )
+        if np.isnan(self._p[n]):
+            return pair
+        found = Estimate(float(self._difference[n]), float(self._error[n]), float(self._degrees[n]))
+        half, p_holm = found.half(float(self._level[n])), float(self._p_holm[n])
+        low, high = max(found.value - half, -self._widest), min(found.value + half, self._widest)
+        return pair.model_copy(update={"low": low, "high": high, "p_holm": p_holm, "significant": p_holm < LEVEL})
 
 
-def _statistics(views: Sequence[CaseView]) -> dict[str, Statistics]:
-    return {view.case.id: load_statistics(view.statistics) for view in views if view.statistics is not None}
+def _untested(views: Sequence[CaseView], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are no comparison of models: two seeds of one, and trainings that others disturbed."""
+    number = {case.id: n for n, group in enumerate(seed_groups([view.case for view in views])) for case in group}
+    group = np.array([number.get(view.case.id, -1) for view in views])
+    unfit = np.array([bool(training_doubts(view)) for view in views])
+    return np.asarray(unfit[a] | unfit[b] | ((group[a] >= 0) & (group[a] == group[b])))

@@ -6,20 +6,19 @@ set where it is on this machine (image size, group), and from the columns of a t
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.labels.dataset import open_labelled
-from bench.errors import BenchError, did_you_mean
-from bench.metric import CONFUSION, ImageMetric, Observed, load_metric
+from bench.errors import BenchError
+from bench.metric import CONFUSION, ImageMetric, Metric, Observed
 from bench.records import Record, background_class
 from bench.records.store.statistics import Statistics
-from bench.report.summary.per_image import CaseImages, by_dataset
+from bench.report.summary.columns import Columns
+from bench.report.summary.per_image import CaseImages
 from bench.score.stats.jackknife import left_out_together
 
 MOST_VALUES = 24
@@ -30,9 +29,6 @@ FEWEST_IMAGES = 5
 
 MOST_CLASSES = 60
 """Of more classes, those that are present in the most images."""
-
-Columns = Mapping[str, Mapping[str, str]]
-"""Name of a column -> image id -> value."""
 
 
 class Slice(Record):
@@ -106,49 +102,116 @@ class Groups:
     members: NDArray[np.bool_]
 
 
-def slice_tables(
-    cases: Sequence[CaseImages], headline: str, *, seed: int, columns: Mapping[str, Columns] | None = None
-) -> tuple[SliceTable, ...]:
-    """Return the slices of every data set with scored cases.
+class SliceTables:
+    """Collects the slices of every data set with scored cases, case after case, so that none need be held."""
 
-    Args:
-        cases: With their images.
-        headline: Name of the first metric.
-        seed: Of the bootstrap.
-        columns: Label of a data set -> the columns of the user's table; under "" those of every data set.
-    """
-    metric = load_metric(headline)
-    if not isinstance(metric, ImageMetric):
-        return ()
-    given = columns or {}
-    return tuple(
-        _table(label, group, metric, seed, {**given.get("", {}), **given.get(label, {})})
-        for label, group in by_dataset(cases).items()
-    )
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        seed: int,
+        columns: Mapping[str, Columns] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            metric: The headline; of one that cannot tell of groups of images there are no slices.
+            seed: Of the intervals.
+            columns: Label of a data set -> the columns of the user's table; under "" those of every data set.
+            notes: Label of a data set -> what is to be said of its table.
+        """
+        self._notes = notes or {}
+        self._metric = metric if isinstance(metric, ImageMetric) else None
+        self._seed, self._columns = seed, columns or {}
+        self._of: dict[str, _OfDataset] = {}
+
+    def add(self, case: CaseImages | None) -> None:
+        """Slice a case; of a data set those on the same images in the same order as the first."""
+        if case is None or self._metric is None:
+            return
+        label = case.view.case.dataset.label
+        if label not in self._of:
+            columns = {**self._columns.get("", {}), **self._columns.get(label, {})}
+            self._of[label] = _OfDataset(case, columns, [self._notes[label]] if label in self._notes else [])
+        if self._of[label].image_ids == case.image_ids:
+            self._of[label].add(case, self._metric, self._seed)
+
+    def tables(self) -> tuple[SliceTable, ...]:
+        """The slices of each data set, in the order in which they came."""
+        return tuple(found.table(label) for label, found in self._of.items())
 
 
-def _table(label: str, cases: Sequence[CaseImages], metric: ImageMetric, seed: int, columns: Columns) -> SliceTable:
-    groups, notes = groups_of(cases[0], columns)
-    values = {case.case_id: _values(case, metric, groups) for case in cases}
-    slices: list[Slice] = []
-    members: list[NDArray[np.bool_]] = []
-    for group in groups:
-        for name, chosen in zip(group.names, group.members, strict=True):
-            place = len(slices)
-            slices.append(
-                Slice(
-                    by=group.by,
-                    name=name,
-                    images=int(chosen.sum()),
-                    values={case: _defined(found[place]) for case, found in values.items()},
-                    latency_ms={case.case_id: _median(case.latency_ms[chosen]) for case in cases},
-                )
+class _OfDataset:
+    """The slices of a data set, and what its cases come to on them."""
+
+    def __init__(self, first: CaseImages, columns: Columns, notes: Sequence[str]) -> None:
+        self.image_ids = first.image_ids
+        self._groups, found = groups_of(first, columns)
+        self._notes = [*found, *notes]
+        self._named = [
+            (group.by, name, chosen)
+            for group in self._groups
+            for name, chosen in zip(group.names, group.members, strict=True)
+        ]
+        self._sizes = [int(chosen.sum()) for _, _, chosen in self._named]
+        self._values: dict[str, list[float | None]] = {}
+        self._latency_ms: dict[str, list[float | None]] = {}
+        self._worst: list[WorstSlice] = []
+
+    def add(self, case: CaseImages, metric: ImageMetric, seed: int) -> None:
+        """Add a case on the same images."""
+        values = [_defined(value) for value in _values(case, metric, self._groups)]
+        self._values[case.case_id] = values
+        self._latency_ms[case.case_id] = [_median(case.latency_ms[chosen]) for _, _, chosen in self._named]
+        worst = self._worst_of(case, metric, values, seed)
+        self._worst += [worst] if worst is not None else []
+
+    def table(self, label: str) -> SliceTable:
+        """What was added."""
+        slices = tuple(
+            Slice(
+                by=by,
+                name=name,
+                images=self._sizes[place],
+                values={case_id: values[place] for case_id, values in self._values.items()},
+                latency_ms={case_id: values[place] for case_id, values in self._latency_ms.items()},
             )
-            members.append(chosen)
-    worst = [_worst(case, metric, slices, members, seed) for case in cases]
-    return SliceTable(
-        dataset=label, slices=tuple(slices), worst=tuple(one for one in worst if one is not None), notes=tuple(notes)
-    )
+            for place, (by, name, _) in enumerate(self._named)
+        )
+        return SliceTable(dataset=label, slices=slices, worst=tuple(self._worst), notes=tuple(self._notes))
+
+    def _worst_of(
+        self, case: CaseImages, metric: ImageMetric, values: Sequence[float | None], seed: int
+    ) -> WorstSlice | None:
+        """The slice with the worst value among those of enough images that are not all images."""
+        total = len(case.image_ids)
+        ranked = [
+            (value, place)
+            for place, value in enumerate(values)
+            if FEWEST_IMAGES <= self._sizes[place] < total and value is not None
+        ]
+        if not ranked:
+            return None
+        value, place = min(ranked) if metric.higher_is_better else max(ranked)
+        by, name, members = self._named[place]
+        chosen = of_images(case.statistics, metric.statistic, members)
+        together = [
+            group for group, one in zip(case.statistics.groups, members, strict=bool(case.statistics.groups)) if one
+        ]
+        with left_out_together(together):
+            score = metric.score(chosen, case.view.task.classes, seed=seed)
+        return WorstSlice(
+            case_id=case.case_id,
+            by=by,
+            name=name,
+            images=self._sizes[place],
+            value=value,
+            low=score.low,
+            high=score.high,
+            overall=case.view.scores.scores[0].value if case.view.scores is not None else None,
+            among=len(ranked),
+        )
 
 
 def _values(case: CaseImages, metric: ImageMetric, groups: Sequence[Groups]) -> NDArray[np.float64]:
@@ -161,40 +224,6 @@ def _values(case: CaseImages, metric: ImageMetric, groups: Sequence[Groups]) -> 
         return metric.of_groups(observed, case.view.task.classes, np.concatenate(every))
     except BenchError:  # statistics of another version: the scores beside them say so
         return np.full(sum(len(members) for members in every), np.nan)
-
-
-def _worst(
-    case: CaseImages, metric: ImageMetric, slices: Sequence[Slice], members: Sequence[NDArray[np.bool_]], seed: int
-) -> WorstSlice | None:
-    """The slice with the worst value among those of enough images that are not all images."""
-    total = len(case.image_ids)
-    ranked = [
-        (value, place)
-        for place, one in enumerate(slices)
-        if FEWEST_IMAGES <= one.images < total and (value := one.values[case.case_id]) is not None
-    ]
-    if not ranked:
-        return None
-    value, place = min(ranked) if metric.higher_is_better else max(ranked)
-    chosen = of_images(case.statistics, metric.statistic, members[place])
-    together = [
-        group for group, one in zip(case.statistics.groups, members[place], strict=bool(case.statistics.groups)) if one
-    ]
-    with left_out_together(together):
-        score = metric.score(chosen, case.view.task.classes, seed=seed)
-    headline = case.view.scores.scores[0].value if case.view.scores is not None else None
-    one = slices[place]
-    return WorstSlice(
-        case_id=case.case_id,
-        by=one.by,
-        name=one.name,
-        images=one.images,
-        value=value,
-        low=score.low,
-        high=score.high,
-        overall=headline,
-        among=len(ranked),
-    )
 
 
 def of_images(statistics: Statistics, name: str, chosen: NDArray[np.bool_]) -> Observed:
@@ -327,57 +356,3 @@ def _defined(value: float) -> float | None:
 def _median(values: NDArray[np.float64]) -> float | None:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if known.size else None
-
-
-# --------------------------------------------------------------------------- a table of the user's
-
-
-def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Read what a CSV file says of images.
-
-    Args:
-        path: With a heading; the column `image` (or `image_id`, `id`, `file`, `filename`) has ids or names of files.
-        image_ids: Of the data set.
-
-    Returns:
-        Name of each other column -> image id -> value, in the order of the file.
-
-    Raises:
-        BenchError: If it cannot be read, has no such column, names an image twice, or none of the images.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, names = list(reader), [name for name in reader.fieldnames or () if name]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
-    key = next((name for name in names if name.strip().lower() in ID_COLUMNS), None)
-    if key is None:
-        raise BenchError(
-            f"{path}: no column says which image a row is about; its columns are {', '.join(names) or 'none'}. Call "
-            f"one of them {ID_COLUMNS[0]!r}, with ids of images or names of files."
-        )
-    known = {**{Path(image_id).stem: image_id for image_id in image_ids}, **{i: i for i in image_ids}}
-    found: dict[str, dict[str, str]] = {name: {} for name in names if name != key}
-    seen: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
-        named = (row[key] or "").strip()
-        image_id = known.get(named) or known.get(Path(named).stem)
-        if image_id is None:
-            continue  # a table may be about more images than are scored
-        if image_id in seen:
-            raise BenchError(f"{path}, lines {seen[image_id]} and {line}: both are about image {image_id!r}; keep one")
-        seen[image_id] = line
-        for name, of_image in found.items():
-            of_image[image_id] = (row[name] or "").strip()
-    if not seen:
-        first = (rows[0][key] or "") if rows else ""
-        raise BenchError(
-            f"{path}: column {key!r} names none of the {len(image_ids)} images, for example {first!r}; ids look like "
-            f"{image_ids[0]!r}.{did_you_mean(first, list(image_ids)[:1000])}"
-        )
-    return found
-
-
-ID_COLUMNS = ("image", "image_id", "id", "file", "filename", "file_name")
-"""What the column that names images may be called."""

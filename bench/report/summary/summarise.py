@@ -5,9 +5,9 @@ A pure function of files: the same run gives the same summary, half-finished run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -22,16 +22,18 @@ from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import AcceptedCode, CaseView, Damage, JobView, RunView
 from bench.report.summary.audit import AuditResult, audit_predictions
+from bench.report.summary.columns import Columns, planned_columns
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
-from bench.report.summary.latency import summarise_latency
+from bench.report.summary.latency import TimedCase, summarise_latency
+from bench.report.summary.left_out import LeftOutScores
 from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
-from bench.report.summary.per_image import images_of_case
+from bench.report.summary.per_image import images_of_case, median_latencies
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
-from bench.report.summary.significance import Pair, all_pairs
-from bench.report.summary.slices import Columns, SliceTable, slice_tables
+from bench.report.summary.significance import Pair, PairFamily, all_pairs
+from bench.report.summary.slices import SliceTable, SliceTables
 from bench.report.summary.training_doubts import training_doubts
 from bench.report.summary.training_progress import progress_of_case
 from bench.report.summary.verdict import judge
@@ -80,6 +82,7 @@ class RunSummary(Record):
     failures: tuple[Failure, ...]
     comparisons: tuple[Comparison, ...]
     pairs: tuple[Pair, ...] = ()
+    pair_families: tuple[PairFamily, ...] = ()
     seed_groups: tuple[SeedGroup, ...] = ()
     seed_pairs: tuple[SeedPair, ...] = ()
     fold_groups: tuple[FoldGroup, ...] = ()
@@ -92,6 +95,16 @@ class RunSummary(Record):
     data_notes: dict[str, tuple[str, ...]] = {}
     slices: tuple[SliceTable, ...] = ()
 
+    @cached_property
+    def several_datasets(self) -> bool:
+        """Whether rows are of more than one data set, so that each says of which it is."""
+        return len({row.dataset for row in self.rows}) > 1
+
+    @cached_property
+    def several_targets(self) -> bool:
+        """Whether rows differ in their target, so that each says which it has."""
+        return len({row.target for row in self.rows}) > 1
+
     @property
     def unit(self) -> str:
         """Unit of the headline metric."""
@@ -103,10 +116,19 @@ class RunSummary(Record):
         return f"{self.headline} ({self.unit})"
 
 
-def usable_cases(run: RunView) -> RunView:
-    """The run without scores of other metrics than the plan's, and with what cannot be read marked as damaged."""
-    run = replace(run, cases=tuple(_with_current_scores(view, run.plan.metrics) for view in run.cases))
-    return replace(run, cases=tuple(_without_damaged_passes(run, view) for view in run.cases))
+def usable_cases(run: RunView, chosen: Collection[str] | None = None) -> RunView:
+    """The run without scores of other metrics than the plan's, and with what cannot be read marked as damaged.
+
+    Args:
+        run: As it was read.
+        chosen: Ids of the cases whose files are looked into; None looks into all.
+    """
+    cases = (view if chosen is not None and view.case.id not in chosen else _usable(run, view) for view in run.cases)
+    return replace(run, cases=tuple(cases))
+
+
+def _usable(run: RunView, view: CaseView) -> CaseView:
+    return _without_damaged_passes(run, _with_current_scores(view, run.plan.metrics))
 
 
 def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> RunSummary:
@@ -114,18 +136,29 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
 
     Args:
         run: As far as it got.
-        columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
+        columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced,
+            beside those that the suite names.
     """
     metric = load_metric(run.plan.metrics[0])
-    run = usable_cases(run)
-    timed = {view.case.id: view.samples() for view in run.cases}
     origins = origins_of(run)
-    rows = [
-        _row(run, view, timed[view.case.id]).model_copy(update={"origins": jobs_by_origin(view, origins)})
-        for view in run.cases
-    ]
-    rows = with_front(run, rows, timed, higher_is_better=metric.higher_is_better)
-    pairs = all_pairs(run)
+    own = planned_columns(run)
+    of_data = {**own.columns, **(columns or {})}
+    slices = SliceTables(metric, seed=run.plan.seed, columns=of_data, notes=own.notes)
+    left_out = LeftOutScores(metric, run.plan.seed)
+    rows, timed, views = [], {}, []
+    # Case by case: the raw samples and statistics of all cases together are more than should be held.
+    for one in run.cases:
+        view = _usable(run, one)
+        samples = view.samples()
+        row = _row(run, view, samples).model_copy(update={"origins": jobs_by_origin(view, origins)})
+        left_out.add(view)
+        slices.add(images_of_case(view, run.plan.metrics[:1], median_latencies(samples)))
+        timed[view.case.id] = TimedCase.of(samples)
+        rows.append(row)
+        views.append(view)
+    run = replace(run, cases=tuple(views))
+    rows = with_front(run, rows, timed, left_out.found, higher_is_better=metric.higher_is_better)
+    compared = all_pairs(run, left_out.found)
     groups = summarise_seeds(
         [view.case for view in run.cases], {view.case.id: view.scores for view in run.cases if view.scores}
     )
@@ -145,8 +178,9 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         data_notes=run.plan.data_notes,
         rows=tuple(rows),
         failures=tuple(_failures(run)),
-        comparisons=tuple(comparisons(run, rows, timed, pairs)),
-        pairs=pairs,
+        comparisons=tuple(comparisons(run, rows, timed, compared.pairs)),
+        pairs=compared.pairs,
+        pair_families=compared.families,
         seed_groups=groups,
         seed_pairs=seed_pairs(groups),
         fold_groups=summarise_folds(run),
@@ -156,16 +190,8 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         unlike_score_code=unlike_score_code(run),
         accepted_code=run.plan.accepted_code,
         versions=_versions(run),
-        slices=_slices(run, timed, columns),
+        slices=slices.tables(),
     )
-
-
-def _slices(
-    run: RunView, timed: Mapping[str, Sequence[Samples]], columns: Mapping[str, Columns] | None
-) -> tuple[SliceTable, ...]:
-    images = [images_of_case(view, run.plan.metrics[:1], timed[view.case.id]) for view in run.cases]
-    known = [case for case in images if case is not None]
-    return slice_tables(known, run.plan.metrics[0], seed=run.plan.seed, columns=columns)
 
 
 def _environment(run: RunView, origins: Sequence[Origin]) -> dict[str, JsonValue]:

@@ -243,7 +243,7 @@ def _report(view: RunView) -> Finding:
     """Make the report, tables and pictures once more from the facts, and compare with those that lie in the run."""
     found = Finding("")
     with tempfile.TemporaryDirectory(prefix="bench-audit-") as folder:
-        for file in write_report(view, Path(folder)):
+        for file in write_report(view, Path(folder), anew=True):
             name = file.relative_to(folder).as_posix()
             published = view.folder.path / name
             found.compared += 1

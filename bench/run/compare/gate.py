@@ -9,6 +9,8 @@
       rider: {mean_iou: -2pt}
     slices:
       night: {images: ["night_*"], mean_iou: -1pt}
+      rain: {column: weather, value: rain, mean_iou: -1pt}
+    table: images.csv           # a row for each image, beside the gate; else the table that the suite names
 
 A margin in points is of a score, one in % relative to the reference. It is how far a number may move for the worse;
 a sign is taken as it is meant: `-0.5pt`, `0.5pt` and `+0.5pt` of a score are the same.
@@ -17,8 +19,9 @@ a sign is taken as it is meant: `-0.5pt`, `0.5pt` and `+0.5pt` of a score are th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import yaml
 
 from bench.errors import BenchError, did_you_mean
 from bench.metric import metric_names
+from bench.report.summary.columns import Columns
 
 PEAK = "peak_host_mib"
 _LATENCY = re.compile(r"end_to_end_p(\d+(?:\.\d+)?)")
@@ -59,10 +63,35 @@ USUAL: dict[str, Margin] = {
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of the images, by patterns of their ids (`*` and `?`), with margins of their own."""
+    """Some of the images, with margins of their own.
+
+    Attributes:
+        images: Patterns of their ids (`*` and `?`); empty where a column tells them.
+        margins: Metric -> margin.
+        column, value: Column of the table, and what stands there for these images.
+    """
 
     images: tuple[str, ...]
     margins: dict[str, Margin]
+    column: str = ""
+    value: str = ""
+
+    def chosen(self, image_ids: Sequence[str], columns: Columns) -> list[str]:
+        """Return which images are meant; raises `BenchError` if the table has no such column."""
+        if not self.column:
+            return [i for i in image_ids if any(fnmatchcase(i, pattern) for pattern in self.images)]
+        if self.column not in columns:
+            raise BenchError(
+                f"slices: there is no column {self.column!r}.{did_you_mean(self.column, list(columns))} Columns: "
+                f"{', '.join(columns) or 'none; say where the table is: table: FILE.csv'}"
+            )
+        return [i for i in image_ids if columns[self.column].get(i, "") == self.value]
+
+    def __str__(self) -> str:
+        """What it is of, in words."""
+        if self.column:
+            return f"of {self.column} {self.value!r}"
+        return f"called {' or '.join(self.images)}"
 
 
 @dataclass(frozen=True)
@@ -74,12 +103,14 @@ class Gate:
         models: Label of a model -> quantity -> margin, instead of the global one.
         classes: Name of a class -> metric -> margin.
         slices: Name -> some of the images.
+        table: CSV file whose columns the slices name; None leaves it to the suite of the run.
     """
 
     margins: dict[str, Margin] = field(default_factory=dict)
     models: dict[str, dict[str, Margin]] = field(default_factory=dict)
     classes: dict[str, dict[str, Margin]] = field(default_factory=dict)
     slices: dict[str, Slice] = field(default_factory=dict)
+    table: Path | None = None
 
     def margin(self, quantity: str, model: str) -> Margin | None:
         """The margin of a number of a model; None where the gate has none."""
@@ -104,7 +135,8 @@ def load_gate(path: Path) -> Gate:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BenchError(f"{path} cannot be read as YAML ({error}); see docs/compare.md for a gate to copy") from None
-    return parsed_gate(content, str(path))
+    gate = parsed_gate(content, str(path))
+    return gate if gate.table is None else replace(gate, table=path.parent / gate.table.expanduser())
 
 
 def parsed_gate(content: object, where: str) -> Gate:
@@ -118,27 +150,47 @@ def parsed_gate(content: object, where: str) -> Gate:
             mistakes.append(f"{name}: expected NAME: {{quantity: margin}}, found {_shown(part)}")
             parts[name] = {}
     gate = Gate(
-        margins=_margins({k: v for k, v in content.items() if k not in parts}, "", mistakes),
+        margins=_margins({k: v for k, v in content.items() if k not in (*parts, "table")}, "", mistakes),
         models={str(n): _margins(entry, f"models.{n}.", mistakes) for n, entry in parts["models"].items()},
         classes={
             str(n): _margins(entry, f"classes.{n}.", mistakes, scores_only=True)
             for n, entry in parts["classes"].items()
         },
         slices={str(n): _slice(entry, f"slices.{n}.", mistakes) for n, entry in parts["slices"].items()},
+        table=_table(content.get("table"), mistakes),
     )
     if mistakes:
         raise BenchError(f"{where}: " + "; ".join(mistakes))
     return gate
 
 
+def _table(value: object, mistakes: list[str]) -> Path | None:
+    if value is not None and not isinstance(value, str):
+        mistakes.append(f"table: expected a CSV file, found {_shown(value)}")
+        return None
+    return None if value is None else Path(value)
+
+
 def _slice(entry: Mapping[str, Any], where: str, mistakes: list[str]) -> Slice:
     images = entry.get("images")
+    if "column" in entry or "value" in entry:
+        return _by_column(entry, where, mistakes)
     patterns = [images] if isinstance(images, str) else images
     if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) for one in patterns):
         mistakes.append(f"{where}images: expected patterns of image ids such as ['night_*'], found {_shown(images)}")
         patterns = []
     rest = {name: value for name, value in entry.items() if name != "images"}
     return Slice(tuple(patterns), _margins(rest, where, mistakes, scores_only=True))
+
+
+def _by_column(entry: Mapping[str, Any], where: str, mistakes: list[str]) -> Slice:
+    column, value = entry.get("column"), entry.get("value")
+    if not isinstance(column, str) or not column or value is None or isinstance(value, list | Mapping):
+        mistakes.append(f"{where}column: expected column: NAME and value: TEXT, found {_shown(dict(entry))}")
+    if "images" in entry:
+        mistakes.append(f"{where}images: a slice is of images or of a column, not of both")
+    rest = {name: margin for name, margin in entry.items() if name not in ("column", "value", "images")}
+    return Slice((), _margins(rest, where, mistakes, scores_only=True), str(column), str(value))
 
 
 def _margins(
@@ -167,7 +219,7 @@ def _unknown(quantity: str, *, scores_only: bool) -> str | None:
     metrics = metric_names()
     if quantity.partition("@")[0] in metrics:
         return None
-    names = [*metrics, "end_to_end_p50", "end_to_end_p95", PEAK, "models", "classes", "slices"]
+    names = [*metrics, "end_to_end_p50", "end_to_end_p95", PEAK, "models", "classes", "slices", "table"]
     return f"no such quantity.{did_you_mean(quantity, names)} Expected a metric, end_to_end_pNN or {PEAK}"
 
 

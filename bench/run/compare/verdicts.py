@@ -10,15 +10,16 @@ both sides; else `undecided`. A change that is significant and yet within the ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import ceil, exp, log
+from pathlib import Path
 
 import numpy as np
 
 from bench.metric import Metric, load_metric
 from bench.records.store.statistics import Statistics
+from bench.report.summary.columns import Columns, read_columns
 from bench.report.summary.compare import paired_differences
 from bench.run.compare.finding import Comparison, Finding, Verdict
 from bench.run.compare.gate import PEAK, USUAL, Gate, Margin, kind_of, percent_of
@@ -49,7 +50,11 @@ def compare(reference: Side, others: Sequence[Side], gate: Gate | None) -> tuple
     """Compare each of the others with the reference; all numbers together are one family."""
     asked = gate or Gate()
     pairs = [matched(reference, other) for other in others]
-    tested = [[test for pair in some for test in _of_pair(pair, reference.seed, asked)] for some in pairs]
+    columns = [_columns(asked, other, some) for other, some in zip(others, pairs, strict=True)]
+    tested = [
+        [test for pair in some for test in _of_pair(pair, reference.seed, asked, of_data)]
+        for some, of_data in zip(pairs, columns, strict=True)
+    ]
     judged = iter(_judged([test for some in tested for test in some]))
     return tuple(
         Comparison(
@@ -61,6 +66,20 @@ def compare(reference: Side, others: Sequence[Side], gate: Gate | None) -> tuple
         )
         for other, some, tests in zip(others, pairs, tested, strict=True)
     )
+
+
+def _columns(gate: Gate, side: Side, pairs: Sequence[tuple[SideCase, SideCase]]) -> dict[str, Columns]:
+    """Label of a data set -> columns of the table that the gate, or the suite of a run, names; none if unused."""
+    found: dict[str, Columns] = {}
+    if not any(part.column for part in gate.slices.values()):
+        return found
+    planned = side.origin[0].plan.columns if side.origin is not None else {}
+    for _, case in pairs:
+        label = case.facts.dataset
+        path = gate.table or planned.get(label)
+        if path is not None and label not in found and case.statistics is not None:
+            found[label] = read_columns(Path(path), case.statistics.image_ids)
+    return found
 
 
 def _only_in_one(a: Side, b: Side, pairs: Sequence[tuple[SideCase, SideCase]]) -> tuple[str, ...]:
@@ -83,9 +102,11 @@ def _short(text: str) -> str:
     return (text if len(text) <= 48 else f"{text[:45]}...") or "not known"
 
 
-def _of_pair(pair: tuple[SideCase, SideCase], seed: int, gate: Gate) -> Iterator[Tested]:
+def _of_pair(
+    pair: tuple[SideCase, SideCase], seed: int, gate: Gate, columns: Mapping[str, Columns]
+) -> Iterator[Tested]:
     a, b = pair
-    yield from _scores(a, b, seed, gate)
+    yield from _scores(a, b, seed, gate, columns.get(b.facts.dataset, {}))
     latencies = ["end_to_end_p50", *(q for q in gate.margins if kind_of(q) == "latency" and q != "end_to_end_p50")]
     own = gate.models.get(b.facts.model, {})
     latencies += [q for q in own if kind_of(q) == "latency" and q not in latencies]
@@ -106,7 +127,7 @@ def _start(
 # --------------------------------------------------------------------------- scores
 
 
-def _scores(a: SideCase, b: SideCase, seed: int, gate: Gate) -> Iterator[Tested]:
+def _scores(a: SideCase, b: SideCase, seed: int, gate: Gate, columns: Columns) -> Iterator[Tested]:
     before = {score.metric: score for score in a.facts.scores}
     for score in b.facts.scores:
         finding, margin = _start(b, score.metric, gate)
@@ -125,9 +146,9 @@ def _scores(a: SideCase, b: SideCase, seed: int, gate: Gate) -> Iterator[Tested]
         for name, part in gate.slices.items():
             if score.metric in part.margins:
                 finding, margin = _start(b, score.metric, gate, f"slice {name}", part.margins[score.metric])
-                cut = tuple(_some(one, part.images) for one in whole)
+                cut = tuple(one.of_images(part.chosen(one.image_ids, columns)) for one in whole)
                 if not cut[0].image_ids:
-                    yield Tested(finding.model_copy(update={"why": f"no image is called {' or '.join(part.images)}"}))
+                    yield Tested(finding.model_copy(update={"why": f"no image is {part}"}))
                 else:
                     yield _score(finding, margin, a, b, (cut[0], cut[1]), metric, seed)
     for name in gate.margins:
@@ -220,11 +241,6 @@ def _class_score(
     groups = len(set(of[0].groups_of(of[0].image_ids)))
     units = groups or len(of[0].image_ids)
     return Tested(finding, found.estimate, higher_is_better=metric.higher_is_better, units=units, grouped=groups > 0)
-
-
-def _some(statistics: Statistics, patterns: Sequence[str]) -> Statistics:
-    """The statistics of the images whose ids fit a pattern."""
-    return statistics.of_images([i for i in statistics.image_ids if any(fnmatchcase(i, p) for p in patterns)])
 
 
 # --------------------------------------------------------------------------- latency and memory

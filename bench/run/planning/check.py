@@ -23,6 +23,7 @@ from bench.measure.devices import auto_device
 from bench.metric import load_metric, metric_mistake
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.run.planning.ability_checks import check_abilities, check_metrics
+from bench.run.planning.column_tables import check_tables
 from bench.run.planning.data_checks import check_notes, on_disk, sampled
 from bench.run.planning.option_checks import check_loggers, check_options
 from bench.score.completeness import incomplete
@@ -74,6 +75,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     check_metrics(cases, source, suite.metrics, lines, mistakes)
     check_loggers(suite.loggers, source, lines, mistakes)
     ability_notes = check_abilities(cases, source, lines, mistakes)
+    check_tables(suite, source, cases, found.opened, mistakes)
     sound_otherwise = not mistakes
     for message, labels in found.absent.items():
         mistakes.note(_about(source, labels) + message)

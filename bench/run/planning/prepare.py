@@ -25,6 +25,7 @@ from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, adapter_code
 from bench.run.planning.check import channels_of, checked
 from bench.run.planning.code_keys import OF_KIND, code_of_kind
+from bench.run.planning.column_tables import tables_of
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.worker.environment import worker_environment
@@ -72,6 +73,7 @@ class Prepared:
             cost=self.suite.cost,
             data_notes=self.data_notes,
             accepted_code=self.accepted_code,
+            columns=tables_of(self.suite, self.source, [case.case.dataset.label for case in self.cases]),
         )
 
 

@@ -16,7 +16,7 @@ from bench.measure.outputs import checked, refuse_overwritten
 from bench.measure.unchanged import InputWatch
 from bench.records import Job, JobFacts
 from bench.records.flag import Flag
-from bench.records.predictions import Prediction, RgbImage, save_prediction
+from bench.records.predictions import Instances, Prediction, RgbImage, save_prediction
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.run.worker.images import Images, test_ids
@@ -46,7 +46,8 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     started, told_at = time.perf_counter(), 0.0
 
     def keep(ids: tuple[str, ...], batch: list[RgbImage], predictions: list[Prediction]) -> None:
-        for image_id, prediction in zip(ids, checked(predictions, batch, ids, job), strict=True):
+        for image_id, found in zip(ids, checked(predictions, batch, ids, job), strict=True):
+            prediction = found.encoded() if isinstance(found, Instances) else found  # once, for hash and file
             hashes[image_id] = prediction.content_hash()
             save_prediction(prediction, out, image_id)
 

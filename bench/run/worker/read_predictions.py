@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
+from bench.data.predictions.coco import CocoResults
 from bench.data.predictions.matching import NAMED
 from bench.data.predictions.reading import open_predictions
 from bench.errors import BenchError
@@ -45,6 +46,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
                 size=size,
                 image_id=image_id,
                 model=job.model.label,
+                encoded=isinstance(reader, CocoResults),
             )
         except BenchError as error:
             faults.append(str(error))

@@ -101,3 +101,23 @@ def joint_draws(
     normal = random.standard_normal((n, draws))
     scale = np.sqrt((n - 1) / random.chisquare(n - 1, draws))
     return np.asarray(values[:, None] + sqrt((n - 1) / n) * (deviations @ normal) * scale)
+
+
+def estimates(left_out: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return standard errors and degrees of freedom of many scores or differences at once, as `estimate` does.
+
+    Args:
+        left_out: With each unit left out, shape (n, units); nan where it is then undefined.
+
+    Returns:
+        Two arrays of shape (n,), nan where `estimate` returns None.
+    """
+    known = ~np.isnan(left_out)
+    count = known.sum(axis=1)
+    enough = (count >= 2) & (2 * count > left_out.shape[1])
+    error, degrees = np.full(len(left_out), np.nan), np.full(len(left_out), np.nan)
+    values, kept, n = left_out[enough], known[enough], count[enough].astype(np.float64)
+    values = np.where(kept, values, 0.0)
+    away = np.where(kept, values - (values.sum(axis=1) / n)[:, None], 0.0)
+    error[enough], degrees[enough] = np.sqrt((n - 1) / n * (away * away).sum(axis=1)), n - 1
+    return error, degrees

@@ -45,9 +45,17 @@ def pareto_probability(scores: NDArray[np.float64], latencies: NDArray[np.float6
 
 def _on_front(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether each model is beaten by no other, draw by draw, shape (M, draws); nan never is on it."""
-    front = ~(np.isnan(scores) | np.isnan(latencies))
-    for i in range(len(scores)):
-        no_worse = (scores >= scores[i]) & (latencies <= latencies[i])
-        better = (scores > scores[i]) | (latencies < latencies[i])
-        front[i] &= ~(no_worse & better).any(axis=0)
-    return front
+    undefined = np.isnan(scores) | np.isnan(latencies)
+    scores, latencies = np.where(undefined, -np.inf, scores), np.where(undefined, np.inf, latencies)
+    order = np.lexsort((-scores, latencies), axis=0)  # by rising latency, of equal ones the best first
+    ordered, behind = np.take_along_axis(scores, order, axis=0), np.take_along_axis(latencies, order, axis=0)
+    before = np.full_like(ordered, -np.inf)
+    before[1:] = np.maximum.accumulate(ordered, axis=0)[:-1]
+    # Of equal points, which follow one another, all are what the first is.
+    equal = np.zeros(ordered.shape, dtype=np.bool_)
+    equal[1:] = (ordered[1:] == ordered[:-1]) & (behind[1:] == behind[:-1])
+    first = np.maximum.accumulate(np.where(equal, 0, np.arange(len(ordered))[:, None]), axis=0)
+    found = np.take_along_axis(ordered > before, first, axis=0)
+    front = np.zeros(ordered.shape, dtype=np.bool_)
+    np.put_along_axis(front, order, found, axis=0)
+    return np.asarray(front & ~undefined)

@@ -13,6 +13,7 @@ standard deviations, on the scale of the median absolute deviation).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -78,13 +79,26 @@ def drift(values: NDArray[np.generic]) -> Drift | None:
     """
     if len(values) < 10:
         return None
-    points = np.array(
-        [np.median(part) for part in np.array_split(np.asarray(values, np.float64), min(_POINTS, len(values)))]
-    )
-    earlier, later = np.triu_indices(len(points), k=1)
+    points = _medians(np.asarray(values, np.float64), min(_POINTS, len(values)))
+    earlier, later = _pairs(len(points))
     slope = float(np.median((points[later] - points[earlier]) / (later - earlier)))
     change = slope * (len(points) - 1) / float(np.median(points))
     return Drift(change, abs(trend_statistic(points)) > _CRITICAL)
+
+
+def _medians(values: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
+    """Return the median of each part of `np.array_split`: the first ones are longer by one where it does not come
+    out even.
+    """
+    length, longer = divmod(len(values), parts)
+    cut = longer * (length + 1)
+    first = np.median(values[:cut].reshape(longer, length + 1), axis=1) if longer else values[:0]
+    return np.concatenate([first, np.median(values[cut:].reshape(parts - longer, length), axis=1)])
+
+
+@lru_cache(maxsize=16)
+def _pairs(points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(points, k=1)
 
 
 def trend_statistic(points: NDArray[np.float64]) -> float:

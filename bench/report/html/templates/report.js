@@ -51,15 +51,31 @@
 
   // ---------------------------------------------------------------- tables
 
+  /** Rows with the seeds that stand below them, which go wherever their mean goes. */
+  function families(rows) {
+    const groups = [];
+    for (const row of rows) {
+      if (row.classList.contains("seed") && groups.length) groups[groups.length - 1].push(row);
+      else groups.push([row]);
+    }
+    return groups;
+  }
+
   function sortable(table) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
       head.setAttribute("aria-sort", "none");
       const sort = () => {
         const rising = mark(heads, head);
-        const rows = [...table.tBodies[0].rows];
-        const order = ordered(rows.map((row) => row.cells[column].textContent.trim()), rising);
-        table.tBodies[0].append(...order.map((i) => rows[i]));
+        const body = table.tBodies[0];
+        const groups = families([...body.rows]);
+        const texts = (rows) => rows.map((row) => row.cells[column].textContent.trim());
+        const order = ordered(texts(groups.map((group) => group[0])), rising);
+        const sorted = order.flatMap((i) => {
+          const [first, ...seeds] = groups[i];
+          return [first, ...ordered(texts(seeds), rising).map((k) => seeds[k])];
+        });
+        body.replaceChildren(...sorted);
       };
       head.replaceChildren(make("button", { type: "button", onclick: sort }, ...head.childNodes));
     });

@@ -14,7 +14,10 @@ from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import markdown, render, write_report
 from bench.report.html import text_of, write_html
+from bench.report.html.overview import model_lines
+from bench.report.summary.seeds import AcrossSeeds, SeedGroup
 from bench.report.summary.summarise import summarise
+from bench.report.tables import results_table
 
 HOSTILE = "<script>alert(1)</script>\"'`|&\n{{ 7*7 }}</td><img src=x onerror=alert(2)>"
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -227,3 +230,40 @@ def test_a_page_of_a_run_whose_data_set_is_not_on_this_machine_says_what_it_lack
     assert "no slices by image size and group" in outline.text
     assert "Every image under every model" not in outline.text  # that is made by the script of the page
     assert "Worst images" in outline.text
+
+
+def test_the_error_budget_of_masks_is_told_by_kind_and_not_twice(finished):
+    run = read_run(finished.run)
+    summary, kinds = summarise(run), ("class", "location", "both", "duplicate", "background", "missed")
+    rows = []
+    for row in summary.rows:
+        parts = {kind: 0.01 * number for number, kind in enumerate(kinds)}
+        counts = {f"{kind} errors": 100 + number for number, kind in enumerate(kinds)}
+        update = {"metric": "error_budget", "value": 0.4, "parts": parts, "counts": counts}
+        cell = row.scores[0].model_copy(
+            update={"label": "AP50, error budget", "score": row.scores[0].score.model_copy(update=update)}
+        )
+        rows.append(row.model_copy(update={"scores": (*row.scores, cell)}))
+    text = text_of(run, summary.model_copy(update={"rows": tuple(rows)}))
+    outline = Outline(text)
+    assert outline.mistakes == []
+    assert "Error budget" in outline.text
+    assert outline.text.count("103 errors") == 2  # a row of each model
+    assert 'style="--v:1.0">0.050' in text
+    assert "AP50, error budget in detail" not in outline.text
+
+
+def test_a_model_of_several_seeds_has_one_row_with_its_seeds_below(finished):
+    run = read_run(finished.run)
+    summary = summarise(run)
+    first, second = summary.rows
+    group = SeedGroup(
+        model="net", dataset="shapes", target=first.target, seeds=(0, 1), case_ids=(first.case_id, second.case_id),
+        metrics=(AcrossSeeds(metric="mean_iou", values=(0.5, 0.7), mean=0.6, sd=0.1414),),
+    )  # fmt: skip
+    lines = model_lines(summary.model_copy(update={"seed_groups": (group,)}), results_table(summary, means=False))
+    assert [(line["cells"][0], line["seed"], line["place"]) for line in lines] == [
+        ("net, mean ± sd of 2 seeds", False, None), ("better", True, 0), ("faster", True, 1),
+    ]  # fmt: skip
+    assert "0.600 ± 0.141" in lines[0]["cells"]
+    assert [line["seed"] for line in model_lines(summary, results_table(summary, means=False))] == [False, False]

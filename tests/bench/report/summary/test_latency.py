@@ -10,7 +10,7 @@ import pytest
 
 from bench.records import Measurement
 from bench.records.store.samples import END_TO_END, STAGED, Samples
-from bench.report.summary.latency import end_to_end_draws, summarise_latency
+from bench.report.summary.latency import TimedCase, end_to_end_draws, summarise_latency
 
 MEASURED = Measurement(min_s=0, min_samples=20, percentiles=(50.0, 90.0, 95.0))
 
@@ -253,7 +253,7 @@ def test_only_images_that_were_in_a_batch_count_as_timed():
 
 def test_draws_for_a_joint_probability_are_per_image_and_as_many_as_of_a_score():
     samples = [replicate(noisy(80, 100, seed), batch_size=8) for seed in range(3)]
-    draws = end_to_end_draws(samples, 50.0, seed=0)
+    draws = end_to_end_draws(TimedCase.of(samples), 50.0, seed=0)
     assert draws.shape == (2000,)
     assert np.median(draws) == pytest.approx(10, rel=0.01)
 

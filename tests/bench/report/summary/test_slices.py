@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,9 @@ from bench.errors import BenchError
 from bench.metric import ImageMetric, load_metric, metric_names
 from bench.records import ClassSpec
 from bench.records.store.runs import read_run
+from bench.report.summary.columns import read_columns
 from bench.report.summary.confusion import LISTED, confusion_of
 from bench.report.summary.per_image import images_of_case, median_latencies
-from bench.report.summary.slices import read_columns
 from bench.report.summary.summarise import summarise
 from tests.bench.report.conftest import samples
 
@@ -175,3 +177,16 @@ def test_of_a_large_label_space_the_matrix_shows_the_largest_classes_and_loses_n
     assert names[-1] == module.OTHERS
     assert folded.sum() == counts.sum()
     assert np.array_equal(folded[:, :, -1].sum(), counts[:, :, -1].sum())
+
+
+def test_a_table_that_the_suite_names_makes_slices_and_one_that_is_gone_makes_a_note(finished, tmp_path):
+    file = tmp_path / "meta.csv"
+    file.write_text("image,site\n" + "".join(f"{one},{'ab'[i % 2]}\n" for i, one in enumerate(finished.ids)))
+    run = read_run(finished.run)
+    run = replace(run, plan=run.plan.model_copy(update={"columns": {"shapes": str(file)}}))
+    (table,) = summarise(run).slices
+    assert [(one.name, one.images) for one in table.slices if one.by == "site"] == [("a", 6), ("b", 6)]
+    file.unlink()
+    (table,) = summarise(run).slices
+    assert not [one for one in table.slices if one.by == "site"]
+    assert any("meta.csv cannot be read" in note for note in table.notes)

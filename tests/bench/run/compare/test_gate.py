@@ -62,3 +62,14 @@ def test_what_is_no_gate_is_refused(tmp_path, content):
         load_gate(file)
     with pytest.raises(BenchError, match=r"no\.yaml cannot be read"):
         load_gate(tmp_path / "no.yaml")
+
+
+def test_a_slice_by_a_column_needs_both_and_its_table_lies_beside_the_gate(tmp_path):
+    file = tmp_path / "gate.yaml"
+    file.write_text("slices:\n  rain: {column: weather, value: rain, mean_iou: -1pt}\ntable: images.csv\n")
+    gate = load_gate(file)
+    assert gate.table == tmp_path / "images.csv"
+    columns = {"weather": {"a": "rain", "b": "sun"}}
+    assert gate.slices["rain"].chosen(["a", "b", "c"], columns) == ["a"]
+    with pytest.raises(BenchError, match=r"slices\.x\.column: expected column: NAME and value: TEXT.*of both.*table:"):
+        parsed_gate({"slices": {"x": {"column": "weather", "images": "a*", "mean_iou": "-1pt"}}, "table": 3}, "g.yaml")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.errors import BenchError
 from bench.metric import load_metric
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
@@ -212,3 +213,22 @@ def test_a_baseline_comes_back_as_it_was_stored(tmp_path):
     save_baseline(a, tmp_path / "main.zip")
     stored = replace(load_baseline(tmp_path / "main.zip"), name="a")
     assert compare(stored, [b], None) == compare(a, [b], None)
+
+
+def test_a_slice_may_be_told_by_a_column_of_a_table(tmp_path):
+    worse = HARD.copy()
+    worse[::4, 0] -= 60  # roads at night
+    images = statistics(HARD).image_ids
+    table = tmp_path / "images.csv"
+    rows = [f"{image},{'night' if n % 4 == 0 else 'day'}" for n, image in enumerate(images)]
+    table.write_text("\n".join(["image,time", *rows]))
+    gate = {
+        "slices": {name: {"column": "time", "value": name, "mean_iou": "-1pt"} for name in ("night", "day", "dusk")},
+        "table": str(table),
+    }
+    found = findings(side("a", right=HARD), side("b", right=worse), gate)
+    assert [name for name, one in found.items() if one.regressed] == ["mean_iou slice night"]
+    assert found["mean_iou slice dusk"].why == "no image is of time 'dusk'"
+    gate["slices"] = {"rain": {"column": "wether", "value": "rain", "mean_iou": "-1pt"}}
+    with pytest.raises(BenchError, match="no column 'wether'"):
+        findings(side("a", right=HARD), side("b", right=worse), gate)

@@ -48,3 +48,13 @@ def test_two_models_that_cannot_be_told_apart_share_the_front():
     scores, latencies = random.normal(0.8, 0.01, (2, 2000)), random.normal(10, 0.1, (2, 2000))
     # each is beaten in both with probability 1/4
     assert pareto_probability(scores, latencies) == pytest.approx([0.75, 0.75], abs=0.04)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=3), min_size=1, max_size=6)
+)
+def test_every_draw_has_the_front_of_the_definition(models):
+    table = np.array(models, dtype=np.float64)  # (models, draws, 2)
+    fronts = [front_by_definition([Point(*one) for one in table[:, draw]]) for draw in range(3)]
+    expected = [sum(model in front for front in fronts) / 3 for model in range(len(table))]
+    assert pareto_probability(table[..., 0], table[..., 1]).tolist() == pytest.approx(expected)

@@ -74,3 +74,12 @@ def test_every_other_sample_is_an_outlier_where_most_are_equal():
 
 def test_no_samples_have_no_outliers():
     assert outliers(np.empty(0)).tolist() == []
+
+
+@pytest.mark.parametrize("count", [10, 199, 200, 201, 399, 1234])
+def test_long_series_are_reduced_to_medians_of_stretches(count):
+    from bench.score.stats.trend import _medians
+
+    values = np.random.default_rng(count).standard_normal(count)
+    parts = min(200, count)
+    assert _medians(values, parts).tolist() == [np.median(part) for part in np.array_split(values, parts)]
