@@ -9,7 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from bench.errors import StoreError
@@ -139,26 +142,11 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced,
             beside those that the suite names.
     """
-    metric = load_metric(run.plan.metrics[0])
-    origins = origins_of(run)
-    own = planned_columns(run)
-    of_data = {**own.columns, **(columns or {})}
-    slices = SliceTables(metric, seed=run.plan.seed, columns=of_data, notes=own.notes)
-    left_out = LeftOutScores(metric, run.plan.seed)
-    rows, timed, views = [], {}, []
-    # Case by case: the raw samples and statistics of all cases together are more than should be held.
-    for one in run.cases:
-        view = _usable(run, one)
-        samples = view.samples()
-        row = _row(run, view, samples).model_copy(update={"origins": jobs_by_origin(view, origins)})
-        left_out.add(view)
-        slices.add(images_of_case(view, run.plan.metrics[:1], median_latencies(samples)))
-        timed[view.case.id] = TimedCase.of(samples)
-        rows.append(row)
-        views.append(view)
-    run = replace(run, cases=tuple(views))
-    rows = with_front(run, rows, timed, left_out.found, higher_is_better=metric.higher_is_better)
-    compared = all_pairs(run, left_out.found)
+    metric, origins = load_metric(run.plan.metrics[0]), origins_of(run)
+    gathered = _case_by_case(run, origins, columns or {})
+    run, timed = gathered.run, gathered.timed
+    rows = with_front(run, gathered.rows, timed, gathered.left_out, higher_is_better=metric.higher_is_better)
+    compared = all_pairs(run, gathered.left_out)
     groups = summarise_seeds(
         [view.case for view in run.cases], {view.case.id: view.scores for view in run.cases if view.scores}
     )
@@ -190,8 +178,35 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         unlike_score_code=unlike_score_code(run),
         accepted_code=run.plan.accepted_code,
         versions=_versions(run),
-        slices=slices.tables(),
+        slices=gathered.slices,
     )
+
+
+class _Gathered(NamedTuple):
+    """What is computed of each case by itself; `run` has its cases as far as they can be used."""
+
+    run: RunView
+    rows: list[Row]
+    timed: dict[str, TimedCase]
+    left_out: dict[str, NDArray[np.float64]]
+    slices: tuple[SliceTable, ...]
+
+
+def _case_by_case(run: RunView, origins: Mapping[str, Origin], columns: Mapping[str, Columns]) -> _Gathered:
+    """Go through the cases once: raw samples and statistics of all of them together are more than should be held."""
+    metric, own = load_metric(run.plan.metrics[0]), planned_columns(run)
+    slices = SliceTables(metric, seed=run.plan.seed, columns={**own.columns, **columns}, notes=own.notes)
+    left_out = LeftOutScores(metric, run.plan.seed)
+    rows, timed, views = [], {}, []
+    for one in run.cases:
+        view = _usable(run, one)
+        samples = view.samples()
+        rows.append(_row(run, view, samples).model_copy(update={"origins": jobs_by_origin(view, origins)}))
+        left_out.add(view)
+        slices.add(images_of_case(view, run.plan.metrics[:1], median_latencies(samples)))
+        timed[view.case.id] = TimedCase.of(samples)
+        views.append(view)
+    return _Gathered(replace(run, cases=tuple(views)), rows, timed, left_out.found, slices.tables())
 
 
 def _environment(run: RunView, origins: Sequence[Origin]) -> dict[str, JsonValue]:
