@@ -143,7 +143,8 @@ class Dataset(Protocol):
     Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file, and
     `group(image_id) -> str`, what the image must stay together with (patient, scene, film) or its own id;
     `spacing(image_id) -> Spacing | None`, in millimetres, None where the files do not say; and
-    `place(image_id) -> Place | None`, of a slice in its volume.
+    `place(image_id) -> Place | None`, of a slice in its volume. One that is made rather than read may have
+    `notes(split) -> Sequence[str]`: what is to be known of the split before anything is trained or scored on it.
     """
 
     classes: tuple[ClassSpec, ...]

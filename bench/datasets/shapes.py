@@ -2,8 +2,8 @@
 
 Textured sky, ground and water (stuff) with discs, squares, triangles, rings, crosses and dumbbells
 (things): objects that occlude each other, have holes (ring) or come in two parts (dumbbell),
-crowds of small ones, a void band, and a class that never occurs (hexagon). Semantic, instance and
-panoptic ground truth come from the one scene.
+crowds of small ones, a void band, and a class that never occurs (hexagon; in `easy` the cross does
+not either). Semantic, instance and panoptic ground truth come from the one scene.
 
 Presets: in `easy` colour nearly tells the class and objects are large, so that a small network
 learns it in seconds; in `standard` colour is a weak hint; in `hard` it tells nothing, objects are
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, STUFF, Scene, draw_scene
+from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, PRESETS, STUFF, Scene, draw_scene
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
@@ -86,6 +86,15 @@ class Shapes:
         """`shapes-<split>-<number>`."""
         count = {"train": self._options.train, "val": self._options.val, "test": self._options.test}[split]
         return tuple(f"shapes-{split}-{index:05d}" for index in range(count))
+
+    def notes(self, split: str) -> tuple[str, ...]:  # noqa: ARG002 - the same in all of them
+        """Say which classes no scene of the preset shows."""
+        drawn = {*STUFF, *PRESETS[self._options.preset].classes}
+        never = [name for label, name in enumerate(NAMES) if label not in drawn]
+        return (
+            f"preset {self._options.preset} draws no {' and no '.join(never)}, so that whatever is predicted "
+            "as one is wrong and counts as the worst value in a mean over classes",
+        )
 
     def image(self, image_id: str) -> RgbImage:
         """Return the scene's image, uint8, (H, W, 3)."""

@@ -26,6 +26,7 @@ from bench.score.few_images import few_images
 from bench.score.reduce import REDUCED_BY, RULES, reduced, semantic_from
 from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
+from bench.score.unseen_classes import ShownClasses, unseen_flag
 from bench.score.volumes import Volumes, places_of
 
 FEDERATED = (
@@ -115,12 +116,14 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
 class ObservedCase:
     """Statistics of all images; for an instance model with semantic scores also those of every threshold.
 
-    `federated` is the number of images that were looked through for some classes only.
+    `federated` is the number of images that were looked through for some classes only; `shown` are the classes that the
+    ground truth of any image shows.
     """
 
     statistics: Statistics
     thresholds: ThresholdCounts | None
     federated: int = 0
+    shown: ShownClasses | None = None
 
 
 def observe_all(
@@ -149,10 +152,14 @@ def observe_all(
     observers = {name: m for name, m in observers.items() if m not in of_volumes}
     volumes = Volumes(places_of(dataset, image_ids) if of_volumes else ())
     spacing_of = getattr(dataset, "spacing", lambda _: None)
-    collector, federated = Collector(len(image_ids)), 0
+    collector, federated, shown = Collector(len(image_ids)), 0, ShownClasses(len(task.classes))
+    scored = (*observers.values(), *of_volumes)
+    kinds = {scored_as(metric, task.kind) or task.kind for metric in scored}
     for number, image_id in enumerate(image_ids):
         truth = dataset.target(image_id).spaced(spacing_of(image_id))
         federated += truth.instances is not None and bool(truth.instances.unchecked)
+        for kind in kinds:
+            shown.add(truth, kind)
         native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
@@ -168,7 +175,7 @@ def observe_all(
         if of_volumes:
             seen = semantic_from(native, task.classes)
             _add_to_volumes(volumes, number, (truth.semantic, seen), of_volumes, task.classes, collector)
-    return ObservedCase(collector.statistics(image_ids, groups_of(dataset, image_ids)), thresholds, federated)
+    return ObservedCase(collector.statistics(image_ids, groups_of(dataset, image_ids)), thresholds, federated, shown)
 
 
 def _stored(kind: TaskKind, folder: Path, table: ClassTable | None) -> Callable[[str], Prediction]:
@@ -244,6 +251,9 @@ def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images:
     with left_out_together(groups):
         score = metric.score(statistics.arrays[metric.statistic], task.classes, seed=seed)
     score = score.model_copy(update={"groups": len(set(groups)) or None})
+    flag = unseen_flag(score, task.classes, None if observed.shown is None else observed.shown.of(kind))
+    if flag is not None:
+        score = score.model_copy(update={"flags": (*score.flags, flag)})
     if kind == "instance" and observed.federated:
         rule = FEDERATED.format(observed.federated, images)
         score = score.model_copy(update={"definition": f"{score.definition}; {rule}"})

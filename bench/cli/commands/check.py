@@ -43,7 +43,9 @@ def _print_states(options: Namespace) -> int:
     from bench.run.state import job_state
 
     prepared = prepare(Path(options.suite), interpreters_of(options))
-    for note in prepared.notes:
+    told = {note.rstrip(".") for note in prepared.notes}
+    of_data = [f"{label}: {note}" for label, notes in prepared.data_notes.items() for note in notes]
+    for note in (*prepared.notes, *(note for note in of_data if note not in told)):
         print(f"note: {note}", file=sys.stderr)
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)

@@ -128,7 +128,8 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
                 dataset = found.opened[spec.label] = _opened(spec, splits)
                 seen = sampled(dataset, splits)
                 notes = (*_reading_notes(dataset, splits), *check_notes(dataset, splits, source), *seen.notes)
-                found.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(notes))
+                told = (*notes, *_notes_of_made(dataset, splits))
+                found.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
                 found.notes += [f"{spec.label}: {note}" for note in notes]
                 for fault in seen.faults:
                     mistakes.note(_about(source, [spec.label]) + fault)
@@ -165,6 +166,12 @@ def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
         return ()
     of_splits = [note for split in dict.fromkeys(splits) for note in files.notes(split)]
     return (*files.description.inferred, *files.description.notes, *of_splits, *_group_notes(dataset, splits))
+
+
+def _notes_of_made(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
+    """Return what a data set that is drawn says of its splits; that is no news, and told by `bench check` alone."""
+    made = getattr(dataset, "notes", None)
+    return () if made is None or on_disk(dataset) is not None else tuple(n for split in splits for n in made(split))
 
 
 def _group_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:

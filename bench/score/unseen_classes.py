@@ -1,0 +1,108 @@
+"""Classes that no scored image truly shows, and that are in a mean over classes because something was taken for them.
+
+Whatever is predicted as such a class is wrong, so that it counts as the worst value there is: one stray pixel of it
+moves a mean over K classes by about its K-th part. The number stands as it is defined; this says what it would be
+without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum, isclose
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.dataset import GroundTruth
+from bench.records import ClassSpec, Flag, Score, TaskKind, background_class
+
+LEAST_SHARE = 0.01
+"""Of a score: such classes that move it by less are not told."""
+
+ADVICE = (
+    "score images that show what is named here, or take it out of the data set's classes, for example by labels: "
+    "{drop: [NAME], rest: keep}"
+)
+NAMED = 5
+"""Classes that the sentence names at most; the others are counted."""
+
+
+class ShownClasses:
+    """Which classes the ground truth of the scored images shows, in each form that was scored."""
+
+    def __init__(self, classes: int) -> None:
+        """Begin with none of them."""
+        self._classes = classes
+        self._shown: dict[TaskKind, NDArray[np.bool_]] = {}
+
+    def add(self, truth: GroundTruth, kind: TaskKind) -> None:
+        """Take note of the classes of an image; masks of prompts have none."""
+        if kind == "prompted":
+            return
+        shown = self._shown.setdefault(kind, np.zeros(self._classes, dtype=np.bool_))
+        shown |= _of_image(truth, kind, self._classes)
+
+    def of(self, kind: TaskKind) -> NDArray[np.bool_] | None:
+        """Return which classes were shown, bool, (K,); None where none was looked for."""
+        return self._shown.get(kind)
+
+
+def _of_image(truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.bool_]:
+    if kind == "instance" and truth.instances is not None:
+        found = truth.instances.class_ids
+    elif kind == "panoptic" and truth.panoptic is not None:
+        found = np.array([segment.class_id for segment in truth.panoptic.segments], dtype=np.int64)
+    else:
+        # One pass over the pixels, whatever K is; void is beyond the classes.
+        found = np.flatnonzero(np.bincount(truth.semantic.labels.ravel(), minlength=classes)[:classes])
+    shown = np.zeros(classes, dtype=np.bool_)
+    shown[found] = True
+    return shown
+
+
+def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bool_] | None) -> Flag | None:
+    """Return the doubt about a mean over classes that holds classes without ground truth; None about any other score.
+
+    Args:
+        score: With its value per class.
+        classes: The label space.
+        shown: Which classes the ground truth of the scored images shows, bool, (K,).
+    """
+    if shown is None or score.value is None:
+        return None
+    values = {name: value for name, value in score.per_class.items() if value is not None}
+    unseen = [spec.name for spec, there in zip(classes, shown, strict=True) if not there and spec.name in values]
+    nothing = background_class(classes)
+    means = [values, values if nothing is None else {k: v for k, v in values.items() if k != classes[nothing].name}]
+    averaged = next((one for one in means if one and isclose(_mean(one.values()), score.value, abs_tol=1e-9)), None)
+    counted = [] if averaged is None else [name for name in unseen if name in averaged]
+    if averaged is None or not counted:
+        return None  # no class is unseen, or the headline is no plain mean over classes
+    rest = [value for name, value in averaged.items() if name not in counted]
+    without = _mean(rest) if rest else None
+    if without is not None and abs(without - score.value) < LEAST_SHARE * max(abs(without), abs(score.value)):
+        return None
+    return Flag(
+        name="class_without_ground_truth", seen=_seen(score, counted, values, without, len(rest)), advice=ADVICE
+    )
+
+
+def _seen(score: Score, counted: Sequence[str], values: Mapping[str, float], without: float | None, others: int) -> str:
+    """Name the classes, what they count as, and the mean with and without them."""
+    unit = f" {score.unit}" if score.unit else ""
+    named = ", ".join(repr(name) for name in counted[:NAMED])
+    named += f" and {len(counted) - NAMED} more" if len(counted) > NAMED else ""
+    who = f"class {named} has" if len(counted) == 1 else f"classes {named} have"
+    are, count, them = ("is", "counts", "it") if len(counted) == 1 else ("are", "count", "them")
+    worst = _mean([values[name] for name in counted])
+    told = "undefined" if without is None else f"{without:.3f}{unit}"
+    return (
+        f"{who} no ground truth in the {score.images} scored images but {are} predicted there, and {count} in "
+        f"{score.metric} as {worst:.3f}{unit}: the mean is {score.value:.3f}{unit} with {them} and {told} over the "
+        f"other {others}"
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return fsum(found) / len(found)
