@@ -178,9 +178,15 @@ class Dataset(Protocol):
 
 
 def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:
-    """The patient, scene or film of each image, its own id where it is of none; empty where none is of any."""
-    of_group = getattr(dataset, "group", None)
-    groups = () if of_group is None else tuple(str(of_group(image_id)) for image_id in image_ids)
+    """The patient, scene or film of each image, its own id where it is of none; empty where none is of any.
+
+    Slices of a volume belong together whatever the data set says: where it knows no groups, they are the volumes.
+    """
+    of_group, place_of = getattr(dataset, "group", None), getattr(dataset, "place", None)
+    groups = tuple(image_ids) if of_group is None else tuple(str(of_group(image_id)) for image_id in image_ids)
+    if groups == tuple(image_ids) and place_of is not None:
+        places: list[Place | None] = [place_of(image_id) for image_id in image_ids]
+        groups = tuple(one if place is None else place.volume for one, place in zip(image_ids, places, strict=True))
     return () if groups == tuple(image_ids) else groups
 
 

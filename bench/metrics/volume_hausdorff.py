@@ -16,7 +16,7 @@ When undefined:
 
 Differs from:
     `hausdorff`, which measures slice by slice. Intervals leave out patients, or whatever the data set groups its
-    slices by; images where it knows no groups.
+    slices by; volumes where it knows no groups.
 
 Source:
     As `hausdorff`.

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bench.dataset import Place
+from bench.dataset import GroundTruth, Place
 from bench.errors import BenchError, ShapeError
 from bench.metric import VolumeMetric, load_metric, metric_names
-from bench.records import ClassSpec, Spacing
+from bench.records import ClassSpec, Spacing, TaskSpec
 from bench.records.predictions import SemanticMap
+from bench.score.scoring import observe_all, score_metric
 from bench.score.volumes import Volumes
 
 CLASSES = (
@@ -108,3 +109,41 @@ def test_a_class_that_is_missed_in_a_volume_takes_its_diagonal():
     score = metric.score(metric.observe_volume(volume.target, volume.predicted, CLASSES)[None], CLASSES, seed=0)
     assert score.value == pytest.approx((30**2 + 40**2 + 10**2) ** 0.5)
     assert (score.unit, score.counts) == ("mm", {"volumes": 1, "missed": 1, "invented": 0})
+
+
+class OfVolumes:
+    """Two slices of each of five volumes, without groups of its own."""
+
+    classes, tasks, source, licence = CLASSES, ("semantic",), "drawn in a test", "none"
+
+    def __init__(self):
+        self.maps = {f"v{v}-{s}": body(10 * v + s)[0] for v in range(5) for s in (0, 1)}
+
+    def splits(self):
+        return ("test",)
+
+    def ids(self, split):
+        return tuple(self.maps)
+
+    def place(self, image_id):
+        return Place(image_id[:2], int(image_id[-1]))
+
+    def target(self, image_id):
+        return GroundTruth(SemanticMap(self.maps[image_id]))
+
+
+@pytest.mark.parametrize("name", ["volume_dice", "mean_iou"])
+def test_intervals_of_slices_leave_out_volumes_where_the_data_set_knows_no_groups(name):
+    dataset, metric, task = OfVolumes(), load_metric(name), TaskSpec(kind="semantic", classes=CLASSES)
+    seen = {image_id: SemanticMap(np.roll(labels, 2, axis=1)) for image_id, labels in dataset.maps.items()}
+    observed = observe_all([metric], task, dataset, tuple(seen), seen.__getitem__)
+    score = score_metric(metric, task, observed, len(seen), seed=0)
+    assert score.groups == 5
+    left_out = []
+    for volume in range(5):
+        kept = tuple(image_id for image_id in seen if not image_id.startswith(f"v{volume}"))
+        rest = observe_all([metric], task, dataset, kept, seen.__getitem__)
+        left_out.append(score_metric(metric, task, rest, len(kept), seed=0).value)
+    # The jackknife over five volumes.
+    expected = (4 / 5 * ((np.array(left_out) - np.mean(left_out)) ** 2).sum()) ** 0.5
+    assert score.error == pytest.approx(expected)
