@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec, Size, Spacing, TaskKind
+from bench.records import ClassSpec, DatasetSpec, Size, Spacing, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
@@ -40,6 +40,7 @@ __all__ = [
     "dataset_names",
     "default_root",
     "groups_of",
+    "has_validation",
     "option_names",
 ]
 
@@ -188,6 +189,11 @@ def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:
         places: list[Place | None] = [place_of(image_id) for image_id in image_ids]
         groups = tuple(one if place is None else place.volume for one, place in zip(image_ids, places, strict=True))
     return () if groups == tuple(image_ids) else groups
+
+
+def has_validation(spec: DatasetSpec, dataset: Dataset) -> bool:
+    """Whether a data set has a validation split that is not the scored one: what may choose thresholds."""
+    return spec.val != spec.test and spec.val in dataset.splits() and len(dataset.ids(spec.val)) > 0
 
 
 def dataset_names() -> list[str]:

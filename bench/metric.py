@@ -21,6 +21,8 @@ One without them scores like any other.
 A metric that needs a package beyond the harness's own says so in `needs`, module -> extra that installs it, so that a
 suite is refused before it runs and not when it is scored.
 
+A metric of probabilities (`bench/metrics/ece.py`) is a `FromProbabilities`: its suite says `keep: probabilities`.
+
 A metric with a tolerance has a method `at(number)` that returns it with another one, and the suite writes
 `name@number`: `nsd@1.5` is `bench/metrics/nsd.py` at 1.5.
 """
@@ -29,7 +31,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -39,8 +41,10 @@ from bench.errors import PluginError, did_you_mean
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Prediction, SemanticMap
+from bench.records.probabilities import ClassProbabilities
 
 __all__ = [
+    "FromProbabilities",
     "ImageMetric",
     "Metric",
     "Observed",
@@ -127,7 +131,10 @@ class ImageMetric(Metric, Protocol):
     """What a metric has beside `Metric` if single images and groups of images can be told by it."""
 
     def per_image(self, statistics: Observed, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """What each image is listed by, shape (images,), higher = better as the headline is, nan where undefined."""
+        """What each image is listed by, shape (images,), nan where undefined; better as `higher_is_better` says.
+
+        It is the headline of that image alone, unless `image_label` names another quantity.
+        """
         ...
 
     def of_groups(
@@ -163,6 +170,30 @@ class VolumeMetric(Metric, Protocol):
         ...
 
 
+@runtime_checkable
+class FromProbabilities(Metric, Protocol):
+    """A metric that is observed on the probabilities of each class and pixel, which a suite keeps.
+
+    Its statistics are an array of one shape. One that chooses thresholds on the validation split also has
+    `chosen_at(levels)`, which returns it at those of each class, `of_levels`, what pixels by level come to there, and
+    `best_on`.
+    """
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """True."""
+
+    def observe_probabilities(
+        self,
+        target: Prediction,
+        predicted: Prediction,
+        probabilities: ClassProbabilities,
+        classes: Sequence[ClassSpec],
+    ) -> Observed:
+        """Sufficient statistics of one image."""
+        ...
+
+
 def metric_names() -> list[str]:
     """Names of all metrics."""
     return module_names("bench.metrics")
@@ -187,9 +218,12 @@ def _tolerance_mistake(name: str, number: str) -> str | None:
         wanted = float(number)
     except ValueError:
         wanted = nan
-    if isfinite(wanted) and wanted > 0 and f"{wanted:g}" == number:
+    largest = getattr(_module_metric(_capped(name)[0]), "largest", inf)
+    if isfinite(wanted) and 0 < wanted <= largest and f"{wanted:g}" == number:
         return None
     told = f"'{name}@{number}' sets the tolerance {number!r}"
+    if largest < inf:
+        return f"{told}; a number above 0 and at most {largest:g} is expected, as in {name}@0.5"
     return f"{told}; a number above 0 is expected, as in {name}@2 or {name}@0.5"
 
 

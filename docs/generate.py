@@ -27,7 +27,7 @@ from bench.cli.main import parser as command_line  # noqa: E402
 from bench.data.opening import module_of  # noqa: E402
 from bench.dataset import dataset_names  # noqa: E402
 from bench.logger import load_logger, logger_names  # noqa: E402
-from bench.metric import Metric, load_metric, metric_names  # noqa: E402
+from bench.metric import FromProbabilities, ImageMetric, Metric, load_metric, metric_names  # noqa: E402
 from bench.records import CaseScores, Job, Outcome  # noqa: E402
 from bench.records.store.views import Plan  # noqa: E402
 from bench.suite.model_configs import model_config_files, read_model_config  # noqa: E402
@@ -98,7 +98,13 @@ def _told(metric: Metric) -> str:
     """What a suite has to know to use a metric: its tolerance, packages and direction."""
     told = f" Takes a tolerance: `{metric.name}@NUMBER`." if hasattr(metric, "at") else ""
     told += "".join(f" Needs the extra `{extra}`." for extra in getattr(metric, "needs", {}).values())
-    return told if metric.higher_is_better else f"{told} Lower is better."
+    told += " Needs `keep: probabilities`." if isinstance(metric, FromProbabilities) else ""
+    told += "" if metric.higher_is_better else " Lower is better."
+    if not isinstance(metric, ImageMetric):
+        return f"{told} A single image has no value of it."
+    by = getattr(metric, "image_label", metric.label)
+    worst = "lowest" if metric.higher_is_better else "highest"
+    return f"{told} Images are listed by their own {by}, the {worst} is the worst."
 
 
 def datasets() -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch.runtimes.runtime import RUNTIMES
@@ -92,6 +94,10 @@ class ForwardingAdapter(BaseAdapter):
     def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
         """Return predictions at the original sizes, on the host."""
         return self._chosen.postprocess(raw, sizes)
+
+    def probabilities(self, raw: Raw, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return probabilities of each class and pixel, where what was chosen has them."""
+        return self._chosen.probabilities(raw, sizes)
 
     def synchronize(self) -> None:
         """Wait until the device is idle."""

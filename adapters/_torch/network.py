@@ -107,6 +107,23 @@ class Head:
         probabilities = values if self.gives == "probabilities" else values.softmax(dim=1)
         return probabilities.gather(1, labels[:, None].long())[:, 0]
 
+    def class_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of every class of the task, float32, shape (B, K, H, W), on their device.
+
+        Of channels with a sigmoid each a class without one, the background, has what the most probable one leaves.
+        """
+        values = logits.float()
+        if not self.is_sigmoid:
+            return values if self.gives == "probabilities" else values.softmax(dim=1)
+        each = values if self.gives == "probabilities" else values.sigmoid()
+        if self.threshold is not None:
+            return torch.cat([1 - each, each], dim=1)
+        found = each.new_zeros(len(each), self.classes, *each.shape[2:])
+        found[:, list(self.ids)] = each
+        if self.otherwise < self.classes and self.otherwise not in self.ids:
+            found[:, self.otherwise] = 1 - each.max(dim=1).values
+        return found
+
     def _bar(self, threshold: float) -> float:
         return threshold if self.gives == "probabilities" else _logit(threshold)
 

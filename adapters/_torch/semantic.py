@@ -195,15 +195,33 @@ class SemanticAdapter(devices.OnTorchDevice):
     @torch.inference_mode()
     def postprocess(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[Prediction]:
         """Resize logits to the original size, name classes, move labels to the host, give them the task's form."""
+        return [
+            one for logits, unanswered in self._resized(raw, sizes) for one in self._predictions(logits, unanswered)
+        ]
+
+    @torch.inference_mode()
+    def probabilities(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return the probabilities of all classes at the original size; 0 where the network did not look."""
+        if self._task.kind != "semantic":
+            raise Unsupported(
+                f"{self._model.label} makes {self._task.kind} predictions; probabilities are of label maps"
+            )
+        found: list[NDArray[np.floating]] = []
+        for logits, unanswered in self._resized(raw, sizes):
+            maps = _on_host(self._network.head.class_probabilities(logits))
+            found += list(maps if unanswered is None else np.where(unanswered, np.float32(0), maps))
+        return found
+
+    def _resized(self, raw: DeviceLogits, sizes: Sequence[Size]) -> Iterator[tuple[Tensor, Unanswered]]:
+        """Yield logits at the original size, of all images together where they are alike, else of one after another."""
         alike = {*raw.placements} == {Placement(raw.input_size, raw.input_size)}
         if alike and len(set(sizes)) == 1:
-            return self._predictions(resize_logits(raw.logits, sizes[0]))
+            yield resize_logits(raw.logits, sizes[0]), None
+            return
         logits = resize_logits(raw.logits, raw.input_size)
-        found = []
         for index, (placement, size) in enumerate(zip(raw.placements, sizes, strict=True)):
             own = logits[index : index + 1, :, : placement.input.height, : placement.input.width]
-            found += self._predictions(resize_logits(unplaced(own, placement), size), placement.without_answer(size))
-        return found
+            yield resize_logits(unplaced(own, placement), size), placement.without_answer(size)
 
     def _predictions(self, logits: Tensor, unanswered: NDArray[np.bool_] | None = None) -> list[Prediction]:
         return list(_FORMS[self._task.kind](self._network, logits, self._task.classes, unanswered))

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bench.adapter import BaseAdapter, Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
@@ -221,6 +222,24 @@ class Adapter(BaseAdapter):
             self._in_flight = None
         wait_ms(self._options.postprocess_ms)
         return raw
+
+    def probabilities(self, raw: list[Prediction], sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return how sure `perfect` and `noisy` may be: right in as many of all pixels as they say, so calibrated.
+
+        `noisy` names a class with the probability that its spoiling leaves it, the others share the rest; pixels of no
+        class have equal probabilities.
+        """
+        if self._options.behaviour not in ("perfect", "noisy") or self._kind != "semantic":
+            raise Unsupported(f"the fake {self._options.behaviour!r} is never sure of anything")
+        spoilt = self._options.flipped if self._options.behaviour == "noisy" else 0.0
+        other = spoilt / self._num_classes
+        found: list[NDArray[np.floating]] = []
+        for prediction in raw:
+            assert isinstance(prediction, SemanticMap)
+            labels = prediction.labels
+            maps = np.where(labels == np.arange(self._num_classes)[:, None, None], 1 - spoilt + other, other)
+            found.append(np.where(labels < self._num_classes, maps, 1 / self._num_classes))
+        return found
 
     def describe(self) -> dict[str, JsonValue]:
         """Fakes have no parameters."""

@@ -7,7 +7,7 @@ from bench.records.abilities import Abilities
 __all__ = ["EXPORTS", "FileOptions", "abilities", "mistakes"]
 
 
-def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
+def abilities(model: ModelSpec) -> Abilities:
     """Return what the model can be asked for; imports no framework."""
     return Abilities(
         runtimes=("eager", "onnxruntime", "openvino"),
@@ -17,5 +17,6 @@ def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
         precisions={"openvino": ("fp32", "bf16", "fp16")},
         int8=False,
         several_passes=False,
+        probabilities=model.options.get("output_is") != "labels",
         channels_last=False,
     )

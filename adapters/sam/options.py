@@ -92,5 +92,6 @@ def abilities(model: ModelSpec) -> Abilities:
         runtimes=("eager",),
         no_other_runtime=NO_GRAPH,
         several_passes=False,
+        probabilities=False,
         side=SamOptions.model_validate(model.options).input_size,
     )

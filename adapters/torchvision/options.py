@@ -134,5 +134,6 @@ def abilities(model: ModelSpec) -> Abilities:
         no_other_runtime=NO_GRAPH,
         cpu_precisions=("fp32",),
         several_passes=False,
+        probabilities=False,
         training_devices=False,
     )

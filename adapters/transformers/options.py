@@ -201,4 +201,4 @@ def abilities(model: ModelSpec) -> Abilities:
         return Abilities(untrainable=NO_BACKBONE)  # CLIP does not learn at all
     if _kind(model) is not UniversalOptions:
         return Abilities()
-    return Abilities(several_passes=model.task == "semantic", training_devices=False)
+    return Abilities(several_passes=model.task == "semantic", training_devices=False, probabilities=False)

@@ -111,6 +111,7 @@ def abilities(model: ModelSpec) -> Abilities:
     """Return what the model can be asked for; imports no framework."""
     return Abilities(
         several_passes=model.task == "semantic",
+        probabilities=False,
         untrainable=dict.fromkeys(("random_crop", *BACKBONE_FIELDS), "Ultralytics' trainer does not offer it"),
         not_honoured={
             **dict.fromkeys(NOT_OFFERED, "Ultralytics' trainer does not offer it"),

@@ -19,6 +19,7 @@ from bench.adapter.contract import (
     TrainingResult,
     package_versions,
     predict,
+    predict_with_probabilities,
 )
 from bench.adapter.finding import (
     ADAPTERS_VARIABLE,
@@ -94,4 +95,5 @@ __all__ = [
     "load_loss_grammar",
     "package_versions",
     "predict",
+    "predict_with_probabilities",
 ]

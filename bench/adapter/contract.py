@@ -23,6 +23,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from bench.errors import Unsupported
@@ -194,6 +196,19 @@ class BaseAdapter(ABC):
     def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
         """Turn raw output into host predictions at the ORIGINAL image sizes."""
 
+    def probabilities(self, raw: Raw, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:  # noqa: ARG002
+        """Return what raw output says of each class and pixel: an array (K, H, W) from 0 to 1 for each image.
+
+        At the ORIGINAL image sizes, in the order of the task's classes; of the same `raw` as `postprocess`. It is asked
+        of models that label pixels where the suite keeps probabilities, and never while anything is timed.
+
+        Raises:
+            Unsupported: By default, and for a network that has none.
+        """
+        raise Unsupported(
+            "this adapter hands over no probabilities; leave 'keep: probabilities' out of the suite, or the model"
+        )
+
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:  # noqa: ARG002
         """Train the built network; an adapter that can resumes from a checkpoint in `out` if there is one.
 
@@ -275,3 +290,12 @@ def predict(adapter: Adapter, images: Sequence[RgbImage]) -> list[Prediction]:
     """Return predictions for images of any sizes: preprocess + infer + postprocess."""
     sizes = [Size(*image.shape[:2]) for image in images]
     return adapter.postprocess(adapter.infer(adapter.preprocess(images)), sizes)
+
+
+def predict_with_probabilities(
+    adapter: Adapter, images: Sequence[RgbImage]
+) -> tuple[list[Prediction], list[NDArray[np.floating]]]:
+    """Return predictions as `predict` does, and the probabilities of the same forward pass."""
+    sizes = [Size(*image.shape[:2]) for image in images]
+    raw = adapter.infer(adapter.preprocess(images))
+    return adapter.postprocess(raw, sizes), adapter.probabilities(raw, sizes)

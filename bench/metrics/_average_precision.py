@@ -240,6 +240,7 @@ class PrecisionMetric:
             the ground truth, the detections, and the masks of both.
         most: Detections of an image and class that count, the surest ones.
         of_all_classes: Whether they are those of an image over all classes.
+        image_label: What single images are listed by, which have no average precision worth the name.
     """
 
     name: str
@@ -249,6 +250,7 @@ class PrecisionMetric:
     statistic: str
     ious: Callable[[Instances, Instances, Stack, Stack], NDArray[np.float64]]
     tasks: tuple[TaskKind, ...] = ("instance",)
+    image_label: str = "object F1"
     higher_is_better: bool = True
     most: int = MAX_DETECTIONS
     of_all_classes: bool = False

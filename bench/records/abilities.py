@@ -27,6 +27,7 @@ class Abilities(Record):
         several_passes: Whether it can be run over windows and with test-time augmentation.
         channels_last: Whether a target may choose the memory layout.
         side: Side of the only square that it sees, pixels; None where it takes any size.
+        probabilities: Whether it hands over the probability of each class and pixel, where it labels pixels.
         training_devices: Whether several devices can share its training.
         not_honoured: Fields of a recipe that its trainer passes over -> why.
         untrainable: Fields of a recipe that it cannot be trained with -> why, as a clause.
@@ -41,6 +42,7 @@ class Abilities(Record):
     several_passes: bool = True
     channels_last: bool = True
     side: int | None = None
+    probabilities: bool = True
     training_devices: bool = True
     not_honoured: dict[str, str] = {}
     untrainable: dict[str, str] = {}

@@ -24,6 +24,10 @@ from bench.records.recipe import Recipe
 TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
 """Form of a prediction. `prompted` has no classes: a mask for each object that the model is pointed to."""
 
+Kept = Literal["probabilities", "validation"]
+"""What is kept beside predictions: probabilities of each class and pixel, and those of the validation split, on which
+thresholds are chosen."""
+
 PromptKind = Literal["point", "box", "centre"]
 """What a prompted model is told of an object: the point farthest from its border, its box, the centre of its box.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from bench.records.base import RECORDS_VERSION, Record
-from bench.records.case import DatasetSpec, ModelSpec, Target, TaskSpec
+from bench.records.case import DatasetSpec, Kept, ModelSpec, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import JobKind, Measurement
@@ -123,6 +124,8 @@ class JobFacts(Record):
         exported_files: Name -> SHA-256 of the files that an export made, in the cache of exports.
         exported_bytes: Of these files together.
         export_s: Building the model and exporting it; little if the export was there.
+        kept_bytes: Of the stored probabilities, of both splits; None where none were kept.
+        quantisation_error: By how much a stored probability differs from the model's at most.
         predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
         versions: Package -> version, as the worker's interpreter has them.
         device_name: As the framework names it.
@@ -157,6 +160,8 @@ class JobFacts(Record):
     export_s: float | None = None
     predicted_images: int | None = None
     predict_s: float | None = None
+    kept_bytes: int | None = None
+    quantisation_error: float | None = None
     versions: dict[str, str] = {}
     device_name: str | None = None
     host_rss_peak_bytes: int | None = None

@@ -11,6 +11,7 @@ from bench.records.base import RECORDS_VERSION, Record
 from bench.records.flag import Flag
 
 _OLD_ORACLE = "best_tau_oracle"
+_LEFT_OUT = ("counts", "unit", "taus", "taus_from")
 
 
 class OracleScore(Record):
@@ -46,6 +47,8 @@ class Score(Record):
         counts: What is counted beside it, name -> number: objects that were missed, and the like.
         unit: Of the value, its parts and dialects: mm, px, objects; None for a share of 0 to 1.
         oracle: The score at the threshold that is best for the model; None where no threshold is chosen.
+        taus: Class name -> the probability from which it is called, where thresholds were chosen; `taus_from` says on
+            what.
         definition: One line.
         bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
         flags: Doubts about the number that its own statistics give, such as detections that were not counted.
@@ -68,15 +71,17 @@ class Score(Record):
     counts: dict[str, int] = {}
     unit: str | None = None
     oracle: OracleScore | None = None
+    taus: dict[str, float] = {}
+    taus_from: str = ""
     definition: str
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     flags: tuple[Flag, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave no counts and the usual unit out, so that scores without them are written as before."""
+        """Leave out counts, unit and thresholds where there are none: such scores are written as before."""
         written: dict[str, Any] = write(self)
-        return {key: value for key, value in written.items() if key not in ("counts", "unit") or value}
+        return {key: value for key, value in written.items() if key not in _LEFT_OUT or value}
 
     def within_bounds(self, value: float) -> float:
         """The value, or the bound that it lies beyond."""

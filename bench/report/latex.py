@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeAlias
 
+from bench.metric import load_metric
 from bench.report.draw.numbers import digits_for
 from bench.report.sentences import row_name
+from bench.report.summary.folds import FoldGroup
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 
@@ -29,10 +34,41 @@ SPECIAL = {
 BEHIND, TIED = r"$^{\downarrow}$", r"$^{\approx}$"
 """Marks of rows: significantly behind the best of their data set, and not distinguishable from it."""
 
+Values: TypeAlias = tuple[float | None, float | None, float | None]
+"""A value and the ends of its interval."""
+
+NOTHING: Values = (None, None, None)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of the table: a case, or all folds of a model.
+
+    Attributes:
+        model, dataset: Its first cells.
+        scores: Heading of a metric -> value and ends of its interval.
+        ms: Median latency and the ends of its interval; None where none was measured.
+        comparable_ms: That median, unless it must not be used.
+        images_per_s: Throughput.
+        mark: Of significance.
+    """
+
+    model: str
+    dataset: str
+    scores: Mapping[str, Values]
+    ms: Values | None
+    comparable_ms: float | None
+    images_per_s: float | None
+    mark: str = ""
+
 
 def render(summary: RunSummary) -> str:
-    """Return a table that needs the packages booktabs and, for its marks, nothing else."""
-    datasets = list(dict.fromkeys(row.dataset for row in summary.rows))
+    """Return a table that needs the packages booktabs and, for its marks, nothing else.
+
+    Folds of a model are one row, the score of all folds' images together; each by itself where some are missing.
+    """
+    found = _lines(summary)
+    datasets = list(dict.fromkeys(line.dataset for line in found))
     several = len(datasets) > 1
     metrics = list(dict.fromkeys(cell.label for row in summary.rows for cell in row.scores))
     timed = summary.measurement.times
@@ -40,6 +76,7 @@ def render(summary: RunSummary) -> str:
     told = [f"{label} ({units[label]})" if label in units else label for label in metrics]
     heads = ["model", *(["data set"] if several else []), *told]
     heads += ["ms/image", "images/s"] if timed else []
+    higher = {cell.label: load_metric(cell.score.metric).higher_is_better for r in summary.rows for cell in r.scores}
     lines = [
         "% \\usepackage{booktabs}",
         r"\begin{table}",
@@ -50,9 +87,62 @@ def render(summary: RunSummary) -> str:
         f"    {' & '.join(escaped(head) for head in heads)} \\\\",
     ]
     for dataset in datasets:
-        rows = [row for row in summary.rows if row.dataset == dataset]
-        lines += [r"    \midrule", *(f"    {_line(summary, row, rows, metrics, several)} \\\\" for row in rows)]
+        rows = [line for line in found if line.dataset == dataset]
+        cells = [_cells(line, rows, {label: higher[label] for label in metrics}, timed, several) for line in rows]
+        lines += [r"    \midrule", *(f"    {' & '.join(of_line)} \\\\" for of_line in cells)]
     return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _lines(summary: RunSummary) -> list[_Line]:
+    """Return a line for each case, and one for all folds of a model in the place of the first."""
+    complete = {group.case_ids[0]: group for group in summary.fold_groups if len(group.folds) == group.of}
+    within = {case_id for group in complete.values() for case_id in group.case_ids}
+    rows = {row.case_id: row for row in summary.rows}
+    found = []
+    for row in summary.rows:
+        if row.case_id in complete:
+            group = complete[row.case_id]
+            found.append(_of_folds(summary, group, [rows[one] for one in group.case_ids if one in rows]))
+        elif row.case_id not in within:
+            found.append(_of_case(summary, row))
+    return found
+
+
+def _of_case(summary: RunSummary, row: Row) -> _Line:
+    timing = row.latency.end_to_end_at(50.0) if row.latency else None
+    ms = None if timing is None or timing.ms_per_image is None else timing
+    return _Line(
+        model=row_name(summary, row),
+        dataset=row.dataset,
+        scores={cell.label: (cell.score.value, cell.score.low, cell.score.high) for cell in row.scores},
+        ms=None if ms is None else (ms.ms_per_image, ms.ms_per_image_low, ms.ms_per_image_high),
+        comparable_ms=row.comparable_ms,
+        images_per_s=row.latency.images_per_s.median if row.latency and row.latency.images_per_s else None,
+        mark=_mark(summary, row),
+    )
+
+
+def _of_folds(summary: RunSummary, group: FoldGroup, rows: Sequence[Row]) -> _Line:
+    """Pooled scores with their intervals, and the median latency of the folds, whose networks are alike."""
+    labels = {cell.score.metric: cell.label for row in rows for cell in row.scores}
+    each = [_of_case(summary, row) for row in rows]
+    known = [line.ms[0] for line in each if line.ms is not None and line.ms[0] is not None]
+    usable = [line.comparable_ms for line in each if line.comparable_ms is not None]
+    rates = [line.images_per_s for line in each if line.images_per_s is not None]
+    scores: dict[str, Values] = {}
+    for one in group.metrics:
+        pooled = one.pooled
+        value = (one.mean, None, None) if pooled is None else (pooled.value, pooled.low, pooled.high)
+        scores[labels.get(one.metric, one.metric)] = value
+    targets = len({other.target for other in summary.fold_groups}) > 1
+    return _Line(
+        model=f"{group.model} · {group.target}" if targets else group.model,
+        dataset=f"{group.dataset}, {group.of} folds",
+        scores=scores,
+        ms=(median(known), None, None) if known else None,
+        comparable_ms=median(usable) if len(usable) == len(rows) else None,
+        images_per_s=median(rates) if rates else None,
+    )
 
 
 def escaped(text: str) -> str:
@@ -67,45 +157,30 @@ def escaped(text: str) -> str:
 def _caption(summary: RunSummary) -> str:
     marks = " Arrows: significantly behind the best (p < 0.05, Holm); waves: not distinguishable from it."
     has_marks = any(one.significant is not None for one in summary.comparisons)
+    folds = any(len(group.folds) == group.of for group in summary.fold_groups)
+    pooled = " Cross-validated: the score of all folds' images together; latency is the median of the folds."
     return (
         f"{summary.title}. Values with half the width of their 95% intervals; best in bold."
+        + (pooled if folds else "")
         + (marks if has_marks else "")
         + (f" Protocol {summary.measurement.protocol}." if summary.measurement.times else "")
     )
 
 
-def _line(summary: RunSummary, row: Row, rows: Sequence[Row], metrics: Sequence[str], several: bool) -> str:
-    cells = [escaped(row_name(summary, row)), *([escaped(row.dataset)] if several else [])]
-    for place, label in enumerate(metrics):
-        value, low, high = _score(row, label)
-        others = [v for other in rows if (v := _score(other, label)[0]) is not None]
-        best = value is not None and bool(others) and value == _best(label, row, others)
-        cells.append(
-            _cell(value, low, high, best=best) + (_mark(summary, row) if place == 0 and value is not None else "")
-        )
-    if summary.measurement.times:
-        timing = row.latency.end_to_end_at(50.0) if row.latency else None
-        fastest = [other.comparable_ms for other in rows if other.comparable_ms is not None]
-        if timing is None or timing.ms_per_image is None:
-            cells.append("--")
-        else:
-            is_best = bool(fastest) and row.comparable_ms == min(fastest)
-            cells.append(_cell(timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high, best=is_best))
-        rate = row.latency.images_per_s.median if row.latency and row.latency.images_per_s else None
-        cells.append("--" if rate is None else f"{rate:.1f}")
-    return " & ".join(cells)
-
-
-def _score(row: Row, label: str) -> tuple[float | None, float | None, float | None]:
-    found = next((cell.score for cell in row.scores if cell.label == label), None)
-    return (None, None, None) if found is None else (found.value, found.low, found.high)
-
-
-def _best(label: str, row: Row, values: Sequence[float]) -> float:
-    from bench.metric import load_metric
-
-    name = next(cell.score.metric for cell in row.scores if cell.label == label)
-    return (max if load_metric(name).higher_is_better else min)(values)
+def _cells(line: _Line, lines: Sequence[_Line], metrics: Mapping[str, bool], timed: bool, several: bool) -> list[str]:
+    """Return the cells of a line; `lines` are those of its data set, `metrics` says whether higher is better."""
+    cells = [escaped(line.model), *([escaped(line.dataset)] if several else [])]
+    for place, (label, higher) in enumerate(metrics.items()):
+        value, low, high = line.scores.get(label, NOTHING)
+        others = [v for other in lines if (v := other.scores.get(label, NOTHING)[0]) is not None]
+        best = value is not None and value == (max if higher else min)(others)
+        cells.append(_cell(value, low, high, best=best) + (line.mark if place == 0 and value is not None else ""))
+    if timed:
+        fastest = [other.comparable_ms for other in lines if other.comparable_ms is not None]
+        is_best = bool(fastest) and line.comparable_ms == min(fastest)
+        cells.append("--" if line.ms is None else _cell(*line.ms, best=is_best))
+        cells.append("--" if line.images_per_s is None else f"{line.images_per_s:.1f}")
+    return cells
 
 
 def _cell(value: float | None, low: float | None, high: float | None, *, best: bool) -> str:

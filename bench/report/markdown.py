@@ -12,6 +12,7 @@ from bench.report import differences, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.folds_table import folds_note, folds_table
+from bench.report.probabilities import probability_notes, thresholds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
@@ -62,6 +63,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         _bullets(sentences.reductions(summary)),
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(f"{summary.headline} per class ({summary.unit})", tables.classes_table(summary)),
+        *_section("Thresholds", thresholds_table(summary)),
+        _bullets(probability_notes(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
         *_slices(summary),
         *_section("Runtimes", runtimes_table(summary)),

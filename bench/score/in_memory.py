@@ -13,12 +13,14 @@ from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, ShapeError, did_you_mean
 from bench.metric import load_metric
-from bench.records import DatasetSpec, Score, TaskKind, TaskSpec, label_dtype
+from bench.records import DatasetSpec, Score, Size, TaskKind, TaskSpec, label_dtype
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap
+from bench.records.probabilities import ClassProbabilities, quantised
 from bench.score.scoring import observe_all, score_metric
 
-Predicted: TypeAlias = Prediction | NDArray[Any]
-"""A prediction, or a label map as an array of class ids, (H, W), whose void is 255 or, of many classes, 65535."""
+Predicted: TypeAlias = Prediction | ClassProbabilities | NDArray[Any]
+"""A prediction, a label map as an array of class ids, (H, W), whose void is 255 or, of many classes, 65535, or
+probabilities as an array of floats, (K, H, W), of which the highest names the class."""
 
 _KIND_OF: dict[type, TaskKind] = {
     SemanticMap: "semantic",
@@ -47,8 +49,9 @@ def score(
     """Score predictions against the ground truth of a data set, as `bench run` scores those of a model.
 
     Args:
-        predictions: Image id -> prediction at the original size of the image: a label map as an array, (H, W), or one
-            of the types of `bench.records.predictions`. All are of one form.
+        predictions: Image id -> prediction at the original size of the image: a label map as an array, (H, W),
+            probabilities as an array, (K, H, W), or one of the types of `bench.records.predictions`. All are of one
+            form.
         dataset: Name of a data set, for example `shapes`, or one that is open.
         metrics: Names of metrics (see: bench list metrics); the usual ones of the form if empty.
         split: Whose images are scored; each needs a prediction.
@@ -65,6 +68,8 @@ def score(
     if isinstance(dataset, str):
         dataset = open_labelled(DatasetSpec(name=dataset, label=dataset, options=dict(options or {}), test=split))
     ids = _asked(predictions, dataset, split)
+    sure = {image_id: _as_probabilities(predictions[image_id], image_id, len(dataset.classes)) for image_id in ids}
+    known = {image_id: one for image_id, one in sure.items() if one is not None}
     forms = {image_id: _as_prediction(predictions[image_id], image_id, len(dataset.classes)) for image_id in ids}
     kinds = {_kind_of(one) for one in forms.values()}
     if len(kinds) > 1:
@@ -72,7 +77,8 @@ def score(
     kind = kinds.pop()
     loaded = [load_metric(name) for name in metrics or _USUAL[kind]]
     task = TaskSpec(kind=kind, classes=dataset.classes)
-    observed = observe_all(loaded, task, dataset, ids, forms.__getitem__)
+    probabilities = known.__getitem__ if len(known) == len(ids) else None
+    observed = observe_all(loaded, task, dataset, ids, forms.__getitem__, probabilities)
     return {metric.name: score_metric(metric, task, observed, len(ids), seed) for metric in loaded}
 
 
@@ -102,7 +108,21 @@ def _kind_of(prediction: Prediction) -> TaskKind:
     return next(kind for form, kind in _KIND_OF.items() if isinstance(prediction, form))
 
 
+def _as_probabilities(predicted: Predicted, image_id: str, classes: int) -> ClassProbabilities | None:
+    """Return the probabilities of an image, None where it is predicted without."""
+    if isinstance(predicted, ClassProbabilities):
+        return predicted
+    if not isinstance(predicted, np.ndarray) or predicted.ndim != 3:
+        return None
+    size = Size(*predicted.shape[1:])
+    return quantised(predicted, num_classes=classes, size=size, image_id=image_id, model="score()")
+
+
 def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Prediction:
+    if isinstance(predicted, ClassProbabilities):
+        predicted = predicted.levels
+    if isinstance(predicted, np.ndarray) and predicted.ndim == 3:
+        predicted = predicted.argmax(axis=0)
     if not isinstance(predicted, np.ndarray):
         if not isinstance(predicted, tuple(_KIND_OF)):
             raise ShapeError(

@@ -7,14 +7,14 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
 from bench.metric import metric_module
-from bench.records import CaseScores
+from bench.records import Case, CaseScores
 from bench.records.store import layout
 from bench.records.store.code import Code, as_key_part, changed_files, code_behind
 from bench.records.store.files import content_sha256, write_atomically, write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts
 from bench.records.store.prediction_index import AlteredPrediction, read_index
-from bench.records.store.runs import is_of, read_scores
+from bench.records.store.runs import find_job, is_of, read_scores
 from bench.records.store.statistics import save_statistics
 from bench.records.store.views import Plan, PlannedCase
 from bench.score.scoring import score_case

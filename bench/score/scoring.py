@@ -15,14 +15,16 @@ from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.data.labels.predictions import table_digest, table_for
 from bench.dataset import Dataset, groups_of
 from bench.errors import BenchError, ShapeError
-from bench.metric import CONFUSION, Metric, Observed, Rows, VolumeMetric, load_metric
+from bench.metric import CONFUSION, FromProbabilities, Metric, Observed, Rows, VolumeMetric, load_metric
 from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Prediction, SemanticMap, load_prediction
+from bench.records.probabilities import ClassProbabilities
 from bench.records.store.layout import PREDICTION_INDEX
 from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
 from bench.score.completeness import is_complete, scored_as
 from bench.score.few_images import few_images
+from bench.score.probabilities import KeptProbabilities, add_probabilities
 from bench.score.reduce import REDUCED_BY, RULES, reduced, semantic_from
 from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
@@ -65,6 +67,8 @@ def score_case(
         metric_names: In the order of the scores.
         predict_key: Content key of the predictions.
         seed: Of the bootstrap.
+        validation: Folder of the probabilities on which thresholds are chosen, where they are not beside the
+            predictions.
 
     Raises:
         BenchError: If predictions are missing or the label spaces differ.
@@ -75,12 +79,19 @@ def score_case(
     _check_predictions(task.kind, predictions_folder, image_ids, case)
     metrics = [load_metric(name) for name in metric_names]
     table = table_for(case.model, dataset)
-    observed = observe_all(metrics, task, dataset, image_ids, _stored(task.kind, predictions_folder, table))
+    kept = KeptProbabilities(case, task, dataset, predictions_folder.parent, table, validation)
+    chosen = kept.with_thresholds(metrics)
+    observed = observe_all(
+        chosen.metrics, task, dataset, image_ids, _stored(task.kind, predictions_folder, table), kept.of_scored
+    )
     scores = CaseScores(
         case_id=case.id,
         predict_key=predict_key,
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        scores=tuple(score_metric(metric, task, observed, len(image_ids), seed) for metric in metrics),
+        scores=tuple(
+            chosen.told(metric, score_metric(metric, task, observed, len(image_ids), seed), observed.statistics)
+            for metric in chosen.metrics
+        ),
         mapping=table_digest(table),
         groups=len(set(observed.statistics.groups)) or None,
         federated=observed.federated,
@@ -132,6 +143,7 @@ def observe_all(
     dataset: Dataset,
     image_ids: Sequence[str],
     predicted: Callable[[str], Prediction],
+    probabilities: Callable[[str], ClassProbabilities] | None = None,
 ) -> ObservedCase:
     """Observe every image once; metrics with the same statistic share what the first observes.
 
@@ -141,6 +153,7 @@ def observe_all(
         dataset: With the ground truth, in the same label space.
         image_ids: In the order of the statistics.
         predicted: Gives the prediction of an image, in the label space of the task.
+        probabilities: Gives those of an image, in the same label space; None where none were kept.
 
     Raises:
         BenchError: If a metric needs a form of ground truth that an image has not.
@@ -149,11 +162,12 @@ def observe_all(
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
     thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
     of_volumes = [m for m in observers.values() if isinstance(m, VolumeMetric) and m.by_volume]
-    observers = {name: m for name, m in observers.items() if m not in of_volumes}
+    of_probabilities = [m for m in observers.values() if isinstance(m, FromProbabilities)]
+    observers = {name: m for name, m in observers.items() if m not in of_volumes and m not in of_probabilities}
     volumes = Volumes(places_of(dataset, image_ids) if of_volumes else ())
     spacing_of = getattr(dataset, "spacing", lambda _: None)
     collector, federated, shown = Collector(len(image_ids)), 0, ShownClasses(len(task.classes))
-    scored = (*observers.values(), *of_volumes)
+    scored = (*observers.values(), *of_volumes, *of_probabilities)
     kinds = {scored_as(metric, task.kind) or task.kind for metric in scored}
     for number, image_id in enumerate(image_ids):
         truth = dataset.target(image_id).spaced(spacing_of(image_id))
@@ -172,6 +186,10 @@ def observe_all(
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
             thresholds.add(truth.semantic, native)
+        if of_probabilities:
+            add_probabilities(
+                collector, number, (truth.semantic, native), of_probabilities, task, image_id, probabilities
+            )
         if of_volumes:
             seen = semantic_from(native, task.classes)
             _add_to_volumes(volumes, number, (truth.semantic, seen), of_volumes, task.classes, collector)

@@ -21,8 +21,8 @@ from bench.data.predictions.options import option_mistakes
 from bench.data.predictions.reading import kind_of
 from bench.dataset import dataset_names, default_root
 from bench.errors import BenchError, Mistakes, PluginError, SuiteError, did_you_mean
-from bench.metric import metric_mistake
-from bench.records import Case, DatasetSpec, ModelSpec, PromptKind, Recipe, Target
+from bench.metric import load_metric, metric_mistake
+from bench.records import Case, DatasetSpec, Kept, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
 from bench.suite.lines import SuiteLines
@@ -76,6 +76,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
                 measurement=suite.measurement,
                 profile=suite.profile,
                 throughput=suite.throughput,
+                keep=_kept(suite, seeded),
                 timeouts=suite.timeouts,
             )
         ]

@@ -107,6 +107,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             measurement=case.measurement if kind in ("time", "profile", "throughput") else None,
             profile=case.profile if kind == "profile" else None,
             throughput=case.throughput if kind == "throughput" else None,
+            keep=case.keep if kind == "predict" else (),
             dataset_fingerprint=fingerprint,
             weights=case.model.weights,
             weights_sha256=None if kind == "train" or trained or address else ingredients.weights_digest,
@@ -120,16 +121,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     if case.recipe is not None:
         parts = {**common, "data": ingredients.train_fingerprint, "recipe": _readable(as_json_dict(case.recipe))}
         train = job("train", parts, ingredients.train_fingerprint)
-    running = {
-        **common,
-        "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
-        "target": _readable(as_json_dict(case.target)),
-        "weights": train.key if train else ingredients.weights_digest or "untrained",
-    }
-    if ingredients.runtime_versions:
-        running["runtime packages"] = _packages(ingredients.runtime_versions)
-    if case.target.precision == "int8":
-        running["calibration"] = ingredients.train_fingerprint
+    running = _running_parts(case, ingredients, common, trained_by=train)
     test = ingredients.test_fingerprint
     on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
     timing = {**on_machine, "protocol": _protocol(case.measurement)}
@@ -140,11 +132,28 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         export=job("export", running, test)
         if ingredients.exports and case.target.runtime in EXPORTED_RUNTIMES
         else None,
-        predict=job("predict", running, test),
+        predict=job("predict", predicting, test),
         times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
         profile=_pass(job, "profile", case.profile, loaded, test),
         throughput=_pass(job, "throughput", case.throughput, loaded, test),
     )
+
+
+def _running_parts(
+    case: Case, ingredients: Ingredients, common: Mapping[str, str], *, trained_by: Job | None
+) -> dict[str, str]:
+    """Return what the key of every job that runs the model is made of."""
+    running = {
+        **common,
+        "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
+        "target": _readable(as_json_dict(case.target)),
+        "weights": trained_by.key if trained_by else ingredients.weights_digest or "untrained",
+    }
+    if ingredients.runtime_versions:
+        running["runtime packages"] = _packages(ingredients.runtime_versions)
+    if case.target.precision == "int8":
+        running["calibration"] = ingredients.train_fingerprint
+    return running
 
 
 def _pass(

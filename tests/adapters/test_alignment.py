@@ -94,5 +94,9 @@ def test_labels_of_a_padded_onnx_output_lie_where_the_mask_does(axis, size, coar
     white[: size[0], : size[1]] = mask
     coarse = cv2.resize(white, (padded.width // coarser, padded.height // coarser), interpolation=cv2.INTER_AREA)
     output = np.stack([0.5 - coarse, coarse - 0.5])
-    found = reader.labels(output, placement=Placement(padded, Size(*size)), size=Size(*size))
+    placement = Placement(padded, Size(*size))
+    found = reader.labels(output, placement=placement, size=Size(*size))
     assert mean_iou(found, mask) >= 0.99
+    probabilities = reader.probabilities(output, placement, Size(*size))
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=0) == found).mean() > 0.999

@@ -22,6 +22,8 @@ from bench.adapter import TrainingResult, load_adapter, predict
 from bench.errors import BenchError, Unsupported
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Panoptic, SemanticMap, check_prediction
+from bench.records.probabilities import quantised
+from bench.run.planning.ability_checks import abilities_of
 from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.contracts import contracts
 from tests.adapters.rectangles import (
@@ -192,6 +194,24 @@ def test_the_stages_one_by_one_give_what_predict_gives(model_config, options, ta
     adapter.synchronize()
     by_stage = adapter.postprocess(raw, [Size(*picture.shape[:2]) for picture in pictures])
     assert [p.content_hash() for p in by_stage] == [p.content_hash() for p in predict(adapter, pictures)]
+
+
+@ONE_PER_ADAPTER
+def test_probabilities_are_what_the_answer_was_chosen_by_or_are_refused_as_unsupported(model_config, options, task):
+    adapter, pictures, model = built(model_config, options, task), images(MIXED), resolve_model(model_config)
+    raw = adapter.infer(adapter.preprocess(pictures))
+    able = abilities_of(resolve_model(model_config, options=options))
+    if model.task != "semantic" or (able is not None and not able.probabilities):
+        with pytest.raises(Unsupported):
+            adapter.probabilities(raw, MIXED)
+        return
+    pairs = zip(adapter.postprocess(raw, MIXED), adapter.probabilities(raw, MIXED), MIXED, strict=True)
+    for answer, values, size in pairs:
+        kept = quantised(values, num_classes=len(task.classes), size=size, image_id="drawn", model="tested")
+        named = answer.labels < len(task.classes)
+        of_named = np.take_along_axis(values, np.where(named, answer.labels, 0)[None].astype(np.int64), axis=0)[0]
+        assert (of_named >= values.max(axis=0) - 1e-5)[named].mean() >= 0.999
+        assert kept.levels.any()
 
 
 @ONE_PER_ADAPTER

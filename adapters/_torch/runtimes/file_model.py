@@ -55,6 +55,10 @@ class Outputs:
     arrays: tuple[tuple[NDArray[Any], ...], ...]
     contents: tuple[Placement, ...]
 
+    def answers(self) -> list[tuple[NDArray[Any], ...]]:
+        """Return the outputs of each image."""
+        return [one for outputs in self.arrays for one in zip(*outputs, strict=True)]
+
 
 class FileModel(BaseAdapter):
     """The file of a network, run by a session of one runtime; an adapter says which, and of which format.
@@ -181,10 +185,9 @@ class FileModel(BaseAdapter):
 
     def postprocess(self, raw: Outputs, sizes: Sequence[Size]) -> list[Prediction]:
         """Label maps or instances at the original sizes."""
-        answers = [one for outputs in raw.arrays for one in zip(*outputs, strict=True)]
         return [
             self._reader.prediction(one, placement, size)
-            for one, placement, size in zip(answers, raw.contents, sizes, strict=True)
+            for one, placement, size in zip(raw.answers(), raw.contents, sizes, strict=True)
         ]
 
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:

@@ -63,7 +63,7 @@ class OutputReader:
             )
         others = IGNORE_LABEL if options.others is None else known.index(options.others)
         self._none = others if background is None else background
-        self._classes = len(names)
+        self._classes, self._known = len(names), len(known)
         self._ids = np.full(256, IGNORE_LABEL, dtype=np.uint8)
         by_key = {key_of(name): i for i, name in enumerate(known)}
         self._ids[: len(names)] = [by_key.get(key_of(name), others) for name in names]
@@ -91,9 +91,36 @@ class OutputReader:
         found, unanswered = self._labels(output, placement, size), placement.without_answer(size)
         return found if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), found)
 
-    def _labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
+    def probabilities(self, output: NDArray[Any], placement: Placement, size: Size) -> NDArray[np.float32]:
+        """Return the probability of each of the task's classes at the original size, float32, (K, H, W).
+
+        Classes of the file that are one of the task are added; a class that the file does not have is 0, the background
+        of a multilabel file what its most probable class leaves. 0 where a crop showed nothing.
+
+        Raises:
+            Unsupported: If the output is labels.
+        """
         if self._options.output_is == "labels":
-            return self._of_labels(output, placement, size)
+            raise Unsupported(f"{self._label}: its file gives labels, and no probabilities")
+        logits = np.stack(self._at_size(output, placement, size))
+        as_they_are = self._options.gives == "probabilities"
+        if self._options.is_sigmoid or self._options.is_multilabel:
+            each = logits if as_they_are else 1 / (1 + np.exp(-logits))
+            planes = np.concatenate([1 - each, each]) if self._options.is_sigmoid else each
+        else:
+            planes = logits if as_they_are else np.exp(logits - logits.max(axis=0))
+            planes = planes if as_they_are else planes / planes.sum(axis=0)
+        found = np.zeros((self._known, *size), dtype=np.float32)
+        for plane, class_id in zip(planes, self._ids, strict=False):
+            if class_id < self._known:
+                found[class_id] += plane
+        if self._options.is_multilabel and self._none < self._known and self._none not in self._ids[: self._classes]:
+            found[self._none] = 1 - planes.max(axis=0)
+        unanswered = placement.without_answer(size)
+        return found if unanswered is None else np.where(unanswered, np.float32(0), found)
+
+    def _at_size(self, output: NDArray[Any], placement: Placement, size: Size) -> list[NDArray[np.float32]]:
+        """Return the plane of each channel at the original size; refuses another number than the classes need."""
         expected = 1 if self._options.is_sigmoid else self._classes
         planes = self._planes(output, expected)
         if planes.shape[0] != expected:
@@ -102,7 +129,12 @@ class OutputReader:
                 f"{self._options.output_is} need {expected}. List the model's classes in option 'classes', and check "
                 "'output', 'output_is' and 'output_layout'"
             )
-        at_size = [restored(plane, placement, size, cv2.INTER_LINEAR) for plane in planes]
+        return [restored(plane, placement, size, cv2.INTER_LINEAR) for plane in planes]
+
+    def _labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
+        if self._options.output_is == "labels":
+            return self._of_labels(output, placement, size)
+        at_size = self._at_size(output, placement, size)
         if self._options.is_sigmoid:
             return self._ids[(at_size[0] > self._bar(self._options.threshold[0])).astype(np.uint8)]
         if self._options.is_multilabel:

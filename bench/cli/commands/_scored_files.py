@@ -97,8 +97,16 @@ def _suite(options: Namespace) -> dict[str, Any]:
         ],
         "datasets": [{"name": dataset, "options": dict(data_options), "test": split}],
         "metrics": options.metric or METRICS[task],
+        **({"keep": "probabilities"} if _from_probabilities(options.metric or []) else {}),
         "measurement": "none",
     }
+
+
+def _from_probabilities(names: list[str]) -> bool:
+    """Return whether any of the metrics needs the probabilities that the files hold."""
+    from bench.metric import FromProbabilities, load_metric, metric_mistake
+
+    return any(isinstance(load_metric(name), FromProbabilities) for name in names if metric_mistake(name) is None)
 
 
 def _settings(words: list[str]) -> dict[str, JsonValue]:

@@ -20,6 +20,7 @@ from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.predictions import SemanticMap
+from bench.records.probabilities import ClassProbabilities, quantised
 
 SUFFIXES = (".npy", ".npz", ".tif", ".tiff")
 KEYS = ("probabilities", "softmax", "arr_0")
@@ -61,6 +62,35 @@ class ProbabilityMaps:
             table[channel] = class_id
         return SemanticMap(np.asarray(table[best]))
 
+    def probabilities(self, image_id: str, size: Size) -> ClassProbabilities:
+        """Return the probabilities of an image for each of the classes; 0 for a class that has no channel.
+
+        An image without a file has probability 0 throughout.
+
+        Raises:
+            ShapeError: As `read`, and if the numbers are no probabilities.
+        """
+        classes, file = len(self._asked.classes), self._matched.files.get(image_id)
+        found = np.zeros((classes, *size), dtype=np.float32)
+        if file is not None:
+            array = read_numbers(file)
+            low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
+            if not (low >= 0 and high <= 1 + 1e-3):  # nan is neither
+                raise ShapeError(
+                    f"{file} holds numbers from {low:g} to {high:g}, which are no probabilities; save them after the "
+                    "softmax or sigmoid, or leave 'keep: probabilities' out of the suite"
+                )
+            if array.ndim == 2:
+                front = self._front(array.shape, size, file)
+                found[front], found[1 - front] = array, 1 - array
+            else:
+                planes = array if self._first(array.shape, size, file) else np.moveaxis(array, -1, 0)
+                for channel, class_id in self._table.items():
+                    if class_id < classes:  # others are void
+                        found[class_id] += planes[channel]
+        label = str(self._options.root)
+        return quantised(found, num_classes=classes, size=size, image_id=image_id, model=label)
+
     def _first(self, shape: tuple[int, ...], size: Size, file: Path) -> bool:
         """Return whether the classes lie on the first axis."""
         fits = {
@@ -86,13 +116,19 @@ class ProbabilityMaps:
             )
         return fits["first"]
 
-    def _foreground(self, array: NDArray[Any], size: Size, file: Path) -> NDArray[Any]:
-        check_size(array.shape, size, file)
+    def _front(self, shape: tuple[int, ...], size: Size, file: Path) -> int:
+        """Return the class id of the foreground, which a map of one channel is of."""
+        check_size(shape, size, file)
         if len(self._asked.classes) != 2:
             raise ShapeError(
                 f"{file} has one channel, which tells a foreground from a background; there are "
                 f"{len(self._asked.classes)} classes. Save a number for each class, or label maps with format: labels"
             )
+        nothing = background_class(self._asked.classes)
+        return 1 if nothing is None else 1 - nothing
+
+    def _foreground(self, array: NDArray[Any], size: Size, file: Path) -> NDArray[Any]:
+        front = self._front(array.shape, size, file)
         threshold = self._options.threshold
         if threshold is None:
             low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
@@ -103,8 +139,6 @@ class ProbabilityMaps:
                     "threshold: 0, if they are of 255 say threshold: 127.5"
                 )
             threshold = 0.5
-        nothing = background_class(self._asked.classes)
-        front = 1 if nothing is None else 1 - nothing
         return np.where(array > threshold, front, 1 - front).astype(self._dtype)
 
 

@@ -23,6 +23,7 @@ from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
 from bench.records import DatasetSpec, Flag, ModelSpec, Size, TaskKind
 from bench.records.predictions import Prediction
+from bench.records.probabilities import ClassProbabilities
 
 
 class Reader(Protocol):

@@ -7,7 +7,8 @@ results/<suite>/<run>/
     sbom.cdx.json  locks/<adapter>.lock               what the interpreters held
     jobs/<kind>-<case>-<replicate>-<key>/            one folder per job: the whole protocol
         job.json  outcome.json  worker.log
-        predictions/  training.jsonl  weights/  samples.npz  audit/  telemetry.npz
+        predictions/  probabilities/  validation_probabilities/
+        training.jsonl  weights/  samples.npz  audit/  telemetry.npz
         profile.json  throughput.json  latencies.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
     manifest.jsonl                                   SHA-256 of every fact, in the order they were written
@@ -29,6 +30,9 @@ OUTCOME = "outcome.json"
 WORKER_LOG = "worker.log"
 PREDICTIONS = "predictions"
 PREDICTION_INDEX = "index.json"
+PROBABILITIES = "probabilities"
+VALIDATION = "validation_probabilities"
+"""Folders of a predict job with the probabilities that a suite keeps, of the scored and of the validation split."""
 PROGRESS = "progress.json"
 TRAINING_LOG = "training.jsonl"
 WEIGHTS = "weights"

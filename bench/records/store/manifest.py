@@ -22,8 +22,11 @@ from bench.records.store.layout import RunFolder
 LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS)
 """Files of a job that are no facts."""
 
-INDEXES = (f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}", f"{layout.AUDIT}/{layout.PREDICTION_INDEX}")
-"""They hold the hash of every prediction."""
+INDEXES = tuple(
+    f"{folder}/{layout.PREDICTION_INDEX}"
+    for folder in (layout.PREDICTIONS, layout.PROBABILITIES, layout.VALIDATION, layout.AUDIT)
+)
+"""They hold the hash of every prediction, and of the probabilities that were kept beside it."""
 
 
 def facts_of_job(folder: Path) -> list[Path]:

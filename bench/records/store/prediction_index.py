@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError, ShapeError, StoreError
 from bench.records.damage import content_of
 from bench.records.predictions import Instances, Prediction, load_prediction
+from bench.records.probabilities import ClassProbabilities, load_probabilities
 from bench.records.store.layout import PREDICTION_INDEX
 
 
@@ -58,3 +59,21 @@ def load_verified(kind: str, folder: Path, image_id: str, index: Mapping[str, st
 def _is_of_pixels(prediction: Prediction, expected: str) -> bool:
     """Whether a hash is that of instances as they were hashed until version 0.2."""
     return isinstance(prediction, Instances) and prediction.content_hash_of_pixels() == expected
+
+
+def verified_probabilities(folder: Path, image_id: str, index: Mapping[str, str], classes: int) -> ClassProbabilities:
+    """Read stored probabilities and hold them against the hash they were stored with.
+
+    Raises:
+        AlteredPrediction: Naming the image, if they cannot be read or are others than the worker stored.
+    """
+    advice = f"delete the folder {folder.parent} and run the suite again with: bench run SUITE"
+    try:
+        found = load_probabilities(folder, image_id, classes)
+    except (OSError, BenchError) as error:
+        raise AlteredPrediction(f"image {image_id!r}: its probabilities cannot be read: {error}") from None
+    if found.content_hash() != index.get(image_id):
+        raise AlteredPrediction(
+            f"image {image_id!r}: the probabilities in {folder} are not those that were stored; {advice}"
+        )
+    return found

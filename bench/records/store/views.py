@@ -6,7 +6,7 @@ A view works on a half-finished run: what is missing is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import Field, JsonValue

@@ -71,9 +71,9 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
 
 
 def _label(name: str) -> str:
-    """Return what a metric is called of one image."""
+    """Return what a metric is called of one image: itself, or another that a single image has a value of."""
     metric = load_metric(name)
-    return "object F1" if "instance" in metric.tasks else metric.label
+    return str(getattr(metric, "image_label", metric.label))
 
 
 def _lowest(values: NDArray[np.float64], sign: float) -> list[tuple[int, float]]:
@@ -88,7 +88,8 @@ def _data(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tup
     most = max(100, MOST_VALUES // len(cases))
     if len(kept) > most:
         first = next(iter(cases[0].scores))
-        worst = np.nanmin(np.stack([np.nan_to_num(case.scores[first], nan=np.inf) for case in cases]), axis=0)
+        sign = 1.0 if load_metric(first).higher_is_better else -1.0
+        worst = np.nanmin(np.stack([np.nan_to_num(sign * case.scores[first], nan=np.inf) for case in cases]), axis=0)
         kept = np.sort(np.argsort(worst, kind="stable")[:most])
     quantities = [
         {

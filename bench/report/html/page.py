@@ -19,6 +19,7 @@ from bench.report.html import (
     latency,
     method,
     overview,
+    probabilities,
     resources,
     slices,
     training,

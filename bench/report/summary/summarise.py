@@ -162,10 +162,10 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
             (c.case.measurement for c in run.cases if c.case.measurement.times), run.cases[0].case.measurement
         ),
         cost=run.plan.cost,
-        left_out=len(run.plan.cases) - len(run.cases),
+        left_out=len(run.plan.cases) - len(whole.cases),
         data_notes=run.plan.data_notes,
         rows=tuple(rows),
-        failures=tuple(_failures(run)),
+        failures=tuple(_failures(whole)),
         comparisons=tuple(comparisons(run, rows, timed, compared.pairs)),
         pairs=compared.pairs,
         pair_families=compared.families,

@@ -76,6 +76,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     check_loggers(suite.loggers, source, lines, mistakes)
     ability_notes = check_abilities(cases, source, lines, mistakes)
     check_tables(suite, source, cases, found.opened, mistakes)
+    kept_notes = check_probabilities(suite, cases, found.opened, source, lines, mistakes)
     sound_otherwise = not mistakes
     for message, labels in found.absent.items():
         mistakes.note(_about(source, labels) + message)

@@ -12,7 +12,7 @@ from bench.adapter import adapter_folder, load_light
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import classes_predicted
 from bench.data.predictions import ADAPTER as FROM_FILES
-from bench.dataset import Dataset
+from bench.dataset import Dataset, has_validation
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, machine_identity
 from bench.records import Case, ClassSpec, TaskSpec, digest
@@ -180,6 +180,14 @@ def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints)
         return ""
     spec = case.dataset
     return digest([fingerprints.of(dataset, spec.label, split, None) for split in (spec.train, spec.val)])
+
+
+def _val_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -> str:
+    """Return the fingerprint of the validation split; empty if its probabilities are not kept, or it has none."""
+    spec = case.dataset
+    if "validation" not in case.keep or not has_validation(spec, dataset):
+        return ""
+    return fingerprints.of(dataset, spec.label, spec.val, None)
 
 
 def _adapters_root(adapter: str) -> Path:

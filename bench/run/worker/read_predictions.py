@@ -10,13 +10,15 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.data.predictions.coco import CocoResults
 from bench.data.predictions.matching import NAMED
-from bench.data.predictions.reading import open_predictions
+from bench.data.predictions.reading import open_predictions, probabilities_of
 from bench.errors import BenchError
 from bench.records import Job, JobFacts
 from bench.records.predictions import check_prediction, save_prediction
+from bench.records.probabilities import QUANTISATION_ERROR
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.run.worker.images import test_ids
+from bench.run.worker.kept_probabilities import KeptProbabilities
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, write_progress
 
 
@@ -34,6 +36,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
     out = folder / layout.PREDICTIONS
     out.mkdir(exist_ok=True)
     hashes: dict[str, str] = {}
+    kept = KeptProbabilities(job, folder / layout.PROBABILITIES) if job.keep else None
     faults: list[str] = []
     started, told_at = time.perf_counter(), 0.0
     for image_id in ids:
@@ -48,6 +51,8 @@ def read_job(job: Job, folder: Path) -> JobFacts:
                 model=job.model.label,
                 encoded=isinstance(reader, CocoResults),
             )
+            if kept is not None:
+                kept.keep_one(image_id, probabilities_of(reader, image_id, size))
         except BenchError as error:
             faults.append(str(error))
             continue
@@ -58,11 +63,15 @@ def read_job(job: Job, folder: Path) -> JobFacts:
             write_progress(folder, len(hashes), len(ids))
     if faults:
         raise BenchError(_told(faults, len(ids)))
+    if kept is not None:
+        kept.close()
     write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
     return JobFacts(
         predicted_images=len(hashes),
         predict_s=time.perf_counter() - started,
         versions={"python": platform.python_version()},
+        kept_bytes=None if kept is None else kept.bytes,
+        quantisation_error=None if kept is None else QUANTISATION_ERROR,
         flags=tuple(reader.flags()),
     )
 

@@ -122,6 +122,22 @@ def test_probabilities_name_what_their_logits_do(kind):
     torch.testing.assert_close(logits.probability(given, labels), behind.probability(probabilities, labels))
 
 
+@pytest.mark.parametrize("gives", ["logits", "probabilities"])
+def test_every_class_has_a_probability_whatever_the_head(gives):
+    given = torch.randn(2, 3, 5, 6, generator=torch.Generator().manual_seed(1)) * 3
+    behind = gives == "probabilities"
+    softmax = head_of("softmax", None, THREE_CLASSES, gives=gives)
+    found = softmax.class_probabilities(given.softmax(1) if behind else given)
+    torch.testing.assert_close(found, given.softmax(1))
+    each = given[:, :1].sigmoid()
+    binary = head_of("sigmoid", None, TWO_CLASSES, gives=gives).class_probabilities(each if behind else given[:, :1])
+    torch.testing.assert_close(binary, torch.cat([1 - each, each], dim=1))
+    two = given[:, :2].sigmoid()
+    several = head_of("multilabel", 0.5, BACKGROUND_AND_TWO, gives=gives)
+    found = several.class_probabilities(two if behind else given[:, :2])
+    torch.testing.assert_close(found, torch.cat([1 - two.max(dim=1, keepdim=True).values, two], dim=1))
+
+
 def test_the_rule_says_how_outputs_name_classes():
     assert head_of("softmax", None, TWO_CLASSES).rule == "softmax over 2 channels: the highest wins"
     assert "above 0.4" in head_of("sigmoid", 0.4, TWO_CLASSES).rule

@@ -16,7 +16,9 @@ from bench.metric import load_metric
 from bench.records import ClassSpec, Score
 from bench.records.store.runs import newest_run, read_run
 from bench.records.store.statistics import Statistics
+from bench.report import latex
 from bench.report.summary.folds import across_folds, fold_of, pooled_statistic, summarise_folds
+from bench.report.summary.summarise import summarise
 from bench.suite.expand import expand
 from bench.suite.schema import Suite
 from tests.bench.builders import make_case
@@ -102,3 +104,8 @@ def test_models_are_compared_on_the_images_of_all_folds(tmp_path, monkeypatch, c
     capsys.readouterr()
     assert main(["report"]) == 0
     assert f"of all 9 images: {apart.difference:+.3f}, 95 % interval" in " ".join(capsys.readouterr().out.split())
+    text = latex.render(summarise(read_run(run)))
+    assert [text.count(name) for name in ("fake/perfect", "fake/noisy")] == [1, 1]
+    assert "all folds' images together" in text
+    line = next(line for line in text.splitlines() if "fake/noisy" in line)
+    assert float(line.split("&")[1].split("$")[0]) == pytest.approx(pooled[1], abs=0.006)

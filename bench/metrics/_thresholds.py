@@ -1,0 +1,126 @@
+"""Metrics of classes that are called from a threshold on, which is chosen on the validation split.
+
+What one image comes to is counted at the chosen thresholds, so that scores, intervals and comparisons need none of
+their own; folds, whose thresholds differ, can be pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics._bootstrap import ratio
+from bench.metrics._probabilities import (
+    POSITIVE,
+    Counts,
+    ProbabilityMetric,
+    above,
+    class_levels,
+)
+from bench.records import ClassSpec
+from bench.records.predictions import Prediction
+from bench.records.probabilities import LEVELS, ClassProbabilities
+
+Sums: TypeAlias = NDArray[np.float64]
+"""Pixels of each class, (..., K, 5)."""
+
+HITS, CALLED, TRUE, HITS_AT_HALF, CALLED_AT_HALF = range(5)
+STATISTIC = "called_from_threshold"
+HALF = LEVELS // 2
+"""The lowest level that is a probability of at least 0.5."""
+
+
+def best_levels(counts: Counts) -> NDArray[np.int64]:
+    """Return the level from which calling each class has the best Dice, the smallest of equals, (K,).
+
+    Args:
+        counts: Pixels by level, of all images of the validation split, (K, 256, 2).
+
+    A class that is never true there says nothing of thresholds and keeps 0.5.
+    """
+    called = above(np.asarray(counts, dtype=np.float64))
+    hits, true = called[..., POSITIVE], counts[..., POSITIVE].sum(axis=-1)[:, None]
+    dice = np.nan_to_num(ratio(2 * hits, called.sum(axis=-1) + true))
+    # Level 0 calls every pixel whatever it says: no threshold.
+    chosen = 1 + dice[:, 1:].argmax(axis=-1)
+    return np.where(true[:, 0] > 0, chosen, HALF)
+
+
+def sums_at(counts: Counts, levels: NDArray[np.int64]) -> Sums:
+    """Return what calling each class from its level on comes to, (K, 5), from pixels by level, (K, 256, 2)."""
+    called = above(counts)
+    rows = np.arange(len(counts))
+    sums = np.empty((len(counts), 5), dtype=np.float64)
+    for column, level in ((HITS, levels), (HITS_AT_HALF, np.full_like(levels, HALF))):
+        sums[:, column] = called[rows, level, POSITIVE]
+        sums[:, column + 1] = called[rows, level].sum(axis=-1)
+    sums[:, TRUE] = counts[..., POSITIVE].sum(axis=-1)
+    return sums
+
+
+@dataclass(frozen=True)
+class ThresholdMetric(ProbabilityMetric):
+    """A metric at thresholds.
+
+    Attributes:
+        levels: Of each class; empty: 0.5 for all.
+    """
+
+    levels: tuple[int, ...] = ()
+
+    def observe_probabilities(
+        self,
+        target: Prediction,
+        predicted: Prediction,
+        probabilities: ClassProbabilities,
+        classes: Sequence[ClassSpec],
+    ) -> NDArray[np.int64]:
+        """Count what is called at the thresholds, (K, 5)."""
+        return self.of_levels(class_levels(target, predicted, probabilities, classes))
+
+    def of_levels(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what is called at the thresholds, (K, 5), of pixels by level, (K, 256, 2)."""
+        levels = np.array(self.levels or (HALF,) * len(counts), dtype=np.int64)
+        return sums_at(np.asarray(counts, dtype=np.float64), levels).astype(np.int64)
+
+    def chosen_at(self, levels: Sequence[int]) -> ThresholdMetric:
+        """Return the metric at the levels that were chosen."""
+        return replace(self, levels=tuple(int(level) for level in levels))
+
+    def best_on(self, counts: Counts, classes: Sequence[ClassSpec]) -> float | None:
+        """Return the headline at the thresholds that are best on the scored images themselves: an upper bound."""
+        value = float(self._headline(sums_at(counts, best_levels(counts)), classes))
+        return None if np.isnan(value) else value
+
+
+def threshold_metric(
+    *, name: str, label: str, definition: str, formula: Callable[[Sums], NDArray[np.float64]]
+) -> ThresholdMetric:
+    """Make a metric of what is called from a threshold on.
+
+    Args:
+        name, label, definition: Of the metric.
+        formula: Sums, (..., K, 5) -> a value for each class, (..., K).
+    """
+
+    def at_half(sums: Sums) -> NDArray[np.float64]:
+        return formula(sums[..., [HITS_AT_HALF, CALLED_AT_HALF, TRUE, HITS_AT_HALF, CALLED_AT_HALF]])
+
+    return ThresholdMetric(
+        name=name,
+        version=1,
+        label=label,
+        definition=definition,
+        statistic=STATISTIC,
+        observed=class_levels,
+        shape=lambda classes: (classes, 5),
+        formula=formula,
+        per_class=True,
+        foreground=True,
+        undefined_because="no class but the background is true or called anywhere",
+        parts={"at tau 0.5": at_half},
+    )

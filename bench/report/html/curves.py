@@ -1,0 +1,59 @@
+"""A plot of a line with markers for each row, and their names below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from bench.report.html import svg
+
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 860.0, 62.0, 848.0, 10.0, 232.0
+
+
+class Line(NamedTuple):
+    """A row in a plot: its place among all, which decides colour and marker, its name, and its points, (x, y)."""
+
+    number: int
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+def plot(
+    lines: Sequence[Line],
+    across: str,
+    up: str,
+    label: str,
+    *,
+    ends: tuple[float, float] | None = (0.0, 1.0),
+    diagonal: bool = False,
+    markers: bool = True,
+) -> Markup | None:
+    """Draw lines; None where no line has a point.
+
+    Args:
+        lines: One for each row.
+        across, up: What the axes are.
+        label: Of the whole plot, for those who cannot see it.
+        ends: Of both axes; None leaves room around the values.
+        diagonal: Whether a line shows where both are equal.
+        markers: Whether each point has one.
+    """
+    places = [point for one in lines for point in one.points]
+    if not places:
+        return None
+    horizontal, vertical = ends or svg.around([a for a, _ in places]), ends or svg.around([b for _, b in places])
+    x, y = svg.Axis(*horizontal, LEFT, RIGHT), svg.Axis(*vertical, BOTTOM, TOP)
+    parts = [svg.horizontal(x, BOTTOM, TOP, across), svg.vertical(y, LEFT, RIGHT, up)]
+    if diagonal:
+        parts.append(svg.line([(LEFT, BOTTOM), (RIGHT, TOP)], stroke="currentColor", class_="ecdf dash1"))
+    for one in lines:
+        colour, dash = f"var(--c{one.number % svg.COLOURS})", f"ecdf dash{one.number // svg.COLOURS}"
+        parts.append(svg.line([(x.at(a), y.at(b)) for a, b in one.points], stroke=colour, class_=dash))
+        parts += [svg.marker(one.number, x.at(a), y.at(b)) for a, b in one.points] if markers else []
+    for place, one in enumerate(lines):
+        left, top = LEFT + 10 + 390 * (place % 2), 292.0 + 17 * (place // 2)
+        parts += [svg.marker(one.number, left, top)]
+        parts += [svg.tag("text", one.name[:54], x=left + 14, y=top + 4, class_="name")]
+    return svg.picture(WIDTH, 306.0 + 17 * ((len(lines) + 1) // 2), label, *parts)

@@ -1,0 +1,51 @@
+"""Tables and sentences on probabilities, for all forms of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.report.cells import case_columns
+from bench.report.summary.summarise import RunSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_CLASSES = 24
+"""Of more classes no table of thresholds is made; they are in results.json."""
+
+
+def thresholds_table(summary: RunSummary) -> pd.DataFrame:
+    """The threshold of each class, a row for each case that chose any."""
+    import pandas as pd
+
+    rows = {row.case_id: row for row in summary.rows}
+    chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
+    entries = [
+        {
+            **case_columns(summary, rows[one.case_id]),
+            **{f"tau of {name}": f"{tau:.3f}" for name, tau in one.taus.items()},
+            "chosen on": one.taus_from,
+        }
+        for one in chosen
+        if len(one.taus) <= MOST_CLASSES
+    ]
+    return pd.DataFrame(entries).fillna("")
+
+
+def probability_notes(summary: RunSummary) -> list[str]:
+    """How probabilities were kept and rounded, and how thresholds are to be read."""
+    if not summary.probabilities:
+        return []
+    error = next((one.quantisation_error for one in summary.probabilities if one.quantisation_error is not None), None)
+    kept = sum(one.kept_bytes or 0 for one in summary.probabilities)
+    rounded = "" if error is None else f", each rounded by at most {error:.4f}"
+    lines = [
+        f"Probabilities of each class and pixel were kept in 256 levels{rounded}; they take {kept / 2**20:.1f} MiB. "
+        "Nothing of this was timed."
+    ]
+    if any(one.taus for one in summary.probabilities):
+        lines.append(
+            "Thresholds were chosen on what the table says and applied to the scored images; *best on these images* "
+            "chose them on the scored images themselves: an upper bound, and no result."
+        )
+    return lines
