@@ -20,6 +20,7 @@ LAYERS = (
     "bench.records.store",
     # tools
     "bench.data.formats",
+    "bench.data.corruptions",
     # judge
     "bench.score.stats",
     "bench.metrics",
@@ -64,6 +65,7 @@ LAYERS = (
 IN_A_WORKER = (
     "bench",
     "bench.adapter",
+    "bench.data.corruptions",
     "bench.data.formats",
     "bench.data.labels",
     "bench.data.predictions",

@@ -27,12 +27,32 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import ClassFormula, Sums, per_image_of, quotient
-from bench.metrics._objects import MATCHED, MATCHED_BY_SIZE, SEEN, SIZES, TRUE, TRUE_BY_SIZE, ObjectMetric, f1_at
+from bench.metrics._objects import (
+    AREA,
+    CLASS,
+    IMAGE,
+    IOU,
+    KIND,
+    MATCHED,
+    MATCHED_BY_SIZE,
+    NUMBER,
+    SCORE,
+    SEEN,
+    SIZES,
+    TRUE,
+    TRUE_BY_SIZE,
+    TRUTH,
+    ObjectMetric,
+    f1_at,
+)
+from bench.records import ClassSpec
 
 AT_50, AT_75, AT_90 = 0, 5, 8
 """Numbers of thresholds 0.5, 0.75 and 0.9."""
@@ -46,6 +66,30 @@ def mean_f1(sums: Sums) -> NDArray[np.float64]:
 def recall_of(size: int) -> ClassFormula:
     """Return the recall of true objects of a size, by its number."""
     return lambda sums: ratio(sums[..., MATCHED_BY_SIZE][..., size], sums[..., TRUE_BY_SIZE][..., size])
+
+
+def objects(
+    rows: NDArray[np.float64], classes: Sequence[ClassSpec]
+) -> Iterator[tuple[int, dict[str, str | float | None]]]:
+    """Yield the number of the image and what is known of each object, from stored rows.
+
+    `what` is `ground truth` or `prediction`; `area` in pixels; `score` that of the prediction, or of the match, None
+    without one; `iou` that with the match, 0 without one.
+    """
+    for row in rows:
+        if row[KIND] == IMAGE:
+            continue
+        is_true, iou = bool(row[KIND] == TRUTH), float(row[IOU])
+        yield (
+            int(row[NUMBER]),
+            {
+                "what": "ground truth" if is_true else "prediction",
+                "class": classes[int(row[CLASS])].name,
+                "area": float(row[AREA]),
+                "score": None if is_true and not iou else float(row[SCORE]),
+                "iou": iou,
+            },
+        )
 
 
 METRIC = ObjectMetric(

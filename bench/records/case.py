@@ -129,6 +129,20 @@ class ModelSpec(Record):
     unmapped: Unmapped = "error"
 
 
+class Corruption(Record):
+    """What is done to every image of the scored split; the names are those of `bench/data/corruptions/`.
+
+    Attributes:
+        name: For example `fog`.
+        severity: 1 to 5.
+        seed: Of the random numbers, with the name, the severity and the id of each image.
+    """
+
+    name: str
+    severity: int = Field(ge=1, le=5)
+    seed: int = 0
+
+
 class DatasetSpec(Record):
     """A data set as a case uses it.
 
@@ -139,6 +153,7 @@ class DatasetSpec(Record):
         train, val, test: Split names to train on, to validate on while training, and to score.
         max_images: Use only the first n images of the scored split; None means all.
         labels: What is made of its classes; None leaves them.
+        corruption: What is done to the images of the scored split; None, which is not written down, leaves them.
     """
 
     name: str
@@ -149,6 +164,15 @@ class DatasetSpec(Record):
     test: str = "test"
     max_images: int | None = Field(default=None, ge=1)
     labels: Labels | None = None
+    corruption: Corruption | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Data sets that nothing is done to are written as before."""
+        written: dict[str, Any] = write(self)
+        if self.corruption is None:
+            written.pop("corruption", None)
+        return written
 
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
@@ -243,6 +267,24 @@ class Target(Record):
     deterministic: bool = False
 
 
+class Shift(Record):
+    """How the scored images of a case differ from those that its model was made for.
+
+    Attributes:
+        of: Id of the case on the images as they are.
+        family: `noise`, `blur`, `weather`, `digital`, `size`, or `natural` for another data set.
+        name: Of the corruption, or label of the other data set.
+        severity: 1 to 5; None for another data set.
+        trained_on: The data set of the other case, on which the model is trained and calibrated.
+    """
+
+    of: str
+    family: str
+    name: str
+    severity: int | None = None
+    trained_on: DatasetSpec
+
+
 class Case(Record):
     """One model on one data set on one target.
 
@@ -250,6 +292,8 @@ class Case(Record):
         id: Readable and unique within a suite; the same suite gives the same ids.
         profile: What is measured of it beside time; None leaves the job out.
         throughput: How it is put under load; None leaves the job out.
+        keep: What is kept beside its predictions.
+        shift: How its images differ from those of another case; None, which is not written down, for most.
     """
 
     id: str
@@ -260,4 +304,17 @@ class Case(Record):
     measurement: Measurement
     profile: Profile | None = None
     throughput: Throughput | None = None
+    keep: tuple[Kept, ...] = ()
+    shift: Shift | None = None
     timeouts: Timeouts
+
+    @property
+    def made_for(self) -> DatasetSpec:
+        """The data set that the model is trained and calibrated on: its own, unless its images are shifted."""
+        return self.dataset if self.shift is None else self.shift.trained_on
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cases that keep nothing and are of no shift are written as before."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if name not in ("keep", "shift") or value}

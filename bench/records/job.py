@@ -34,6 +34,9 @@ class Job(Record):
         weights: Folder- or file path of trained weights, relative to the job folder when it lies
             in the same run, else absolute; None for untrained models.
         weights_sha256: Of these weights when the job was planned; None where they are not files.
+        keep: What is kept beside predictions; of `predict` jobs alone.
+        made_for: The data set that the model was trained and is calibrated on, where `dataset` is another one or
+            corrupted; None where it is `dataset`.
         seed: Of everything random in the job that the recipe or measurement does not seed.
         harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
         cpu_affinity: Cores the worker is pinned to; None leaves it alone.
@@ -57,11 +60,19 @@ class Job(Record):
     dataset_fingerprint: str
     weights: str | None = None
     weights_sha256: str | None = None
+    keep: tuple[Kept, ...] = ()
+    made_for: DatasetSpec | None = None
     seed: int = 0
     harness_root: str
     adapters_root: str
     cpu_affinity: tuple[int, ...] | None = None
     provenance: Provenance | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Jobs that keep nothing, of models on the data they were made for, are written as before."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if name not in ("keep", "made_for") or value}
 
 
 class Status(str, Enum):

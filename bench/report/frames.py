@@ -21,6 +21,7 @@ from bench.records.store.samples import DECODE, STAGED, STAGES
 from bench.records.store.training_log import read_training_log
 from bench.records.store.views import RunView
 from bench.report.csv import inert, row_fields
+from bench.report.summary.objects import objects_of_case
 from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
 from bench.report.summary.stored import stored_summary
 from bench.report.summary.summarise import RunSummary, usable_cases
@@ -28,7 +29,7 @@ from bench.report.summary.summarise import RunSummary, usable_cases
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = ("cases", "scores", "per_class", "per_image", "samples", "training", "slices")
+TABLES = ("cases", "scores", "per_class", "per_image", "objects", "samples", "training", "slices", "robustness")
 """Tables of a run, by the names of the properties below."""
 
 _NAMES = ["case", "model", "dataset", "target"]
@@ -157,6 +158,32 @@ class RunFrames:
             for case_id, value in one.values.items()
         )
         return self._frame(rows, ["by", "slice", "slice_images", "value", "latency_ms"])
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """One row per case and shift of its images: `family`, `shift`, `severity`, the headline's `value` with its
+        interval; severity 0 is the images as they are."""
+        rows = (
+            {
+                "case": one.case_id,
+                "family": shift.family,
+                "shift": shift.name,
+                "severity": shift.severity,
+                "value": shift.value,
+                "low": shift.low,
+                "high": shift.high,
+            }
+            for one in self.summary.robustness
+            for shift in one.every
+        )
+        return self._frame(rows, ["family", "shift", "severity", "value", "low", "high"])
+
+    @cached_property
+    def objects(self) -> pd.DataFrame:
+        """One row per case, image and object: `what` (ground truth or prediction), `class`, `area` in pixels, `score`,
+        and `iou` with its match, 0 without one; of suites with a metric such as `object_f1` that matches objects."""
+        found = [objects_of_case(view) for view in usable_cases(self.run).cases]
+        return self._frame((row for rows in found for row in rows), ["image", "what", "class", "area", "score", "iou"])
 
     @cached_property
     def _images(self) -> list[CaseImages]:

@@ -11,9 +11,12 @@ from tabulate import tabulate
 from bench.report import differences, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
+from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
+from bench.report.draw.robustness import PICTURE as ROBUSTNESS
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.probabilities import probability_notes, thresholds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
+from bench.report.robustness import corruptions_table, natural_table, robustness_notes, robustness_table
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
 from bench.report.summary.summarise import RunSummary
@@ -27,6 +30,8 @@ PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
     PICTURE: "Under load: images per second by batch size, latency by rate of queries",
+    PROBABILITIES: "Probabilities: reliability, risk among the surest pixels, scores by threshold, precision by recall",
+    ROBUSTNESS: "Score by severity of corruption, mean over the corruptions of a family; 0 is the images as they are",
     "training_curves.png": "Loss and validated score of all models, by seconds and images; losses differ in kind",
     "training_curve.png": "Loss and score, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
@@ -67,6 +72,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         _bullets(probability_notes(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
         *_slices(summary),
+        *_robustness(summary),
         *_section("Runtimes", runtimes_table(summary)),
         _paragraph(runtimes_note(summary)),
         *_section(
@@ -133,6 +139,16 @@ def _resources(summary: RunSummary) -> list[str]:
     """What was measured beside time, then what could not be."""
     section = _section("Memory, energy and operations", resources_table(summary))
     return [*section, _bullets(resources_notes(summary))] if section else []
+
+
+def _robustness(summary: RunSummary) -> list[str]:
+    """What shifted images do to each model, then each corruption, then other data sets."""
+    return [
+        *_section(f"Robustness ({summary.headline})", robustness_table(summary)),
+        _bullets(robustness_notes(summary)),
+        *_section("By corruption, mean over severities", corruptions_table(summary)),
+        *_section("On other data sets", natural_table(summary)),
+    ]
 
 
 def _training(summary: RunSummary, pictures: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from bench.report import sentences, tables
 from bench.report.conclusion import conclusion
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_table
+from bench.report.robustness import robustness_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table
 
@@ -40,7 +41,7 @@ def render(summary: RunSummary) -> str:
     ]
     if len(folds):
         parts += [_fitted(folds, width), _wrapped(folds_note(summary), width)]
-    parts += [_fitted(frame, width) for frame in (resources, loads) if len(frame)]
+    parts += [_fitted(frame, width) for frame in (robustness_table(summary), resources, loads) if len(frame)]
     doubts = sentences.doubts(summary)
     if doubts:
         parts.append("\n".join(_wrapped(f"note: {line}", width) for line in doubts))

@@ -109,7 +109,12 @@ class RunRecorder:
         score_planned_case(self.run, self.plan, planned, predictions)
 
     def log(self, case: CasePlan) -> None:
-        """Copy a scored case to the experiment trackers; one that fails is a warning."""
+        """Copy a scored case to the experiment trackers; one that fails is a warning.
+
+        Cases of shifted images are no further models: they stand in the report alone.
+        """
+        if case.case.shift is not None:
+            return
         for trouble in export_case(self.run, self.results, case.case.id, self.loggers):
             self.warn(trouble)
 

@@ -50,6 +50,7 @@ def score_planned_case(
             plan.metrics,
             predict_key=planned.predict_key,
             seed=plan.seed,
+            validation=validation_of(run, plan, planned.case),
         )
     except AlteredPrediction as error:
         # From now on the job is a row that says so, and the next run predicts again.
@@ -66,6 +67,18 @@ def score_planned_case(
     write_record(file, scores)
     record_facts(run, [statistics, file])
     return scores
+
+
+def validation_of(run: RunFolder, plan: Plan, case: Case) -> Path | None:
+    """Return the folder of the probabilities that choose the thresholds of a case whose images are shifted.
+
+    They are those of the case on the images as they are; None for that one itself.
+    """
+    if case.shift is None:
+        return None
+    clean = next((one for one in plan.cases if one.case.id == case.shift.of), None)
+    view = None if clean is None else find_job(run, "predict", clean.predict_key)
+    return None if view is None else view.folder / layout.VALIDATION
 
 
 def why_score_again(run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path) -> str | None:

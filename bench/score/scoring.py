@@ -55,6 +55,7 @@ def score_case(
     *,
     predict_key: str,
     seed: int,
+    validation: Path | None = None,
 ) -> ScoredCase:
     """Score the stored predictions of a case.
 

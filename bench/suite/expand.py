@@ -29,6 +29,7 @@ from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
+from bench.suite.shifts import corruption_mistakes, shifted_cases
 
 
 def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | None = None) -> tuple[Case, ...]:
@@ -46,6 +47,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     lines = SuiteLines({}) if lines is None else lines
     models = _models(suite, source, lines)
     datasets = [spec for entry in suite.datasets for spec in fold_specs(entry, dataset_spec(entry, source), source)]
+    others = () if suite.corruptions is None else suite.corruptions.natural
+    natural = [dataset_spec(entry, source) for entry in others]
     mistakes = Mistakes()
     with mistakes.noted():
         _check_tasks(suite, [model for _, model in models], source, lines)
@@ -54,7 +57,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     with mistakes.noted():
         _refuse_twins([m.label for _, m in models], "models", source)
     with mistakes.noted():
-        _refuse_twins([d.label for d in datasets], "datasets", source)
+        _refuse_twins([d.label for d in (*datasets, *natural)], "datasets", source)
     mistakes.tell()
     targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
     cases = tuple(
@@ -84,7 +87,17 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     )
     if not cases:
         raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
-    return cases
+    return (*cases, *shifted_cases(suite, cases, natural))
+
+
+def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
+    """What a suite keeps beside the predictions of a model; of the validation split where a metric chooses thresholds.
+
+    Files hold the predictions of one split.
+    """
+    names = [name for name in suite.metrics if metric_mistake(name) is None]
+    choosing = any(hasattr(load_metric(name), "chosen_at") for name in names) and model.adapter != FROM_FILES
+    return (*suite.keep, *(("validation",) if suite.keep and choosing else ()))
 
 
 def _scored_only(case: Case) -> Case:
@@ -143,6 +156,9 @@ def _check_names(suite: Suite, source: Path, lines: SuiteLines) -> None:
                 f"{source}: datasets[{index}]{lines.at('datasets', index)}: no data set named {name!r}."
                 f"{did_you_mean(name, known)} List them with: bench list datasets"
             )
+    if suite.corruptions is not None:
+        for sentence in corruption_mistakes(suite.corruptions):
+            mistakes.note(f"{source}: corruptions{lines.at('corruptions')}: {sentence}")
     for index, name in enumerate(suite.metrics):
         if (mistake := metric_mistake(name)) is not None:
             mistakes.note(f"{source}: metrics[{index}]{lines.at('metrics', index)}: {mistake}")

@@ -42,6 +42,9 @@ class Ingredients:
         task: Task with the data set's classes.
         train_fingerprint: Train fingerprint of the splits used for training and validation.
         test_fingerprint: Test fingerprint of the scored split.
+        clean_fingerprint: Test fingerprint of what the model was made for, where its images are shifted; else as
+            `test_fingerprint`.
+        val_fingerprint: Test fingerprint of the validation split, where probabilities of it are kept; else empty.
         adapter_code: Adapter code of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
         code: Kind of job -> code of the harness that can change its numbers, `path=digits …`.
         versions: Package -> version in the adapter's interpreter.
@@ -64,6 +67,8 @@ class Ingredients:
     runtime_versions: dict[str, str] = field(default_factory=dict)
     code: Mapping[JobKind, str] = field(default_factory=dict)
     exports: bool = True
+    val_fingerprint: str = ""
+    clean_fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
             case_id=case.id,
             replicate=replicate,
             model=case.model,
-            dataset=case.dataset,
+            dataset=case.made_for if kind in ("train", "export") else case.dataset,
+            made_for=None if case.shift is None or kind in ("train", "export") else case.made_for,
             task=ingredients.task,
             target=training_target(case.recipe) if kind == "train" and case.recipe else case.target,
             recipe=case.recipe if kind == "train" else None,
@@ -123,13 +129,17 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         train = job("train", parts, ingredients.train_fingerprint)
     running = _running_parts(case, ingredients, common, trained_by=train)
     test = ingredients.test_fingerprint
+    # An export does not depend on what its images look like: cases of shifts share that of the clean one.
+    clean = test if ingredients.clean_fingerprint is None else ingredients.clean_fingerprint
+    exporting = {**running, "data": digest([clean, case.made_for.max_images])}
+    predicting = {**running, "keep": " ".join([*case.keep, ingredients.val_fingerprint])} if case.keep else running
     on_machine = {**running, "machine": ingredients.machine, "environment": _readable(dict(ingredients.environment))}
     timing = {**on_machine, "protocol": _protocol(case.measurement)}
     loaded = {**on_machine, **_unusual(case.measurement)}
     return CasePlan(
         case=case,
         train=train,
-        export=job("export", running, test)
+        export=job("export", exporting, clean)
         if ingredients.exports and case.target.runtime in EXPORTED_RUNTIMES
         else None,
         predict=job("predict", predicting, test),

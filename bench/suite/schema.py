@@ -102,6 +102,11 @@ def _measured(value: Any) -> Any:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
+def _corrupting(value: Any) -> Any:
+    """Let `all`, or a list of names, stand for these at all severities."""
+    return {"names": value} if isinstance(value, str | list) else value
+
+
 def _label_space(value: Any) -> Any:
     """A name, or a list of names as a tuple."""
     names = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
@@ -245,6 +250,21 @@ class DatasetEntry(Record):
     )
 
 
+class Corruptions(Record):
+    """What is done to the images of the scored split, each by itself; models are not trained or timed anew for it."""
+
+    names: Many[str] = Field(
+        default=("noise", "blur", "weather", "digital"),
+        description="Corruptions, their families (noise, blur, weather, digital, size), or all.",
+    )
+    severities: Annotated[Many[Annotated[int, Field(ge=1, le=5)]], AfterValidator(_distinct)] = Field(
+        default=(1, 2, 3, 4, 5), description="From 1, mild, to 5."
+    )
+    natural: Annotated[
+        tuple[Annotated[DatasetEntry, BeforeValidator(_named), _OrName()], ...], BeforeValidator(_listed), _OneOrMany()
+    ] = Field(default=(), description="Other data sets with the same classes, which the same models are scored on.")
+
+
 class TargetEntry(Record):
     """Where models run; a list in any field multiplies the cases."""
 
@@ -344,6 +364,17 @@ class Suite(Record):
     metrics: Many[Annotated[str, BeforeValidator(_metric), _OrCapped()]] = Field(
         default=("mean_iou",),
         description="Metrics; the first is the headline. {name: mask_ap, max_detections: 300} sets how many count.",
+    )
+    keep: Annotated[
+        tuple[Literal["probabilities"], ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()
+    ] = Field(
+        default=(),
+        description="probabilities = of each class and pixel, kept beside predictions for calibration and thresholds.",
+    )
+    corruptions: Annotated[Corruptions | None, BeforeValidator(_corrupting)] = Field(
+        default=None,
+        description="Also score models on corrupted images and other data sets; a list = these corruptions; {} = all "
+        "families but size.",
     )
     loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."

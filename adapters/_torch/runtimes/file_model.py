@@ -190,6 +190,15 @@ class FileModel(BaseAdapter):
             for one, placement, size in zip(raw.answers(), raw.contents, sizes, strict=True)
         ]
 
+    def probabilities(self, raw: Outputs, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return what the file says of each class and pixel, at the original sizes; see `OutputReader`."""
+        if not isinstance(self._reader, OutputReader):
+            raise Unsupported(f"{self._label} finds objects; probabilities are of label maps")
+        found: list[NDArray[np.floating]] = []
+        for one, placement, size in zip(raw.answers(), raw.contents, sizes, strict=True):
+            found.append(self._reader.probabilities(one[0], placement, size))
+        return found
+
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
         """Return whether the file is fed as its exporter says, and its outputs are what the model config calls them.
 

@@ -50,22 +50,30 @@ def _print_states(options: Namespace) -> int:
     results = Path(options.results)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None
-    rows, states = [], Counter[str]()
+    rows, states, shifted = [], Counter[str](), Counter[str]()
     seen: set[str] = set()
     for plan in prepared.cases:
         for job in plan.jobs:
             state = job_state(job, run, results)
+            if job.key in seen and plan.case.shift is not None:
+                continue
             if job.key in seen:
                 rows.append([plan.case.id, job.kind, "shared", f"with {job.model.label}"])
                 continue
             seen.add(job.key)
             states[state.name] += 1
+            if plan.case.shift is not None and job.kind == "predict":
+                shifted[state.name] += 1
+                continue
             kind = f"{job.kind} r{job.replicate}" if job.kind == "time" else job.kind
             rows.append([plan.case.id, kind, state.name, state.why])
             if job.kind == "predict" and run is not None and state.view is not None and state.view.ok:
                 rows.append([plan.case.id, "score", *_state_of_scores(prepared, run, plan.case.id, state.view)])
     print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
     print()
+    if shifted:
+        told = ", ".join(f"{count} {name}" for name, count in sorted(shifted.items()))
+        print(f"and {sum(shifted.values())} predict jobs on shifted images ({told})\n")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 HELP = "list what a suite can name"
 GROUP, ORDER = "environment", 3
 
-LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers")
+LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers", "corruptions")
 WIDTHS: dict[str | tuple[str, str], int] = {
     "description": 90,
     "definition": 90,
@@ -62,6 +62,12 @@ def _listing(what: str) -> tuple[list[str], list[list[str]]]:
         from bench.adapter import adapter_folders
 
         return ["adapter", "folder"], [[name, str(folder)] for name, folder in adapter_folders().items()]
+    if what == "corruptions":
+        from bench.data.corruptions.names import FAMILIES, what_it_does
+
+        return ["corruption", "family", "what it does"], [
+            [name, family, what_it_does(name)] for family, names in FAMILIES.items() for name in names
+        ]
     if what == "loggers":
         from bench.logger import logger_names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data.corruptions.dataset import CorruptedDataset
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
 from bench.data.labels.mapping import map_truth
@@ -15,13 +16,14 @@ from bench.records.predictions import RgbImage
 
 
 def open_labelled(spec: DatasetSpec) -> Dataset:
-    """Open the data set of a case; with `labels`, its classes are the mapped ones.
+    """Open the data set of a case; with `labels`, its classes are the mapped ones, with a corruption its images.
 
     Raises:
         BenchError: As `open_dataset`, and if `labels` does not fit the data set.
     """
     dataset = open_dataset(spec.name, spec.options)
-    return dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
+    mapped: Dataset = dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
+    return mapped if spec.corruption is None else CorruptedDataset(mapped, spec.corruption, spec.test)
 
 
 class MappedDataset:

@@ -71,6 +71,16 @@ def open_predictions(model: ModelSpec, spec: DatasetSpec, dataset: Dataset) -> R
     return READERS[form](place, options, wanted)
 
 
+def probabilities_of(reader: Reader, image_id: str, size: Size) -> ClassProbabilities:
+    """Return the probabilities of an image; raises `BenchError` if its file holds labels, objects or logits."""
+    if not isinstance(reader, ProbabilityMaps):
+        raise BenchError(
+            "these files are no probability maps, so that no probabilities can be kept: save an array with a number "
+            "from 0 to 1 for each class and pixel, or leave 'keep: probabilities' out of the suite"
+        )
+    return reader.probabilities(image_id, size)
+
+
 def format_of(options: Options) -> Format:
     """Return the format that is said, or that the files have; raises `BenchError` if it cannot be told."""
     root = Path(options.root)

@@ -160,3 +160,9 @@ class RunView:
     cases: tuple[CaseView, ...]
     damages: tuple[Damage, ...] = ()
     environments: Mapping[str, dict[str, JsonValue]] = field(default_factory=dict)
+
+    @property
+    def unshifted(self) -> RunView:
+        """The run without the cases whose images are shifted, which are told apart from all others; see `Shift`."""
+        own = tuple(view for view in self.cases if view.case.shift is None)
+        return replace(self, cases=own) if own else self

@@ -15,6 +15,8 @@ from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
 from bench.report.draw.loads_of_summary import PICTURE, draw_loads
+from bench.report.draw.probability_curves import draw_probabilities
+from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import Tile
 from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
 from bench.report.draw.training_pictures import draw_training, row_label
@@ -51,11 +53,14 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
     A contact sheet is left out where its data set is not on this machine: all else in a report
     comes from the run's own files.
     """
+    run = run.unshifted
     made = [
         _accuracy_latency(summary, folder / "accuracy_latency.png"),
         _stage_times(summary, folder / "stage_times.png"),
         draw_loads(summary, folder / PICTURE),
     ]
+    made += draw_probabilities(summary, folder)
+    made += draw_robustness(summary, folder)
     trained = _best([view for view in run.cases if view.train is not None], summary)
     made += draw_training(replace(run, cases=tuple(trained)), summary, folder)
     left_out = _crowded(run, summary)

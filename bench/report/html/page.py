@@ -21,6 +21,7 @@ from bench.report.html import (
     overview,
     probabilities,
     resources,
+    robustness,
     slices,
     training,
 )
@@ -44,6 +45,8 @@ def page(facts: Facts, place: Place | None = None) -> str:
         "overview": (overview.TITLE, overview.section(facts)),
         "latency": (latency.TITLE, latency.section(facts)),
         "accuracy": (accuracy.TITLE, accuracy.section(facts)),
+        "robustness": (robustness.TITLE, robustness.section(facts)),
+        "probabilities": (probabilities.TITLE, probabilities.section(facts)),
         "images": (images.TITLE, images.section(facts, shown)),
         "slices": (slices.TITLE, slices.section(facts)),
         "training": (training.TITLE, training.section(facts)),

@@ -41,7 +41,8 @@ class ProbabilityCurves(Record):
 
 def probability_curves(views: Sequence[CaseView]) -> tuple[ProbabilityCurves, ...]:
     """Return the curves of every case whose probabilities were scored."""
-    found = [_curves(view) for view in views if view.scores is not None and view.statistics is not None]
+    kept = [view for view in views if view.case.keep and view.scores is not None and view.statistics is not None]
+    found = [_curves(view) for view in kept]
     return tuple(one for one in found if one is not None)
 
 

@@ -32,6 +32,8 @@ from bench.report.summary.latency import TimedCase, summarise_latency
 from bench.report.summary.left_out import LeftOutScores
 from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
 from bench.report.summary.per_image import images_of_case, median_latencies
+from bench.report.summary.probability_curves import ProbabilityCurves, probability_curves
+from bench.report.summary.robustness import Robustness, robustness
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
@@ -97,6 +99,8 @@ class RunSummary(Record):
     versions: dict[str, str]
     data_notes: dict[str, tuple[str, ...]] = {}
     slices: tuple[SliceTable, ...] = ()
+    probabilities: tuple[ProbabilityCurves, ...] = ()
+    robustness: tuple[Robustness, ...] = ()
 
     @cached_property
     def several_datasets(self) -> bool:
@@ -142,8 +146,11 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced,
             beside those that the suite names.
     """
-    metric, origins = load_metric(run.plan.metrics[0]), origins_of(run)
-    gathered = _case_by_case(run, origins, columns or {})
+    metric, origins, own = load_metric(run.plan.metrics[0]), origins_of(run.unshifted), run.unshifted
+    gathered = _case_by_case(own, origins, columns or {})
+    ids = {view.case.id for view in own.cases}
+    shifted = [_usable(run, view) for view in run.cases if view.case.id not in ids]
+    whole = replace(run, cases=(*gathered.run.cases, *shifted))
     run, timed = gathered.run, gathered.timed
     rows = with_front(run, gathered.rows, timed, gathered.left_out, higher_is_better=metric.higher_is_better)
     compared = all_pairs(run, gathered.left_out)
@@ -179,6 +186,8 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         accepted_code=run.plan.accepted_code,
         versions=_versions(run),
         slices=gathered.slices,
+        probabilities=probability_curves(run.cases),
+        robustness=robustness(whole),
     )
 
 

@@ -27,6 +27,7 @@ from bench.report import write_report
 from bench.report.summary.audit import EQUAL_PIXELS, audit_predictions
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
+from bench.score.runs import validation_of
 from bench.score.scoring import score_case
 
 NOT_COMPARED = {"scored_at", "statistics_sha256", "predictions_sha256", "code"}
@@ -214,6 +215,7 @@ def _scored_again(view: RunView, case: CaseView, stored: StoredScores, fingerpri
         [score.metric for score in scores.scores],
         predict_key=scores.predict_key,
         seed=view.plan.seed,
+        validation=validation_of(view.folder, view.plan, case.case),
     )
     yield from _unequal_scores(scores, again.scores)
     if file is not None:

@@ -120,7 +120,8 @@ def open_side(asked: str, results: Path) -> Side:
 
 
 def _one_case(run: RunView, asked: str, wanted: str) -> Side:
-    views = [view for view in run.cases if wanted in (view.case.id, view.case.model.label)]
+    own = [view for view in run.unshifted.cases if view.case.model.label == wanted]
+    views = [*own, *(view for view in run.cases if view.case.id == wanted and view not in own)]
     if not views:
         known = sorted({view.case.model.label for view in run.cases} | {view.case.id for view in run.cases})
         name = f"{run.folder.suite}/{run.folder.name}"
@@ -133,7 +134,8 @@ def _one_case(run: RunView, asked: str, wanted: str) -> Side:
 
 
 def side_of(run: RunView, name: str) -> Side:
-    """Return all cases of a run."""
+    """Return all cases of a run; those of shifted images only where nothing else is left."""
+    run = run.unshifted
     return Side(name, run.plan.seed, tuple(_case(view) for view in run.cases), origin=(run, run.cases))
 
 

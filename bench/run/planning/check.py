@@ -26,6 +26,8 @@ from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.column_tables import check_tables
 from bench.run.planning.data_checks import check_notes, on_disk, sampled
 from bench.run.planning.option_checks import check_loggers, check_options
+from bench.run.planning.probability_checks import check_probabilities
+from bench.run.planning.shift_checks import check_shifts
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.lines import SuiteLines
@@ -74,6 +76,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     check_options(cases, source, lines, mistakes)
     check_metrics(cases, source, suite.metrics, lines, mistakes)
     check_loggers(suite.loggers, source, lines, mistakes)
+    shift_notes = check_shifts(cases, found.opened, source, mistakes)
     ability_notes = check_abilities(cases, source, lines, mistakes)
     check_tables(suite, source, cases, found.opened, mistakes)
     kept_notes = check_probabilities(suite, cases, found.opened, source, lines, mistakes)
@@ -87,7 +90,10 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
         )
     mistakes.tell()
     return CheckedSuite(
-        cases, found.opened, (*found.notes, *ability_notes), {k: v for k, v in found.data_notes.items() if v}
+        cases,
+        found.opened,
+        (*found.notes, *ability_notes, *kept_notes, *shift_notes),
+        {k: v for k, v in found.data_notes.items() if v},
     )
 
 
@@ -111,7 +117,9 @@ class _Found:
 
 
 def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
-    return list({case.dataset.label: case.dataset for case in cases}.values())
+    # What is done to images is added where cases are planned: each data set is opened once.
+    specs = {case.dataset.label: case.dataset for case in cases}
+    return [spec.model_copy(update={"corruption": None}) for spec in specs.values()]
 
 
 def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
@@ -122,7 +130,7 @@ def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
 def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path, mistakes: Mistakes) -> _Found:
     found = _Found()
     for spec in specs:
-        trains = any(case.recipe is not None for case in cases if case.dataset.label == spec.label)
+        trains = any(case.recipe is not None for case in cases if case.made_for.label == spec.label)
         with mistakes.noted(_about(source, [spec.label])):
             try:
                 splits = [spec.train, spec.val, spec.test] if trains else [spec.test]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from bench.data.corruptions.dataset import CorruptedDataset, corrupted_fingerprint
 from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
@@ -36,6 +37,8 @@ class Fingerprints:
             split: One of its splits.
             max_images: Only the first n images are used; None = all.
         """
+        if isinstance(dataset, CorruptedDataset):
+            return corrupted_fingerprint(self.of(dataset.clean, label, split, max_images), dataset.corruption)
         key = label, split, max_images
         if key not in self._known:
             self._known[key] = self._worked_out(dataset, label, split, max_images)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.adapter import adapter_folder, load_light
+from bench.data.corruptions.dataset import corrupted_fingerprint
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import classes_predicted
 from bench.data.predictions import ADAPTER as FROM_FILES
@@ -89,7 +90,14 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
     interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
     fingerprints = Fingerprints(ContentHashes.of_user())
     plans = tuple(
-        _plan(case, found.datasets[case.dataset.label], interpreters, fingerprints, seed=suite.seed)
+        _plan(
+            case,
+            found.datasets[case.dataset.label],
+            interpreters,
+            fingerprints,
+            seed=suite.seed,
+            made_for=found.datasets[case.made_for.label],
+        )
         for case in found.cases
     )
     classes = {label: dataset.classes for label, dataset in found.datasets.items()}
@@ -109,7 +117,9 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
         BenchError: If its data, its weights or its interpreter are not here.
     """
     try:
-        dataset = open_labelled(case.dataset)
+        # What corruptions make of its images is added to its fingerprint below.
+        dataset = open_labelled(case.dataset.model_copy(update={"corruption": None}))
+        made_for = dataset if case.shift is None else open_labelled(case.made_for)
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
@@ -119,7 +129,7 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
     weights = case.model.weights
     if weights is not None and "://" not in weights and not Path(weights).exists():
         raise BenchError(f"there are no weights at {weights} any more")
-    return _plan(case, dataset, interpreters, fingerprints, seed=seed)
+    return _plan(case, dataset, interpreters, fingerprints, seed=seed, made_for=made_for)
 
 
 def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
@@ -133,18 +143,28 @@ def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
 
 
 def _plan(
-    case: Case, dataset: Dataset, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int
+    case: Case,
+    dataset: Dataset,
+    interpreters: Interpreters,
+    fingerprints: Fingerprints,
+    *,
+    seed: int,
+    made_for: Dataset,
 ) -> CasePlan:
+    """Plan a case; `dataset` is its own, uncorrupted, `made_for` the one that its model is trained on."""
     adapter = case.model.adapter
-    spec = case.dataset
+    spec, clean = case.dataset, case.made_for
+    scored = fingerprints.of(dataset, spec.label, spec.test, spec.max_images)
     ingredients = Ingredients(
         task=TaskSpec(
             kind=case.model.task,
-            classes=classes_predicted(case.model, dataset),
-            channels=channels_of(dataset),
+            classes=classes_predicted(case.model, made_for),
+            channels=channels_of(made_for),
         ),
-        train_fingerprint=_train_fingerprint(case, dataset, fingerprints),
-        test_fingerprint=fingerprints.of(dataset, spec.label, spec.test, spec.max_images),
+        train_fingerprint=_train_fingerprint(case, made_for, fingerprints),
+        test_fingerprint=scored if spec.corruption is None else corrupted_fingerprint(scored, spec.corruption),
+        clean_fingerprint=fingerprints.of(made_for, clean.label, clean.test, clean.max_images),
+        val_fingerprint=_val_fingerprint(case, dataset, fingerprints),
         adapter_code=as_key_part(adapter_code(adapter)),
         code={kind: as_key_part(code_of_kind(kind, spec.name)) for kind in OF_KIND},
         versions=interpreters.versions(adapter),
@@ -178,7 +198,7 @@ def _train_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints)
     """Return the fingerprints of the training and the validation split; empty if nothing is trained or calibrated."""
     if case.recipe is None and case.target.precision != "int8":
         return ""
-    spec = case.dataset
+    spec = case.made_for
     return digest([fingerprints.of(dataset, spec.label, split, None) for split in (spec.train, spec.val)])
 
 

@@ -100,7 +100,7 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
     """
     folder = open_run(results, run)
     record = read_run(folder, results)
-    view = _case(record.cases, case, f"{folder.suite}/{folder.name}")
+    view = _case(record.unshifted.cases, case, f"{folder.suite}/{folder.name}")
     adapters = find_adapters(record, [view.case.model.adapter])
     _refuse_prompted(view.case.model)
     weights = _weight_path(overrides.weights) or _trained_weights(view)

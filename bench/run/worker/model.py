@@ -64,8 +64,9 @@ def calibration_images(job: Job) -> list[RgbImage]:
     """
     if not job.dataset_fingerprint:
         return []
-    dataset = open_labelled(job.dataset)
-    return [dataset.image(image_id) for image_id in tuple(dataset.ids(job.dataset.train))[:CALIBRATION_IMAGES]]
+    spec = job.made_for or job.dataset
+    dataset = open_labelled(spec)
+    return [dataset.image(image_id) for image_id in tuple(dataset.ids(spec.train))[:CALIBRATION_IMAGES]]
 
 
 def weights_of(job: Job, folder: Path) -> Path | None:

@@ -66,3 +66,28 @@ def test_images_are_chosen_for_disagreement_and_for_being_the_worst_of_a_model(f
     for case in (better, faster):
         worst = case.image_ids[int(np.nanargmin(case.scores["mean_iou"]))]
         assert f"among the worst of {facts.name_of[case.case_id]}" in chosen[worst]
+
+
+def test_of_too_many_images_those_with_the_largest_distances_are_kept_as_the_worst(monkeypatch):
+    from types import SimpleNamespace
+
+    from bench.records.store.statistics import Statistics
+    from bench.report.html import images
+    from bench.report.summary.per_image import CaseImages
+
+    monkeypatch.setattr(images, "MOST_VALUES", 1)  # the least that is kept is 100
+    ids = tuple(f"{number:03d}" for number in range(150))
+    distances = np.random.default_rng(0).permutation(150).astype(np.float64)
+    view = SimpleNamespace(case=SimpleNamespace(id="a"))
+    case = CaseImages(view, Statistics(ids, {}), {"hd95": distances}, np.full(150, np.nan))
+    shown = images._data("data", [case], SimpleNamespace(name_of={"a": "model"}), {})
+    assert len(shown["ids"]) == 100
+    assert {int(i) for i in shown["ids"]} == set(np.argsort(-distances)[:100].tolist())
+    assert shown["quantities"][0]["label"] == "HD95"
+
+
+def test_images_of_objects_are_listed_by_what_the_metric_says_of_one_image():
+    from bench.report.html.images import _label
+
+    assert _label("mask_ap") == "object F1"
+    assert _label("count_error") != "object F1"

@@ -1,0 +1,95 @@
+"""A data set whose scored split is corrupted as it is read; the other splits are what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from bench.data.corruptions.names import corrupted
+from bench.data.corruptions.size import FACTORS, scaled_spacing, scaled_truth
+from bench.dataset import Dataset, GroundTruth, Place, Spacing
+from bench.errors import Unsupported
+from bench.records import Corruption, Size, as_json_dict, digest
+from bench.records.predictions import RgbImage
+from bench.records.store.code import Code, code_of_files, reference_root
+
+
+class CorruptedDataset:
+    """Keeps `bench.dataset.Dataset`; images of one split are corrupted, of sizes shifted the ground truth follows."""
+
+    def __init__(self, dataset: Dataset, corruption: Corruption, split: str) -> None:
+        """Wrap a data set; reads nothing."""
+        self.clean, self.corruption = dataset, corruption
+        self.classes, self.tasks = dataset.classes, dataset.tasks
+        self.source, self.licence = dataset.source, dataset.licence
+        self.bands = getattr(dataset, "bands", None)
+        self._ids = frozenset(dataset.ids(split))
+
+    def splits(self) -> tuple[str, ...]:
+        """Return names of the splits."""
+        return self.clean.splits()
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Return ids of a split."""
+        return self.clean.ids(split)
+
+    def group(self, image_id: str) -> str:
+        """Return what the image must stay together with; its own id where the data set knows none."""
+        of_group = getattr(self.clean, "group", None)
+        return image_id if of_group is None else str(of_group(image_id))
+
+    def spacing(self, image_id: str) -> Spacing | None:
+        """Return the distance of its pixels in millimetres; None where the data set does not say."""
+        found: Spacing | None = getattr(self.clean, "spacing", lambda _: None)(image_id)
+        factor = self._factor(image_id)
+        return found if factor is None else scaled_spacing(found, factor)
+
+    def place(self, image_id: str) -> Place | None:
+        """Return where it lies in its volume; None where it is no slice."""
+        found: Place | None = getattr(self.clean, "place", lambda _: None)(image_id)
+        return found
+
+    def image(self, image_id: str) -> RgbImage:
+        """Return the image, corrupted if it is of the scored split.
+
+        Raises:
+            Unsupported: If it has other channels than three, which corruptions are made for.
+        """
+        image = self.clean.image(image_id)
+        if image_id not in self._ids:
+            return image
+        if image.shape[2:] != (3,):
+            raise Unsupported(
+                f"corruptions are made for RGB images; those of this data set have the shape {image.shape}. Leave "
+                "'corruptions' out of the suite"
+            )
+        return corrupted(image, self.corruption, image_id)
+
+    def target(self, image_id: str) -> GroundTruth:
+        """Return its ground truth; scaled as the image is."""
+        truth, factor = self.clean.target(image_id), self._factor(image_id)
+        return truth if factor is None else scaled_truth(truth, factor)
+
+    def size(self, image_id: str) -> Size:
+        """Return its size, which no corruption changes."""
+        return self.clean.size(image_id)
+
+    def fingerprint(self, split: str) -> str:
+        """That of the data set, and what is done to its images."""
+        return corrupted_fingerprint(self.clean.fingerprint(split), self.corruption)
+
+    def _factor(self, image_id: str) -> float | None:
+        if self.corruption.name not in FACTORS or image_id not in self._ids:
+            return None
+        return FACTORS[self.corruption.name][self.corruption.severity - 1]
+
+
+def corrupted_fingerprint(fingerprint: str, corruption: Corruption) -> str:
+    """Return the fingerprint of a split whose images are corrupted: with the code that does it."""
+    return digest([fingerprint, as_json_dict(corruption), dict(_code(reference_root()))])
+
+
+@lru_cache(maxsize=4)
+def _code(root: Path) -> Code:
+    return code_of_files(sorted((root / "bench" / "data" / "corruptions").glob("*.py")), root)
