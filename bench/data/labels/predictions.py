@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from bench.data.corruptions.dataset import CorruptedDataset
 from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.mapping import ClassTable
 from bench.data.labels.spaces import BACKGROUND, LabelSpace, label_space
@@ -115,6 +116,7 @@ def places_of(dataset: Dataset) -> dict[str, int]:
     `labels`.
     """
     places = {spec.name: index for index, spec in enumerate(dataset.classes)}
+    dataset = dataset.clean if isinstance(dataset, CorruptedDataset) else dataset
     if isinstance(dataset, MappedDataset):
         old = zip(dataset.unmapped.classes, dataset.table.ids, strict=True)
         places = {**{spec.name: new_id for spec, new_id in old}, **places}

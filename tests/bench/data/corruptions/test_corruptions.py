@@ -201,3 +201,15 @@ def test_images_of_other_channels_are_refused():
     clean.image = lambda _: np.zeros((8, 8, 5), dtype=np.uint8)
     with pytest.raises(Unsupported, match="made for RGB images"):
         foggy.image("shapes-test-00000")
+
+
+def test_classes_of_a_model_are_matched_with_those_of_the_images_as_they_are():
+    from bench.data.labels.dataset import open_labelled
+    from bench.data.labels.predictions import places_of
+    from bench.records import DatasetSpec, Labels
+
+    labels = Labels(merge={"blob": ("disc", "ring")}, rest="keep")
+    spec = DatasetSpec(name="shapes", label="shapes", labels=labels)
+    foggy = spec.model_copy(update={"corruption": Corruption(name="fog", severity=1)})
+    assert places_of(open_labelled(foggy)) == places_of(open_labelled(spec))
+    assert places_of(open_labelled(foggy))["disc"] == places_of(open_labelled(spec))["blob"]
