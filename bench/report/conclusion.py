@@ -32,7 +32,30 @@ def conclusion(summary: RunSummary) -> list[str]:
             lines.append(f"{where}{summary.headline} is undefined for every model scored so far.")
         else:
             lines.append(f"{where}No model is scored yet.")
+    lines += _under_corruption(summary)
     return _left_out(summary) + interference_lines(summary) + lines + _random_weights(summary) + _unfinished(summary)
+
+
+def _under_corruption(summary: RunSummary) -> list[str]:
+    """Return which model is best on corrupted images, and on which corruption it is worst."""
+    names = {row.case_id: row_name(summary, row) for row in summary.rows}
+    several = len({one.dataset for one in summary.robustness}) > 1
+    lines = []
+    for dataset in dict.fromkeys(one.dataset for one in summary.robustness):
+        means = {one.case_id: one.mean for one in summary.robustness if one.dataset == dataset}
+        known = {case_id: mean for case_id, mean in means.items() if mean is not None and case_id in names}
+        if not known:
+            continue
+        chosen = (max if summary.higher_is_better else min)(known, key=lambda case_id: known[case_id])
+        best = next(one for one in summary.robustness if one.case_id == chosen)
+        where = f"On {dataset}: under" if several else "Under"
+        kept = "" if best.kept is None else f", {100 * best.kept:.0f} % of its score on the images as they are"
+        lines.append(
+            f"{where} corruption **{names[chosen]}** has the best mean {summary.headline}, "
+            f"{with_interval(best.mean, best.low, best.high, default=3)}{kept}; worst for it is {best.worst}, "
+            f"{best.worst_value:.3f}."
+        )
+    return lines
 
 
 def _left_out(summary: RunSummary) -> list[str]:

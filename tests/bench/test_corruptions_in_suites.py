@@ -106,6 +106,7 @@ def test_the_report_has_tables_a_picture_and_another_data_set(ran):
     folder = newest_run(ran, "suite").path
     text = (folder / "report.md").read_text()
     assert "## Robustness (mIoU)" in text
+    assert "- Under corruption **fake/" in text
     assert "## By corruption, mean over severities" in text
     assert "## On other data sets" in text
     assert (folder / "robustness.png").is_file()
