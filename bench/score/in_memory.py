@@ -120,7 +120,7 @@ def _as_probabilities(predicted: Predicted, image_id: str, classes: int) -> Clas
 
 def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Prediction:
     if isinstance(predicted, ClassProbabilities):
-        predicted = predicted.levels
+        return _as_prediction(predicted.levels, image_id, classes)
     if isinstance(predicted, np.ndarray) and predicted.ndim == 3:
         predicted = predicted.argmax(axis=0)
     if not isinstance(predicted, np.ndarray):

@@ -113,7 +113,9 @@ class KeptProbabilities:
             counts = of_image if counts is None else counts + of_image
         if counts is None:
             return half, f"0.5, for split {spec.val!r} has no images"
-        return threshold_dice.best_levels(counts), f"that of the best Dice on the {len(ids)} images of split {spec.val}"
+        return threshold_dice.best_levels(
+            counts.astype(np.float64)
+        ), f"that of the best Dice on the {len(ids)} images of split {spec.val}"
 
     @cached_property
     def _index(self) -> dict[str, str]:

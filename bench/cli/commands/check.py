@@ -72,8 +72,8 @@ def _print_states(options: Namespace) -> int:
     print(tabulate(rows, headers=["case", "job", "state", "why"], tablefmt="simple"))
     print()
     if shifted:
-        told = ", ".join(f"{count} {name}" for name, count in sorted(shifted.items()))
-        print(f"and {sum(shifted.values())} predict jobs on shifted images ({told})\n")
+        listed = ", ".join(f"{count} {name}" for name, count in sorted(shifted.items()))
+        print(f"and {sum(shifted.values())} predict jobs on shifted images ({listed})\n")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")

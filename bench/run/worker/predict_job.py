@@ -27,11 +27,7 @@ from bench.run.worker.read_predictions import read_job
 
 
 def predict_job(job: Job, folder: Path) -> JobFacts:
-    """Predict every image of the scored split and store the predictions with their hashes.
-
-    Where the suite keeps probabilities, they are stored beside them, and after them those of the validation split if
-    thresholds are chosen there.
-    """
+    """Predict every image of the scored split; store predictions, and the probabilities that are kept, with hashes."""
     refuse_other_tasks(job)
     if job.model.adapter == FROM_FILES:
         return read_job(job, folder)
