@@ -373,8 +373,7 @@ class Suite(Record):
     )
     corruptions: Annotated[Corruptions | None, BeforeValidator(_corrupting)] = Field(
         default=None,
-        description="Also score models on corrupted images and other data sets; a list = these corruptions; {} = all "
-        "families but size.",
+        description="Score models on corrupted images and other data sets too; a list = these; {} = all but size.",
     )
     loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."

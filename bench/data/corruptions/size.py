@@ -7,7 +7,6 @@ published.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -56,12 +55,12 @@ def _instances(instances: Instances, factor: float) -> Instances:
     void = np.zeros(instances.size, np.uint8) if instances.void is None else instances.void.astype(np.uint8)
     rim = _nearest(void, factor, 1).astype(np.bool_)
     shown = np.stack(masks)[kept] if masks else instances.masks
-    return replace(
-        instances,
+    return Instances(
         masks=shown,
         class_ids=instances.class_ids[kept],
         scores=instances.scores[kept],
         crowd=instances.crowd[kept],
+        unchecked=instances.unchecked,
         areas=None,  # those of annotations are of the whole objects at their own size
         void=rim if instances.void is not None or rim.any() else None,
         spacing=scaled_spacing(instances.spacing, factor),
