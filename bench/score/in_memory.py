@@ -108,20 +108,25 @@ def _kind_of(prediction: Prediction) -> TaskKind:
     return next(kind for form, kind in _KIND_OF.items() if isinstance(prediction, form))
 
 
+def _is_probabilities(predicted: Predicted) -> bool:
+    return isinstance(predicted, np.ndarray) and predicted.ndim == 3 and np.issubdtype(predicted.dtype, np.floating)
+
+
 def _as_probabilities(predicted: Predicted, image_id: str, classes: int) -> ClassProbabilities | None:
     """Return the probabilities of an image, None where it is predicted without."""
     if isinstance(predicted, ClassProbabilities):
         return predicted
-    if not isinstance(predicted, np.ndarray) or predicted.ndim != 3:
+    if not _is_probabilities(predicted):
         return None
+    assert isinstance(predicted, np.ndarray)  # see _is_probabilities
     size = Size(*predicted.shape[1:])
     return quantised(predicted, num_classes=classes, size=size, image_id=image_id, model="score()")
 
 
 def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Prediction:
     if isinstance(predicted, ClassProbabilities):
-        return _as_prediction(predicted.levels, image_id, classes)
-    if isinstance(predicted, np.ndarray) and predicted.ndim == 3:
+        return _as_prediction(predicted.levels.argmax(axis=0), image_id, classes)
+    if isinstance(predicted, np.ndarray) and _is_probabilities(predicted):
         predicted = predicted.argmax(axis=0)
     if not isinstance(predicted, np.ndarray):
         if not isinstance(predicted, tuple(_KIND_OF)):
