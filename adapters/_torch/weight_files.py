@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from adapters._torch import unpickling
 from adapters._torch.class_names import are_generic
 from bench.errors import BenchError, Unsupported
+from bench.records.array_files import bounded_zip, packed_arrays
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.stated_classes import classes_in, names_by_id
+
+DAMAGE = tuple(kind for kind in ARRAY_DAMAGE if kind is not MemoryError)
+"""What readers of a damaged file raise; of a whole one memory may be short, which is told as that."""
 
 WRAPPED_UNDER = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep a network's tensors beside what else a training needs; others are tried too."""
@@ -135,8 +139,8 @@ def shared_prefix(names: Sequence[str]) -> str:
 
 
 def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
-    failures = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
-    if _is_torchscript(path):
+    failures = (pickle.UnpicklingError, *DAMAGE)
+    if _is_torchscript(path, label):
         raise BenchError(
             f"{label}: {path} is TorchScript, a network with its code; run it as it is: "
             f"{{name: torchscript/file, weights: {path}}}"
@@ -158,14 +162,16 @@ def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
     return content
 
 
-def _is_torchscript(path: Path) -> bool:
+def _is_torchscript(path: Path, label: str) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip(path) as archive:
             return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError):
         return False  # a damaged file is for its reader to refuse
+    except ValueError as error:
+        raise BenchError(f"{label}: {path} is not read: {error}") from None
 
 
 def _around_objects(path: Path) -> Any:
@@ -235,9 +241,9 @@ def unwrapped(name: str) -> str:
 def _read_arrays(path: Path, label: str) -> dict[str, Tensor]:
     """The arrays of a `.npz`; slashes in names are dots in torch's."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with packed_arrays(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except DAMAGE as error:
         raise BenchError(f"{label}: {path} is not a readable .npz file of plain arrays ({_reason(error)})") from None
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
     if not numbers:
@@ -277,7 +283,7 @@ def _read_parts(index: Path, label: str) -> WeightFile:
     """The weights of a folder that were cut into several files, which its index names."""
     try:
         parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BenchError(f"{label}: {index} is no list of files of weights; download the folder again") from None
     missing = [name for name in parts if not index.with_name(name).is_file()]
     if missing:
@@ -295,7 +301,7 @@ def _parsed(text: str) -> Any:
     """The value of JSON; None where the metadata is anything else."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -322,7 +328,7 @@ def _of_config(path: Path) -> tuple[str, ...] | None:
         return None
     try:
         names = names_by_id(json.loads(config.read_text(encoding="utf-8")).get("id2label"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return None if names is None or are_generic(names) else names
 

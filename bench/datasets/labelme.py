@@ -33,6 +33,7 @@ from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.embedded import decode_embedded
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
@@ -231,9 +232,9 @@ def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.b
 
 def _pasted(text: str, points: Sequence[tuple[float, float]], size: Size) -> NDArray[np.bool_]:
     """Return a mask shape: a PNG in base64 within the box of its two points, both included."""
-    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
-    if pixels is None or len(points) != 2:
+    if len(points) != 2:
         raise ValueError("its mask is no picture in a box")
+    pixels = decode_embedded(base64.b64decode(text), size, cv2.IMREAD_GRAYSCALE)
     left, top = (round(number) for number in points[0])
     mask = np.zeros(size, dtype=np.bool_)
     rows, columns = slice(max(top, 0), top + pixels.shape[0]), slice(max(left, 0), left + pixels.shape[1])

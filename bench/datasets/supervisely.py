@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import base64
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.embedded import decode_embedded, unpacked
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
@@ -269,10 +269,10 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
         kind = "polygon"
     try:
         if kind == "bitmap":
-            return _placed(_decoded(str(row["bitmap"]["data"])), row["bitmap"]["origin"], size)
+            return _placed(_decoded(str(row["bitmap"]["data"]), size), row["bitmap"]["origin"], size)
         if kind == "polygon" and isinstance(points, dict):
             return _filled(points["exterior"], points.get("interior") or [], size)
-    except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DatasetError(
             f"{where}: its {kind} cannot be decoded: {' '.join(str(error).split())}. Export the project again.",
             kind="mask",
@@ -283,12 +283,9 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
     )
 
 
-def _decoded(data: str) -> NDArray[np.bool_]:
+def _decoded(data: str, size: Size) -> NDArray[np.bool_]:
     """Return pixels of a bitmap: those that are not transparent, or not black where there is no transparency."""
-    png = zlib.decompress(base64.b64decode(data, validate=True))
-    pixels = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if png else None
-    if pixels is None:
-        raise ValueError("it holds no image")
+    pixels = decode_embedded(unpacked(base64.b64decode(data, validate=True)), size, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 2:
         return np.asarray(pixels > 0)
     return np.asarray(pixels[..., 3] > 0 if pixels.shape[2] == 4 else pixels.any(axis=2))

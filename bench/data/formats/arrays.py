@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
-from bench.records.damage import ARRAY_DAMAGE, require_file
+from bench.records.array_files import mapped_array
+from bench.records.damage import ARRAY_DAMAGE
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -22,9 +23,7 @@ def read_array(path: Path) -> NDArray[Any]:
         DatasetError: If it is no array, or one of another form.
     """
     try:
-        require_file(path)
-        # Mapped, so that a header is held against the size of the file before memory is taken.
-        array = np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
+        array = np.array(mapped_array(path))
     except ARRAY_DAMAGE as error:
         reason = " ".join(str(error).split())
         raise DatasetError(

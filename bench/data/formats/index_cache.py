@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.json_stream import FileState
+from bench.records.array_files import packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.cache import cache_folder
 
@@ -68,7 +69,7 @@ def _state_row(state: FileState) -> NDArray[np.int64]:
 def _read(place: Path, state: FileState) -> Tables | None:
     """Return what was remembered of this state of the file; None if there is nothing, or it is damaged."""
     try:
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with packed_arrays(place) as stored:
             if not np.array_equal(stored[STATE], _state_row(state)):
                 return None
             return {name: stored[name] for name in stored.files if name != STATE}

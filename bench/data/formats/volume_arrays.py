@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DatasetError
+from bench.records.array_files import mapped_array
 from bench.records.damage import ARRAY_DAMAGE
 
 FIX = 'pip install -c constraints.txt ".[medical]"'
@@ -287,9 +288,8 @@ def _tiff_spacing(file: Any) -> tuple[float, float, float] | None:
 def read_npy_volume(path: Path, *, pixels: bool) -> Volume:
     """Read an array (slice, row, column[, channel])."""
     try:
-        # Mapped, so that a header is held against the size of the file before memory is taken.
-        values = np.load(path, allow_pickle=False, mmap_mode="r")
-        values = np.array(values) if pixels else values
+        mapped = mapped_array(path)
+        values = np.array(mapped) if pixels else mapped
     except ARRAY_DAMAGE as error:
         raise _unreadable(path, "NumPy array", error) from None
     if values.ndim not in (3, 4):

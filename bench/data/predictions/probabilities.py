@@ -18,6 +18,7 @@ from bench.data.predictions.matching import match_files, refuse_missing
 from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size, background_class, label_dtype, void_id
+from bench.records.array_files import mapped_array, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.predictions import SemanticMap
 from bench.records.probabilities import ClassProbabilities, quantised
@@ -149,14 +150,15 @@ def read_numbers(file: Path) -> NDArray[Any]:
             import tifffile
 
             array = np.asarray(tifffile.imread(file))
+        elif file.suffix.lower() == ".npz":
+            with packed_arrays(file) as archive:
+                array = _member(archive, file)
         else:
-            # Mapped, so that a header is held against the size of the file before memory is taken.
-            loaded = np.load(file, allow_pickle=False, mmap_mode="r")
-            array = np.array(loaded) if isinstance(loaded, np.ndarray) else _member(loaded, file)
+            array = np.array(mapped_array(file))
     except ImportError:
         raise BenchError(f"{file}: needs tifffile to read it. Install it with: pip install tifffile") from None
     except ARRAY_DAMAGE as error:
-        raise ShapeError(f"{file} cannot be read as an array: {' '.join(str(error).split())}") from None
+        raise ShapeError(f"{file} cannot be read as an array: {' '.join(str(error).split())[:300]}") from None
     flat = array.reshape([side for side in array.shape if side != 1] or [1])
     if flat.ndim not in (2, 3) or not (np.issubdtype(flat.dtype, np.number) or flat.dtype == np.bool_):
         raise ShapeError(

@@ -28,6 +28,7 @@ from rich.filesize import decimal
 
 from bench.data.progress import Advance
 from bench.errors import BenchError
+from bench.records.tar_files import BoundedTarInfo
 
 MOST_GROWTH = 32
 """An archive may hold at most this many times its own size."""
@@ -207,8 +208,8 @@ def _members(archive: Path) -> Iterator[Member]:
         BenchError: If it is neither, or damaged.
     """
     # A tar comes first: one that ends with an uncompressed zip looks like a zip, too.
-    if _readable(archive, partial(tarfile.is_tarfile, archive)):
-        with _readable(archive, partial(tarfile.open, archive)) as tarred:
+    if _readable(archive, partial(_is_tar, archive)):
+        with _readable(archive, partial(tarfile.open, archive, tarinfo=BoundedTarInfo)) as tarred:
             while (entry := _readable(archive, tarred.next)) is not None:
                 yield Member(entry.name, _kind_in_tar(entry), entry.size, partial(tarred.extractfile, entry))
     elif _readable(archive, partial(zipfile.is_zipfile, archive)):
@@ -217,6 +218,17 @@ def _members(archive: Path) -> Iterator[Member]:
                 yield Member(row.filename, _kind_in_zip(row), row.file_size, partial(zipped.open, row))
     else:
         raise _damaged(archive, "it is neither a tar nor a zip file")
+
+
+def _is_tar(archive: Path) -> bool:
+    """Whether a file begins as a tar; `tarfile.is_tarfile` would read its headers without bounds."""
+    try:
+        with tarfile.open(archive, tarinfo=BoundedTarInfo):
+            return True
+    except tarfile.ReadError as error:
+        if "extended header" in str(error) or "sparse" in str(error):
+            raise
+        return False
 
 
 def _kind_in_zip(row: zipfile.ZipInfo) -> str:

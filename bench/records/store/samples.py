@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.records.damage import ARRAY_DAMAGE, require_file
+from bench.records.array_files import packed_arrays
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.files import State, file_state
 
 END_TO_END = 0
@@ -127,8 +128,7 @@ class Samples:
 @lru_cache(maxsize=32)
 def _read(path: Path, _: State | None) -> Samples:
     try:
-        require_file(path)
-        with np.load(path, allow_pickle=False) as archive:
+        with packed_arrays(path) as archive:
             needed = [f.name for f in fields(Samples) if f.default_factory is MISSING or f.name in archive]
             samples = Samples(**{name: archive[name] for name in needed})
             samples.check()

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.metric import Observed, Rows
-from bench.records.damage import ARRAY_DAMAGE, require_file
+from bench.records.array_files import packed_arrays
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.files import State, file_state, write_atomically
 
 IMAGE_IDS = "image_ids"
@@ -150,9 +151,7 @@ def _last_read(path: Path, _: State | None) -> Statistics:
 def read_statistics(file: Path | io.BytesIO, name: str) -> Statistics:
     """Read statistics from a file or its content, which messages call `name`; raises as `load_statistics`."""
     try:
-        if isinstance(file, Path):
-            require_file(file)
-        with np.load(file, allow_pickle=False) as archive:
+        with packed_arrays(file) as archive:
             arrays = {name: archive[name] for name in archive.files if name not in NO_STATISTICS}
             tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
             groups = tuple(str(name) for name in archive[GROUPS]) if GROUPS in archive.files else ()

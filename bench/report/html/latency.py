@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from bench.records.array_files import packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store import layout
 from bench.records.store.samples import END_TO_END, Samples
@@ -241,7 +242,7 @@ def _clocks(facts: Facts, name: str) -> list[NDArray[np.float64]]:
         if not job.ok:
             continue
         try:
-            with np.load(job.folder / layout.TELEMETRY, allow_pickle=False) as series:
+            with packed_arrays(job.folder / layout.TELEMETRY) as series:
                 found.append(np.asarray(series["cpu_mhz"], dtype=np.float64) if "cpu_mhz" in series else np.empty(0))
         except ARRAY_DAMAGE:
             found.append(np.empty(0))

@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, fact_states, manifest_damage
+from bench.records.tar_files import BoundedTarInfo
 from bench.run.archive.contents import CONTENTS, FORMAT, Contents, contents_of, member_name
 
 BLOCK = 1 << 20
@@ -64,7 +65,7 @@ def import_run(file: Path, results: Path) -> tuple[RunFolder, bool]:
 def _unpacked(file: Path, folder: Path) -> Contents:
     """Write the members below a folder, each compared with the list of files that comes first."""
     try:
-        with tarfile.open(file, mode="r|*") as archive:
+        with tarfile.open(file, mode="r|*", tarinfo=BoundedTarInfo) as archive:
             contents = _contents(file, archive)
             _require_space(file, contents, folder)
             expected = {member_name(contents, name): listed for name, listed in contents.files.items()}

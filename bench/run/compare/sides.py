@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, did_you_mean
 from bench.records import ClassSpec, Record, Score
+from bench.records.array_files import bounded_zip, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.files import write_atomically
 from bench.records.store.runs import is_run, newest_run, open_run, read_run
@@ -197,17 +198,17 @@ def save_baseline(side: Side, path: Path) -> None:
 def load_baseline(path: Path) -> Side:
     """Read what `save_baseline` wrote; raises `BenchError` if it is damaged or something else."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip(path) as archive:
             facts = SideFacts.from_json(archive.read(_FACTS).decode())
             names = set(archive.namelist())
             cases = []
             for number, case in enumerate(facts.cases):
-                with np.load(io.BytesIO(archive.read(f"{number}/processes.npz")), allow_pickle=False) as arrays:
+                with packed_arrays(io.BytesIO(archive.read(f"{number}/processes.npz"))) as arrays:
                     processes = tuple(np.asarray(arrays[f"p{k}"]) for k in range(len(arrays.files)))
                 name = f"{number}/statistics.npz"
                 found = read_statistics(io.BytesIO(archive.read(name)), f"{path}/{name}") if name in names else None
                 cases.append(SideCase(case, found, processes))
-    except (zipfile.BadZipFile, *ARRAY_DAMAGE) as error:
+    except ARRAY_DAMAGE as error:
         raise BenchError(
             f"{path} is no baseline file or is damaged ({error}); write one with: "
             f"bench compare RUN --save-baseline {path}"

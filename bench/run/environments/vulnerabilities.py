@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import BenchError
 from bench.records import Record
+from bench.records.array_files import bounded_zip
+from bench.records.damage import ARRAY_DAMAGE
 from bench.run.environments.interpreters import Inventory, normal_name
 
 
@@ -142,7 +144,7 @@ def _texts(database: Path) -> Iterator[tuple[str, str]]:
             for file in sorted(database.rglob("*.json")):
                 yield file.name, file.read_text(encoding="utf-8")
         elif zipfile.is_zipfile(database):
-            with zipfile.ZipFile(database) as archive:
+            with bounded_zip(database) as archive:
                 for name in sorted(archive.namelist()):
                     if name.endswith(".json"):
                         yield name, archive.read(name).decode("utf-8")
@@ -151,5 +153,5 @@ def _texts(database: Path) -> Iterator[tuple[str, str]]:
             yield from ((f"line {number}", line) for number, line in enumerate(lines, start=1) if line.strip())
         else:
             yield database.name, database.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except ARRAY_DAMAGE as error:
         raise BenchError(f"{database}: the database of vulnerabilities cannot be read: {error}") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,8 @@ from typing import BinaryIO
 import yaml
 
 from bench.data.formats.yaml_text import read_limited
+from bench.records.array_files import bounded_zip
+from bench.records.damage import ARRAY_DAMAGE
 
 METADATA = 14
 KEY, VALUE = 1, 2
@@ -26,13 +27,11 @@ LONGEST_TEXT = 16 * 1024**2
 
 def torchscript_metadata(path: Path) -> dict[str, str]:
     """Return what Ultralytics keeps in a TorchScript archive; empty of any other file."""
-    if not zipfile.is_zipfile(path):
-        return {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip(path) as archive:
             member = next((name for name in archive.namelist() if name.endswith("/extra/config.txt")), None)
             said = {} if member is None else json.loads(archive.read(member))
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (*ARRAY_DAMAGE, RecursionError):
         return {}
     return _as_texts(said)
 
@@ -52,7 +51,7 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
             said = json.loads(file.read(min(length, LONGEST_TEXT))).get("__metadata__")
-    except (struct.error, ValueError, OSError, AttributeError):
+    except (struct.error, ValueError, OSError, AttributeError, RecursionError, MemoryError):
         return {}
     return _as_texts(said)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.records.array_files import bounded_zip
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.stated_classes import classes_in, names_by_id, read_texts
 from bench.run.predict.file_metadata import (
     onnx_metadata,
@@ -23,16 +24,11 @@ from bench.run.predict.file_metadata import (
 )
 
 _UNREADABLE = (
-    zipfile.BadZipFile,
+    *ARRAY_DAMAGE,
     pickle.UnpicklingError,
     StopIteration,
-    OSError,
-    EOFError,
     AttributeError,
     IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
 )
 """This says how a file that is no such archive, or whose pickle needs more than nothing, fails."""
 
@@ -95,7 +91,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def _of_pickle(path: Path) -> tuple[str, ...] | None:
     """Return names in the pickle of a torch file, of its dictionary or of a module in it."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip(path) as archive:
             member = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(member) as file:
                 content = _NamesOnly(file).load()
