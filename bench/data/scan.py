@@ -153,7 +153,7 @@ def _remembered(file: Path, states: dict[str, str]) -> dict[str, Row]:
     for line in lines:
         try:
             image_id, state, row = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             continue  # the last line of a process that was killed
         # An image of a split that is not looked at today may be wanted tomorrow.
         if image_id not in states:

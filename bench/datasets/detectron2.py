@@ -48,7 +48,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_col
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
-from bench.data.formats.typed import DETECTRON2, as_typed
+from bench.data.formats.typed import DETECTRON2, DETECTRON2_METADATA, as_typed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
@@ -178,6 +178,7 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
         raise missing("detectron2", file, "metadata with thing_classes or stuff_classes", OBTAIN)
     document = read_yaml(file)  # of which JSON is a part
     lists = {"thing_classes": [], "stuff_classes": []} if not isinstance(document, dict) else document
+    typed = as_typed(DETECTRON2_METADATA, lists, str(file), "Fix the metadata.")
     things, stuff = (_names(lists, key, file) for key in ("thing_classes", "stuff_classes"))
     joint = bool(things) and things == stuff
     names = {"instances": things, "semantic": stuff, "panoptic": things if joint else [*things, *stuff]}[truth]
@@ -188,17 +189,17 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
         )
     thing_ids = set(range(len(things)) if truth != "semantic" else ())
     if joint:
-        table = lists.get("thing_dataset_id_to_contiguous_id")
-        if not isinstance(table, dict):
+        table = typed.get("thing_dataset_id_to_contiguous_id")
+        if table is None:
             raise DatasetError(
                 f"{file}: thing_classes and stuff_classes are one list, so that thing_dataset_id_to_contiguous_id must "
                 "tell which of them are things. Add it."
             )
-        thing_ids = {int(value) for value in table.values()}
-    colours = [*(lists.get("thing_colors") or ()), *(() if joint else lists.get("stuff_colors") or ())]
+        thing_ids = set(table.values())
+    colours = [*(typed.get("thing_colors") or ()), *(() if joint else typed.get("stuff_colors") or ())]
     if truth == "semantic":
-        colours = list(lists.get("stuff_colors") or ())
-    shown = [tuple(colour) for colour in colours] if len(colours) >= len(names) else _palette(len(names))
+        colours = list(typed.get("stuff_colors") or ())
+    shown = colours if len(colours) >= len(names) else _palette(len(names))
     classes = [
         ClassSpec(name=name, is_thing=index in thing_ids, colour=shown[index]) for index, name in enumerate(names)
     ]
@@ -209,7 +210,7 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
         classes=tuple(classes),
         things=len(things),
         joint=joint,
-        ignored=int(lists.get("ignore_label", IGNORE_LABEL)),
+        ignored=typed.get("ignore_label", IGNORE_LABEL),
         background=len(names) if truth == "instances" and background is not None else IGNORE_LABEL,
     )
 

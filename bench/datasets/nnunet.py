@@ -25,6 +25,7 @@ from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.documents import read_json, read_json_object
 from bench.data.formats.file_names import is_hidden
 from bench.data.formats.on_disk import OnDisk, missing, require_folder, root_of
+from bench.data.formats.typed import NNUNET, as_typed
 from bench.data.formats.volume_places import Case, files_of
 from bench.data.formats.volume_slices import Axis, Window
 from bench.datasets import volumes
@@ -35,6 +36,7 @@ SOURCE = "a raw data set of nnU-Net, https://github.com/MIC-DKFZ/nnUNet"
 LICENCE = "its own; the Decathlon's data sets are CC BY-SA 4.0"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Unpack a DatasetXXX_Name folder of nnUNet_raw, or a task of the Decathlon, there."
+FIX = "Each label has a number from 0 to 65535, or a list of them. Correct the file."
 SHOWN = 3
 FOLDS = "splits_final.json"
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
@@ -137,18 +139,24 @@ def _labels(document: Mapping[str, Any], file: Path) -> tuple[dict[str, int], in
     rows = document.get("labels")
     if not isinstance(rows, Mapping) or not rows:
         raise DatasetError(f"{file} has no labels. Add them, for example {{'background': 0, 'liver': 1}}.")
-    by_value = all(str(key).isdigit() for key in rows) and not all(isinstance(value, int) for value in rows.values())
-    named = {str(name): int(value) for value, name in rows.items()} if by_value else dict(rows)
+    by_value = all(map(str.isdigit, rows)) and not all(isinstance(value, int) for value in rows.values())
+    named = as_typed(
+        NNUNET, {str(name): value for value, name in rows.items()} if by_value else dict(rows), f"{file}: labels", FIX
+    )
     regions = [name for name, value in named.items() if isinstance(value, list) and len(value) != 1]
     if regions:
-        values = sorted({v for value in named.values() for v in (value if isinstance(value, list) else [value])})
+        values = sorted({v for value in named.values() for v in _listed(value)})
         rows_of = ", ".join(f"{'background' if v == 0 else f'class {v}'}: {v}" for v in values)
         raise DatasetError(
             f"{file}: the labels {', '.join(regions)} are regions of several values, and a pixel has one class. Name "
             f"the values of the label maps themselves, for example classes: {{{rows_of}}}."
         )
-    flat = {name: int(value[0] if isinstance(value, list) else value) for name, value in named.items()}
+    flat = {name: _listed(value)[0] for name, value in named.items()}
     return dict(sorted(flat.items(), key=lambda row: row[1])), flat.get("ignore")
+
+
+def _listed(value: int | list[int]) -> list[int]:
+    return value if isinstance(value, list) else [value]
 
 
 def _cases(root: Path, part: str, ending: str, channels: int) -> list[Case]:

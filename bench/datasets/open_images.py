@@ -132,11 +132,23 @@ def _read(root: Path, split: str) -> _Split:
         raise DatasetError(f"{file} has no columns MaskPath, ImageID and LabelName. Fetch it again.") from None
     for row in islice(_rows(file, 1 + max(mask, image, label)), 1, None):
         found.objects.setdefault(row[image], []).append((row[label], row[mask]))
-    if (root / LABELS_CSV.format(split)).is_file():
-        for row in _rows(root / LABELS_CSV.format(split), 4):
+    labels = root / LABELS_CSV.format(split)
+    if labels.is_file():
+        for row in islice(_rows(labels, 4), 1, None):
             if row[0] in found.objects:
-                found.verified.setdefault(row[0], {})[row[2]] = row[3].strip() not in ("0", "0.0")
+                found.verified.setdefault(row[0], {})[row[2]] = _is_there(row, labels)
     return found
+
+
+def _is_there(row: list[str], file: Path) -> bool:
+    """Return whether people found a class in an image: its confidence is 1, and not 0."""
+    confidence = row[3].strip()
+    if confidence not in ("0", "0.0", "1", "1.0"):
+        raise DatasetError(
+            f"{file}: image {row[0]}, {row[2]}: Confidence is {confidence[:40]!r}, where people say 1 or 0. "
+            "Fetch it again."
+        )
+    return confidence in ("1", "1.0")
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from bench.data.formats.documents import read_lines
+from bench.data.formats.documents import read_lines, whole_number
 from bench.data.formats.folder_classes import ClassFile, FolderClass, FolderTable, read_class_file, table_of
 from bench.errors import DatasetError
 
@@ -58,13 +58,18 @@ def _of_csv(path: Path) -> list[FolderClass]:
     """Return rows of value and name below a header, as Roboflow's `Pixel Value, Class`."""
     lines = read_lines(path)
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
-    if rows and not rows[0][0].isdigit():
+    if rows and whole_number(rows[0][0]) is None:
         rows = rows[1:]
-    wrong = [row for row in rows if len(row) != 2 or not row[0].isdigit() or not row[1]]
+    wrong = [row for row in rows if len(row) != 2 or not _is_value(row[0]) or not row[1]]
     if wrong or not rows:
         shown = repr(",".join(wrong[0])) if wrong else "nothing"
         raise DatasetError(f"{path}: expected lines of pixel value and class, such as 1,cell; found {shown}.")
     return [FolderClass(name=name, value=int(value)) for value, name in rows]
+
+
+def _is_value(text: str, most: int = 65535) -> bool:
+    number = whole_number(text)
+    return number is not None and number <= most
 
 
 def _of_labelmap(path: Path) -> list[FolderClass]:
@@ -72,7 +77,7 @@ def _of_labelmap(path: Path) -> list[FolderClass]:
     found = []
     for line in read_lines(path):
         match = LABELMAP.match(line)
-        if match is None:
+        if match is None or not all(_is_value(text, most=255) for text in match.groups()[1:]):
             raise DatasetError(f"{path}: expected lines of name:r,g,b:: such as cell:128,0,0::; found {line!r}.")
         red, green, blue = (int(text) for text in match.groups()[1:])
         found.append(FolderClass(name=match.group(1), colour=(red, green, blue)))

@@ -16,6 +16,7 @@ from bench.records.damage import content_of
 
 LONGEST_LINE = 4096
 """Characters of a line in a list; no path is longer."""
+LONGEST_NUMBER = 18
 
 
 def read_yaml(path: Path) -> Any:
@@ -86,6 +87,15 @@ def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
             f"{path} has a line of {len(longest)} characters; names of at most {LONGEST_LINE} are expected."
         )
     return [line for line in lines if line and (not line.startswith("#") or line in known)]
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that up to 18 digits stand for; None for any other text, digits of other scripts included.
+
+    >>> whole_number("007"), whole_number("1.0"), whole_number("\u00b2"), whole_number("9" * 5000)
+    (7, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def _one_line(error: Exception) -> str:

@@ -44,6 +44,8 @@ PALETTE_ENTRIES = 32
 """So many colours of a palette are kept in a header."""
 
 MOST_HEADERS = 65536
+MOST_LISTED = 32
+"""So many bands are listed in a message."""
 
 # Pillow's own limit, 9e7 pixels, is a guard against decompression bombs; ours stands in `_header_of`.
 Image.MAX_IMAGE_PIXELS = None
@@ -332,7 +334,8 @@ def _orientation(value: object) -> int:
 
 def undeclared_bands(path: Path, bands: int, dtype: str) -> DatasetError:
     """The error for an image of other bands than grey or RGB of which nothing is declared."""
-    every = ", ".join(map(str, range(1, bands + 1)))
+    listed = range(1, bands + 1) if bands <= MOST_LISTED else (1, 2, 3, "…", bands)
+    every = ", ".join(map(str, listed))
     return DatasetError(
         f"{path} has {bands} band{'s' if bands != 1 else ''} of {dtype}; an image without a declaration is grey or "
         f"RGB, and none is dropped in silence. Declare in the options of a data set 'folder' bands: [{every}]"

@@ -167,6 +167,8 @@ def _regions(results: Sequence[Mapping[str, Any]], where: str) -> Iterator[Regio
         if len(known["labels"]) != 1:
             said = ", ".join(map(str, known["labels"])) or "none"
             raise DatasetError(f"{where}: a region has {len(known['labels'])} labels ({said}); one is expected.")
+        if not str(known["labels"][0]).strip():
+            raise DatasetError(f"{where}: a region has a label without a letter. Give it one in Label Studio.")
         row = known["row"]
         height, width = row.get("original_height"), row.get("original_width")
         stated = Size(int(height), int(width)) if height and width else None

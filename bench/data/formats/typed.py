@@ -124,6 +124,19 @@ class DatasetDict(TypedDict, total=False):
     segments_info: list[_Segment] | None
 
 
+Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
+
+
+@with_config(LENIENT)
+class DetectronMetadata(TypedDict, total=False):
+    """Metadata of a data set of Detectron2's; its lists of names are held against each other when they are read."""
+
+    thing_dataset_id_to_contiguous_id: dict[str | int, Annotated[int, Field(strict=True, ge=0)]] | None
+    ignore_label: Annotated[int, Field(strict=True, ge=0, le=65535)]
+    thing_colors: list[tuple[Byte, Byte, Byte]] | None
+    stuff_colors: list[tuple[Byte, Byte, Byte]] | None
+
+
 @with_config(LENIENT)
 class LabelStudioResult(TypedDict, total=False):
     """A result of Label Studio's; its value is looked at by its kind."""
@@ -207,6 +220,7 @@ class ParquetInfo(TypedDict, total=False):
 LABELME = TypeAdapter(LabelMeDocument)
 SUPERVISELY = TypeAdapter(SuperviselyDocument)
 DETECTRON2 = TypeAdapter(DatasetDict)
+DETECTRON2_METADATA = TypeAdapter(DetectronMetadata)
 LABEL_STUDIO = TypeAdapter(list[LabelStudioResult])
 CVAT_IMAGE = TypeAdapter(CvatImage)
 CVAT_SHAPE = TypeAdapter(CvatShape)
@@ -219,3 +233,5 @@ ID2LABEL = TypeAdapter(dict[int, Name])
 """Value in masks -> name of its class, as Hugging Face's id2label.json."""
 VALUES = TypeAdapter(dict[str, int])
 """Name of a class -> its value in masks."""
+NNUNET = TypeAdapter(dict[str, Annotated[int, Field(ge=0, le=65535)] | list[Annotated[int, Field(ge=0, le=65535)]]])
+"""Name of a label of nnU-Net's -> its value, or the values of a region."""

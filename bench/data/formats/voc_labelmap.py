@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.documents import read_lines
+from bench.data.formats.documents import read_lines, whole_number
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES, read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, pack_rgb
@@ -89,7 +89,11 @@ def read_labelmap(file: Path) -> LabelMapFile:
     for line in read_lines(file):
         name, _, rest = line.partition(":")
         numbers = rest.split(":")[0].split(",")
-        if not name or len(numbers) != 3 or not all(n.strip().isdecimal() and int(n) < 256 for n in numbers):
+        if (
+            not name
+            or len(numbers) != 3
+            or not all((whole_number(n.strip()) or 0) < 256 and whole_number(n.strip()) is not None for n in numbers)
+        ):
             raise DatasetError(f"{file}: {line!r} is not of the form name:red,green,blue:parts:actions.")
         colour = (int(numbers[0]), int(numbers[1]), int(numbers[2]))
         twice = next((spec for spec in classes if colour == spec.colour or name == spec.name), None)

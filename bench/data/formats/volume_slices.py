@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bench.data.formats.bands import BandReading, as_bytes
 from bench.data.formats.dicom_labels import label_kind, read_labels
 from bench.data.formats.dicom_series import read_series
+from bench.data.formats.documents import whole_number
 from bench.data.formats.label_tables import map_values
 from bench.data.formats.on_disk import Entry
 from bench.data.formats.rasters import painted, stacked
@@ -102,10 +103,18 @@ def _kept(kind: str, path: Path, read: Callable[[], Volume]) -> Volume:
         return _memory[key]
     volume = read()
     _memory[key] = volume
-    most = float(os.environ.get(CACHE_MIB) or 1024) * 2**20
+    most = _most_kept()
     while len(_memory) > 1 and sum(kept.values.nbytes for kept in _memory.values()) > most:
         _memory.popitem(last=False)
     return volume
+
+
+def _most_kept() -> float:
+    """Return the bytes of volumes that are kept; raises `DatasetError` if the variable holds no number."""
+    asked = os.environ.get(CACHE_MIB) or "1024"
+    if whole_number(asked) is None:
+        raise DatasetError(f"{CACHE_MIB}={asked}: expected a whole number of MiB of volumes that are kept in memory")
+    return float(asked) * 2**20
 
 
 def cut(volume: Volume, axis: Axis, number: int) -> NDArray[Any]:

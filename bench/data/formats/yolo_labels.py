@@ -69,6 +69,8 @@ def _image_of(path: Path, without: Sequence[Entry]) -> Entry | None:
 
 
 def _looks_like_labels(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         words = file.read(200).split()
     return len(words) > 6 and words[0].isdigit()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.formats.documents import read_lines, read_yaml
+from bench.data.formats.documents import read_lines, read_yaml, whole_number
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import missing
@@ -141,7 +141,8 @@ def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
 
 def _number(key: Any) -> Any:
     """Return a key of `names` as a number, where it is one in quotes."""
-    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
+    number = whole_number(key) if isinstance(key, str) else None
+    return key if number is None else number
 
 
 def _count(value: Any, file: Path) -> int | None:
@@ -167,15 +168,14 @@ def _base(file: Path, path: str | None, root: Path) -> Path:
 
 def _mapping(table: Any, file: Path) -> dict[int, int]:
     """Return value -> class number of `label_mapping`; `ignore_label` and nothing mean void."""
-    if table is None:
-        return {}
-    try:
-        return {
-            int(value): IGNORE_LABEL if number in ("ignore_label", None) else int(number)
-            for value, number in table.items()
-        }
-    except (AttributeError, TypeError, ValueError):
+    rows = {} if table is None else table
+    pairs = list(rows.items()) if isinstance(rows, dict) else [(None, None)]
+    found = {
+        _number(value): IGNORE_LABEL if number in ("ignore_label", None) else _number(number) for value, number in pairs
+    }
+    if len(found) < len(pairs) or not all(type(number) is int for pair in found.items() for number in pair):
         raise DatasetError(
             f"{file}: label_mapping must be a table from values in the masks to numbers of classes or ignore_label, "
             "for example {0: ignore_label, 7: 0}."
-        ) from None
+        )
+    return found

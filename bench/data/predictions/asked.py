@@ -144,7 +144,11 @@ def numbered(
             f"{', '.join(map(repr, known[:12]))}{' …' if len(known) > 12 else ''}. Rename them by the option classes, "
             "or say the label space of the predictions by trained_on with synonyms."
         )
-    return {numbers[name]: place for name, place in places.items() if place is not None}
+    found: dict[int, int] = {}
+    for name, place in places.items():
+        if place is not None and found.setdefault(numbers[name], place) != place:
+            raise BenchError(f"{where}: {numbers[name]} is the number of {name!r} and of another class. Correct one.")
+    return found
 
 
 def labels_beside(root: Path) -> Mapping[str, int] | None:

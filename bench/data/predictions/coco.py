@@ -6,7 +6,6 @@ data set, and the option `classes` says name -> category id. Images without a ro
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.formats.coco_documents import RESULT, as_row
-from bench.data.formats.documents import read_json
+from bench.data.formats.documents import read_json, whole_number
 from bench.data.formats.json_stream import JsonStream
 from bench.data.formats.rasters import SegmentationError, segmentation_runs
 from bench.data.predictions.asked import Asked, numbered
@@ -169,7 +168,7 @@ def _categories(file: Path, counts: Counter[str], options: Options, asked: Asked
     if class_of is None:
         if not counts:
             return {}
-        numbers = sorted(int(key) for key in counts if key.lstrip("-").isdigit())
+        numbers = sorted(number for key in counts if (number := whole_number(key)) is not None)
         example = ", ".join(f"{spec.name}: {n}" for spec, n in zip(asked.classes, range(1, 3), strict=False))
         raise BenchError(
             f"{file}: nothing says which classes its category_id {', '.join(map(str, numbers[:12]))} are. Give "
@@ -202,4 +201,5 @@ def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str,
 
 
 def _is_score(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= 1
+    """Whether it is a number within 0 and 1; what is no number compares as false, and a large integer as it is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

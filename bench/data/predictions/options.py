@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
+from bench.data.formats.documents import whole_number
 from bench.errors import did_you_mean
 from bench.records import Record, TaskKind
 
@@ -68,7 +69,12 @@ class Options(Record):
             return tuple(str(name) for name in value)
         if isinstance(value, dict):
             if value and all(isinstance(name, str) for name in value.values()):  # value: name, the other way round
-                return {name: int(number) for number, name in value.items() if str(number).lstrip("-").isdigit()}
+                numbers = {key: whole_number(str(key)) for key in value}
+                if None in numbers.values() or len(set(value.values())) < len(value):
+                    raise ValueError(
+                        "expected names in order, or a table of name: number or of number: name, each once"
+                    )
+                return {name: numbers[key] for key, name in value.items()}
             return {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
         return value
 

@@ -48,6 +48,8 @@ class PanopticMaps:
             image_id = _image_of(row, asked)
             if image_id is None or image_id in asked.others:
                 (strange if image_id is None else elsewhere).append(f"image {row['image_id']}")
+            elif image_id in self._rows:
+                raise BenchError(f"{file}: two rows are of image {image_id!r}; one is expected. Remove the other one")
             else:
                 self._rows[image_id] = row
         missing = [image_id for image_id in asked.ids if image_id not in self._rows]

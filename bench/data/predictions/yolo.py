@@ -11,17 +11,19 @@ import math
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from bench.data.formats.documents import read_text, read_yaml
 from bench.data.formats.polygons import Corners, polygon_masks
+from bench.data.formats.typed import VALUES, as_typed
 from bench.data.predictions.asked import Asked, numbered
-from bench.data.predictions.matching import match_files
+from bench.data.predictions.matching import match_files, named
 from bench.data.predictions.options import Options
-from bench.errors import BenchError, ShapeError
+from bench.errors import ShapeError
 from bench.records import Flag, Size
 from bench.records.predictions import Instances
 
 SUFFIXES = (".txt",)
+NUMBERED = "It should say a number for each name. Correct it, or say the classes by the option classes."
 OUTLINES = Flag(
     name="outlines_for_masks",
     seen="masks are filled from YOLO's outlines, which lose holes and about half a pixel all round where Ultralytics "
@@ -52,7 +54,7 @@ class YoloTexts:
     def read(self, image_id: str, size: Size) -> Instances:
         """Return the objects of an image; raises `BenchError` for lines that are no outline with a confidence."""
         file = self._matched.files.get(image_id)
-        lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
+        lines = [] if file is None else read_text(file).splitlines()
         found = [self._object(line, f"{file}:{n}", size) for n, line in enumerate(lines, start=1) if line.strip()]
         return Instances(
             masks=polygon_masks([[corners] for _, corners, _ in found], size),
@@ -79,7 +81,7 @@ class YoloTexts:
         class_id, score = self._class_of.get(int(numbers[0])), numbers[-1]
         if class_id is None or numbers[0] % 1:
             raise ShapeError(
-                f"{where} is of class {numbers[0]:g}; known are {min(self._class_of)} to {max(self._class_of)}. "
+                f"{where} is of class {numbers[0]:g}; known are {named([str(n) for n in sorted(self._class_of)])}. "
                 "Say the names "
                 "in the order of the model's classes by the option classes"
             )
@@ -96,12 +98,12 @@ def _names_beside(root: Path) -> dict[str, int] | None:
     """Return name -> number of a data.yaml beside the files; None without one."""
     for file in (root / "data.yaml", root / "dataset.yaml"):
         if file.is_file():
-            try:
-                names = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("names")
-            except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-                raise BenchError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from None
+            document = read_yaml(file)
+            names = document.get("names") if isinstance(document, dict) else None
             if isinstance(names, list):
                 return {str(name): number for number, name in enumerate(names)}
             if isinstance(names, dict):
-                return {str(name): int(number) for number, name in names.items()}
+                return as_typed(
+                    VALUES, {str(name): number for number, name in names.items()}, f"{file}: names", NUMBERED
+                )
     return None
