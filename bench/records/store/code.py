@@ -7,7 +7,6 @@ behind a module are those that it imports, directly or not, among `NUMBERS`.
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import io
 import os
@@ -15,6 +14,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.records.names import file_outside, harness_root
 from bench.records.store.files import State, file_state
@@ -114,57 +114,105 @@ def changed_files(before: str, after: str) -> str:
 
 def content_of(file: Path) -> str:
     """Return the first digits of the SHA-256 of what a Python file says, whatever its comments and docstrings."""
-    return _content(file, file_state(file))
-
-
-@lru_cache(maxsize=4096)
-def _content(file: Path, _: State | None) -> str:
-    source = file.read_bytes()
-    with contextlib.suppress(SyntaxError, ValueError, tokenize.TokenError):  # what is no Python is known by its bytes
-        source = "\n".join(_telling_lines(source)).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(source).hexdigest()[:DIGITS]
-
-
-def _telling_lines(source: bytes) -> Iterator[str]:
-    """Return the lines of a file without comments, docstrings and empty ones."""
-    lines = io.TextIOWrapper(io.BytesIO(source), tokenize.detect_encoding(io.BytesIO(source).readline)[0]).readlines()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # below attributes there are some, too
-            for number in range(node.lineno, node.end_lineno or node.lineno):
-                lines[number] = ""
-            lines[node.lineno - 1] = lines[node.lineno - 1][: node.col_offset]
-    for token in tokenize.tokenize(io.BytesIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            line = lines[token.start[0] - 1]
-            lines[token.start[0] - 1] = line[: token.start[1]]
-    return (line.rstrip() for line in lines if line.strip())
+    return _parsed(file, file_state(file)).digits
 
 
 def imported(file: Path, root: Path) -> tuple[str, ...]:
     """Return names of the modules of the tree that a file imports when it runs, those inside functions too."""
-    return _imported(file, root, file_state(file))
+    return _resolved(_parsed(file, file_state(file)).imports, root)
+
+
+class _Parsed(NamedTuple):
+    """Hold what is known of a file: digits of its content, and what it imports, a module and a name in it or None."""
+
+    digits: str
+    imports: tuple[tuple[str, str | None], ...]
 
 
 @lru_cache(maxsize=4096)
-def _imported(file: Path, root: Path, _: State | None) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    for node in _statements(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            names |= dict.fromkeys(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                names[inner if _file_of(inner, root) else node.module] = None
-    return tuple(names)
+def _parsed(file: Path, _: State | None) -> _Parsed:
+    """Parse a file, once for each of its states; what is no Python is known by its bytes, and imports nothing."""
+    source = file.read_bytes()
+    try:
+        statements = list(_statements(ast.parse(source)))
+        said = "\n".join(_telling_lines(source, statements)).encode("utf-8", "surrogatepass")
+    except (SyntaxError, ValueError, tokenize.TokenError):
+        return _Parsed(_digits(source), ())
+    return _Parsed(_digits(said), tuple(_imports(statements)))
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield all statements but those for the type checker alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+def _digits(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all statements, those within others too, in order; expressions hold none, and are not walked through."""
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for node in getattr(tree, name, ()):
+            if isinstance(node, ast.stmt):
+                yield node
+            yield from _statements(node)
+
+
+def _telling_lines(source: bytes, statements: list[ast.stmt]) -> Iterator[str]:
+    """Return the lines of a file without comments, docstrings and empty ones."""
+    lines = io.TextIOWrapper(io.BytesIO(source), tokenize.detect_encoding(io.BytesIO(source).readline)[0]).readlines()
+    original = list(lines)
+    for node in statements:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # below attributes there are some, too
+            for number in range(node.lineno, node.end_lineno or node.lineno):
+                lines[number] = ""
+            lines[node.lineno - 1] = lines[node.lineno - 1][: node.col_offset]
+    for row, column in _comments(original, statements):
+        lines[row - 1] = lines[row - 1][:column]
+    return (line.rstrip() for line in lines if line.strip())
+
+
+def _comments(lines: list[str], statements: list[ast.stmt]) -> Iterator[tuple[int, int]]:
+    """Yield line, from 1, and column of each comment.
+
+    Telling a comment from a sign in a text takes Python's tokens, which are slow to come by; so only those parts of a
+    file are cut into tokens, from one statement without indentation to the next, that hold the sign at all.
+    """
+    starts, end = [1], 0
+    for node in statements:
+        if node.col_offset == 0:
+            decorators = getattr(node, "decorator_list", ())
+            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+            if first > end:
+                starts.append(first)
+            end = max(end, node.end_lineno or 0)
+    for start, stop in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
+        part = lines[start - 1 : stop - 1]
+        if any("#" in line for line in part):
+            for token in tokenize.generate_tokens(iter(part).__next__):
+                if token.type == tokenize.COMMENT:
+                    yield start - 1 + token.start[0], token.start[1]
+
+
+def _imports(statements: list[ast.stmt]) -> Iterator[tuple[str, str | None]]:
+    typing_only = {id(inner) for node in statements if _is_for_types(node) for inner in _statements(node)}
+    for node in statements:
+        if id(node) in typing_only:
             continue
-        yield node
-        yield from _statements(node)
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def _is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@lru_cache(maxsize=4096)
+def _resolved(imports: tuple[tuple[str, str | None], ...], root: Path) -> tuple[str, ...]:
+    """Return the modules that imports name: a module of the tree where a name is one, else the one it is taken from."""
+    names: dict[str, None] = {}
+    for module, name in imports:
+        inner = f"{module}.{name}"
+        names[module if name is None or not _file_of(inner, root) else inner] = None
+    return tuple(names)
 
 
 def _file_of(module: str, root: Path) -> Path | None:

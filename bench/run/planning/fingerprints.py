@@ -14,6 +14,9 @@ from bench.data.corruptions.dataset import CorruptedDataset, corrupted_fingerpri
 from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.dataset import MappedDataset, labelled_fingerprint
 from bench.dataset import Dataset
+from bench.records import JobKind
+from bench.records.store.code import as_key_part
+from bench.run.planning.code_keys import OF_KIND, code_of_kind
 from bench.run.planning.content_hashes import ContentHashes
 
 QUIET_S = 2.0
@@ -21,12 +24,13 @@ QUIET_S = 2.0
 
 
 class Fingerprints:
-    """Fingerprints of the splits of one plan, each worked out once."""
+    """Fingerprints of the splits of one plan, and of the code behind it, each worked out once."""
 
     def __init__(self, hashes: ContentHashes) -> None:
         """Keep where the hashes of files come from."""
         self._hashes = hashes
         self._known: dict[tuple[str, str, int | None], str] = {}
+        self._code: dict[str, dict[JobKind, str]] = {}
 
     def of(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
         """Return the fingerprint of a split.
@@ -43,6 +47,16 @@ class Fingerprints:
         if key not in self._known:
             self._known[key] = self._worked_out(dataset, label, split, max_images)
         return self._known[key]
+
+    def of_code(self, dataset: str) -> dict[JobKind, str]:
+        """Return for each kind of job the code that can change its numbers, as a part of its key.
+
+        Args:
+            dataset: Name of the module of the data set.
+        """
+        if dataset not in self._code:
+            self._code[dataset] = {kind: as_key_part(code_of_kind(kind, dataset)) for kind in OF_KIND}
+        return self._code[dataset]
 
     def _worked_out(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
         if isinstance(dataset, MappedDataset):

@@ -25,7 +25,6 @@ from bench.records.store.views import AcceptedCode, Plan, PlannedCase
 from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, adapter_code
 from bench.run.planning.check import channels_of, checked
-from bench.run.planning.code_keys import OF_KIND, code_of_kind
 from bench.run.planning.column_tables import tables_of
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
@@ -166,7 +165,7 @@ def _plan(
         clean_fingerprint=fingerprints.of(made_for, clean.label, clean.test, clean.max_images),
         val_fingerprint=_val_fingerprint(case, dataset, fingerprints),
         adapter_code=as_key_part(adapter_code(adapter)),
-        code={kind: as_key_part(code_of_kind(kind, spec.name)) for kind in OF_KIND},
+        code=fingerprints.of_code(spec.name),
         versions=interpreters.versions(adapter),
         runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
         weights_digest=_weights_digest(case),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
 import shutil
 import subprocess
+import tokenize
 
 import pytest
 
@@ -174,3 +178,68 @@ def test_nothing_of_accepted_code_stays_behind():
     with code_accepted_as(None) as accepted:
         assert accepted is None
     assert code_behind(["bench.metrics.mean_iou"]) == before
+
+
+# ------------------------------------------------------------------ parsing only what tells
+
+
+def telling_lines_by_tokens(source: bytes) -> str:
+    """As the harness did it at first: all of a file is cut into tokens, and every node of its tree is walked to."""
+    lines = io.TextIOWrapper(io.BytesIO(source), "utf-8").readlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            for number in range(node.lineno, node.end_lineno):
+                lines[number] = ""
+            lines[node.lineno - 1] = lines[node.lineno - 1][: node.col_offset]
+    for token in tokenize.tokenize(io.BytesIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+ODD = b'''# first
+"""Says # no comment."""
+@decorated  # here
+# there
+class A(  # and here
+    B,
+): x = "#"; y = """
+# not one
+"""  # one
+if A: pass; "gone"  # one
+else:
+    # one
+    def f(a=f"#{1}"):  # one
+        match a:  # one
+            case 1:
+                "gone"
+            case _: return "#"  # one
+a = 1; b = """
+"""; c = 2  # one
+try: a
+except E:  # one
+    "gone"
+finally:
+    d = """#"""
+# last'''
+
+
+@pytest.mark.parametrize("source", [ODD, *(sorted((harness_root() / "bench" / "records").rglob("*.py")))], ids=str)
+def test_the_lines_that_tell_are_those_that_tokens_of_the_whole_file_give(tmp_path, source):
+    file = source if not isinstance(source, bytes) else tmp_path / "odd.py"
+    content = source if isinstance(source, bytes) else file.read_bytes()
+    file.write_bytes(content) if isinstance(source, bytes) else None
+    expected = telling_lines_by_tokens(content).encode()
+    assert content_of(file) == hashlib.sha256(expected).hexdigest()[: code.DIGITS]
+
+
+def test_what_is_imported_for_types_alone_does_not_run(tmp_path):
+    (tmp_path / "bench").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "bench" / f"{name}.py").write_text("")
+    file = tmp_path / "m.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    if 1:\n        import bench.a\nelse:\n    pass\n"
+        "def f():\n    try:\n        from bench import b\n    except E:\n        import bench.c\n"
+    )
+    assert code.imported(file, tmp_path) == ("typing", "bench.b", "bench.c")
