@@ -19,9 +19,15 @@ FaultKind = Literal["image", "mask", "size", "orientation", "labels", "colours"]
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Signs that steer a terminal or turn the direction of text, and halves of pairs, which no file can hold."""
 
+_LONG_WORD = re.compile(r"(\S{400})\S{100,}(\S{100})")
+"""The begin and the end of a word of over 600 letters; a path is shorter."""
+
 
 class BenchError(Exception):
-    """A mistake of the user's, told in one paragraph."""
+    """A mistake of the user's, told in one paragraph; words that no reader takes in, of files of others, are cut."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_LONG_WORD.sub(r"\1…\2", str(message)))
 
 
 class SuiteError(BenchError):

@@ -127,7 +127,7 @@ def _loaded(file: Path) -> tuple[Any, str]:
 def _dictionary(config: str | bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(config)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -103,7 +103,7 @@ def contract_of_folder(source: str) -> InputContract | None:
         return None
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return contract_of_processor(said) if isinstance(said, dict) else None
 

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import keyword
 import os
 import pkgutil
@@ -36,6 +37,7 @@ EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupted = threading.Event()
+    _open_streams()
     try:
         with _interruptible(interrupted):
             return _execute(arguments)
@@ -64,15 +66,41 @@ def _execute(arguments: Sequence[str] | None) -> int:
         _say(f"bench {options.command}: {error}")
         return EXIT_USAGE_ERROR
     except BrokenPipeError:
-        # The reader of our output has seen enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # its reader has seen enough
         return 0
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
+        _forget_output()
         _say(f"bench {options.command}: {_told(error)}")
         return EXIT_USAGE_ERROR
     return code
+
+
+def _open_streams() -> None:
+    """Have standard streams that lead somewhere and take any text.
+
+    Of one that was closed the next file would take the place, and what is printed would go there; a text that the
+    encoding of another lacks is written out.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from complaining at its end of what could not be printed, if something could not."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

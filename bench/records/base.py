@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticSerializationError
 
+from bench.errors import BenchError, visible
 from bench.records.damage import content_of
 
 RECORDS_VERSION = 1
@@ -48,8 +50,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="null")
 
     def to_json(self) -> str:
-        """Return this record as indented JSON with a final newline."""
-        return self.model_dump_json(indent=2) + "\n"
+        """Return this record as indented JSON with a final newline.
+
+        Raises:
+            BenchError: If it holds the name of a file that is not text in UTF-8.
+        """
+        try:
+            return self.model_dump_json(indent=2) + "\n"
+        except PydanticSerializationError:
+            odd = next(_odd_texts(self.model_dump()), "a record")
+            raise BenchError(f"{odd} is not text in UTF-8, in which records are written. Rename it") from None
 
     @classmethod
     def from_json(cls: type[R], text: str) -> R:
@@ -58,6 +68,15 @@ class Record(BaseModel):
             fault: Any = PydanticCustomError("not_finite", "holds NaN or Infinity, which no record has")
             raise ValidationError.from_exception_data(cls.__name__, [{"type": fault, "loc": (), "input": ""}])
         return cls.model_validate_json(text)
+
+
+def _odd_texts(value: object) -> Iterator[str]:
+    """Yield the texts in a value that UTF-8 cannot hold, as they can be shown."""
+    if isinstance(value, str) and value.encode("utf-8", "replace").decode() != value:
+        yield visible(value)
+    inner = value.items() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for one in inner:
+        yield from _odd_texts(one)
 
 
 def _is_finite(text: str) -> bool:

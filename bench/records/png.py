@@ -65,10 +65,14 @@ def write_png(path: Path, pixels: Pixels) -> None:
 
 def encode_png(pixels: Pixels) -> bytes:
     """Encode a map, grey (H, W), uint8 or uint16, or RGB (H, W, 3), uint8, as PNG; the bytes are deterministic."""
-    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".png", bgr, PNG_SETTINGS)
+    refusal = ShapeError(f"an array of shape {pixels.shape} and dtype {pixels.dtype} cannot be encoded as PNG")
+    try:
+        bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        done, encoded = cv2.imencode(".png", bgr, PNG_SETTINGS)
+    except cv2.error:
+        raise refusal from None
     if not done:
-        raise ShapeError(f"an array of shape {pixels.shape} and dtype {pixels.dtype} cannot be encoded as PNG")
+        raise refusal
     return encoded.tobytes()
 
 

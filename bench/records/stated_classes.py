@@ -84,7 +84,7 @@ def classes_beside(path: Path) -> tuple[tuple[str, ...], str] | None:
         try:
             text = path.with_name(name).read_text(encoding="utf-8")
             said = json.loads(text) if name.endswith(".json") else [line.strip() for line in text.splitlines()]
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(said, list):
             said = [line for line in said if line]

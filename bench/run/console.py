@@ -6,6 +6,7 @@ drawn and nothing wakes up: the machine belongs to the measurement.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -123,6 +124,10 @@ class RunConsole:
                 thread.join()
 
 
+_NOTHING_SAID = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""These are raised by what a worker has written in the place of its progress; it is then as if it had said nothing."""
+
+
 def progress_of(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
     """Yield the share of a job that is done, None if not known, and a detail, each time it is asked."""
     return _training_progress(folder) if job.kind == "train" else _predict_progress(folder)
@@ -136,29 +141,27 @@ def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
     seconds: float | None = None
     while True:
         if log.is_file():
-            with log.open(encoding="utf-8") as file:
+            with log.open("rb") as file:
                 file.seek(offset)
-                for line in iter(file.readline, ""):
-                    if not line.endswith("\n"):
+                for line in iter(file.readline, b""):
+                    if not line.endswith(b"\n"):
                         break
-                    offset += len(line.encode())
-                    try:
+                    offset += len(line)
+                    # A line may be what a kill cut off, with what a resumed training wrote behind it, or anything else.
+                    with contextlib.suppress(*_NOTHING_SAID):
                         event = json.loads(line)
-                    except json.JSONDecodeError:
-                        # A line that a kill cut off, with what a resumed training wrote behind it.
-                        continue
-                    if event["event"] == "planned":
-                        steps, seconds = event["steps"], event["seconds"]
-                    elif event["event"] == "step":
-                        done = [event["step"] / steps] if steps else []
-                        done += [event["train_s"] / seconds] if seconds else []
-                        share = min(1.0, max(done)) if done else None
-                        loss = "no number" if event["loss"] is None else f"{event['loss']:.3f}"
-                        detail = f"step {event['step']}  loss {loss}"
-                    elif event["event"] == "validated":
-                        name = next((name for name in VALIDATED if event["values"].get(name) is not None), None)
-                        if name is not None:
-                            detail = f"step {event['step']}  val {VALIDATED[name]} {event['values'][name]:.3f}"
+                        if event["event"] == "planned":
+                            steps, seconds = event["steps"], event["seconds"]
+                        elif event["event"] == "step":
+                            done = [event["step"] / steps] if steps else []
+                            done += [event["train_s"] / seconds] if seconds else []
+                            share = min(1.0, max(done)) if done else None
+                            loss = "no number" if event["loss"] is None else f"{event['loss']:.3f}"
+                            detail = f"step {event['step']}  loss {loss}"
+                        elif event["event"] == "validated":
+                            name = next((name for name in VALIDATED if event["values"].get(name) is not None), None)
+                            if name is not None:
+                                detail = f"step {event['step']}  val {VALIDATED[name]} {event['values'][name]:.3f}"
         yield share, detail
 
 
@@ -168,7 +171,8 @@ def _predict_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
     share, detail = None, ""
     while True:
         if file.is_file():
-            state = json.loads(file.read_text(encoding="utf-8"))
-            share = state["done"] / state["total"] if state["total"] else 1.0
-            detail = f"{state['done']} of {state['total']} images"
+            with contextlib.suppress(OSError, *_NOTHING_SAID):
+                state = json.loads(file.read_bytes())
+                share = state["done"] / state["total"] if state["total"] else 1.0
+                detail = f"{state['done']} of {state['total']} images"
         yield share, detail

@@ -118,7 +118,7 @@ def _read_index(folder: Path) -> dict[str, str]:
         return {}
     try:
         index = json.loads(content_of(file))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{file} is damaged ({error}); delete the folder {folder.parent} and run again") from error
     if not isinstance(index, dict):
         raise StoreError(f"{file} is not an index of predictions; delete the folder {folder.parent} and run again")

@@ -41,7 +41,7 @@ def seal_differences(run: RunFolder) -> tuple[int, list[str]]:
     Raises:
         BenchError: If the seal is not one.
     """
-    sealed = dict(_entry(line) for line in (run.path / SEAL).read_text(encoding="utf-8").splitlines())
+    sealed = dict(_entry(line) for line in (run.path / SEAL).read_text(encoding="utf-8", errors="replace").splitlines())
     now = _files(run)
     told = [
         f"{name} {'came after the seal' if name not in sealed else 'is missing' if name not in now else 'changed'}"

@@ -27,8 +27,11 @@ from typing import Any
 
 import yaml
 
+from bench.data.formats.home import expanded
+from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError, did_you_mean
 from bench.metric import metric_names
+from bench.records.damage import content_of
 from bench.report.summary.columns import Columns
 
 PEAK = "peak_host_mib"
@@ -132,11 +135,11 @@ def percent_of(quantity: str) -> float:
 def load_gate(path: Path) -> Gate:
     """Read a gate; raises `BenchError` with every mistake in it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_limited(content_of(path).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise BenchError(f"{path} cannot be read as YAML ({error}); see docs/compare.md for a gate to copy") from None
     gate = parsed_gate(content, str(path))
-    return gate if gate.table is None else replace(gate, table=path.parent / gate.table.expanduser())
+    return gate if gate.table is None else replace(gate, table=path.parent / expanded(str(gate.table)))
 
 
 def parsed_gate(content: object, where: str) -> Gate:

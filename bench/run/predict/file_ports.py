@@ -79,7 +79,7 @@ def of_folder(path: Path) -> list[str]:
     """
     try:
         said = str(json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return []
     architecture = ARCHITECTURES.get(said, said)
     configs = {name: read_model_config(name) for name in model_config_files()}

@@ -118,12 +118,12 @@ class Manifest:
     def _merge(self, journal: Path) -> None:
         if not journal.is_file():
             return
-        for line in journal.read_text(encoding="utf-8").splitlines():
+        for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+                row = self.rows.get(entry.pop("source"))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue  # cut off by a kill
-            row = self.rows.get(entry.pop("source"))
             if row is None:
                 continue
             if entry.get("frame") is not None:
@@ -188,7 +188,7 @@ def _read(file: Path) -> dict[str, Any]:
             {"source", "name", "kind", "status"} <= set(row) for row in document["images"]
         ):
             raise ValueError("it has another form")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BenchError(
             f"{file} is not a list of predictions that this version wrote ({error}); name another folder with --out"
         ) from None

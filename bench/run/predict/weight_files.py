@@ -13,8 +13,11 @@ from pathlib import Path
 
 import yaml
 
+from bench.data.formats.documents import read_json_object
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError
+from bench.records.array_files import bounded_zip
+from bench.records.damage import ARRAY_DAMAGE
 from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -122,11 +125,9 @@ def _folder(path: Path) -> Kind:
     whole = ("model.safetensors", "pytorch_model.bin")
     weights = [name for one in whole for name in (one, f"{one}.index.json") if (path / name).is_file()]
     if config.is_file():
-        try:
-            said = json.loads(config.read_text(encoding="utf-8"))
-        except ValueError:
-            raise BenchError(f"{config} is not JSON; download the folder again") from None
-        names = ", ".join(said.get("architectures") or ()) or str(said.get("model_type"))
+        said = read_json_object(config)
+        stated = said.get("architectures")
+        names = ", ".join(map(str, stated if isinstance(stated, list) else ())) or str(said.get("model_type"))
         facts = [f"config.json says {names}"]
         if not weights:
             inside = ", ".join(sorted(file.name for file in path.iterdir())[:8])
@@ -152,7 +153,7 @@ def _of_detectron2(path: Path) -> Kind:
     config = path / "config.yaml"
     try:
         said = read_limited(config.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise BenchError(f"{config} cannot be read ({str(error).splitlines()[0]})") from None
     model = said.get("MODEL") if isinstance(said, dict) else None
     name = model.get("META_ARCHITECTURE") if isinstance(model, dict) else None
@@ -170,8 +171,8 @@ def _of_detectron2(path: Path) -> Kind:
 
 def _processor(file: Path) -> str:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+        said = read_json_object(file)
+    except BenchError:
         return "nothing that can be read"
     kept = {key: said[key] for key in ("size", "image_mean", "image_std", "do_normalize", "do_rescale") if key in said}
     return json.dumps(kept)
@@ -179,7 +180,7 @@ def _processor(file: Path) -> str:
 
 def _archive(path: Path) -> Kind:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with bounded_zip(path) as archive:
             names = archive.namelist()
             pickled = next((name for name in names if name.endswith("data.pkl")), None)
             if pickled is None:
@@ -189,7 +190,7 @@ def _archive(path: Path) -> Kind:
                 return _exported("TorchScript", "torchscript", torchscript_metadata(path))
             with archive.open(pickled) as file:
                 content = file.read(MOST_OF_A_PICKLE)
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+    except ARRAY_DAMAGE as error:
         raise BenchError(f"{path} is a damaged archive ({error}); copy or download it again") from None
     code = tuple(sorted(set(_globals(content))))
     foreign = tuple(name for name in code if not name.startswith(("torch", "collections", "numpy")))
@@ -221,14 +222,15 @@ def _safetensors(path: Path) -> Kind:
         with path.open("rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
             header = json.loads(file.read(min(length, MOST_OF_A_PICKLE)))
-    except (struct.error, ValueError, OSError):
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        said = dict(header.get("__metadata__") or {})
+    except (struct.error, *ARRAY_DAMAGE, AttributeError, IndexError, OverflowError, RecursionError):
         raise BenchError(f"{path} is a damaged safetensors file; copy or download it again") from None
-    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    end = max(ends, default=0)
     if 8 + length + end > path.stat().st_size:
         raise BenchError(
             f"{path} is cut off: {8 + length + end - path.stat().st_size} bytes are missing; download it again"
         )
-    said = header.get("__metadata__") or {}
     facts = [f"its metadata: {', '.join(sorted(said))}"] if said else []
     return Kind("safetensors", has_tensors=True, facts=tuple(facts))
 

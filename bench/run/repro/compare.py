@@ -9,12 +9,12 @@ little of the next, so that a small change is let pass whatever its interval.
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StoreError
 from bench.records import CaseScores, Record, Status
 from bench.records.store import layout
+from bench.records.store.prediction_index import read_index
 from bench.records.store.views import CaseView, JobView
 from bench.report.summary.compare import latency_ratio
 from bench.report.summary.latency import end_to_end_ms
@@ -166,8 +166,10 @@ def _hashes(job: JobView | None) -> dict[str, str] | None:
     file = None if job is None else job.folder / layout.PREDICTIONS / layout.PREDICTION_INDEX
     if file is None or not file.is_file():
         return None
-    index: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    return index
+    try:
+        return read_index(file.parent)
+    except StoreError:
+        return None  # what is damaged says nothing of how a model predicts
 
 
 def _changed_share(old: CaseView, new: CaseView) -> float | None:
