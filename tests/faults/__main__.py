@@ -1,4 +1,8 @@
-"""`python -m tests.faults [--minutes N] [--only PART [--trials N]]`: the campaign, or a part of it, and one table."""
+"""`python -m tests.faults [--minutes N] [--only PART [--trials N]]`: the campaign, or a part of it, and one table.
+
+A long campaign goes in parts, of other seeds, that note what came out in a file:
+`--record FILE`; `--sum FILE` adds up.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import warnings
 from pathlib import Path
 
 from tests.faults import damages, kills, machine, mutations, workers
-from tests.faults.tally import Budget, Tally
+from tests.faults.tally import Budget, Tally, note, summed
 
 PARTS = {
     "kills": (kills, 0.25, 1_000),
@@ -32,7 +36,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of what is drawn (default: 0)")
     parser.add_argument("--only", choices=PARTS, help="only this part")
     parser.add_argument("--trials", type=int, metavar="N", help="of this part")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="note there what came out, a line of JSON")
+    parser.add_argument("--sum", type=Path, metavar="FILE", help="only print the table of all that was noted there")
     options = parser.parse_args()
+    if options.sum:
+        print(summed(options.sum))
+        return 0
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     tally, started = Tally(), time.monotonic()
@@ -50,6 +59,8 @@ def main() -> int:
                     part.campaign(tally, own, budget, options.seed)
                     if options.only is None:
                         print(tally.table(), file=sys.stderr, flush=True)
+        if options.record is not None:
+            note(options.record, tally, seed=options.seed, minutes=(time.monotonic() - started) / 60)
         print(tally.table())
         print(f"seed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return 1 if tally.failures else 0

@@ -11,6 +11,8 @@ import traceback
 from pathlib import Path
 
 from bench.cli.main import main
+from bench.records.store.manifest import fact_states
+from bench.records.store.runs import newest_run
 from bench.report.summary.summarise import RunSummary
 from tests.bench.suites import perfect, write_suite
 from tests.faults.tally import Budget, Tally
@@ -45,13 +47,15 @@ DAMAGES = {
     "link to nowhere": lambda path, chance: (path.unlink(), path.symlink_to("nowhere")),
 }
 REPORT = ["report", "--as", "json"]
+WEIGHTS = {"report": 6.0, "check": 3.0, "repro": 1.0, "compare": 1.0, "score": 1.0, "run": 0.3, "audit": 0.2}
+"""How often each command is asked; the last three change the run, so that all of it is put back."""
 VIEWS = ("report.md", "report.html", ".jpg", ".png", "results.csv", "results.json", "worker.log", ".lock",
          "sbom.cdx.json", "suite.yaml", "progress.json")  # fmt: skip
 """What no number of a report is read from."""
 
 
 def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
-    """Damage a file of a copy of a run, and ask for its report, its scores, what would run and its repetition."""
+    """Damage a file of a copy of a run, and give each of the commands that read one."""
     chance = random.Random(seed)
     results = folder / "damaged"
     suite = write_suite(
@@ -64,29 +68,49 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     files = [
         f.relative_to(results) for f in sorted(results.rglob("*")) if f.is_file() and not f.name.endswith(VIEWS[:2])
     ]
+    other = folder / "other"
+    shutil.copytree(newest_run(results).path, other)
+    facts = set(fact_states(newest_run(results)))
     commands = {
         "report": REPORT,
         "check": ["check", str(suite)],
         "repro": ["repro", "--dry-run"],
         "score": ["score"],
+        "compare": ["compare", str(other), str(newest_run(results).path)],
+        "run": ["run", str(suite)],
+        "audit": ["audit"],
     }
     left = budget.left(tally)
     while left():
         file, (how, damage) = chance.choice(files), chance.choice(list(DAMAGES.items()))
         if (results / file).name in VIEWS and how in ("folder", "pipe", "link to nowhere"):
             continue
-        command = chance.choices(list(commands), weights=(6, 3, 1, 1))[0]
+        command = chance.choices(list(commands), weights=[WEIGHTS[name] for name in commands])[0]
+        before = (results / file).read_bytes()
         damage(results / file, chance)
         code, said, out = answered([*commands[command], "--results", str(results)])
-        failure = None if code in (0, 1, 2) else f"{file} {how}: exit code {code}: {said[-300:]}"
-        if failure is None and command == "report" and code == 0:
-            failure = _wrong_numbers(_shown(out), expected, f"{file} {how}")
-        tally.add(f"damaged file, {command}", failure)
-        if command == "score":
+        failure = f"exit code {code}: {said[-300:]}" if code not in (0, 1, 2) else None
+        if failure is None and command == "run":
+            code, said, out = answered([*REPORT, "--results", str(results)])
+            failure = None if code == 0 else f"no report after it was run again: {said[-300:]}"
+        if failure is None and code == 0:
+            unseen = _name_in_run(file) in facts and _content(results / file) != before
+            failure = _wrong_answer(command, out, expected, unseen=unseen)
+        tally.add(f"damaged file, {command}", failure and f"{file} {how}: {failure}")
+        if command in ("score", "run", "audit"):
             shutil.rmtree(results)
             shutil.copytree(whole, results)
         else:
             _restore(results / file, whole / file)
+
+
+def _name_in_run(file: Path) -> str:
+    """The path of a file below its run, from that below the results."""
+    return Path(*file.parts[2:]).as_posix()
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _shown(report: str) -> dict[str, tuple[object, object]]:
@@ -95,11 +119,25 @@ def _shown(report: str) -> dict[str, tuple[object, object]]:
     return {row.case_id: (row.headline and row.headline.value, row.comparable_ms) for row in summary.rows}
 
 
-def _wrong_numbers(found: dict, expected: dict[str, tuple[object, object]], what: str) -> str | None:
-    for case, values in found.items():
-        for new, old in zip(values, expected.get(case, (None, None)), strict=True):
-            if new is not None and new != old:
-                return f"{what}: {case} shows {new} in place of {old}"
+def _wrong_answer(command: str, out: str, expected: dict[str, tuple[object, object]], *, unseen: bool) -> str | None:
+    """What is wrong with an answer that says that all is well; None if nothing is.
+
+    Args:
+        command: Command that gave it; of `run` the report that follows.
+        out: What was printed.
+        expected: The numbers of the undamaged run; timings that were measured again are others.
+        unseen: Whether a fact of the run still is another than was written.
+    """
+    if command == "audit":
+        return "audit sees nothing" if unseen else None
+    if command not in ("report", "run"):
+        return None
+    for case, (score, latency) in _shown(out).items():
+        old_score, old_latency = expected.get(case, (None, None))
+        if score not in (None, old_score):
+            return f"{case} shows {score} in place of {old_score}"
+        if command == "report" and latency not in (None, old_latency):
+            return f"{case} shows {latency} in place of {old_latency}"
     return None
 
 

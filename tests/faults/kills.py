@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import random
 import shutil
@@ -11,36 +13,38 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bench.cli.main import main
 from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
-from bench.run.orphans import RESULTS
 from tests.bench.run.processes import gone, start
-from tests.bench.suites import SHAPES, perfect, write_suite
+from tests.bench.suites import perfect, write_suite
+from tests.faults.damages import quiet
+from tests.faults.preimported import start_workers_by_forks
 from tests.faults.tally import Budget, Tally
 
-MODELS = [
-    perfect(),
-    {"name": "fake/trains", "options": {"behaviour": "trains", "infer_ms": 5.0}},
-    {"name": "fake/noisy", "options": {"dataset": SHAPES["options"]}},
-]
+MODELS = [perfect(), {"name": "fake/trains", "options": {"behaviour": "trains", "infer_ms": 5.0}}]
 RECIPE = {"budget": {"steps": 20}, "device": "cpu"}
 FLAGS = ("--kind", "train", "--kind", "predict")
 EVENTS = (f"jobs/*/{layout.JOB}", f"jobs/*/{layout.OUTCOME}", f"jobs/*/predictions/{layout.PREDICTION_INDEX}",
           layout.MANIFEST, layout.PLAN, "scores/*.json", "jobs/train-*/weights/*", "report.md")  # fmt: skip
 """A kill follows as soon as there is a file more of one of these."""
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 FRESH = 0.15
 """Share of the runs that are an interpreter of their own, killed during its imports too; others are forked."""
+OF_A_WORKER = 0.2
+"""Share of the kills that hit a worker, or a parent of workers, and not `bench` itself."""
+EXPECTED_OF_A_WORKER = (2,)
+"""Exit codes more: of an interpreter that was killed while it told what is installed in it."""
 
 
 class Started(Protocol):
     """A `bench run` that was started."""
 
     returncode: int | None
+    pid: int
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
@@ -53,42 +57,46 @@ class Started(Protocol):
 
 
 class Forked:
-    """`bench run` in a fork of this process, which has imported everything: kills then come a second earlier."""
+    """`bench run` in a fork of this process, which has imported everything, as its workers are, too."""
 
-    def __init__(self, suite: Path, results: Path, said: Path) -> None:
+    def __init__(self, suite: Path, results: Path, said: Path, modules: Path | None = None) -> None:
         self.returncode: int | None = None
         self._said = said
-        self._pid = os.fork()
-        if self._pid == 0:
-            os._exit(_bench(["run", str(suite), "--results", str(results), *FLAGS], said))
+        self.pid = os.fork()
+        if self.pid == 0:
+            os._exit(_bench(["run", str(suite), "--results", str(results), *FLAGS], said, modules))
 
     def poll(self) -> int | None:
-        if self.returncode is None and (ended := os.waitpid(self._pid, os.WNOHANG))[0]:
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
             self.returncode = os.waitstatus_to_exitcode(ended[1])
         return self.returncode
 
     def send_signal(self, sig: int) -> None:
         if self.poll() is None:
-            os.kill(self._pid, sig)
+            os.kill(self.pid, sig)
 
     def communicate(self, *, timeout: float) -> tuple[object, str]:
         end = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > end:
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired("bench run", timeout)
             time.sleep(0.002)
-        return None, self._said.read_text(encoding="utf-8", errors="replace")
+        return None, self._said.read_text(encoding="utf-8", errors="replace") if self._said.exists() else ""
 
 
-def _bench(words: list[str], said: Path) -> int:
-    """Be `bench` in this process."""
+def _bench(words: list[str], said: Path, modules: Path | None) -> int:
+    """Be `bench` in this process; `modules` gets the names of what it has imported."""
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        return main(words)
+        start_workers_by_forks()
+        code = main(words)
+        if modules is not None:
+            modules.write_text("\n".join(sys.modules))
+        return code
     except SystemExit as error:
         return int(error.code or 0)
     except KeyboardInterrupt:
@@ -105,17 +113,26 @@ def scores(results: Path) -> dict[str, object]:
     return {case.case.id: case.scores and case.scores.scores for case in read_run(newest_run(results)).cases}
 
 
-def workers_of(results: Path) -> list[int]:
-    """Numbers of the processes that work in a results folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            words = entry.read_bytes()
-        except OSError:
-            continue
-        if f"{RESULTS}={results.resolve()}".encode() in words.split(b"\0"):
-            found.append(int(entry.parent.name))
+def descendants(pid: int) -> list[int]:
+    """Numbers of the processes below another one, its children first."""
+    children: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            parent = int(file.read_text(errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(file.parent.name))
+    found = list(children.get(pid, ()))
+    for one in found:
+        found += children.get(one, ())
     return found
+
+
+class Trial(NamedTuple):
+    """What is killed, where, and how long a run takes that is not."""
+
+    suite: Path
+    results: Path
+    whole_s: float
+    chance: random.Random
 
 
 def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
@@ -125,50 +142,98 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     undisturbed = folder / "undisturbed"
     start(suite, undisturbed, *FLAGS).communicate(timeout=300)
     expected, number, left = scores(undisturbed), 0, budget.left(tally, "kill")
+    whole_s = _imported_and_timed(folder, suite)
     while left():
         number += 1
-        results = folder / f"killed-{number}"
+        trial = Trial(suite, folder / f"killed-{number}", whole_s, chance)
         kept: dict[Path, bytes] = {}
         for _ in range(chance.randint(3, 10)):
             if left():
-                kind, failure, kept = _kill(suite, results, kept, chance)
+                kind, failure, kept = _kill(trial, kept)
                 tally.add(kind, failure)
-        code, said = _finished(Forked(suite, results, folder / "said"))
-        held = runs(results) and scores(results) == expected and manifest_damage(newest_run(results)) is None
+        code, said = _finished(Forked(suite, trial.results, folder / "said"))
+        held = runs(trial.results) and scores(trial.results) == expected
+        damage = manifest_damage(newest_run(trial.results)) if held else None
         tally.add(
             "finished after kills: same scores",
-            None if code == 0 and held else f"exit code {code}, scores {held}: {said}",
+            None if code == 0 and held and damage is None else f"exit code {code}, scores {held}, {damage}: {said}",
         )
-        shutil.rmtree(results)
+        shutil.rmtree(trial.results)
 
 
-def _kill(suite: Path, results: Path, kept: dict[Path, bytes], chance: random.Random) -> tuple[str, str | None, dict]:
-    at_event, fresh = chance.random() < 0.5, chance.random() < FRESH
-    process: Started = start(suite, results, *FLAGS) if fresh else Forked(suite, results, results.parent / "said")
-    if at_event:
-        pattern = chance.choice(EVENTS)
-        before, limit = _count(results, pattern), time.monotonic() + (6 if fresh else 4)
-        while _count(results, pattern) <= before and time.monotonic() < limit and process.poll() is None:
-            time.sleep(0.0005)
-    else:
-        time.sleep(chance.uniform(0.05, 4.0 if fresh else 2.0))
+def _imported_and_timed(folder: Path, suite: Path) -> float:
+    """Import, here, what a run imports, read what it reads of the code, and return the seconds that one then takes."""
+    modules = folder / "modules"
+    _finished(Forked(suite, folder / "first", folder / "said", modules))
+    names = [*modules.read_text().split(), "bench.run.fork_server", "bench.run.worker.work", "adapters.fake.adapter"]
+    for name in dict.fromkeys(names):
+        if name not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    quiet(["check", str(suite), "--results", str(folder / "first")])
+    began = time.monotonic()
+    _finished(Forked(suite, folder / "second", folder / "said"))
+    whole_s = time.monotonic() - began
+    print(f"kills: a run that is not killed takes {whole_s:.2f} s", file=sys.stderr, flush=True)
+    return whole_s
+
+
+def _kill(trial: Trial, kept: dict[Path, bytes]) -> tuple[str, str | None, dict[Path, bytes]]:
+    """Start a run, kill it or one of its workers, and look at what is left; returns kind, failure and outcomes."""
+    chance, results = trial.chance, trial.results
+    at_event, fresh, of_a_worker = chance.random() < 0.5, chance.random() < FRESH, chance.random() < OF_A_WORKER
+    said_to = results.parent / "said"
+    process: Started = start(trial.suite, results, *FLAGS) if fresh else Forked(trial.suite, results, said_to)
+    _wait_for_moment(process, trial, fresh=fresh, at_event=at_event)
     number = chance.choice(SIGNALS)
-    children = workers_of(results)
-    process.send_signal(number)
-    _, said = _finished(process)
-    name = f"kill, {'event' if at_event else 'random'}, {number.name}"
+    children = descendants(process.pid)
+    if of_a_worker and children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(children), number)
+    else:
+        process.send_signal(number)
+    code, said = _finished(process)
+    whom = " of a worker" if of_a_worker and children else ""
+    name = f"kill{whom}, {'event' if at_event else 'random'}, {number.name}"
     outcomes = {file: file.read_bytes() for file in results.glob(f"*/*/jobs/*/{layout.OUTCOME}")}
-    lost = [file for file in kept if file not in outcomes]
+    return name, _failure(results, code, said, kept, outcomes, children, of_a_worker=bool(whom)), outcomes
+
+
+def _wait_for_moment(process: Started, trial: Trial, *, fresh: bool, at_event: bool) -> None:
+    longest = trial.whole_s + (3 if fresh else 0)
+    if not at_event:
+        time.sleep(trial.chance.uniform(0.0, longest))
+        return
+    pattern = trial.chance.choice(EVENTS)
+    before, limit = _count(trial.results, pattern), time.monotonic() + 2 * longest
+    while _count(trial.results, pattern) <= before and time.monotonic() < limit and process.poll() is None:
+        time.sleep(0.0005)
+
+
+def _failure(
+    results: Path,
+    code: int,
+    said: str,
+    kept: dict[Path, bytes],
+    outcomes: dict[Path, bytes],
+    children: list[int],
+    *,
+    of_a_worker: bool,
+) -> str | None:
+    """What is wrong after a kill; None if nothing is."""
     if "Traceback" in said and "bench/cli/main.py" in said:
-        return name, f"traceback: {said[-300:]}", outcomes
-    if lost:
-        return name, f"lost {lost}", outcomes
+        return f"traceback: {said[-300:]}"
+    if code > 0 and code not in (0, 1, 130, *EXPECTED_OF_A_WORKER * of_a_worker):
+        return f"exit code {code}: {said[-300:]}"
+    superseded = [file.parent.name.rpartition(".")[0] for file in results.glob(f"*/*/superseded/*/{layout.OUTCOME}")]
+    if lost := [file for file in kept if file not in outcomes and file.parent.name not in superseded]:
+        return f"lost {lost}"
     try:
         alive = [pid for pid in children if not gone(pid)]
         view = [case.damages for run in runs(results) for case in read_run(run).cases if case.damages]
     except Exception as error:
-        return name, f"the run cannot be read: {type(error).__name__}: {error}", outcomes
-    return name, f"left {alive}" if alive else f"damaged {view}" if view else None, outcomes
+        return f"the run cannot be read: {type(error).__name__}: {error}"
+    return f"left {alive}" if alive else f"damaged {view}" if view else None
 
 
 def _count(results: Path, pattern: str) -> int:

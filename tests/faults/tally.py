@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 SHOWN = 5
 """Up to so many failures of a kind are shown."""
@@ -62,3 +65,33 @@ class Budget:
 
         end, most = time.monotonic() + self.seconds, counted() + self.trials
         return lambda: time.monotonic() < end and counted() < most
+
+
+def note(file: Path, tally: Tally, *, seed: int, minutes: float) -> None:
+    """Append what a part of a campaign came to, and of which commit."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    line = {
+        "commit": commit.stdout.strip(),
+        "at": time.strftime("%Y-%m-%d %H:%M"),
+        "seed": seed,
+        "minutes": round(minutes, 1),
+        "trials": tally.trials,
+        "failures": tally.failures,
+        "left_out": tally.left_out,
+    }
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+
+
+def summed(file: Path) -> str:
+    """The table of all parts that were noted in a file, and how long they took."""
+    tally, lines = Tally(), [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        for kind, count in line["trials"].items():
+            tally.trials[kind] = tally.trials.get(kind, 0) + count
+        for kind, found in line["failures"].items():
+            tally.failures.setdefault(kind, []).extend(found)
+        tally.left_out.update(line["left_out"])
+    commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
+    minutes = sum(line["minutes"] for line in lines)
+    return f"{tally.table()}\n{len(lines)} parts, {minutes:.0f} minutes, of {commits}"
