@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
 import cv2
+import nibabel as nib
+import nrrd
 import numpy as np
 import pytest
+import tifffile
 
 from bench.data.formats.arrays import read_array
+from bench.data.formats.coco_classes import _by_name as classes_by_name
 from bench.data.formats.coco_rows import OddValue, nested
+from bench.data.formats.coco_truths import listed_segments
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.embedded import decode_embedded, unpacked
+from bench.data.formats.label_studio_tasks import _image_of, _regions
+from bench.data.formats.pattern_folder import _class_names
 from bench.data.formats.segments import read_segment_map
-from bench.data.formats.voc_labelmap import read_labelmap
-from bench.errors import DatasetError
+from bench.data.formats.voc_labelmap import _colours, read_labelmap
+from bench.data.formats.volume_arrays import read_nifti, read_npy_volume, read_nrrd, read_tiff_stack
+from bench.data.formats.volume_places import cases_in
+from bench.data.formats.yaml_text import LimitError, read_limited
+from bench.data.labels.selection import _spoken_for
+from bench.errors import BenchError, DatasetError
+from bench.records import Labels, Size
+from bench.records.png import encode_png
+
+FILE = Path("a.json")
+PNG = encode_png(np.zeros((8, 8), np.uint8))
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
@@ -42,3 +64,108 @@ def test_a_label_map_of_the_background_alone(tmp_path):
 def test_numbers_among_the_polygons_of_an_object():
     with pytest.raises(OddValue, match="mixes numbers and lists of numbers"):
         nested([[0, 0, 1, 0, 1, 1], 4])
+
+
+# ------------------------------------------------------------------ refusals that need no file, or a small one
+
+
+def refused(call, *arguments, **named) -> str:
+    with pytest.raises(BenchError) as found:
+        call(*arguments, **named)
+    return str(found.value)
+
+
+def test_a_segment_list_that_is_none_or_says_one_id_twice():
+    row = {"image_id": "1", "segments_info": None}
+    assert "is None, where a list of segments is expected" in refused(listed_segments, row, FILE)
+    row["segments_info"] = [{"id": 7}, {"id": 7}]
+    assert "has the id 7 twice. Fix the file" in refused(listed_segments, row, FILE)
+
+
+def test_a_file_of_coco_without_categories():
+    assert "has no categories. Add them to the file" in refused(classes_by_name, [], FILE)
+
+
+def test_a_region_of_two_labels_and_a_task_of_two_images():
+    region = {"id": "r", "value": {"polygonlabels": ["a", "b"], "points": [[0, 0], [1, 0], [1, 1]]}}
+    assert "a region has 2 labels (a, b); one is expected" in refused(lambda: list(_regions([region], "task 1")))
+    task = {"data": {"one": "a.png", "two": "b.png"}}
+    assert "task 3 has 2 fields that name an image; one is expected" in refused(_image_of, task, FILE, "3")
+
+
+def test_an_order_of_classes_that_is_not_that_of_the_masks():
+    options = SimpleNamespace(class_order=("a", "b"))
+    assert "class_order names a, b, but the masks are of a, c" in refused(_class_names, {"a": 1, "c": 1}, options)
+
+
+def test_channels_of_volumes_without_a_place_in_the_pattern(tmp_path):
+    said = refused(cases_in, tmp_path, "{id}.nii.gz", "{id}_mask.nii.gz", ["t1"])
+    assert "{channel} in images and the option channels belong together" in said
+
+
+def test_a_class_that_two_words_of_a_suite_place():
+    labels = Labels(classes=("a",), drop=("a",))
+    assert "labels.drop: class 'a' has been given a place before; name it once" in refused(_spoken_for, labels, ["a"])
+
+
+def test_a_nul_in_yaml():
+    with pytest.raises(LimitError, match="holds a NUL character or half of a surrogate pair"):
+        read_limited('a: "x\\0y"')
+
+
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [("TYX", "has the axes TYX of sizes"), ("ZTYX", "Write one file for each time point")],
+)
+def test_a_stack_of_time_points(tmp_path, axes, told):
+    shape = (2, 3, 4, 5)[-len(axes) :]
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.uint8), metadata={"axes": axes}, ome=True)
+    assert told in refused(read_tiff_stack, tmp_path / "a.tif", pixels=True)
+
+
+def test_volumes_of_other_numbers_of_dimensions(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 2, 2), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    assert "has 5 dimensions, (2, 2, 2, 2, 2); 3 are expected" in refused(read_nifti, tmp_path / "a.nii", pixels=True)
+    nrrd.write(str(tmp_path / "a.nrrd"), np.zeros((2, 2, 2)), {"kinds": ["list", "list", "domain"]})
+    said = refused(read_nrrd, tmp_path / "a.nrrd", pixels=True)
+    assert "three of space are expected, and at most one of channels" in said
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    assert "(slice, row, column[, channel]) is expected" in refused(read_npy_volume, tmp_path / "a.npy", pixels=True)
+
+
+def test_the_objects_and_classes_of_labelmaps(tmp_path):
+    (tmp_path / "labelmap.txt").write_text("cell:250,50,83::\n")
+    space = read_labelmap(tmp_path / "labelmap.txt")
+    cv2.imwrite(str(tmp_path / "grey.png"), np.zeros((2, 2), np.uint8))
+    assert "holds grey values, no colours of labelmap.txt" in refused(_colours, tmp_path / "grey.png")
+    cv2.imwrite(str(tmp_path / "objects.png"), np.full((2, 2, 3), 9, np.uint8))
+    background = np.zeros((2, 2), np.uint8)
+    said = refused(space._objects, background, tmp_path / "objects.png")
+    assert "the object of colour (9, 9, 9) lies on background or border in SegmentationClass" in said
+    said = refused(space._objects, np.zeros((2, 3), np.uint8), tmp_path / "objects.png")
+    assert "has (2, 2) pixels, the mask of classes (2, 3) (height, width)" in said
+
+
+def test_pictures_within_annotations_that_are_none_or_far_too_large():
+    size = Size(8, 8)
+    for content, told in (
+        (b"", "it holds no image"),
+        (encode_png(np.zeros((5000, 5000), np.uint8)), "is far larger than its image of (8, 8)"),
+        (PNG[:33] + b"\x7f\xff\xff\xff" + PNG[37:], "claims"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(told)):
+            decode_embedded(content, size, cv2.IMREAD_UNCHANGED)
+    assert decode_embedded(encode_png(np.ones((4, 6), np.uint8)), size, cv2.IMREAD_UNCHANGED).shape == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (zlib.compress(bytes(2**28 + 1)), "it unpacks to more than"),
+        (zlib.compress(b"abc" * 99)[:-5], "it ends before"),
+        (b"x", "it ends before"),
+    ],
+)
+def test_what_is_packed_within_annotations_is_unpacked_within_bounds(content, told):
+    with pytest.raises(ValueError, match=told):
+        unpacked(content)
