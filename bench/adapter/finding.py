@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -26,11 +27,20 @@ def adapter_folders() -> dict[str, Path]:
     for root in roots:
         for file in sorted(root.glob("*/adapter.py")):
             folders.setdefault(file.parent.name, file.parent)
-    for point in entry_points(group="bench.adapters"):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.submodule_search_locations:
-            folders.setdefault(point.name, Path(next(iter(spec.submodule_search_locations))))
+    for name, folder in _folders_of_packages(tuple(sys.path)).items():
+        folders.setdefault(name, folder)
     return folders
+
+
+@lru_cache
+def _folders_of_packages(_: tuple[str, ...]) -> dict[str, Path]:
+    """Name -> folder of the adapters of installed packages; looked for once on each path, since that reads them all."""
+    specs = {point.name: importlib.util.find_spec(point.value) for point in entry_points(group="bench.adapters")}
+    return {
+        name: Path(next(iter(spec.submodule_search_locations)))
+        for name, spec in specs.items()
+        if spec is not None and spec.submodule_search_locations
+    }
 
 
 def adapter_folder(name: str) -> Path:

@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from bench.data._guess_formats import Guess, Listing, guesses
 from bench.data.formats.by_name import open_dataset
+from bench.data.formats.home import expanded
 from bench.data.formats.patterns import visible_files
 from bench.data.opening import as_yaml
 from bench.dataset import Dataset, dataset_names
@@ -45,7 +46,7 @@ def detect(folder: Path) -> tuple[Detected, ...]:
     Raises:
         DatasetError: If there is no such folder.
     """
-    root = folder.expanduser().absolute()
+    root = expanded(str(folder)).absolute()
     if not root.is_dir():
         raise DatasetError(f"{folder} is no folder. Give the folder in which the images and annotations lie.")
     listing = Listing(root, tuple(visible_files(root)))
@@ -113,7 +114,7 @@ def _roles(counts: dict[str, int]) -> list[tuple[str, str, str]]:
 
 def report(found: tuple[Detected, ...], folder: Path) -> str:
     """Return what was found, in words, with the lines to use."""
-    root = folder.expanduser().absolute()
+    root = expanded(str(folder)).absolute()
     counted = _what_lies_there(root)
     if not found:
         return "\n\n".join([f"{folder}: like no format that is known. {counted}", _advice(root)])

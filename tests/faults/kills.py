@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bench.cli.main import main
+from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
+from bench.run.environments.provenance import captured
 from tests.bench.run.processes import gone, start
 from tests.bench.suites import perfect, write_suite
 from tests.faults.damages import quiet
@@ -170,7 +172,9 @@ def _imported_and_timed(folder: Path, suite: Path) -> float:
         if name not in sys.modules:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-    quiet(["check", str(suite), "--results", str(folder / "first")])
+    captured(harness_root())
+    for words in (["check", str(suite)], ["score"]):
+        quiet([*words, "--results", str(folder / "first")])
     began = time.monotonic()
     _finished(Forked(suite, folder / "second", folder / "said"))
     whole_s = time.monotonic() - began

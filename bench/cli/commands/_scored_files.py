@@ -77,6 +77,7 @@ def execute(options: Namespace) -> int:
 
 def _suite(options: Namespace) -> dict[str, Any]:
     """Return the suite, as it would be written by hand."""
+    from bench.data.formats.home import expanded
     from bench.data.opening import Choice, opened, parsed_settings
     from bench.data.predictions.reading import kind_of
     from bench.records.store.layout import slug
@@ -84,7 +85,7 @@ def _suite(options: Namespace) -> dict[str, Any]:
     dataset, data_options = _dataset(options.dataset, parsed_settings(options.set))
     split = _split(opened(Choice(dataset, dataset, dict(data_options))).splits(), options.split)
     settings = _settings(options.option)
-    roots = [Path(text).expanduser().absolute() for text in options.predictions]
+    roots = [expanded(text).absolute() for text in options.predictions]
     labels = [_label(root, roots) for root in roots]
     task = options.task or kind_of({**settings, "root": str(roots[0])})
     return {
@@ -113,19 +114,21 @@ def _settings(words: list[str]) -> dict[str, JsonValue]:
     """Return options of the predictions; a pattern is text as it stands, though YAML would take its braces for a
     mapping.
     """
+    from bench.data.formats.home import expanded
     from bench.data.opening import parsed_settings
 
     patterns = [word for word in words if word.startswith("pattern=")]
     settings = parsed_settings([word for word in words if word not in patterns])
     annotations = settings.get("annotations")
     if isinstance(annotations, str):
-        settings["annotations"] = str(Path(annotations).expanduser().absolute())
+        settings["annotations"] = str(expanded(annotations).absolute())
     return {**settings, **({"pattern": patterns[-1].partition("=")[2]} if patterns else {})}
 
 
 def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[str, JsonValue]]:
     """Return the name and options: of a data set by its name, or of a folder by what it is."""
     from bench.data.detect import detect
+    from bench.data.formats.home import expanded
     from bench.dataset import dataset_names
     from bench.errors import BenchError, did_you_mean
 
@@ -133,9 +136,9 @@ def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[st
         root = settings.get("root")
         return text, {
             **settings,
-            **({"root": str(Path(root).expanduser().absolute())} if isinstance(root, str) else {}),
+            **({"root": str(expanded(root).absolute())} if isinstance(root, str) else {}),
         }
-    if not Path(text).expanduser().is_dir():
+    if not expanded(text).is_dir():
         raise BenchError(
             f"--dataset {text}: no data set of this name and no folder.{did_you_mean(text, dataset_names())} List "
             "them with: bench list datasets"
@@ -147,7 +150,7 @@ def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[st
     # A folder with one split is scored whole, not divided.
     kept = {key: value for key, value in guess.options.items() if key != "split_by"}
     print(f"data set: {guess.name}, as bench data detect tells it", file=sys.stderr)
-    return guess.name, {"root": str(Path(text).expanduser().absolute()), **kept, **settings}
+    return guess.name, {"root": str(expanded(text).absolute()), **kept, **settings}
 
 
 def _split(splits: tuple[str, ...], asked: str | None) -> str:

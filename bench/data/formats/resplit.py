@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
 
+from bench.data.formats.home import expanded
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.stratify import stratified
@@ -234,5 +235,5 @@ def _train_val_test(keys: Sequence[str], parts: Sequence[str], options: Resplit,
 
 def _below(path: Path, root: str | None) -> str:
     """Return the path below the root, or the whole path."""
-    base = None if root is None else Path(root).expanduser()
+    base = None if root is None else expanded(root)
     return path.relative_to(base).as_posix() if base is not None and path.is_relative_to(base) else path.as_posix()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from bench.data.formats.home import expanded
+from bench.errors import BenchError
 from bench.metric import metric_module
 from bench.records import DatasetSpec, as_json_dict
 from bench.records.damage import content_of
@@ -120,7 +122,7 @@ def _place(spec: DatasetSpec) -> JsonValue:
 
     root = spec.options.get("root", default_root(spec.name))
     try:
-        found = Path(str(root)).expanduser().stat() if root is not None else None
-    except OSError:
+        found = expanded(str(root)).stat() if root is not None else None
+    except (OSError, BenchError):
         return None
     return None if found is None else [found.st_mtime_ns, found.st_ino]

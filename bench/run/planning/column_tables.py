@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.data.formats.home import expanded
 from bench.dataset import Dataset
 from bench.errors import Mistakes
 from bench.records import Case
@@ -24,7 +25,7 @@ def tables_of(suite: Suite, source: Path, labels: Sequence[str]) -> dict[str, st
     for entry in suite.datasets:
         if entry.columns is not None:
             name = entry.label or entry.name
-            path = str((source.parent / Path(entry.columns).expanduser()).absolute())
+            path = str((source.parent / expanded(entry.columns)).absolute())
             found |= {label: path for label in labels if label == name or label.startswith(f"{name} fold ")}
     return found
 

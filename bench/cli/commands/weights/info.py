@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from bench.cli.arguments import add_interpreters, interpreters_of
 
@@ -20,7 +19,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Print what the file is; nothing of it is run."""
+    from bench.data.formats.home import expanded
     from bench.run.predict.weights_info import told
 
-    print(told(Path(options.file).expanduser(), interpreters_of(options), options.adapter))
+    print(told(expanded(options.file), interpreters_of(options), options.adapter))
     return 0
