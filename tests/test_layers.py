@@ -43,6 +43,7 @@ LAYERS = (
     "bench.run.environments",
     "bench.run.planning",
     "bench.run",
+    "bench.run.executors",
     "bench.run.predict.worker",
     "bench.run.predict",
     "bench.run.repro",

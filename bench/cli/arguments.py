@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.deprecated import Renamed
@@ -13,6 +14,7 @@ from bench.cli.deprecated import Renamed
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
     from bench.run.environments.interpreters import Interpreters
+    from bench.run.executor import Executor
 
 JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
 """These are those of `bench.records`, which takes too long to import for `bench --help`."""
@@ -63,6 +65,57 @@ def add_start(parser: ArgumentParser) -> None:
         "--fresh-interpreters",
         action="store_true",
         help="import the framework anew for each job, instead of forking from a parent that has",
+    )
+
+
+def add_executor(parser: ArgumentParser) -> None:
+    """Add the flags that say where jobs are carried out; `executor_of_flags` reads them."""
+    parser.add_argument(
+        "--executor",
+        choices=("local", "ray", "slurm"),
+        default="local",
+        help="where jobs are carried out: on this machine, a Ray cluster, a SLURM queue (default: local)",
+    )
+    parser.add_argument(
+        "--devices",
+        metavar="LIST",
+        help="parts of this machine that work at the same time: GPUs (0,1,2,3) or sets of cores (cpu:0-3,cpu:4-7)",
+    )
+    parser.add_argument(
+        "--share-node",
+        action="store_true",
+        help="what is measured has its device to itself, instead of its whole node; flagged in the report",
+    )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
+    )
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of every SLURM job, such as partition=gpu or constraint=a100; repeatable",
+    )
+
+
+def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Executor:
+    """Return where jobs are carried out, as `add_start` and `add_executor` were answered.
+
+    Args:
+        options: The answers.
+        tell: Gets a line while a cluster is waited for.
+    """
+    from bench.run.executors.choose import executor_of
+
+    return executor_of(
+        options.executor,
+        fresh=options.fresh_interpreters,
+        devices=options.devices,
+        share_node=options.share_node,
+        address=options.address,
+        slurm=options.slurm,
+        results=Path(options.results),
+        tell=tell,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure.gpus import driver, gpu_of, misfit, torch_cuda, visible_gpus
@@ -43,18 +44,68 @@ def allowed_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def machine_in_words() -> str:
-    """Processor, number of cores and GPUs."""
-    cores = len(allowed_cores())
+def machine_in_words(cores: int | None = None) -> str:
+    """Processor, number of cores (all that are allowed if left out) and GPUs."""
+    cores = cores or len(allowed_cores())
     return ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *nvidia_gpus()])
 
 
-def machine_identity() -> str:
+def machine_identity(cores: int | None = None) -> str:
     """Return the digest of what makes timings comparable: processor, core count, GPUs that can be used, operating
     system.
 
     Only stable facts: no host name, no clock frequency of the moment. Two GPUs of a name with unlike memory are two
     products; two that are alike in both are one.
+
+    Args:
+        cores: Number of cores that are measured on; all that this process may run on if left out.
     """
     gpus = [f"{gpu.name}, {gpu.memory_bytes} bytes" for gpu in visible_gpus()]
-    return digest([cpu_model(), len(allowed_cores()), *gpus, platform.system(), platform.machine()])
+    return digest([cpu_model(), cores or len(allowed_cores()), *gpus, platform.system(), platform.machine()])
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that jobs are planned for, or done on.
+
+    Attributes:
+        identity: As in the key of a timing.
+        alike: Digest of the identity with the driver and the memory: timings of machines that differ in it are not
+            made in one run.
+        words: Processor, cores, GPUs, memory and driver.
+        cores: Cores that a job gets which does not say how many threads it takes.
+        device: The device that `auto` means there.
+    """
+
+    identity: str
+    alike: str
+    words: str
+    cores: int
+    device: str
+
+
+def this_machine(cores: int | None = None) -> Machine:
+    """Describe this machine.
+
+    Args:
+        cores: Number of cores that jobs get; all that this process may run on if left out.
+    """
+    identity, words = machine_identity(cores), machine_in_words(cores)
+    memory, version = _memory_gib(), driver().version
+    further = [] if memory is None else [f"{memory} GiB"]
+    further += [] if version is None else [f"driver {version}"]
+    return Machine(
+        identity=identity,
+        alike=digest([identity, *further]),
+        words=", ".join([words, *further]),
+        cores=cores or len(allowed_cores()),
+        device=auto_device(),
+    )
+
+
+def _memory_gib() -> int | None:
+    """Return all memory of the machine, to the nearest GiB: firmware takes a little of it, and not always as much."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3)
+    except (ValueError, OSError, AttributeError):
+        return None

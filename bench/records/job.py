@@ -40,6 +40,7 @@ class Job(Record):
         seed: Of everything random in the job that the recipe or measurement does not seed.
         harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
         cpu_affinity: Cores the worker is pinned to; None leaves it alone.
+        gpus: GPUs that the worker sees, as `CUDA_VISIBLE_DEVICES`; None leaves it those of its parent.
         provenance: Where and with which code it is done; None in a plan, and in files of older versions.
     """
 
@@ -66,6 +67,7 @@ class Job(Record):
     harness_root: str
     adapters_root: str
     cpu_affinity: tuple[int, ...] | None = None
+    gpus: str | None = None
     provenance: Provenance | None = None
 
     @model_serializer(mode="wrap")
@@ -79,7 +81,7 @@ class Status(str, Enum):
     """How a job ended; each is a row of the report.
 
     `usage_error` is what the user can set right (an option, a weight file, a data set); `crashed` is
-    everything that nobody foresaw.
+    everything that nobody foresaw, and `node_lost` a machine of a cluster that went away under the job.
     """
 
     OK = "ok"
@@ -91,6 +93,7 @@ class Status(str, Enum):
     CRASHED = "crashed"
     INVALID_OUTPUT = "invalid_output"
     ENVIRONMENT_ERROR = "environment_error"
+    NODE_LOST = "node_lost"
 
 
 class Interference(Record):

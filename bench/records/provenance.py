@@ -14,6 +14,7 @@ class Provenance(Record):
         machine: Digest of what makes timings comparable, as in the key of a timing.
         host: The same in words: processor, cores, GPUs.
         environment: Name of the environment record in the run's folder `environments/`.
+        node: Name of the machine in its cluster; None where the run had this one only.
     """
 
     commit: str | None
@@ -21,3 +22,4 @@ class Provenance(Record):
     machine: str
     host: str
     environment: str
+    node: str | None = None

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -41,6 +42,9 @@ class RunConsole:
         self._count = 0
         self._expectation: Expectation | None = None
         self._states = CaseStates(())
+        self._running: dict[str, Running] = {}
+        self._numbers: dict[str, int] = {}
+        self._live: Bars | None = None
 
     def expect(self, expectation: Expectation) -> None:
         """Say how long the run is expected to take, and from now on what is left of it."""
@@ -52,22 +56,34 @@ class RunConsole:
 
     @contextmanager
     def watching(self, job: Job, folder: Path) -> Iterator[None]:
-        """Show a job while it runs; a bar only where drawing cannot disturb."""
+        """Show a job while it runs, the only one."""
+        self.started(job, folder)
+        try:
+            yield
+        finally:
+            self.stopped(job)
+
+    def started(self, job: Job, folder: Path, place: str = "") -> None:
+        """Show a job from now on; `place` says where it runs, if there are several places."""
         self._count += 1
         self._states.started(job)
-        if not self._console.is_terminal:
-            yield
-        elif job.kind == "time":
-            # Drawn once, by no thread that would wake up beside the measurement.
-            said = Group(self._table(), Text(f"{self._head(job)}  timing …", no_wrap=True))
-            with Live(said, console=self._console, transient=True, auto_refresh=False):
-                yield
-        else:
-            with self._bar(job, folder):
-                yield
+        self._numbers[job.key] = self._count
+        self._running[job.key] = Running(job, folder, self._head(job), place)
+        self._show()
+
+    def stopped(self, job: Job) -> None:
+        """Show it no longer."""
+        if self._running.pop(job.key, None) is not None:
+            self._show()
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._running.clear()
+        self._show()
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Say how a job ended."""
+        self.stopped(job)
         self._states.ended(job, outcome)
         text = Text(f"{self._head(job)}  ")
         text.append(f"{outcome.status.value:<12}", style=_COLOURS.get(outcome.status, "red"))
@@ -89,39 +105,81 @@ class RunConsole:
         return self._states.table(max(1, self._console.height - 6), self._console.width)
 
     def _head(self, job: Job) -> str:
-        width = len(str(self._total))
+        width, number = len(str(self._total)), self._numbers.get(job.key, self._count)
         replicate = f" r{job.replicate}" if job.kind == "time" else ""
-        return f"{self._count:>{width}}/{self._total}  {job.kind + replicate:<8} {job.case_id:<44}"
+        return f"{number:>{width}}/{self._total}  {job.kind + replicate:<8} {job.case_id:<44}"
 
-    @contextmanager
-    def _bar(self, job: Job, folder: Path) -> Iterator[None]:
-        columns = (
-            TextColumn(self._head(job).replace("{", "{{").replace("}", "}}"), markup=False),
+    def _show(self) -> None:
+        """Show what runs now, and only that; where nobody watches, nothing."""
+        self._hide()
+        if not self._console.is_terminal or not self._running:
+            return
+        # What is timed is drawn once, by no thread that would wake up beside the measurement.
+        still = any(running.job.kind == "time" for running in self._running.values())
+        self._live = Bars(self._console, self._table(), tuple(self._running.values()), still=still)
+
+    def _hide(self) -> None:
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that runs: its folder, the line it is told with, and where it runs, if there are several places."""
+
+    job: Job
+    folder: Path
+    head: str
+    place: str
+
+
+class Bars:
+    """The table of cases, and a bar for each job that runs, on a terminal until they are closed."""
+
+    def __init__(self, console: Console, table: Table, running: tuple[Running, ...], *, still: bool) -> None:
+        """Draw them; once and for all if they are to stand `still`."""
+        shown = running[: max(1, console.height // 3)]
+        more = [Text(f"and {len(running) - len(shown)} more")] if len(shown) < len(running) else []
+        self._done, self._thread = threading.Event(), None
+        if still:
+            lines = [Text(f"{one.head}  {'timing …' if one.job.kind == 'time' else ''}{_at(one)}") for one in shown]
+            self._live = Live(Group(table, *lines, *more), console=console, transient=True, auto_refresh=False)
+            self._live.start(refresh=True)
+            return
+        progress = Progress(
+            TextColumn("{task.fields[head]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            console=console,
         )
-        done = threading.Event()
-        progress = Progress(*columns, console=self._console)
-        task = progress.add_task(job.kind, total=None, detail="starting")
-        said = Group(self._table(), progress)
-        with Live(said, console=self._console, transient=True, refresh_per_second=2):
+        bars = [progress.add_task("", total=None, head=one.head, detail=f"starting{_at(one)}") for one in shown]
+        self._live = Live(Group(table, progress, *more), console=console, transient=True, refresh_per_second=2)
+        self._live.start(refresh=True)
 
-            def follow() -> None:
-                reader = progress_of(job, folder)
-                while not done.wait(PROGRESS_INTERVAL_S):
+        def follow() -> None:
+            readers = [progress_of(one.job, one.folder) for one in shown]
+            while not self._done.wait(PROGRESS_INTERVAL_S):
+                for bar, one, reader in zip(bars, shown, readers, strict=True):
                     share, detail = next(reader)
                     if share is not None:
-                        progress.update(task, total=1.0, completed=share, detail=detail)
+                        progress.update(bar, total=1.0, completed=share, detail=f"{detail}{_at(one)}")
 
-            thread = threading.Thread(target=follow, daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                done.set()
-                thread.join()
+        self._thread = threading.Thread(target=follow, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Remove them."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._live.stop()
+
+
+def _at(running: Running) -> str:
+    return f"  on {running.place}" if running.place else ""
 
 
 _NOTHING_SAID = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)

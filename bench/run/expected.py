@@ -7,7 +7,8 @@ counted as unknown and said, not made up.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ START_S = 5.0
 
 MOST_RUNS = 20
 """This many of the newest runs are read."""
+MOST_JOBS = 2000
+"""This many of their jobs are read."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +53,33 @@ class Expected:
 
 
 class Expectation:
-    """Seconds of each job that is left to do, and of all of them together; learns as they end."""
+    """Seconds of each job that is left to do, and of all of them together; learns as they end.
 
-    def __init__(self, jobs: Iterable[Job], results: Path) -> None:
+    Nothing goes through all jobs when one of them ends: sums are kept of what is alike.
+    """
+
+    def __init__(self, jobs: Iterable[Job], results: Path, at_once: Callable[[Job], int] = lambda _: 1) -> None:
         """Look at the runs that are there.
 
         Args:
             jobs: What is left to do.
             results: Folder of all results.
+            at_once: How many jobs of a kind are done at the same time.
         """
+        self._at_once = at_once
         self._left = {job.key: job for job in jobs}
-        self._of_key: dict[str, list[float]] = {}
-        self._of_kind: dict[tuple[str, ...], list[float]] = {}
-        self._by_rule: dict[str, list[tuple[float, float]]] = {}
-        wanted = {_like(job) for job in self._left.values()}
-        for run in reversed(runs(results)[-MOST_RUNS:]):
-            for folder in sorted(run.jobs.glob("*")):
-                # The kind is part of the folder's name, so that folders of no use are not read.
-                view = read_job(folder) if any(folder.name.startswith(f"{kind}-") for kind, *_ in wanted) else None
-                if view is not None and view.outcome is not None and view.ok:
-                    self._learn(view.job, view.outcome)
+        self._past: dict[str, float] = {}
+        self._alike: dict[tuple[str, ...], _Alike] = {}
+        self._sums: dict[tuple[str, str], _Sums] = {}
+        self._by_rule: dict[str, tuple[float, float]] = {}
+        alike = {key: _like(job) for key, job in self._left.items()}
+        past: dict[str, list[float]] = {}
+        for job, took in _past_jobs(results, {like[0] for like in alike.values()}):
+            past.setdefault(job.key, []).append(took)
+            self._alike.setdefault(_like(job), _Alike()).learn(took)
+        self._past = {key: statistics.median(took) for key, took in past.items() if key in self._left}
+        for key, job in self._left.items():
+            self._count(job, alike[key], 1)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -78,41 +88,109 @@ class Expectation:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Learn from a job that has ended, also how far from the rules this machine is, which may be busy or slow."""
-        self._left.pop(job.key, None)
+        like = _like(job)
+        if self._left.pop(job.key, None) is not None:
+            self._count(job, like, -1)
+        if outcome.status.value != "ok":
+            return
         rule = by_rule_s(job)
-        if outcome.status.value == "ok" and rule is not None:
-            self._by_rule.setdefault(job.kind, []).append((outcome.wall_s, rule))
-        self._learn(job, outcome)
-
-    def _learn(self, job: Job, outcome: Outcome) -> None:
-        if outcome.status.value == "ok":
-            self._of_key.setdefault(job.key, []).append(outcome.wall_s)
-            self._of_kind.setdefault(_like(job), []).append(outcome.wall_s)
+        if rule is not None:
+            took, expected = self._by_rule.get(job.kind, (0.0, 0.0))
+            self._by_rule[job.kind] = took + outcome.wall_s, expected + rule
+        alike, sums = self._alike.setdefault(like, _Alike()), self._sums_of(job)
+        sums.take(alike, rule, -alike.left)
+        alike.learn(outcome.wall_s)
+        sums.take(alike, rule, alike.left)
 
     def left(self) -> Expected:
         """Return what the jobs that are left are expected to take."""
-        found = [(self._past(job), job) for job in self._left.values()]
-        seconds = [past if past is not None else self._guess(job) for past, job in found]
+        seconds = sum(
+            (sums.past_s + sums.rule_s * self._slowness(kind)) / max(1, self._at_once(sums.example))
+            for (kind, _), sums in self._sums.items()
+        )
+        every = self._sums.values()
         return Expected(
-            seconds=sum(s for s in seconds if s is not None),
-            from_past=sum(past is not None for past, _ in found),
-            unknown=sum(s is None for s in seconds),
-            jobs=len(found),
+            seconds=max(0.0, seconds),
+            from_past=sum(sums.from_past for sums in every),
+            unknown=sum(sums.unknown for sums in every),
+            jobs=len(self._left),
         )
 
-    def _guess(self, job: Job) -> float | None:
-        """Return what the rules give, times what the jobs of this kind, else all jobs, that ended here took of
-        theirs.
-        """
-        rule = by_rule_s(job)
-        seen = self._by_rule.get(job.kind) or [pair for pairs in self._by_rule.values() for pair in pairs]
-        if rule is None or not seen:
-            return rule
-        return rule * sum(took for took, _ in seen) / sum(expected for _, expected in seen)
+    def _slowness(self, kind: str) -> float:
+        """Return how much longer than by the rules jobs of this kind, else all, took here; 1 where none has ended."""
+        seen = [self._by_rule[kind]] if kind in self._by_rule else [*self._by_rule.values()]
+        expected = sum(rule for _, rule in seen)
+        return sum(took for took, _ in seen) / expected if expected else 1.0
 
-    def _past(self, job: Job) -> float | None:
-        took = self._of_key.get(job.key) or self._of_kind.get(_like(job))
-        return statistics.median(took) if took else None
+    def _count(self, job: Job, like: tuple[str, ...], number: int) -> None:
+        """Add a job to the sums, or take it out of them."""
+        sums = self._sums_of(job)
+        if job.key in self._past:
+            sums.past_s += number * self._past[job.key]
+            sums.from_past += number
+            return
+        alike = self._alike.setdefault(like, _Alike())
+        sums.take(alike, by_rule_s(job), number)
+        alike.left += number
+
+    def _sums_of(self, job: Job) -> _Sums:
+        return self._sums.setdefault((job.kind, job.target.device), _Sums(job))
+
+
+class _Alike:
+    """What jobs that take about as long took, in order, and how many are left of which no more is known."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._took: list[float] = []
+
+    def learn(self, took: float) -> None:
+        insort(self._took, took)
+
+    @property
+    def median(self) -> float | None:
+        middle, odd = divmod(len(self._took), 2)
+        if not self._took:
+            return None
+        return self._took[middle] if odd else (self._took[middle - 1] + self._took[middle]) / 2
+
+
+@dataclass
+class _Sums:
+    """Sums over the jobs of a kind and a device that are left: seconds by the past and by rules, and their numbers."""
+
+    example: Job
+    past_s: float = 0.0
+    rule_s: float = 0.0
+    from_past: int = 0
+    unknown: int = 0
+
+    def take(self, alike: _Alike, rule: float | None, number: int) -> None:
+        """Add so many jobs that are alike, or take them out where that is negative."""
+        median = alike.median
+        if median is not None:
+            self.past_s += number * median
+            self.from_past += number
+        elif rule is not None:
+            self.rule_s += number * rule
+        else:
+            self.unknown += number
+
+
+def _past_jobs(results: Path, kinds: set[str]) -> Iterator[tuple[Job, float]]:
+    """Yield jobs of these kinds that ended well, the newest runs first, and the seconds that they took."""
+    looked_at = 0
+    for run in reversed(runs(results)[-MOST_RUNS:]):
+        for folder in sorted(run.jobs.glob("*")):
+            # The kind is part of the folder's name, so that folders of no use are not read.
+            if folder.name.partition("-")[0] not in kinds:
+                continue
+            looked_at += 1
+            if looked_at > MOST_JOBS:
+                return
+            view = read_job(folder)
+            if view is not None and view.outcome is not None and view.ok:
+                yield view.job, view.outcome.wall_s
 
 
 def by_rule_s(job: Job) -> float | None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +16,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from bench.records import Job, Outcome
-from bench.run.console import RunConsole, progress_of
+from bench.run.console import RunConsole, Running, progress_of
 from bench.run.expected import Expectation
 
 INTERVAL_S = 2.0
@@ -32,6 +30,9 @@ class JsonConsole(RunConsole):
         """Take a stream; `total` jobs will be told of."""
         super().__init__(Console(file=stream), total)
         self._stream, self._lock = stream, threading.Lock()
+        self._told: dict[str, str] = {}
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def expect(self, expectation: Expectation) -> None:
         """Say how long the run is expected to take."""
@@ -39,33 +40,34 @@ class JsonConsole(RunConsole):
         left = expectation.left()
         self._say("planned", jobs=left.jobs, seconds=round(left.seconds, 1), of_unknown_length=left.unknown)
 
-    @contextmanager
-    def watching(self, job: Job, folder: Path) -> Iterator[None]:
-        """Say that a job starts, and how far it is unless it is timed."""
-        self._count += 1
-        self._say("started", **self._which(job))
-        if job.kind == "time":
-            yield
-            return
-        done = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(job, folder, done), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+    def started(self, job: Job, folder: Path, place: str = "") -> None:
+        """Say that a job starts, and from now on how far it is."""
+        super().started(job, folder, place)
+        self._say("started", **self._which(job), **({"place": place} if place else {}))
 
-    def _follow(self, job: Job, folder: Path, done: threading.Event) -> None:
-        reader, told = progress_of(job, folder), ""
+    def _show(self) -> None:
+        """Follow what runs now, unless something is timed: then nothing is written."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._done, self._thread = threading.Event(), None
+        running = tuple(self._running.values())
+        if running and not any(one.job.kind == "time" for one in running):
+            self._thread = threading.Thread(target=self._follow, args=(running, self._done), daemon=True)
+            self._thread.start()
+
+    def _follow(self, running: tuple[Running, ...], done: threading.Event) -> None:
+        readers = [progress_of(one.job, one.folder) for one in running]
         while not done.wait(INTERVAL_S):
-            share, detail = next(reader)
-            if share is not None and detail != told:
-                told = detail
-                self._say("progress", **self._which(job), share=round(share, 4), detail=detail)
+            for one, reader in zip(running, readers, strict=True):
+                share, detail = next(reader)
+                if share is not None and self._told.get(one.job.key) != detail:
+                    self._told[one.job.key] = detail
+                    self._say("progress", **self._which(one.job), share=round(share, 4), detail=detail)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Say how a job ended and what is left."""
+        self.stopped(job)
         left: dict[str, Any] = {}
         if self._expectation is not None:
             self._expectation.ended(job, outcome)
@@ -83,7 +85,7 @@ class JsonConsole(RunConsole):
         self._say("finished", **facts)
 
     def _which(self, job: Job) -> dict[str, Any]:
-        place = {"number": self._count, "of": self._total}
+        place = {"number": self._numbers.get(job.key, self._count), "of": self._total}
         return {"kind": job.kind, "case": job.case_id, "replicate": job.replicate, **place}
 
     def _say(self, event: str, **facts: Any) -> None:

@@ -26,6 +26,9 @@ class CaseStates:
         for job in jobs:
             states = self._states.setdefault(job.case_id, {}).setdefault(job.kind, [])
             states.append(WAITING)
+        self._ids = list(self._states)
+        self._place = {case_id: place for place, case_id in enumerate(self._ids)}
+        self._kinds = [kind for kind in ORDER if any(kind in states for states in self._states.values())]
 
     def started(self, job: Job) -> None:
         """Note that a job runs."""
@@ -43,10 +46,9 @@ class CaseStates:
 
     def table(self, rows: int, width: int) -> Table:
         """Return the cases around the one that runs, at most `rows` of them, in `width` columns."""
-        ids = list(self._states)
-        here = ids.index(self._current) if self._current in self._states else 0
+        ids, kinds = self._ids, self._kinds
+        here = self._place.get(self._current or "", 0)
         first = max(0, min(here - rows // 2, len(ids) - rows))
-        kinds = [kind for kind in ORDER if any(kind in states for states in self._states.values())]
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
         hidden = len(ids) - min(rows, len(ids))
         table.add_column(f"case ({hidden} more)" if hidden else "case", no_wrap=True, max_width=max(20, width // 2))

@@ -6,10 +6,13 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.run.worker.process import PARENT, is_gone
 
@@ -21,27 +24,83 @@ LOOKS = 100
 """Processes that were ended are looked for this many times again, with a pause of 10 ms."""
 
 
-@contextlib.contextmanager
-def nobody_left_behind() -> Iterator[None]:
-    """End whatever processes have become children of this one meanwhile, in sessions of their own too.
+class LeftBehind:
+    """State which session's processes are ended when their worker has: the number of the worker's process."""
 
-    A worker's children become ours when it ends. The caller starts no process but the worker meanwhile.
+    def __init__(self) -> None:
+        self.session: int | None = None
+
+
+class _Family:
+    """The children of this process: which it has started itself, and how many workers are at work now."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.ours: set[int] = set()
+        self.before: set[int] = set()
+        self.workers = 0
+
+
+_FAMILY = _Family()
+
+
+def start_ours(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own that is known to be no orphan; options are those of `Popen`."""
+    with _FAMILY.lock:  # nobody looks for orphans between its start and its name
+        process = subprocess.Popen(command, start_new_session=True, **options)
+        _FAMILY.ours.add(process.pid)
+    return process
+
+
+@contextlib.contextmanager
+def nobody_left_behind() -> Iterator[LeftBehind]:
+    """End whatever processes a worker has left to this one, in sessions of their own too.
+
+    A worker's children become ours when it ends. Left alone are processes of our own session, those of `start_ours`,
+    and those that were there before the first worker. While several workers are at work, those of whom nobody can tell
+    which worker left them are ended with the last.
+
+    Yields:
+        What gets the worker's number once it is started.
     """
+    left = LeftBehind()
     if sys.platform != "linux":
-        yield
+        yield left
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    before = _children()
+    with _FAMILY.lock:
+        if _FAMILY.workers == 0:
+            _FAMILY.before = set(_children())
+        _FAMILY.workers += 1
     try:
-        yield
+        yield left
     finally:
+        with _FAMILY.lock:
+            _FAMILY.workers -= 1
         for _ in range(LOOKS):
-            left = _children() - before
-            if not left:
+            if not _end_left_behind(left):
                 break
-            for pid in left:
-                _end(pid)
             time.sleep(0.01)
+        with _FAMILY.lock:
+            _FAMILY.ours.discard(left.session or 0)
+
+
+def _end_left_behind(left: LeftBehind) -> bool:
+    """End what a worker left behind; returns whether there was anything."""
+    with _FAMILY.lock:
+        alone = _FAMILY.workers == 0
+        own_session = os.getsid(0)
+        found = [
+            pid
+            for pid, session in _children().items()
+            if session != own_session
+            and pid not in _FAMILY.ours
+            and pid not in _FAMILY.before
+            and (alone or session == left.session)
+        ]
+        for pid in found:
+            _end(pid)
+    return bool(found)
 
 
 def end_orphans(results: Path) -> list[int]:
@@ -74,13 +133,16 @@ def results_of(folder: Path) -> Path:
     return folder.resolve().parents[3]
 
 
-def _children() -> set[int]:
-    """Return processes whose parent this one is, those that have ended and were not waited for included."""
-    found, own = set(), str(os.getpid())
+def _children() -> dict[int, int]:
+    """Return process -> session of those whose parent this one is, also of those that have ended and were not waited
+    for.
+    """
+    found, own = {}, str(os.getpid())
     for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, IndexError):
-            if file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1] == own:
-                found.add(int(file.parent.name))
+        with contextlib.suppress(OSError, ValueError):
+            _, parent, _, session = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
+            if parent == own:
+                found[int(file.parent.name)] = int(session)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.measure.out_of_memory import HOST_SAYS
-from bench.records import Flag, Outcome, Status
+from bench.records import Flag, Job, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import read_job
@@ -31,6 +31,23 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) 
             return flagged(folder, outcome, slow)
     else:
         outcome = _from_end(end, folder, started_at=started_at, timeout_s=timeout_s)
+    write_record(folder / layout.OUTCOME, outcome)
+    return outcome
+
+
+def settle_lost(job: Job, folder: Path, lost: str, *, started_at: str) -> Outcome:
+    """Return the outcome of a job whose node went away each time it was tried, and make sure it is on disk.
+
+    Args:
+        job: The job; written where its last node did not come to it.
+        folder: Folder of the job.
+        lost: How its node was last lost.
+        started_at: When it was last begun; UTC, ISO 8601.
+    """
+    reason = f"{lost}; it was tried on other nodes, too. The next run tries it again."
+    if not (folder / layout.JOB).is_file():
+        write_record(folder / layout.JOB, job)
+    outcome = Outcome(status=Status.NODE_LOST, reason=reason, started_at=started_at, wall_s=0.0)
     write_record(folder / layout.OUTCOME, outcome)
     return outcome
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.run.orphans import nobody_left_behind
+from bench.run.orphans import nobody_left_behind, start_ours
 from bench.run.worker.process import PARENT, process_identity
 
 TERM_GRACE_S = 10.0
 """Seconds between TERM and KILL for a worker that is over its limit."""
+PATIENCE_S = 2.0
+"""Seconds that an interrupted worker gets to end after TERM."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class ProcessEnd:
 
 
 def run_worker(
-    command: Sequence[str], *, environment: Mapping[str, str], log: Path, timeout_s: float, cwd: Path
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    timeout_s: float,
+    cwd: Path,
+    leash: Leash | None = None,
 ) -> ProcessEnd:
     """Run a command in a session of its own until it ends or is over its limit.
 
@@ -53,21 +61,23 @@ def run_worker(
         log: File that gets its standard output and error.
         timeout_s: Wall-clock limit; then TERM, and KILL after `TERM_GRACE_S`.
         cwd: Its working folder.
+        leash: By which another thread can end it.
     """
+    leash = leash or Leash()
     oom_before = kernel_oom_kills()
     started = time.monotonic()
-    with log.open("ab") as output, nobody_left_behind():
-        process = subprocess.Popen(
+    with log.open("ab") as output, nobody_left_behind() as left:
+        process = start_ours(
             command,
             env={**environment, PARENT: process_identity(os.getpid())},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
+        left.session = process.pid
         try:
-            with time_limit(process.pid, timeout_s) as over:
+            with leash.holds(process.pid), time_limit(process.pid, timeout_s) as over:
                 return_code = process.wait()
         except BaseException:
             _end_group(process)
@@ -95,6 +105,43 @@ def process_end(return_code: int, *, timed_out: bool, started: float, oom_before
         wall_s=time.monotonic() - started,
         kernel_oom_kills=None if oom_before is None or oom_after is None else oom_after - oom_before,
     )
+
+
+class Leash:
+    """Ends the workers of one thread from another one; what is started after that is ended at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[int] = set()
+        self._nobody = threading.Event()
+        self._nobody.set()
+        self.pulled = False
+
+    @contextlib.contextmanager
+    def holds(self, group: int) -> Iterator[None]:
+        """Hold a process group until its first process has ended."""
+        with self._lock:
+            self._held.add(group)
+            self._nobody.clear()
+            if self.pulled:
+                signal_group(group, signal.SIGTERM)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(group)
+                if not self._held:
+                    self._nobody.set()
+
+    def pull(self) -> None:
+        """Send TERM to what is held, and KILL to what is still there `PATIENCE_S` later."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with self._lock:
+                self.pulled = True
+                for group in self._held:
+                    signal_group(group, number)
+            if self._nobody.wait(PATIENCE_S):
+                return
 
 
 @contextlib.contextmanager

@@ -1,41 +1,47 @@
-"""Run the jobs of a plan that are not done, one at a time, so that none is lost and none is run twice.
+"""Run the jobs of a plan that are not done, so that none is lost and none is run twice.
 
-In which order they are asked for stands in `session.py`. A job that fails is a row of the report and
-never stops the suite. Only Ctrl-C does, and the next run resumes there.
+In which order they are asked for stands in `session.py`, where they are carried out behind `executor.py`. A job that
+fails is a row of the report and never stops the suite. Only Ctrl-C does, and the next run resumes there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
-from bench.records import Flag, Job, JobKind, Outcome
+from bench.records import Job, JobKind
 from bench.records.store import layout
-from bench.records.store.files import write_record
+from bench.records.store.job_folders import JobFolders
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import fact_states, facts_of_job, record_facts, withdraw_facts
-from bench.records.store.runs import set_aside, utc_now
+from bench.records.store.manifest import withdraw_facts
+from bench.records.store.runs import set_aside
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.provenance import provenance_now
+from bench.run.executor import Ended, Executor, Said, Started, Task
 from bench.run.expected import Expectation
 from bench.run.orphans import end_orphans, results_of
-from bench.run.outcome import flagged, settle
 from bench.run.planning.code_keys import refuse_changed_code
-from bench.run.planning.prepare import pinned_cores
+from bench.run.settling import WROTE_ELSEWHERE, Settling
 from bench.run.state import JobState, job_state
-from bench.run.worker.confinement import temporary_of
-from bench.run.workers import FreshInterpreters, Workers
 from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
+
+Steps = Generator[Task | str, None, bool]
+"""What is done of a case, one job after the other: yields a job to be carried out, or the key of one that somebody else
+has asked for, and goes on when it has ended. Returns whether there is nothing against going on.
+"""
+
+MOST_TRIES = 3
+"""So many nodes may be lost under a job before it has failed."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Runner:
         results: Path,
         console_for: Callable[[int], RunConsole],
         wanted: Wanted,
-        workers: Workers | None = None,
+        executor: Executor,
     ) -> None:
         """Take a plan; nothing runs before one of its jobs is asked for.
 
@@ -87,63 +93,86 @@ class Runner:
             results: Where finished trainings of other runs are looked for.
             console_for: Makes the console, given the number of jobs to do.
             wanted: Jobs to do; the others are left as they are.
-            workers: Starts the workers; None = a fresh interpreter for each.
+            executor: Carries the jobs out.
+
+        Raises:
+            BenchError: If the executor has no place for one of them.
         """
         self._prepared = prepared
         self._run = run
         self._results = results
         self._wanted = wanted
+        self._folders = JobFolders(run)
+        self._done: dict[str, JobState] = {}
         self._plan_of = {plan.case.id: plan for plan in prepared.cases}
         jobs = [job for plan in prepared.cases for job in plan.jobs]
         asked = {job.key: job for job in jobs if wanted(job)}
         pending = [job for job in asked.values() if self._state(job).name != "done"]
-        self._workers = workers or FreshInterpreters()
-        self._workers.expect(pending)
+        self._executor = executor
+        self._executor.expect(pending)
         self._pending = pending
         self._console = console_for(len(pending))
+        self._settling = Settling(run)
         self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
-        self._tried: set[str] = set()
+        self._tried: dict[str, int] = {}
+        self._in_flight: dict[str, list[Steps]] = {}
 
     def __enter__(self) -> Runner:
         """Say how long what is ahead will take; nothing runs yet, and nothing of an earlier run does any more."""
         if orphans := end_orphans(results_of(self._run.jobs / "any")):
             self._console.note(f"ended {len(orphans)} processes that an earlier bench left behind when it was killed")
-        self._console.expect(Expectation(self._pending, self._results))
+        self._settling.begin()
+        self._console.expect(Expectation(self._pending, self._results, self._executor.at_once))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave no process behind."""
-        self._workers.close()
+        self._console.close()
+        self._executor.close()
 
     @property
     def cases(self) -> tuple[CasePlan, ...]:
         """The cases, in the order in which they run."""
         return self._prepared.cases
 
-    def train(self, plan: CasePlan) -> bool:
+    def carry_out(self, work: Iterable[Steps]) -> None:
+        """Do some work in its order, and as much of it at once as the executor has places for.
+
+        Raises:
+            KeyboardInterrupt: After the jobs in flight have been ended.
+        """
+        coming = iter(work)
+        while True:
+            while self._executor.hungry() and (steps := next(coming, None)) is not None:
+                self._go_on(steps)
+            if not self._in_flight:
+                return
+            self._take_note()
+
+    def train(self, plan: CasePlan) -> Steps:
         """Train a case that has a recipe; returns whether there is nothing against going on with it."""
         if plan.train is None:
             return True
-        return self._needed(plan.train, plan, plan.case.model.weights)
+        return (yield from self._needed(plan.train, plan, plan.case.model.weights))
 
-    def export(self, plan: CasePlan) -> bool:
+    def export(self, plan: CasePlan) -> Steps:
         """Export a case whose runtime runs an exported model; returns whether there is nothing against going on."""
         if plan.export is None:
             return True
-        return self._needed(plan.export, plan, self._weights(plan, plan.export))
+        return (yield from self._needed(plan.export, plan, self._weights(plan, plan.export)))
 
-    def _needed(self, job: Job, plan: CasePlan, weights: str | None) -> bool:
-        view = self._ensure(job, plan, weights)
+    def _needed(self, job: Job, plan: CasePlan, weights: str | None) -> Steps:
+        view = yield from self._ensure(job, plan, weights)
         if view is not None and view.ok:
             return True
         self._tell_if_blocked(plan.predict, job)
         return False
 
-    def predict(self, plan: CasePlan) -> bool:
+    def predict(self, plan: CasePlan) -> Steps:
         """Predict a case's test images; returns whether its predictions are there."""
-        view = self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+        view = yield from self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
         return view is not None and view.ok
 
     def score(self, plan: CasePlan, score: Callable[[CasePlan, Path], None], log: Callable[[CasePlan], None]) -> None:
@@ -154,17 +183,19 @@ class Runner:
             score(plan, predicted.folder / layout.PREDICTIONS)
             log(plan)
         except BenchError as error:
+            self._done.pop(plan.predict.key, None)  # it may be marked as damaged now
             self._failed[plan.case.id] = None
             self._console.note(f"{plan.case.id} could not be scored: {error}")
 
-    def measure(self, job: Job) -> None:
+    def measure(self, job: Job) -> Steps:
         """Time or profile a case, or put it under load, provided that its predictions are there."""
         plan = self._plan_of[job.case_id]
         predicted = self._state(plan.predict).view
         if predicted is not None and predicted.ok:
-            self._ensure(job, plan, self._weights(plan, job))
+            yield from self._ensure(job, plan, self._weights(plan, job))
         elif job.replicate == 0:
             self._tell_if_blocked(job, plan.predict)
+        return True
 
     def summary(self) -> Summary:
         """Return what the run came to so far."""
@@ -180,19 +211,20 @@ class Runner:
                 f"--kind {needed.kind}"
             )
 
-    def _ensure(self, job: Job, plan: CasePlan, weights: str | None) -> JobView | None:
-        """Return the job's folder, running it first if it is wanted and not done."""
+    def _ensure(self, job: Job, plan: CasePlan, weights: str | None) -> Generator[Task | str, None, JobView | None]:
+        """Return the job's folder, having it carried out first if it is wanted and not done."""
+        if job.key in self._in_flight:
+            yield job.key
         state = self._state(job)
         if state.name != "done" and self._wanted(job) and job.key not in self._tried:
             # Cases may share a training; one that fails is not tried again for each of them.
-            self._tried.add(job.key)
-            self._carry_out(job, plan, state, weights)
+            yield self._task(job, plan, state, weights)
             state = self._state(job)
         if self._wanted(job) and state.name != "done":
             self._failed[plan.case.id] = None
         return state.view
 
-    def _carry_out(self, job: Job, plan: CasePlan, state: JobState, weights: str | None) -> None:
+    def _task(self, job: Job, plan: CasePlan, state: JobState, weights: str | None) -> Task:
         refuse_changed_code(job)
         folder = self._run.job(job.kind, job.case_id, job.replicate, job.key)
         if state.name == "failed" and state.view is not None:
@@ -206,40 +238,51 @@ class Runner:
                 shutil.rmtree(state.view.folder)
         elif state.view is None and folder.exists():
             set_aside(folder)  # its job.json cannot be read; what else lies there may be of any job
-        folder.mkdir(parents=True, exist_ok=True)
         withdraw_facts(self._run, folder)
-        complete = job.model_copy(
-            update={
-                "weights": weights,
-                "weights_sha256": self._weights_sha256(plan, job),
-                "cpu_affinity": pinned_cores(job.target.threads),
-                "provenance": provenance_now(self._run),
-            }
-        )
-        write_record(folder / layout.JOB, complete)
-        with self._console.watching(job, folder):
-            outcome = self._run_worker(complete, folder, plan.case.timeouts.of(job.kind))
-        self._carried_out += 1
-        self._console.ended(job, outcome)
-
-    def _run_worker(self, job: Job, folder: Path, timeout_s: float) -> Outcome:
+        self._folders.add(folder)
+        complete = job.model_copy(update={"weights": weights, "weights_sha256": self._weights_sha256(plan, job)})
         python = self._prepared.interpreters.python(job.model.adapter)
-        started_at, before = utc_now(), fact_states(self._run)
-        end = self._workers.run(
-            job,
-            python,
-            folder=folder.resolve(),
-            log=folder / layout.WORKER_LOG,
-            timeout_s=timeout_s,
-            tell=self._console.note,
-        )
-        shutil.rmtree(temporary_of(folder.resolve()), ignore_errors=True)
-        outcome = settle(folder, end, started_at=started_at, timeout_s=timeout_s)
-        after = fact_states(self._run)
-        if elsewhere := [name for name, state in before.items() if after.get(name) != state]:
-            outcome = flagged(folder, outcome, _wrote_elsewhere(elsewhere))
-        record_facts(self._run, facts_of_job(folder))
-        return outcome
+        return Task(complete, folder.resolve(), python, plan.case.timeouts.of(job.kind))
+
+    def _go_on(self, steps: Steps) -> None:
+        """Do what comes next in some steps, until that is a job, which is then in flight."""
+        asked = next(steps, None)
+        if isinstance(asked, str):
+            self._in_flight[asked].append(steps)
+        elif asked is not None:
+            self._tried[asked.job.key] = 1
+            self._in_flight[asked.job.key] = [steps]
+            self._executor.submit(asked)
+
+    def _take_note(self) -> None:
+        """Wait for the next that happens, and let those go on that have waited for it."""
+        event = self._executor.wait()
+        if isinstance(event, Said):
+            self._console.note(event.line)
+        elif isinstance(event, Started):
+            self._console.started(event.task.job, event.task.folder, event.place)
+        elif event.end is None and self._tried[event.task.job.key] < MOST_TRIES:
+            self._try_elsewhere(event)
+        else:
+            outcome = self._settling.settled(event)
+            if any(flag.name == WROTE_ELSEWHERE for flag in outcome.facts.flags):
+                self._done.clear()
+            self._carried_out += 1
+            self._console.ended(event.task.job, outcome)
+            for steps in self._in_flight.pop(event.task.job.key):
+                self._go_on(steps)
+
+    def _try_elsewhere(self, event: Ended) -> None:
+        """Do a job again whose node went away; a training goes on from its checkpoint."""
+        job, folder = event.task.job, event.task.folder
+        self._tried[job.key] += 1
+        self._settling.lost(event)
+        self._console.stopped(job)
+        self._console.note(f"{job.case_id}: {job.kind} is done again elsewhere: {event.lost}")
+        if job.kind != "train":
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+        self._executor.submit(event.task)
 
     def _weights(self, plan: CasePlan, job: Job) -> str | None:
         """Return where a job finds its weights, relative to its folder where both lie in this run."""
@@ -263,15 +306,13 @@ class Runner:
         return trained.outcome.facts.weights_sha256 if trained is not None and trained.outcome is not None else None
 
     def _state(self, job: Job) -> JobState:
-        return job_state(job, self._run, self._results)
-
-
-def _wrote_elsewhere(files: list[str]) -> Flag:
-    named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    return Flag(
-        name="wrote_elsewhere",
-        seen=f"while it ran, {named} outside of its folder changed, which is damaged now and made anew by the next run",
-    )
+        """Return the state of a job; what was done when it was looked at stays done while this run holds its lock."""
+        state = self._done.get(job.key)
+        if state is None:
+            state = job_state(job, self._run, self._results, self._folders)
+            if state.name == "done":
+                self._done[job.key] = state
+        return state
 
 
 def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:

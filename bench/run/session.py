@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -13,11 +14,11 @@ from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
-from bench.records.store.views import Plan, RunView
+from bench.records.store.views import Plan, PlannedCase, RunView
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_environment
 from bench.run.loggers import export_case
-from bench.run.runner import Runner, Summary
+from bench.run.runner import Runner, Steps, Summary
 from bench.score.runs import score_planned_case
 from bench.suite.jobs import CasePlan, timing_order
 
@@ -48,19 +49,26 @@ def run_cases(runner: Runner, recorder: Recorder) -> Summary:
     A job that fails is a row of the report and never stops the run; only Ctrl-C does, and the next run resumes there.
 
     Raises:
-        KeyboardInterrupt: After the job in flight has been ended.
+        KeyboardInterrupt: After the jobs in flight have been ended.
     """
     recorder.write_plan()
     with runner:
-        for case in runner.cases:
-            if runner.train(case) and runner.export(case) and runner.predict(case):
-                runner.score(case, recorder.score, recorder.log)
-        for job in timing_order(runner.cases):  # randomised blocks: all cases once, then all again in another order
-            runner.measure(job)
-        for job in passes(runner.cases):
-            runner.measure(job)
+        runner.carry_out(_scored(runner, recorder, case) for case in runner.cases)
+        # Nothing is measured beside trainings, predictions or scores: their last has ended here.
+        # Randomised blocks: all cases once, then all again in another order.
+        runner.carry_out(runner.measure(job) for job in timing_order(runner.cases))
+        runner.carry_out(runner.measure(job) for job in passes(runner.cases))
     recorder.report()
     return runner.summary()
+
+
+def _scored(runner: Runner, recorder: Recorder, case: CasePlan) -> Steps:
+    """Train, export and predict a case, and score it at once."""
+    for step in (runner.train, runner.export, runner.predict):
+        if not (yield from step(case)):
+            return False
+    runner.score(case, recorder.score, recorder.log)
+    return True
 
 
 def passes(cases: Sequence[CasePlan]) -> tuple[Job, ...]:
@@ -105,8 +113,7 @@ class RunRecorder:
 
     def score(self, case: CasePlan, predictions: Path) -> None:
         """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""
-        planned = next(planned for planned in self.plan.cases if planned.case.id == case.case.id)
-        score_planned_case(self.run, self.plan, planned, predictions)
+        score_planned_case(self.run, self.plan, self._planned[case.case.id], predictions)
 
     def log(self, case: CasePlan) -> None:
         """Copy a scored case to the experiment trackers; one that fails is a warning.
@@ -125,3 +132,7 @@ class RunRecorder:
     def view(self) -> RunView:
         """Return the run as it lies on disk."""
         return read_run(self.run, self.results)
+
+    @cached_property
+    def _planned(self) -> dict[str, PlannedCase]:
+        return {planned.case.id: planned for planned in self.plan.cases}

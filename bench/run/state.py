@@ -9,6 +9,7 @@ from typing import Literal
 from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import sha256_of
+from bench.records.store.job_folders import JobFolders
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import find_job, find_trained, is_final, previous_job
 from bench.records.store.views import JobView
@@ -32,22 +33,30 @@ class JobState:
     view: JobView | None
 
 
-def job_state(job: Job, run: RunFolder | None, results: Path) -> JobState:
-    """Tell the state of a job in a run; `run=None` means that there is no run yet."""
-    view = find_job(run, job.kind, job.key) if run is not None else None
+def job_state(job: Job, run: RunFolder | None, results: Path, folders: JobFolders | None = None) -> JobState:
+    """Tell the state of a job in a run.
+
+    Args:
+        job: The job as it is planned.
+        run: The run; None means that there is none yet.
+        results: Folder of all results.
+        folders: Folders of the run, from whoever holds its lock; looked for if left out.
+    """
+    view = find_job(run, job.kind, job.key, folders) if run is not None else None
     damage = _damage(view)
     gone = view is not None and view.outcome is None and not (view.folder / layout.OUTCOME).exists()
     if view is not None and damage is not None and not gone:
         return JobState("failed", f"damaged: {damage}", replace(view, damage=damage))
     if view is not None and view.outcome is not None and is_final(view.outcome):
         return JobState("done", "" if view.ok else f"{view.outcome.status.value}: {view.outcome.reason}", view)
-    if job.kind == "train" and (trained := find_trained(results, job.key)) and not _damage(trained):
+    if job.kind == "train" and (trained := find_trained(results, job.key, folders)) and not _damage(trained):
         return JobState("done", f"trained in {trained.folder.parent.parent}", trained)
     if view is not None and view.outcome is not None:
         return JobState("failed", f"{view.outcome.status.value}: {view.outcome.reason}", view)
     if view is not None:
         return JobState("interrupted", "was under way when its run ended", view)
-    old = previous_job(run, job.kind, job.case_id, job.replicate, job.key) if run is not None else None
+    same = (job.kind, job.case_id, job.replicate, job.key)
+    old = previous_job(run, *same, folders) if run is not None else None
     if old is not None:
         return JobState("stale", why_stale(old.job.key_parts, job.key_parts), None)
     return JobState("missing", "", None)

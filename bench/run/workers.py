@@ -21,8 +21,10 @@ from typing import Any, NamedTuple, Protocol
 
 from bench.records import Job
 from bench.records.names import harness_root
-from bench.run.orphans import RESULTS, nobody_left_behind, results_of
+from bench.run.orphans import RESULTS, nobody_left_behind, results_of, start_ours
 from bench.run.process import (
+    PATIENCE_S,
+    Leash,
     ProcessEnd,
     kernel_oom_kills,
     process_end,
@@ -39,8 +41,6 @@ MOST_SERVERS = 8
 """At most this many pre-imported parents wait at a time; the one that was not used for longest goes first."""
 LEAST_FREE_BYTES = 2 * 1024**3
 """No further parent is started with less memory available."""
-PATIENCE_S = 2.0
-"""Seconds that an interrupted worker gets to end after TERM."""
 
 Tell = Callable[[str], None]
 
@@ -65,6 +65,10 @@ class Workers(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """End the worker that runs, from another thread; whatever is started after that ends at once."""
+        ...
+
     def close(self) -> None:
         """End whatever waits for further jobs."""
         ...
@@ -72,6 +76,9 @@ class Workers(Protocol):
 
 class FreshInterpreters:
     """Starts an interpreter for each job."""
+
+    def __init__(self, leash: Leash | None = None) -> None:
+        self._leash = leash or Leash()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Nothing is prepared."""
@@ -84,7 +91,12 @@ class FreshInterpreters:
             log=log,
             timeout_s=timeout_s,
             cwd=harness_root(),
+            leash=self._leash,
         )
+
+    def stop(self) -> None:
+        """End the worker that runs."""
+        self._leash.pull()
 
     def close(self) -> None:
         """Nothing waits."""
@@ -115,8 +127,11 @@ class ForkServers:
     memory is measured, and where a fork is not possible; the last is said, once for each reason.
     """
 
-    def __init__(self) -> None:
-        self._fresh = FreshInterpreters()
+    def __init__(self, most: int = MOST_SERVERS) -> None:
+        """Start nothing yet; at most `most` parents will wait at a time."""
+        self._most = most
+        self._leash = Leash()
+        self._fresh = FreshInterpreters(self._leash)
         self._servers: dict[Key, _Server] = {}
         self._expected: Counter[tuple[str, bool]] = Counter()
         self._refused: set[Key] = set()
@@ -128,12 +143,12 @@ class ForkServers:
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
         """Run the worker of a job until it ends or is over its limit."""
-        if why_fresh(job) is None:
+        if why_fresh(job) is None and not self._leash.pulled:
             server = self._server(job, python, folder, tell)
             self._expected[_kind(job)] -= 1
             try:
                 if server is not None:
-                    end = server.run(folder, log, timeout_s)
+                    end = server.run(folder, log, timeout_s, self._leash)
                     if end is not None:
                         return end
                     self._say(f"the parent of workers of {job.model.adapter} has ended", tell)
@@ -141,6 +156,10 @@ class ForkServers:
             finally:
                 self._drop_what_is_done_with()
         return self._fresh.run(job, python, folder=folder, log=log, timeout_s=timeout_s, tell=tell)
+
+    def stop(self) -> None:
+        """End the worker that runs; parents end when they are closed, or were about to start."""
+        self._leash.pull()
 
     def close(self) -> None:
         """End all parents."""
@@ -159,14 +178,14 @@ class ForkServers:
                 return None
             refusal = _why_not_now()
             if refusal is None:
-                server = _Server(key, environment)
+                server = _Server(key, environment, self._leash)
                 refusal = server.refusal
             if server is None or refusal is not None:
                 self._refused.add(key)
                 self._say(str(refusal), tell)
                 return None
         self._servers[key] = server  # the last one is the one used last
-        while len(self._servers) > MOST_SERVERS:
+        while len(self._servers) > self._most:
             self._drop(next(iter(self._servers.values())))
         return server
 
@@ -185,9 +204,14 @@ class ForkServers:
             tell(f"{reason}; its workers are fresh interpreters, which takes some seconds longer for each job")
 
 
-def workers_of(*, fresh: bool) -> Workers:
-    """Return who starts the workers of a run: an interpreter for each, or parents that have imported."""
-    return FreshInterpreters() if fresh else ForkServers()
+def workers_of(*, fresh: bool, at_once: int = 1) -> Workers:
+    """Return who starts the workers of a run: an interpreter for each, or parents that have imported.
+
+    Args:
+        fresh: Whether each job gets an interpreter.
+        at_once: How many such starters share this machine.
+    """
+    return FreshInterpreters() if fresh else ForkServers(max(1, MOST_SERVERS // at_once))
 
 
 def why_fresh(job: Job) -> str | None:
@@ -231,7 +255,7 @@ def _why_not_now() -> str | None:
 class _Server:
     """A process that has imported, and waits for jobs to fork."""
 
-    def __init__(self, key: Key, environment: Mapping[str, str]) -> None:
+    def __init__(self, key: Key, environment: Mapping[str, str], leash: Leash) -> None:
         """Start it and wait until it has imported; `refusal` says if it cannot fork."""
         self.key = key
         self._needed: set[str] = set()
@@ -241,19 +265,19 @@ class _Server:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
             said = [json.dumps(argument) for argument in (key.training, theirs.fileno(), key.cores)]
-            self._process = subprocess.Popen(
+            self._process = start_ours(
                 [str(key.python), "-m", "bench.run.fork_server", key.adapter, *said],
                 env={**environment, PARENT: process_identity(os.getpid())},
                 cwd=harness_root(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
                 pass_fds=(theirs.fileno(),),
             )
         self._answers = ours.makefile("r", encoding="utf-8")
         try:
-            answer = self._answer()
+            with leash.holds(self._process.pid):
+                answer = self._answer()
         except BaseException:
             self.close()
             raise
@@ -262,7 +286,7 @@ class _Server:
         if self.refusal is not None:
             self.close()
 
-    def run(self, folder: Path, log: Path, timeout_s: float) -> ProcessEnd | None:
+    def run(self, folder: Path, log: Path, timeout_s: float, leash: Leash) -> ProcessEnd | None:
         """Fork a worker and wait for its end; None if there was no fork.
 
         As for a fresh interpreter, the calling thread blocks until the end, and on any exception the worker's
@@ -276,7 +300,8 @@ class _Server:
             pid = (self._answer() or {}).get("pid")
             if pid is None:
                 return None
-            with nobody_left_behind(), time_limit(pid, timeout_s) as over:
+            with nobody_left_behind() as left, leash.holds(pid), time_limit(pid, timeout_s) as over:
+                left.session = pid
                 status = self._status()
         except BrokenPipeError:
             return None

@@ -13,10 +13,12 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.runs import read_job
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
+from bench.run.executor import Executor
+from bench.run.executors.local import LocalExecutor
 from bench.run.planning.prepare import prepare
 from bench.run.runner import Runner, Summary, wanted_jobs
 from bench.run.session import run_cases
-from bench.run.workers import Workers
+from bench.run.workers import FreshInterpreters, Workers
 from bench.suite.jobs import CasePlan
 
 SHAPES = {"name": "shapes", "options": {"preset": "easy", "size": [32, 32], "train": 4, "val": 2, "test": 4}}
@@ -104,11 +106,13 @@ def run_suite(
     score: Callable[[CasePlan, Path], None] | None = None,
     interpreters: Interpreters | None = None,
     workers: Workers | None = None,
+    executor: Executor | None = None,
 ) -> Ran:
     """Carry out a suite in a run folder, in real workers, without scoring or reports."""
     listener, scores = Listener(), Scores(score)
-    prepared = prepare(suite, interpreters or Interpreters())
-    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds), workers)
+    executor = executor or LocalExecutor(lambda _: workers or FreshInterpreters())
+    prepared = prepare(suite, interpreters or Interpreters(), executor.machine)
+    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds), executor)
     return Ran(run_cases(runner, scores), listener, scores.scored)
 
 

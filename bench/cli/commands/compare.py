@@ -78,7 +78,7 @@ def execute(options: Namespace) -> int:
 
         from bench.run.compare.interleave import timed_again
         from bench.run.console import RunConsole
-        from bench.run.workers import workers_of
+        from bench.run.executors.choose import this_machine_only
 
         console = Console(stderr=True)
         sides = timed_again(
@@ -86,8 +86,8 @@ def execute(options: Namespace) -> int:
             results,
             interpreters_of(options),
             lambda total: RunConsole(console, total),
+            executor=this_machine_only(fresh=options.fresh_interpreters),
             replicates=options.replicates,
-            workers=workers_of(fresh=options.fresh_interpreters),
         )
     if options.save_baseline:
         save_baseline(sides[-1], Path(options.save_baseline))

@@ -65,8 +65,8 @@ def execute(options: Namespace) -> int:
     from bench.records.store.invocation import flags_of
     from bench.records.store.runs import open_run, read_run
     from bench.run.console import RunConsole
+    from bench.run.executors.choose import this_machine_only
     from bench.run.repro.repeat import repeat
-    from bench.run.workers import workers_of
 
     results = Path(options.results)
     record = read_run(open_run(results, options.run), results)
@@ -78,8 +78,8 @@ def execute(options: Namespace) -> int:
     if not repetition.again:
         return _told(_verdict(repetition, None, tolerance))
     console = Console(stderr=True)
-    workers = workers_of(fresh=options.fresh_interpreters)
-    new = repeat(repetition, results, lambda total: RunConsole(console, total), workers, flags_of(options))
+    executor = this_machine_only(fresh=options.fresh_interpreters)
+    new = repeat(repetition, results, lambda total: RunConsole(console, total), executor, flags_of(options))
     verdict = _verdict(repetition, new, tolerance)
     write_record(new.folder.path / layout.REPRO, verdict)
     code = _told(verdict)

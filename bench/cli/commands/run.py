@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 from bench.cli.arguments import (
     add_accept_code,
+    add_executor,
     add_interpreters,
     add_rehash,
     add_selection,
     add_start,
     add_suite,
+    executor_of_flags,
     interpreters_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.run.executor import Executor
     from bench.run.json_console import JsonConsole
     from bench.run.planning.prepare import Prepared
     from bench.run.runner import Summary
@@ -35,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
     add_selection(parser)
     add_start(parser)
+    add_executor(parser)
     add_interpreters(parser)
     add_rehash(parser)
     add_accept_code(parser)
@@ -49,11 +53,25 @@ def execute(options: Namespace) -> int:
     from bench.run.planning.prepare import prepare
 
     with code_accepted_as(options.accept_code) as accepted:
-        prepared = replace(prepare(Path(options.suite), interpreters_of(options)), accepted_code=accepted)
-        return _carry_out(prepared, options)
+        executor = executor_of_flags(options, _note(options))
+        try:
+            prepared = prepare(Path(options.suite), interpreters_of(options), executor.machine)
+            return _carry_out(replace(prepared, accepted_code=accepted), executor, options)
+        finally:
+            executor.close()
 
 
-def _carry_out(prepared: Prepared, options: Namespace) -> int:
+def _note(options: Namespace) -> Callable[[str], None]:
+    """Return what says a line on standard error in the form that was asked for."""
+    from rich.console import Console
+
+    from bench.run.console import RunConsole
+    from bench.run.json_console import JsonConsole
+
+    return (JsonConsole(sys.stderr, 0) if options.json_progress else RunConsole(Console(stderr=True), 0)).note
+
+
+def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> int:
     from rich.console import Console
 
     from bench.records.store import layout
@@ -66,7 +84,6 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
     from bench.run.loggers import where_trackers_wrote
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
-    from bench.run.workers import workers_of
 
     machine = JsonConsole(sys.stderr, 0) if options.json_progress else None
     console = Console(stderr=True)
@@ -95,7 +112,7 @@ def _carry_out(prepared: Prepared, options: Namespace) -> int:
             results,
             console_for=lambda total: RunConsole(console, total) if machine is None else JsonConsole(sys.stderr, total),
             wanted=wanted_jobs(options.case, tuple(options.kind or ())),
-            workers=workers_of(fresh=options.fresh_interpreters),
+            executor=executor,
         )
         summary = run_cases(runner, recorder)
         view = recorder.view()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -39,7 +40,8 @@ def file_state(path: Path) -> State | None:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file in one step; survives a kill at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Several threads, and several nodes whose processes have the same numbers, may write one file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
         with temporary.open("wb") as file:
@@ -88,7 +90,7 @@ def weights_digest(weights: str | None) -> str | None:
     """Return the SHA-256 of a weight file, or of all files of a folder; an address stands for itself."""
     if weights is None or "://" in weights:
         return weights
-    return content_sha256(Path(weights))
+    return sha256_of(Path(weights))
 
 
 @contextmanager

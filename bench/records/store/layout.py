@@ -62,6 +62,8 @@ MANIFEST_HEAD = "manifest.head"
 
 READABLE = 80
 """This many characters of a name stay readable in the name of a file."""
+KEY_CHARACTERS = 12
+"""The name of a job's folder ends with this many characters of its key."""
 
 
 def slug(text: str) -> str:
@@ -116,7 +118,7 @@ class RunFolder:
 
     def job(self, kind: str, case_id: str, replicate: int, key: str) -> Path:
         """Return the folder of one job."""
-        return self.jobs / f"{kind}-{slug(case_id)[:READABLE]}-r{replicate}-{key[:12]}"
+        return self.jobs / f"{kind}-{slug(case_id)[:READABLE]}-r{replicate}-{key[:KEY_CHARACTERS]}"
 
     def scores(self, case_id: str) -> Path:
         """Return the file with the scores of a case."""

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,32 +45,36 @@ def withdraw_facts(run: RunFolder, folder: Path) -> None:
 
 
 def _names_in(run: RunFolder, folder: Path) -> list[str]:
-    return _entries_of(run).inside.get(folder.relative_to(run.path).as_posix(), [])
+    return [*_entries_of(run).inside.get(folder.relative_to(run.path).as_posix(), ())]
 
 
 def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
     path = run.manifest
-    before = path.read_bytes() if path.is_file() else b""
-    lines = [line for line in before.split(b"\n") if line]
-    previous = _sha256(lines[-1]) if lines else ""
-    if _cut_off(run, lines):
-        previous = _head_of(run).last  # does not follow from what is left: the gap stays to be seen
-    added = []
+    entries = _entries_of(run)
+    cut_off = _cut_off(run, entries.lines)
+    # What does not follow from what is left keeps the gap to be seen.
+    previous = _head_of(run).last if cut_off else entries.last
+    added: list[tuple[dict[str, str], str]] = []
     for name, sha256 in hashes:
         entry = {"file": name, "sha256": sha256, "previous": previous}
         line = json.dumps(entry, ensure_ascii=True)
         previous = _sha256(line.encode())
-        added.append(line + "\n")
+        added.append((entry, line))
     if not added:
         return
     # A kill may have cut the last line off; what follows must not be glued to it.
-    start = "\n" if before and not before.endswith(b"\n") else ""
+    start = "" if entries.is_whole else "\n"
     with path.open("a", encoding="ascii") as stream:
-        stream.write(start + "".join(added))
+        stream.write(start + "".join(f"{line}\n" for _, line in added))
         stream.flush()
         os.fsync(stream.fileno())
-    head = {"lines": len(lines) + len(added), "last": previous}
+    head = {"lines": len(entries.lines) + len(added), "last": previous}
     write_atomically(run.manifest_head, json.dumps(head) + "\n")
+    if not cut_off and not start:
+        # Nothing is read again that this process has written: a run of many jobs would read it once for each.
+        for entry, line in added:
+            entries.add(entry, line.encode())
+        _READ[path] = (file_state(path), entries)
 
 
 class _Head(NamedTuple):
@@ -90,12 +93,14 @@ def _head_of(run: RunFolder) -> _Head:
         return _Head(0, "")
 
 
-def _cut_off(run: RunFolder, lines: Sequence[bytes]) -> str | None:
-    """Say that lines are missing at the end; a line more than the head knows was written just before a kill."""
+def _cut_off(run: RunFolder, lines: Sequence[str]) -> str | None:
+    """Say that lines, of which these are the hashes, are missing at the end; a line more than the head knows was
+    written just before a kill.
+    """
     head = _head_of(run)
     if len(lines) < head.lines:
         return f"{head.lines - len(lines)} of its {head.lines} lines are missing at the end"
-    if head.lines and all(_sha256(line) != head.last for line in lines[head.lines - 1 :]):
+    if head.lines and head.last not in lines[head.lines - 1 :]:
         return f"line {head.lines} is not the one that was written"
     return None
 
@@ -134,39 +139,58 @@ def recorded_sha256(run: RunFolder, file: Path) -> str | None:
 
 def manifest_damage(run: RunFolder) -> str | None:
     """Say which line of the manifest was changed after it was written; None if none was."""
-    lines = [line for line in run.manifest.read_bytes().split(b"\n") if line] if run.manifest.is_file() else []
-    return _entries_of(run).damage or _cut_off(run, lines)
+    entries = _entries_of(run)
+    return entries.damage or _cut_off(run, entries.lines)
 
 
 class _Entries:
     """The last hash of each file, by its path in the run, and what is wrong with the manifest itself.
 
-    `inside` has the files below each folder, so that a run of thousands of jobs is not gone through for each of them.
+    Attributes:
+        hashes: Path in the run -> SHA-256.
+        inside: The same paths by each folder above them, so that a run of thousands of jobs is not gone through for
+            each of them.
+        lines: The hash of each line.
+        damage: Which line does not follow from the one before; None if each does.
+        is_whole: Whether the last line has its end.
     """
 
     def __init__(self, text: bytes) -> None:
         self.hashes: dict[str, str] = {}
+        self.inside: dict[str, dict[str, None]] = {}
+        self.lines: list[str] = []
         self.damage: str | None = None
-        previous = ""
-        lines = text.split(b"\n")
-        for number, line in enumerate(lines, start=1):
+        self.is_whole = not text or text.endswith(b"\n")
+        for number, line in enumerate(text.split(b"\n"), start=1):
             if not line:
                 continue
             entry = _entry(line)
-            if entry is None:
-                # What a kill cut off is the end of the file, or was when the next entry was appended.
-                previous = _sha256(line)
-                continue
-            if entry["previous"] != previous and self.damage is None:
+            if entry is not None and entry["previous"] != self.last and self.damage is None:
                 self.damage = f"line {number} does not follow from the line before: the manifest was changed"
-            previous = _sha256(line)
-            self.hashes[entry["file"]] = entry["sha256"]
-        self.hashes = {name: sha256 for name, sha256 in self.hashes.items() if sha256}
-        self.inside: dict[str, list[str]] = {}
-        for name in self.hashes:
-            parts = name.split("/")
-            for depth in range(1, len(parts)):
-                self.inside.setdefault("/".join(parts[:depth]), []).append(name)
+            # What is no entry a kill has cut off: the end of the file, or what was it when the next one was appended.
+            self.add(entry, line)
+
+    @property
+    def last(self) -> str:
+        """Return the hash of the last line."""
+        return self.lines[-1] if self.lines else ""
+
+    def add(self, entry: dict[str, str] | None, line: bytes) -> None:
+        """Take a line in, and its entry if it is one."""
+        self.lines.append(_sha256(line))
+        if entry is None:
+            return
+        name = entry["file"]
+        parts = name.split("/")
+        above = [self.inside.setdefault("/".join(parts[:depth]), {}) for depth in range(1, len(parts))]
+        if entry["sha256"]:
+            self.hashes[name] = entry["sha256"]
+            for named in above:
+                named[name] = None
+        else:
+            self.hashes.pop(name, None)
+            for named in above:
+                named.pop(name, None)
 
 
 def _entry(line: bytes) -> dict[str, str] | None:
@@ -179,11 +203,17 @@ def _entry(line: bytes) -> dict[str, str] | None:
     return entry if whole else None
 
 
+_READ: dict[Path, tuple[State | None, _Entries]] = {}
+"""Manifests that were read, as they were then, of the runs that were asked for last."""
+MOST_READ = 64
+
+
 def _entries_of(run: RunFolder) -> _Entries:
     state = file_state(run.manifest)
-    return _read_entries(run.manifest, state) if state is not None else _Entries(b"")
-
-
-@lru_cache(maxsize=64)
-def _read_entries(path: Path, _: State) -> _Entries:
-    return _Entries(content_of(path) if path.is_file() else b"")
+    read = _READ.pop(run.manifest, None)
+    if read is None or read[0] != state:
+        read = state, _Entries(content_of(run.manifest) if state is not None and run.manifest.is_file() else b"")
+    _READ[run.manifest] = read
+    while len(_READ) > MOST_READ:
+        del _READ[next(iter(_READ))]
+    return read[1]

@@ -20,6 +20,7 @@ from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_rec
 from bench.records.store import layout
 from bench.records.store.environments import environments_of_jobs, read_environment
 from bench.records.store.files import held, sha256_of
+from bench.records.store.job_folders import JobFolders, job_folders
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
@@ -186,48 +187,49 @@ def _damage(folder: Path, job: Job, outcome: Outcome) -> str | None:
             return changed
     if outcome.status is not Status.OK:
         return None
+    planned_for, done_on = job.key_parts.get("machine"), job.provenance.machine if job.provenance is not None else None
+    if planned_for is not None and done_on not in (None, planned_for):
+        return "it was measured on another machine than the one that its run was planned for"
     if (folder / layout.DAMAGED).is_file():
         return " ".join((folder / layout.DAMAGED).read_text(encoding="utf-8", errors="replace").split())
     missing = [name for name in NEEDED.get(job.kind, ()) if not (folder / name).is_file()]
     return f"{missing[0]} is missing" if missing else None
 
 
-class JobFolders:
-    """The job folders of a run, listed once: there are thousands in a large one."""
-
-    def __init__(self, run: RunFolder) -> None:
-        """List them."""
-        self._named: dict[tuple[str, str], list[Path]] = {}
-        for folder in sorted(run.jobs.iterdir()) if run.jobs.is_dir() else ():
-            kind, _, rest = folder.name.partition("-")
-            self._named.setdefault((kind, rest.rpartition("-")[2]), []).append(folder)
-
-    def of(self, kind: JobKind, key: str) -> list[Path]:
-        """Return those of a kind whose names end with the first digits of a key, by name."""
-        return self._named.get((kind, key[:12]), [])
-
-
 def find_job(run: RunFolder, kind: JobKind, key: str, folders: JobFolders | None = None) -> JobView | None:
-    """Return the job with this key in a run, whichever case it was written for; one without damage if there is one."""
-    named = sorted(run.jobs.glob(f"{kind}-*-{key[:12]}")) if folders is None else folders.of(kind, key)
-    views = [read_job(folder) for folder in named]
+    """Return the job with this key in a run, whichever case it was written for; one without damage if there is one.
+
+    Args:
+        run: The run.
+        kind: Kind of the job.
+        key: Its key.
+        folders: Folders of the run, from whoever holds its lock; looked for if left out.
+    """
+    views = [read_job(folder) for folder in (folders or job_folders(run)).of_key(kind, key)]
     found = [view for view in views if view is not None and view.job.key == key and view.job.kind == kind]
     return min(found, key=lambda view: view.damage is not None, default=None)
 
 
-def find_trained(results: Path, key: str) -> JobView | None:
-    """Return a finished training with this key in any run of any suite, newest first."""
+def find_trained(results: Path, key: str, own: JobFolders | None = None) -> JobView | None:
+    """Return a finished training with this key in any run of any suite, newest first.
+
+    Args:
+        results: Folder of all results.
+        key: Key of the training.
+        own: Folders of a run that is written here.
+    """
     for run in reversed(runs(results)):
-        view = find_job(run, "train", key)
+        view = find_job(run, "train", key, own if own is not None and own.run.path == run.path else None)
         if view is not None and view.ok:
             return view
     return None
 
 
-def previous_job(run: RunFolder, kind: JobKind, case_id: str, replicate: int, not_key: str) -> JobView | None:
+def previous_job(
+    run: RunFolder, kind: JobKind, case_id: str, replicate: int, not_key: str, folders: JobFolders | None = None
+) -> JobView | None:
     """Return the latest finished job of a case under another key: what a stale job used to be."""
-    pattern = f"{kind}-{layout.slug(case_id)[: layout.READABLE]}*-r{replicate}-*"
-    views = [read_job(folder) for folder in run.jobs.glob(pattern)]
+    views = [read_job(folder) for folder in (folders or job_folders(run)).of_case(kind, case_id, replicate)]
     old = [v for v in views if v and v.outcome and v.job.case_id == case_id and v.job.key != not_key]
     return max(old, key=lambda v: v.outcome.started_at if v.outcome else "", default=None)
 
@@ -308,7 +310,7 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: Job
         ("throughput", 0, planned.throughput_key),
     ]
     damages = [
-        unreadable_job(run, case_id, kind, replicate, key, folders.of(kind, key))
+        unreadable_job(run, case_id, kind, replicate, key, folders.of_key(kind, key))
         for kind, replicate, key in wanted
         if key is not None
     ]

@@ -18,13 +18,13 @@ from bench.records.store.views import CaseView, PlannedCase, RunView
 from bench.run.compare.sides import Side, side_of
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
+from bench.run.executor import Executor
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
 from bench.run.repro.repeat import stored_weights
 from bench.run.runner import Runner
 from bench.run.session import RunRecorder, run_cases
-from bench.run.workers import Workers
 from bench.suite.jobs import CasePlan
 
 SUITE = "interleaved"
@@ -44,8 +44,8 @@ def timed_again(
     interpreters: Interpreters,
     console_for: Callable[[int], RunConsole],
     *,
+    executor: Executor,
     replicates: int | None = None,
-    workers: Workers | None = None,
 ) -> list[Side]:
     """Predict and time all cases of all sides in one new run.
 
@@ -54,8 +54,8 @@ def timed_again(
         results: Folder of all results.
         interpreters: Which Python runs which adapter.
         console_for: Makes the console, given the number of jobs to do.
+        executor: Carries the jobs out.
         replicates: Processes a case; None = as in its run.
-        workers: Starts the workers; None = a fresh interpreter for each.
 
     Returns:
         The sides with their new samples, under their names.
@@ -84,7 +84,7 @@ def timed_again(
     recorder = RunRecorder(folder, results, record, None, interpreters)
     work = _Work(tuple(plan for plan, _ in cases), interpreters)
     with locked(folder):
-        run_cases(Runner(work, folder, folder.path, console_for, lambda _: True, workers), recorder)
+        run_cases(Runner(work, folder, folder.path, console_for, lambda _: True, executor), recorder)
         made = recorder.view()
     return [_side_of(made, number, side) for number, side in enumerate(sides)]
 

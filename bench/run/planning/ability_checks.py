@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.adapter import load_light
 from bench.errors import Mistakes
-from bench.measure.devices import allowed_cores, auto_device
+from bench.measure.devices import Machine
 from bench.metric import load_metric, metric_mistake
 from bench.records import Case, ModelSpec
 from bench.records.abilities import Abilities
@@ -21,7 +21,9 @@ TOLD = 3
 """Targets that a note names at most; the others are counted."""
 
 
-def check_abilities(cases: Sequence[Case], source: Path, lines: SuiteLines, mistakes: Mistakes) -> list[str]:
+def check_abilities(
+    cases: Sequence[Case], source: Path, lines: SuiteLines, mistakes: Mistakes, machine: Machine
+) -> list[str]:
     """Note what cannot be trained, and models that no target can run; return what else will not be as asked.
 
     A case that cannot be run is a row of the table, `unsupported`, and the others are measured: comparing targets
@@ -46,7 +48,7 @@ def check_abilities(cases: Sequence[Case], source: Path, lines: SuiteLines, mist
         else:
             notes += [f"{label} will be 'unsupported' on {_listed(on)}: {why}" for why, on in _by_reason(unable)]
         notes += _passed_over(label, of_model, able)
-    return [*notes, *_devices(cases), *_threads(cases)]
+    return [*notes, *_devices(cases, machine), *_threads(cases, machine)]
 
 
 def check_metrics(
@@ -100,20 +102,23 @@ def _passed_over(label: str, cases: Sequence[Case], able: Abilities) -> list[str
     return [f"{label}: recipe: '{name}' is not honoured: {why}" for name, why in fields.items()]
 
 
-def _devices(cases: Sequence[Case]) -> list[str]:
-    """Devices that this machine does not have; a suite may be checked on one machine and run on another."""
+def _devices(cases: Sequence[Case], machine: Machine) -> list[str]:
+    """Devices that the machine does not have; a suite may be checked on one machine and run on another."""
     kinds = {case.target.device.partition(":")[0] for case in cases if abilities_of(case.model) is not None}
-    here = {"cpu", auto_device(), *(["mps"] if sys.platform == "darwin" else [])}
+    here = {"cpu", machine.device, *(["mps"] if sys.platform == "darwin" else [])}
     missing = sorted(kinds - here)
     return [
         f"targets: there is no {kind} device here; its cases will be 'unsupported' on this machine" for kind in missing
     ]
 
 
-def _threads(cases: Sequence[Case]) -> list[str]:
-    here = len(allowed_cores())
+def _threads(cases: Sequence[Case], machine: Machine) -> list[str]:
     most = max((case.target.threads or 0 for case in cases), default=0)
-    return [f"targets: {most} threads are more than the {here} cores that are allowed here"] if most > here else []
+    return (
+        [f"targets: {most} threads are more than the {machine.cores} cores that are allowed here"]
+        if most > machine.cores
+        else []
+    )
 
 
 def _by_reason(unable: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:

@@ -19,7 +19,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, groups_of, option_names
 from bench.errors import DatasetError, Mistakes, SuiteError
-from bench.measure.devices import auto_device
+from bench.measure.devices import Machine, this_machine
 from bench.metric import load_metric, metric_mistake
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.run.planning.ability_checks import check_abilities, check_metrics
@@ -52,20 +52,22 @@ class CheckedSuite:
     data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def checked(suite: Suite, source: Path) -> CheckedSuite:
+def checked(suite: Suite, source: Path, machine: Machine | None = None) -> CheckedSuite:
     """Expand a suite, open its data sets, compare classes, look for weights.
 
     Args:
         suite: Suite as loaded.
         source: Its file.
+        machine: The machine that will run it; this one if left out.
 
     Raises:
         SuiteError: With a paragraph for each thing that is wrong.
     """
     mistakes, lines = Mistakes(), SuiteLines.of(suite, source)
+    machine = machine or this_machine()
     cases: tuple[Case, ...] = ()
     with mistakes.noted():
-        cases = expand(suite, auto_device=auto_device(), source=source, lines=lines)
+        cases = expand(suite, auto_device=machine.device, source=source, lines=lines)
     specs = _specs(cases) if cases else _known_specs(suite, source)
     found = _open_all(specs, cases, source, mistakes)
     _check_truths(found, suite, source, mistakes)
@@ -77,7 +79,7 @@ def checked(suite: Suite, source: Path) -> CheckedSuite:
     check_metrics(cases, source, suite.metrics, lines, mistakes)
     check_loggers(suite.loggers, source, lines, mistakes)
     shift_notes = check_shifts(cases, found.opened, source, mistakes)
-    ability_notes = check_abilities(cases, source, lines, mistakes)
+    ability_notes = check_abilities(cases, source, lines, mistakes, machine)
     check_tables(suite, source, cases, found.opened, mistakes)
     kept_notes = check_probabilities(suite, cases, found.opened, source, lines, mistakes)
     sound_otherwise = not mistakes

@@ -15,7 +15,7 @@ from bench.data.labels.predictions import classes_predicted
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import Dataset, has_validation
 from bench.errors import BenchError
-from bench.measure.devices import allowed_cores, machine_identity
+from bench.measure.devices import Machine, allowed_cores, this_machine
 from bench.records import Case, ClassSpec, TaskSpec, digest
 from bench.records.names import harness_root
 from bench.records.store.code import as_key_part
@@ -77,14 +77,20 @@ class Prepared:
         )
 
 
-def prepare(source: Path, interpreters: Interpreters) -> Prepared:
+def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = None) -> Prepared:
     """Load, expand and plan a suite; reads indexes and hashes sources, runs nothing.
+
+    Args:
+        source: The suite's file.
+        interpreters: Which Python runs which adapter.
+        machine: The machine that it is planned for; this one if left out.
 
     Raises:
         BenchError: For anything the user can fix: the suite, a data set, an interpreter.
     """
     suite = load_suite(source)
-    found = checked(suite, source)
+    machine = machine or this_machine()
+    found = checked(suite, source, machine)
     used = {case.model.adapter for case in found.cases}
     interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
     fingerprints = Fingerprints(ContentHashes.of_user())
@@ -94,6 +100,7 @@ def prepare(source: Path, interpreters: Interpreters) -> Prepared:
             found.datasets[case.dataset.label],
             interpreters,
             fingerprints,
+            machine,
             seed=suite.seed,
             made_for=found.datasets[case.made_for.label],
         )
@@ -128,17 +135,21 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
     weights = case.model.weights
     if weights is not None and "://" not in weights and not Path(weights).exists():
         raise BenchError(f"there are no weights at {weights} any more")
-    return _plan(case, dataset, interpreters, fingerprints, seed=seed, made_for=made_for)
+    return _plan(case, dataset, interpreters, fingerprints, this_machine(), seed=seed, made_for=made_for)
 
 
-def pinned_cores(threads: int | None) -> tuple[int, ...] | None:
-    """Return the last `threads` allowed cores, to pin a worker to; None = no pinning.
+def pinned_cores(threads: int | None, among: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+    """Return the last `threads` cores, to pin a worker to; None = no pinning.
 
     The first cores serve most interrupts, so a worker that needs fewer cores than there are gets
     the last.
+
+    Args:
+        threads: Threads that the worker takes; None = one for each core.
+        among: The cores that it may have; all that are allowed if left out.
     """
-    cores = allowed_cores()
-    return cores[-threads:] if threads is not None and threads < len(cores) else None
+    cores = allowed_cores() if among is None else among
+    return cores[-threads:] if threads is not None and threads < len(cores) else among
 
 
 def _plan(
@@ -146,6 +157,7 @@ def _plan(
     dataset: Dataset,
     interpreters: Interpreters,
     fingerprints: Fingerprints,
+    machine: Machine,
     *,
     seed: int,
     made_for: Dataset,
@@ -169,8 +181,8 @@ def _plan(
         versions=interpreters.versions(adapter),
         runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
         weights_digest=_weights_digest(case),
-        machine=machine_identity(),
-        environment=worker_environment(case.target, None),
+        machine=machine.identity,
+        environment=worker_environment(case.target, None, machine.cores),
         exports=getattr(load_light(adapter, "options"), "EXPORTS", True),
     )
     return plan_case(

@@ -33,13 +33,13 @@ from bench.run.environments.environment import (
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.locks import lock_digest
 from bench.run.environments.uv import Sources, Tell
+from bench.run.executor import Executor
 from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
 from bench.run.repro.differences import Difference, key_differences, machine_differences, once
 from bench.run.runner import Runner
 from bench.run.session import RunRecorder, run_cases
-from bench.run.workers import Workers
 from bench.suite.jobs import CasePlan
 
 SUFFIX = "-repro"
@@ -174,7 +174,7 @@ def repeat(
     repetition: Repetition,
     results: Path,
     console_for: Callable[[int], RunConsole],
-    workers: Workers | None = None,
+    executor: Executor,
     flags: Sequence[str] = (),
 ) -> RunView:
     """Run what can be run, in a run of its own; returns that run.
@@ -183,7 +183,7 @@ def repeat(
         repetition: What to run.
         results: Folder of all results.
         console_for: Makes the console, given the number of jobs to do.
-        workers: Starts the workers; None = a fresh interpreter for each.
+        executor: Carries the jobs out.
         flags: The flags of the command line that the run keeps, see `invocation`.
     """
     record = repetition.record
@@ -197,7 +197,7 @@ def repeat(
     recorder = RunRecorder(run, results, plan, content, repetition.interpreters, flags=tuple(flags))
     with locked(run):
         # Trainings of other runs are not looked for: whoever retrains wants a training.
-        run_cases(Runner(repetition, run, run.path, console_for, lambda _: True, workers), recorder)
+        run_cases(Runner(repetition, run, run.path, console_for, lambda _: True, executor), recorder)
         return recorder.view()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.adapter import ADAPTERS_VARIABLE
 from bench.measure.devices import allowed_cores
+from bench.measure.gpus import VISIBLE
 from bench.records import Job, Recipe, Target
 from bench.records.names import harness_root
 
@@ -24,11 +25,11 @@ THREAD_VARIABLES = (
 )
 
 
-def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
+def worker_environment(target: Target, recipe: Recipe | None, cores: int | None = None) -> dict[str, str]:
     """Variables that are set on top of the parent's for one worker.
 
     * Threads: every library gets the number the target (or, for training, the recipe) asks for,
-      or one per allowed core.
+      or one per core: `cores`, else all that are allowed.
     * `OMP_WAIT_POLICY=passive`: idle OpenMP threads sleep instead of spinning. On an idle machine spinning
       can be faster (a small U-Net on two cores: 10 ms against 16 ms), but beside a single busy process its
       barriers wait for a thread that is not running: the same network took 784 ms spinning and 19 ms
@@ -40,7 +41,7 @@ def worker_environment(target: Target, recipe: Recipe | None) -> dict[str, str]:
     * `PYTHONHASHSEED`: the same iteration order of sets in every run.
     """
     asked = recipe.threads if recipe is not None else target.threads
-    threads = str(asked if asked is not None else len(allowed_cores()))
+    threads = str(asked if asked is not None else cores or len(allowed_cores()))
     return {
         **dict.fromkeys(THREAD_VARIABLES, threads),
         "OMP_WAIT_POLICY": "passive",
@@ -59,7 +60,10 @@ def inherited_environment(job: Job) -> dict[str, str]:
     outside = Path(job.adapters_root)
     if outside != harness_root() / "adapters":
         inherited[ADAPTERS_VARIABLE] = str(outside)
-    return {**inherited, **worker_environment(job.target, job.recipe)}
+    if job.gpus is not None:
+        inherited[VISIBLE] = job.gpus
+    pinned = None if job.cpu_affinity is None else len(job.cpu_affinity)
+    return {**inherited, **worker_environment(job.target, job.recipe, pinned)}
 
 
 def in_effect() -> str:

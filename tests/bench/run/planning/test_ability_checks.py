@@ -82,7 +82,7 @@ def test_a_field_of_a_recipe_that_a_trainer_passes_over_is_noted(tmp_path):
 
 
 def test_a_device_that_is_not_here_is_noted_as_the_suite_may_run_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.run.planning.ability_checks.auto_device", lambda: "cpu")
+    monkeypatch.setattr("bench.measure.devices.auto_device", lambda: "cpu")
     (note,) = notes_of(tmp_path, "models: [unet/classic]\ntargets: [{device: 'cuda:1'}]\n")
     assert note.startswith("targets: there is no cuda device here")
 

@@ -1,0 +1,157 @@
+"""Jobs as processes of this machine: one at a time, or on several devices at once.
+
+Each device has a thread, which blocks until its worker has ended; the calling thread blocks until one of them says
+something. Nothing polls beside a measurement.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from queue import SimpleQueue
+
+from bench.errors import BenchError
+from bench.measure.devices import Machine, this_machine
+from bench.records import Job
+from bench.records.store.runs import utc_now
+from bench.run.executor import Ended, Event, Said, Started, Task
+from bench.run.executors.on_node import Assignment, carry_out
+from bench.run.executors.placement import Board, Placement, Slot
+from bench.run.workers import Workers
+
+HERE = ""
+"""Name of this machine among nodes: places need not say it."""
+
+
+class LocalExecutor:
+    """Carries jobs out on this machine."""
+
+    def __init__(
+        self, workers_of: Callable[[int], Workers], slots: tuple[Slot, ...] = (), *, share_node: bool = False
+    ) -> None:
+        """Take what the machine is divided into; nothing is started yet.
+
+        Args:
+            workers_of: Makes who starts the workers of one slot, given the number of slots.
+            slots: Its parts; all of it as one if left out.
+            share_node: Whether a job that measures has its slot to itself only, instead of the machine.
+        """
+        first = slots[0] if slots else Slot()
+        cores = first.cores if share_node else first.measuring_cores
+        self.machine: Machine = this_machine(cores and len(cores))
+        self._slots = slots or (Slot(alike=self.machine.alike),)
+        self._board = Board({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
+        self._events: SimpleQueue[Event | BaseException] = SimpleQueue()
+        self._lanes = {slot.name: _Lane(workers_of(len(self._slots)), self._events) for slot in self._slots}
+        self._running: dict[str, Placement] = {}
+        self._cancelled = False
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Take note of the jobs that are going to be submitted."""
+        coming = tuple(jobs)
+        self._board.check(coming)
+        if any(slot.gpu is not None for slot in self._slots):
+            _refuse_numbers(coming)
+        for lane in self._lanes.values():
+            lane.workers.expect(coming)
+
+    def at_once(self, job: Job) -> int:
+        """Return how many jobs of this kind can be done at the same time."""
+        return self._board.at_once(job)
+
+    def hungry(self) -> bool:
+        """Return whether another job would begin soon."""
+        return self._board.hungry()
+
+    def submit(self, task: Task) -> None:
+        """Do a job as soon as there is a place for it."""
+        self._board.submit(task)
+
+    def wait(self) -> Event:
+        """Return the next that happens.
+
+        What was submitted begins here, when the caller has nothing else to do that could disturb it.
+        """
+        self._start()
+        event = self._events.get()
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, Ended):
+            placement = self._running.pop(event.task.job.key)
+            event = replace(event, beside=self._board.beside(placement))
+            self._board.free(placement)
+        return event
+
+    def cancel(self) -> None:
+        """End the jobs in flight."""
+        self._cancelled = True
+        for lane in self._lanes.values():
+            lane.leave()
+        for lane in self._lanes.values():
+            if lane.busy:
+                lane.workers.stop()
+
+    def close(self) -> None:
+        """End whatever waits for further jobs."""
+        self.cancel()
+        for lane in self._lanes.values():
+            lane.join()
+
+    def _start(self) -> None:
+        for placement in () if self._cancelled else self._board.placed():
+            self._running[placement.task.job.key] = placement
+            self._lanes[placement.slots[0].name].begin(placement)
+
+
+class _Lane:
+    """A thread that does one job after the other; the parents of its workers end when it does."""
+
+    def __init__(self, workers: Workers, events: SimpleQueue[Event | BaseException]) -> None:
+        self.workers = workers
+        self.busy = False
+        self._events = events
+        self._given: SimpleQueue[Placement | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, placement: Placement) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="executor", daemon=True)
+            self._thread.start()
+        self.busy = True
+        self._given.put(placement)
+
+    def leave(self) -> None:
+        """Do nothing after the job in flight."""
+        self._given.put(None)
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+        self.workers.close()
+
+    def _work(self) -> None:
+        while (placement := self._given.get()) is not None:
+            try:
+                self._do(placement)
+            except BaseException as error:  # what stops a run goes on where the run waits
+                self._events.put(error)
+            self.busy = False
+
+    def _do(self, placement: Placement) -> None:
+        task, place, started_at = placement.task, placement.place, utc_now()
+        self._events.put(Started(task, place))
+        assigned = Assignment(task, placement.slots[0], placement.whole, placement.gpus)
+        end = carry_out(assigned, self.workers, lambda line: self._events.put(Said(line)))
+        self._events.put(Ended(task, end, started_at, place))
+
+
+def _refuse_numbers(jobs: Iterable[Job]) -> None:
+    """Refuse targets that name one GPU of several, where each job sees those that it is given."""
+    for job in jobs:
+        kind, _, number = job.target.device.partition(":")
+        if kind != "cpu" and number not in ("", "0"):
+            raise BenchError(
+                f"{job.case_id}: target.device is {job.target.device!r}, but with --devices each job sees its own GPU "
+                f"alone: write device: {kind} in the suite, or leave --devices out"
+            )

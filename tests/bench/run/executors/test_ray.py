@@ -1,0 +1,86 @@
+"""A real Ray cluster of several nodes, which are processes of this machine: one of them is killed mid-run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.records import Status
+from bench.records.store import layout
+from bench.records.store.runs import new_run, read_job
+from tests.bench.run.executors.test_local import overlaps, slow, spans
+from tests.bench.suites import job_folders, perfect, run_suite, write_suite
+
+ray = pytest.importorskip("ray", reason="the package ray is not installed: pip install 'segbench[ray]'")
+
+from ray.cluster_utils import Cluster
+
+from bench.run.executors.ray import RayExecutor
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(280)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000})
+    nodes = [made.add_node(num_cpus=2, object_store_memory=80_000_000) for _ in range(3)]
+    yield made, nodes
+    ray.shutdown()
+    made.shutdown()
+
+
+def run_on(executor, folder: Path, suite: Path, **named):
+    run = new_run(folder, "suite")
+    (run.path / layout.PLAN).touch()
+    return run, run_suite(suite, run, folder, executor=executor, **named)
+
+
+def predictions(run) -> dict[str, bytes]:
+    index = f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}"
+    return {read_job(folder).job.model.label: (folder / index).read_bytes() for folder in job_folders(run, "predict")}
+
+
+def test_a_suite_runs_on_three_nodes_and_predicts_what_one_machine_does_bit_for_bit(cluster, tmp_path):
+    models = [{"name": "fake/trains"}, perfect(), slow(1), slow(2), {"name": "fake/crashes"}]
+    suite = write_suite(tmp_path, models, recipe={"budget": {"steps": 2}, "device": "cpu"})
+    here, _ = run_on(None, tmp_path / "here", suite, kinds=("train", "predict"))
+    run, ran = run_on(RayExecutor(cluster[0].address), tmp_path / "there", suite)
+    ended = {(job.kind, job.model.label): outcome.status for job, outcome in ran.listener.ends}
+    assert {kind for (kind, label), status in ended.items() if status is not Status.OK} == {"predict"}
+    assert ended["predict", "fake/crashes"] is Status.CRASHED
+    assert len(ended) == 1 + 5 + 4
+    assert predictions(run) == {k: v for k, v in predictions(here).items() if k != "fake/crashes"}
+    jobs = [job for *_, job in spans(run, "predict", "time")]
+    assert len({job.provenance.node for job in jobs}) > 1
+    for node in {job.provenance.node for job in jobs}:
+        timed = [span for span in spans(run, "time") if span[2].provenance.node == node]
+        assert overlaps(timed) == 0
+    assert "3 nodes" in ran.listener.notes[0]
+
+
+def test_a_node_that_is_killed_costs_its_jobs_in_flight_which_are_done_elsewhere(cluster, tmp_path):
+    made, nodes = cluster
+    suite = write_suite(tmp_path, [slow(number, infer_ms=700.0) for number in range(6)])
+    executor = RayExecutor(made.address)
+    results = tmp_path / "results"
+
+    def kill() -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and len([*results.glob(f"*/*/jobs/predict-*/{layout.JOB}")]) < 3:
+            time.sleep(0.05)
+        made.remove_node(nodes[-1], allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run, ran = run_on(executor, results, suite, kinds=("predict",))
+    killer.join()
+    assert ran.summary.failed == ()
+    assert [outcome.status for _, outcome in ran.listener.ends] == [Status.OK] * 6
+    lost = [flag for _, outcome in ran.listener.ends for flag in outcome.facts.flags if flag.name == "node_lost"]
+    assert len(lost) == 1  # the one job in flight there, and no other
+    assert "was lost" in lost[0].seen
+    assert [note for note in ran.listener.notes if "is done again elsewhere" in note]
+    assert len({read_job(folder).job.provenance.node for folder in job_folders(run, "predict")}) == 2
