@@ -89,8 +89,7 @@ class LocalExecutor:
         for lane in self._lanes.values():
             lane.leave()
         for lane in self._lanes.values():
-            if lane.busy:
-                lane.workers.stop()
+            lane.workers.stop()
 
     def close(self) -> None:
         """End whatever waits for further jobs."""
@@ -109,7 +108,6 @@ class _Lane:
 
     def __init__(self, workers: Workers, events: SimpleQueue[Event | BaseException]) -> None:
         self.workers = workers
-        self.busy = False
         self._events = events
         self._given: SimpleQueue[Placement | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -118,7 +116,6 @@ class _Lane:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="executor", daemon=True)
             self._thread.start()
-        self.busy = True
         self._given.put(placement)
 
     def leave(self) -> None:
@@ -136,7 +133,6 @@ class _Lane:
                 self._do(placement)
             except BaseException as error:  # what stops a run goes on where the run waits
                 self._events.put(error)
-            self.busy = False
 
     def _do(self, placement: Placement) -> None:
         task, place, started_at = placement.task, placement.place, utc_now()

@@ -77,6 +77,11 @@ def is_confined() -> bool:
     return "Landlock" in _state
 
 
+def can_be_confined() -> bool:
+    """Return whether this kernel could keep a worker from writing elsewhere, whatever the worker says."""
+    return _version() >= 1
+
+
 def temporary_of(folder: Path) -> Path:
     """Return the temporary folder of a job: short, because the paths of sockets may have 107 bytes at most
     (unix(7)).
