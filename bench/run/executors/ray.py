@@ -11,7 +11,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.errors import BenchError
@@ -176,12 +176,8 @@ def _on_node(assigned: Assignment) -> tuple[ProcessEnd, list[str]]:
     job = assigned.task.job
     gpus = shown if shown is None or takes_several_gpus(job) else shown.split(",")[0]
     said: list[str] = []
-    end = carry_out(_with_gpus(assigned, gpus or None), FreshInterpreters(), said.append)
+    end = carry_out(replace(assigned, gpus=gpus or None), FreshInterpreters(), said.append)
     return end, said
-
-
-def _with_gpus(assigned: Assignment, gpus: str | None) -> Assignment:
-    return Assignment(assigned.task, assigned.slot, assigned.whole, gpus, assigned.node, assigned.alike)
 
 
 def _what_are_you() -> Machine:

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,13 +189,14 @@ class SlurmExecutor:
 
 def _on_node(assigned: Assignment, mark: Path) -> ProcessEnd:
     """Do a job on the node that SLURM gave it."""
-    mark.write_text(platform.node(), encoding="utf-8")
-    here = Assignment(assigned.task, assigned.slot, assigned.whole, None, platform.node(), assigned.alike)
+    node = os.environ.get("SLURMD_NODENAME") or platform.node()
+    mark.write_text(node, encoding="utf-8")
+    here = replace(assigned, node=node)
     return carry_out(here, FreshInterpreters(), print)
 
 
 def _what_are_you(mark: Path) -> Machine:
-    mark.write_text(platform.node(), encoding="utf-8")
+    mark.touch()
     return this_machine()
 
 

@@ -45,7 +45,7 @@ with (state / node).open("a") as lock:
         sys.exit()
     (state / f"{number}.state").write_text(f"RUNNING|{node}")
     variables = {"SLURM_JOB_ID": number, "SLURM_JOB_NODELIST": node, "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1",
-                 "SLURM_NODEID": "0", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+                 "SLURM_NODEID": "0", "SLURMD_NODENAME": node, "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
     with open(output, "a") as log:
         job = subprocess.Popen(["bash", "-c", text], env={**os.environ, **variables}, stdout=log, stderr=log,
                                start_new_session=True)

@@ -47,7 +47,10 @@ def test_a_suite_runs_in_the_queue_and_predicts_what_this_machine_does_bit_for_b
     executor = SlurmExecutor(results, ["partition=cpu", "comment=a b"], told.append)
     run, ran = run_on(executor, results, suite)
     assert {outcome.status for _, outcome in ran.listener.ends} == {Status.OK}
-    assert overlaps(spans(run, "time")) == 0 or len({job.provenance.node for *_, job in spans(run, "time")}) > 1
+    timed = spans(run, "time")
+    for node in {job.provenance.node for *_, job in timed}:
+        assert node.startswith("node-")
+        assert overlaps([span for span in timed if span[2].provenance.node == node]) == 0
     asked = cluster.flags()
     assert {flags["partition"] for flags in asked} == {"cpu"}
     alone = {flags["job-name"]: "exclusive" in flags for flags in asked}
