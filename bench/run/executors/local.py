@@ -17,7 +17,7 @@ from bench.records import Job
 from bench.records.store.runs import utc_now
 from bench.run.executor import Ended, Event, Said, Started, Task
 from bench.run.executors.on_node import Assignment, carry_out
-from bench.run.executors.placement import Board, Placement, Slot
+from bench.run.executors.placement import Board, Placement, Slot, number_of
 from bench.run.workers import Workers
 
 HERE = ""
@@ -39,7 +39,7 @@ class LocalExecutor:
         """
         first = slots[0] if slots else Slot()
         cores = first.cores if share_node else first.measuring_cores
-        self.machine: Machine = this_machine(cores and len(cores))
+        self.machine: Machine = this_machine(number_of(cores))
         self._slots = slots or (Slot(alike=self.machine.alike),)
         self._board = Board({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
         self._events: SimpleQueue[Event | BaseException] = SimpleQueue()

@@ -14,7 +14,7 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.runs import utc_now
 from bench.run.environments.provenance import provenance_now
 from bench.run.executor import Task, is_relative_to_machine
-from bench.run.executors.placement import Slot
+from bench.run.executors.placement import Slot, number_of
 from bench.run.planning.code_keys import refuse_changed_code
 from bench.run.planning.prepare import pinned_cores
 from bench.run.process import ProcessEnd
@@ -77,7 +77,7 @@ def _completed(assigned: Assignment) -> Job:
             "cpu_affinity": pinned_cores(job.target.threads, cores),
             "gpus": assigned.gpus,
             "provenance": provenance_now(
-                RunFolder(assigned.task.folder.parent.parent), cores and len(cores), assigned.node
+                RunFolder(assigned.task.folder.parent.parent), number_of(cores), assigned.node
             ),
         }
     )
@@ -94,7 +94,7 @@ def _refusal(assigned: Assignment) -> str | None:
         return f"{assigned.node} has other code than the machine that planned the run: {error}"
     if not is_relative_to_machine(job):
         return None
-    here = this_machine(cores and len(cores))
+    here = this_machine(number_of(cores))
     if here.alike == assigned.alike:
         return None
     return (

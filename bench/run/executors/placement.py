@@ -235,6 +235,11 @@ class Board:
                 self._idle.setdefault(_class(slot), OrderedDict())[node] = None
 
 
+def number_of(cores: tuple[int, ...] | None) -> int | None:
+    """Return how many cores a set has; None for all that are allowed."""
+    return None if cores is None else len(cores)
+
+
 def _class(slot: Slot) -> Class:
     return slot.device, slot.alike
 

@@ -7,6 +7,7 @@ with it wait as well.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections import Counter, deque
@@ -201,7 +202,7 @@ def _joined(address: str | None) -> Any:
             address=address,
             runtime_env={"env_vars": {**variables, "PYTHONPATH": path}},
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BenchError(

@@ -57,9 +57,7 @@ def test_after_any_appends_and_withdrawals_the_manifest_in_memory_is_the_one_on_
             run.manifest.write_bytes(text[:-5] if draw.random() < 0.5 else text + b'{"file": "x')
         kept, read = manifest._entries_of(run), anew(run) if run.manifest.is_file() else manifest._Entries(b"")
         assert (kept.hashes, kept.lines, kept.damage) == (read.hashes, read.lines, read.damage)
-        assert {k: set(v) for k, v in kept.inside.items() if v} == {
-            k: set(v) for k, v in read.inside.items() if v
-        }
+        assert {k: set(v) for k, v in kept.inside.items() if v} == {k: set(v) for k, v in read.inside.items() if v}
 
 
 def test_a_line_that_was_changed_by_hand_between_two_appends_is_still_found(run):
