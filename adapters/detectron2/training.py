@@ -150,7 +150,10 @@ class _Training:
     def finish(self) -> TrainingResult:
         """Write the weight files and say what the training came to."""
         weights = self.network.module.state_dict()
-        return self._kept.finish(self.network, weights, self._out, self.clock, not_honoured=self._not_honoured())
+        unlike, waited_s = self._not_honoured(), self.batches.ahead.waited_s
+        return self._kept.finish(
+            self.network, weights, self._out, self.clock, not_honoured=unlike, data_wait_s=waited_s
+        )
 
     def _not_honoured(self) -> dict[str, str]:
         unlike = not_offered(self.recipe, NOT_OFFERED, "Detectron2's trainer")
@@ -196,6 +199,7 @@ class _Training:
             "optimizer": self.optimizer.state_dict(),
             "clock": [self.clock.step, self.clock.images, self.clock.train_s],
             "random": torch.get_rng_state(),
+            "data_wait_s": self.batches.ahead.waited_s,
             "kept": self._kept.state(),
         }
         save_atomically(content, self._out / CHECKPOINT)
@@ -209,6 +213,7 @@ class _Training:
         self.optimizer.load_state_dict(content["optimizer"])
         self.clock.step, self.clock.images, self.clock.train_s = content["clock"]
         self.batches.first_step = self.clock.step
+        self.batches.ahead.waited_s = content.get("data_wait_s", 0.0)
         self._kept.take_up(content["kept"])
         torch.set_rng_state(content["random"])
 

@@ -102,6 +102,7 @@ class TrainingResult:
         train_s: Wall-clock seconds in training steps.
         not_honoured: Recipe fields the framework cannot honour -> why.
         self_reported: The framework's own validation scores.
+        data_wait_s: Of `train_s`, how long the training waited for batches, or made them itself; None = not known.
     """
 
     weights: Path
@@ -110,6 +111,7 @@ class TrainingResult:
     train_s: float
     not_honoured: dict[str, str]
     self_reported: dict[str, float]
+    data_wait_s: float | None = None
 
 
 class DeviceTimer(Protocol):

@@ -134,6 +134,7 @@ class JobFacts(Record):
         output_rule: How outputs name classes; None where the adapter does not tell.
         weights_file: Path of what `train` wrote, relative to the job folder.
         trained_steps, trained_images, trained_s: What the budget came to.
+        trained_data_wait_s: Of `trained_s`, how long the training waited for batches, or made them; None = not known.
         predicted_images: Number of stored predictions.
         exported_files: Name -> SHA-256 of the files that an export made, in the cache of exports.
         exported_bytes: Of these files together.
@@ -169,6 +170,7 @@ class JobFacts(Record):
     trained_steps: int | None = None
     trained_images: int | None = None
     trained_s: float | None = None
+    trained_data_wait_s: float | None = None
     exported_files: dict[str, str] = {}
     exported_bytes: int | None = None
     export_s: float | None = None

@@ -73,6 +73,7 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
         "trained_s": row.trained_s,
         "trained_steps": row.trained_steps,
         "trained_images": row.trained_images,
+        "trained_data_wait_s": row.trained_data_wait_s,
         "pareto_optimal": row.pareto_optimal,
         "pareto_probability": row.pareto_probability,
         "verdict": row.verdict.state if row.verdict else None,

@@ -21,11 +21,13 @@ def training_table(summary: RunSummary) -> pd.DataFrame:
     """Return how each model was trained."""
     import pandas as pd
 
+    any_waited = any(row.trained_data_wait_s is not None for row in summary.rows)
     rows = [
         {
             **case_columns(summary, row),
             "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
             "steps/s": _steps_per_s(row),
+            **({"waiting for data": _data_wait(row)} if any_waited else {}),
             "seed": count(row.recipe.seed) if row.recipe else MISSING,
             "batch": count(row.recipe.batch_size) if row.recipe else MISSING,
             "loss": row.recipe.loss if row.recipe else MISSING,
@@ -136,6 +138,13 @@ def _over_seeds(over: AcrossSeeds) -> str:
 
 def _error_of_images(over: AcrossSeeds) -> str:
     return MISSING if over.error_of_images is None else f"{over.error_of_images:.4f}"
+
+
+def _data_wait(row: Row) -> str:
+    """Return the share of its training time in which a training waited for batches, or made them."""
+    if not row.trained_s or row.trained_data_wait_s is None:
+        return MISSING
+    return f"{100 * row.trained_data_wait_s / row.trained_s:.0f} %"
 
 
 def _steps_per_s(row: Row) -> str:

@@ -71,6 +71,7 @@ class Kept:
         clock: TrainingClock,
         *,
         not_honoured: dict[str, str],
+        data_wait_s: float | None = None,
         more: Mapping[str, float] | None = None,
     ) -> TrainingResult:
         """Write the weight files and say what the training came to.
@@ -80,7 +81,7 @@ class Kept:
             last: The weights at the end.
             out: Folder of the files.
             clock: Clock of the training.
-            not_honoured: See `bench.adapter.TrainingResult`.
+            not_honoured, data_wait_s: See `bench.adapter.TrainingResult`.
             more: Further figures of the framework's own.
         """
         save_weights(network, dict(last), out / LAST)
@@ -95,4 +96,5 @@ class Kept:
             train_s=clock.train_s,
             not_honoured=not_honoured,
             self_reported={**reported, **(more or {})},
+            data_wait_s=data_wait_s,
         )

@@ -110,7 +110,8 @@ def train(
     if _rank() > 0:
         raise SystemExit  # a further process has done its part; the first one writes
     kept, last = training.kept, training.weights().state_dict()
-    return kept.finish(trainee.network, last, out, training.clock, not_honoured=not_honoured)
+    waited_s = training.data_wait_s()
+    return kept.finish(trainee.network, last, out, training.clock, not_honoured=not_honoured, data_wait_s=waited_s)
 
 
 class _Training(lightning.LightningModule):
@@ -241,11 +242,16 @@ class _Training(lightning.LightningModule):
             unfinished.replace(self._out / CHECKPOINT)
         self.clock.saved()
 
+    def data_wait_s(self) -> float:
+        """Return the seconds that this process waited for its batches so far."""
+        return self._batches.ahead.waited_s
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of."""
         checkpoint["segbench"] = {
             "identity": self._trainee.identity,
             "clock": [self.clock.step, self.clock.images, self.clock.train_s],
+            "data_wait_s": self.data_wait_s(),
             "kept": self.kept.state(),
             "random": _get_random_state(self._where),
         }
@@ -257,6 +263,7 @@ class _Training(lightning.LightningModule):
         if own["identity"] != self._trainee.identity:
             raise BenchError(f"{path} is the checkpoint of another training; remove it to train anew")
         self.clock.step, self.clock.images, self.clock.train_s = own["clock"]
+        self._batches.ahead.waited_s = own.get("data_wait_s", 0.0)
         self.kept.take_up(own["kept"])
         self._random_state = own["random"]
         self._batches.first_step = self.clock.step

@@ -35,6 +35,7 @@ class Row(Record):
         peak_device_bytes: Largest over its timing processes; None on a CPU.
         recipe: How it was trained by this run; None for models that bring their weights.
         trained_s, trained_steps, trained_images: What its training came to.
+        trained_data_wait_s: How long that training waited for batches; None = not known.
         course: What its training log says so far; None without one.
         scored_only: Whether it is not to be timed, by the suite or because it is predictions without a model.
         verdict: What its timing is worth, or of what is scored only its predictions; None until they are there.
@@ -72,6 +73,7 @@ class Row(Record):
     trained_s: float | None = None
     trained_steps: int | None = None
     trained_images: int | None = None
+    trained_data_wait_s: float | None = None
     course: TrainingProgress | None = None
     scored_only: bool = False
     verdict: Verdict | None = None

@@ -283,6 +283,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         trained_s=trained.trained_s if trained else None,
         trained_steps=trained.trained_steps if trained else None,
         trained_images=trained.trained_images if trained else None,
+        trained_data_wait_s=trained.trained_data_wait_s if trained else None,
         course=progress_of_case(view),
         scored_only=not case.measurement.times,
         verdict=judge(facts, [*doubts, *training_doubts(view)], _audits(view))

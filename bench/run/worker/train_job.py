@@ -46,6 +46,7 @@ def train_job(job: Job, folder: Path) -> JobFacts:
         trained_steps=result.steps,
         trained_images=result.images,
         trained_s=result.train_s,
+        trained_data_wait_s=result.data_wait_s,
         not_honoured=result.not_honoured,
         interference=interference,
         # A loss that is no number is no fact; JSON could not hold it either.

@@ -17,7 +17,7 @@ from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
 from adapters._torch.training import loop
-from adapters._torch.training.semantic import fit
+from adapters._torch.training.semantic import SemanticTrainee, fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.errors import BenchError, Unsupported
@@ -92,6 +92,18 @@ def test_a_training_that_was_killed_and_resumed_ends_with_the_weights_of_one_tha
     assert (result.steps, result.images) == (12, 48)
     assert same(tmp_path / "whole/last.pt", tmp_path / "killed/last.pt")
     assert same(tmp_path / "whole/best.pt", tmp_path / "killed/best.pt")
+
+
+def test_a_training_says_how_long_it_waited_for_its_batches(tmp_path, monkeypatch):
+    load = SemanticTrainee.load
+
+    def slowly(trainee, chosen):
+        time.sleep(0.05)
+        return load(trainee, chosen)
+
+    monkeypatch.setattr(SemanticTrainee, "load", slowly)
+    result = fit(fresh_network(), rectangles(), short_recipe(budget=Budget(steps=4)), tmp_path, Recorder())
+    assert 4 * 0.05 <= result.data_wait_s <= result.train_s + 2 * 0.05
 
 
 TERMINATED = """
