@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
 from bench.data._guess_volumes import reading_options, volume_options
+from bench.data.formats.documents import read_text
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.datasets.label_studio import is_export
 from bench.errors import DatasetError
@@ -55,7 +56,8 @@ class Listing:
 
 def guesses(listing: Listing) -> Iterator[Guess]:
     """Yield all that a folder may be, the likeliest first."""
-    for propose in (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _volumes, _patterns):
+    by_tables = (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _yolo_without_yaml)
+    for propose in (*by_tables, _volumes, _patterns):
         yield from propose(listing)
 
 
@@ -78,6 +80,12 @@ def _by_folders(listing: Listing) -> Iterator[Guess]:
     for name, options, signs in SIGNATURES:
         if all(listing.has(sign) for sign in signs):
             yield Guess(name, options, (f"it has {' and '.join(_readable(sign) for sign in signs)}",))
+    if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"class_names\.txt$"):
+        yield Guess(
+            "folder",
+            {"images": "JPEGImages/{id}.*", "masks": "SegmentationClass/{id}.png", "classes": "class_names.txt"},
+            ("it has JPEGImages, SegmentationClass and a class_names.txt, as labelme2voc writes them",),
+        )
     if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"labelmap\.txt$"):
         lists = listing.has("ImageSets/Segmentation/")
         yield Guess(
@@ -182,7 +190,12 @@ def _is_coco(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             head = stream.read(HEAD)
-        if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
+        if (
+            head[:2] not in (b"\xff\xfe", b"\xfe\xff")
+            and b'"images"' not in head
+            and b'"annotations"' not in head
+            and b'"categories"' not in head
+        ):
             return False
         document = _document(file)
     except OSError:
@@ -238,11 +251,51 @@ def _yolo(listing: Listing) -> Iterator[Guess]:
     for path in listing.paths:
         if re.fullmatch(r"[^/]+\.ya?ml", path) and path not in ("classes.yaml", "classes.yml"):
             try:
-                text = (listing.root / path).read_text(encoding="utf-8", errors="replace")[:HEAD]
-            except OSError:
+                text = read_text(listing.root / path)[:HEAD]
+            except DatasetError:
                 continue
             if re.search(r"^\s*(names|nc)\s*:", text, re.M) and re.search(r"^\s*(train|val|test)\s*:", text, re.M):
                 yield Guess("yolo", {"file": path}, (f"{path} has names and splits, as YOLO's",))
+
+
+YOLO_WITHOUT_YAML = 40
+"""Text files that are looked at for rows of YOLO where there is no YAML."""
+
+
+def _yolo_without_yaml(listing: Listing) -> Iterator[Guess]:
+    """Yield a YOLO data set that lacks its YAML; opening it tells where that is expected."""
+    stems = {path.rpartition(".")[0] for path in listing.paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES}
+    files = [path for path in listing.paths if path.lower().endswith(".txt")]
+    rows: list[str] = []
+    seen = 0
+    for path in files[:: max(1, len(files) // YOLO_WITHOUT_YAML)]:
+        beside = path.rpartition(".")[0]
+        if beside in stems or re.sub(r"(^|.*/)labels(?=/)", r"\1images", beside) in stems:
+            seen += 1
+            rows += (listing.root / path).read_text(encoding="utf-8", errors="replace")[:HEAD].splitlines()[:8]
+    numbers = [row.split() for row in rows if row.strip()]
+    polygons = [row for row in numbers if len(row) > 6 and row[0].isdecimal()]
+    if seen < 2 or len(polygons) < max(2, len(numbers) / 2):
+        return
+    reason = f"{seen} text files beside images hold rows of YOLO's; it needs a YAML that names its classes and splits"
+    yield Guess("yolo", {}, (reason, _yaml_to_write(listing, max(int(row[0]) for row in polygons) + 1)))
+
+
+def _yaml_to_write(listing: Listing, least: int) -> str:
+    """Return a data.yaml to write: names where a file lists them, and the folders of images."""
+    lists = [path for path in listing.paths if re.search(r"(^|/)(classes\.txt|.*\.names)$", path)]
+    names = [f"class_{number}" for number in range(least)]
+    for path in lists[:1]:
+        listed = (listing.root / path).read_text(encoding="utf-8", errors="replace").split("\n")
+        names = [name.strip() for name in listed if name.strip()] or names
+    pictures = [path for path in listing.paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
+    folders = sorted({path.rpartition("/")[0] for path in pictures})
+    of_split = {split: folder for split in ("train", "val", "test") for folder in folders if split in folder.split("/")}
+    places = of_split or {"train": folders[0] if folders else "images"}
+    lines = [f"{split}: {folder or '.'}" for split, folder in places.items()]
+    lines.append(f"names: {json.dumps(names, ensure_ascii=False)}")
+    where = listing.root / "data.yaml"
+    return "\n    ".join([f"write {where} with these lines, the names in the order of their numbers:", *lines])
 
 
 CLASS_FILES = r"(.*/)?(_classes\.csv|labelmap\.txt|classes\.ya?ml)$"

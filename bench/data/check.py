@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.data.finding import Finding
+from bench.data.formats.bands import all_of_few_bits
 from bench.data.formats.contents import alike_names, many_unseen
 from bench.data.formats.leftovers import unread
 from bench.data.formats.orientation import contradicted
@@ -33,6 +34,7 @@ WRONG = {
     "duplicate": "ids that occur twice",
     "image": "images that cannot be read",
     "mask": "masks that cannot be read",
+    "range": "images of 16 bits that hold few, which would be read dark",
     "size": "masks of another size than their image",
     "orientation": "images that EXIF turns, whose labels may fit them as stored",
     "labels": "labels outside the table, or that contradict each other",
@@ -141,6 +143,7 @@ def check(
     findings += leaks(dataset, images, seen.rows)
     findings += doubts_of_splits(dataset, images, seen.rows)
     findings += _said_wrongly(seen.rows, dataset)
+    findings += _of_few_bits(images, seen.rows, dataset)
     findings += _stored_otherwise(images, seen.rows, dataset)
     findings += _lost(images, seen.rows)
     findings += [Finding("alike", "", "", told) for told in alike_names(dataset.classes)]
@@ -198,6 +201,16 @@ def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
         None if files is None else files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row]
     )
     return [] if told is None else [Finding("orientation", "", "", told)]
+
+
+def _of_few_bits(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
+    """Return images of 16 bits of which none needs so many."""
+    files = on_disk(dataset)
+    if files is None:
+        return []
+    ids = [image.image_id for image in images if "sixteen" in rows[image.image_id]]
+    told = all_of_few_bits({files.entry(i).image: rows[i]["sixteen"] for i in ids}, len(images))
+    return [] if told is None else [Finding("range", "", "", told)]
 
 
 def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:

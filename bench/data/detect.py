@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue, ValidationError
 
+from bench.data._guess_folder import SPLIT_WORDS
 from bench.data._guess_formats import Guess, Listing, guesses
 from bench.data.formats.by_name import open_dataset
+from bench.data.formats.file_names import is_hidden
 from bench.data.formats.home import expanded
 from bench.data.formats.patterns import visible_files
 from bench.data.opening import as_yaml
@@ -49,6 +51,7 @@ def detect(folder: Path) -> tuple[Detected, ...]:
     root = expanded(str(folder)).absolute()
     if not root.is_dir():
         raise DatasetError(f"{folder} is no folder. Give the folder in which the images and annotations lie.")
+    root = innermost(root)
     listing = Listing(root, tuple(visible_files(root)))
     tried: list[Detected] = []
     for guess in guesses(listing):
@@ -59,6 +62,15 @@ def detect(folder: Path) -> tuple[Detected, ...]:
         if not found.trouble and guess.certain:
             break
     return tuple(sorted(tried, key=lambda one: bool(one.trouble)))
+
+
+def innermost(root: Path) -> Path:
+    """Return the folder itself, or the only one in it where it holds nothing else, as archives are often unpacked."""
+    while True:
+        inside = [path for path in root.iterdir() if not is_hidden(path.name)]
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in SPLIT_WORDS:
+            return root
+        root = inside[0]
 
 
 def _tried(guess: Guess, root: Path) -> Detected:
@@ -114,7 +126,7 @@ def _roles(counts: dict[str, int]) -> list[tuple[str, str, str]]:
 
 def report(found: tuple[Detected, ...], folder: Path) -> str:
     """Return what was found, in words, with the lines to use."""
-    root = expanded(str(folder)).absolute()
+    root = innermost(expanded(str(folder)).absolute())
     counted = _what_lies_there(root)
     if not found:
         return "\n\n".join([f"{folder}: like no format that is known. {counted}", _advice(root)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.displaced import ENOUGH_PIXELS, frame, packed
 from bench.data.duplicates import key_of_file, key_of_pixels, thumbnail
-from bench.data.formats.bands import as_bytes
+from bench.data.formats.bands import DARK, LOW, as_bytes, highest_value, is_of_16_bits
 from bench.data.formats.contents import classes_in, drawn_twice, dropped_alpha, unseen_objects, values_in
 from bench.data.formats.image_files import MASK_SUFFIXES, glance
 from bench.data.formats.image_headers import header_of, read_bytes
@@ -25,7 +25,7 @@ from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 
-INSPECTION_VERSION = 7
+INSPECTION_VERSION = 8
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -42,7 +42,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         classes in it, `objects` and `unseen`: numbers of objects and of those without a pixel, all missing if its
         ground truth cannot be read; `stored`: how each mask file is stored; `contrasts`: along the outlines of the
         labels of an image that EXIF turns, by what they may fit; `poses`, `reach`, `shares`, `sizeable` and
-        `rectangles`: what only many images together can tell, see `label_doubts`.
+        `rectangles`: what only many images together can tell, see `label_doubts`; `sixteen`: the highest value of an
+        image of 16 bits, or at least one that needs them.
     """
     files = on_disk(dataset)
     entry = None if files is None else files.entry(image_id)
@@ -53,6 +54,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     try:
         looked = _looked_at_image(dataset, image_id, own_file, files)
         size = looked.size
+        if own_file is not None and files is not None and files.bands is None and is_of_16_bits(own_file.image):
+            row["sixteen"] = highest_value(own_file.image) if looked.grey.max(initial=0) <= DARK else LOW
         if looked.content:
             row["content"], row["thumbnail"], row["frame"] = looked.content, looked.thumbnail, looked.frame
     except DatasetError as error:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import JsonValue, ValidationError
 
+from bench.data.formats.bands import BandOptions
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import Orientation
@@ -168,7 +169,9 @@ def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> 
     """Return one paragraph for the first complaint about the options."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    shared = [key for key in (*Resplit.model_fields, *Orientation.model_fields) if key not in known]
+    shared = [
+        key for key in (*Resplit.model_fields, *Orientation.model_fields, *BandOptions.model_fields) if key not in known
+    ]
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return (
             f"{choice.asked_in}: {choice.name} has no option {where!r}.{did_you_mean(where, [*known, *shared])} "

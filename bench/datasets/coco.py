@@ -46,6 +46,7 @@ from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.coco_truths import (
+    images_missing,
     listed_segments,
     no_annotations,
     runs_of,
@@ -53,9 +54,10 @@ from bench.data.formats.coco_truths import (
     with_boxes,
 )
 from bench.data.formats.doubts import Doubt
-from bench.data.formats.file_names import id_of
-from bench.data.formats.image_places import ImagePlaces
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
+from bench.data.formats.entries import Entry, EntryTable
+from bench.data.formats.file_names import id_of, names_in, stem_of
+from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
+from bench.data.formats.on_disk import Description, OnDisk, root_of
 from bench.data.formats.rasters import painted, stacked_runs
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
@@ -197,31 +199,49 @@ class _Reader:
         """What was read otherwise than it is written, once `entries` has listed the split."""
         return tuple(self._notes.get(split, ()))
 
-    def entries(self, split: str) -> list[Entry]:
+    def entries(self, split: str) -> EntryTable:
         """Images of a split, in the order of their ids."""
         index, options = self._index(split), self._options
-        kept = np.flatnonzero(self._kept(index))[: options.images_per_split].tolist()
-        if not kept:
+        kept = np.flatnonzero(self._kept(index))[: options.images_per_split]
+        if not len(kept):
             raise DatasetError(f"coco: {index.state.file} lists no image that has a ground truth. Add images to it.")
+        names = [name.decode() for name in index.names[kept].tolist()]
         notes = self._notes[split] = self._checked(index)
-        folder, root = _place(options, options.images, split), root_of(options.root)
-        places = ImagePlaces([folder, root])
-        found = {image: places.find(index.names[image].decode()) for image in kept}
-        absent = [image for image in kept if found[image] is None]
+        folder = _place(options, options.images, split)
+        places = ImagePlaces([folder, root_of(options.root)])
+        absent: list[int] = []
+        elsewhere: dict[str, Path] = {}
+        for position, name in enumerate(names):
+            if not places.has(name):
+                found = places.find(name)
+                if found is None:
+                    absent.append(position)
+                else:
+                    elsewhere[name] = found
         if absent and (options.missing_images is None or len(absent) == len(kept)):
-            raise self._absent(index, folder, absent, len(kept))
+            usual = (options.images, options.annotations) == (Options().images, Options().annotations)
+            lost = [names[position] for position in absent]
+            raise images_missing(lost, len(kept), index.state.file, folder, OBTAIN if usual else None)
         if absent:
             notes.append(f"{index.state.file.name}: {len(absent)} of {len(kept)} images are not on disk and left out")
-        notes += [f"{index.state.file.name}: {n} images were found {how}" for how, n in places.found_by.items()]
-        entries = []
-        ids = self._ids(split, [index.names[image].decode() for image in kept if found[image]])
-        for image, image_id in zip([image for image in kept if found[image]], ids, strict=True):
+            kept = np.delete(kept, absent)
+            names = [name.decode() for name in index.names[kept].tolist()]
+        if elsewhere:
+            of_name = {name: str(elsewhere.get(name) or f"{folder}/{name}") for name in names}
+            refuse_one_file_twice(of_name, str(index.state.file))
+        notes += places.notes(index.state.file.name)
+        ids = self._ids(split, names)
+
+        def entry(at: int) -> Entry:
+            """Return the image at a position."""
+            image = int(kept[at])
+            name = index.names[image].decode()
             ground_truths: tuple[Path, ...] = (index.state.file,)
             if options.truth == "panoptic":
-                name = index.maps[image].decode() or PurePath(index.names[image].decode()).stem + ".png"
-                ground_truths += (self._maps(split) / name,)
-            entries.append(Entry(image_id, found[image] or folder, ground_truths, index.key(image)))
-        return entries
+                ground_truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
+            return Entry(ids[at], elsewhere.get(name) or Path(folder, name), ground_truths, index.key(image))
+
+        return EntryTable(ids, entry)
 
     def _checked(self, index: CocoIndex) -> list[str]:
         """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
@@ -241,33 +261,16 @@ class _Reader:
             )
         return notes
 
-    def _absent(self, index: CocoIndex, folder: Path, absent: Sequence[int], total: int) -> DatasetError:
-        names = [index.names[image].decode() for image in absent[:5]]
-        what = (
-            f"the {total} images that {index.state.file.name} names, of which {len(absent)} are missing: "
-            f"{', '.join(names)}{' …' if len(absent) > len(names) else ''}"
-        )
-        other = sorted(name for name in _names_in(folder) if PurePath(name).stem == PurePath(names[0]).stem)
-        what += f". There is {other[0]}, of another suffix" if other else ""
-        usual = Options()
-        if (self._options.images, self._options.annotations) == (usual.images, usual.annotations):
-            return missing("coco", folder / names[0], what, OBTAIN)
-        return missing(
-            "coco",
-            folder / names[0],
-            what,
-            "Put them there, set the option images to their folder, or leave them out with missing_images: leave_out.",
-        )
-
     def _ids(self, split: str, names: Sequence[str]) -> list[str]:
         """Ids of images: their names; with suffix or split where these alone would not be unique."""
-        ids = [id_of(PurePath(name.replace("\\", "/"))) for name in names]
+        plain = (name.replace("\\", "/") for name in names)
+        ids = [id_of(PurePath(name)) if "/" in name else stem_of(name) for name in plain]
         if len(set(ids)) < len(ids):
             ids = ["__".join(PurePath(name.replace("\\", "/")).parts) for name in names]
         own = _place(self._options, self._options.images, split)
         for other in self._files:
             folder = _place(self._options, self._options.images, other)
-            if other != split and folder != own and not _names_in(folder).isdisjoint(names):
+            if other != split and folder != own and not names_in(folder).isdisjoint(names):
                 return [f"{split}__{image_id}" for image_id in ids]
         return [image_id.lstrip("_") or image_id for image_id in ids] if any(i[0] in "_/" for i in ids) else ids
 
@@ -299,7 +302,8 @@ class _Reader:
         )
         count = len(self.classes)
         background = None if self._options.background is None else count - 1
-        paint = partial(painted, instances, background=background, num_classes=count)
+        unknown = np.isin(np.arange(len(drawn)), boxes) if boxes else None
+        paint = partial(painted, instances, background=background, num_classes=count, unknown=unknown)
         return PaintedTruth(instances, lambda: SemanticMap(paint()))
 
     def doubts(self, entry: Entry) -> list[Doubt]:
@@ -392,9 +396,3 @@ class _Reader:
         if options.background in [spec.name for spec in classes]:
             raise background_is_a_category(options.background, classes, index.state.file)
         return (*classes, background_spec(options.background))
-
-
-@lru_cache(maxsize=16)
-def _names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder; none where there is no such folder."""
-    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()

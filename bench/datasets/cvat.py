@@ -28,6 +28,7 @@ from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.file_names import id_of
+from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.polygons import polygon_mask
 from bench.data.formats.typed import CVAT_IMAGE, CVAT_SHAPE, CvatImage, CvatShape, as_typed
@@ -70,11 +71,12 @@ def open_dataset(options: Options) -> OnDisk:
     space = _label_space(tree, file, options)
     entries: dict[str, list[Entry]] = {}
     rows: dict[str, _Row] = {}
+    places = ImagePlaces([root / "images", root])
     for number, element in enumerate(tree.iter("image"), start=1):
         row = _typed_row(element, f"{file}: image {number}")
         name = row.image["name"].replace("\\", "/")
         subset = row.image.get("subset") or "all"
-        image = _image_of(root, name, subset, file)
+        image = _image_of(root, places, name, subset, file)
         image_id = id_of(PurePosixPath(subset) / name if row.image.get("subset") else PurePosixPath(name))
         if image_id in rows:
             raise DatasetError(f"{file}: it has the image {name!r} twice. Remove one of the two.", kind="labels")
@@ -82,6 +84,7 @@ def open_dataset(options: Options) -> OnDisk:
         entries.setdefault(subset.lower(), []).append(Entry(image_id, image, (file,), key=image_id))
     if not entries:
         raise DatasetError(f"{file} names no images. {OBTAIN}")
+    refuse_one_file_twice({entry.key: entry.image for listed in entries.values() for entry in listed}, str(file))
     description = Description(
         name="cvat",
         classes=space.classes,
@@ -90,6 +93,7 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=tuple(entries),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
+        notes=tuple(places.notes(file.name)),
     )
     doubts = partial(_doubts, options, rows)
     return OnDisk(description, lambda split: entries[split], partial(_truth, options, space, rows), doubts=doubts)
@@ -103,12 +107,13 @@ def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> Sha
     return shape_classes(names, options, str(file))
 
 
-def _image_of(root: Path, name: str, subset: str, file: Path) -> Path:
-    tried = [root / "images" / subset / name, root / "images" / name, root / name]
-    for path in tried:
-        if path.is_file():
-            return path
-    raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[1]} and {tried[2]}. {OBTAIN}")
+def _image_of(root: Path, places: ImagePlaces, name: str, subset: str, file: Path) -> Path:
+    for looked_for in (f"{subset}/{name}", name):
+        found = places.find(looked_for)
+        if found is not None:
+            return found
+    tried = [root / "images" / name, root / name]
+    raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[0]} and {tried[1]}. {OBTAIN}")
 
 
 def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entry: Entry) -> GroundTruth:

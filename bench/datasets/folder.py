@@ -56,6 +56,7 @@ Splits, by the option `split_by`:
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Container, Sequence
 from functools import partial
@@ -64,11 +65,12 @@ from pathlib import Path
 from pydantic import Field
 
 from bench.data.formats.documents import read_lines
-from bench.data.formats.file_names import files_under, id_of, same_text
+from bench.data.formats.entries import Entry, EntryTable, Made
+from bench.data.formats.file_names import files_below, id_of_name, same_text, stem_of
 from bench.data.formats.folder_pairs import paired
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, OnDisk, missing, require_folder, root_of
 from bench.data.formats.pattern_folder import open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
@@ -124,19 +126,17 @@ def open_dataset(options: Options) -> OnDisk:
     expected = f"the folders {options.images}/ and {options.masks}/ with one mask for each image"
     images = require_folder("folder", root / options.images, expected, OBTAIN)
     masks = require_folder("folder", root / options.masks, expected, OBTAIN)
-    files = files_under(images)
-    if not files:
-        raise missing("folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", OBTAIN)
-    pairs = paired(files, images, masks, options.mask_suffix, lossy=options.binary is not None)
-    table = folder_table(options, root / options.classes, list(pairs.mask_of.values()), masks)
-    names = [path.relative_to(images).as_posix() for path in files]
-    splits = _splits(names, root, options)
-    groups = [""] * len(names) if options.group is None else group_keys(names, options.group, where="folder")
-
-    entries: dict[str, list[Entry]] = defaultdict(list)
-    for path, split, group in zip(files, splits, groups, strict=True):
-        if split is not None:
-            entries[split].append(Entry(id_of(path.relative_to(images)), path, (pairs.mask_of[path],), group=group))
+    files = files_below(images, others=True)
+    names = files.names
+    if not names:
+        raise missing(
+            "folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", files.told_others() + OBTAIN
+        )
+    pairs = paired(files, masks, options.mask_suffix, lossy=options.binary is not None)
+    of_masks = Made(len(names), lambda position: masks / pairs.masks[position])
+    table = folder_table(options, root / options.classes, of_masks, masks)
+    groups = None if options.group is None else group_keys(names, options.group, where="folder")
+    entries = _tables(images, names, of_masks, _splits(names, root, options), groups)
     reading = declared_bands(options, entries)
     description = Description(
         name="folder",
@@ -153,6 +153,32 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(description, lambda split: entries[split], partial(labelled, table))
 
 
+def _tables(
+    images: Path, names: Sequence[str], masks: Sequence[Path], splits: Sequence[str | None], groups: list[str] | None
+) -> dict[str, EntryTable]:
+    """Return the entries of each split."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, split in enumerate(splits):
+        if split is not None:
+            positions[split].append(position)
+    return {split: _table(images, names, masks, groups, chosen) for split, chosen in positions.items()}
+
+
+def _table(
+    images: Path, names: Sequence[str], masks: Sequence[Path], groups: list[str] | None, chosen: list[int]
+) -> EntryTable:
+    """Return entries of the chosen images."""
+    ids = [id_of_name(names[position]) for position in chosen]
+
+    def entry(at: int) -> Entry:
+        """Return one of them."""
+        position = chosen[at]
+        group = "" if groups is None else groups[position]
+        return Entry(ids[at], images / names[position], (masks[position],), group=group)
+
+    return EntryTable(ids, entry)
+
+
 def _usual_order(split: str) -> tuple[int, str]:
     return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
 
@@ -161,7 +187,7 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
     """Split of each image; None = in no list."""
     rule = options.split_by
     if rule == "auto":
-        in_folders = all(name.split("/")[0] in USUAL_ORDER and "/" in name for name in names)
+        in_folders = all(name.partition("/")[0] in USUAL_ORDER and "/" in name for name in names)
         rule = "lists" if (root / "train.txt").is_file() else "folders" if in_folders else "fraction"
     if rule == "folders":
         top_level = [name for name in names if "/" not in name]
@@ -170,7 +196,7 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
                 f"folder: {len(top_level)} images lie in no sub-folder, for example {top_level[0]!r}; folders "
                 "expect images/<split>/name. Move them, or choose another split_by."
             )
-        return [name.split("/")[0] for name in names]
+        return [sys.intern(name.partition("/")[0]) for name in names]
     if rule == "lists":
         return _by_list(names, root, options.images)
     if rule == "pattern":
@@ -181,7 +207,7 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
 
 def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
     position = {same_text(name): index for index, name in enumerate(names)}
-    position |= {same_text(Path(name).with_suffix("").as_posix()): index for index, name in enumerate(names)}
+    position |= {same_text(stem_of(name)): index for index, name in enumerate(names)}
     splits: list[str | None] = [None] * len(names)
     lists = [root / f"{split}.txt" for split in USUAL_ORDER if (root / f"{split}.txt").is_file()]
     if not lists:
@@ -194,7 +220,10 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
                 "image has that name. Remove the file if there is no such split."
             )
         for line in lines:
-            index = position.get(same_text(line).removeprefix(f"{images}/"))
+            name = same_text(line)
+            index = position.get(name.removeprefix(f"{images}/"))
+            if index is None and "\\" in name:  # written on Windows
+                index = position.get(name.replace("\\", "/").removeprefix(f"{images}/"))
             if index is None:
                 raise DatasetError(f"{file} names {line!r}, but there is no such image below {root / images}.")
             if splits[index] not in (None, file.stem):

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import read_mask
@@ -39,6 +40,7 @@ from bench.data.formats.label_studio_tasks import (
     image_names,
     png_name,
     read_tasks,
+    region_doubts,
     region_shapes,
 )
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
@@ -127,7 +129,8 @@ def open_dataset(options: Options) -> OnDisk:
     ground_truth = (
         partial(_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
     )
-    return OnDisk(description, lambda split: entries[split], ground_truth)
+    doubts = partial(_doubts, options, regions) if options.pngs is None else None
+    return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
 
 
 def _file(root: Path, options: Options) -> Path:
@@ -205,6 +208,13 @@ def _truth(
     where = f"{entry.ground_truths[0]}: task {entry.key}, image {entry.image.name}"
     kept = [region for region in regions[entry.key] if region.label not in options.ignore_labels]
     return space.truth(region_shapes(kept, size, where, options.rotated), size)
+
+
+def _doubts(options: Options, regions: Mapping[str, tuple[Region, ...]], entry: Entry) -> list[Doubt]:
+    """Regions that reach beyond their image, or whose coordinates are no percent."""
+    size = image_size(entry.image)
+    kept = [region for region in regions[entry.key] if region.label not in options.ignore_labels]
+    return region_doubts(kept, size, f"{entry.image.name}, task {entry.key}")
 
 
 def _of_pngs(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:

@@ -36,6 +36,7 @@ from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, s
 from bench.data.formats.embedded import decode_embedded
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import by_fraction, group_keys
@@ -82,7 +83,8 @@ def open_dataset(options: Options) -> OnDisk:
     if not documents:
         raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
     space = _label_space(documents, options)
-    images = {file: _image_of(file, document) for file, document in documents.items()}
+    places = {folder: _places(folder, root) for folder in {file.parent for file in documents}}
+    images = {file: _image_of(file, document, places[file.parent]) for file, document in documents.items()}
     _refuse_two_of_one(images)
     pictures = [path for path in visible_files(root) if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
     unlabelled = len({root / path for path in pictures} - set(images.values()))
@@ -100,6 +102,7 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
+        notes=tuple(note for folder, one in places.items() for note in one.notes(str(folder))),
     )
     truth, doubts = partial(_truth, options, space), partial(_doubts, options)
     return OnDisk(description, lambda split: entries[split], truth, doubts=doubts)
@@ -131,17 +134,28 @@ def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) ->
     return shape_classes(options.classes or found, options, "labelme: the data set")
 
 
-def _image_of(file: Path, document: LabelMeDocument) -> Path:
+def _places(folder: Path, root: Path) -> ImagePlaces:
+    """Return where images of JSON files in a folder may lie: beside them, or in a folder of images beside that."""
+    beside = [parent / name for parent in (folder.parent, root) for name in ("images", "imgs", "img")]
+    return ImagePlaces(list(dict.fromkeys([folder, *(one for one in beside if one.is_dir()), root])))
+
+
+def _image_of(file: Path, document: LabelMeDocument, places: ImagePlaces) -> Path:
     """Return the image of a JSON file; raises `DatasetError` with all places that were looked at."""
-    named = PurePosixPath(str(document.get("imagePath") or "").replace("\\", "/"))
-    tried = [file.parent / named, file.parent / named.name] if named.name else []
-    tried += [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
-    for path in tried:
-        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-            return path
+    named = str(document.get("imagePath") or "")
+    for name in (named, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)):
+        found = places.find(name) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else None
+        if found is not None:
+            return found
+    within = (
+        " It holds the image as text (imageData); labelme_export_json writes it out."
+        if document.get("imageData")
+        else ""
+    )
+    looked_for = file.parent / PurePosixPath(named.replace("\\", "/")).name
     raise DatasetError(
-        f"{file}: its image {str(named) or 'without a name'} is not there; looked for {tried[0]} and for images called "
-        f"{file.stem}. Put the image beside the JSON file, or remove the JSON file."
+        f"{file}: its image {named or 'without a name'} is not there; looked for {looked_for} and for images called "
+        f"{file.stem}.{within} Put the image beside the JSON file, or remove the JSON file."
     )
 
 

@@ -33,9 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.formats.boxes import Box, box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.embedded import decode_embedded, unpacked
-from bench.data.formats.file_names import files_under, id_of
+from bench.data.formats.file_names import files_below, files_under, id_of, same_text, stem_of
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
 from bench.data.formats.rasters import stacked
@@ -121,7 +123,14 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(splits),
         decisive=[list(options.void), options.background],
     )
-    return OnDisk(description, lambda split: _entries(root, splits[split]), partial(_truth, project))
+    notes: dict[str, list[str]] = {}
+    return OnDisk(
+        description,
+        lambda split: _entries(root, splits[split], notes.setdefault(split, [])),
+        partial(_truth, project),
+        lambda split: notes.get(split, ()),
+        doubts=partial(_doubts, project),
+    )
 
 
 def _project(file: Path, options: Options) -> Project:
@@ -213,20 +222,41 @@ def _images(root: Path, datasets: Sequence[str]) -> Images:
     return images
 
 
-def _entries(root: Path, members: Images | Sequence[str]) -> list[Entry]:
+def _entries(root: Path, members: Images | Sequence[str], notes: list[str]) -> list[Entry]:
+    """Return images with their annotations; notes those of no image."""
     datasets = [member for member in members if isinstance(member, str)]
     images = _images(root, datasets) if datasets else [member for member in members if not isinstance(member, str)]
     annotations = {
-        path for name in {name for name, _ in images} for path in files_under(root / name / "ann", (".json",))
+        same_text(path.as_posix()): path
+        for name in {name for name, _ in images}
+        for path in files_under(root / name / "ann", (".json",))
     }
     entries = []
     for dataset, image in images:
         relative = image.relative_to(root / dataset / "img")
         named = root / dataset / "ann" / relative.with_name(relative.name + ".json")
         older = named.with_name(relative.stem + ".json")
-        annotation = older if named not in annotations and older in annotations else named
+        known = [annotations.get(same_text(path.as_posix())) for path in (named, older)]
+        annotation = known[0] or known[1] or named
         entries.append(Entry(id_of(PurePath(*PurePath(dataset).parts, relative)), image, (annotation,)))
-    return require_files("supervisely", entries, "an annotation", OBTAIN)
+    orphans = _of_no_image(root, annotations, sorted({name for name, _ in images}))
+    misnamed = (
+        f" {len(orphans)} annotations fit no image, for example {orphans[0]}: they may be misnamed." if orphans else ""
+    )
+    found = require_files("supervisely", entries, "an annotation", OBTAIN + misnamed)
+    if orphans:
+        notes.append(f"{len(orphans)} annotations fit no image and are left out, for example {orphans[0]}")
+    return found
+
+
+def _of_no_image(root: Path, annotations: Mapping[str, Path], datasets: Sequence[str]) -> list[Path]:
+    """Return annotations that are those of no image, by their names; of two for one image the older form."""
+    wanted: set[str] = set()
+    for dataset in datasets:
+        for name in files_below(root / dataset / "img").names:
+            base = same_text((root / dataset / "ann" / name).as_posix())
+            wanted.add(f"{base}.json" if f"{base}.json" in annotations else f"{stem_of(base)}.json")
+    return sorted(path for text, path in annotations.items() if text not in wanted)
 
 
 def _truth(project: Project, entry: Entry) -> GroundTruth:
@@ -259,6 +289,29 @@ def _truth(project: Project, entry: Entry) -> GroundTruth:
             rows[key] = class_id, any(tag.get("name") == CROWD for tag in row.get("tags") or ())
     instances = stacked(list(masks.values()), [c for c, _ in rows.values()], [k for _, k in rows.values()], size)
     return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+
+
+def _doubts(project: Project, entry: Entry) -> list[Doubt]:
+    """Objects that reach beyond their image, or whose coordinates are no pixels."""
+    document = as_typed(SUPERVISELY, read_json_object(entry.ground_truths[0]), str(entry.ground_truths[0]), OBTAIN)
+    size = Size(document["size"]["height"], document["size"]["width"])
+    outlines: list[tuple[str, Box | None]] = []
+    for number, row in enumerate(document["objects"], start=1):
+        title = str(row.get("classTitle"))
+        if title in project.class_of:
+            outlines.append((f"object {number}, {title},", _box(row, size)))
+    return edge_doubts(outlines, size, entry.image.name)
+
+
+def _box(row: Mapping[str, Any], size: Size) -> Box | None:
+    """Return the box around an object that could be drawn."""
+    points, bitmap = row.get("points"), row.get("bitmap")
+    if isinstance(points, dict):
+        return box_around([(float(x), float(y)) for x, y in points["exterior"]])
+    if not isinstance(bitmap, dict):
+        return None
+    (left, top), (height, width) = bitmap["origin"], _decoded(str(bitmap["data"]), size).shape
+    return Box(left, top, left + width, top + height)
 
 
 def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray[np.bool_]:

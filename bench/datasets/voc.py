@@ -84,6 +84,9 @@ OBTAIN_AUGMENTED = (
     "with: bench data prepare voc --part augmented --out data/voc."
 )
 
+NAMES = "class_names.txt"
+"""List of names that labelme2voc writes beside masks of classes of one's own."""
+
 
 class Options(Record):
     """Options that a suite may set.
@@ -105,6 +108,13 @@ def open_dataset(options: Options) -> OnDisk:
         require_folder("voc", root / folder, "JPEGImages, SegmentationClass and ImageSets/Segmentation", OBTAIN)
     if (root / NAME).is_file() and not options.augmented:
         return _open_own(root)
+    if (root / NAMES).is_file() and not options.augmented:
+        raise DatasetError(
+            f"{root / NAMES} names classes of your own, and the indices of VOC's 20 classes would be read as "
+            "aeroplane, bicycle and so on. Read these masks by the data set folder, with the options "
+            'images: "JPEGImages/{id}.*", '
+            f'masks: "SegmentationClass/{{id}}.png", classes: {NAMES}.'
+        )
     require_folder("voc", root / masks, "the masks of the images in trainaug.txt", OBTAIN_AUGMENTED)
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val", "test")}
     if options.augmented:

@@ -13,33 +13,37 @@ YAML. What it says under `download` is never run.
 
 A missing or empty label file is an image without objects, as Ultralytics has it. Polygons become
 masks by the rule of pycocotools (pixel centres, even-odd); Ultralytics paints their outlines too,
-half a pixel wider. There are no crowds. The semantic form has the smaller object on top and is void
+half a pixel wider. Boxes among them, class x y width height, are refused unless `without_mask` says what becomes of
+them: `leave_out`, or `box` for crowds of their size. The semantic form has the smaller object on top and is void
 where no object is, or the class `background` if that option names one. Masks are of pixels alone; with one
 name only, 0 is a class `background` and 1 that name, as Ultralytics has it.
 """
 
+# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
+
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.data.formats.documents import read_text
-from bench.data.formats.file_names import id_of
+from bench.data.formats.coco_checks import WithoutMask
+from bench.data.formats.doubts import Doubt
+from bench.data.formats.entries import Entry, EntryTable
+from bench.data.formats.file_names import stem_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
-from bench.data.formats.polygons import polygon_masks
-from bench.data.formats.rasters import painted, stacked
-from bench.data.formats.yolo_labels import label_notes
-from bench.data.formats.yolo_yaml import MASKS, DataYaml, read_data_yaml
+from bench.data.formats.on_disk import Description, OnDisk, missing, require_files, root_of
+from bench.data.formats.polygons import polygon_runs
+from bench.data.formats.rasters import painted, stacked_runs
+from bench.data.formats.yolo_labels import LabelRow, compare_labels, label_notes, label_rows
+from bench.data.formats.yolo_yaml import MASKS, DataYaml, ListedImages, read_data_yaml
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
-from bench.dataset import GroundTruth
+from bench.dataset import GroundTruth, PaintedTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -47,8 +51,6 @@ from bench.records.predictions import SemanticMap
 SOURCE = "labels in the format of YOLO"
 LICENCE = "your own"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
-TOLERANCE = 0.01
-"""This says how far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
 
 
 class Options(Record):
@@ -62,6 +64,7 @@ class Options(Record):
         background: Name of a class for pixels in no object; makes polygons a semantic data set as well.
         unmatched_labels: What becomes of label files that fit no image: left out; None refuses them where
             there are images without a label file.
+        without_mask: What becomes of boxes among the polygons: left out, or crowds of their size; None refuses them.
     """
 
     root: str = "data/yolo"
@@ -70,6 +73,7 @@ class Options(Record):
     truth: Literal["polygons", "masks"] | None = None
     background: str | None = None
     unmatched_labels: Literal["leave_out"] | None = None
+    without_mask: WithoutMask | None = None
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -93,12 +97,14 @@ def open_dataset(options: Options) -> OnDisk:
         source=f"polygons in YOLO's format, {file.name} of {file.parent.name}",
         licence=LICENCE,
         splits=tuple(yaml.splits),
-        decisive=options.background,
+        decisive=options.background if options.without_mask is None else [options.background, options.without_mask],
     )
     background = None if options.background is None else len(yaml.names)
     notes: dict[str, list[str]] = {}
     list_split = partial(_labelled, yaml, options.unmatched_labels, notes)
-    return OnDisk(description, list_split, partial(_truth, yaml, background), lambda split: notes.get(split, ()))
+    truth = partial(_truth, yaml, background, options.without_mask)
+    doubts = partial(_doubts, yaml, options.without_mask)
+    return OnDisk(description, list_split, truth, lambda split: notes.get(split, ()), doubts=doubts)
 
 
 def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
@@ -120,48 +126,76 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
 
 def _labelled(
     yaml: DataYaml, unmatched: Literal["leave_out"] | None, notes: dict[str, list[str]], split: str
-) -> list[Entry]:
+) -> EntryTable:
     """Return images of a split with their text files, of which some may not be there."""
-    entries = _entries(yaml, split, "labels", ".txt")
-    if not any(entry.ground_truths[0].is_file() for entry in entries):
+    images = yaml.images(split)
+    places = _places(yaml, images, "labels")
+    files = compare_labels(images, {folder: place.ground_truths for folder, place in places.items()})
+    entries = _entries(images, places, ".txt", files.spelt)
+    if len(files.without) == len(entries):
         labels = f"labels of {len(entries)} images, of which none has any"
         raise missing("yolo", entries[0].ground_truths[0], labels, yaml.obtain)
-    require_files("yolo", [Entry(e.image_id, e.image) for e in entries], "an image", yaml.obtain)
-    notes[split] = label_notes(entries, leave_out=unmatched is not None)
+    notes[split] = images.notes + label_notes(images, files, leave_out=unmatched is not None)
     return entries
 
 
 def _masked(yaml: DataYaml, split: str) -> list[Entry]:
     """Return images of a split with their masks."""
-    return require_files("yolo", _entries(yaml, split, yaml.masks or MASKS, ".png"), "a mask", yaml.obtain)
+    images = yaml.images(split)
+    entries = _entries(images, _places(yaml, images, yaml.masks or MASKS), ".png", {})
+    return require_files("yolo", entries, "a mask", yaml.obtain)
 
 
-def _entries(yaml: DataYaml, split: str, folder_of_truths: str, suffix: str) -> list[Entry]:
-    entries = []
-    for image in yaml.images(split):
-        parts = list(Path(os.path.normpath(image)).parts)
-        if "images" not in parts[:-1]:
-            entries.append(_beside(yaml, image, folder_of_truths, suffix))
-            continue
-        position = len(parts) - 1 - parts[::-1].index("images")
-        truth = Path(*parts[:position], folder_of_truths, *parts[position + 1 :]).with_suffix(suffix)
-        folder, home = Path(*parts[:position]), Path(os.path.normpath(yaml.base))
-        above = folder.relative_to(home).parts if folder.is_relative_to(home) else ()
-        entries.append(Entry(id_of(Path(*above, *parts[position + 1 :])), image, (truth,)))
-    return entries
+class _Place(NamedTuple):
+    """What the images of one folder have in common.
 
-
-def _beside(yaml: DataYaml, image: Path, folder_of_truths: str, suffix: str) -> Entry:
-    """Return an image in no folder called images: its label file lies beside it, as Ultralytics has it; a mask
-    cannot.
+    Attributes:
+        prefix: What their ids begin with.
+        ground_truths: Folder of their labels or masks.
     """
-    if folder_of_truths != "labels":
-        raise DatasetError(
-            f"yolo: {image} does not lie in a folder images, beside which {folder_of_truths} are sought."
-        )
-    plain, home = Path(os.path.normpath(image)), Path(os.path.normpath(yaml.base))
-    name = plain.relative_to(home) if plain.is_relative_to(home) else Path(plain.name)
-    return Entry(id_of(name), image, (plain.with_suffix(suffix),))
+
+    prefix: str
+    ground_truths: str
+
+
+def _places(yaml: DataYaml, images: ListedImages, folder_of_truths: str) -> dict[str, _Place]:
+    """Return what the images of each folder have in common."""
+    return {folder: _place(yaml, folder, folder_of_truths) for folder in dict.fromkeys(images.folders)}
+
+
+def _place(yaml: DataYaml, folder: str, folder_of_truths: str) -> _Place:
+    parts, home = Path(os.path.normpath(folder)).parts, Path(os.path.normpath(yaml.base))
+    if "images" not in parts:
+        # The label file of an image in no folder called images lies beside it, as Ultralytics has it; a mask cannot.
+        if folder_of_truths != "labels":
+            raise DatasetError(
+                f"yolo: {folder} does not lie in a folder images, beside which {folder_of_truths} are sought."
+            )
+        return _Place(_prefix(_below(Path(*parts), home)), str(Path(*parts)))
+    position = len(parts) - 1 - parts[::-1].index("images")
+    above, behind = Path(*parts[:position]), parts[position + 1 :]
+    return _Place(_prefix((*_below(above, home), *behind)), str(Path(above, folder_of_truths, *behind)))
+
+
+def _below(folder: Path, home: Path) -> tuple[str, ...]:
+    """Return the folders from the base of the YAML to a folder; none for one that lies elsewhere."""
+    return folder.relative_to(home).parts if folder.is_relative_to(home) else ()
+
+
+def _prefix(folders: Iterable[str]) -> str:
+    return "".join(f"{name}__" for name in folders)
+
+
+def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, spelt: Mapping[int, str]) -> EntryTable:
+    ids = [places[folder].prefix + stem_of(name) for folder, name in zip(images.folders, images.names, strict=True)]
+
+    def entry(at: int) -> Entry:
+        """Return the image at a position with its label file or mask."""
+        folder, name = images.folders[at], images.names[at]
+        own = spelt.get(at, stem_of(name) + suffix)
+        return Entry(ids[at], Path(folder, name), (Path(places[folder].ground_truths, own),))
+
+    return EntryTable(ids, entry)
 
 
 def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
@@ -177,40 +211,41 @@ def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Gr
     return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
 
-def _truth(yaml: DataYaml, background: int | None, entry: Entry) -> GroundTruth:
+def _truth(yaml: DataYaml, background: int | None, without_mask: WithoutMask | None, entry: Entry) -> GroundTruth:
     size = entry.size
-    polygons, class_ids = [], []
-    label = entry.ground_truths[0]
-    for number, line in enumerate(read_text(label).splitlines() if label.is_file() else (), start=1):
-        if line.strip():
-            class_id, points = _row(line, len(yaml.names), f"{label}:{number}", yaml.file.name)
-            polygons.append([points * (size.width, size.height)])
-            class_ids.append(class_id)
-    instances = stacked(polygon_masks(polygons, size), class_ids, [False] * len(class_ids), size)
-    labels = painted(instances, background=background, num_classes=len(yaml.names) + (background is not None))
-    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+    rows = label_rows(entry.ground_truths[0], len(yaml.names), yaml.file.name)
+    boxes = [row for row in rows if row.is_box]
+    if boxes and without_mask is None:
+        raise _undecided_boxes(boxes, rows)
+    if without_mask == "leave_out":
+        rows = [row for row in rows if not row.is_box]
+    runs = polygon_runs([[row.corners * (size.width, size.height)] for row in rows], size)
+    is_box = [row.is_box for row in rows]
+    instances = stacked_runs(runs, [row.class_id for row in rows], is_box)
+    unknown = np.array(is_box) if any(is_box) else None
+    num_classes = len(yaml.names) + (background is not None)
+    paint = partial(painted, instances, background=background, num_classes=num_classes, unknown=unknown)
+    return PaintedTruth(instances, lambda: SemanticMap(paint()))
 
 
-def _row(line: str, num_classes: int, where: str, origin: str) -> tuple[int, NDArray[np.float64]]:
-    """Return the class and corners, (N, 2), of one line."""
-    try:
-        values = np.array([float(word) for word in line.split()])
-    except ValueError:
-        raise DatasetError(f"{where} holds something that is no number. Expected: class x1 y1 x2 y2 x3 y3 …") from None
-    if len(values) == 5:
-        raise DatasetError(
-            f"{where} has five numbers: a box for detection, not a polygon. Expected: class x1 y1 x2 y2 x3 y3 … "
-            "Draw its outline, or remove the line: no mask can be made of a box."
-        )
-    if len(values) < 7 or len(values) % 2 == 0:
-        raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")
-    class_id = int(values[0]) if np.isfinite(values[0]) else -1
-    if class_id != values[0] or not 0 <= class_id < num_classes:
-        raise DatasetError(
-            f"{where} has labels outside the table: class {values[0]:g}; {origin} names 0 to {num_classes - 1}. "
-            "Add its name, or fix the line.",
-            kind="labels",
-        )
-    if not ((values[1:] >= -TOLERANCE) & (values[1:] <= 1 + TOLERANCE)).all():
-        raise DatasetError(f"{where} has coordinates outside 0-1. They are shares of width and height, not pixels.")
-    return class_id, values[1:].reshape(-1, 2)
+def _undecided_boxes(boxes: Sequence[LabelRow], rows: Sequence[LabelRow]) -> DatasetError:
+    first, mixed = boxes[0], len(boxes) < len(rows)
+    also = " Ultralytics takes the two pairs of numbers of a box for two corners of an outline." if mixed else ""
+    return DatasetError(
+        f"{first.where} has five numbers: a box for detection, not a polygon; {len(boxes)} of {len(rows)} objects of "
+        f"the file are boxes, and no mask can be made of a box.{also} Draw their outlines (class x1 y1 x2 y2 x3 y3 …), "
+        "or say what becomes of them by the data set's option: without_mask: leave_out (they are no objects; what is "
+        "found there counts as wrong) or without_mask: box (the box is a crowd: what is found there counts neither as "
+        "right nor as wrong).",
+        kind="labels",
+    )
+
+
+def _doubts(yaml: DataYaml, without_mask: WithoutMask | None, entry: Entry) -> list[Doubt]:
+    """Boxes among the objects of an image, and what the option makes of them."""
+    rows = label_rows(entry.ground_truths[0], len(yaml.names), yaml.file.name)
+    boxes = [row for row in rows if row.is_box]
+    if not boxes:
+        return []
+    become = "are left out" if without_mask == "leave_out" else "are crowds of the size of their box"
+    return [Doubt("read", len(boxes), len(rows), f"are boxes without an outline and {become}", boxes[0].where)]

@@ -1,6 +1,9 @@
 """Lists what the readers of stored arrays raise for a file that is damaged."""
 
+import os
+from io import FileIO
 from pathlib import Path
+from stat import S_ISREG
 from struct import error as StructError
 from tokenize import TokenError
 from zipfile import BadZipFile
@@ -27,13 +30,29 @@ IMAGE_DAMAGE = (*ARRAY_DAMAGE, ArithmeticError, AssertionError, AttributeError, 
 """Of Pillow, whose readers of formats take what a file says of itself for granted."""
 
 
+OPENED = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+"""How files are opened: without waiting for who writes into a pipe, so that the open one can be asked what it is."""
+
+
 def require_file(path: Path) -> None:
     """Raise `OSError` for a folder, a pipe or a device in the place of a file: reading these may never end."""
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a folder, a pipe or a device, no file")
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return  # told when it is opened
+    if not S_ISREG(kind):
+        raise _no_file(path)
 
 
 def content_of(path: Path) -> bytes:
     """Return the content of a file; raises `OSError` as `require_file`, and where there is none."""
-    require_file(path)
-    return path.read_bytes()
+    descriptor = os.open(path, OPENED)
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    with FileIO(descriptor) as file:
+        return file.readall()
+
+
+def _no_file(path: Path) -> OSError:
+    return OSError(f"{path} is a folder, a pipe or a device, no file")

@@ -35,6 +35,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_case(parser)
     _add_model(parser)
     _add_target(parser)
+    parser.add_argument(
+        "--range",
+        metavar="LOW,HIGH",
+        help="values of 16-bit or floating-point images that become 0 and 255, for example 0,4095 (default: the "
+        "case's, else 0,65535 where the values reach it)",
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="process every Nth video frame (default: 1)")
     parser.add_argument("--overlay", choices=("jpg", "png"), default="jpg", help="form of overlays (default: jpg)")
     parser.add_argument(
@@ -104,6 +110,7 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
         precision=options.precision,
         batch_size=options.batch_size,
         image_size=options.image_size,
+        range=options.range,
     )
     words = list(options.words)
     results, run = Path(options.results), options.run

@@ -14,7 +14,7 @@ compression, is read by tifffile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from bench.data.formats.image_headers import (
     header_of,
     read_bytes,
     refuse_undeclared_bands,
+    tiff_layout,
     undeclared_bands,
 )
 from bench.errors import DatasetError
@@ -87,6 +88,14 @@ class BandReading:
         ranges = "; ".join(f"{low:g} to {high:g}" for low, high in self.ranges)
         rgb = f", red, green and blue are {', '.join(map(str, self.rgb))}" if self.rgb is not None else ""
         return f"images are read as {bands}" + (f", {ranges} scaled to 0 to 255" if ranges else "") + rgb
+
+    def of_rgb(self) -> BandReading:
+        """Return the reading of the bands alone that are red, green and blue."""
+        picked = self.rgb_channels()
+        if picked is None or self.bands is None:
+            return self
+        ranges = tuple(self.ranges[channel] for channel in picked) if len(self.ranges) > 1 else self.ranges
+        return replace(self, bands=self.rgb, ranges=ranges)
 
     def image(self, path: Path) -> NDArray[Any]:
         """Read the declared bands, uint8, (H, W, C), or float32 where they are scaled and `exact`.
@@ -179,9 +188,10 @@ def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
 def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: Path, *, exact: bool) -> NDArray[Any]:
     if not ranges:
         if pixels.dtype != np.uint8:
+            full = full_range(int(np.nan_to_num(pixels).max(initial=0)))
             raise DatasetError(
                 f"{path} holds {pixels.dtype} values up to {pixels.max(initial=0)}, and no range is declared. Write "
-                f"the option range: [0, {_next_full(pixels)}], or range: {{percentiles: [2, 98]}}."
+                f"the option range: [0, {full}], or range: {{percentiles: [2, 98]}}."
             )
         return np.ascontiguousarray(pixels)
     low = np.array([r[0] for r in ranges], dtype=np.float32)
@@ -189,12 +199,6 @@ def _scaled(pixels: NDArray[Any], ranges: Sequence[tuple[float, float]], path: P
     scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
     cut = np.clip(np.nan_to_num(scaled), 0, 255)
     return np.ascontiguousarray(cut, dtype=np.float32) if exact else as_bytes(cut)
-
-
-def _next_full(pixels: NDArray[Any]) -> int:
-    """Return the highest value of so many bits as the values need, at least 8."""
-    highest = int(np.nan_to_num(pixels).max(initial=0))
-    return int(2 ** max(8, int(highest).bit_length()) - 1)
 
 
 def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percentiles) -> BandReading:
@@ -225,29 +229,77 @@ def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percen
     return replace(reading, ranges=tuple((low, high) for low, high in ranges))
 
 
+DARK = LOW // 257 + 1
+"""Images of which no pixel is brighter when they are read by the full range of 16 bits may hold fewer."""
+
+
+def is_of_16_bits(path: Path) -> bool:
+    """Return whether a PNG or TIFF says that its values are of 16 bits; False of any other file."""
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        return read_bytes(path)[24:25] == b"\x10"
+    layout = tiff_layout(path) if suffix in TIFF_SUFFIXES else None
+    return layout is not None and layout.dtype == "uint16"
+
+
+def highest_value(path: Path) -> int:
+    """Return the highest value of an image as stored; that of 16 bits where it cannot be decoded, which others tell."""
+    try:
+        return int(np.nan_to_num(stored_bands(path)).max(initial=0))
+    except DatasetError:
+        return 65535
+
+
+def few_bits(path: Path) -> str | None:
+    """Say that an image is of 16 bits and holds fewer, so that few greys would be left; None of any other."""
+    highest = highest_value(path) if is_of_16_bits(path) else LOW
+    if highest >= LOW:
+        return None
+    return (
+        f"it is of 16 bits but holds values up to {highest} only; scaled by 255 / 65535 it would keep "
+        f"{round(highest / 257) + 1} grey levels"
+    )
+
+
+def full_range(highest: int) -> int:
+    """Return the highest value of so many bits as a value needs, at least 8."""
+    return int(2 ** max(8, highest.bit_length()) - 1)
+
+
+def all_of_few_bits(highest: Mapping[Path, int], looked_at: int) -> str | None:
+    """Say that images of 16 bits hold fewer, where none of them needs more; None where one does, or there is none.
+
+    Args:
+        highest: Highest value of each image of 16 bits.
+        looked_at: Images that were looked at.
+    """
+    if not highest or max(highest.values()) >= LOW:
+        return None
+    example = max(highest, key=lambda path: highest[path])
+    most = highest[example]
+    return (
+        f"the images are of 16 bits but hold values up to {most} only (of {looked_at} looked at, for example "
+        f"{example}); scaled by 255 / 65535 they would keep {round(most / 257) + 1} grey levels. Write the data set's "
+        f"option range: [0, {full_range(most)}], or range: {{percentiles: [2, 98]}}; range: [0, 65535] leaves them as "
+        "dark as they are."
+    )
+
+
 def check_undeclared(files: Sequence[Path]) -> None:
     """Refuse images of other bands than grey or RGB, and 16-bit ones that of few bits, which would be left few greys.
 
     A few files are looked at, at even distances; those that cannot be read are told elsewhere.
     """
     chosen = [files[n * len(files) // LOOKED_AT] for n in range(LOOKED_AT)] if len(files) > LOOKED_AT else files
-    highest, example = 0, None
+    highest: dict[Path, int] = {}
     for path in chosen:
-        if path.suffix.lower() not in (*TIFF_SUFFIXES, ".png"):
-            continue
-        refuse_undeclared_bands(path)
-        pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is not None and pixels.dtype == np.uint16:
-            highest, example = max(highest, int(pixels.max(initial=0))), path
-    if example is None or highest >= LOW:
-        return
-    full = 2 ** max(8, highest.bit_length()) - 1
-    raise DatasetError(
-        f"folder: the images are of 16 bits but hold values up to {highest} only (of {len(chosen)} looked at, for "
-        f"example {example}); scaled by 255 / 65535 they would keep {round(highest / 257) + 1} grey levels. Write the "
-        f"option range: [0, {full}], or range: {{percentiles: [2, 98]}}; range: [0, 65535] leaves them as dark as they "
-        "are."
-    )
+        if path.suffix.lower() in (*TIFF_SUFFIXES, ".png"):
+            refuse_undeclared_bands(path)
+            if is_of_16_bits(path):
+                highest[path] = highest_value(path)
+    told = all_of_few_bits(highest, len(chosen))
+    if told is not None:
+        raise DatasetError(f"folder: {told}")
 
 
 class BandOptions(Record):

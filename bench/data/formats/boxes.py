@@ -18,6 +18,7 @@ MOSTLY = 0.5
 
 SWAPPED = "fit their box or the image only with x and y in each other's place; COCO has x first"
 OUTSIDE = "lie for the most part outside the image: they are of another image or another resolution"
+SHARES = "have coordinates from 0 to 1: they are shares of the size, as in YOLO, where pixels are expected"
 CUT = "reach beyond the image and are cut at its edge"
 
 
@@ -62,6 +63,11 @@ def beyond_edge(outline: Box, size: Size) -> tuple[str, str] | None:
     return "scale", SWAPPED if swapped.within(size).area > 0.99 * swapped.area else OUTSIDE
 
 
+def are_shares(outline: Box, size: Size) -> bool:
+    """Return whether coordinates are shares of the size of the image, where pixels are expected."""
+    return max(outline) <= 1 and min(outline) >= 0 and max(size) > 4
+
+
 def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: str) -> list[Doubt]:
     """Return objects that reach beyond their image.
 
@@ -73,7 +79,7 @@ def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: s
     named = list(outlines)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, box in named:
-        told = None if box is None else beyond_edge(box, size)
+        told = None if box is None else ("scale", SHARES) if are_shares(box, size) else beyond_edge(box, size)
         if told is not None:
             found[told].append(name)
     return [

@@ -6,12 +6,13 @@ from types import ModuleType
 
 from pydantic import JsonValue
 
-from bench.data.formats.on_disk import OnDisk, with_orientation
+from bench.data.formats.bands import BandOptions, Percentiles, measured_ranges
+from bench.data.formats.on_disk import OnDisk, with_bands, with_orientation
 from bench.data.formats.orientation import Orientation
 from bench.data.formats.resplit import Resplit, parted, resplit
 from bench.dataset import Dataset
 from bench.errors import DatasetError
-from bench.records import ClassSpec
+from bench.records import ClassSpec, Record
 from bench.records.names import named_module
 
 
@@ -20,31 +21,53 @@ def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
 
     Args:
         name: Name of its module in `bench.datasets`.
-        options: The data set's own, those of `Resplit` where its splits are to be made anew, and `orientation`.
+        options: The data set's own, those of `Resplit` where its splits are to be made anew, `orientation`, and those
+            of `BandOptions`.
 
     Raises:
         PluginError: If there is no such data set.
         ValidationError: pydantic's, for wrong options.
     """
     module = named_module("bench.datasets", name, "data set", "datasets")
-    own, splits = parted(_without_orientation(options), module.Options.model_fields)
+    own, splits = parted(_own(options, module), module.Options.model_fields)
     other = None if splits is None else Resplit.model_validate(splits, strict=False)
-    turned = {key: value for key, value in options.items() if key in Orientation.model_fields}
-    frame = Orientation.model_validate(turned, strict=False).orientation
+    frame = Orientation.model_validate(_shared(options, module, Orientation), strict=False).orientation
     dataset: Dataset = module.open_dataset(module.Options.model_validate(own, strict=False))
     if frame is not None:
-        dataset = with_orientation(_of_files(dataset), frame)
+        dataset = with_orientation(_of_files(dataset, "orientation"), frame)
+    bands = _shared(options, module, BandOptions)
+    if bands:
+        dataset = _with_bands(_of_files(dataset, ", ".join(bands)), BandOptions.model_validate(bands, strict=False))
     return dataset if other is None else resplit(dataset, other, _root_of(own, module))
 
 
-def _without_orientation(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    return {key: value for key, value in options.items() if key not in Orientation.model_fields}
+def _shared(options: dict[str, JsonValue], module: ModuleType, of: type[Record]) -> dict[str, JsonValue]:
+    """Return the options that every data set of files takes, and that the module does not have itself."""
+    own = module.Options.model_fields
+    return {key: value for key, value in options.items() if key in of.model_fields and key not in own}
 
 
-def _of_files(dataset: Dataset) -> OnDisk:
-    if not isinstance(dataset, OnDisk):
-        raise DatasetError("option orientation is for data sets of files; this one has no EXIF. Remove it.")
+def _own(options: dict[str, JsonValue], module: ModuleType) -> dict[str, JsonValue]:
+    shared = {**_shared(options, module, Orientation), **_shared(options, module, BandOptions)}
+    return {key: value for key, value in options.items() if key not in shared}
+
+
+def _of_files(dataset: Dataset, option: str) -> OnDisk:
+    if not isinstance(dataset, OnDisk) or dataset.pictures is not None:
+        raise DatasetError(f"option {option} is for data sets of files; this one has no image files. Remove it.")
     return dataset
+
+
+def _with_bands(dataset: OnDisk, options: BandOptions) -> OnDisk:
+    """Return the data set with images read as declared, percentiles measured on `train`."""
+    reading = options.reading()
+    if reading is None:
+        raise DatasetError("options rgb and depth belong to bands or range; write one of these, or remove them.")
+    if isinstance(options.range, Percentiles):
+        splits = ["train"] if "train" in dataset.splits() else [*dataset.splits()]
+        images = [dataset.entry(image_id).image for split in splits for image_id in dataset.ids(split)]
+        reading = measured_ranges(reading, images, options.range)
+    return with_bands(dataset, reading)
 
 
 def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[ClassSpec, ...] | None:
@@ -52,7 +75,7 @@ def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[Cla
     module = named_module("bench.datasets", name, "data set", "datasets")
     if not hasattr(module, "classes_without_files"):
         return None
-    own, _ = parted(_without_orientation(options), module.Options.model_fields)
+    own, _ = parted(_own(options, module), module.Options.model_fields)
     known: tuple[ClassSpec, ...] | None = module.classes_without_files(module.Options.model_validate(own, strict=False))
     return known
 

@@ -6,7 +6,7 @@ brings each value to one form. Keys that no type names stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -116,6 +116,22 @@ class CocoResult(TypedDict, total=False):
     category_id: Required[Id]
     segmentation: Any
     score: Any
+
+
+UNUSUAL = frozenset({"file_name", "segments_info", "isgroupof", "is_group_of", "IsGroupOf"})
+"""Names in annotations that COCO's own objects do not have."""
+
+
+def is_usual(row: Mapping[str, Any]) -> bool:
+    """Return whether an annotation is written as COCO's own objects, so that no value needs a check or another form."""
+    crowd = row.get("iscrowd", 0)
+    return (
+        type(row.get("image_id")) is int
+        and type(row.get("category_id")) is int
+        and type(crowd) is int
+        and 0 <= crowd <= 1
+        and UNUSUAL.isdisjoint(row)
+    )
 
 
 IMAGE = TypeAdapter(CocoImage)

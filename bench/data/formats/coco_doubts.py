@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.boxes import NEAR, SWAPPED, Box, beyond_edge, box_around
+from bench.data.formats.boxes import NEAR, SHARES, SWAPPED, Box, are_shares, beyond_edge, box_around
 from bench.data.formats.coco_rows import OddValue, nested
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.rasters import SegmentationError, segmentation_masks
@@ -28,7 +28,6 @@ SMOOTHER = 2.0
 
 ROWS = "are what they seem only if their run lengths are read row by row; COCO and pycocotools read column by column"
 ORDER_OPTION = ". Say which by the data set's option run_lengths: rows or run_lengths: columns"
-SHARES = "have coordinates from 0 to 1: they are shares of the size, as in YOLO, where COCO has pixels"
 SCALED = "are drawn in another resolution than their box"
 ELSEWHERE = "have a box that is elsewhere than their mask; the masks are used"
 CORNERS = "have a box of two corners, x1 y1 x2 y2, where COCO has x y width height"
@@ -77,7 +76,7 @@ def _of_one(annotation: Mapping[str, object], mask: NDArray[np.bool_], size: Siz
     drawn = Box(left, top, left + width, top + height)
     drawn_area = cv2.countNonZero(pixels)
     outline = _corner_box(segmentation) if isinstance(segmentation, list) else None
-    if outline is not None and max(outline) <= 1 and min(outline) >= 0 and max(size) > 4:
+    if outline is not None and are_shares(outline, size):
         yield "scale", SHARES
         return
     if outline is not None:

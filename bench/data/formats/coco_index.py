@@ -24,8 +24,9 @@ from bench.data.formats.coco_documents import (
     CocoCategory,
     CocoImage,
     as_row,
+    is_usual,
 )
-from bench.data.formats.coco_rows import ID_AGAIN, OddValue, file_name_of, flags_of, shown
+from bench.data.formats.coco_rows import CROWD, ID_AGAIN, OddValue, file_name_of, flags_of, flags_of_mask, shown
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream, Placed
 from bench.errors import DatasetError
@@ -119,7 +120,7 @@ class CocoIndex:
         image = self.position(key)
         part = slice(int(self.first[image]), int(self.first[image + 1]))
         rows = self.state.rows(self.offset[part], self.length[part])
-        return [as_row(ANNOTATION, row, _annotation_in_words(row), self.state.file) for row in rows]
+        return [_annotation(row, self.state.file) for row in rows]
 
 
 def coco_index(file: Path) -> CocoIndex:
@@ -145,10 +146,10 @@ class _Rows:
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     maps: dict[int, str] = field(default_factory=dict)
     categories: list[CocoCategory] = field(default_factory=list)
-    image: array[int] = field(default_factory=lambda: array("q"))
-    category: array[int] = field(default_factory=lambda: array("q"))
+    image: array[int] = field(default_factory=lambda: array("i"))
+    category: array[int] = field(default_factory=lambda: array("i"))
     offset: array[int] = field(default_factory=lambda: array("q"))
-    length: array[int] = field(default_factory=lambda: array("q"))
+    length: array[int] = field(default_factory=lambda: array("i"))
     flags: array[int] = field(default_factory=lambda: array("B"))
     ids: array[int] = field(default_factory=lambda: array("q"))
     rows: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -198,16 +199,22 @@ class _Rows:
             self.rows[number] = (placed.offset, placed.length)
 
     def _add_annotation(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
-        annotation = as_row(ANNOTATION, row, _annotation_in_words(row), file)
-        number = self._image(annotation["image_id"])
-        self.maps.setdefault(number, annotation.get("file_name") or "")
-        # A map of segments has no category of its own.
-        category = annotation.get("category_id") or ""
+        if is_usual(row):  # to check a million of them would cost as much as to read them
+            image_id, name, category = str(row["image_id"]), "", str(row["category_id"])
+            flags = CROWD * row.get("iscrowd", 0) | flags_of_mask(row.get("segmentation"))
+        else:
+            annotation = as_row(ANNOTATION, row, _annotation_in_words(row), file)
+            # A map of segments has no category of its own.
+            category = annotation.get("category_id") or ""
+            image_id, name, flags = annotation["image_id"], annotation.get("file_name") or "", flags_of(row)
+        number = self._image(image_id)
+        if name:
+            self.maps.setdefault(number, name)
         self.image.append(number)
         self.category.append(self.number_of_category.setdefault(category, len(self.number_of_category)))
         self.offset.append(placed.offset)
         self.length.append(placed.length)
-        self.flags.append(flags_of(row))
+        self.flags.append(flags)
         self.ids.append(self._id_number(row.get("id")))
 
     def _id_number(self, value: object) -> int:
@@ -245,9 +252,42 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
     keys = [key.encode() for key in rows.number_of_image]  # by number
     width = max(map(len, keys), default=1)
     justified = np.array([key.rjust(width) for key in keys], dtype=f"S{width}")
-    listed = np.array([number in rows.names for number in range(len(keys))], dtype=np.bool_)
-    owner = np.frombuffer(rows.image, dtype=np.int64)
-    offset, length = (np.frombuffer(column, dtype=np.int64) for column in (rows.offset, rows.length))
+    owner, length = (np.frombuffer(column, dtype=np.int32) for column in (rows.image, rows.length))
+    offset = np.frombuffer(rows.offset, dtype=np.int64)
+    _require_listed(rows, state, owner, offset, length)
+    order = np.argsort(justified)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    placed = rank[owner]
+    by_image = np.argsort(placed, kind="stable")
+    position = {row["id"]: index for index, row in enumerate(rows.categories)}
+    category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
+    flags = np.frombuffer(rows.flags, dtype=np.uint8).copy()
+    flags[_again(np.frombuffer(rows.ids, dtype=np.int64))] |= ID_AGAIN
+    row_offset, row_length = np.full(len(keys), -1, dtype=np.int64), np.zeros(len(keys), dtype=np.int32)
+    for number, (start, size) in rows.rows.items():
+        row_offset[rank[number]], row_length[rank[number]] = start, size
+    return {
+        "categories": np.frombuffer(json.dumps(rows.categories).encode(), dtype=np.uint8),
+        "keys": justified[order],
+        "names": _column(rows.names, order),
+        "sizes": np.array([rows.sizes[number] for number in order.tolist()], dtype=np.int64).reshape(-1, 2),
+        "maps": _column(rows.maps, order),
+        "first": np.append(0, np.cumsum(np.bincount(placed, minlength=len(keys)))).astype(np.int64),
+        "category": category[np.frombuffer(rows.category, dtype=np.int32)[by_image]],
+        "offset": offset[by_image],
+        "length": length[by_image],
+        "flags": flags[by_image],
+        "row_offset": row_offset,
+        "row_length": row_length,
+    }
+
+
+def _require_listed(
+    rows: _Rows, state: FileState, owner: NDArray[np.int32], offset: NDArray[np.int64], length: NDArray[np.int32]
+) -> None:
+    """Raise `DatasetError` for annotations of images that are not in the list."""
+    listed = np.array([number in rows.names for number in range(len(rows.number_of_image))], dtype=np.bool_)
     unknown = np.flatnonzero(~listed[owner])
     if len(unknown):
         first = state.rows(offset[unknown[:1]], length[unknown[:1]])[0]
@@ -256,37 +296,28 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
             f"annotation {first.get('id')} of image {first['image_id']}. Add the images to the list, or remove the "
             "annotations."
         )
-    order = np.argsort(justified)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    by_image = np.argsort(rank[owner], kind="stable") if len(owner) else owner
-    position = {row["id"]: index for index, row in enumerate(rows.categories)}
-    category = np.array([position.get(key, -1) for key in rows.number_of_category], dtype=np.int32)
-    numbers = np.frombuffer(rows.category, dtype=np.int64)
-    flags = np.frombuffer(rows.flags, dtype=np.uint8).copy()
-    again = np.ones(len(flags), dtype=np.bool_)
-    again[np.unique(np.frombuffer(rows.ids, dtype=np.int64), return_index=True)[1]] = False
-    flags[again] |= ID_AGAIN
-    return {
-        "categories": np.frombuffer(json.dumps(rows.categories).encode(), dtype=np.uint8),
-        "keys": justified[order],
-        "names": _column(rows.names, order),
-        "sizes": np.array([rows.sizes[number] for number in order.tolist()], dtype=np.int64).reshape(-1, 2),
-        "maps": _column(rows.maps, order),
-        "first": np.append(0, np.cumsum(np.bincount(rank[owner], minlength=len(keys)))).astype(np.int64),
-        "category": category[numbers][by_image] if len(owner) else np.zeros(0, np.int32),
-        "offset": offset[by_image],
-        "length": length[by_image].astype(np.int32),
-        "flags": flags[by_image] if len(owner) else np.zeros(0, np.uint8),
-        "row_offset": np.array([rows.rows.get(number, (-1, 0))[0] for number in order.tolist()], dtype=np.int64),
-        "row_length": np.array([rows.rows.get(number, (-1, 0))[1] for number in order.tolist()], dtype=np.int32),
-    }
+
+
+def _again(ids: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the positions of ids that an earlier position has too."""
+    ordered = np.sort(ids)
+    if not (ordered[1:] == ordered[:-1]).any():  # as it should be, at half the memory
+        return np.zeros(0, dtype=np.intp)
+    return np.setdiff1d(np.arange(len(ids)), np.unique(ids, return_index=True)[1])
 
 
 def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.bytes_]:
     """Return texts of the images in an order, in UTF-8; empty where there is none."""
     encoded = [texts.get(number, "").encode() for number in order.tolist()]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
+
+
+def _annotation(row: dict[str, Any], file: Path) -> CocoAnnotation:
+    """Return a row as an annotation, without a look at each value where it is written as COCO's own."""
+    if not is_usual(row):
+        return as_row(ANNOTATION, row, _annotation_in_words(row), file)
+    found: CocoAnnotation = {**row, "image_id": str(row["image_id"]), "category_id": str(row["category_id"])}  # type: ignore[typeddict-item]
+    return found
 
 
 def _annotation_in_words(row: Mapping[str, Any]) -> str:

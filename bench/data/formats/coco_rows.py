@@ -109,7 +109,7 @@ def said_area(row: Mapping[str, Any]) -> float:
 
 def is_crowd(row: Mapping[str, Any]) -> bool:
     """Whether an annotation is a crowd, or a group of objects in Open Images' words."""
-    return flag(row.get("iscrowd")) or any(flag(row.get(key)) for key in GROUP_KEYS)
+    return flag(row.get("iscrowd")) or any(flag(row[key]) for key in GROUP_KEYS if key in row)
 
 
 class Polygons(NamedTuple):
@@ -163,13 +163,17 @@ def flags_of(row: Mapping[str, Any]) -> int:
     flags = CROWD if is_crowd(row) else 0
     if isinstance(row.get("iscrowd"), str):
         flags |= CROWD_AS_TEXT
-    segmentation = row.get("segmentation")
+    return flags | flags_of_mask(row.get("segmentation"))
+
+
+def flags_of_mask(segmentation: object) -> int:
+    """Return what is to be known of a segmentation before it is drawn, as bits."""
     if isinstance(segmentation, list):
         try:
-            return flags | nested(segmentation).flags
+            return nested(segmentation).flags
         except OddValue:  # told when it is drawn, with its file and image
-            return flags
-    return flags if segmentation else flags | WITHOUT_MASK
+            return 0
+    return 0 if segmentation else WITHOUT_MASK
 
 
 def file_name_of(row: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.data.formats.coco_documents import CocoAnnotation, CocoImage, CocoSegment, CocoSegmented
 from bench.data.formats.coco_rows import shown
+from bench.data.formats.file_names import names_in, stem_of
 from bench.data.formats.on_disk import missing
 from bench.data.formats.rasters import SegmentationError, segmentation_runs
 from bench.data.formats.typed import Number
@@ -39,6 +40,26 @@ def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) 
     return DatasetError(
         f"coco: there is no {first}, but {', '.join(found[:5])}{' …' if len(found) > 5 else ''} in {root}. {settle}"
     )
+
+
+def images_missing(names: Sequence[str], total: int, file: Path, folder: Path, obtain: str | None) -> DatasetError:
+    """Return the error for images that an annotation file names and that are not there.
+
+    Args:
+        names: Their names.
+        total: Images that the file names.
+        file: The annotation file.
+        folder: Where they were looked for first.
+        obtain: How to get COCO's own images; None where these are another project's.
+    """
+    what = (
+        f"the {total} images that {file.name} names, of which {len(names)} are missing: "
+        f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    )
+    other = sorted(name for name in names_in(folder) if stem_of(name) == PurePath(names[0]).stem)
+    what += f". There is {other[0]}, of another suffix" if other else ""
+    advice = "Put them there, set the option images to their folder, or leave them out with missing_images: leave_out."
+    return missing("coco", folder / names[0], what, obtain or advice)
 
 
 def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.bool_]:

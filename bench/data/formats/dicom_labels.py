@@ -5,8 +5,8 @@
 
 Segment and ROI numbers differ from patient to patient, so that classes are found by name. Where two of the named
 regions overlap, the later one of the classes lies on top. Contours are filled slice by slice: a voxel belongs to a
-region if its centre lies in an odd number of its contours. Fractional segments are refused: where to cut them is not
-said. Regions that are no class are left out, which the data set counts.
+region if its centre lies in an odd number of its contours. Fractional segments are refused unless they hold all or
+nothing: where to cut others is not said. Regions that are no class are left out, which the data set counts.
 
 Source: DICOM PS3.3, A.51 (segmentation) and A.19.3 (RT structure set). The empty parts of a series have no frames.
 """
@@ -143,12 +143,6 @@ def _segments(
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield number of each segment and its mask, bool, (x, y, z)."""
     form = str(document.get("SegmentationType", "BINARY"))
-    if form == "FRACTIONAL":
-        raise DatasetError(
-            f"{path} holds fractions (SegmentationType FRACTIONAL), and where to cut them is not said. Write it as "
-            "BINARY.",
-            kind="mask",
-        )
     try:
         pixels = np.atleast_3d(document.pixel_array) if document.NumberOfFrames != 1 else document.pixel_array[None]
         places = [_place(frame, document, image, path) for frame in document.PerFrameFunctionalGroupsSequence]
@@ -157,6 +151,13 @@ def _segments(
         raise
     except Exception as error:  # a missing sequence, or what its decoders raise
         raise _unreadable(path, error) from None
+    most = int(document.get("MaximumFractionalValue") or 255)
+    if form == "FRACTIONAL" and not np.isin(pixels, (0, most)).all():
+        raise DatasetError(
+            f"{path} holds fractions (SegmentationType FRACTIONAL), and where to cut them is not said. Write it as "
+            "BINARY.",
+            kind="mask",
+        )
     for number in numbers:
         mask = np.zeros(image.values.shape[:3], dtype=np.bool_)
         for frame, place, owner in zip(pixels, places, owners, strict=True):

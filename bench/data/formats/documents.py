@@ -22,9 +22,17 @@ LONGEST_NUMBER = 18
 def read_yaml(path: Path) -> Any:
     """Contents of a YAML file; raises `DatasetError` naming file and line if it is none."""
     try:
-        return read_limited(content_of(path).decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        return read_limited(read_text(path))
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
+
+
+def yaml_as_written(path: Path) -> Any:
+    """Contents of a YAML file that `read_yaml` takes, every value as the text that stands there.
+
+    YAML takes `no`, `yes`, `on`, `off`, `null`, dates and numbers without quotes for something else than text.
+    """
+    return yaml.load(read_text(path), Loader=yaml.BaseLoader)
 
 
 def read_json(path: Path) -> Any:

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from bench.data.formats.documents import read_yaml
+from bench.data.formats.documents import read_yaml, yaml_as_written
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, map_values, palette_colour
 from bench.data.formats.mask_values import is_grey
@@ -173,7 +172,7 @@ def read_class_document(path: Path) -> Any:
     rows = document.get("classes") if isinstance(document, dict) else document
     if not isinstance(rows, list):
         return document
-    written: Any = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    written = yaml_as_written(path)
     as_text = written["classes"] if isinstance(document, dict) else written
     if rows and all(isinstance(row, int | float) and not isinstance(row, bool) for row in rows):
         raise DatasetError(

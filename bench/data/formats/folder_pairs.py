@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.formats.file_names import files_under, masks_by_stem, same_text
+from bench.data.formats.file_names import FilesBelow, by_stem, files_below, files_under, same_text, stem_of
 from bench.data.formats.image_files import MASK_SUFFIXES
 from bench.data.formats.leftovers import leftovers
 from bench.errors import DatasetError
@@ -22,71 +22,67 @@ class Pairs:
     """Images with their masks.
 
     Attributes:
-        mask_of: Image -> mask.
+        masks: Name of the mask of each image below the folder of the masks, in the order of the images.
         notes: What lies in the folders and is not read, a sentence each.
     """
 
-    mask_of: dict[Path, Path]
+    masks: list[str]
     notes: tuple[str, ...]
 
 
-def paired(files: Sequence[Path], images: Path, masks: Path, suffix: str, *, lossy: bool) -> Pairs:
+def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pairs:
     """Find the mask of each image; names are compared in NFC.
 
     Args:
-        files: The images.
-        images, masks: The two folders.
+        images: The images, with all other files of their folder.
+        folder: That of the masks.
         suffix: What follows the image's name in the name of its mask.
         lossy: Whether JPEG masks count, because they are cut at a threshold.
 
     Raises:
         DatasetError: If images have no mask, with their number, or some seem to have several.
     """
-    found = masks_by_stem(masks, (*MASK_SUFFIXES, *LOSSY_SUFFIXES) if lossy else MASK_SUFFIXES)
-    names = {path: same_text(path.relative_to(images).with_suffix("").as_posix()) + suffix for path in files}
-    alone = [path for path in files if names[path] not in found]
-    if alone:
-        raise _without_mask(alone, files, masks, masks / names[alone[0]])
-    wanted = set(names.values())
-    spare = {stem: path for stem, path in found.items() if stem not in wanted}
-    _refuse_further(spare, wanted, suffix)
-    notes = []
-    if spare:
-        first = next(iter(spare.values()))
-        notes.append(f"{len(spare)} of {len(found)} masks have no image and are not read, for example {first}")
-    mask_of = {path: found[names[path]] for path in files}
-    used = [*mask_of, *mask_of.values(), *spare.values()]
-    notes += [left.told() for left in leftovers([images, masks], used)]
-    return Pairs(mask_of, tuple(notes))
+    listed = files_below(folder, (*MASK_SUFFIXES, *LOSSY_SUFFIXES) if lossy else MASK_SUFFIXES, others=True)
+    of_stem = by_stem(listed)
+    masks = [of_stem.get(same_text(stem_of(name)) + suffix, "") for name in images.names]
+    if not all(masks):
+        alone = [name for name, mask in zip(images.names, masks, strict=True) if not mask]
+        raise _without_mask(alone, images, listed, folder / (same_text(stem_of(alone[0])) + suffix))
+    notes, used = [], set(masks)
+    if len(used) < len(of_stem):
+        spare = {stem: name for stem, name in of_stem.items() if name not in used}
+        _refuse_further(spare, {same_text(stem_of(name)) + suffix for name in images.names}, suffix, folder)
+        first = folder / next(iter(spare.values()))
+        notes.append(f"{len(spare)} of {len(of_stem)} masks have no image and are not read, for example {first}")
+    notes += [left.told() for left in leftovers([images, listed])]
+    return Pairs(masks, tuple(notes))
 
 
-def _without_mask(alone: Sequence[Path], files: Sequence[Path], masks: Path, expected: Path) -> DatasetError:
-    lossy, arrays = files_under(masks, LOSSY_SUFFIXES), files_under(masks, (".npy", ".npz", ".mat"))
+def _without_mask(alone: Sequence[str], images: FilesBelow, masks: FilesBelow, expected: Path) -> DatasetError:
+    lossy = files_under(masks.folder, LOSSY_SUFFIXES)
     hint = (
-        f" {masks} holds {len(lossy)} JPEG files: masks must be stored without loss, as PNG for example; of JPEG masks "
-        "of two classes the option binary: {threshold: 128} makes the best."
+        f" {masks.folder} holds {len(lossy)} JPEG files: masks must be stored without loss, as PNG for example; of "
+        "JPEG masks of two classes the option binary: {threshold: 128} makes the best."
         if lossy
-        else ""
+        else f" {masks.told_others()}".rstrip()
     )
-    if arrays:
-        hint += f" {masks} holds {len(arrays)} {arrays[0].suffix} files, which this data set does not read."
     return DatasetError(
-        f"folder: {len(alone)} of {len(files)} images have no mask, for example {alone[0]}; expected "
-        f"{expected}.png (or {', '.join(s[1:] for s in MASK_SUFFIXES[1:])}).{hint} Add the "
+        f"folder: {len(alone)} of {len(images.names)} images have no mask, for example {images.folder / alone[0]}; "
+        f"expected {expected}.png (or {', '.join(s[1:] for s in MASK_SUFFIXES[1:])}).{hint} Add the "
         "masks, move the images away, or set the option mask_suffix."
     )
 
 
-def _refuse_further(spare: dict[str, Path], wanted: set[str], suffix: str) -> None:
+def _refuse_further(spare: dict[str, str], wanted: set[str], suffix: str, folder: Path) -> None:
     """Refuse masks whose names are that of an image and a number more: they are parts of its ground truth."""
     further = []
-    for stem, path in spare.items():
+    for stem, name in spare.items():
         going_on = CONTINUED.search(stem)
         if going_on is None:
             continue
         start = stem[: going_on.start()]
         if start in wanted or start + suffix in wanted:
-            further.append((path, start))
+            further.append((folder / name, start))
     if further:
         path, start = further[0]
         raise DatasetError(

@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading, Percentiles, check_undeclared, measured_ranges
 from bench.data.formats.class_lists import read_classes
+from bench.data.formats.entries import Entry, Made
 from bench.data.formats.folder_classes import FolderTable, binary_table
 from bench.data.formats.mask_diagnosis import check_sample, inferred_table
-from bench.data.formats.on_disk import Entry
 from bench.data.formats.pattern_options import FolderOptions
 from bench.dataset import GroundTruth
 from bench.records import as_json_dict
@@ -27,10 +27,10 @@ def folder_table(options: FolderOptions, class_file: Path, masks: Sequence[Path]
     if options.binary is not None:
         return binary_table(options.binary, class_file)
     if not class_file.is_file():
-        return inferred_table(list(masks), folder, options.void)
+        return inferred_table(masks, folder, options.void)
     table = read_classes(class_file, options.void)
     said = options.void is not None or not table.void_by_default
-    check_sample(table, list(masks), folder, void_is_said=said)
+    check_sample(table, masks, folder, void_is_said=said)
     return table
 
 
@@ -40,14 +40,28 @@ def declared_bands(options: FolderOptions, entries: Mapping[str, Sequence[Entry]
     Raises:
         DatasetError: If images need a declaration, or cannot be measured.
     """
-    reading, every = options.reading(), [entry for split in entries.values() for entry in split]
+    reading, of_split = options.reading(), [entries[split] for split in entries]
+    every = Made(sum(map(len, of_split)), lambda position: _at(of_split, position).image)
     if reading is None:
-        check_undeclared([entry.image for entry in every])
+        check_undeclared(every)
         return None
     if isinstance(options.range, Percentiles):
-        training = entries.get("train") or every
-        reading = measured_ranges(reading, [entry.image for entry in training], options.range)
+        training = entries.get("train")
+        reading = measured_ranges(reading, _images(training) if training else every, options.range)
     return reading
+
+
+def _images(entries: Sequence[Entry]) -> Made[Path]:
+    return Made(len(entries), lambda position: entries[position].image)
+
+
+def _at(of_split: Sequence[Sequence[Entry]], position: int) -> Entry:
+    """Return the entry at a position among those of all splits, one after another."""
+    for entries in of_split:
+        if position < len(entries):
+            return entries[position]
+        position -= len(entries)
+    raise IndexError(position)
 
 
 def decisive(table: FolderTable) -> list[JsonValue]:

@@ -194,9 +194,11 @@ def alpha_varies(path: Path) -> bool:
 
 def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
     """Return a mask of grey values or colours."""
-    stored = _by_opencv(encoded, cv2.IMREAD_UNCHANGED, path)
+    stored = _narrowed(_by_opencv(encoded, cv2.IMREAD_UNCHANGED, path))
     if stored.dtype not in (np.uint8, np.uint16):
-        raise DatasetError(f"{path} holds {stored.dtype} values; a mask holds labels of 8 or 16 bits. Write it as PNG.")
+        raise DatasetError(
+            f"{path} holds {stored.dtype} values; a mask holds whole labels from 0 to 65535. Write it as PNG."
+        )
     last = stored[..., -1] if stored.ndim == 3 and stored.shape[2] == 4 else None
     alpha = None if last is None or (last == last.flat[0]).all() else np.ascontiguousarray(last)
     if stored.ndim == 3 and header.mode in ("L", "LA", "I;16", "I"):
@@ -204,6 +206,15 @@ def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
     if stored.ndim == 2:
         return StoredMask(stored, "grey", alpha=alpha)
     return StoredMask(np.ascontiguousarray(_eight_bits(stored, path)[..., 2::-1]), "rgb", alpha=alpha)
+
+
+def _narrowed(stored: NDArray[Any]) -> NDArray[Any]:
+    """Return labels of 32 bits or floats as 16 bits where nothing is lost, as programs for microscopy write them."""
+    if stored.dtype in (np.uint8, np.uint16) or not stored.size:
+        return stored
+    with np.errstate(invalid="ignore"):
+        narrow = stored.astype(np.uint16)
+    return narrow if np.array_equal(narrow, stored) else stored
 
 
 def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> RgbImage:

@@ -18,9 +18,10 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.errors import DatasetError, FaultKind, visible
 from bench.records import Size
-from bench.records.damage import IMAGE_DAMAGE
+from bench.records.damage import IMAGE_DAMAGE, content_of, require_file
 from bench.records.png import png_fault
 
+NO_FILE = "it is a folder, a pipe or a device, no file"
 MAX_PIXELS = 2**30
 """OpenCV's own limit; 32,768 pixels square."""
 PIXEL_LIMIT = "BENCH_MAX_PIXELS"
@@ -211,17 +212,18 @@ def named_in_text(path: Path) -> Path:
 
 def read_bytes(path: Path) -> bytes:
     """Content of a file; raises `Unreadable` if there is none."""
-    _require_file(path)
     try:
-        return path.read_bytes()
+        return content_of(path)
     except OSError as error:
-        raise unreadable(path, error.strerror or error) from None
+        raise unreadable(path, error.strerror or NO_FILE) from None
 
 
 def _require_file(path: Path) -> None:
     """Raise `Unreadable` for what reading would wait for, or never come to the end of."""
-    if path.exists() and not path.is_file():
-        raise unreadable(path, "it is a folder, a pipe or a device, no file")
+    try:
+        require_file(path)
+    except OSError:
+        raise unreadable(path, NO_FILE) from None
 
 
 def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
@@ -338,7 +340,7 @@ def undeclared_bands(path: Path, bands: int, dtype: str) -> DatasetError:
     every = ", ".join(map(str, listed))
     return DatasetError(
         f"{path} has {bands} band{'s' if bands != 1 else ''} of {dtype}; an image without a declaration is grey or "
-        f"RGB, and none is dropped in silence. Declare in the options of a data set 'folder' bands: [{every}]"
+        f"RGB, and none is dropped in silence. Declare in the data set's options bands: [{every}]"
         + (", or bands: [3, 2, 1] to take three of them as red, green and blue" if bands > 2 else "")
         + ("." if dtype == "uint8" else ", and the range of the values, range: [0, 4095] for example.")
     )

@@ -6,15 +6,17 @@ compared in one Unicode form and without case. What was found in one of these wa
 """
 
 # Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
-# ruff: noqa: PTH113, PTH118, PTH208
+# ruff: noqa: PTH113, PTH118
 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from bench.data.formats.file_names import names_in, one_spelling, spelt_otherwise
+from bench.errors import DatasetError
 
 
 class ImagePlaces:
@@ -27,9 +29,15 @@ class ImagePlaces:
     def __init__(self, folders: Sequence[Path]) -> None:
         """Keep the folders, in the order in which they are searched."""
         self._folders = [os.fspath(folder) for folder in folders]
-        self._listed: dict[str, dict[str, str]] = {}
+        self._listed: dict[str, frozenset[str]] = {}
         self._spelt: dict[str, dict[str, str]] = {}
         self.found_by: Counter[str] = Counter()
+
+    def has(self, name: str) -> bool:
+        """Return whether an image lies in the first folder under the very name."""
+        if "/" in name:
+            return self._is_file(os.path.join(self._folders[0], name))
+        return name in self._names(self._folders[0])
 
     def find(self, name: str) -> Path | None:
         """Return the file of an image, None if there is none."""
@@ -45,16 +53,17 @@ class ImagePlaces:
                     return Path(found)
         return None
 
+    def notes(self, where: str) -> list[str]:
+        """Return how names were found otherwise than as they stand, a sentence each, after where they stand."""
+        return [f"{where}: {count} images were found {how}" for how, count in self.found_by.items()]
+
     def _is_file(self, path: str) -> bool:
         folder, name = os.path.split(path)
         return name in self._names(folder)
 
-    def _names(self, folder: str) -> dict[str, str]:
+    def _names(self, folder: str) -> frozenset[str]:
         if folder not in self._listed:
-            try:
-                self._listed[folder] = {entry: entry for entry in os.listdir(folder or ".")}
-            except OSError:
-                self._listed[folder] = {}
+            self._listed[folder] = names_in(folder)
         return self._listed[folder]
 
     def _spelt_like(self, folder: str, parts: Sequence[str]) -> str | None:
@@ -66,17 +75,12 @@ class ImagePlaces:
             names = self._names(path)
             if part not in names:
                 if path not in self._spelt:
-                    alike = Counter(_form(name) for name in names)
-                    self._spelt[path] = {_form(name): name for name in names if alike[_form(name)] == 1}
-                if _form(part) not in self._spelt[path]:
+                    self._spelt[path] = spelt_otherwise(names)
+                if one_spelling(part) not in self._spelt[path]:
                     return None
-                part = self._spelt[path][_form(part)]
+                part = self._spelt[path][one_spelling(part)]
             path = os.path.join(path, part)
         return path if os.path.isfile(path) else None
-
-
-def _form(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _how(name: str, parts: Sequence[str], start: int, found: str) -> str:
@@ -87,3 +91,20 @@ def _how(name: str, parts: Sequence[str], start: int, found: str) -> str:
     if not found.endswith("/".join(parts)):
         return "under a name whose letters are composed otherwise, or differ in case"
     return "below the root, not in the folder of the split"
+
+
+def refuse_one_file_twice(found: Mapping[str, Path | str], where: str) -> None:
+    """Raise `DatasetError` where two names lead to one file, so that one of the two images is another one's.
+
+    Args:
+        found: Name of an image in the annotations -> its file.
+        where: The annotations, for the message.
+    """
+    first: dict[Path | str, str] = {}
+    twice = [(name, other, path) for name, path in found.items() if (other := first.setdefault(path, name)) != name]
+    if twice:
+        name, other, path = twice[0]
+        raise DatasetError(
+            f"{where}: {len(twice)} images are found at the file of another one, for example {name!r} and {other!r} "
+            f"both at {path}. Put the images where the annotations say, or correct their names."
+        )

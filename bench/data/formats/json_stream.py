@@ -34,8 +34,11 @@ from bench.records.store.files import file_state
 BLOCK = 1 << 22
 """Bytes that are read at once."""
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
+MARKS_OF_UTF_16 = ("\xff\xfe", "\xfe\xff")
 SPACE = re.compile(r"[ \t\n\r]*")
-DECODER = json.JSONDecoder(object_pairs_hook=without_repetition)
+DECODER = json.JSONDecoder()
+STRICT = json.JSONDecoder(object_pairs_hook=without_repetition)
+"""This refuses a name that stands twice in one object, and takes half as long again."""
 
 
 class Placed(NamedTuple):
@@ -66,6 +69,8 @@ class JsonStream:
         self._more()
         if self._text.startswith(BYTE_ORDER_MARK):
             self._at = len(BYTE_ORDER_MARK)
+        elif self._text.startswith(MARKS_OF_UTF_16):
+            raise _unreadable(file, "it is text in UTF-16, and JSON is UTF-8; save it as that")
 
     def __enter__(self) -> JsonStream:
         """Return the stream itself."""
@@ -80,8 +85,9 @@ class JsonStream:
     def peek(self) -> str:
         """Return the first character of the next value or mark; '' at the end of the file."""
         while True:
-            space = SPACE.match(self._text, self._at)
-            self._at = self._at if space is None else space.end()
+            if self._text[self._at : self._at + 1] <= " ":  # mostly there is none
+                space = SPACE.match(self._text, self._at)
+                self._at = self._at if space is None else space.end()
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
@@ -93,6 +99,9 @@ class JsonStream:
         while True:
             try:
                 found, end = DECODER.raw_decode(self._text, self._at)
+                text = self._text[self._at : end]
+                if not _all_names_in(found, text):
+                    STRICT.decode(text)
             except json.JSONDecodeError as error:
                 if self._more():  # perhaps the window ends within the value
                     continue
@@ -101,7 +110,7 @@ class JsonStream:
                 raise _unreadable(self.file, f"{error} at byte {self._start + self._at}") from None
             if end == len(self._text) and self._more():  # a number may go on
                 continue
-            text, offset = self._text[self._at : end], self._start + self._at
+            offset = self._start + self._at
             self._at = end
             return Placed(found if text.isascii() else self._as_utf8(text, offset), offset, len(text))
 
@@ -161,9 +170,28 @@ class JsonStream:
 
     def _as_utf8(self, text: str, offset: int) -> Any:
         try:
-            return DECODER.decode(text.encode("latin-1").decode("utf-8"))
+            return STRICT.decode(text.encode("latin-1").decode("utf-8"))
         except UnicodeDecodeError:
             raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
+
+
+def _all_names_in(found: Any, text: str) -> bool:
+    """Return whether a decoded value has a name for each colon of its text: one that stands twice has lost one.
+
+    It is said of no value whose texts hold colons, or whose objects are nested deeper than COCO nests them.
+    """
+    colons = text.count(":")
+    if not isinstance(found, dict):
+        return not colons
+    count = len(found)
+    if count == colons:
+        return True
+    for item in found.values():
+        if isinstance(item, dict):
+            count += len(item)
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            count += sum(len(one) for one in item if isinstance(one, dict))
+    return count == colons
 
 
 @dataclass(frozen=True)

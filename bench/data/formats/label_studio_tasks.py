@@ -13,8 +13,10 @@ from urllib.parse import parse_qs, unquote, urlparse
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.boxes import Box, are_shares, box_around, edge_doubts
 from bench.data.formats.brush_lengths import brush_mask
 from bench.data.formats.documents import read_json
+from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
@@ -25,6 +27,7 @@ from bench.records import Size
 UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
 PNG = re.compile(r"^task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)$")
 ELLIPSE_CORNERS = 360
+SHARES_FOR_PERCENT = "have coordinates from 0 to 1: they are shares of the size, where Label Studio has percent"
 
 
 @dataclass(frozen=True)
@@ -207,9 +210,36 @@ def region_shapes(
         yield Shape(region.label, np.ascontiguousarray(np.rot90(mask, turns)))
 
 
+def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Doubt]:
+    """Return regions that reach beyond their image, or whose coordinates are shares where percent is expected.
+
+    Args:
+        regions: Those that could be drawn.
+        size: Size of the image.
+        image: Its name, for the example.
+    """
+    percent = Size(100, 100)
+    outlines: list[tuple[str, Box | None]] = []
+    for number, region in enumerate(regions, start=1):
+        name = f"region {number}, {region.label},"
+        corners = None if "rle" in region.value else _corners(region.value, size) / [size.width, size.height] * 100
+        outlines.append((name, None if corners is None else box_around(map(tuple, corners.tolist()))))
+    named = [(name, box) for name, box in outlines if box is not None]
+    shares = [name for name, box in named if are_shares(box, percent)]
+    doubts = edge_doubts([(name, None if name in shares else box) for name, box in outlines], percent, image)
+    if shares and len(shares) == len(named):  # a region may be that small, all of them are not
+        doubts.append(Doubt("scale", len(shares), len(outlines), SHARES_FOR_PERCENT, f"{shares[0]} of image {image}"))
+    return doubts
+
+
 def _drawn(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
     if "rle" in value:
         return brush_mask(value["rle"], size)
+    return np.asarray(polygon_masks([[corners_of(_corners(value, size).ravel().tolist())]], size)[0])
+
+
+def _corners(value: Mapping[str, Any], size: Size) -> NDArray[np.float64]:
+    """Return the corners of a region in pixels, float64, (P, 2); raises `ValueError` for one without an area."""
     scale = np.array([size.width, size.height]) / 100
     if "points" in value:
         corners = np.asarray(value["points"], dtype=np.float64) * scale
@@ -223,7 +253,7 @@ def _drawn(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
         corners = np.array([float(value["x"]), float(value["y"])]) * scale + _turned(sides, value)
     else:
         raise ValueError("it has no area")
-    return np.asarray(polygon_masks([[corners_of(corners.ravel().tolist())]], size)[0])
+    return np.asarray(corners, dtype=np.float64)
 
 
 def _turned(offsets: NDArray[np.float64], value: Mapping[str, Any]) -> NDArray[np.float64]:

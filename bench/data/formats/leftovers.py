@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from bench.data.formats.file_names import is_hidden
+from bench.data.formats.file_names import FilesBelow, is_hidden
 from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
 from bench.data.formats.on_disk import OnDisk
 from bench.errors import DatasetError
@@ -44,36 +45,39 @@ class Leftover:
         )
 
 
-def leftovers(folders: Iterable[Path], used: Iterable[Path]) -> list[Leftover]:
-    """Find the files in some folders, or below them, that are none of those used.
+def leftovers(listings: Iterable[FilesBelow]) -> list[Leftover]:
+    """Find the files in some folders, or below them, that are none of those that were asked for.
 
     Args:
-        folders: Folders that belong to the data set; one within another is looked through once.
-        used: Files that are read.
+        listings: Files below the folders of a data set, with all others; what one has is no leftover of another one.
     """
-    known = {os.path.normpath(path) for path in used}
-    seen: set[str] = set()
-    groups: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
-    for folder in folders:
-        for base, below, names in os.walk(folder, followlinks=True):
-            real = os.path.realpath(base)
-            if real in seen:
-                below.clear()
+    listings, seen = list(listings), set[str]()
+    groups: dict[tuple[Path, str, bool], list[str]] = defaultdict(list)
+    for listing in listings:
+        for name in listing.others:
+            path, last = f"{listing.folder}/{name}", name.rpartition("/")[2]
+            hidden, suffix = any(map(is_hidden, name.split("/"))), Path(last).suffix.lower()
+            # .DS_Store and the like are no part of anybody's data.
+            if last in SYSTEM_FILES or (hidden and not suffix) or path in seen or _asked_for(path, listing, listings):
                 continue
-            seen.add(real)
-            inside = any(is_hidden(part) for part in Path(base).relative_to(folder).parts)
-            for name in names:
-                path = Path(base) / name
-                if os.path.normpath(path) in known or name in SYSTEM_FILES:
-                    continue
-                hidden = inside or is_hidden(name)
-                if hidden and not path.suffix:
-                    continue  # .DS_Store and the like are no part of anybody's data
-                groups[folder, path.suffix.lower(), hidden].append(path)
+            seen.add(path)
+            groups[listing.folder, suffix, hidden].append(name)
     return [
-        Leftover(folder, suffix, tuple(sorted(files)), hidden)
-        for (folder, suffix, hidden), files in sorted(groups.items())
+        Leftover(folder, suffix, tuple(folder / name for name in names), hidden)
+        for (folder, suffix, hidden), names in sorted(groups.items())
     ]
+
+
+def _asked_for(path: str, own: FilesBelow, listings: Sequence[FilesBelow]) -> bool:
+    """Return whether a file is among those of another listing, of a folder that lies within this one or around it."""
+    for other in listings:
+        base = f"{other.folder}/"
+        if other is not own and path.startswith(base):
+            name = path.removeprefix(base)
+            position = bisect_left(other.names, name)
+            if other.names[position : position + 1] == [name]:
+                return True
+    return False
 
 
 PICTURES = {

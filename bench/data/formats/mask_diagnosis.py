@@ -20,6 +20,7 @@ from bench.data.formats.mask_values import (
     MaskValues,
     evenly,
     number_objects,
+    one_patch_each,
     only_along_edges,
     swapped_colour,
     values_of,
@@ -130,18 +131,30 @@ def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTab
     elif void is not None or (len(values) > 1 and values == list(range(len(values))) and 255 not in values):
         reason = _doubt(values, paths)
         if reason or len(values) > MAX_CLASSES or not values:
-            raise _uncertain(reason or f"there are {len(values)} values", evidence, folder, void)
+            raise _uncertain(reason or f"there are {len(values)} values", evidence, folder, void, bool(reason))
         rows = [FolderClass(name=f"class {value}", value=value) for value in values]
     else:
-        raise _uncertain(_reason(values, seen), evidence, folder, void)
+        numbered = len(values) > 2 and one_patch_each(paths)
+        raise _uncertain(NUMBERED_ON if numbered else _reason(values, seen), evidence, folder, void, numbered)
     marks = (void,) if isinstance(void, int) else ()
     return table_of(ClassFile(classes=tuple(rows), void=marks), f"the table inferred from {folder}", _told(evidence))
+
+
+NUMBERED_ON = (
+    "every value is one patch and hardly any is in two masks, so that the values seem to number objects and not classes"
+)
+_INSTANCES = (
+    'options: {images: "images/{id}.*", masks: "masks/{id}.*", masks_hold: instances}',
+    "each value, or colour, is the number of an object",
+)
 
 
 def _doubt(values: Sequence[int], paths: Sequence[Path]) -> str:
     """Return why values that look like indices may be none; '' if nothing speaks against it."""
     if len(values) > 8 and len(only_along_edges(paths) & set(values)) > len(values) / 2:
         return "most values lie along edges only, as smoothing makes them"
+    if one_patch_each(paths):
+        return NUMBERED_ON
     if number_objects(paths):
         return (
             "every mask numbers its patches from 1 on and each value is one patch, so that the values seem to number "
@@ -183,14 +196,14 @@ _THRESHOLD = ("options: {binary: {threshold: 128}}", "below 128 background, from
 _NONZERO = ("options: {binary: {threshold: 1}}", "0 is background, everything else foreground")
 
 
-def _uncertain(reason: str, evidence: Evidence, folder: Path, void: Void) -> DatasetError:
+def _uncertain(reason: str, evidence: Evidence, folder: Path, void: Void, numbered: bool) -> DatasetError:
     values = sorted(evidence.pixels)
-    offered = []
+    offered = [_INSTANCES] if numbered else []
     if values[-1] > 200 and len(values) > 4:
         offered.append(_THRESHOLD)
     elif len(values) > 1:
         offered.append(_NONZERO)
-    few = len(values) <= SHOWN_CLASSES
+    few = len(values) <= SHOWN_CLASSES and reason != NUMBERED_ON
     if void is None and 255 in values and few:
         offered.append(("options: {void: 255}", "255 is not scored, each other value is a class"))
         offered.append(("options: {void: none}", f"each of the {len(values)} values is a class"))
@@ -231,6 +244,13 @@ def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
         evidence.add(mask.colours or grey)
     colours = sorted(evidence.pixels)
     smears = _smears(evidence)
+    if not smears and one_patch_each([mask.path for mask in seen]):
+        raise DatasetError(
+            f"folder: {folder}: the masks hold {len(colours)} colours, of which each but black is one patch and hardly "
+            "any is in two masks, so that the colours seem to tell objects apart and not classes. Write:\n"
+            + _lines(_INSTANCES),
+            kind="colours",
+        )
     if len(colours) > FEW_COLOURS or smears:
         common = [colour for colour in colours if colour not in smears][:SHOWN_CLASSES]
         rows = [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in common]

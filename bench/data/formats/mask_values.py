@@ -156,6 +156,29 @@ def number_objects(paths: Sequence[Path]) -> bool:
     return most >= 3 and single >= 0.9 * patches
 
 
+def one_patch_each(paths: Sequence[Path]) -> bool:
+    """Return whether every value but 0, or colour but black, is one patch, and hardly one is in two of the masks.
+
+    So it is where masks number objects on and on, or give each a colour of its own; classes come again.
+    """
+    seen: Counter[int] = Counter()
+    patches = single = 0
+    chosen = evenly(paths, LOOKED_AT)
+    for path in chosen:
+        mask = read_mask(path)
+        coloured = mask.colours == "rgb" and not is_grey(mask.pixels)
+        pixels = pack_rgb(mask.pixels) if coloured else as_values(mask)
+        values = [value for value in np.unique(pixels).tolist() if value]
+        if min(pixels.shape) < LEAST_SIDE or len(values) > MOST_MARKS:
+            return False
+        seen.update(values)
+        for value in values:
+            patches += 1
+            single += cv2.connectedComponents((pixels == value).astype(np.uint8))[0] == 2
+    again = sum(count > 1 for count in seen.values())
+    return len(chosen) > 2 and len(seen) > len(chosen) and single >= 0.9 * patches and again <= 0.1 * len(seen)
+
+
 def swapped_colour(masks: Sequence[MaskValues]) -> tuple[Rgb, Path, int, Path, int] | None:
     """Return a colour that has one index in the palette of a mask and another in that of another mask, of those
     used.

@@ -8,9 +8,11 @@ ids, decoding, the check that a mask has the size of its image, and the fingerpr
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,9 @@ from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading
 from bench.data.formats.doubts import Doubt
+from bench.data.formats.entries import Entry as Entry
+from bench.data.formats.entries import SplitEntries, decisive_files
+from bench.data.formats.file_names import names_in, one_spelling, spelt_otherwise
 from bench.data.formats.home import expanded
 from bench.data.formats.image_files import MASK_SUFFIXES, read_image
 from bench.data.formats.image_headers import header_of, image_size, read_bytes
@@ -28,39 +33,10 @@ from bench.records import ClassSpec, Size, TaskKind, digest
 from bench.records.predictions import RgbImage
 from bench.records.store.files import sha256_of
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a split.
-
-    Attributes:
-        image_id: Unique over all splits, without path separators.
-        image: Its file.
-        ground_truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
-        key: What the format calls it in an annotation file.
-        group: What must stay in one split: patient, scene, film; empty where it is not known.
-        frame: What its labels are read for: the image as shown, or its pixels as stored.
-        parts: Further files that the image is made of, the same for all entries of one `image`.
-    """
-
-    image_id: str
-    image: Path
-    ground_truths: tuple[Path, ...] = ()
-    key: str = ""
-    group: str = ""
-    frame: Frame = "shown"
-    parts: tuple[Path, ...] = ()
-
-    @property
-    def size(self) -> Size:
-        """Size of the image that its labels are read for, from its header."""
-        header = header_of(self.image)
-        return header.stored if self.frame == "stored" else header.size
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files that it is read from."""
-        return (self.image, *self.ground_truths, *self.parts)
+SPLIT_NAME = re.compile("train|val|test", re.IGNORECASE)
+"""A folder of another split is like one that is missing, and is not what is meant."""
+MOST_LOOKED_AT = 200
+"""Names in a folder that are compared with one that is missing."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +138,7 @@ class OnDisk:
         """Image file -> fold from 1 that its publisher has dealt it to; empty where none has."""
         self.orientation: Frame | None = None
         """What labels of images fit that EXIF turns, where the suite says it; see `orientation.py`."""
-        self._entries: dict[str, dict[str, Entry]] = {}
+        self._entries: dict[str, SplitEntries] = {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
@@ -179,7 +155,10 @@ class OnDisk:
 
     def entry(self, image_id: str) -> Entry:
         """The files of one image; lists splits until one has it."""
-        for split in sorted(self.splits(), key=lambda name: name not in self._entries):
+        for listed in self._entries.values():
+            if image_id in listed:
+                return listed[image_id]
+        for split in self.splits():
             if image_id in self._split(split):
                 return self._split(split)[image_id]
         raise DatasetError(f"{self.name}: no image {image_id!r} in the splits {', '.join(self.splits())}")
@@ -264,7 +243,8 @@ class OnDisk:
 
     def _as(self, image_id: str, frame: Frame) -> GroundTruth:
         """The ground truth read for a frame, as the image is shown; raises `DatasetError` of kind size."""
-        entry = replace(self.entry(image_id), frame=frame)
+        entry = self.entry(image_id)
+        entry = entry if entry.frame == frame else replace(entry, frame=frame)
         truth = self._read_truth(entry)
         expected = self.size(image_id) if frame == "shown" else entry.size
         if truth.size != expected:
@@ -291,42 +271,30 @@ class OnDisk:
             hashes_of: Files -> SHA-256 of each, in their order.
             max_images: None takes all images.
         """
-        listed = decisive_files([*self._split(split).values()][:max_images])
+        listed = decisive_files(islice(self._split(split).values(), max_images))
         hashes = iter(hashes_of([path for _, files in listed for path in files]))
         rows: list[JsonValue] = [[image_id, *(next(hashes) for _ in files)] for image_id, files in listed]
         names: list[JsonValue] = [[c.name, c.is_thing] for c in self.classes]
         return digest([self.name, self.description.decisive, names, rows])
 
-    def _split(self, split: str) -> dict[str, Entry]:
+    def _split(self, split: str) -> SplitEntries:
         if split not in self.splits():
             raise DatasetError(
                 f"{self.name}: no split named {split!r}.{did_you_mean(split, self.splits())} "
                 f"It has: {', '.join(self.splits())}"
             )
         if split not in self._entries:
-            entries = self._list_split(split)
-            others = {image_id: name for name, known in self._entries.items() for image_id in known}
-            twice = [image_id for image_id, n in Counter(e.image_id for e in entries).items() if n > 1]
-            shared = [f"{e.image_id} (also in {others[e.image_id]})" for e in entries if e.image_id in others]
+            entries = SplitEntries(self._list_split(split))
+            twice, before = entries.twice, self._entries.items()
+            shared = [f"{i} (also in {name})" for name, known in before for i in known.shared_with(entries)]
             if twice or shared:
                 listed = ", ".join([*twice, *shared][:5])
                 raise DatasetError(
                     f"{self.name}: {len(twice) + len(shared)} ids of split {split!r} are not unique: {listed}. An "
                     "image may occur once, in one split; rename or remove the others."
                 )
-            self._entries[split] = {entry.image_id: entry for entry in entries}
+            self._entries[split] = entries
         return self._entries[split]
-
-
-def decisive_files(entries: Iterable[Entry]) -> list[tuple[str, tuple[Path, ...]]]:
-    """Return the id of each entry with its files, those of which an image is made with the first that has it alone."""
-    seen: set[Path] = set()
-    rows = []
-    for entry in entries:
-        rows.append((entry.image_id, (entry.image, *entry.ground_truths) if entry.image in seen else entry.files))
-        if entry.parts:
-            seen.add(entry.image)
-    return rows
 
 
 def content_hash(path: Path) -> str:
@@ -342,6 +310,18 @@ def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
     return other
 
 
+def with_bands(dataset: OnDisk, reading: BandReading) -> OnDisk:
+    """The data set with images read as a declaration says."""
+    other, told = copy.copy(dataset), reading.told()
+    other.bands = reading
+    other.description = replace(
+        dataset.description,
+        decisive=[dataset.description.decisive, told],
+        inferred=(*dataset.description.inferred, told),
+    )
+    return other
+
+
 def _turned_by_itself(entry: Entry) -> bool:
     """Whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
     masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
@@ -351,9 +331,26 @@ def _turned_by_itself(entry: Entry) -> bool:
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:
     """The error for files that are not there: where it looked, what should be there, how to get it."""
     return DatasetError(
-        f"{name}: nothing at {looked_for.absolute()}. Expected: {expected}. {obtain} "
+        f"{name}: nothing at {looked_for.absolute()}.{_like(looked_for)} Expected: {expected}. {obtain} "
         f"If it lies elsewhere, set the data set's option root."
     )
+
+
+def _like(looked_for: Path) -> str:
+    """Return what lies there under a name that is like the first that is missing, as a sentence; nothing if none is."""
+    place = looked_for
+    while not place.parent.exists() and place.parent != place:
+        place = place.parent
+    names = names_in(place.parent) - {place.name}
+    if place.exists() or not names:
+        return ""
+    like = spelt_otherwise(names).get(one_spelling(place.name))
+    if like is not None:
+        return f" There is {like}, whose letters are composed otherwise or differ in case; rename it."
+    # Of a missing file the others are no hint, and there may be a hundred thousand.
+    if place == looked_for or len(names) > MOST_LOOKED_AT or SPLIT_NAME.search(place.name):
+        return ""
+    return did_you_mean(place.name, names)
 
 
 def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:

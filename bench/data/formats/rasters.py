@@ -126,13 +126,16 @@ def _whole(counts: list[object]) -> list[int]:
     return [int(n) for n in counts]  # type: ignore[call-overload]
 
 
-def painted(instances: Instances, *, background: int | None, num_classes: int = 0) -> LabelMap:
+def painted(
+    instances: Instances, *, background: int | None, num_classes: int = 0, unknown: NDArray[np.bool_] | None = None
+) -> LabelMap:
     """Class ids of overlapping masks in one map: smaller objects lie on top of larger ones, crowds at the bottom.
 
     Args:
         instances: Masks with classes.
         background: Class id of pixels in no mask; None for void.
         num_classes: K, which decides how wide the ids are; must be given where there can be more than 255.
+        unknown: Which of them are no masks but boxes around what is not drawn, bool, (N,): void where nothing else is.
 
     Raises:
         OverflowError: If a class id does not fit.
@@ -143,7 +146,10 @@ def painted(instances: Instances, *, background: int | None, num_classes: int = 
     labels = np.full(instances.size, void if background is None else background, dtype=dtype)
     pixels = instances.masks.view(np.uint8)
     areas = [cv2.countNonZero(mask) for mask in pixels]
-    for index in sorted(range(len(areas)), key=lambda i: (not instances.crowd[i], -areas[i], i)):
+    drawn = range(len(areas)) if unknown is None else np.flatnonzero(~unknown).tolist()
+    if unknown is not None:
+        labels[instances.masks[unknown].any(axis=0)] = void
+    for index in sorted(drawn, key=lambda i: (not instances.crowd[i], -areas[i], i)):
         left, top, width, height = cv2.boundingRect(pixels[index])
         box = slice(top, top + height), slice(left, left + width)
         labels[box][instances.masks[index][box]] = instances.class_ids[index]

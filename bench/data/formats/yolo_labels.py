@@ -1,71 +1,83 @@
-"""Label files of YOLO against the images beside them: files that fit no image, and images that have no file."""
+"""Label files of YOLO: which belong to which images, and their rows."""
+
+# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.data.formats.on_disk import Entry
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.formats.documents import read_text
+from bench.data.formats.file_names import is_hidden, names_in, one_spelling, spelt_otherwise, stem_of
+from bench.data.formats.yolo_yaml import ListedImages
 from bench.errors import DatasetError
 
 NO_LABELS = ("classes.txt", "labels.txt", "notes.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt")
 """Text files that exporters put beside labels."""
+TOLERANCE = 0.01
+"""This says how far outside 0-1 a coordinate may lie; Ultralytics allows the same."""
 
 
-def label_notes(entries: Sequence[Entry], *, leave_out: bool) -> list[str]:
-    """Count label files that fit no image, and images without one.
+class LabelFiles(NamedTuple):
+    """Label files compared with the images of a split.
+
+    Attributes:
+        without: Positions of the images that have none.
+        spelt: Position of an image -> name of its label file, where the letters are composed otherwise, or in case.
+        stray: Those that fit no image.
+    """
+
+    without: list[int]
+    spelt: dict[int, str]
+    stray: list[Path]
+
+
+def compare_labels(images: ListedImages, label_folders: Mapping[str, str]) -> LabelFiles:
+    """Look for the label file of each image; each folder is listed once.
 
     Args:
-        entries: Entries of a split; the first ground truth of each is its label file.
-        leave_out: Whether files that fit no image are known to be of none.
-
-    Raises:
-        DatasetError: If there are both: then the files are most likely those of the images, misnamed.
+        images: Images of a split.
+        label_folders: Folder of images -> folder of their labels.
     """
-    wanted = {entry.ground_truths[0] for entry in entries}
-    without = [entry for entry in entries if not entry.ground_truths[0].is_file()]
-    stray = _stray(entries, wanted)
-    notes = []
-    if stray and without and not leave_out:
-        example = next((path for path in stray if _image_of(path, without)), stray[0])
-        entry = _image_of(example, without)
-        rename = f" {example.name} is most likely {entry.ground_truths[0].name}; rename it." if entry else ""
-        raise DatasetError(
-            f"yolo: {len(stray)} label files fit no image, and {len(without)} of {len(entries)} images have no label "
-            f"file, which would make them images without an object: for example {example} and {without[0].image}. "
-            f"A label file has the name of its image with .txt in the place of the suffix.{rename} Files that belong "
-            "to no image are left out by the data set's option unmatched_labels: leave_out."
-        )
-    if stray:
-        notes.append(f"{len(stray)} label files fit no image and are left out, for example {stray[0]}")
+    left = {place: {n for n in names_in(place) if n[-4:].lower() == ".txt"} for place in {*label_folders.values()}}
+    without = []
+    for position, (folder, name) in enumerate(zip(images.folders, images.names, strict=True)):
+        try:
+            left[label_folders[folder]].remove(f"{stem_of(name)}.txt")
+        except KeyError:
+            without.append(position)
+    spelt: dict[int, str] = {}
     if without:
-        notes.append(
-            f"{len(without)} of {len(entries)} images have no label file and are read as images without an object, for "
-            f"example {without[0].image}"
-        )
-    return notes
+        left_over = {place: spelt_otherwise(names) for place, names in left.items()}
+        for position in without:
+            place = label_folders[images.folders[position]]
+            spelling = one_spelling(f"{stem_of(images.names[position])}.txt")
+            if spelling in left_over[place]:
+                spelt[position] = left_over[place].pop(spelling)
+                left[place].remove(spelt[position])
+        without = [position for position in without if position not in spelt]
+    stray: list[Path] = []
+    for place, names in sorted(left.items()):
+        if not names:
+            continue
+        beside = {
+            name for folder, name in zip(images.folders, images.names, strict=True) if os.path.normpath(folder) == place
+        }
+        stray += [Path(place, name) for name in sorted(names) if _is_label_file(place, name, beside)]
+    return LabelFiles(without, spelt, stray)
 
 
-def _stray(entries: Sequence[Entry], wanted: set[Path]) -> list[Path]:
-    """Label files in the folders of the wanted ones that are none of them; where images lie there too, those of names
-    that an image has in part."""
-    folders = {path.parent for path in wanted}
-    mixed = {entry.image.parent for entry in entries}
-    found = []
-    for folder in sorted(folders):
-        stems = {entry.image.name for entry in entries if entry.image.parent == folder} if folder in mixed else None
-        for path in sorted(folder.glob("*.txt")) if folder.is_dir() else ():
-            if path in wanted or path.name.startswith(".") or path.name.lower() in NO_LABELS:
-                continue
-            # Beside images there are lists of images, too; a label file begins with a number.
-            if stems is None or path.stem in stems or _looks_like_labels(path):
-                found.append(path)
-    return found
-
-
-def _image_of(path: Path, without: Sequence[Entry]) -> Entry | None:
-    """Return the image without a label file that a stray one is most likely of: x.jpg.txt is that of x.jpg."""
-    return next((entry for entry in without if path.stem in (entry.image.name, entry.image.stem)), None)
+def _is_label_file(place: str, name: str, beside: set[str]) -> bool:
+    """Return whether a text file seems to be one of labels; `beside` are the images in its folder."""
+    if is_hidden(name) or name.lower() in NO_LABELS:
+        return False
+    # Beside images there are lists of images, too; a label file begins with a number.
+    return not beside or stem_of(name) in beside or _looks_like_labels(Path(place, name))
 
 
 def _looks_like_labels(path: Path) -> bool:
@@ -74,3 +86,106 @@ def _looks_like_labels(path: Path) -> bool:
     with path.open("rb") as file:
         words = file.read(200).split()
     return len(words) > 6 and words[0].isdigit()
+
+
+def label_notes(images: ListedImages, files: LabelFiles, *, leave_out: bool) -> list[str]:
+    """Count label files that fit no image, and images without one.
+
+    Args:
+        images: Images of a split.
+        files: What `compare_labels` found.
+        leave_out: Whether files that fit no image are known to be of none.
+
+    Raises:
+        DatasetError: If there are both: then the files are most likely those of the images, misnamed.
+    """
+    stray, without = files.stray, [Path(images.folders[at], images.names[at]) for at in files.without]
+    total = len(images.names)
+    notes = []
+    if files.spelt:
+        at, name = next(iter(files.spelt.items()))
+        notes.append(
+            f"{len(files.spelt)} label files were found under a name whose letters are composed otherwise, or "
+            f"differ in case, for example {name} of {images.names[at]}"
+        )
+    if stray and without and not leave_out:
+        example, image = next(_misnamed(stray, without), (stray[0], None))
+        rename = f" {example.name} is most likely {image.stem}.txt; rename it." if image else ""
+        raise DatasetError(
+            f"yolo: {len(stray)} label files fit no image, and {len(without)} of {total} images have no label "
+            f"file, which would make them images without an object: for example {example} and {without[0]}. "
+            f"A label file has the name of its image with .txt in the place of the suffix.{rename} Files that belong "
+            "to no image are left out by the data set's option unmatched_labels: leave_out."
+        )
+    if stray:
+        notes.append(f"{len(stray)} label files fit no image and are left out, for example {stray[0]}")
+    if without:
+        notes.append(
+            f"{len(without)} of {total} images have no label file and are read as images without an object, for "
+            f"example {without[0]}"
+        )
+    return notes
+
+
+def _misnamed(stray: Sequence[Path], without: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield label files with the images that they are most likely of: x.jpg.txt is that of x.jpg."""
+    named = {name.casefold(): image for image in without for name in (image.name, image.stem)}
+    for path in stray:
+        if path.stem.casefold() in named:
+            yield path, named[path.stem.casefold()]
+
+
+class LabelRow(NamedTuple):
+    """One line of a label file.
+
+    Attributes:
+        class_id: Number of its class.
+        corners: x and y, shares of width and height, float64, (N, 2); those of a box are its four.
+        is_box: Whether the line holds a box for detection.
+        where: File and number of the line.
+    """
+
+    class_id: int
+    corners: NDArray[np.float64]
+    is_box: bool
+    where: str
+
+
+def label_rows(file: Path, num_classes: int, origin: str) -> list[LabelRow]:
+    """Read a label file; one that is not there has no rows.
+
+    Args:
+        file: The file.
+        num_classes: Classes are numbered from 0 to below this.
+        origin: File that names them, for messages.
+
+    Raises:
+        DatasetError: If a line is neither a polygon nor a box, or its numbers are out of range.
+    """
+    if not file.is_file():
+        return []
+    lines = enumerate(read_text(file).splitlines(), start=1)
+    return [_row(line, num_classes, f"{file}:{number}", origin) for number, line in lines if line.strip()]
+
+
+def _row(line: str, num_classes: int, where: str, origin: str) -> LabelRow:
+    try:
+        values = np.array([float(word) for word in line.split()])
+    except ValueError:
+        raise DatasetError(f"{where} holds something that is no number. Expected: class x1 y1 x2 y2 x3 y3 …") from None
+    if len(values) < 5 or len(values) % 2 == 0:
+        raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")
+    class_id = int(values[0]) if np.isfinite(values[0]) else -1
+    if class_id != values[0] or not 0 <= class_id < num_classes:
+        raise DatasetError(
+            f"{where} has labels outside the table: class {values[0]:g}; {origin} names 0 to {num_classes - 1}. "
+            "Add its name, or fix the line.",
+            kind="labels",
+        )
+    if not ((values[1:] >= -TOLERANCE) & (values[1:] <= 1 + TOLERANCE)).all():
+        raise DatasetError(f"{where} has coordinates outside 0-1. They are shares of width and height, not pixels.")
+    if len(values) > 5:
+        return LabelRow(class_id, values[1:].reshape(-1, 2), False, where)
+    (x, y), (width, height) = values[1:3], values[3:5]
+    signs = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    return LabelRow(class_id, np.array([x, y]) + signs * [width, height], True, where)

@@ -1,15 +1,20 @@
 """Reads a data YAML of Ultralytics: names, splits, where they lie, and masks. Its `download` is never run."""
 
+# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
+# ruff: noqa: PTH118
+
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.data.formats.documents import read_lines, read_yaml, whole_number
-from bench.data.formats.file_names import files_under
+from bench.data.formats.documents import read_lines, read_yaml, whole_number, yaml_as_written
+from bench.data.formats.file_names import files_below, names_in
 from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
 from bench.data.formats.on_disk import missing
 from bench.data.formats.typed import YOLO, as_typed
 from bench.errors import DatasetError
@@ -21,6 +26,20 @@ MOST_NAMES = 65535
 NOT_RUN = "What the YAML says under download is never run here: fetch the data by hand."
 MASKS = "masks"
 """Folder of masks where the YAML names none."""
+
+
+class ListedImages(NamedTuple):
+    """Images of a split, as texts.
+
+    Attributes:
+        folders: Folder of each; those of one folder share one text.
+        names: Name of each in its folder.
+        notes: How they were found otherwise than as they are named, a sentence each.
+    """
+
+    folders: list[str]
+    names: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -45,21 +64,59 @@ class DataYaml:
     mapping: Mapping[int, int]
     obtain: str
 
-    def images(self, split: str) -> list[Path]:
-        """Return images of a split, in the order of its folders and lists; raises `DatasetError` if there are none."""
-        images: list[Path] = []
+    def images(self, split: str) -> ListedImages:
+        """Return the images of a split, in the order of its folders and lists.
+
+        Raises:
+            DatasetError: If there are none, or a list names one that is not there.
+        """
+        images = ListedImages([], [], [])
         for place in self.splits[split]:
             where = self._place(place)
+            if Path(place).is_absolute() and where != Path(place):
+                images.notes.append(f"{self.file.name}: {place} is not on this machine; {where} is read")
             if where.is_dir():
-                images += files_under(where)
+                _add_folder(images, where)
             elif where.suffix == ".txt" and where.is_file():
-                images += [where.parent / _with_slashes(where.parent, line) for line in read_lines(where)]
+                self._add_list(images, where)
             else:
                 raise missing("yolo", where, "a folder of images or a .txt list of them", self.obtain)
-        if not images:
+        if not images.names:
             suffixes = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
             raise missing("yolo", self._place(self.splits[split][0]), f"images ({suffixes})", self.obtain)
         return images
+
+    def _add_list(self, images: ListedImages, file: Path) -> None:
+        """Add the images that a list names, each from where the list lies."""
+        lines = [os.path.join(file.parent, _with_slashes(file.parent, line)) for line in read_lines(file)]
+        found = [os.path.split(line) for line in lines]
+        there = {folder: names_in(folder) for folder in {folder for folder, _ in found}}
+        absent = [position for position, (folder, name) in enumerate(found) if name not in there[folder]]
+        absent = self._found_otherwise(images, file, found, absent)
+        if absent:
+            counted = f"the {len(found)} images that {file.name} names, of which {len(absent)} are missing"
+            raise missing("yolo", Path(*found[absent[0]]), counted, self.obtain)
+        same = {folder: folder for folder, _ in found}
+        images.folders.extend(same[folder] for folder, _ in found)
+        images.names.extend(name for _, name in found)
+
+    def _found_otherwise(
+        self, images: ListedImages, file: Path, found: list[tuple[str, str]], absent: Sequence[int]
+    ) -> list[int]:
+        """Look for images of a list that was written on another machine; returns those that are nowhere."""
+        places, places_of = ImagePlaces([file.parent, self.base]), dict[str, Path]()
+        lost = []
+        for position in absent:
+            name = os.path.join(*found[position])
+            path = places.find(name.removeprefix(f"{file.parent}/").lstrip("/"))
+            if path is None:
+                lost.append(position)
+            else:
+                places_of[name] = path
+                found[position] = os.path.split(path)
+        refuse_one_file_twice(places_of, str(file))
+        images.notes.extend(places.notes(file.name))
+        return lost
 
     def class_of_value(self, count: int) -> dict[int, int]:
         """Return value in a mask -> class id below `count`, or 255; values that are neither are left out."""
@@ -74,7 +131,21 @@ class DataYaml:
         # As exported by Roboflow, whose YAMLs were made for a folder beside the data.
         if not where.exists() and place.startswith("../"):
             return self.base / place.removeprefix("../")
-        return where
+        if where.exists() or not Path(place).is_absolute():
+            return where
+        # Of a path on another machine the last folders are most likely those beside the YAML.
+        parts = Path(place).parts[1:]
+        shorter = (self.base.joinpath(*parts[start:]) for start in range(1, len(parts)))
+        return next((one for one in shorter if one.exists()), where)
+
+
+def _add_folder(images: ListedImages, folder: Path) -> None:
+    """Add the images of a folder and those below it, sorted by path."""
+    known: dict[str, str] = {}
+    for listed in files_below(folder).names:
+        below, _, name = listed.rpartition("/")
+        images.folders.append(known.setdefault(below, os.path.join(folder, below) if below else str(folder)))
+        images.names.append(name)
 
 
 def _with_slashes(folder: Path, place: str) -> str:
@@ -98,6 +169,7 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     if not isinstance(document, dict):
         raise DatasetError(f"{file} must hold keys such as names, train and val.")
     typed = as_typed(YOLO, document, str(file), "Correct it.")
+    document["names"] = _as_written(document.get("names"), file)
     names = _names(document, file)
     if document.get("val") is None and document.get("validation"):
         document["val"] = document["validation"]
@@ -113,6 +185,16 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
         mapping=_mapping(document.get("label_mapping"), file),
         obtain=f"{OBTAIN} {NOT_RUN}" if document.get("download") else OBTAIN,
     )
+
+
+def _as_written(names: Any, file: Path) -> Any:
+    """Return names as the file writes them: YAML takes no, off, null and dates for something else than names."""
+    if not isinstance(names, list | dict):
+        return names
+    written = yaml_as_written(file)["names"]
+    if isinstance(names, dict):
+        return {key: text for key, text in zip(names, written.values(), strict=True) if isinstance(text, str)}
+    return [text if isinstance(text, str) else name for name, text in zip(names, written, strict=True)]
 
 
 def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:

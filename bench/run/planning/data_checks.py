@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
+from bench.data.formats.bands import DARK, LOW, all_of_few_bits, highest_value, is_of_16_bits
 from bench.data.formats.contents import alike_names, classes_in, dropped_alpha, many_unseen, unseen_objects
 from bench.data.formats.doubts import REFUSED, Doubt, together
-from bench.data.formats.on_disk import OnDisk, decisive_files
+from bench.data.formats.entries import decisive_files
+from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.formats.poses import better_pose, pose_contrasts
 from bench.data.labels.dataset import MappedDataset
@@ -122,6 +124,7 @@ class _Seen:
         self._objects, self._unseen = 0, 0
         self._faults: list[str] = []
         self._alpha: list[str] = []
+        self._sixteen: dict[Path, int] = {}
         self._contrasts: list[dict[Frame, float | None]] = []
         self._doubts: list[Doubt] = []
         self._poses: list[dict[str, float]] = []
@@ -141,7 +144,10 @@ class _Seen:
             self._doubts += files.doubts(image_id)
             self._poses.append(pose_contrasts(image.mean(axis=2).astype(np.uint8), truth.semantic.labels))
             if files.pictures is None and files.bands is None:
-                self._alpha += dropped_alpha(files.entry(image_id).image)
+                file = files.entry(image_id).image
+                self._alpha += dropped_alpha(file)
+                if is_of_16_bits(file):
+                    self._sixteen[file] = highest_value(file) if image.max(initial=0) <= DARK else LOW
             if files.orientation is not None and files.exif_orientation(image_id) != 1:
                 self._contrasts.append(files.contrasts(image_id, files.readings(image_id)))
         except DatasetError as error:
@@ -175,6 +181,9 @@ class _Seen:
             return [
                 f"split {self.split!r}: in {self._scope} {one.told()}. All of it: bench data check." for one in wrong
             ]
+        few = all_of_few_bits(self._sixteen, self.looked_at)
+        if few is not None:
+            return [few]
         lost = many_unseen(self._unseen, self._objects)
         if lost is not None:
             return [f"split {self.split!r}: in {self._scope} {lost}."]

@@ -101,6 +101,7 @@ def _identity(predictor: Predictor, writing: Writing) -> dict[str, Any]:
         "every": writing.every,
         **({} if writing.show_from == SHOW_FROM else {"show_from": writing.show_from}),
         **({} if predictor.mapping is None else {"class_ids": list(predictor.mapping.ids)}),
+        **({} if predictor.reading is None else {"reading": as_json_dict(predictor.reading)}),
     }
 
 
@@ -144,6 +145,7 @@ def _carry_out(
             every=writing.every,
             classes=predictor.classes,
             class_ids=None if predictor.mapping is None else predictor.mapping.ids,
+            reading=predictor.reading,
         ),
     )
     origin = {"origin": predictor.origin, "weights": predictor.weights, "started_at": utc_now()}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from bench.adapter import Adapter, predict
+from bench.data.formats.bands import few_bits
 from bench.data.formats.image_files import read_image
 from bench.data.labels.mapping import map_prediction
 from bench.errors import BenchError
@@ -135,7 +136,11 @@ def load_model(
 
 def _array(image: Any, place: int) -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
-        return read_image(Path(image))
+        path = Path(image)
+        reason = few_bits(path)
+        if reason is not None:
+            raise BenchError(f"{path}: {reason}. Scale it to uint8 by a range of your choice, and give the array.")
+        return read_image(path)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise BenchError(f"image {place}: expected uint8 of shape (H, W, 3), RGB, or the path of a file, not {found}")

@@ -23,7 +23,9 @@ from bench.records.store.invocation import find_adapters
 from bench.records.store.runs import open_run, read_job, read_run
 from bench.records.store.selection import is_named
 from bench.records.store.views import CaseView
+from bench.run.predict.reading import range_of, reading_of_case
 from bench.run.predict.weight_classes import classes_of_weights
+from bench.run.predict.worker.request import FileReading
 from bench.suite.model_configs import resolve_model
 
 
@@ -37,6 +39,7 @@ class Predictor:
         weights: Absolute path or an address; None where the model needs none.
         origin: Where model and weights come from, for the record.
         mapping: Where these classes go among those of the suite; None where they are the same.
+        reading: How images are read that are not 8-bit grey or RGB; None where nothing says it.
     """
 
     model: ModelSpec
@@ -45,6 +48,7 @@ class Predictor:
     weights: str | None
     origin: str
     mapping: ClassTable | None = None
+    reading: FileReading | None = None
 
     @property
     def classes(self) -> tuple[ClassSpec, ...]:
@@ -63,6 +67,7 @@ class Overrides:
     precision: str | None = None
     batch_size: int | None = None
     image_size: str | None = None
+    range: str | None = None
 
 
 def from_model_config(name: str, overrides: Overrides) -> Predictor:
@@ -86,6 +91,7 @@ def from_model_config(name: str, overrides: Overrides) -> Predictor:
         target=_target(Target(device=auto_device()), overrides),
         weights=model.weights,
         origin=f"model config {name}",
+        reading=None if overrides.range is None else FileReading(ranges=(range_of(overrides.range),)),
     )
 
 
@@ -118,6 +124,7 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
         origin=f"case {view.case.id} of run {folder.suite}/{folder.name}"
         + "".join(f", with adapters of {place}" for place in adapters),
         mapping=mapping,
+        reading=reading_of_case(view.case, overrides.range),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.adapter import Adapter
+from bench.data.formats.bands import BandOptions
 from bench.dataset import option_names
 from bench.errors import Unsupported
 from bench.records import Job
@@ -23,6 +24,8 @@ def with_images_it_takes(job: Job, adapter: Adapter) -> Job:
     takes_bands = adapter.takes_bands_for(job.model)
     options = dict(job.dataset.options)
     known = option_names(job.dataset.name)
+    if {"bands", "range"} & options.keys():  # which every data set of files takes
+        known = [*known, *BandOptions.model_fields]
     if takes_bands and adapter.takes_floats and "depth" in known and options.get("depth") is None:
         options["depth"] = FLOATS
     elif not (takes_bands and adapter.takes_floats) and options.get("depth") == FLOATS:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from bench.data.detect import detect, innermost, report
 from bench.data.formats.by_name import open_dataset
 from bench.data.opening import chosen, opened
 from tests.bench.data.miniatures import bench_data, written
@@ -304,3 +305,29 @@ def test_volumes_are_recognised_with_channels_classes_and_a_window(capsys, tmp_p
     assert entry["options"].get("channels") == expected.get("channels")
     assert entry["options"]["classes"] == {"background": 0, "class 1": 1, "class 2": 2}
     assert entry["options"]["window"] == {"percentiles": [0.5, 99.5]}
+
+
+@pytest.mark.parametrize("names", ["classes.txt", "obj.names"])
+def test_label_files_without_a_yaml_are_told_with_the_lines_to_write(tmp_path, names):
+    for split in ("train", "val"):
+        for number in range(3):
+            (tmp_path / "data" / split).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 12)).save(tmp_path / "data" / split / f"{number}.jpg")
+            (tmp_path / "data" / split / f"{number}.txt").write_text(f"{number % 2} 0.1 0.1 0.9 0.1 0.5 0.8\n")
+    (tmp_path / "data" / names).write_text("cell\nrod\n")
+    found = detect(tmp_path)
+    said = report(found, tmp_path)
+    lines = said.partition("the names in the order of their numbers:\n")[2].partition("\n\n")[0]
+    assert yaml.safe_load(lines) == {"train": "train", "val": "val", "names": ["cell", "rod"]}
+    (tmp_path / "data" / "data.yaml").write_text(lines)
+    first = detect(tmp_path)[0]  # the folder holds nothing but `data`, so that this is looked into
+    assert (first.guess.name, first.trouble, first.counts) == ("yolo", "", {"train": 3, "val": 3})
+
+
+def test_a_folder_that_holds_nothing_but_one_other_is_entered_but_no_split(tmp_path):
+    for number in range(4):
+        draw(tmp_path / "set" / "inner", f"images/{number}.png", f"masks/{number}.png", number)
+    assert innermost(tmp_path) == tmp_path / "set" / "inner"
+    assert detect(tmp_path)[0].trouble == ""
+    (tmp_path / "one" / "train" / "images").mkdir(parents=True)
+    assert innermost(tmp_path / "one") == tmp_path / "one"

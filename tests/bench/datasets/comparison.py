@@ -9,6 +9,7 @@ import numpy as np
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.datasets.shapes import Options, open_dataset
 from bench.records import Size
+from bench.records.instances import EncodedInstances
 from bench.records.predictions import check_prediction
 
 
@@ -32,7 +33,8 @@ def reopened(exported):
         truth, size = dataset.target(image_id), dataset.size(image_id)
         assert dataset.image(image_id).shape == (*size, 3)
         for kind in dataset.tasks:
-            where = {"size": size, "image_id": image_id, "model": "truth"}
+            encoded = type(truth.instances) is EncodedInstances
+            where = {"size": size, "image_id": image_id, "model": "truth", "encoded": encoded}
             check_prediction(truth.of(kind), kind=kind, num_classes=len(dataset.classes), **where)
     return dataset
 

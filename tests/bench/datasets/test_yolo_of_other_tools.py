@@ -181,3 +181,71 @@ def test_a_labelmap_that_does_not_fit_is_refused(tmp_path, labelmap, message):
     root = write_voc(tmp_path, labelmap=labelmap)
     with pytest.raises(DatasetError, match=message):
         voc.open_dataset(voc.Options(root=str(root))).target("a")
+
+
+def labelled(root, rows, *, name="a", label=None):
+    """One image of 4 × 8 pixels, and a label file that may be called otherwise."""
+    for folder in ("images/train", "labels/train"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 4)).save(root / "images" / "train" / f"{name}.jpg")
+    (root / "labels" / "train" / (label or f"{name}.txt")).write_text(rows)
+    (root / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    return root
+
+
+BOX_AND_POLYGON = "0 0.75 0.5 0.5 1\n1 0.0 0.0 0.25 0.0 0.25 1.0 0.0 1.0\n"  # columns 4 to 7, and 0 to 1
+
+
+def test_a_box_among_polygons_is_refused_with_the_choices(tmp_path):
+    labelled(tmp_path, BOX_AND_POLYGON)
+    with pytest.raises(DatasetError, match=r"a\.txt:1 has five numbers.*1 of 2 objects .*two corners of an outline.*"):
+        opened(tmp_path).target("train__a")
+    with pytest.raises(DatasetError, match=r"without_mask: leave_out .* or without_mask: box"):
+        opened(tmp_path).target("train__a")
+
+
+def test_a_box_is_left_out_or_a_crowd_of_its_size_and_said(tmp_path):
+    labelled(tmp_path, BOX_AND_POLYGON)
+    out, crowd = (opened(tmp_path, without_mask=how, background="none") for how in ("leave_out", "box"))
+    assert out.target("train__a").instances.class_ids.tolist() == [1]
+    truth = crowd.target("train__a")
+    assert truth.instances.class_ids.tolist() == [0, 1]
+    assert truth.instances.crowd.tolist() == [True, False]
+    assert truth.instances.masks[0].tolist() == [[False] * 4 + [True] * 4] * 4
+    # What of a box is the object nobody knows: its pixels are void, and background elsewhere.
+    assert truth.semantic.labels[0].tolist() == [1, 1, 2, 2, 255, 255, 255, 255]
+    (doubt,) = crowd.doubts("train__a")
+    assert doubt.told().startswith(
+        "1 of 2 objects are boxes without an outline and are crowds of the size of their box"
+    )
+    assert out.fingerprint("train") != crowd.fingerprint("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("fu\u0308r", "f\u00fcr.txt"), ("f\u00fcr", "fu\u0308r.txt"), ("IMG_1", "img_1.txt"), ("a", "a.TXT")],
+)
+def test_a_label_file_spelt_otherwise_is_found_and_told(tmp_path, name, label):
+    labelled(tmp_path, BOX_AND_POLYGON.split("\n")[1], name=name, label=label)
+    dataset = opened(tmp_path)
+    (image_id,) = dataset.ids("train")
+    assert len(dataset.target(image_id).instances.class_ids) == 1
+    assert dataset.notes("train")[0].startswith("1 label files were found under a name whose letters are composed")
+
+
+def test_of_two_label_files_alike_none_is_guessed(tmp_path):
+    labelled(tmp_path, "", name="A", label="a.txt")
+    labelled(tmp_path, "", name="b", label="a.TXT")
+    labelled(tmp_path, "0 0 0 1 0 1 1", name="c")
+    with pytest.raises(DatasetError, match="2 label files fit no image, and 2 of 3 images have no label file"):
+        opened(tmp_path).ids("train")
+
+
+def test_images_of_a_list_that_are_not_there_are_counted(tmp_path):
+    labelled(tmp_path, "0 0 0 1 0 1 1")
+    (tmp_path / "train.txt").write_text("images/train/a.jpg\n./images/train/b.jpg\n")
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [cat, dog]\n")
+    with pytest.raises(
+        DatasetError, match=r"b\.jpg\. Expected: the 2 images that train\.txt names, of which 1 are miss"
+    ):
+        opened(tmp_path).ids("train")

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.data.formats.bands import DARK, BandReading, few_bits, full_range, highest_value, stored_bands
 from bench.data.formats.image_files import read_image
 from bench.data.formats.image_headers import Unreadable
 from bench.errors import DatasetError
@@ -27,14 +31,14 @@ class Frame:
 
     Attributes:
         item: What it belongs to.
-        image: uint8, (H, W, 3), RGB.
+        image: As the model takes it: uint8, (H, W, 3), RGB, or the declared bands, (H, W, C), uint8 or float32.
         decode_s: Seconds from the file's bytes on disk to it.
         number: Of a frame, counted from 0 in the video; None for an image.
         fps: Frames a second of the video, 0 where it does not say.
     """
 
     item: Item
-    image: RgbImage
+    image: NDArray[Any]
     decode_s: float
     number: int | None = None
     fps: float = 0.0
@@ -63,7 +67,7 @@ class Batch:
     ends: list[End] = field(default_factory=list)
 
 
-def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+def batches(request: FilesRequest, size: int, *, mixed: bool, reading: BandReading | None = None) -> Iterator[Batch]:
     """Yield everything in batches, the next one decoding while the last one is predicted.
 
     Args:
@@ -71,8 +75,9 @@ def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]
         size: Frames a batch.
         mixed: Whether images of different sizes may share a batch; where the model would pad them,
             the labels of one could depend on the others.
+        reading: How images are read; None where nothing is declared.
     """
-    made = _grouped(request, size, mixed=mixed)
+    made = _grouped(request, size, reading, mixed=mixed)
     with ThreadPoolExecutor(1) as loader:
         ahead = loader.submit(next, made, None)
         while (batch := ahead.result()) is not None:
@@ -80,9 +85,9 @@ def batches(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]
             yield batch
 
 
-def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch]:
+def _grouped(request: FilesRequest, size: int, reading: BandReading | None, *, mixed: bool) -> Iterator[Batch]:
     batch = Batch()
-    for event in _events(request, ahead=max(size, loading_threads())):
+    for event in _events(request, reading, ahead=max(size, loading_threads())):
         if isinstance(event, End):
             batch.ends.append(event)
             # The end of a video is told after its last frames and before those of the next.
@@ -99,27 +104,52 @@ def _grouped(request: FilesRequest, size: int, *, mixed: bool) -> Iterator[Batch
         yield batch
 
 
-def _events(request: FilesRequest, *, ahead: int) -> Iterator[Frame | End]:
+def _events(request: FilesRequest, reading: BandReading | None, *, ahead: int) -> Iterator[Frame | End]:
     """Yield frames and ends in the order of the items, a few images decoded ahead."""
     for kind, items in groupby(request.items, key=lambda item: item.kind):
         if kind == "video":
             for item in items:
                 yield from _video(item, request.every)
         else:
-            with closing(loaded_ahead(_image, items, ahead=ahead, weight=_bytes)) as events:
+            with closing(loaded_ahead(partial(_image, reading), items, ahead=ahead, weight=_bytes)) as events:
                 yield from events
 
 
-def _image(item: Item) -> Frame | End:
+def _image(reading: BandReading | None, item: Item) -> Frame | End:
     started = time.perf_counter()
     path = Path(item.source)
     try:
-        image = read_image(path)
+        image = _read(path) if reading is None else _scaled(path, reading)
     except Unreadable as error:
         return End(item, f"{path} cannot be read: {error.reason}. Restore it from its source, or leave it out.")
     except DatasetError as error:
         return End(item, str(error))
     return Frame(item, image, time.perf_counter() - started)
+
+
+def _read(path: Path) -> RgbImage:
+    """Read an image of which nothing is declared; raises `DatasetError` for 16 bits that hold fewer."""
+    image = read_image(path)
+    if image.max(initial=0) > DARK:
+        return image
+    reason = few_bits(path)
+    if reason is None:
+        return image
+    raise DatasetError(
+        f"{path} is not predicted: {reason}. Say what becomes 0 and 255: --range 0,{full_range(highest_value(path))}; "
+        "--range 0,65535 leaves it as dark as it is."
+    )
+
+
+def _scaled(path: Path, reading: BandReading) -> NDArray[Any]:
+    """Read the declared bands; raises `DatasetError` for 8 bits where the range is one of more."""
+    highest = max((high for _, high in reading.ranges), default=0.0)
+    if highest > 255 and stored_bands(path).dtype == np.uint8:
+        raise DatasetError(
+            f"{path} is not predicted: it is of 8 bits, and the range up to {highest:g}, in which the others are read, "
+            "would make it dark. Predict it by itself with --range 0,255."
+        )
+    return reading.image(path)
 
 
 def _bytes(event: Frame | End) -> int:

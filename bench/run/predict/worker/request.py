@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.data.formats.bands import BandReading, Depth
 from bench.records import ClassSpec, Record
 from bench.records.predictions import INSTANCE_SCORE
 
@@ -31,6 +32,28 @@ class Item(Record):
     kind: Literal["image", "video"] = "image"
 
 
+class FileReading(Record):
+    """How images are read that are not 8-bit grey or RGB; see `bench.data.formats.bands`.
+
+    Attributes:
+        bands: Counted from 1; None takes one band or three.
+        rgb: Which of them are red, green and blue.
+        ranges: Of each band, or one for all: what becomes 0 and 255.
+        depth: What a model is given of scaled values; None gives floats to those that take them.
+    """
+
+    bands: tuple[int, ...] | None = None
+    rgb: tuple[int, int, int] | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+    depth: Depth | None = None
+
+    def reading(self, *, takes_bands: bool, takes_floats: bool) -> BandReading:
+        """Return the reading for a model: its bands, or those that are red, green and blue, as floats or bytes."""
+        exact = takes_bands and takes_floats and self.depth != "bytes"
+        whole = BandReading(self.bands, self.rgb, self.ranges, exact=exact)
+        return whole if takes_bands or self.rgb is None else whole.of_rgb()
+
+
 class FilesRequest(Record):
     """Hold what to predict and where the outputs go.
 
@@ -42,6 +65,7 @@ class FilesRequest(Record):
         every: Every how many frames of a video, from the first.
         classes: Those that the outputs name.
         class_ids: Where each class of the model goes among them, 255 = nowhere; None where they are its own.
+        reading: How images are read; None takes 8-bit grey and RGB, and 16 bits by their full range.
     """
 
     out: str
@@ -51,3 +75,4 @@ class FilesRequest(Record):
     every: int = 1
     classes: tuple[ClassSpec, ...]
     class_ids: tuple[int, ...] | None = None
+    reading: FileReading | None = None

@@ -12,8 +12,10 @@ from typing import Any, TextIO
 import cv2
 import numpy as np
 
-from bench.adapter import Adapter, predict
+from bench.adapter import Adapter, load_adapter, predict
+from bench.data.formats.bands import BandReading
 from bench.data.labels.mapping import ClassTable, map_prediction
+from bench.errors import Unsupported
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.stages import BatchTime, staged
@@ -32,14 +34,15 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
     """Predict every file of the request beside the job, and write its outputs."""
     request = read_record(FilesRequest, folder / REQUEST)
     reset_peak_rss()
+    job, reading = _as_read(job, request)
     adapter, load_s = built(job, folder)
     adapter.reset_peak_device_bytes()
     first_call_ms: float | None = None
     done, total, told_at = 0, expected(request), 0.0
     pending: list[Future[None]] = []
     with (folder / JOURNAL).open("a", encoding="utf-8") as file, ThreadPoolExecutor(1) as writer:
-        outputs = _Writer(request, file)
-        for batch in batches(request, job.target.batch_size, mixed=job.target.image_size is not None):
+        outputs = _Writer(request, file, reading)
+        for batch in batches(request, job.target.batch_size, mixed=job.target.image_size is not None, reading=reading):
             if batch.frames and first_call_ms is None:
                 first_call_ms = _warm_up(adapter, batch)
             if batch.frames:
@@ -58,6 +61,19 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
     )
 
 
+def _as_read(job: Job, request: FilesRequest) -> tuple[Job, BandReading | None]:
+    """Return the job with the channels that its model takes, and how images are read for it."""
+    if request.reading is None:
+        return job, None
+    adapter = load_adapter(job.model.adapter)
+    takes_bands = adapter.takes_bands_for(job.model)
+    reading = request.reading.reading(takes_bands=takes_bands, takes_floats=adapter.takes_floats)
+    if reading.channels != 3 and not takes_bands:
+        raise Unsupported(f"{job.model.label} takes RGB images alone, and these are read as {reading.told()}")
+    task = job.task.model_copy(update={"channels": reading.channels})
+    return job.model_copy(update={"task": task}), reading
+
+
 def _warm_up(adapter: Adapter, batch: Batch) -> float:
     """Predict the first batch without keeping it, in ms: kernels are compiled and memory is taken here."""
     started = time.perf_counter()
@@ -74,8 +90,8 @@ def _checked(timed: BatchTime, batch: Batch, job: Job) -> list[Prediction]:
 class _Writer:
     """Writes outputs and journal, in the order in which they come."""
 
-    def __init__(self, request: FilesRequest, journal: TextIO) -> None:
-        self._request, self._journal = request, journal
+    def __init__(self, request: FilesRequest, journal: TextIO, reading: BandReading | None) -> None:
+        self._request, self._journal, self._reading = request, journal, reading
         self._out, self._classes = Path(request.out), request.classes
         self._mapping = None if request.class_ids is None else ClassTable(request.class_ids, request.classes)
         self._films: dict[str, _Film] = {}
@@ -90,7 +106,8 @@ class _Writer:
             if self._mapping is not None:
                 prediction = map_prediction(prediction, self._mapping)
             name = item.name if frame.number is None else f"{item.name}/{frame.number:06d}"
-            picture = overlay(frame.image, prediction, classes, self._request.show_from)
+            shown = frame.image if self._reading is None else self._reading.shown(frame.image)
+            picture = overlay(shown, prediction, classes, self._request.show_from)
             files = write_prediction(prediction, picture, self._out, name, classes, self._request.overlay)
             if frame.number is not None:
                 self._film(frame).add(picture)

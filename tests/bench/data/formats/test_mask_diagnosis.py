@@ -294,3 +294,27 @@ def test_a_list_of_numbers_is_no_list_of_names(tmp_path):
     folder(tmp_path, lambda n: binary(n) * 255)
     (tmp_path / "classes.yaml").write_text("[0, 255]")
     assert "a list of names is expected, but it holds the numbers ['0', '255']" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["numbers", "wide numbers", "colours"])
+def test_objects_numbered_on_and_on_are_refused_with_the_lines_that_read_them(tmp_path, form):
+    colours = np.random.default_rng(0).integers(30, 256, (40, 3)).astype(np.uint8)
+    for number in range(6):
+        ids = np.zeros((24, 32), np.uint16)
+        for k in range(3):
+            ids[4 : 4 + 3 * (k + 1), 3 + 9 * k : 9 + 9 * k] = 3 * number + k + 2
+        mask = {
+            "numbers": ids.astype(np.uint8),
+            "wide numbers": ids * 100,
+            "colours": colours[ids] * (ids > 0)[..., None],
+        }
+        for folder, pixels in (("images", np.zeros((24, 32, 3), np.uint8)), ("masks", mask[form])):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), pixels)
+    with pytest.raises(DatasetError) as error:
+        open_dataset(Options(root=str(tmp_path)))
+    line = next(line for line in str(error.value).splitlines() if "masks_hold: instances" in line)
+    options = yaml.safe_load(line)["options"]
+    dataset = open_dataset(Options(root=str(tmp_path), **options))
+    for split in dataset.splits():
+        assert {len(dataset.target(i).instances.masks) for i in dataset.ids(split)} == {3}
