@@ -6,7 +6,6 @@ import argparse
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.deprecated import Renamed
@@ -26,7 +25,12 @@ MODULES_OUTSIDE = ("metrics", "datasets", "loggers")
 def common() -> ArgumentParser:
     """Return a parent parser with what every command takes."""
     parser = ArgumentParser(add_help=False)
-    parser.add_argument("--results", default="results", metavar="DIR", help="folder of all results (default: results)")
+    parser.add_argument(
+        "--results",
+        default="results",
+        metavar="DIR",
+        help="folder of all results, or s3://, gs:// or file:// URL (default: results)",
+    )
     parser.add_argument(
         "--adapters", action="append", metavar="DIR", help="folder with further adapters, one folder each; repeatable"
     )
@@ -106,6 +110,7 @@ def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Execut
         tell: Gets a line while a cluster is waited for.
     """
     from bench.run.executors.choose import executor_of
+    from bench.run.remote.working import results_folder
 
     return executor_of(
         options.executor,
@@ -114,7 +119,7 @@ def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Execut
         share_node=options.share_node,
         address=options.address,
         slurm=options.slurm,
-        results=Path(options.results),
+        results=results_folder(options.results),
         tell=tell,
     )
 

@@ -60,7 +60,10 @@ def _execute(arguments: Sequence[str] | None) -> int:
     from bench.errors import BenchError
 
     try:
-        code: int = command(*_words(options)).execute(options)
+        file = command(*_words(options))
+        if "://" in options.results and not getattr(file, "RESULTS_AT_URL", False):
+            raise BenchError(_NO_FOLDER.format(options.results))
+        code: int = file.execute(options)
         sys.stdout.flush()
     except BenchError as error:
         _say(f"bench {options.command}: {error}")
@@ -101,6 +104,13 @@ def _forget_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_NO_FOLDER = (
+    "--results {0} is no folder, and this command works on one. Write the run as an archive with: bench export RUN "
+    "run.tar --results {0}; then: bench import run.tar"
+)
+"""What is said where a command is given results behind a URL."""
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -30,7 +30,7 @@ from bench.run.live_table import CaseStates
 PROGRESS_INTERVAL_S = 0.5
 """This says how often the bar of a training or predicting job is brought up to date."""
 
-_COLOURS = {Status.OK: "green", Status.UNSUPPORTED: "yellow"}
+_COLOURS = {Status.OK: "green", Status.UNSUPPORTED: "yellow", Status.PRUNED: "cyan"}
 
 
 class RunConsole:
@@ -107,7 +107,8 @@ class RunConsole:
     def _head(self, job: Job) -> str:
         width, number = len(str(self._total)), self._numbers.get(job.key, self._count)
         replicate = f" r{job.replicate}" if job.kind == "time" else ""
-        return f"{number:>{width}}/{self._total}  {job.kind + replicate:<8} {job.case_id:<44}"
+        place = f"{number:>{width}}/{self._total}" if self._total else f"{number:>3}"
+        return f"{place}  {job.kind + replicate:<8} {job.case_id:<44}"
 
     def _show(self) -> None:
         """Show what runs now, and only that; where nobody watches, nothing."""
@@ -234,3 +235,35 @@ def _predict_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
                 share = state["done"] / state["total"] if state["total"] else 1.0
                 detail = f"{state['done']} of {state['total']} images"
         yield share, detail
+
+
+class ForwardingConsole(RunConsole):
+    """Tells a run to another console; what inherits from it does more, or less."""
+
+    def __init__(self, shown: RunConsole) -> None:
+        """Take the console that is shown."""
+        self._shown = shown
+
+    def expect(self, expectation: Expectation) -> None:
+        """Say how long the run is expected to take."""
+        self._shown.expect(expectation)
+
+    def started(self, job: Job, folder: Path, place: str = "") -> None:
+        """Show a job from now on."""
+        self._shown.started(job, folder, place)
+
+    def stopped(self, job: Job) -> None:
+        """Show it no longer."""
+        self._shown.stopped(job)
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ended."""
+        self._shown.ended(job, outcome)
+
+    def note(self, line: str) -> None:
+        """Say something that is not a job."""
+        self._shown.note(line)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._shown.close()

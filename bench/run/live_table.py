@@ -13,7 +13,7 @@ ORDER: tuple[JobKind, ...] = ("train", "export", "predict", "time", "profile", "
 WAITING, RUNNING = "·", "now"
 """Words for jobs that have no outcome yet; colour is never alone."""
 
-_STYLES = {RUNNING: "bold cyan", "ok": "green", "unsupported": "yellow", WAITING: "dim"}
+_STYLES = {RUNNING: "bold cyan", "ok": "green", "unsupported": "yellow", "pruned": "cyan", WAITING: "dim"}
 
 
 class CaseStates:

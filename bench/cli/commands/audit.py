@@ -8,6 +8,7 @@ from pathlib import Path
 
 HELP = "derive every number of a run again from its raw facts"
 GROUP, ORDER = "compare models", 6
+RESULTS_AT_URL = True
 SHOWN = 20
 """At most this many differences of a check are shown."""
 
@@ -29,8 +30,9 @@ def execute(options: Namespace) -> int:
     from bench.records.store.runs import open_run
     from bench.run.audit.checks import Finding, audit_run
     from bench.run.audit.seal import SEAL, seal_differences, signer_of
+    from bench.run.remote.working import local_results
 
-    results = Path(options.results)
+    results = local_results(options.results, options.run, options.suite, lambda line: print(line, file=sys.stderr))
     run = open_run(results, options.run, options.suite)
     findings = audit_run(run, results, tell=lambda name: print(f"checking {name}", file=sys.stderr))
     if (run.path / SEAL).is_file():

@@ -8,12 +8,13 @@ from pathlib import Path
 
 HELP = "write a run as one archive that can be verified"
 GROUP, ORDER = "compare models", 9
+RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments that say which run, and which file."""
     parser.add_argument("run", metavar="RUN", help="folder or name of a run")
-    parser.add_argument("file", metavar="FILE", help="new file, .tar (the same bytes each time) or .tar.gz")
+    parser.add_argument("file", metavar="FILE", help="new file or URL, .tar (the same bytes each time) or .tar.gz")
 
 
 def execute(options: Namespace) -> int:
@@ -21,13 +22,17 @@ def execute(options: Namespace) -> int:
     from rich.filesize import decimal
 
     from bench.records.store.runs import open_run
-    from bench.run.archive.writing import export_run, weights_elsewhere
+    from bench.run.archive.writing import weights_elsewhere
+    from bench.run.remote.archives import export_to
+    from bench.run.remote.stores import is_url
+    from bench.run.remote.working import local_results
 
-    results, file = Path(options.results), Path(options.file)
+    results = local_results(options.results, options.run, None, lambda line: print(line, file=sys.stderr))
     run = open_run(results, options.run)
-    contents = export_run(run, file)
-    print(f"{file}: {len(contents.files)} files of run {run.suite}/{run.name}, {decimal(file.stat().st_size)}")
-    print(f"read it in elsewhere with: bench import {file.name}")
+    contents, size = export_to(run, options.file)
+    print(f"{options.file}: {len(contents.files)} files of run {run.suite}/{run.name}, {decimal(size)}")
+    named = options.file if is_url(options.file) else Path(options.file).name
+    print(f"read it in elsewhere with: bench import {named}")
     elsewhere = weights_elsewhere(run, results)
     if elsewhere:
         print(

@@ -11,14 +11,16 @@ GROUP, ORDER = "compare models", 10
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the argument that says which file."""
-    parser.add_argument("file", metavar="FILE", help="an archive that bench export wrote")
+    parser.add_argument("file", metavar="FILE", help="an archive that bench export wrote, a file or a URL")
 
 
 def execute(options: Namespace) -> int:
     """Verify the archive, and put its run below the results."""
     from bench.run.archive.reading import import_run
+    from bench.run.remote.archives import archive_at
 
-    run, is_new = import_run(Path(options.file), Path(options.results))
+    with archive_at(options.file) as file:
+        run, is_new = import_run(file, Path(options.results))
     print(f"{run.path}" if is_new else f"{run.path} is there already, with the very same files")
     print(f"its report: bench report {run.path}; every number again: bench audit {run.path}")
     return 0

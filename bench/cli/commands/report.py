@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "print the report of a run"
 GROUP, ORDER = "compare models", 3
+RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -65,8 +67,10 @@ def execute(options: Namespace) -> int:
     from bench.report import render, report_names, write_report
     from bench.report.frames import TABLES
     from bench.report.summary.stored import stored_summary
+    from bench.run.remote.working import local_results
 
-    run = open_run(Path(options.results), options.run, options.suite)
+    results = local_results(options.results, options.run, options.suite, lambda line: print(line, file=sys.stderr))
+    run = open_run(results, options.run, options.suite)
     known = [*report_names(), *TABLES]
     if options.form not in known:
         raise BenchError(
@@ -74,7 +78,7 @@ def execute(options: Namespace) -> int:
         )
     if options.plots and not (options.out and (Path(options.out).is_dir() or options.out.endswith("/"))):
         raise BenchError("--plots needs --out FOLDER/, where the plots go")
-    view = with_cases(read_run(run, Path(options.results)), options.case)
+    view = with_cases(read_run(run, results), options.case)
     columns = _columns(view, options.slices)
     if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
         shown = share(options.show_from, "--show-from")

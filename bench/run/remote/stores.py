@@ -1,0 +1,273 @@
+"""Places behind a URL that hold whole objects by name: S3 and what speaks like it, Google's, and folders.
+
+An object is there whole or not at all. Packages of a store are imported when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from bench.errors import BenchError
+from bench.records.store.files import write_atomically
+
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
+"""Scheme of a URL -> the package that reads and writes there."""
+EXTRAS = {"s3fs": "pip install 'segbench[s3]'", "gcsfs": "pip install fsspec gcsfs"}
+
+
+class Store(Protocol):
+    """Objects by name, with `/` in it."""
+
+    url: str
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object, None where there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put an object, in the place of one of this name."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Put an object where there is none of this name; of several who try at once one succeeds and is told True."""
+        ...
+
+    def put(self, file: Path, name: str) -> None:
+        """Put a file as an object."""
+        ...
+
+    def get(self, name: str, file: Path) -> bool:
+        """Write an object to a file; False where there is none."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, None where there is none."""
+        ...
+
+    def names(self, under: str) -> list[str]:
+        """Return the names of the objects under a name, in order."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+
+def is_url(text: str) -> bool:
+    """Return whether a place is a URL and no path."""
+    return "://" in text
+
+
+def store_at(url: str) -> Store:
+    """Return the store behind a URL; nothing is asked of it yet.
+
+    Raises:
+        BenchError: If nothing that lasts is behind it, or its package is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise BenchError(f"{url}: expected an absolute path, such as file:///data/results")
+        return Folder(url, Path(unquote(rest)))
+    if scheme == "memory":
+        raise BenchError(f"{url}: what is in memory is gone with its process; expected s3://, gs:// or file://")
+    if scheme not in PACKAGES:
+        raise BenchError(f"{url}: no results are kept at {scheme}://; expected s3://bucket/prefix, gs:// or file://")
+    bucket = rest.strip("/").partition("/")[0]
+    if not bucket:
+        raise BenchError(f"{url}: expected the name of a bucket, such as {scheme}://bucket/prefix")
+    return Bucket(url, scheme, rest.strip("/"))
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Return the URL of what an object lies in, and its name there."""
+    above, _, name = url.rstrip("/").rpartition("/")
+    if not name or above.endswith(":/") or not above.partition("://")[2]:
+        raise BenchError(f"{url}: expected the URL of a file, such as s3://bucket/run.tar")
+    return above, name
+
+
+class Folder:
+    """A folder, as of a shared file system."""
+
+    def __init__(self, url: str, root: Path) -> None:
+        """Take the folder; it is made when something is put there."""
+        self.url, self._root = url.rstrip("/"), root
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file."""
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file in one step."""
+        write_atomically(self._root / name, content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Link a finished file to a name that nobody has."""
+        path = self._root / name
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
+        write_atomically(unfinished, content)
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            return False
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return True
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file, and name it when it is whole."""
+        path = self._root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(file, unfinished)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def get(self, name: str, file: Path) -> bool:
+        """Copy a file."""
+        try:
+            shutil.copyfile(self._root / name, file)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file."""
+        path = self._root / name
+        return path.stat().st_size if path.is_file() else None
+
+    def names(self, under: str) -> list[str]:
+        """Return files below a folder."""
+        found = (self._root / under).rglob("*")
+        return sorted(path.relative_to(self._root).as_posix() for path in found if path.is_file())
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        (self._root / name).unlink(missing_ok=True)
+
+
+class Bucket:
+    """A bucket of an object store, through fsspec."""
+
+    def __init__(self, url: str, scheme: str, root: str) -> None:
+        """Load the store's package.
+
+        Raises:
+            BenchError: If it is not installed.
+        """
+        package = PACKAGES[scheme]
+        try:
+            import fsspec
+
+            # What another process has put must be seen: nothing is remembered of listings.
+            self._fs: Any = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
+        except ImportError:
+            raise BenchError(
+                f"{url} needs the package {package}, which {sys.executable} does not have. Install it with: "
+                f"{EXTRAS[package]}"
+            ) from None
+        self.url, self._root = url.rstrip("/"), root
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object."""
+        with self._asked("read", name):
+            try:
+                return bytes(self._fs.cat_file(self._at(name)))
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put an object."""
+        with self._asked("written", name):
+            self._fs.pipe_file(self._at(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Put an object by a request that the store refuses where one of this name is there."""
+        with self._asked("written", name):
+            try:
+                self._fs.pipe_file(self._at(name), content, mode="create")
+            except FileExistsError:
+                return False
+            except OSError:
+                if self._fs.exists(self._at(name)):  # a store that says so in words of its own
+                    return False
+                raise
+        return True
+
+    def put(self, file: Path, name: str) -> None:
+        """Put a file, in parts where it is large."""
+        with self._asked("written", name):
+            self._fs.put_file(str(file), self._at(name))
+
+    def get(self, name: str, file: Path) -> bool:
+        """Write an object to a file."""
+        with self._asked("read", name):
+            try:
+                self._fs.get_file(self._at(name), str(file))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object."""
+        with self._asked("read", name):
+            try:
+                return int(self._fs.info(self._at(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    def names(self, under: str) -> list[str]:
+        """Return objects under a name."""
+        with self._asked("listed", under):
+            try:
+                found = self._fs.find(self._at(under))
+            except FileNotFoundError:
+                return []
+        return sorted(name.removeprefix(f"{self._root}/") for name in found)
+
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        with self._asked("removed", name):
+            try:
+                self._fs.rm_file(self._at(name))
+            except FileNotFoundError:
+                return
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @contextmanager
+    def _asked(self, what: str, name: str) -> Iterator[None]:
+        """Raise `BenchError` for what the store, or the way to it, refuses."""
+        refused: tuple[type[Exception], ...] = (OSError, *_foreign())
+        try:
+            yield
+        except BenchError:
+            raise
+        except refused as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise BenchError(
+                f"{self.url}/{name} could not be {what}: {said}. Look at the name of the bucket, its credentials and "
+                "its endpoint (for S3 the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL)"
+            ) from None
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """Errors of stores' packages that are no `OSError`, of those that are loaded."""
+    botocore, aiohttp = sys.modules.get("botocore.exceptions"), sys.modules.get("aiohttp")
+    found = [getattr(botocore, "BotoCoreError", None), getattr(botocore, "ClientError", None)]
+    found += [getattr(aiohttp, "ClientError", None)]
+    return tuple(one for one in found if one is not None)

@@ -1,0 +1,162 @@
+"""Results behind a URL, worked in as a folder: the folder is the truth while a job runs, the store after each job.
+
+Jobs read and write files of this machine alone. What a job left is put into the store when it has ended, never while
+another is timed; the next run, on this machine or another, begins by fetching what the store has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import BenchError, StoreError, did_you_mean
+from bench.records import Job, Outcome
+from bench.records.store.cache import cache_folder
+from bench.records.store.layout import RunFolder, slug
+from bench.run.archive.contents import Contents
+from bench.run.console import ForwardingConsole, RunConsole
+from bench.run.remote.copies import contents_in, pull, push, runs_in
+from bench.run.remote.stores import Store, is_url, store_at
+from bench.run.remote.writers import Writer, writing
+
+Tell = Callable[[str], None]
+
+
+def working_folder(url: str) -> Path:
+    """Return the folder of this machine in which the results behind a URL are worked in.
+
+    >>> working_folder("s3://bucket/results").name
+    's3-bucket-results-c07a46f71b6a'
+    """
+    url = url.rstrip("/")
+    return cache_folder() / "working" / f"{slug(url)[:60]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def results_folder(results: str) -> Path:
+    """Return the folder that `--results` stands for: itself, or the working folder of a URL."""
+    return working_folder(results) if is_url(results) else Path(results)
+
+
+def local_results(results: str, name: str | None, suite: str | None, tell: Tell) -> Path:
+    """Return a folder with the results that a command reads: the one that was given, or of a URL the run it is about.
+
+    Args:
+        results: As given by `--results`.
+        name: Name of the run, None for the newest.
+        suite: Its suite, None for any.
+        tell: Gets a line for each object that is damaged.
+    """
+    if not is_url(results):
+        return Path(results)
+    remote = RemoteResults(results, tell)
+    remote.fetch(suite, name, missing_ok=False)
+    return remote.folder
+
+
+class RemoteResults:
+    """Results behind a URL, and their working folder."""
+
+    def __init__(self, url: str, tell: Tell) -> None:
+        """Take the URL; nothing is asked of the store yet."""
+        self.folder, self._store, self._tell = working_folder(url), store_at(url), tell
+        self._known: Contents | None = None
+        self._damaged: set[str] = set()
+
+    @property
+    def store(self) -> Store:
+        """The place behind the URL."""
+        return self._store
+
+    def fetch(self, suite: str | None, name: str | None = None, *, missing_ok: bool = True) -> RunFolder | None:
+        """Bring a run, verified, into the working folder: the newest, or the one of this name.
+
+        Raises:
+            BenchError: If there is none (unless `missing_ok`), or it cannot be used.
+        """
+        found = runs_in(self._store, suite)
+        wanted = [one for one in found if name is None or name in (one[1], "/".join(one))]
+        if not wanted:
+            if missing_ok:
+                return None
+            known = ["/".join(one) for one in found]
+            listing = f" Runs there: {', '.join(known[-5:])}." if known else ""
+            hint = did_you_mean(name, known) if name is not None else ""
+            what = f"run {name!r}" if name is not None else "run"
+            raise StoreError(f"no {what} in {self._store.url}.{hint}{listing}")
+        of_suite, run_name = wanted[-1]
+        contents = contents_in(self._store, of_suite, run_name)
+        if contents is None:
+            raise StoreError(f"the run {of_suite}/{run_name} in {self._store.url} was just removed")
+        self._damaged = pull(self._store, contents, self.folder, self._tell)
+        self._known = contents
+        return RunFolder(self.folder / of_suite / run_name)
+
+    @contextmanager
+    def writing(self, run: RunFolder) -> Iterator[Upload]:
+        """Hold a run for writing, and put what is finished into the store at the end, however that comes.
+
+        Raises:
+            BenchError: If another writes it, or the store cannot be reached at the end.
+        """
+        known = self._known if self._known is not None and (self._known.suite, self._known.run) == _names(run) else None
+        with writing(self._store, run.suite, run.name) as writer:
+            if contents_in(self._store, run.suite, run.name) != known:
+                raise BenchError(
+                    f"the run {run.suite}/{run.name} in {self._store.url} was written by another just now; the same "
+                    "command goes on from there"
+                )
+            upload = Upload(self._store, run, writer, known, self._damaged, self._tell)
+            try:
+                yield upload
+            except BaseException:
+                upload.attempt()
+                raise
+            upload.finish()
+
+
+class Upload:
+    """Puts what a run has now into its store."""
+
+    def __init__(
+        self, store: Store, run: RunFolder, writer: Writer, known: Contents | None, damaged: set[str], tell: Tell
+    ) -> None:
+        self._store, self._run, self._writer = store, run, writer
+        self._known, self._damaged, self._tell = known, damaged, tell
+        self._told = False
+
+    def attempt(self) -> None:
+        """Put it there; where that fails say so once, and go on: the next attempt puts all that is missing."""
+        try:
+            self.finish()
+        except BenchError as error:
+            if not self._told:
+                self._tell(f"warning: not uploaded yet: {error}")
+            self._told = True
+
+    def finish(self) -> None:
+        """Put it there; raises `BenchError` where that fails."""
+        self._writer.require()
+        self._known = push(self._store, self._run, self._known, self._damaged)
+
+    def console(self, shown: RunConsole) -> RunConsole:
+        """Return a console that puts what each job left into the store when the job has ended."""
+        return _UploadingConsole(shown, self)
+
+
+class _UploadingConsole(ForwardingConsole):
+    """Tells a run to another console, and uploads what each job left."""
+
+    def __init__(self, shown: RunConsole, upload: Upload) -> None:
+        super().__init__(shown)
+        self._upload = upload
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ended, and upload what it left."""
+        super().ended(job, outcome)
+        self._upload.attempt()
+
+
+def _names(run: RunFolder) -> tuple[str, str]:
+    return run.suite, run.name
