@@ -11,13 +11,15 @@ A model config's `behaviour` chooses one:
 * `crashes` (by exception, signal or exit), `hangs`, `eats_memory`, `oom_device`, `unsupported`,
   `missing_package`: end in every way a worker can end;
 * `wrong_shape`, `forgets_sync`, `cached`, `changes_input`: break rules that audits and checks must catch;
-* `trains`: leaves a weights file and a learning curve in no time.
+* `trains`: leaves a weights file and a learning curve in no time;
+* `learns`: is as good as its recipe, at every validation and in its predictions; the best learning rate is 0.01.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import os
 import resource
 import signal
@@ -56,6 +58,8 @@ class Options(BaseModel):
         after: `crashes`, `hangs`, `eats_memory`, `oom_device`, `changes_input`: number of calls that go well before.
         fits: `oom_device`: images of a batch that fit into its memory; such batches go well.
         mebibytes: `eats_memory`: what each call takes and gives back; None takes all there is.
+        validations: `learns`: how many, evenly over the steps; each step takes `infer_ms`.
+        diverges_above: `learns`: learning rate above which the training fails.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -77,6 +81,7 @@ class Options(BaseModel):
         "cached",
         "changes_input",
         "trains",
+        "learns",
     ]
     preprocess_ms: float = 0.0
     infer_ms: float = 0.0
@@ -89,6 +94,8 @@ class Options(BaseModel):
     after: int = 0
     fits: int = 0
     mebibytes: int | None = None
+    validations: int = 4
+    diverges_above: float = 1.0
 
 
 class OutOfMemoryError(RuntimeError):
@@ -131,18 +138,26 @@ class Adapter(BaseAdapter):
             raise BenchError(f"{weights} holds no weights of this fake")
         _check_task(self._options.behaviour, task)
         self._num_classes, self._kind = len(task.classes), task.kind
-        if self._options.behaviour in ("perfect", "noisy"):
+        self._flipped = self._options.flipped
+        if self._options.behaviour == "learns" and weights is not None:
+            self._flipped = 1 - float(weights.read_text())
+        if self._options.behaviour in ("perfect", "noisy") or (
+            self._options.behaviour == "learns" and weights is not None
+        ):
             self._learn_truths()
 
     def _learn_truths(self) -> None:
         dataset = open_dataset("shapes", self._options.dataset)
-        for image_id in dataset.ids(self._options.split):
+        splits = dataset.splits() if self._options.behaviour == "learns" else (self._options.split,)
+        for image_id in (image_id for split in splits for image_id in dataset.ids(split)):
             ground_truth = dataset.target(image_id).of(self._kind)
             if ground_truth is not None:
                 self._known[_content(dataset.image(image_id))] = as_prediction(ground_truth)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Report a learning curve and leave a weights file."""
+        if self._options.behaviour == "learns":
+            return self._learn(recipe, out, progress)
         if self._options.behaviour != "trains":
             raise Unsupported("this fake cannot be trained")
         steps = recipe.budget.steps or 10
@@ -157,6 +172,24 @@ class Adapter(BaseAdapter):
         progress.validated(step=steps, images=steps * recipe.batch_size, train_s=steps / 100, values=values)
         weights = out / "weights.txt"
         weights.write_text("trained")
+        return TrainingResult(weights, steps, steps * recipe.batch_size, steps / 100, {}, {})
+
+    def _learn(self, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
+        """Come to the share of right pixels that a recipe is worth, and tell of it at every validation."""
+        if recipe.learning_rate > self._options.diverges_above:
+            raise BenchError(f"the loss is no finite number at a learning rate of {recipe.learning_rate:g}")
+        good, steps = goodness(recipe), recipe.budget.steps or 8
+        progress.planned(steps=steps, seconds=None)
+        every = max(1, steps // self._options.validations)
+        for step in range(1, steps + 1):
+            images, spent, share = step * recipe.batch_size, step / 100, good * step / steps
+            rate = recipe.learning_rate
+            progress.step(step=step, images=images, train_s=spent, loss=1 - share, learning_rate=rate)
+            wait_ms(self._options.infer_ms)
+            if step % every == 0:
+                progress.validated(step=step, images=images, train_s=spent, values={"val_mean_iou": share})
+        weights = out / "weights.txt"
+        weights.write_text(repr(good))
         return TrainingResult(weights, steps, steps * recipe.batch_size, steps / 100, {}, {})
 
     def preprocess(self, images: Sequence[RgbImage]) -> list[RgbImage]:
@@ -211,7 +244,7 @@ class Adapter(BaseAdapter):
 
     def _spoilt(self, ground_truth: LabelMap, image: RgbImage) -> LabelMap:
         rng = np.random.default_rng(int(_content(image)[:16], 16))
-        spoil = rng.random(ground_truth.shape) < self._options.flipped
+        spoil = rng.random(ground_truth.shape) < self._flipped
         other = rng.integers(0, self._num_classes, ground_truth.shape, dtype=np.uint8)
         return np.where(spoil, other, ground_truth)
 
@@ -248,6 +281,12 @@ class Adapter(BaseAdapter):
     def versions(self) -> dict[str, str]:
         """Return the version of NumPy, which alone can change a fake's answer."""
         return {"numpy": np.__version__}
+
+
+def goodness(recipe: Recipe) -> float:
+    """Return the share of right pixels that a recipe is worth, 0.5 to 1: most at a learning rate of 0.01, by dice."""
+    off = math.log10(recipe.learning_rate) + 2
+    return 0.5 + 0.5 * math.exp(-(off**2)) * (1.0 if recipe.loss == "dice" else 0.9)
 
 
 def _content(image: RgbImage) -> str:

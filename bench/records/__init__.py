@@ -54,6 +54,7 @@ from bench.records.protocol import PROTOCOL_ID, QUICK, JobKind, Measurement, Tim
 from bench.records.provenance import Provenance
 from bench.records.recipe import Augmentation, Budget, Recipe
 from bench.records.scores import CaseScores, OracleScore, Score
+from bench.records.tuning import Searched, Tune
 
 __all__ = [
     "EXPORTED_RUNTIMES",
@@ -98,6 +99,7 @@ __all__ = [
     "Runtime",
     "Scenario",
     "Score",
+    "Searched",
     "Shift",
     "Size",
     "SlidingWindow",
@@ -108,6 +110,7 @@ __all__ = [
     "TaskSpec",
     "Throughput",
     "Timeouts",
+    "Tune",
     "Unmapped",
     "as_json_dict",
     "background_class",

@@ -80,11 +80,13 @@ class Job(Record):
 class Status(str, Enum):
     """How a job ended; each is a row of the report.
 
-    `usage_error` is what the user can set right (an option, a weight file, a data set); `crashed` is
-    everything that nobody foresaw, and `node_lost` a machine of a cluster that went away under the job.
+    `pruned` is a training of a search that was ended because others were better at the same validation.
+    `usage_error` is what the user can set right (an option, a weight file, a data set); `crashed` is everything that
+    nobody foresaw, and `node_lost` a machine of a cluster that went away under the job.
     """
 
     OK = "ok"
+    PRUNED = "pruned"
     UNSUPPORTED = "unsupported"
     USAGE_ERROR = "usage_error"
     OOM_DEVICE = "oom_device"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.report import differences, sentences, tables, training_tables
+from bench.report import differences, search_tables, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
@@ -35,6 +35,10 @@ PICTURES = {
     "training_curves.png": "Loss and validated score of all models, by seconds and images; losses differ in kind",
     "training_curve.png": "Loss and score, training and validation, against training seconds and images seen",
     "accuracy_budget.png": "Score on the test split against training seconds and images seen",
+    "sweep_heat_map.png": "Sweep of two fields of the recipe: mean score of each combination",
+    "sweep_coordinates.png": "Sweep of several fields of the recipe: a line for each combination",
+    "search_history.png": "Course of a search: each trial on the validation split, and the best so far",
+    "search_coordinates.png": "Complete trials of a search: a line for each recipe",
     "contact_sheet.png": "Image, ground truth and each model's prediction, on images where the models disagree most",
 }
 """File name -> caption, in the order of the report."""
@@ -62,7 +66,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         markdown_table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
         *_doubts(summary),
-        *(_picture(name) for name in pictures if not _of_training(name)),
+        *(_picture(name) for name in pictures if not _of_training(name) and not _of_recipes(name)),
         *(f"Not drawn: {reason}" for reason in left_out),
         *_scores(summary),
         _bullets(sentences.reductions(summary)),
@@ -71,6 +75,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_section("Thresholds", thresholds_table(summary)),
         _bullets(probability_notes(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
+        *_recipes(summary, pictures),
         *_slices(summary),
         *_robustness(summary),
         *_section("Runtimes", runtimes_table(summary)),
@@ -122,6 +127,22 @@ def _scores(summary: RunSummary) -> list[str]:
         *_section("Across folds", folds_table(summary)),
         _paragraph(folds_note(summary)),
     ]
+
+
+def _recipes(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
+    """What lists in the recipe multiplied, and the searches."""
+    parts = []
+    for heading, frame in search_tables.sweeps_tables(summary).items():
+        parts += [f"**{heading}**", markdown_table(frame)]
+    shown = [_picture(name) for name in pictures if name.startswith("sweep_")]
+    sweeps = ["## Sweeps", _paragraph(search_tables.SWEEPS_NOTE), *shown, *parts] if parts else []
+    if not summary.searches:
+        return sweeps
+    parts = [_picture(name) for name in pictures if name.startswith("search_")]
+    for one in summary.searches:
+        parts += [f"**{_paragraph(one.name)}**", _bullets(search_tables.search_notes(one))]
+        parts += [markdown_table(search_tables.trials_table(one))]
+    return [*sweeps, "## Search of recipes", markdown_table(search_tables.searches_table(summary)), *parts]
 
 
 def _slices(summary: RunSummary) -> list[str]:
@@ -179,6 +200,10 @@ def _folded(names: Sequence[str]) -> list[str]:
 
 def _of_training(name: str) -> bool:
     return name.startswith("training_curve") or name == "accuracy_budget.png"
+
+
+def _of_recipes(name: str) -> bool:
+    return name.startswith(("sweep_", "search_"))
 
 
 def _picture(name: str) -> str:

@@ -30,6 +30,7 @@ from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
 from bench.suite.shifts import corruption_mistakes, shifted_cases
+from bench.suite.tuning import TUNED
 
 
 def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | None = None) -> tuple[Case, ...]:
@@ -67,7 +68,9 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
         for index, (entry, model) in enumerate(models)
         if _wanted(suite, entry, model, dataset, target)
         for prompted in _prompted(suite, model)
-        for varied, recipe in recipes_of(suite, entry, prompted, auto_device, where=f"{source}: models[{index}].recipe")
+        for varied, recipe in _searched(
+            suite, recipes_of(suite, entry, prompted, auto_device, where=f"{source}: models[{index}].recipe")
+        )
         for seeded, recipe in _seeded(suite, varied, recipe)
         for case in [
             Case(
@@ -319,6 +322,16 @@ def _prompted(suite: Suite, model: ModelSpec) -> list[ModelSpec]:
     if not suite.prompts:
         return [model]
     return [model.model_copy(update={"label": f"{model.label} {kind}", "prompt": kind}) for kind in suite.prompts]
+
+
+def _searched(suite: Suite, found: list[tuple[ModelSpec, Recipe | None]]) -> list[tuple[ModelSpec, Recipe | None]]:
+    """Models with their recipes, those that a search changes told apart by their labels."""
+    if suite.tune is None:
+        return found
+    return [
+        (model if recipe is None else model.model_copy(update={"label": f"{model.label}{TUNED}"}), recipe)
+        for model, recipe in found
+    ]
 
 
 def _seeded(suite: Suite, model: ModelSpec, recipe: Recipe | None) -> list[tuple[ModelSpec, Recipe | None]]:

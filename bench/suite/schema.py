@@ -42,6 +42,7 @@ from bench.records import (
     TaskKind,
     Throughput,
     Timeouts,
+    Tune,
     Unmapped,
 )
 
@@ -190,6 +191,7 @@ class _OrNone:
 
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
+Distinct = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()]
 Sizes = Annotated[tuple[Size | None, ...], BeforeValidator(_sizes), AfterValidator(_not_empty), _OneOrMany()]
 Label = Annotated[str, AfterValidator(_label)]
 
@@ -352,14 +354,12 @@ class Suite(Record):
         default=None,
         description="How models without weights are trained; a list in a field multiplies the cases; none = untrained.",
     )
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
+    seeds: Distinct[int] = Field(
         default=(), description="Train every model once per seed; none = once, with the recipe's own."
     )
-    prompts: Annotated[tuple[PromptKind, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = (
-        Field(
-            default=(),
-            description="Task prompted: what a model is told of each object; a list makes a case of each.",
-        )
+    tune: Tune | None = Field(default=None, description="Search the recipe by scores on the validation split.")
+    prompts: Distinct[PromptKind] = Field(
+        default=(), description="Task prompted: what a model is told of each object; a list makes a case of each."
     )
     metrics: Many[Annotated[str, BeforeValidator(_metric), _OrCapped()]] = Field(
         default=("mean_iou",),
@@ -375,7 +375,7 @@ class Suite(Record):
         default=None,
         description="Score models on corrupted images and other data sets too; a list = these; {} = all but size.",
     )
-    loggers: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct), _OneOrMany()] = Field(
+    loggers: Distinct[str] = Field(
         default=(), description="Experiment trackers that get a copy: tensorboard, wandb, mlflow."
     )
     environments: dict[str, Literal["isolated", "running"]] = Field(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "validate a suite and show what would run"
 GROUP, ORDER = "compare models", 2
+RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,21 +41,25 @@ def _print_states(options: Namespace) -> int:
 
     from bench.records.store.runs import runs
     from bench.run.planning.prepare import prepare
-    from bench.run.state import job_state
+    from bench.run.state import JobState, job_state
+    from bench.run.tuning.search import with_best
 
     prepared = prepare(Path(options.suite), interpreters_of(options))
     told = {note.rstrip(".") for note in prepared.notes}
     of_data = [f"{label}: {note}" for label, notes in prepared.data_notes.items() for note in notes]
     for note in (*prepared.notes, *(note for note in of_data if note not in told)):
         print(f"note: {note}", file=sys.stderr)
-    results = Path(options.results)
+    results = _results(options, prepared.suite.name)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None
-    rows, states, shifted = [], Counter[str](), Counter[str]()
+    prepared, without = with_best(prepared, run)
+    rows, states, shifted = _searches(prepared, run), Counter[str](), Counter[str]()
     seen: set[str] = set()
     for plan in prepared.cases:
         for job in plan.jobs:
             state = job_state(job, run, results)
+            if plan.case.id in without:
+                state = JobState("missing", "after its search", None)
             if job.key in seen and plan.case.shift is not None:
                 continue
             if job.key in seen:
@@ -78,6 +83,36 @@ def _print_states(options: Namespace) -> int:
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
     return 0
+
+
+def _results(options: Namespace, suite: str) -> Path:
+    """Return the folder of results; of a URL with the newest run of the suite, if there is one."""
+    from bench.run.remote.stores import is_url
+    from bench.run.remote.working import RemoteResults
+
+    if not is_url(options.results):
+        return Path(options.results)
+    remote = RemoteResults(options.results, lambda line: print(line, file=sys.stderr))
+    remote.fetch(suite)
+    return remote.folder
+
+
+def _searches(prepared: Prepared, run: RunFolder | None) -> list[list[str]]:
+    """Return a row for each search: how far it is, and its best trial."""
+    from bench.run.tuning.search import over, study_of
+
+    rows = []
+    for planned in prepared.searches:
+        view = None if run is None else study_of(prepared, planned, run)
+        if view is None:
+            rows.append([planned.name, "search", "missing", ""])
+            continue
+        why, best = over(prepared, view), view.best
+        told = (
+            "" if best is None else f"; best {planned.metric} {best.value or 0.0:.4f} (trial {best.trial.number + 1})"
+        )
+        rows.append([planned.name, "search", "unfinished" if why is None else "done", f"{view.counts}{told}"])
+    return rows
 
 
 def _state_of_scores(prepared: Prepared, run: RunFolder, case_id: str, predicted: JobView) -> tuple[str, str]:

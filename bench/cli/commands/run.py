@@ -23,13 +23,18 @@ from bench.cli.arguments import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.records.store.layout import RunFolder
+    from bench.records.store.views import RunView
+    from bench.run.console import RunConsole
     from bench.run.executor import Executor
     from bench.run.json_console import JsonConsole
     from bench.run.planning.prepare import Prepared
+    from bench.run.remote.working import RemoteResults
     from bench.run.runner import Summary
 
 HELP = "run a suite; finished jobs are skipped"
 GROUP, ORDER = "compare models", 1
+RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -75,15 +80,12 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
     from rich.console import Console
 
     from bench.records.store import layout
-    from bench.records.store.invocation import flags_of
     from bench.records.store.runs import locked, new_run, runs
-    from bench.report import render, write_report
+    from bench.report import render
     from bench.report.summary.stored import stored_summary
     from bench.run.console import RunConsole
     from bench.run.json_console import JsonConsole
     from bench.run.loggers import where_trackers_wrote
-    from bench.run.runner import Runner, wanted_jobs
-    from bench.run.session import RunRecorder, run_cases
 
     machine = JsonConsole(sys.stderr, 0) if options.json_progress else None
     console = Console(stderr=True)
@@ -91,9 +93,51 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
     for line in prepared.notes:
         note(f"note: {line}")
     _check_selection(prepared, options)
-    results = Path(options.results)
+    remote = _remote(options, note)
+    results = Path(options.results) if remote is None else remote.folder
+    if remote is not None and not options.new:
+        remote.fetch(prepared.suite.name)
     earlier = runs(results, prepared.suite.name)
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
+
+    def console_for(total: int) -> RunConsole:
+        return RunConsole(console, total) if machine is None else JsonConsole(sys.stderr, total)
+
+    with locked(run):
+        if remote is None:
+            summary, view = _done(prepared, executor, options, run, results, console_for, note)
+        else:
+            with remote.writing(run) as upload:
+                summary, view = _done(
+                    prepared, executor, options, run, results, lambda total: upload.console(console_for(total)), note
+                )
+            note(f"{options.results} has it all; it was worked on in {run.path}")
+    _tell_end(summary, run.path / layout.PAGE, machine, note)
+    print(render("terminal", stored_summary(view)))
+    print(run.path / layout.REPORT)
+    print(run.path / layout.PAGE)
+    for line in where_trackers_wrote(run, prepared.suite.loggers):
+        note(line)
+    return 1 if summary.failed else 0
+
+
+def _done(
+    prepared: Prepared,
+    executor: Executor,
+    options: Namespace,
+    run: RunFolder,
+    results: Path,
+    console_for: Callable[[int], RunConsole],
+    note: Callable[[str], None],
+) -> tuple[Summary, RunView]:
+    """Search what is to be searched, and do the jobs that are not done; returns what it came to, and the run."""
+    from bench.records.store.invocation import flags_of
+    from bench.report import write_report
+    from bench.run.runner import Runner, wanted_jobs
+    from bench.run.session import RunRecorder, run_cases
+    from bench.run.tuning.search import search
+
+    wanted = wanted_jobs(options.case, tuple(options.kind or ()))
     recorder = RunRecorder(
         run,
         results,
@@ -105,24 +149,23 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
         warn=lambda line: note(f"warning: {line}"),
         write_report=lambda view: write_report(view, run.path),
     )
-    with locked(run):
-        runner = Runner(
-            prepared,
-            run,
-            results,
-            console_for=lambda total: RunConsole(console, total) if machine is None else JsonConsole(sys.stderr, total),
-            wanted=wanted_jobs(options.case, tuple(options.kind or ())),
-            executor=executor,
-        )
-        summary = run_cases(runner, recorder)
-        view = recorder.view()
-    _tell_end(summary, run.path / layout.PAGE, machine, note)
-    print(render("terminal", stored_summary(view)))
-    print(run.path / layout.REPORT)
-    print(run.path / layout.PAGE)
-    for line in where_trackers_wrote(run, prepared.suite.loggers):
-        note(line)
-    return 1 if summary.failed else 0
+    failed: tuple[str, ...] = ()
+    if prepared.searches:
+        recorder.write_plan()
+        found = search(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
+        prepared, wanted, failed = found.prepared, found.wanted, found.failed
+        recorder = replace(recorder, plan=prepared.plan)
+    runner = Runner(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
+    summary = run_cases(runner, recorder)
+    return replace(summary, failed=(*failed, *summary.failed)), recorder.view()
+
+
+def _remote(options: Namespace, note: Callable[[str], None]) -> RemoteResults | None:
+    """Return the results behind a URL; None where `--results` is a folder."""
+    from bench.run.remote.stores import is_url
+    from bench.run.remote.working import RemoteResults
+
+    return RemoteResults(options.results, note) if is_url(options.results) else None
 
 
 def _tell_end(summary: Summary, page: Path, machine: JsonConsole | None, note: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ results/<suite>/<run>/
         training.jsonl  weights/  samples.npz  audit/  telemetry.npz
         profile.json  throughput.json  latencies.npz
     scores/<case>.json  statistics/<case>.npz        what the parent made of the predictions
+    tuning/<study>.json                              what each trial of a search was asked to try
     manifest.jsonl                                   SHA-256 of every fact, in the order they were written
     manifest.head                                    how long it is, and the hash of its last line
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
@@ -34,6 +35,8 @@ PROBABILITIES = "probabilities"
 VALIDATION = "validation_probabilities"
 """Folders of a predict job with the probabilities that a suite keeps, of the scored and of the validation split."""
 PROGRESS = "progress.json"
+PRUNING = "pruning.json"
+"""In this file of a training its search answers each validation with whether it goes on."""
 TRAINING_LOG = "training.jsonl"
 WEIGHTS = "weights"
 SAMPLES = "samples.npz"
@@ -49,6 +52,7 @@ ENVIRONMENTS = "environments"
 SBOM = "sbom.cdx.json"
 LOCKS = "locks"
 REPRO = "repro.json"
+TUNING = "tuning"
 REPORT = "report.md"
 PAGE = "report.html"
 PAGE_IMAGES = "report_images"
@@ -119,6 +123,10 @@ class RunFolder:
     def job(self, kind: str, case_id: str, replicate: int, key: str) -> Path:
         """Return the folder of one job."""
         return self.jobs / f"{kind}-{slug(case_id)[:READABLE]}-r{replicate}-{key[:KEY_CHARACTERS]}"
+
+    def study(self, name: str) -> Path:
+        """Return the file with the trials of a search."""
+        return self.path / TUNING / f"{file_stem(name)}.json"
 
     def scores(self, case_id: str) -> Path:
         """Return the file with the scores of a case."""

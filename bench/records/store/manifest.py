@@ -18,7 +18,7 @@ from bench.records.store import layout
 from bench.records.store.files import State, content_sha256, file_state, sha256_of, write_atomically
 from bench.records.store.layout import RunFolder
 
-LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS)
+LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS, layout.PRUNING)
 """Files of a job that are no facts."""
 
 INDEXES = tuple(

@@ -243,8 +243,8 @@ def set_aside(folder: Path) -> None:
 
 
 def is_final(outcome: Outcome | None) -> bool:
-    """Return whether a job need not be done again: it worked, or it cannot work here."""
-    return outcome is not None and outcome.status in (Status.OK, Status.UNSUPPORTED)
+    """Return whether a job need not be done again: it worked, it cannot work here, or its search ended it."""
+    return outcome is not None and outcome.status in (Status.OK, Status.UNSUPPORTED, Status.PRUNED)
 
 
 def read_plan(run: RunFolder) -> Plan:

@@ -16,6 +16,7 @@ from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
 from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.probability_curves import draw_probabilities
+from bench.report.draw.recipe_pictures import draw_recipes
 from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import Tile
 from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
@@ -63,6 +64,7 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
     made += draw_robustness(summary, folder)
     trained = _best([view for view in run.cases if view.train is not None], summary)
     made += draw_training(replace(run, cases=tuple(trained)), summary, folder)
+    made += draw_recipes(summary, folder)
     left_out = _crowded(run, summary)
     for number, every in enumerate(_sheets(run)):
         label, views = every[0].case.dataset.label, _best(every, summary)

@@ -91,6 +91,8 @@ def _parts(run: RunView, columns: Mapping[str, Columns] | None) -> Iterator[Json
         yield [path, [*(file_state(Path(path)) or ())]]
     for view in run.cases:
         yield _of_case(view)
+    if (run.folder.path / layout.TUNING).is_dir():  # what the trials of searches came to stands in further facts
+        yield [*(file_state(run.folder.manifest) or ())]
     for spec in {view.case.dataset.label: view.case.dataset for view in run.cases}.values():
         yield [as_json_dict(spec), _place(spec)]
 

@@ -36,9 +36,11 @@ from bench.report.summary.probability_curves import ProbabilityCurves, probabili
 from bench.report.summary.robustness import Robustness, robustness
 from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
+from bench.report.summary.searches import SearchSummary, summarise_searches
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import Pair, PairFamily, all_pairs
 from bench.report.summary.slices import SliceTable, SliceTables
+from bench.report.summary.sweeps import Sweep, summarise_sweeps
 from bench.report.summary.training_doubts import training_doubts
 from bench.report.summary.training_progress import progress_of_case
 from bench.report.summary.verdict import judge
@@ -101,6 +103,8 @@ class RunSummary(Record):
     slices: tuple[SliceTable, ...] = ()
     probabilities: tuple[ProbabilityCurves, ...] = ()
     robustness: tuple[Robustness, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    searches: tuple[SearchSummary, ...] = ()
 
     @cached_property
     def several_datasets(self) -> bool:
@@ -188,6 +192,8 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         slices=gathered.slices,
         probabilities=probability_curves(run.cases),
         robustness=robustness(whole),
+        sweeps=summarise_sweeps(run, higher_is_better=metric.higher_is_better),
+        searches=summarise_searches(run.folder),
     )
 
 

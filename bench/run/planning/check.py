@@ -27,6 +27,7 @@ from bench.run.planning.column_tables import check_tables
 from bench.run.planning.data_checks import check_notes, on_disk, sampled
 from bench.run.planning.option_checks import check_loggers, check_options
 from bench.run.planning.probability_checks import check_probabilities
+from bench.run.planning.search_checks import check_searches
 from bench.run.planning.shift_checks import check_shifts
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
@@ -75,11 +76,12 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
     _check_predictions(cases, found, source, mistakes)
-    check_options(cases, source, lines, mistakes)
+    probes = check_searches(suite, cases, found.opened, source, lines, mistakes)
+    check_options((*cases, *probes), source, lines, mistakes)
     check_metrics(cases, source, suite.metrics, lines, mistakes)
     check_loggers(suite.loggers, source, lines, mistakes)
     shift_notes = check_shifts(cases, found.opened, source, mistakes)
-    ability_notes = check_abilities(cases, source, lines, mistakes, machine)
+    ability_notes = check_abilities((*cases, *probes), source, lines, mistakes, machine)
     check_tables(suite, source, cases, found.opened, mistakes)
     kept_notes = check_probabilities(suite, cases, found.opened, source, lines, mistakes)
     sound_otherwise = not mistakes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ from bench.run.worker.environment import worker_environment
 from bench.suite.jobs import CasePlan, Ingredients, plan_case
 from bench.suite.load import load_suite
 from bench.suite.schema import Suite
+from bench.suite.tuning import PlannedSearch, searches_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Prepared:
         notes: What is to be known of the data sets' files.
         data_notes: What was inferred, converted or passed over of a data set, by its label.
         accepted_code: Code that stands in the keys in place of the present one.
+        searches: Searches of recipes, whose best ones take the place of those in `cases`.
+        plan_case: Plans a further case, of a search.
     """
 
     source: Path
@@ -57,6 +61,8 @@ class Prepared:
     notes: tuple[str, ...] = ()
     data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     accepted_code: AcceptedCode | None = None
+    searches: tuple[PlannedSearch, ...] = ()
+    plan_case: Callable[[Case], CasePlan] | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -67,7 +73,7 @@ class Prepared:
             source=str(self.source),
             task=self.suite.task,
             metrics=self.suite.metrics,
-            cases=tuple(_planned(case, self.classes[case.case.dataset.label]) for case in self.cases),
+            cases=tuple(map(self.planned, self.cases)),
             planned_at=utc_now(),
             seed=self.suite.seed,
             cost=self.suite.cost,
@@ -75,6 +81,10 @@ class Prepared:
             accepted_code=self.accepted_code,
             columns=tables_of(self.suite, self.source, [case.case.dataset.label for case in self.cases]),
         )
+
+    def planned(self, plan: CasePlan) -> PlannedCase:
+        """Return a planned case as the record of a plan holds it."""
+        return _planned(plan, self.classes[plan.case.dataset.label])
 
 
 def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = None) -> Prepared:
@@ -94,8 +104,9 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
     used = {case.model.adapter for case in found.cases}
     interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
     fingerprints = Fingerprints(ContentHashes.of_user())
-    plans = tuple(
-        _plan(
+
+    def plan_case(case: Case) -> CasePlan:
+        return _plan(
             case,
             found.datasets[case.dataset.label],
             interpreters,
@@ -104,10 +115,20 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
             seed=suite.seed,
             made_for=found.datasets[case.made_for.label],
         )
-        for case in found.cases
-    )
+
+    plans = tuple(map(plan_case, found.cases))
     classes = {label: dataset.classes for label, dataset in found.datasets.items()}
-    return Prepared(source, suite, plans, interpreters, classes, found.notes, found.data_notes)
+    return Prepared(
+        source,
+        suite,
+        plans,
+        interpreters,
+        classes,
+        found.notes,
+        found.data_notes,
+        searches=searches_of(suite, found.cases),
+        plan_case=plan_case,
+    )
 
 
 def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:

@@ -152,6 +152,7 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     from bench.measure.out_of_memory import memory_that_is_full
     from bench.records import Job, as_json_dict, read_record
     from bench.run.worker.memory_limit import limit_memory
+    from bench.run.worker.training_log import Pruned
 
     device = "cpu"
     try:
@@ -162,6 +163,8 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
         return {**_ending("ok"), "facts": as_json_dict(facts)}
     except Unsupported as error:
         return _ending("unsupported", str(error))
+    except Pruned as error:
+        return _ending("pruned", str(error))
     except ShapeError as error:
         return _ending("invalid_output", str(error))
     except ImportError:

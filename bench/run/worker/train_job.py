@@ -33,7 +33,7 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     out.mkdir(exist_ok=True)
     log_path = Path(os.devnull) if is_further_process() else folder / layout.TRAINING_LOG
     with log_path.open("a", encoding="utf-8") as file:
-        log = TrainingLog(file)
+        log = TrainingLog(file, None if is_further_process() else folder)
         watch = Watch()
         result = adapter.train(data, job.recipe, out, log)
         interference = watch.seen()

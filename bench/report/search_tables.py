@@ -1,0 +1,168 @@
+"""The tables of what was varied in recipes: combinations of lists, trials of searches, and how they are to be read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from bench.metric import load_metric
+from bench.records.store.studies import TRIAL_STATES
+from bench.report.draw.numbers import MISSING, count
+from bench.report.summary.searches import FEWEST, SearchSummary, TrialSummary
+from bench.report.summary.summarise import RunSummary
+from bench.report.summary.sweeps import Sweep, SweepPoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEPS_NOTE = (
+    "A combination with several seeds or folds is told by the mean of their scores (± sample standard deviation). All "
+    "rows are scores of one test split: the best of many is the luckiest, too. Choose by validation (`tune:`), and "
+    "report the choice with several seeds."
+)
+MOST_TRIALS = 30
+"""Of more trials the best are listed; all of them are in results.json."""
+
+
+def sweeps_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
+    """Return a table for each sweep: a row for each combination, a column for each field that varies."""
+    import pandas as pd
+
+    return {
+        f"Sweep of {sweep.title}": pd.DataFrame(
+            [_point_row(summary, sweep, number, point) for number, point in enumerate(sweep.points)]
+        )
+        for sweep in summary.sweeps
+    }
+
+
+def _point_row(summary: RunSummary, sweep: Sweep, number: int, point: SweepPoint) -> dict[str, str]:
+    spread = "" if point.sd is None else f" ± {point.sd:.3f}"
+    return {
+        **dict(zip(sweep.fields, sweep.words(point), strict=True)),
+        "trainings": f"{len(point.scores)} of {len(point.case_ids)}",
+        summary.headline_in_unit: MISSING if point.mean is None else f"{point.mean:.3f}{spread}",
+        "best": "yes" if number == sweep.best else "",
+    }
+
+
+def searches_table(summary: RunSummary) -> pd.DataFrame:
+    """Return a row for each search: how far it is, and the best recipe."""
+    import pandas as pd
+
+    rows = []
+    for one in summary.searches:
+        best = one.best_trial
+        rows.append(
+            {
+                "search": one.name,
+                "trials": _counts(one),
+                "hours": f"{sum(trial.seconds for trial in one.trials) / 3600:.3g}",
+                "best trial": MISSING if best is None else count(best.number),
+                f"{load_metric(one.metric).label} on validation": MISSING if best is None else _score(best.value),
+                "best recipe": MISSING if best is None else values_in_words(best.values),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _counts(one: SearchSummary) -> str:
+    told = [f"{one.count(state)} {state}" for state in TRIAL_STATES if one.count(state)]
+    return ", ".join(told) or "none"
+
+
+def trials_table(one: SearchSummary) -> pd.DataFrame:
+    """Return the trials of a search, of many the best."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "trial": count(trial.number),
+                **{field: value_in_words(value) for field, value in trial.values.items()},
+                "ended": trial.state,
+                f"{load_metric(one.metric).label} on validation": _score(trial.value)
+                if trial.state == "complete"
+                else MISSING,
+                "last validation": _score(trial.value) if trial.state == "pruned" else MISSING,
+                "validations": count(trial.validations),
+                "seconds": f"{trial.seconds:.1f}",
+                "why": "" if trial.reason is None else " ".join(trial.reason.split())[:120],
+            }
+            for trial in listed_trials(one)
+        ]
+    )
+
+
+def listed_trials(one: SearchSummary) -> list[TrialSummary]:
+    """Return the trials that are listed, in their order."""
+    if len(one.trials) <= MOST_TRIALS:
+        return list(one.trials)
+    sign = -1 if one.higher_is_better else 1
+    complete = [trial for trial in one.trials if trial.state == "complete" and trial.value is not None]
+    best = sorted(complete, key=lambda trial: sign * (trial.value or 0.0))[:MOST_TRIALS]
+    return sorted(best, key=lambda trial: trial.number)
+
+
+def search_notes(one: SearchSummary) -> list[str]:
+    """Return how a search was done, and what its numbers are."""
+    tune, listed = one.tune, len(listed_trials(one))
+    space = "; ".join(
+        f"{field} "
+        + (
+            "one of " + ", ".join(value_in_words(choice) for choice in searched.choices)
+            if searched.choices is not None
+            else f"{searched.low:g} to {searched.high:g}{', logarithmic' if searched.log else ''}"
+        )
+        for field, searched in tune.space.items()
+    )
+    budget = " and ".join(
+        [*([f"{tune.trials} trials"] if tune.trials else []), *([f"{tune.hours:g} hours"] if tune.hours else [])]
+    )
+    lines = [
+        f"Optuna {one.optuna}, sampler {tune.sampler} (seed {tune.seed}), pruner {tune.pruner}; budget {budget}: "
+        f"{one.ended or 'still under way'}.",
+        f"Searched: {space}.",
+        "Trials are scored on the validation split alone. The score of the best trial is the largest of many, and so "
+        "too good: what the recipe is worth says the test split, in the rows of the models called *tuned*, which were "
+        "trained anew with other seeds.",
+    ]
+    if tune.pruner != "none" and one.trials and not any(trial.validations > 1 for trial in one.trials):
+        lines.append("No training was validated on its way, so that none could be ended early.")
+    if one.importance:
+        told = ", ".join(f"{field} {100 * share:.0f} %" for field, share in _by_importance(one))
+        lines.append(
+            f"Share of the variance of the ranks of complete trials that a field explains alone: {told}. Trials lie "
+            "where they promised most, so that this says where to look and not what a field does."
+        )
+    elif one.best is not None:
+        lines.append(f"Which field matters is told from {FEWEST} complete trials on.")
+    if listed < len(one.trials):
+        lines.append(f"The best {listed} of {len(one.trials)} trials are listed; all are in results.json.")
+    return lines
+
+
+def _by_importance(one: SearchSummary) -> list[tuple[str, float]]:
+    return sorted(one.importance.items(), key=lambda pair: -pair[1])
+
+
+def values_in_words(values: dict[str, JsonValue]) -> str:
+    """Return a recipe's searched fields in a line."""
+    return ", ".join(f"{field} {value_in_words(value)}" for field, value in values.items())
+
+
+def value_in_words(value: JsonValue) -> str:
+    """Return a value of a field with at most four significant digits.
+
+    >>> value_in_words(0.00123456), value_in_words("dice"), value_in_words([64, 64]), value_in_words(8)
+    ('0.001235', 'dice', '[64, 64]', '8')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _score(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4f}"

@@ -1,0 +1,172 @@
+"""Sweeps: what lists in a recipe multiplied, put together again by the fields that vary.
+
+A combination that was trained with several seeds, or on several folds, is told by the mean of its scores. The rows of a
+sweep share the test split: the best of many is the luckiest, too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from bench.records import Case, Recipe, Record, as_json_dict, digest
+from bench.records.store.views import CaseView, RunView
+from bench.report.summary.coordinates import ParallelPlot, level_axis, level_place, parallel_plot
+from bench.report.summary.folds import fold_of
+from bench.suite.recipes import told
+
+FIELD = re.compile(rf" ({'|'.join(Recipe.model_fields)})=")
+"""Where the label of a case says what varies."""
+
+
+class SweepPoint(Record):
+    """One combination of the values that vary.
+
+    Attributes:
+        levels: Of each field, the place of its value in `Sweep.levels`.
+        case_ids: One for each seed and fold.
+        scores: Headlines of those that have one.
+        mean, sd: Of these; the sample standard deviation from two on.
+    """
+
+    levels: tuple[int, ...]
+    case_ids: tuple[str, ...]
+    scores: tuple[float, ...] = ()
+    mean: float | None = None
+    sd: float | None = None
+
+
+class Sweep(Record):
+    """The combinations of one model on one data set and target.
+
+    Attributes:
+        model, dataset, target: As in the tables, without what varies, seed and fold.
+        fields: Those that vary, in the order of the recipe.
+        levels: Values of each of them, as the tables tell them.
+        points: In the order of the suite.
+        best: Position of the best point; None while none has a score.
+    """
+
+    model: str
+    dataset: str
+    target: str
+    fields: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    points: tuple[SweepPoint, ...]
+    best: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the sweep."""
+        return f"{self.model} on {self.dataset} ({self.target})"
+
+    def words(self, point: SweepPoint) -> tuple[str, ...]:
+        """Return the values of a point as the tables tell them."""
+        return tuple(levels[level] for levels, level in zip(self.levels, point.levels, strict=True))
+
+
+def summarise_sweeps(run: RunView, *, higher_is_better: bool) -> tuple[Sweep, ...]:
+    """Return the sweeps of a run, those of which nothing is scored yet included."""
+    groups: dict[str, list[CaseView]] = {}
+    for view in run.cases:
+        if (key := _apart_from_what_varies(view.case)) is not None:
+            groups.setdefault(key, []).append(view)
+    found = (_sweep(views, higher_is_better=higher_is_better) for views in groups.values())
+    return tuple(sweep for sweep in found if sweep is not None)
+
+
+def _apart_from_what_varies(case: Case) -> str | None:
+    """Return what the cases of a sweep have in common; None for a case of no sweep."""
+    if case.recipe is None or not (varied := FIELD.findall(case.model.label)):
+        return None
+    fields = as_json_dict(case)
+    del fields["id"], fields["recipe"]["seed"]
+    for name in varied:
+        fields["recipe"].pop(name, None)
+    fields["model"]["label"] = _base_label(case)
+    fields["dataset"]["options"].pop("fold", None)
+    fields["dataset"]["label"] = _base_dataset(case)
+    return digest(fields)
+
+
+def _base_label(case: Case) -> str:
+    return FIELD.split(case.model.label, maxsplit=1)[0]
+
+
+def _base_dataset(case: Case) -> str:
+    fold = fold_of(case)
+    return case.dataset.label if fold is None else case.dataset.label.removesuffix(f" fold {fold}")
+
+
+def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None:
+    recipes = [as_json_dict(view.case.recipe) for view in views if view.case.recipe is not None]
+    names = [name for name in FIELD.findall(views[0].case.model.label) if name != "seed"]
+    values = {name: _distinct([recipe[name] for recipe in recipes]) for name in names}
+    varied = [name for name in names if len(values[name]) > 1]
+    if not varied:
+        return None
+    places = {name: {digest(value): n for n, value in enumerate(values[name])} for name in varied}
+    of_point: dict[tuple[int, ...], list[CaseView]] = {}
+    for view, recipe in zip(views, recipes, strict=True):
+        of_point.setdefault(tuple(places[name][digest(recipe[name])] for name in varied), []).append(view)
+    points = [_point(levels, found) for levels, found in of_point.items()]
+    sign = 1 if higher_is_better else -1
+    known = [(sign * point.mean, -n) for n, point in enumerate(points) if point.mean is not None]
+    case = views[0].case
+    return Sweep(
+        model=_base_label(case),
+        dataset=_base_dataset(case),
+        target=case.id.rpartition("@")[2],
+        fields=tuple(varied),
+        levels=tuple(tuple(told(values[name])) for name in varied),
+        points=tuple(points),
+        best=-max(known)[1] if known else None,
+    )
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return list({digest(value): value for value in values}.values())
+
+
+def _point(levels: tuple[int, ...], views: Sequence[CaseView]) -> SweepPoint:
+    scores = [view.scores.scores[0].value for view in views if view.scores is not None]
+    known = tuple(score for score in scores if score is not None)
+    return SweepPoint(
+        levels=levels,
+        case_ids=tuple(view.case.id for view in views),
+        scores=known,
+        mean=mean(known) if known else None,
+        sd=stdev(known) if len(known) > 1 else None,
+    )
+
+
+def heat_map_of(sweep: Sweep) -> list[list[float | None]] | None:
+    """Return the means of a sweep of two fields: a row for each value of the first, a column for each of the second.
+
+    None where more or fewer fields vary.
+    """
+    if len(sweep.fields) != 2:
+        return None
+    means = {point.levels: point.mean for point in sweep.points}
+    rows, columns = (range(len(levels)) for levels in sweep.levels)
+    return [[means.get((row, column)) for column in columns] for row in rows]
+
+
+def coordinates_of(sweep: Sweep, score_label: str, *, higher_is_better: bool) -> ParallelPlot | None:
+    """Return parallel coordinates of a sweep of three fields and more; None of another, or before two are scored."""
+    scored = [(sweep.words(point), point) for point in sweep.points if point.mean is not None]
+    if len(sweep.fields) < 3 or len(scored) < 2:
+        return None
+    axes = [level_axis(name, levels) for name, levels in zip(sweep.fields, sweep.levels, strict=True)]
+    recipes = [
+        (
+            ", ".join(itertools.starmap("{}={}".format, zip(sweep.fields, words, strict=True))),
+            [level_place(n, len(levels)) for n, levels in zip(point.levels, sweep.levels, strict=True)],
+            point.mean if point.mean is not None else 0.0,
+        )
+        for words, point in scored
+    ]
+    return parallel_plot(axes, recipes, score_label=score_label, higher_is_better=higher_is_better)

@@ -1,0 +1,112 @@
+"""Follows the training of a trial, and answers each of its validations with whether it goes on.
+
+The training waits for the answer (`bench.run.worker.training_log`), so that it always ends at the validation that was
+decided on, on a busy machine too. Nothing of this runs beside a measurement of time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bench.measure.devices import Machine
+from bench.records import Job
+from bench.records.store import layout
+from bench.records.store.files import write_atomically
+from bench.records.store.training_log import read_training_log
+from bench.run.executor import Ended, Event, Executor, Task
+
+LOOK_EVERY_S = 0.05
+
+Judge = Callable[[int, float | None], str | None]
+"""Number of a validation, from 0, and its value -> why the training ends there, or None."""
+
+
+class TrialExecutor:
+    """Carries out the jobs of a trial by another executor, which outlives it, and has its training judged.
+
+    It was told of all trials before, so that a parent of workers that has imported pays.
+    """
+
+    def __init__(self, executor: Executor, judge: Judge | None) -> None:
+        """Take the executor; without a judge no training is ended."""
+        self._executor, self._judge = executor, judge
+        self._followed: dict[str, Following] = {}
+
+    @property
+    def machine(self) -> Machine:
+        """Return the machine that measures."""
+        return self._executor.machine
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Nothing more is prepared."""
+
+    def at_once(self, job: Job) -> int:
+        """Return how many jobs of this kind can be done at the same time."""
+        return self._executor.at_once(job)
+
+    def hungry(self) -> bool:
+        """Return whether another job would begin soon."""
+        return self._executor.hungry()
+
+    def submit(self, task: Task) -> None:
+        """Do a job; a training finds that it is judged when it begins."""
+        if task.job.kind == "train" and self._judge is not None:
+            task.folder.mkdir(parents=True, exist_ok=True)
+            self._followed[task.job.key] = Following(task.folder, self._judge)
+        self._executor.submit(task)
+
+    def wait(self) -> Event:
+        """Return the next that happens."""
+        event = self._executor.wait()
+        if isinstance(event, Ended) and event.task.job.key in self._followed:
+            self._followed.pop(event.task.job.key).end()
+        return event
+
+    def cancel(self) -> None:
+        """End the jobs in flight."""
+        self._executor.cancel()
+
+    def close(self) -> None:
+        """Follow nothing any more, and end what is in flight; the executor stays for the next trial."""
+        if self._followed:
+            self._executor.cancel()
+        for one in self._followed.values():
+            one.end()
+        self._followed.clear()
+
+
+class Following:
+    """Judges the validations of a training from another thread; what a checkpoint already knew is judged first."""
+
+    def __init__(self, folder: Path, judge: Judge) -> None:
+        """Begin, before the training does."""
+        self._log, self._answers, self._judge = folder / layout.TRAINING_LOG, folder / layout.PRUNING, judge
+        write_atomically(self._answers, json.dumps({"step": -1, "stop": None}))
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Judge nothing more."""
+        self._done.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        size, seen = -1, 0
+        while not self._done.wait(LOOK_EVERY_S):
+            now = self._log.stat().st_size if self._log.is_file() else 0
+            if now == size:
+                continue
+            size, course = now, read_training_log(self._log)
+            if course is None or not course.validations:
+                continue
+            name, stop = course.told_by, None
+            for number, one in enumerate(course.validations):
+                if number >= seen:
+                    stop = stop or self._judge(number, one.values.get(name) if name is not None else None)
+            seen = len(course.validations)
+            answer = {"step": course.validations[-1].step, "stop": stop}
+            write_atomically(self._answers, json.dumps(answer))
