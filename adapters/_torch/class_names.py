@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.errors import BenchError
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
+from bench.records.stated_classes import are_generic
 
 MOST_SHOWN = 8
 
@@ -34,15 +35,6 @@ def key_of(name: str) -> str:
     'diningtable'
     """
     return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def are_generic(names: Sequence[str]) -> bool:
-    """Return whether names only number the classes, as a library writes them where it was told none.
-
-    >>> are_generic(["LABEL_0", "LABEL_1"]), are_generic(["0", "1"]), are_generic(["label_0", "cat"])
-    (True, True, False)
-    """
-    return all(re.fullmatch(r"(?:label|class)?[_ ]?\d+", str(name).strip().casefold()) for name in names)
 
 
 def match_classes(
@@ -113,6 +105,8 @@ def matched_things(
     Raises:
         BenchError: If a class of the task is none of the network's: its objects could never be found.
     """
+    if are_generic(names) and len(names) == len(wanted):
+        return tuple(wanted), ("the weights name no classes; their ids were taken for those of the task's things",)
     ids = {key_of(task.classes[i].name): i for i in wanted}
     matched = tuple(ids.get(key_of(name), IGNORE_LABEL) for name in names)
     alone = [task.classes[i].name for i in wanted if i not in matched]

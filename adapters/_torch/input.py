@@ -23,6 +23,12 @@ BY_PILLOW: dict[int, Interpolation] = {0: "nearest", 2: "pil_linear", 3: "pil_cu
 STATED = ("mean", "std", "channels", "size", "fit", "interpolation")
 """This is what a preprocessing says, by name."""
 
+OF_COLOURS = ("mean", "std", "channels")
+"""Names of `STATED` that every network has; the others are its weights' matter."""
+
+DEFAULT = "the default"
+"""The source of what nobody says."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's RGB in 0-1 units, which pretrained networks are fed with."""
@@ -40,6 +46,9 @@ class InputContract:
         fill: What is beside the image, 0-255; None is the mean.
         overlap: Overlap of tiles.
         said_by: Where this comes from.
+        says_fit: Whether it says how images are fitted too, or colours alone.
+        of_weights: Whether the weights, or a file beside them, say it; else it is what their like are mostly fed.
+        trained_fit: How images were fitted when the weights were trained, where somebody says so apart from `fit`.
         stated: Pairs of a name of `STATED` and where that comes from, where it is not `said_by`.
     """
 
@@ -52,12 +61,20 @@ class InputContract:
     fill: tuple[float, ...] | None = None
     overlap: float = 0.25
     said_by: str = "the network's own"
+    says_fit: bool = False
+    of_weights: bool = False
+    trained_fit: Fit | None = None
     stated: tuple[tuple[str, str], ...] = ()
 
     def changed(self, options: InputOptions | None) -> InputContract:
         """Return the contract with what a model config says in its place."""
         if options is None or not options.model_fields_set:
             return self
+        # What the weights themselves say of their training comes first: a model config speaks of its published ones.
+        known = self.trained_fit is not None or self.sources()["fit"] != DEFAULT
+        trained_fit = self.trained_fit if known or options.fit else options.trained_fit
+        if options.model_fields_set == {"trained_fit"}:
+            return replace(self, trained_fit=trained_fit)
         mean, std = self.mean, self.std
         if options.channels == "gray" and self.channels != "gray" and len(mean) == 3:
             mean = (sum(weight * value for weight, value in zip(LUMA, mean, strict=True)),)
@@ -72,6 +89,9 @@ class InputContract:
             interpolation=options.interpolation or self.interpolation,
             fill=self.fill if options.fill is None else _for_each("fill", options.fill, count),
             overlap=options.overlap,
+            says_fit=self.says_fit,
+            of_weights=self.of_weights,
+            trained_fit=trained_fit,
             said_by="the option input" if self.said_by == "the network's own" else f"the option input; {self.said_by}",
             stated=tuple(({**self.sources(), **dict.fromkeys(_named(options), "the option input")}).items()),
         )
@@ -83,7 +103,10 @@ class InputContract:
 
     def sources(self) -> dict[str, str]:
         """Return where each of `STATED` comes from."""
-        return {name: dict(self.stated).get(name, self.said_by) for name in STATED}
+        return {
+            name: dict(self.stated).get(name, self.said_by if self.says_fit or name in OF_COLOURS else DEFAULT)
+            for name in STATED
+        }
 
     def as_json(self, image_size: Size | None = None) -> dict[str, JsonValue]:
         """Return what stands in records and weight files.
@@ -100,6 +123,7 @@ class InputContract:
             "size": None if size is None else list(size),
             "fit": self.fit,
             "interpolation": self.interpolation,
+            "trained_fit": self.trained_fit or (self.fit if sources["fit"] != DEFAULT else None),
             **({} if self.fill is None else {"fill": list(self.fill)}),
             "said_by": self.said_by,
             "from": {**sources, **of_target},
@@ -167,8 +191,8 @@ def contract_in(said: Mapping[str, Any] | None) -> InputContract | None:
     if read.mean is None or read.std is None:
         return None
     own = InputContract(read.mean, read.std, read.channels or "rgb").changed(read)
-    silent = tuple((name, "the default") for name in STATED if name not in known)
-    return replace(own, said_by="the weight file", stated=silent)
+    silent = tuple((name, DEFAULT) for name in STATED if name not in known)
+    return replace(own, said_by="the weight file", says_fit=True, of_weights=True, stated=silent)
 
 
 def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
@@ -181,7 +205,7 @@ def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
     >>> contract_of_processor({"do_flip_channel_order": True, "do_resize": False}).channels
     'bgr'
     """
-    mean, std = said.get("image_mean"), said.get("image_std")
+    mean, std = (_of_each_colour(said.get(name)) for name in ("image_mean", "image_std"))
     reversed_colours = said.get("do_flip_channel_order") is True
     # A processor that only reverses the colours states no mean, and subtracts none.
     if said.get("do_normalize") is False or (reversed_colours and mean is None):
@@ -195,24 +219,54 @@ def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
         _divided(std, scale),
         channels="bgr" if reversed_colours else "rgb",
         said_by="preprocessor_config.json",
+        of_weights=True,
     )
     if said.get("do_resize", True) is False:
         return contract
     size, fit = _size_of_processor(said)
     interpolation = BY_PILLOW.get(said.get("resample", -1), "auto")
-    return replace(contract, size=size, fit=fit, interpolation=interpolation)
+    return replace(contract, size=size, fit=fit, interpolation=interpolation, says_fit=size is not None)
+
+
+def passed_over_in(said: Mapping[str, Any]) -> str | None:
+    """Return what a preprocessor's configuration says of the size of images that is not followed, or not exactly.
+
+    >>> passed_over_in({"size": {"shortest_edge": 544}, "do_center_crop": True, "crop_size": 512})
+    'a short side of 544 pixels'
+    >>> passed_over_in({"size": {"height": 384, "width": 384}, "keep_aspect_ratio": True})
+    'keep_aspect_ratio'
+    >>> passed_over_in({"size": {"height": 384, "width": 384}}) is None
+    True
+    """
+    size = said.get("size")
+    if said.get("do_resize", True) is False:
+        return None
+    if said.get("keep_aspect_ratio") is True:
+        return "keep_aspect_ratio"
+    short = size.get("shortest_edge") if isinstance(size, Mapping) else None
+    return None if short is None else f"a short side of {short} pixels"
 
 
 def _size_of_processor(said: Mapping[str, Any]) -> tuple[Size | None, Fit]:
     """Return the height and width, and whether the image is cut to them."""
     crop, size = said.get("crop_size"), said.get("size")
+    if said.get("do_center_crop") and isinstance(crop, int):
+        return Size(crop, crop), "crop"
     if said.get("do_center_crop") and isinstance(crop, Mapping) and {"height", "width"} <= crop.keys():
         return Size(int(crop["height"]), int(crop["width"])), "crop"
+    if said.get("keep_aspect_ratio") is True:
+        return None, "stretch"
     if isinstance(size, int):
         return Size(size, size), "stretch"
     if isinstance(size, Mapping) and {"height", "width"} <= size.keys():
         return Size(int(size["height"]), int(size["width"])), "stretch"
     return None, "stretch"
+
+
+def _of_each_colour(value: Any) -> Any:
+    """Return a number for each of three colours where there is one for all; anything else as it is."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return [one] * 3 if isinstance(one, int | float) and not isinstance(one, bool) else value
 
 
 def _are_numbers(values: object) -> bool:

@@ -13,8 +13,18 @@ from adapters._torch.input import InputContract
 from adapters._torch.weight_files import WRAPPED_UNDER, WeightFile, without_wrappers
 from bench.errors import BenchError, did_you_mean
 
-AVERAGES = ("ema", "swa", "shadow")
+AVERAGES = ("ema", "swa", "shadow", "average", "averaged", "avg", "polyak")
 """Words, in lower case, in the names of moving averages of the weights, as keys or as parts of tensors' names."""
+
+
+JOINED = r"(?:ema|swa)(?:model|net|network|weights|params|state)|(?:model|net|network|weights|params|state)(?:ema|swa)"
+"""Such words as they are written without a break."""
+
+OF_A_TRAINING = re.compile(
+    r"(?:aux|auxiliary|criterion|criteria|loss|losses|metric|metrics|train|val|valid|test)(?:_\w+)?\."
+    r"|\w+_(?:loss|criterion)\.|(?:.*\.)?(?:total_ops|total_params|n_averaged)$"
+)
+"""Names of what trainings leave beside a network: losses, metrics, heads that they alone read, counts of operations."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,11 @@ def is_average(place: str) -> bool:
 
     >>> is_average("model_ema.module"), is_average("state_dict"), is_average("params_ema"), is_average("schema")
     (True, False, True, False)
+    >>> is_average("modelEMA"), is_average("emaModel.net"), is_average("EMA_STATE")
+    (True, True, True)
     """
-    return any(word in AVERAGES for word in re.split(r"[\W_]+", place.lower()))
+    words = re.split(r"[\W_]+", place.lower())
+    return any(word in AVERAGES or re.fullmatch(JOINED, word) for word in words)
 
 
 def choose(file: WeightFile, own: Iterable[str], *, weights_key: str | None, where: str) -> Chosen:
@@ -118,16 +131,56 @@ def choose(file: WeightFile, own: Iterable[str], *, weights_key: str | None, whe
     for key, tensors in file.sets.items():
         for prefix in _prefixes(tensors):
             inside = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-            names = {short_own[short]: inside[short] for short in short_own.keys() & inside.keys()}
-            unknown = tuple(sorted(inside[short] for short in inside.keys() - short_own.keys()))
+            names, unknown = _met(short_own, inside)
             places.append(Chosen(key, prefix, names, unknown, len(tensors) - len(inside), ()))
     if weights_key is not None:
         places = _asked_for(places, weights_key, where)
     most = max(len(place.names) for place in places)
     full = [place for place in places if len(place.names) == most]
-    best = min(full, key=lambda p: (not is_average(p.place), _rank(p.key), len(p.unknown), p.prefix.count(".")))
+
+    def preference(one: Chosen) -> tuple[bool, int, int, int]:
+        """Order places: averages first, then as trainers call them, then those with the fewest other tensors."""
+        return is_average(one.place) == file.swapped, _rank(one.key), len(one.unknown), one.prefix.count(".")
+
+    best = min(full, key=preference)
     beside = {p.place or "the file" for p in full if most and (p.key, p.prefix) != (best.key, best.prefix)}
     return Chosen(best.key, best.prefix, best.names, best.unknown, best.elsewhere, tuple(sorted(beside)))
+
+
+def _met(own: Mapping[str, str], inside: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return name in the network -> name in the file by their short names, and names in the file that are left.
+
+    Where these do not meet, what `DataParallel` puts around a part of a network is taken away.
+    """
+    if own.keys() - inside.keys() and any("module" in short.split(".") for short in (*inside, *own)):
+        bare_own, bare = ({_bare(short): whole for short, whole in side.items()} for side in (own, inside))
+        unique = len(bare_own) == len(own) and len(bare) == len(inside)
+        if unique and len(bare_own.keys() & bare.keys()) > len(own.keys() & inside.keys()):
+            own, inside = bare_own, bare
+    names = {own[short]: inside[short] for short in own.keys() & inside.keys()}
+    return names, tuple(sorted(inside[short] for short in inside.keys() - own.keys()))
+
+
+def _bare(name: str) -> str:
+    """Return a name without its parts called module.
+
+    >>> _bare("encoder.module.conv.weight")
+    'encoder.conv.weight'
+    """
+    return ".".join(part for part in name.split(".") if part != "module")
+
+
+def stands_beside(name: str, tolerated: tuple[str, ...]) -> bool:
+    """Return whether a tensor that a network has no place for is known to be no part of it.
+
+    Args:
+        name: Without what stands before all names of the network.
+        tolerated: Beginnings of names that the network's adapter knows.
+
+    >>> stands_beside("criterion.weight", ()), stands_beside("enc.conv.total_ops", ()), stands_beside("encoder.w", ())
+    (True, True, False)
+    """
+    return name.startswith(tolerated) or OF_A_TRAINING.match(name) is not None
 
 
 def _asked_for(places: list[Chosen], weights_key: str, where: str) -> list[Chosen]:

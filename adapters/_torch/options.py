@@ -64,6 +64,8 @@ class InputOptions(Options):
         interpolation: How it is resized; see there.
         fill: What the input has beside the image, 0-255, as `mean`; the mean if left out.
         overlap: `fit: tile`: share of a tile that the next one sees too.
+        trained_fit: How images were fitted when the weights were trained, where they are not fitted so here: a case
+            that fits them otherwise says so.
     """
 
     mean: Numbers | None = None
@@ -75,6 +77,7 @@ class InputOptions(Options):
     interpolation: Interpolation | None = None
     fill: Numbers | None = None
     overlap: float = Field(default=0.25, ge=0, lt=1)
+    trained_fit: Fit | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> InputOptions:

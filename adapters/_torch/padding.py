@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import Unsupported
+from bench.records import Size
 
 
 class PadsToMultiple(nn.Module):
@@ -58,8 +59,25 @@ class PadsToSquare(nn.Module):
         super().__init__()
         self.module, self._multiple, self._side, self._label = module, multiple, side, label
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits for any (H, W); raises `Unsupported` for one that the single side does not hold."""
+    @property
+    def multiple(self) -> int:
+        """Pixels that the side of its squares is a multiple of."""
+        return self._multiple
+
+    def around(self, module: nn.Module) -> PadsToSquare:
+        """Return the same padding around another module."""
+        return PadsToSquare(module, self._multiple, label=self._label, side=self._side)
+
+    def square(self, size: Size | None) -> Size | None:
+        """Return the square that an input of a size is padded to; None where inputs and squares have any size."""
+        if self._side is None and size is None:
+            return None
+        longest = max(size) if size is not None else 0
+        side = self._side or longest + -longest % self._multiple
+        return Size(side, side)
+
+    def padded(self, pixels: Tensor) -> Tensor:
+        """Return pixels (B, C, H, W) in their square; raises `Unsupported` where the single one does not hold them."""
         height, width = pixels.shape[-2:]
         longest = max(height, width)
         side = self._side or longest + -longest % self._multiple
@@ -68,7 +86,13 @@ class PadsToSquare(nn.Module):
                 f"{self._label} sees {side} x {side} pixels, and an input has {height} x {width}; give the target no "
                 f"image_size, or one within {side} x {side}"
             )
-        logits: Tensor = self.module(F.pad(pixels, (0, side - width, 0, side - height)))
+        return F.pad(pixels, (0, side - width, 0, side - height))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits for any (H, W); raises as `padded`."""
+        (height, width), padded = pixels.shape[-2:], self.padded(pixels)
+        side = padded.shape[-1]
+        logits: Tensor = self.module(padded)
         if height == width == side:
             return logits
         if logits.shape[-1] != side:

@@ -297,7 +297,15 @@ def loaded_network(
         asked = key if isinstance(key, str) else None
         loaded = load_weights(network, weights, label=model.label, weights_key=asked)
         own = loaded.input or own
-    return replace(network, input=own.changed(input_options(model))), loaded
+    options = input_options(model)
+    if loaded is not None and not own.of_weights and (options is None or options.mean is None):
+        numbers = [", ".join(f"{value:.4g}" for value in values) for values in (own.mean, own.std)]
+        told = (
+            f"the weights state no preprocessing: they are fed mean {numbers[0]} and std {numbers[1]} of 0 to 1 "
+            f"({own.said_by}); if they were trained otherwise, say input: {{mean: […], std: […]}}"
+        )
+        loaded = replace(loaded, remarks=(*loaded.remarks, told))
+    return replace(network, input=own.changed(options)), loaded
 
 
 def seen_task(model: ModelSpec, task: TaskSpec, *, takes_bands: bool) -> TaskSpec:

@@ -1,7 +1,7 @@
 """Reading what `torch.save` wrote of more than tensors, without running any of it.
 
-Checkpoints keep a NumPy scalar, a Namespace or a Path beside their tensors. Tensors are rebuilt by
-torch's own functions, which are listed here by name; everything else that a file asks for becomes an
+Checkpoints keep a NumPy scalar, a Namespace or a Path beside their tensors. Tensors and arrays are rebuilt
+by torch's and NumPy's own functions, which are listed here by name; everything else that a file asks for becomes an
 `Inert`, which takes whatever is done to it and does nothing.
 """
 
@@ -26,6 +26,10 @@ SAFE = {
     "torch.nn.parameter": ("Parameter",),
     "torch.serialization": ("_get_layout",),
     "collections": ("OrderedDict",),
+    "numpy": ("ndarray", "dtype"),
+    **dict.fromkeys(("numpy.core.multiarray", "numpy._core.multiarray"), ("_reconstruct",)),
+    **dict.fromkeys(("numpy.core.numeric", "numpy._core.numeric"), ("_frombuffer",)),
+    "_codecs": ("encode",),  # how older pickles have the bytes of an array
 }
 """Module -> what is really called; dtypes and storages of torch are taken too."""
 

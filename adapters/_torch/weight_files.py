@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from adapters._torch import unpickling
-from adapters._torch.class_names import are_generic
 from bench.errors import BenchError, Unsupported
 from bench.records.array_files import bounded_zip, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
-from bench.records.stated_classes import classes_in, names_by_id
+from bench.records.stated_classes import are_generic, classes_in, names_by_id
 
 DAMAGE = tuple(kind for kind in ARRAY_DAMAGE if kind is not MemoryError)
 """What readers of a damaged file raise; of a whole one memory may be short, which is told as that."""
@@ -36,8 +35,8 @@ IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
 SHARDED = (".safetensors.index.json", ".bin.index.json")
 """Ends of the names of lists of the files that weights were cut into."""
 
-DEEPEST = 3
-"""Levels of dictionaries that are looked into for tensors."""
+DEEPEST = 6
+"""Levels of dictionaries and lists that are looked into for tensors."""
 
 NOT_NETWORKS = ("optim", "sched", "scaler", "amp", "rng", "callback", "loop")
 """Parts of keys under which a training keeps tensors of its own."""
@@ -54,6 +53,7 @@ class WeightFile:
         sets: Key under which tensors lie ("" for the whole file, dotted where deeper) -> those tensors.
         input: The preprocessing the weights were trained with, where the file says it.
         nameless: Key -> tensors in the order of a network's parameters, as some keep a moving average.
+        swapped: Whether keys named for a moving average hold the raw weights, and the others the average.
     """
 
     tensors: dict[str, Tensor]
@@ -62,6 +62,7 @@ class WeightFile:
     sets: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     input: dict[str, Any] | None = None
     nameless: dict[str, list[Tensor]] = field(default_factory=dict)
+    swapped: bool = False
 
 
 def read_weight_file(path: Path, label: str) -> WeightFile:
@@ -106,6 +107,7 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
         sets,
         _dictionary(content.get("input")),
         _lists_in(content),
+        _swaps_averages(content),
     )
 
 
@@ -135,6 +137,12 @@ def shared_prefix(names: Sequence[str]) -> str:
     return "".join(f"{part}." for part in parts[0][:count]) if parts else ""
 
 
+def _swaps_averages(content: Mapping[Any, Any]) -> bool:
+    """Return whether MMEngine wrote the file, whose EMAHook saves the average as `state_dict` for deployment."""
+    meta = content.get("meta")
+    return isinstance(meta, Mapping) and "mmengine_version" in meta and "ema_state_dict" in content
+
+
 # --------------------------------------------------------------------------- torch
 
 
@@ -154,9 +162,7 @@ def _read_torch(path: Path, label: str) -> Mapping[Any, Any]:
                 f"{label}: {path} is not a weight file of plain tensors ({_reason(error)}); "
                 "save it with torch.save(module.state_dict(), path)"
             ) from None
-    # A process in which YOLO's framework has read a checkpoint restores the modules that it allowed.
-    if isinstance(content, unpickling.Inert | nn.Module):
-        return {"": content}
+    content = _as_mapping(content)
     if not isinstance(content, Mapping):
         raise BenchError(f"{label}: {path} holds a {type(content).__name__}; a state dict is expected")
     return content
@@ -180,8 +186,16 @@ def _around_objects(path: Path) -> Any:
         content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)
     except Exception:
         return None
-    whole = {"": content} if isinstance(content, unpickling.Inert) else content
-    return content if isinstance(whole, Mapping) and _sets_in(whole) else None
+    whole = _as_mapping(content)
+    return whole if isinstance(whole, Mapping) and _sets_in(whole) else None
+
+
+def _as_mapping(content: Any) -> Any:
+    """Return a list by its places, and a module by no name, as a mapping; anything else as it is."""
+    # A process in which YOLO's framework has read a checkpoint restores the modules that it allowed.
+    if isinstance(content, unpickling.Inert | nn.Module):
+        return {"": content}
+    return {str(place): one for place, one in enumerate(content)} if isinstance(content, list | tuple) else content
 
 
 def _reason(error: Exception) -> str:
@@ -194,9 +208,8 @@ def _reason(error: Exception) -> str:
 
 def _sets_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
     """Every dictionary with tensors in it, and the state of every pickled module, by the dotted key it lies under."""
-    own = {
-        unwrapped(name): value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
-    }
+    read = {unwrapped(name): _tensor(value) for name, value in content.items() if isinstance(name, str)}
+    own = {name: tensor for name, tensor in read.items() if tensor is not None}
     found = {key: own} if own else {}
     for name, inner in content.items():
         below = f"{key}.{name}" if key else str(name)
@@ -205,9 +218,23 @@ def _sets_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[
         of_module = inner.state_dict() if isinstance(inner, nn.Module) else unpickling.tensors_of_module(inner)
         if of_module:
             found[below] = {unwrapped(name): tensor for name, tensor in of_module.items()}
-        elif isinstance(inner, Mapping) and depth < DEEPEST:
-            found |= _sets_in(inner, below, depth + 1)
+            continue
+        inside = inner.state if isinstance(inner, unpickling.Inert) else inner
+        # A list of tensors is for `_lists_in`: they have no names.
+        if isinstance(inside, list | tuple):
+            inside = {str(place): one for place, one in enumerate(inside) if not isinstance(one, Tensor)}
+        if isinstance(inside, Mapping) and depth < DEEPEST:
+            found |= _sets_in(inside, below, depth + 1)
     return found
+
+
+def _tensor(value: Any) -> Tensor | None:
+    """Return a tensor, or an array of numbers as one, in plain numbers; None of anything else."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if not isinstance(value, Tensor):
+        return None
+    return value.dequantize() if value.is_quantized else value
 
 
 def _lists_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[str, list[Tensor]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adapters._torch.averages import averages_with_buffers, nameless_average
 from adapters._torch.class_names import key_of
 from adapters._torch.input import InputContract, contract_in
-from adapters._torch.matching import Chosen, LoadedWeights, choose
+from adapters._torch.matching import Chosen, LoadedWeights, choose, is_average, stands_beside
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError
 from bench.records.stated_classes import classes_beside
@@ -115,11 +115,13 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         file, chosen = _translated(translate, file, chosen, own)
         tensors = file.sets[chosen.key]
     tolerated: tuple[str, ...] = getattr(network, "left_out", ())
-    left = [name for name in chosen.unknown if name.removeprefix(chosen.prefix).startswith(tolerated)]
+    left = [name for name in chosen.unknown if stands_beside(name.removeprefix(chosen.prefix), tolerated)]
     given = {name: tensors[whole] for name, whole in chosen.names.items()}
     given |= {name: tensors[name] for name in chosen.unknown if name not in left}
     given |= dict(zip(parameters, stated.nameless[nameless], strict=True)) if nameless else {}
+    _refuse_whole_numbers(network.module, given, where)
     _load(network, given, own, where)
+    remarks = (*remarks, *_of_others(left, chosen, tolerated), *_of_places(chosen), *_not_finite(given))
     return LoadedWeights(
         loaded=len(given),
         left=len(left) + chosen.elsewhere,
@@ -130,6 +132,40 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         classes=tuple(zip(map(str, stated.class_names or ()), network.class_names, strict=False)),
         remarks=(*remarks, *of_nameless),
     )
+
+
+def _refuse_whole_numbers(module: nn.Module, given: dict[str, Tensor], where: str) -> None:
+    """Refuse quantised weights: copied into a float, their whole numbers would be taken for the weights."""
+    own = module.state_dict()
+    whole = [n for n, t in given.items() if n in own and own[n].is_floating_point() and not t.is_floating_point()]
+    if whole:
+        kind = str(given[whole[0]].dtype).removeprefix("torch.")
+        raise BenchError(
+            f"{where} holds {kind} for {len(whole)} tensors of floating point, such as {whole[0]}: they are quantised, "
+            "and mean nothing without their scales. Give the weights from before the quantisation"
+        )
+
+
+def _of_others(left: list[str], chosen: Chosen, tolerated: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a remark on tensors that were passed over by their names alone."""
+    short = {name.removeprefix(chosen.prefix) for name in left}
+    passed = tuple(sorted(name for name in short if not name.startswith(tolerated)))
+    return (f"passed over as of the training, not of the network: {_listed(passed)}",) if passed else ()
+
+
+def _of_places(chosen: Chosen) -> tuple[str, ...]:
+    """Return a remark where as many tensors of the network lie under other keys, as those of several folds."""
+    others = tuple(place for place in chosen.beside if place.partition(".")[0] != chosen.place.partition(".")[0])
+    others = others or tuple(place for place in chosen.beside if place.rpartition(".")[2].isdigit())
+    if not others or is_average(chosen.place):
+        return ()
+    return (f"{chosen.place or 'the file'} was taken, and as many of its tensors lie in {_listed(others)}",)
+
+
+def _not_finite(given: dict[str, Tensor]) -> tuple[str, ...]:
+    """Return a remark on weights that are no numbers, as a training that diverged leaves them."""
+    found = [name for name, tensor in given.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    return (f"{len(found)} tensors hold NaN or infinity, the first {found[0]}",) if found else ()
 
 
 def _load(network: Weighted, given: dict[str, Tensor], own: Shapes, where: str) -> None:

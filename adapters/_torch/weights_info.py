@@ -18,7 +18,7 @@ import torch
 
 from adapters._torch.forwarding import ForwardingAdapter
 from adapters._torch.input import contract_in
-from adapters._torch.matching import choose, is_average
+from adapters._torch.matching import choose, is_average, stands_beside
 from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import WeightFile, read_weight_file
 from adapters._torch.weights import Shapes, _translated
@@ -63,7 +63,7 @@ def _row(file: WeightFile, model: ModelSpec) -> dict[str, Any] | None:
     unlike = [name for name, shape in given.items() if not _is_alike(shape, own[name], classes)]
     found = _classes_in(given, own, classes)
     lacking = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
-    unknown = [n for n in chosen.unknown if not n.removeprefix(chosen.prefix).startswith(network.left_out or ("\0",))]
+    unknown = [n for n in chosen.unknown if not stands_beside(n.removeprefix(chosen.prefix), network.left_out)]
     odd = (unlike or [name for name in given if given[name] != own[name]]) if found is None else []
     return {
         "name": model.name,

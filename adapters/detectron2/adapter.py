@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Detectron2Network:
     module: nn.Module
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
+    left_out = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")  # buffers of files of before 0.6
 
     @property
     def backbone(self) -> tuple[str, ...]:
@@ -92,8 +93,12 @@ class Adapter(devices.OnTorchDevice):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             network = self._configured_network()
         self._loaded: LoadedWeights | None = None
-        if self._weights is not None and self._weights.suffix in (".pt", ".safetensors"):
-            self._loaded = load_weights(network, self._weights, label=self._model.label)
+        if self._weights is not None and self._weights.suffix not in (".pkl", ".pyth"):
+            key = self._options.weights_key
+            self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
+            if self._loaded.input is not None:
+                told = "the file states a preprocessing; the network is fed as its configuration and option 'input' say"
+                self._loaded = replace(self._loaded, remarks=(*self._loaded.remarks, told))
         elif self._weights is not None or self._model.weights is not None:
             from adapters.detectron2.zoo_weights import load_zoo_weights
 
@@ -120,10 +125,12 @@ class Adapter(devices.OnTorchDevice):
         refuse_other_training(self._options.input, self._model.label, training_follows=self.training_follows)
         self._contract = contract_of(self._config).changed(self._options.input)
         self._sizing = (self._options.short_edge, self._options.max_size)
+        if is_own(self._options.config) and self._weights is not None and not self.training_follows:
+            self._contract = replace(self._contract, trained_fit=self._contract.trained_fit or "pad")
         if is_own(self._options.config) and self._options.short_edge is None:
             self._sizing = (self._config.INPUT.MIN_SIZE_TEST or None, self._config.INPUT.MAX_SIZE_TEST)
         # Thresholds read what the network returns; weights trained with one serve any other.
-        reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients", "input"}
+        reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients", "input", "weights_key"}
         reading |= {
             name
             for name in Detectron2Options.model_fields

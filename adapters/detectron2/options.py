@@ -36,6 +36,7 @@ class Detectron2Options(Options):
 
     Attributes:
         input: The preprocessing that the weights were trained with, where it is not that of `config`.
+        weights_key: Where in the file of `weights` the tensors lie; the moving average is taken if left out.
         architecture: What is built.
         config: A file of Detectron2's model zoo to start from, for example
             `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
@@ -71,6 +72,7 @@ class Detectron2Options(Options):
     """
 
     input: Detectron2Input | None = None
+    weights_key: str | None = None
     architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn", "panoptic_deeplab"]
     config: str | None = None
     overrides: dict[str, JsonValue] = {}

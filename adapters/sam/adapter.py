@@ -111,7 +111,9 @@ class Adapter(devices.OnTorchDevice):
         with devices.seeded(devices.UNTRAINED_SEED):
             self._network = make_network(model, weights)
         self.ready(self._network.module)
-        self._contract = replace(IMAGENET, said_by="its authors'").changed(options.input)
+        # SAM's longer side becomes the square's, SAM 2 is stretched to it.
+        own = replace(IMAGENET, fit="stretch" if self._network.family == "sam2" else "letterbox", size=Size(side, side))
+        self._contract = replace(own, said_by="its authors'", says_fit=True).changed(options.input)
         contract = self._contract
         self._normalise = Normalisation(contract.mean, contract.std, self._device, contract.channels)
         point = model.prompt != "box"

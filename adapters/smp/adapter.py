@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     if encoder_weights is not None and downloaded is None:
         _load_encoder(module, Path(encoder_weights), model.label)
     _refuse_other_sizes(module, options, model.label)
+    _refuse_other_arguments(module, model)
     return SemanticNetwork(
         module=PadsToMultiple(module, _multiple(options)),
         head=head,
@@ -144,6 +146,36 @@ def _refuse_other_sizes(module: Any, options: SmpOptions, label: str) -> None:
             )
 
     module.register_forward_pre_hook(check)
+
+
+TOLD_BY_TENSORS = ("activation", "aux_params", "classes", "encoder_weights", "in_channels")
+"""Arguments in the config.json of the library that are another's matter, or show in the shapes of the tensors."""
+
+
+def _refuse_other_arguments(module: Any, model: ModelSpec) -> None:
+    """Refuse weights of a folder whose config.json states other arguments: strides and dilations leave no trace in
+    the shapes of tensors.
+    """
+    place = None if model.weights is None else Path(model.weights)
+    config = None if place is None else (place if place.is_dir() else place.parent) / "config.json"
+    try:
+        said = {} if config is None else json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not isinstance(said, dict) or "encoder_name" not in said:
+        return
+    own = {**json.loads(json.dumps(module.config, default=str)), "_model_class": type(module).__name__}
+    unlike = [n for n in sorted(said.keys() & own.keys()) if n not in TOLD_BY_TENSORS and said[n] != own[n]]
+    if not unlike:
+        return
+    arguments = {name: said[name] for name in unlike if name not in ("_model_class", "encoder_name")}
+    decoder = next((n for n, one in DECODERS.items() if one.__name__ == said.get("_model_class")), "?")
+    first = unlike[0]
+    raise BenchError(
+        f"{model.label}: {config} states another network: {first} is {said[first]!r} there and {own[first]!r} in the "
+        f"model. Set options: {{decoder: {decoder}, encoder: {said['encoder_name']}, arguments: "
+        f"{json.dumps(arguments)}}}"
+    )
 
 
 def _translated(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:

@@ -58,6 +58,7 @@ class TorchScriptSession:
         self._module, config = _loaded(file)
         self.metadata = {name: _text(value) for name, value in _dictionary(config).items()}
         dtype = next((p.dtype for p in self._module.parameters() if p.is_floating_point()), torch.float32)
+        self._dtype = dtype
         shown = np.dtype(str(dtype).removeprefix("torch.")) if dtype != torch.bfloat16 else np.dtype(np.float32)
         self.inputs: tuple[Port, ...] = (Port("image", (None,) * 4, shown),)
         self.outputs = self._seen(shown, size or read_metadata(self.metadata).size, output)
@@ -66,12 +67,12 @@ class TorchScriptSession:
     def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
         """Return the named outputs for the only input."""
         try:
-            found = by_name(self._module(torch.from_numpy(array)))
+            found = by_name(self._module(torch.from_numpy(array).to(self._dtype)))
         except RuntimeError as error:
             raise Unsupported(
                 f"the TorchScript file fails on an input of shape {list(array.shape)}: {_reason(error)}"
             ) from None
-        return tuple(found[name].contiguous().numpy() for name in outputs)
+        return tuple(_array(found[name]) for name in outputs)
 
     def threads(self) -> dict[str, int]:
         """Return threads of torch, read back."""
@@ -85,12 +86,10 @@ class TorchScriptSession:
             with torch.inference_mode():
                 try:
                     zeros = torch.from_numpy(np.zeros((1, channels, *(size or TRIAL)), dtype))
-                    found = by_name(self._module(zeros))
+                    found = by_name(self._module(zeros.to(self._dtype)))
                 except RuntimeError:
                     continue
-            return tuple(
-                Port(n, tuple(t.shape), np.dtype(str(t.dtype).removeprefix("torch."))) for n, t in found.items()
-            )
+            return tuple(Port(n, tuple(t.shape), _array(t.flatten()[:1]).dtype) for n, t in found.items())
         return (Port(output or "output", (), np.dtype(np.float32)),)
 
 
@@ -110,6 +109,11 @@ def by_name(answer: Any) -> dict[str, Tensor]:
         inner = by_name(one)
         found |= {str(name) if key == "output" else f"{name}.{key}": tensor for key, tensor in inner.items()}
     return found
+
+
+def _array(tensor: Tensor) -> Array:
+    """Return a tensor as an array; NumPy has no bfloat16."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).contiguous().numpy()
 
 
 def _loaded(file: Path) -> tuple[Any, str]:

@@ -63,10 +63,11 @@ class DetectionAdapter(devices.OnTorchDevice):
         self._model, self._task, self._weights = model, task, weights
         self._contract = replace(IMAGENET, said_by="torchvision's own").changed(self._options.input)
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
+        sized(target, self._contract, model.label)  # refuses before anything is built
         self.open(target)
         self._asked_size = target.image_size
-        self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        self._target = sized(target, self._contract, model.label)
         self.ready(self._network.module)
 
     def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
@@ -82,6 +83,8 @@ class DetectionAdapter(devices.OnTorchDevice):
         if self._weights is not None:
             key = self._options.weights_key
             self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
+            if self._loaded.input is not None:
+                self._contract = self._loaded.input.changed(self._options.input)
         step = -1 if self._contract.channels == "bgr" else 1
         transform: Any = network.module.transform
         transform.image_mean, transform.image_std = (

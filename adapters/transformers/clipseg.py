@@ -20,7 +20,7 @@ from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToSquare
 from adapters.transformers.options import CLIPSegOptions
 from adapters.transformers.pixels import read_config
-from adapters.transformers.published import contract_beside, load_published, place_of, translated
+from adapters.transformers.published import load_published, network_of, place_of
 from bench.errors import BenchError
 from bench.records import ModelSpec, Size, TaskSpec
 
@@ -82,18 +82,17 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         else bytes_as_tokens(texts, config.text_config)
     )
     side = PUBLISHED_SIDE if options.pretrained is not None else None
-    network = SemanticNetwork(
+    return network_of(
+        CLIPSegForImageSegmentation,
+        config,
+        model,
+        published,
         module=PadsToSquare(AskedClasses(module, tokens), _patch(config), label=model.label),
         head=head,
         architecture={"network": "clipseg", **options.shape()},
         class_names=tuple(names),
         input=_input(side),
-        translate=lambda tensors: translated(CLIPSegForImageSegmentation, config, tensors),
-        loaded=None if published is None else published.loaded,
-        unfit=None if published is None else published.unfit,
     )
-    said = contract_beside(options.pretrained, model.weights)
-    return network if said is None else replace(network, input=said)
 
 
 def _patch(config: CLIPSegConfig) -> int:

@@ -19,7 +19,13 @@ from adapters.transformers.configs import MODELS, make_config
 from adapters.transformers.float32 import InFloat32
 from adapters.transformers.masks import ClassifiedMasks
 from adapters.transformers.options import UniversalOptions
-from adapters.transformers.published import classes_of, load_published, place_of, told_as_bench_error
+from adapters.transformers.published import (
+    classes_of,
+    load_published,
+    place_of,
+    refuse_other_channels,
+    told_as_bench_error,
+)
 from adapters.transformers.rf_detr import BoxedMasks
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Size, TaskKind
@@ -204,6 +210,7 @@ def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *
     with told_as_bench_error(source, model.label):
         config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
     _check_architecture(config, options, model.label)
+    refuse_other_channels(config, 3, model.label)
     stated = classes_of(config)
     config.num_labels = len(classes)
     if not load:

@@ -156,7 +156,7 @@ class OfTransformers(NetworkOptions):
         return {"from": "pretrained"} if self.pretrained is not None else {"arguments": dict(self.arguments)}
 
 
-class PixelOptions(OfTransformers):
+class PixelOptions(HeadOptions, OfTransformers):
     """Options that a model config or a suite may set.
 
     Attributes:
@@ -177,6 +177,11 @@ class CLIPSegOptions(OfTransformers):
     architecture: Literal["clipseg"] = "clipseg"
     prompt: str = "{}"
 
+
+FIXED_LEVELS = ("mask2former", "oneformer")
+"""Architectures whose pixel decoder unpacks its levels by sizes that it holds as numbers."""
+
+FIXED_SIZES = "it takes the sizes of its feature maps for constants"
 
 OPTIONS: dict[str, type[Options]] = {
     "segformer": SegFormerOptions,
@@ -201,4 +206,7 @@ def abilities(model: ModelSpec) -> Abilities:
         return Abilities(untrainable=NO_BACKBONE)  # CLIP does not learn at all
     if _kind(model) is not UniversalOptions:
         return Abilities()
-    return Abilities(several_passes=model.task == "semantic", training_devices=False, probabilities=False)
+    fixed = FIXED_SIZES if model.options.get("architecture") in FIXED_LEVELS else None
+    return Abilities(
+        several_passes=model.task == "semantic", training_devices=False, probabilities=False, one_size_exported=fixed
+    )

@@ -24,17 +24,17 @@ from transformers import (
 )
 
 from adapters._torch.input import IMAGENET, InputContract
-from adapters._torch.network import SemanticNetwork, head_of
+from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple, PadsToSquare
 from adapters.transformers.options import PixelOptions
 from adapters.transformers.published import (
     Published,
-    contract_beside,
     load_in_order,
+    network_of,
     place_of,
+    refuse_other_channels,
     told_as_bench_error,
-    translated,
 )
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, Size, TaskSpec
@@ -111,9 +111,10 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         Unsupported: If the task has too few or too many classes.
     """
     options = read_options(PixelOptions, model)
-    head = head_of("softmax", None, task)
+    head = options.for_task(task)
     family = FAMILIES[options.architecture]
     config = read_config(family.network.config_class, options.pretrained, options.arguments, model.label)
+    refuse_other_channels(config, task.channels, model.label)
     config.num_labels = head.channels
     if hasattr(config, "use_auxiliary_head"):
         config.use_auxiliary_head = False  # a second head that training alone would read
@@ -122,23 +123,27 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     if options.pretrained is None or model.weights is not None:
         module = _fresh(family, config, model.label)
     else:
-        published = load_in_order(family.network, family.classifier, options.pretrained, config, model, names)
+        outputs = head.names_of(names)
+        published = load_in_order(family.network, family.classifier, options.pretrained, config, model, outputs)
         module = published.module
     _without_inference_tensors(module)
-    network = SemanticNetwork(
+    return network_of(
+        family.network,
+        config,
+        model,
+        published,
         module=_padded(PixelLogits(module, family.passed), family, side, model.label),
         head=head,
-        architecture={"network": options.architecture, **options.shape()},
+        architecture={
+            "network": options.architecture,
+            **options.shape(),
+            **({} if options.head == "softmax" else {"head": options.head}),
+        },
         class_names=tuple(names),
         input=family.input if family.squares is None else replace(family.input, size=Size(side, side)),
         backbone=(f"module.module.{family.backbone}.",),
         left_out=("auxiliary_head.",),
-        translate=lambda tensors: translated(family.network, config, tensors),
-        loaded=None if published is None else published.loaded,
-        unfit=None if published is None else published.unfit,
     )
-    said = contract_beside(options.pretrained, model.weights)
-    return network if said is None else replace(network, input=said)
 
 
 def _padded(logits: PixelLogits, family: Family, side: int, label: str) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,14 +13,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import cached_file
 
 from adapters._torch.class_names import listed, match_classes
-from adapters._torch.input import InputContract, contract_of_processor
+from adapters._torch.input import InputContract, contract_of_processor, passed_over_in
 from adapters._torch.matching import LoadedWeights
+from adapters._torch.network import SemanticNetwork
 from bench.errors import BenchError
 from bench.records import ModelSpec
 
-PROCESSOR = "preprocessor_config.json"
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+"""Files that state a preprocessing; the first holds that of images beside that of texts, and comes first."""
+
+OF_A_TRAINING = re.compile(
+    r"label|dropout|drop_path|init|loss|auxiliary|dtype|architectures|version|_name_or_path|return_dict|problem_type"
+    r"|(?:^|\.)output_|weight|train_num_points|oversample|importance_sample|cost|matcher|use_cache|attn_implementation"
+    r"|image_size|chunk_size|pretrained|gradient_checkpointing|_commit_hash"
+)
+"""Keys of a configuration of transformers that decide nothing of a forward pass, or show in the shapes of tensors."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,26 @@ def load_published(cls: Any, source: str, config: PretrainedConfig, label: str) 
         return Published(module, loaded, None)
     parts = [f"{name} is {theirs} in the file and {own_shape} in the model" for name, theirs, own_shape in unlike[:2]]
     parts += [f"{listed(missing, 2)} missing"] if missing else []
+    one_output = not missing and all(theirs[:1] == (1,) and own_shape[:1] == (2,) for _, theirs, own_shape in unlike)
+    hint = " It has one output, a sigmoid's: set options: {head: sigmoid}." if one_output else ""
     return Published(
         module,
         loaded,
         f"{label}: option 'pretrained': {source!r} does not fit the model: {drawn} of its {own} tensors would stay "
         f"random ({'; '.join(parts)}). Choose the model config, and with trained_on the classes, that the "
-        "weights were trained with; or give the suite a recipe, so that a training follows.",
+        f"weights were trained with; or give the suite a recipe, so that a training follows.{hint}",
     )
+
+
+def refuse_other_channels(config: PretrainedConfig, channels: int, label: str) -> None:
+    """Refuse a network of a folder that sees another number of channels than images have; raises `BenchError`."""
+    seen: Any = getattr(config, "backbone_config", None) or config
+    count = getattr(seen, "num_channels", None)
+    if count not in (None, channels):
+        raise BenchError(
+            f"{label}: option 'pretrained': its network sees images of {count} channels (num_channels), and these have "
+            f"{channels}; give weights for {channels}"
+        )
 
 
 @contextmanager
@@ -96,16 +120,68 @@ def classes_of(config: PretrainedConfig) -> tuple[str, ...] | None:
     return tuple(by_id[i] for i in range(len(by_id))) if by_id and sorted(by_id) == list(range(len(by_id))) else None
 
 
-def contract_of_folder(source: str) -> InputContract | None:
-    """Return what the preprocessor's configuration of a local folder says of colours; None where there is none."""
-    file = Path(source, PROCESSOR)
-    if not file.is_file():
+def _file_of(source: str, name: str) -> Path | None:
+    """Return a file of a folder, or of a name on the hub from its cache; None where there is none."""
+    if Path(source).is_dir():
+        return Path(source, name)
+    if source.count("/") != 1:
         return None
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        found = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError, RecursionError):
         return None
-    return contract_of_processor(said) if isinstance(said, dict) else None
+    return None if found is None else Path(found)
+
+
+def config_beside(source: str | None) -> dict[str, Any] | None:
+    """Return the config.json of a folder, or of the one that a weight file lies in; None where there is none."""
+    place = None if source is None else Path(source)
+    if place is None:
+        return None
+    try:
+        said = json.loads(((place if place.is_dir() else place.parent) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def unlike_in(theirs: PretrainedConfig, own: PretrainedConfig) -> dict[str, tuple[Any, Any]]:
+    """Return what two configurations of a kind of network state differently of its forward pass: key -> both values.
+
+    Heads of attention, strides and activations leave no trace in the shapes of tensors.
+    """
+    sides = [dict(_leaves(json.loads(json.dumps(one.to_dict(), default=str)))) for one in (theirs, own)]
+    keys = [key for key in sides[0].keys() & sides[1].keys() if not OF_A_TRAINING.search(key)]
+    return {key: (sides[0][key], sides[1][key]) for key in sorted(keys) if sides[0][key] != sides[1][key]}
+
+
+def refuse_other_config(own: PretrainedConfig, source: str | None, label: str) -> None:
+    """Refuse weights whose config.json states a network that the model config's differs from.
+
+    Raises:
+        BenchError: With the first key that differs, and what to write.
+    """
+    said = config_beside(source)
+    if said is None or said.get("model_type") != own.model_type:
+        return
+    unlike = unlike_in(type(own).from_dict(said), own)
+    if unlike:
+        key, (theirs, mine) = next(iter(unlike.items()))
+        place = Path(str(source))
+        raise BenchError(
+            f"{label}: the config.json of {source} states another network: {key} is {theirs} there and {mine} in the "
+            f"model ({len(unlike)} keys differ). Give the folder as options: {{pretrained: "
+            f"{place if place.is_dir() else place.parent}}} instead of weights"
+        )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of everything in nested dictionaries that is none."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
@@ -155,9 +231,95 @@ def load_in_order(
     return replace(found, loaded=replace(found.loaded, remarks=remarks, classes=matched.pairs))
 
 
-def contract_beside(*sources: str | None) -> InputContract | None:
-    """Return the preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies
-    in.
+@dataclass(frozen=True)
+class Processor:
+    """Hold what a file says of the preprocessing of images.
+
+    Attributes:
+        name: Name of the file.
+        said: Its entries.
     """
-    folders = [place for source in sources if source for place in (source, str(Path(source).parent))]
-    return next((found for found in map(contract_of_folder, folders) if found is not None), None)
+
+    name: str
+    said: dict[str, Any]
+
+    @property
+    def contract(self) -> InputContract | None:
+        """Return what it says of colours, size and fit; None if it says nothing of colours."""
+        found, passed = contract_of_processor(self.said), passed_over_in(self.said)
+        if found is None:
+            return None
+        return replace(found, said_by=f"{self.name}, but for {passed}, which is not followed" if passed else self.name)
+
+    @property
+    def short_edge(self) -> tuple[int, int | None] | None:
+        """Return the short side that images are scaled to, and the longest side, pixels; None where it has neither."""
+        size = self.said.get("size")
+        if self.said.get("do_resize", True) is False or not isinstance(size, dict) or "shortest_edge" not in size:
+            return None
+        longest = size.get("longest_edge")
+        return int(size["shortest_edge"]), None if longest is None else int(longest)
+
+
+def processor_beside(pretrained: str | None, weights: str | None) -> Processor | None:
+    """Return the preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies
+    in; else beside `pretrained`, which may be a name on the hub where there are no weights.
+    """
+    places = [] if weights is None else [Path(weights) if Path(weights).is_dir() else Path(weights).parent]
+    places += [Path(pretrained)] if pretrained is not None and Path(pretrained).is_dir() else []
+    sources = [str(place) for place in places]
+    if pretrained is not None and weights is None and not places:
+        sources.append(pretrained)
+    for source in sources:
+        for name in PROCESSORS:
+            file = _file_of(source, name)
+            try:
+                said = None if file is None else json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError, RecursionError):
+                continue
+            of_images = said.get("image_processor", said) if isinstance(said, dict) else None
+            if isinstance(of_images, dict) and contract_of_processor(of_images) is not None:
+                return Processor(name, of_images)
+    return None
+
+
+def contract_beside(pretrained: str | None, weights: str | None) -> InputContract | None:
+    """Return what `processor_beside` says of colours, size and fit; None where there is none."""
+    found = processor_beside(pretrained, weights)
+    return None if found is None else found.contract
+
+
+def stated_config(pretrained: str | None, weights: str | None) -> dict[str, Any] | None:
+    """Return the config.json beside a weight file, else that of `pretrained`; None where there is none."""
+    beside = config_beside(weights)
+    if beside is not None or pretrained is None:
+        return beside
+    file = _file_of(pretrained, "config.json")
+    return None if file is None else config_beside(str(file))
+
+
+def network_of(
+    cls: Any, config: PretrainedConfig, model: ModelSpec, published: Published | None, **fields: Any
+) -> SemanticNetwork:
+    """Return a network that labels pixels, with what was read of its weights and what stands beside them.
+
+    Args:
+        cls: Of transformers.
+        config: Its configuration.
+        model: Model config with the option `pretrained` and `weights`.
+        published: What was loaded; None where nothing was yet.
+        **fields: The other fields of `SemanticNetwork`.
+
+    Raises:
+        BenchError: If the config.json beside the weights states another network.
+    """
+    refuse_other_config(config, model.weights, model.label)
+    network = SemanticNetwork(
+        translate=lambda tensors: translated(cls, config, tensors),
+        loaded=None if published is None else published.loaded,
+        unfit=None if published is None else published.unfit,
+        **fields,
+    )
+    pretrained = model.options.get("pretrained")
+    said = contract_beside(pretrained if isinstance(pretrained, str) else None, model.weights)
+    return network if said is None else replace(network, input=said)

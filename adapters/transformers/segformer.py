@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 from torch import Tensor, nn
@@ -13,8 +13,12 @@ from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
-from adapters.transformers.published import contract_beside, load_in_order, translated
+from adapters.transformers.published import load_in_order, network_of, stated_config
+from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
+
+OF_A_PASS = ("num_attention_heads", "strides", "patch_sizes", "sr_ratios", "mlp_ratios", "hidden_act", "layer_norm_eps")
+"""Keys of a configuration that decide what is computed, and that all published variants have alike."""
 
 CLASSIFIER = "decode_head.classifier"
 
@@ -62,14 +66,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     """
     options = read_options(SegFormerOptions, model)
     head = options.for_task(task)
-    variant = VARIANTS[options.variant]
-    config = SegformerConfig(
-        num_channels=task.channels,
-        depths=list(variant.depths),
-        hidden_sizes=list(variant.widths),
-        decoder_hidden_size=variant.decoder_width,
-        classifier_dropout_prob=options.dropout,
-    )
+    config = _config(options, model, channels=task.channels)
     config.num_labels = head.channels
     published = None
     if options.pretrained is None or model.weights is not None:
@@ -81,16 +78,37 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         )
         module = published.module
     architecture: dict[str, JsonValue] = {"network": f"segformer {options.variant}", **bands_of(task)}
-    network = SemanticNetwork(
+    return network_of(
+        SegformerForSemanticSegmentation,
+        config,
+        model,
+        published,
         module=PadsToMultiple(Logits(module), COARSEST_GRID),
         head=head,
         architecture=architecture,
         class_names=tuple(spec.name for spec in task.classes),
         input=IMAGENET,
         backbone=("module.module.segformer.",),
-        translate=lambda tensors: translated(SegformerForSemanticSegmentation, config, tensors),
-        loaded=None if published is None else published.loaded,
-        unfit=None if published is None else published.unfit,
     )
-    said = contract_beside(options.pretrained, model.weights)
-    return network if said is None else replace(network, input=said)
+
+
+def _config(options: SegFormerOptions, model: ModelSpec, *, channels: int) -> SegformerConfig:
+    """Return the configuration of a variant; heads, strides and activations are those of the weights' own folder, as
+    they leave no trace in the shapes of tensors.
+    """
+    said = stated_config(options.pretrained, model.weights) or {}
+    theirs = said if said.get("model_type") == SegformerConfig.model_type else {}
+    variant = VARIANTS[options.variant]
+    shape = {
+        "num_channels": channels,
+        "depths": list(variant.depths),
+        "hidden_sizes": list(variant.widths),
+        "decoder_hidden_size": variant.decoder_width,
+        "classifier_dropout_prob": options.dropout,
+    }
+    kept = {name: theirs[name] for name in OF_A_PASS if name in theirs}
+    try:
+        return SegformerConfig(**kept, **shape)
+    except (TypeError, ValueError) as error:  # transformers checks types alone
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(f"{model.label}: the config.json of its weights cannot be read ({reason})") from None

@@ -34,8 +34,8 @@ from adapters.transformers.networks import (
     UniversalNetwork,
     make_network,
 )
-from adapters.transformers.options import UniversalOptions
-from adapters.transformers.published import contract_of_folder
+from adapters.transformers.options import FIXED_LEVELS, UniversalOptions
+from adapters.transformers.published import processor_beside, refuse_other_config
 from adapters.transformers.rf_detr import BoxedMasks
 from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
@@ -45,9 +45,6 @@ from bench.records.predictions import LabelMap, Prediction, RgbImage, SemanticMa
 
 UNSEEN = -1e4
 """Logit of a mask where the input did not show the image."""
-
-FIXED_LEVELS = ("mask2former", "oneformer")
-"""Architectures whose pixel decoder unpacks its levels by sizes that it holds as numbers."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +94,15 @@ class UniversalAdapter(devices.OnTorchDevice):
             refuse_objects_in_several_passes(target, model.label)
         self._classes = Classes.of(task, model.label)
         self._model, self._task, self._weights = model, task, weights
-        self._contract = self._stated_input().changed(self._options.input)
+        self._contract = self._stated_input(None).changed(self._options.input)
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
+        sized(target, self._contract, model.label)  # refuses before anything is built
         self.open(target)
         self._asked_size = target.image_size
-        self._target = target = sized(target, self._contract, model.label)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
+        read = None if self._loaded is None else self._loaded.input
+        self._contract = self._stated_input(read).changed(self._options.input)
+        self._target = target = sized(target, self._contract, model.label)
         if self._network.unfit is not None and not self.training_follows:
             raise BenchError(self._network.unfit)
         self._classes = self._network.classes
@@ -114,14 +114,26 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._runtime = self._opened_runtime()
         self._several_passes = self._target_passes()
 
-    def _stated_input(self) -> InputContract:
-        """The preprocessing that stands beside the weights, but for its size, else ImageNet's mean and std.
+    def _stated_input(self, read: InputContract | None) -> InputContract:
+        """The preprocessing that stands in the weights or beside them, but for its size, else ImageNet's mean and std.
 
         How the size of an image is chosen is the options' matter: `short_edge`, `max_size` and `canvas`.
+
+        Args:
+            read: What the weight file itself says; None where it says nothing.
         """
-        own = replace(IMAGENET, said_by="ImageNet's, as their authors'")
-        said = contract_of_folder(self._options.pretrained) if self._options.pretrained is not None else None
-        return own if said is None else replace(said, size=None, fit="stretch", interpolation="auto")
+        options, beside = self._options, processor_beside(self._options.pretrained, self._model.weights)
+        asked = None if beside is None else beside.short_edge
+        self._sizing = options.short_edge, options.max_size
+        if asked is not None and options.short_edge is None:
+            self._sizing = asked[0], asked[1] or options.max_size
+        said = read or (None if beside is None else beside.contract)
+        if said is None:
+            return replace(IMAGENET, said_by="ImageNet's, as their authors'")
+        by = said.said_by if read is not None or beside is None else beside.name
+        if asked is not None and asked[0] != self._sizing[0]:
+            by += f" (which asks for a short side of {asked[0]} pixels)"
+        return replace(said, size=None, fit="stretch", interpolation="auto", says_fit=False, said_by=by)
 
     def _fresh_network(self, seed: int) -> UniversalNetwork:
         load = self._weights is None
@@ -129,6 +141,7 @@ class UniversalAdapter(devices.OnTorchDevice):
             network = make_network(self._options, self._classes, self._task.kind, load=load, model=self._model)
         if self._weights is not None:
             key = self._options.weights_key
+            refuse_other_config(network.module.module.config, self._model.weights, self._model.label)
             self._loaded: LoadedWeights | None = load_weights(
                 network, self._weights, label=self._model.label, weights_key=key
             )
@@ -217,9 +230,8 @@ class UniversalAdapter(devices.OnTorchDevice):
             return Size(self._network.canvas, self._network.canvas)
         if self._network.canvas is not None:
             return scaled_size(size, None, self._network.canvas)
-        if self._options.short_edge is None:
-            return None
-        return scaled_size(size, self._options.short_edge, self._options.max_size)
+        short_edge, longest = self._sizing
+        return None if short_edge is None else scaled_size(size, short_edge, longest)
 
     def _input_size(self, size: Size) -> Size | None:
         if self._target.image_size is not None or (self._target.window is not None and self._network.canvas):

@@ -115,7 +115,7 @@ def contract_of(network: YoloNetwork) -> InputContract:
     trained = network.trained_size
     said = "the framework's own" if trained is None else f"the checkpoint, trained at {trained} pixels"
     own = InputContract(
-        (0.0,) * 3, (1.0,) * 3, fit="letterbox", interpolation="linear", fill=(114.0,) * 3, said_by=said
+        (0.0,) * 3, (1.0,) * 3, fit="letterbox", interpolation="linear", fill=(114.0,) * 3, said_by=said, says_fit=True
     )
     return own.changed(network.options.input)
 

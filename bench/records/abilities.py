@@ -28,6 +28,8 @@ class Abilities(Record):
         channels_last: Whether a target may choose the memory layout.
         side: Side of the only square that it sees, pixels; None where it takes any size.
         probabilities: Whether it hands over the probability of each class and pixel, where it labels pixels.
+        one_size_exported: Why its export takes inputs of one size alone, as the end of a sentence; None where it takes
+            any.
         training_devices: Whether several devices can share its training.
         not_honoured: Fields of a recipe that its trainer passes over -> why.
         untrainable: Fields of a recipe that it cannot be trained with -> why, as a clause.
@@ -43,6 +45,7 @@ class Abilities(Record):
     channels_last: bool = True
     side: int | None = None
     probabilities: bool = True
+    one_size_exported: str | None = None
     training_devices: bool = True
     not_honoured: dict[str, str] = {}
     untrainable: dict[str, str] = {}
@@ -94,6 +97,10 @@ class Abilities(Record):
         passes = [name for name in ("window", "test_time") if getattr(target, name) is not None]
         if passes and not self.several_passes:
             found.append(f"its answers to several passes cannot be averaged; leave {' and '.join(passes)} out")
+        has_one_size = target.window is not None or target.image_size is not None
+        has_one_size = has_one_size and (target.test_time is None or target.test_time.scales == (1.0,))
+        if self.one_size_exported is not None and target.runtime in EXPORTED_RUNTIMES and not has_one_size:
+            found.append(f"its export takes inputs of one size, as {self.one_size_exported}; give image_size")
         if self.side is not None and target.image_size not in (None, (self.side, self.side)):
             height, width = target.image_size or (0, 0)
             found.append(

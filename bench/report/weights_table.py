@@ -46,6 +46,7 @@ def _cells(summary: RunSummary, row: Row) -> dict[str, str]:
         **counts,
         "classes matched by name": _classes(read),
         **{name: _value(contract.get(name)) for name in PARTS},
+        "fit": _fit(contract, weights_given=bool(read)),
         "said by": _sources(contract),
     }
 
@@ -61,6 +62,17 @@ def _classes(read: Mapping[str, JsonValue]) -> str:
         return str(len(both))
     more = f" and {len(unlike) - MOST_NAMES} more" if len(unlike) > MOST_NAMES else ""
     return f"{len(both)} ({', '.join(unlike[:MOST_NAMES])}{more})"
+
+
+def _fit(contract: Mapping[str, JsonValue], *, weights_given: bool) -> str:
+    """Return how images are fitted, and what is known of how they were when the weights were trained."""
+    fit = _value(contract.get("fit"))
+    if contract.get("size") is None and fit != MISSING:
+        fit = "own size"
+    trained = contract.get("trained_fit")
+    if trained is None and "trained_fit" in contract and weights_given:
+        return f"{fit} (in training: not known)"
+    return fit if trained in (None, contract.get("fit")) else f"{fit} (in training: {trained})"
 
 
 def _value(value: JsonValue) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -61,7 +62,23 @@ CHECKPOINTS = {
     "a NumPy scalar": lambda s: {"model": s, "best_iou": np.float64(0.9)},
     "a Namespace": lambda s: {"model": s, "args": argparse.Namespace(lr=0.1)},
     "a Path": lambda s: {"state_dict": s, "hyper_parameters": {"out": pathlib.PurePosixPath("x")}},
+    "arrays of NumPy": lambda s: {"model": {n: t.numpy() for n, t in s.items()}},
+    "a tuple": lambda s: (s, 7),
+    "a list of one": lambda s: {"models": [s]},
+    "six levels of keys": lambda s: {"a": {"b": {"c": {"d": {"e": {"f": s}}}}}},
+    "an object of the trainer's": lambda s: TrainerState(s, 7),
+    "a part of it in DataParallel": lambda s: {n.replace("encoders.", "encoders.module.", 1): t for n, t in s.items()},
+    "a loss and a metric beside it": lambda s: s | {"criterion.weight": torch.ones(2), "train_iou.sum": torch.ones(2)},
+    "counts of operations": lambda s: s | {f"{n}.total_ops": torch.zeros(1) for n in ("", "classify")},
 }
+
+
+@dataclass
+class TrainerState:
+    """What some trainers pickle whole."""
+
+    model: dict
+    step: int
 
 
 @pytest.mark.parametrize("how", CHECKPOINTS)
@@ -87,7 +104,35 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
     assert not pathlib.Path("planted").exists()
 
 
-@pytest.mark.parametrize("key", ["model_ema", "state_dict_ema", "ema"])
+def test_weights_of_whole_numbers_are_refused_where_the_network_has_floats(tmp_path):
+    state = random_unet()
+    torch.save({n: (t * 100).to(torch.int8) if t.dim() > 1 else t for n, t in state.items()}, tmp_path / "w.pt")
+    with pytest.raises(BenchError, match=r"holds int8 for \d+ tensors of floating point, such as .*quantised"):
+        build("unet/transposed", SMALL_UNET, tmp_path / "w.pt")
+
+
+def test_weights_that_are_no_numbers_and_folds_beside_them_are_told(tmp_path):
+    state = random_unet()
+    torch.save({"folds": [{n: t * float("nan") for n, t in state.items()}, state]}, tmp_path / "w.pt")
+    remarks = build("unet/transposed", SMALL_UNET, tmp_path / "w.pt").describe()["weights_read"]["remarks"]
+    assert "folds.0 was taken, and as many of its tensors lie in folds.1" in remarks
+    assert any("hold NaN or infinity" in remark for remark in remarks)
+
+
+def test_mmengine_keeps_the_average_as_state_dict_and_the_raw_weights_under_the_name_of_the_average(tmp_path):
+    average = random_unet()
+    raw = {n: t + 1 for n, t in average.items()}
+    content = {
+        "meta": {"mmengine_version": "0.10.4"},
+        "state_dict": average,
+        "ema_state_dict": prefixed(raw, "module."),
+    }
+    torch.save(content, tmp_path / "w.pt")
+    adapter = build("unet/transposed", SMALL_UNET, tmp_path / "w.pt")
+    assert all(torch.equal(own, average[name]) for name, own in state_of(adapter).items())
+
+
+@pytest.mark.parametrize("key", ["model_ema", "state_dict_ema", "ema", "modelEMA", "averaged_model"])
 def test_the_moving_average_is_taken_and_weights_key_takes_the_other(key, tmp_path):
     raw = random_unet()
     average = {n: t + 1 for n, t in raw.items()}

@@ -36,11 +36,13 @@ class Port:
         shape: Length of each axis; None where any length will do. Empty where not even the number
             of axes is known.
         dtype: Of its elements.
+        range: Lowest and highest number that a quantised input stands for; None of any other.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
+    range: tuple[float, float] | None = None
 
 
 class Session(Protocol):
@@ -192,7 +194,13 @@ class OnnxRuntimeSession:
         if shapes is None:
             for name in names:
                 binding.bind_output(name, "cpu")
-            self._session.run_with_iobinding(binding)
+            try:
+                self._session.run_with_iobinding(binding)
+            except (RuntimeError, *load_errors(package("onnxruntime"))) as error:
+                raise Unsupported(
+                    f"runtime onnxruntime cannot run this model on an input of shape {list(array.shape)}: "
+                    f"{' '.join(str(error).split())[:200]}"
+                ) from None
             first: tuple[Array, ...] = tuple(binding.copy_outputs_to_cpu())
             self._shapes[names, array.shape] = tuple(answer.shape for answer in first)
             return first

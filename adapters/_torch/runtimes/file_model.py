@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from adapters._torch.class_names import key_of, listed
 from adapters._torch.fitting import Placement, fitted, grey, place
 from adapters._torch.input import LUMA, InputContract
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
+from adapters._torch.runtimes.file_doubts import doubts_of_input
 from adapters._torch.runtimes.file_metadata import read_metadata
 from adapters._torch.runtimes.file_objects import YoloReader
 from adapters._torch.runtimes.file_options import FileOptions, ObjectFileOptions, options_class
@@ -26,8 +28,12 @@ from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage
+from bench.records.stated_classes import classes_beside
 
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
+
+LEAST_SIDE = 16
+"""Pixels; a fixed axis of fewer is not the height of an image, but its channels."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ class Outputs:
     contents: tuple[Placement, ...]
 
     def answers(self) -> list[tuple[NDArray[Any], ...]]:
-        """Return the outputs of each image."""
-        return [one for outputs in self.arrays for one in zip(*outputs, strict=True)]
+        """Return the outputs of each image; those of what filled a batch up are left out."""
+        real = len(self.contents) if len(self.arrays) == 1 else 1
+        return [one for outputs in self.arrays for one in list(zip(*outputs, strict=True))[:real]]
 
 
 class FileModel(BaseAdapter):
@@ -117,6 +124,7 @@ class FileModel(BaseAdapter):
         self._open_reader(task)
         self._contract = _seen(contract, self._input, self._layout, task.channels, model.label)
         self._size = _network_size(self._input, self._layout, target, self._contract.size, model.label)
+        self._at_once = _batch_of(self._input, target, model.label)
         if self._contract.fit != "stretch" and self._size is None:
             raise BenchError(
                 f"{model.label}: fit: {self._contract.fit} needs a size to fit into; give the target an image_size"
@@ -129,7 +137,7 @@ class FileModel(BaseAdapter):
 
     def _open_reader(self, task: TaskSpec) -> None:
         """Choose what reads the outputs, and which of them it reads."""
-        ports, names = self._session.outputs, self._metadata.class_names
+        ports, (names, self._remarks) = self._session.outputs, self._stated_names(task)
         self._reader: OutputReader | YoloReader
         self._reads: tuple[str, ...]
         if isinstance(self._options, ObjectFileOptions):
@@ -138,7 +146,26 @@ class FileModel(BaseAdapter):
         else:
             self._reader = OutputReader(self._options, task, self._label, names)
             self._reader.layout = self._options.layout or self._layout
-            self._reads = (_chosen_output(ports, self._options, self._label).name,)
+            read = _chosen_output(ports, self._options, self._label)
+            self._reads = (read.name,)
+            if len(ports) > 1 and self._options.output is None:
+                others = ", ".join(port.name for port in ports if port.name != read.name)
+                self._remarks += (f"of its outputs the first, {read.name}, was read; option 'output' takes {others}",)
+            if self._options.output_is != "labels" and len(read.shape) == 4 and 1 in (read.shape[1], read.shape[3]):
+                self._reader.check_channels(1)  # before anything is run
+        self._remarks += self._reader.remarks
+
+    def _stated_names(self, task: TaskSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+        """Return the classes that the file names, or a list beside it that is of this task's; and remarks."""
+        own, beside = self._metadata.class_names, classes_beside(self._file)
+        if own is not None or beside is None or self._options.classes is not None:
+            return own, ()
+        names, called = beside
+        if sorted(map(key_of, names)) == sorted(key_of(spec.name) for spec in task.classes):
+            return names, (f"its classes are those of {called} beside it",)
+        return None, (
+            f"{called} beside it names the classes {listed(names)}; if they are this file's, say trained_on with them",
+        )
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
         """Refuse: a file is what it is."""
@@ -150,8 +177,12 @@ class FileModel(BaseAdapter):
         """Resize, normalise, pad, stack."""
         inputs, contents = zip(*(self._fitted(image) for image in images), strict=True)
         arrays = tuple(self._array(image) for image in inputs)
-        if len({array.shape for array in arrays}) == 1 and self._input.shape[0] in (None, len(arrays)):
+        alike = len({array.shape for array in arrays}) == 1
+        if alike and (self._at_once is None or len(arrays) <= self._at_once != 1):
             arrays = (np.concatenate(arrays),)
+        if self._at_once not in (None, 1):  # a short batch is filled with its last image, whose answers are cut off
+            filled = [np.repeat(array[-1:], self._at_once - len(array), axis=0) for array in arrays]
+            arrays = tuple(np.concatenate(pair) for pair in zip(arrays, filled, strict=True))
         return Inputs(arrays, contents)
 
     def _fitted(self, image: RgbImage) -> tuple[RgbImage, Placement]:
@@ -169,14 +200,12 @@ class FileModel(BaseAdapter):
     def _array(self, image: RgbImage) -> NDArray[Any]:
         """Return one image as the model takes it, with a batch axis."""
         ordered = image[..., ::-1] if self._contract.channels == "bgr" else image
-        as_bytes = self._input.dtype == np.uint8
+        as_bytes = _takes_bytes(self._input)
         floats = np.rint(ordered) if as_bytes else (ordered.astype(np.float32) - self._shift) / self._divisor
         multiple = self._options.multiple_of
         down, right = (-side % multiple for side in image.shape[:2])
         padded = np.pad(floats, ((0, down), (0, right), (0, 0)))  # zero is the mean colour
         axes = padded if self._layout == "NHWC" else padded.transpose(2, 0, 1)
-        if np.issubdtype(self._input.dtype, np.integer) and not as_bytes:
-            axes = np.rint(axes)
         return np.ascontiguousarray(axes[None], dtype=self._input.dtype)
 
     def infer(self, batch: Inputs) -> Outputs:
@@ -205,12 +234,7 @@ class FileModel(BaseAdapter):
         Raises:
             BenchError: If they cannot be.
         """
-        found = []
-        mean, std = self._contract.mean, self._contract.std
-        if self._metadata.by_ultralytics and ({*mean} != {0.0} or {*std} != {1.0}):
-            seen = f"Ultralytics exported the file, whose networks see 0 to 1, and it is fed mean {mean}, std {std}"
-            advice = "set options: {mean: 0, std: 1, fit: letterbox, fill: [114, 114, 114], interpolation: linear}"
-            found.append(Flag(name="input_unlike_training", seen=seen, advice=advice))
+        found = doubts_of_input(self._contract, self._input, self._metadata)
         doubt = None
         if isinstance(self._reader, OutputReader):
             doubt = self._reader.doubt(self.infer(self.preprocess(images[:1])).arrays[0][0][0])
@@ -223,7 +247,7 @@ class FileModel(BaseAdapter):
 
     def describe(self) -> dict[str, JsonValue]:
         """Return the size of the file and the threads in effect; how many parameters it has is not counted."""
-        remarks: list[JsonValue] = [*self._reader.remarks] if isinstance(self._reader, YoloReader) else []
+        remarks: list[JsonValue] = [*self._remarks]
         return {
             **({"weights_read": {"remarks": remarks}} if remarks else {}),
             "weights_bytes": self._file.stat().st_size,
@@ -278,7 +302,7 @@ def _only_input(ports: Sequence[Port], options: FileOptions, channels: int, labe
         first, last = (port.shape[axis] in known for axis in (1, 3))
         fits = {
             "NCHW": first or (port.shape[1] is None and not last),
-            "NHWC": last or (port.shape[3] is None and not first),
+            "NHWC": last or (port.shape[3] is None and not first and (port.shape[1] or LEAST_SIDE) >= LEAST_SIDE),
         }
     layout: Layout = options.layout or ("NCHW" if fits.get("NCHW") or not fits.get("NHWC") else "NHWC")
     if not fits.get(layout):
@@ -296,7 +320,12 @@ def _seen(contract: InputContract, port: Port, layout: Layout, channels: int, la
     if given == 1 and channels == 3:
         seen = "gray"
     count = 1 if seen == "gray" else channels
-    if port.dtype == np.uint8:
+    if port.dtype == np.int8:
+        raise BenchError(
+            f"{label}: the file takes int8 and does not say which number stands for which brightness; export it with "
+            "an input of float or of bytes (uint8)"
+        )
+    if _takes_bytes(port):
         return replace(
             contract,
             mean=(0.0,) * count,
@@ -312,6 +341,23 @@ def _seen(contract: InputContract, port: Port, layout: Layout, channels: int, la
         channels=seen,
         fill=_channels(contract.fill or (0.0,), count, "fill", label),
     )
+
+
+def _takes_bytes(port: Port) -> bool:
+    """Return whether an input is of whole numbers, which are those of images: nothing else is known of them."""
+    return bool(np.issubdtype(port.dtype, np.integer))
+
+
+def _batch_of(port: Port, target: Target, label: str) -> int | None:
+    """Return how many images the file takes at once; None where any number.
+
+    Raises:
+        Unsupported: If the target hands over another number of images.
+    """
+    count = port.shape[0]
+    if count not in (None, 1, target.batch_size):
+        raise Unsupported(f"{label}: the file takes batches of {count} images alone; set batch_size: {count}")
+    return count
 
 
 def _channels(values: tuple[float, ...], count: int, name: str, label: str) -> tuple[float, ...]:

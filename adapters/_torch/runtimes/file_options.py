@@ -108,6 +108,7 @@ class FileOptions(Options):
             interpolation=self.interpolation,
             fill=tuple(float(value) for value in self.fill),
             said_by="the model config",
+            says_fit="fit" in self.model_fields_set,
         )
         if not isinstance(self.input, InputOptions):
             return own

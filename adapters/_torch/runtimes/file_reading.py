@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters._torch.class_names import key_of
+from adapters._torch.class_names import key_of, listed
 from adapters._torch.fitting import Placement, restored
 from adapters._torch.output_values import Doubt, contradiction
 from adapters._torch.runtimes.file_options import FileOptions
@@ -42,7 +42,7 @@ class OutputReader:
         background = background_class(task.classes)
         own = [name for i, name in enumerate(known) if not (options.is_multilabel and i == background)]
         said = options.classes if options.classes is not None else names
-        names = list(said) if said is not None else own
+        names = _with_the_rest(list(said), task, options) if said is not None else own
         if options.is_multilabel and len(options.threshold) not in (1, len(names)):
             raise BenchError(
                 f"{label}: option 'threshold' has {len(options.threshold)} numbers for {len(names)} classes "
@@ -56,6 +56,7 @@ class OutputReader:
                 f"{label}: option 'classes': none of {', '.join(names)} is a class of the task.{hint} It has: "
                 f"{', '.join(known)}"
             )
+        self.remarks = _half_matched(names, own, options, label)
         if options.others is not None and options.others not in known:
             raise BenchError(
                 f"{label}: option 'others': the task has no class {options.others!r}."
@@ -76,9 +77,20 @@ class OutputReader:
         """Return what the values of an image's output say against the way it is read; None if nothing."""
         options = self._options
         if options.output_is == "labels":
-            return None
+            return self._doubt_of_labels(np.asarray(output))
         planes = self._planes(output, 1 if options.is_sigmoid else self._classes)
         return contradiction(planes[None], claimed=options.gives, sigmoid=options.is_sigmoid or options.is_multilabel)
+
+    def _doubt_of_labels(self, output: NDArray[Any]) -> Doubt | None:
+        """Return what speaks against ids: fractions, which are none, and those of no class, which become void."""
+        if output.dtype.kind == "f" and not bool((output == np.rint(output)).all()):
+            return Doubt("its output holds fractions, which are no ids of classes", is_certain=True)
+        beyond = np.unique(output[(output < 0) | (output >= self._classes)])
+        if not beyond.size:
+            return None
+        shown = ", ".join(f"{value:g}" for value in beyond[:5])
+        seen = f"its output holds {shown}, which are ids of none of its {self._classes} classes and become void"
+        return Doubt(seen, is_certain=False)
 
     def labels(self, output: NDArray[Any], *, placement: Placement, size: Size) -> LabelMap:
         """Return the task's class ids, uint8, at the original size; void where a crop showed nothing.
@@ -121,14 +133,8 @@ class OutputReader:
 
     def _at_size(self, output: NDArray[Any], placement: Placement, size: Size) -> list[NDArray[np.float32]]:
         """Return the plane of each channel at the original size; refuses another number than the classes need."""
-        expected = 1 if self._options.is_sigmoid else self._classes
-        planes = self._planes(output, expected)
-        if planes.shape[0] != expected:
-            raise BenchError(
-                f"{self._label}: the file's output has {planes.shape[0]} channels, and {self._classes} classes as "
-                f"{self._options.output_is} need {expected}. List the model's classes in option 'classes', and check "
-                "'output', 'output_is' and 'output_layout'"
-            )
+        planes = self._planes(output, 1 if self._options.is_sigmoid else self._classes)
+        self.check_channels(planes.shape[0])
         return [restored(plane, placement, size, cv2.INTER_LINEAR) for plane in planes]
 
     def _labels(self, output: NDArray[Any], placement: Placement, size: Size) -> LabelMap:
@@ -146,6 +152,22 @@ class OutputReader:
             best[above] = channel
             np.maximum(highest, plane, out=highest)
         return self._ids[best]
+
+    def check_channels(self, count: int) -> None:
+        """Refuse an output of another number of channels than its classes need; raises `BenchError`."""
+        expected = 1 if self._options.is_sigmoid else self._classes
+        if count == expected:
+            return
+        has = f"{self._label}: the file's output has {count} channel{'s' if count != 1 else ''}"
+        if count == 1 and self._options.output_is in ("logits", "probabilities"):
+            raise BenchError(
+                f"{has}, a sigmoid's of one class against the rest. Set options: {{output_is: sigmoid_logit}}, or "
+                "sigmoid_probability where the network ends with its activation; or labels where they are ids"
+            )
+        raise BenchError(
+            f"{has}, and {self._classes} classes as {self._options.output_is} need {expected}. List the model's "
+            "classes in option 'classes', and check 'output', 'output_is' and 'output_layout'"
+        )
 
     def _planes(self, output: NDArray[Any], expected: int) -> NDArray[np.float32]:
         """Return the output as float32 (C, h, w), of which the expected number of channels says where they are."""
@@ -194,3 +216,35 @@ class OutputReader:
         ids = np.where(known, found, IGNORE_LABEL).astype(np.uint8)
         at_size = restored(ids, placement, size, cv2.INTER_NEAREST_EXACT)
         return np.ascontiguousarray(self._ids[at_size])
+
+
+def _with_the_rest(names: list[str], task: TaskSpec, options: FileOptions) -> list[str]:
+    """Return the names of a file; the only one of a sigmoid behind that of what it does not name."""
+    if not options.is_sigmoid or len(names) != 1:
+        return names
+    others = [spec.name for spec in task.classes if key_of(spec.name) != key_of(names[0])]
+    background = background_class(task.classes)
+    rest = others[0] if len(others) == 1 else "background" if background is None else task.classes[background].name
+    return [rest, names[0]]
+
+
+def _half_matched(names: Sequence[str], own: Sequence[str], options: FileOptions, label: str) -> tuple[str, ...]:
+    """Return a remark on classes that only one side has, where the model config listed them.
+
+    Raises:
+        BenchError: If the file itself says classes that lack some of the task's: these could never be answered.
+    """
+    keys, own_keys = set(map(key_of, names)), set(map(key_of, own))
+    alone = [name for name in own if key_of(name) not in keys]
+    theirs = [name for name in names if key_of(name) not in own_keys]
+    if not alone and not theirs:
+        return ()
+    sides = f"only the file has {listed(theirs)}; only the task has {listed(alone)}"
+    if alone and options.classes is None:
+        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise BenchError(
+            f"{label}: the file knows {len(names)} classes and not all of this task: {sides}. Say trained_on: "
+            f"[{shown}], so that they are mapped by synonyms too and the rest by 'unmapped'; or list them as the task "
+            "spells them in option 'classes'"
+        )
+    return (f"classes matched in part: {sides}",)

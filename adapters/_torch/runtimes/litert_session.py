@@ -79,8 +79,11 @@ class LiteRtSession:
 
 def _port(details: dict[str, Any]) -> Port:
     lengths = tuple(None if length < 0 else int(length) for length in details["shape_signature"])
-    dtype = np.dtype(np.float32) if _scale(details) else np.dtype(details["dtype"])
-    return Port(str(details["name"]), lengths, dtype)
+    if not _scale(details):
+        return Port(str(details["name"]), lengths, np.dtype(details["dtype"]))
+    (scale, zero), limits = details["quantization"], np.iinfo(details["dtype"])
+    held = (float(limits.min - zero) * scale, float(limits.max - zero) * scale)
+    return Port(str(details["name"]), lengths, np.dtype(np.float32), held)
 
 
 def _scale(details: dict[str, Any]) -> float:

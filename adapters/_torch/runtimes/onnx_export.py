@@ -53,6 +53,7 @@ class ExportRequest:
         size: (H, W) that every input will have; None for any.
         multiple: Sides of the input are multiples of it.
         outputs: Names of what it answers, in order.
+        squares: Whether every input is as wide as it is high.
     """
 
     module: nn.Module
@@ -60,6 +61,7 @@ class ExportRequest:
     size: Size | None = None
     multiple: int = 1
     outputs: tuple[str, ...] = ("logits",)
+    squares: bool = False
 
 
 def exported(request: ExportRequest, cache: Path | None = None) -> Path:
@@ -119,6 +121,7 @@ def content_key(request: ExportRequest) -> str:
         "outputs": list(request.outputs),
         "size": size,
         "multiple": request.multiple,
+        **({"squares": True} if request.squares else {}),
         **versions,
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
@@ -149,7 +152,8 @@ def _export(request: ExportRequest, file: Path) -> None:
             "exporting to ONNX needs the package onnxscript, which is not installed; install it with: "
             "pip install onnx onnxscript"
         )
-    size = request.size or Size(*(-(-side // request.multiple) * request.multiple for side in TRIAL))
+    sides = (TRIAL.width, TRIAL.width) if request.squares else TRIAL
+    size = request.size or Size(*(-(-side // request.multiple) * request.multiple for side in sides))
     device = next((tensor.device for tensor in request.module.state_dict().values()), None)
     trial = torch.zeros(2, 3, *size, device=device)  # a batch of one would be taken for a constant
     weights = sum(tensor.numel() * tensor.element_size() for tensor in request.module.state_dict().values())
@@ -179,9 +183,11 @@ def _free_axes(request: ExportRequest) -> dict[int, Any]:
     """Return axes of the input whose length may change."""
     free: dict[int, Any] = {0: torch.export.Dim.DYNAMIC}
     if request.size is None:
+        of_side = torch.export.Dim("side_cells", min=1)
         for axis, name in ((2, "height"), (3, "width")):
-            cells = torch.export.Dim(f"{name}_cells", min=1)
-            free[axis] = torch.export.Dim.DYNAMIC if request.multiple == 1 else request.multiple * cells
+            cells = of_side if request.squares else torch.export.Dim(f"{name}_cells", min=1)
+            is_free = request.multiple == 1 and not request.squares
+            free[axis] = torch.export.Dim.DYNAMIC if is_free else request.multiple * cells
     return free
 
 

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.padding import PadsToMultiple, padded_to_multiple
+from adapters._torch.padding import PadsToMultiple, PadsToSquare, padded_to_multiple
 from adapters._torch.runtimes.cpu_sessions import SessionSettings, open_session
 from adapters._torch.runtimes.onnx_export import TRIAL, ExportRequest, export_facts, exported
 from bench.errors import Unsupported
@@ -126,6 +126,8 @@ def _around(network: Pass, make: Callable[[nn.Module, int], nn.Module]) -> nn.Mo
     module = network.module
     if isinstance(module, PadsToMultiple):
         return PadsToMultiple(make(module.module, module.multiple), module.multiple, cells=module.cells)
+    if isinstance(module, PadsToSquare):
+        return module.around(make(module.module, module.multiple))
     return make(module, network.multiple)
 
 
@@ -280,12 +282,19 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
 
 def _file(network: Pass, target: Target, module: nn.Module, multiple: int) -> Path:
     """Return the exported model, in int8 where the target asks for it."""
-    size = _rounded_up(network.size, multiple)
-    file = exported(ExportRequest(module, network.architecture, size, multiple, network.outputs))
+    outer = network.module
+    squares = isinstance(outer, PadsToSquare)
+    size = outer.square(network.size) if isinstance(outer, PadsToSquare) else _rounded_up(network.size, multiple)
+    file = exported(ExportRequest(module, network.architecture, size, multiple, network.outputs, squares))
     if target.precision != "int8":
         return file
     from adapters._torch.runtimes.quantisation import quantised
 
     if target.window is not None or target.test_time is not None:
         raise Unsupported("int8 is calibrated on whole images; leave window and test_time out of its target")
-    return quantised(file, [padded_to_multiple(pixels, multiple).cpu().numpy() for pixels in network.calibration])
+
+    def padded(pixels: Tensor) -> Tensor:
+        """Pad pixels as the network's own padding does."""
+        return outer.padded(pixels) if isinstance(outer, PadsToSquare) else padded_to_multiple(pixels, multiple)
+
+    return quantised(file, [padded(pixels).cpu().numpy() for pixels in network.calibration])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,27 @@ ARCHITECTURES = {"data2vec-vision": "data2vec"}
 """`model_type` of a config.json -> architecture of the model configs, where they differ."""
 
 
-def ports(path: Path, python: Path) -> list[str]:
-    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that."""
+@dataclass(frozen=True)
+class Shown:
+    """Hold what a runtime says of a file.
+
+    Attributes:
+        lines: Its inputs, outputs and metadata, and what follows from them.
+        options: Options of the model config that follow, as YAML between braces; empty where none do.
+    """
+
+    lines: list[str]
+    options: str = ""
+
+
+def ports(path: Path, python: Path, *, finds_objects: bool) -> Shown:
+    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that.
+
+    Args:
+        path: The file.
+        python: Interpreter with its runtime.
+        finds_objects: Whether its model config reads all outputs of a network that finds objects.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")])),
@@ -34,34 +54,54 @@ def ports(path: Path, python: Path) -> list[str]:
         )
         answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return [f"  {python} could not read it; see: bench doctor"]
+        return Shown([f"  {python} could not read it; see: bench doctor"])
     if "error" in answer:
-        return [f"  it cannot be read: {answer['error']}"]
+        return Shown([f"  it cannot be read: {answer['error']}"])
     lines = [f"  {way[:-1]} {_port(one)}" for way in ("inputs", "outputs") for one in answer[way]]
     lines += [f"  its metadata say {name}: {str(text)[:120]}" for name, text in sorted(answer["metadata"].items())]
-    return [*lines, *_hints(answer)]
+    hints, options = _of_input(answer["inputs"][0]), ""
+    if not finds_objects:
+        of_output, options = _of_outputs(answer["outputs"])
+        hints += of_output
+    return Shown([*lines, *hints], options)
 
 
 def _port(one: Mapping[str, Any]) -> str:
     return f"{one['name']}: {one['type']}, {' x '.join(map(str, one['shape']))}"
 
 
-def _hints(answer: Mapping[str, Any]) -> list[str]:
-    """Return what follows from the shapes: the layout, the number of outputs, and whether bytes go in."""
-    first, found = answer["inputs"][0], []
-    shape = first["shape"]
+def _of_input(first: Mapping[str, Any]) -> list[str]:
+    """Return what follows from the input: the layout, how many images at once, and whether bytes go in."""
+    shape, found = first["shape"], []
     if len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3):
         found.append("  channels are last: layout NHWC, which is seen from the file")
-    if "uint8" in first["type"]:
+    if "int" in first["type"]:
         found.append("  it takes bytes as they are: mean and std are not applied")
-    if len(answer["outputs"]) > 1:
-        names = ", ".join(one["name"] for one in answer["outputs"])
-        found.append(f"  it has several outputs ({names}); options: {{output: NAME}} says which one is read")
-    count = _classes(answer["outputs"][0]["shape"])
-    if count is not None:
-        kind = "one channel, a sigmoid's" if count == 1 else f"{count} channels, one for each class"
-        found.append(f"  its first output has {kind}; options: {{classes: […], output_is: …}} say what they are")
+    if len(shape) == 4 and isinstance(shape[0], int) and shape[0] > 1:
+        found.append(f"  it takes {shape[0]} images at once: the suite's target needs batch_size: {shape[0]}")
     return found
+
+
+def _of_outputs(outputs: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
+    """Return what follows from the outputs, and the options that say so."""
+    first, found = outputs[0], []
+    if len(outputs) > 1:
+        names = ", ".join(one["name"] for one in outputs)
+        found.append(f"  it has several outputs ({names}); options: {{output: NAME}} says which one is read")
+    count = _classes(first["shape"])
+    if "int" in first["type"] and (count in (None, 1) or len(first["shape"]) == 3):
+        return [*found, "  its first output holds whole numbers, ids of classes"], "{output_is: labels}"
+    if count == 1:
+        found.append(
+            "  its first output has one channel, a sigmoid's; sigmoid_probability where it ends with its activation"
+        )
+        return found, "{output_is: sigmoid_logit}"
+    if count is not None:
+        found.append(
+            f"  its first output has {count} channels, one for each class, taken for logits; options: {{output_is: …}} "
+            "says what else they are"
+        )
+    return found, ""
 
 
 def _classes(shape: Sequence[Any]) -> int | None:

@@ -18,6 +18,7 @@ from bench.data.labels.spaces import label_space
 from bench.errors import BenchError, did_you_mean
 from bench.measure.devices import auto_device
 from bench.records import Case, ClassSpec, ModelSpec, Size, Target, TaskSpec
+from bench.records.stated_classes import classes_beside
 from bench.records.store.files import sha256_of
 from bench.records.store.invocation import find_adapters
 from bench.records.store.runs import open_run, read_job, read_run
@@ -210,12 +211,16 @@ def _classes(model: ModelSpec, overrides: Overrides) -> tuple[ClassSpec, ...]:
         trained = _classes_of_training(path)
         if trained is not None and names in (None, tuple(spec.name for spec in trained)):
             return trained
+        beside = classes_beside(path) if names is None and path.is_file() else None
+        names = beside[0] if beside is not None else names
         if names is not None:
             if model.task == "panoptic":
                 raise BenchError(
                     f"{path} names its classes but not which are things; give them with --classes FILE.yaml, for "
                     f"example: classes: [{{name: {names[0]}, value: 0, thing: true}}]"
                 )
+            if model.task == "semantic" and len(names) == 1:
+                names = ("background", *names)  # one output: what it does not name is the rest
             things = [name for name in names if name != "background"] if model.task == "instance" else []
             return named_classes(names, things=things)
     if model.trained_on is not None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE
-from bench.records.stated_classes import classes_in, names_by_id, read_texts
+from bench.records.stated_classes import are_generic, classes_in, names_by_id, read_texts
 from bench.run.predict.file_metadata import (
     onnx_metadata,
     safetensors_metadata,
@@ -34,15 +33,17 @@ _UNREADABLE = (
 
 
 class _Nothing:
-    """Stands for whatever a pickle wants to make."""
+    """Stands for whatever a pickle wants to make; `state` are the attributes that the file has of it."""
+
+    state: dict[str, Any] | None = None
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take anything."""
 
     def __setstate__(self, state: Any) -> None:
-        """Keep the class names of a module, and nothing else."""
-        if isinstance(state, dict) and isinstance(state.get("names"), dict):
-            self.names = state["names"]
+        """Keep the attributes as they were stored; nothing is made of them."""
+        if isinstance(state, dict):
+            self.state, self.names = state, state.get("names")
 
     def __setitem__(self, _: Any, __: Any) -> None:
         """Keep nothing: an ordered dictionary of tensors is filled so."""
@@ -110,4 +111,4 @@ def _of_config(file: Path) -> tuple[str, ...] | None:
         names = names_by_id(json.loads(file.read_text(encoding="utf-8"))["id2label"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None if names is None or all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+    return None if names is None or are_generic(names) else names

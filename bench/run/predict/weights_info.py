@@ -14,6 +14,7 @@ from bench.adapter import adapter_folders
 from bench.errors import BenchError, PluginError
 from bench.records import ModelSpec, as_json_dict
 from bench.records.names import harness_root
+from bench.records.stated_classes import classes_beside
 from bench.records.store.files import content_sha256
 from bench.run.environments.interpreters import Interpreters
 from bench.run.predict import file_ports
@@ -45,14 +46,20 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     if published:
         return "\n".join([*lines, *published])
     names = classes_of_weights(path)
+    beside = classes_beside(path) if names is None else None
+    if beside is not None:
+        names, called = beside
+        lines.append(f"  classes by {called} beside it")
     of_folder = file_ports.of_folder(path) if path.is_dir() and kind.has_tensors else []
     if of_folder:
         return "\n".join([*lines, *_classes(names), *of_folder])
     if not kind.has_tensors:
-        has_ports = kind.runs is not None and path.suffix in (".onnx", ".tflite")
-        shown = file_ports.ports(path, interpreters.python(str(kind.runs).partition("/")[0])) if has_ports else []
-        own = _lines(kind.weights or path, kind.runs, names, None, kind.options)
-        return "\n".join([*lines, *shown, *_classes(names), *own])
+        shown = file_ports.Shown([])
+        if kind.runs is not None and path.suffix in (".onnx", ".tflite"):
+            python, finds_objects = interpreters.python(kind.runs.partition("/")[0]), kind.runs.endswith("yolo_seg")
+            shown = file_ports.ports(path, python, finds_objects=finds_objects)
+        own = _lines(kind.weights or path, kind.runs, names, None, kind.options or shown.options)
+        return "\n".join([*lines, *shown.lines, *_classes(names), *own])
     if kind.name == "a checkpoint of Ultralytics":
         return "\n".join([*lines, *_classes(names), *_ultralytics(path, kind, names)])
     groups = _groups(interpreters, only)

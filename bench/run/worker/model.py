@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,24 @@ def weights_bytes_of(adapter: Adapter, weights: Path | None) -> int | None:
 
 
 def doubts_of_weights(adapter: Adapter) -> tuple[Flag, ...]:
-    """Return what had to be decided to read weights: which of several lie there, which classes theirs are."""
-    read = adapter.describe().get("weights_read")
+    """Return what had to be decided to read weights, and whether images are fitted as they were in their training."""
+    described = adapter.describe()
+    read, contract = described.get("weights_read"), described.get("input_contract")
     remarks = read.get("remarks") if isinstance(read, dict) else None
-    if not isinstance(remarks, list) or not remarks:
+    told = "; ".join(map(str, remarks)) if isinstance(remarks, list) else ""
+    of_weights = (Flag(name="weights_read", seen=told),) if told else ()
+    return (*of_weights, *_doubts_of_fit(contract if isinstance(contract, dict) else {}))
+
+
+def _doubts_of_fit(contract: Mapping[str, Any]) -> tuple[Flag, ...]:
+    """Return a flag where images are stretched and the weights were trained without, or the other way round."""
+    fit, trained, size = (contract.get(name) for name in ("fit", "trained_fit", "size"))
+    if size is None or trained is None or (fit == "stretch") == (trained == "stretch"):
         return ()
-    return (Flag(name="weights_read", seen="; ".join(str(remark) for remark in remarks)),)
+    seen = f"images are made {size} by fit: {fit}, and the weights were trained with fit: {trained}"
+    return (
+        Flag(name="fit_unlike_training", seen=seen, advice=f"say input: {{fit: {trained}}} in the model's options"),
+    )
 
 
 def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:

@@ -51,7 +51,7 @@ def test_weights_for_other_classes_are_refused_where_the_framework_would_go_on_w
     path = saved(tmp_path / "three.pth", built("semantic_fpn")._fresh_network(5).module)
     more = (*TASKS["semantic"].classes, ClassSpec(name="fourth", colour=(0, 0, 255)))
     with pytest.raises(
-        BenchError, match=r"no fitting weights for 2 parts of the network, first sem_seg_head\.predictor"
+        BenchError, match=r"another number of classes: sem_seg_head\.predictor tells 3 classes apart in the file"
     ):
         built("semantic_fpn", weights=path, task=TASKS["semantic"].model_copy(update={"classes": more}))
 
@@ -59,3 +59,13 @@ def test_weights_for_other_classes_are_refused_where_the_framework_would_go_on_w
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchError, match=r"none\.pkl' cannot be read"):
         built("semantic_fpn", weights=tmp_path / "none.pkl")
+
+
+def test_a_moving_average_in_a_checkpoint_is_taken_as_everywhere(tmp_path):
+    raw = built("semantic_fpn")._fresh_network(5).module.state_dict()
+    average = {name: tensor + 1 for name, tensor in raw.items()}
+    torch.save({"model": raw, "model_ema": average, "iteration": 7}, tmp_path / "final.pth")
+    name = "sem_seg_head.predictor.weight"
+    for options, expected in (({}, average), ({"weights_key": "model"}, raw)):
+        loaded = built("semantic_fpn", weights=tmp_path / "final.pth", **options)._network.module.state_dict()
+        assert torch.equal(loaded[name], expected[name])

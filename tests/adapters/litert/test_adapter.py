@@ -112,3 +112,16 @@ def test_what_a_file_cannot_do_is_refused_by_name(tmp_path, target, reason):
     file = colour_picker(tmp_path / "a.tflite", IDENTITY, height=6, width=9)
     with pytest.raises(Unsupported, match=reason):
         built(file, target=target)
+
+
+@pytest.mark.parametrize(("scale", "zero", "mean"), [(1 / 255, 0, 0.0), (2 / 255, 128, 0.5)])
+def test_a_quantised_input_that_stands_for_other_numbers_than_it_is_fed_is_flagged(tmp_path, scale, zero, mean):
+    file = dequantiser(tmp_path / "m.tflite", height=8, width=8, scale=scale, zero=zero)
+    image = np.zeros((8, 8, 3), np.uint8)
+
+    def flags(**options):
+        return [flag.name for flag in built(file, **options).doubts([image])]
+
+    right, wrong = {"mean": mean, "std": 1 - mean}, {"mean": 0.5 - mean, "std": 0.5 + mean}
+    assert "input_unlike_training" not in flags(**right)
+    assert "input_unlike_training" in flags(**wrong)

@@ -70,6 +70,19 @@ def test_columns_that_nobody_has_are_left_out_and_one_source_is_named_once(synth
     assert row == {"model": "mine", "mean": "0.5", "std": "0.25", "said by": "the network's own"}
 
 
+def test_how_images_were_fitted_in_training_stands_beside_how_they_are():
+    from bench.report.weights_table import _fit
+
+    stretched = {"size": [64, 64], "fit": "stretch"}
+    assert _fit({**stretched, "trained_fit": "crop"}, weights_given=True) == "stretch (in training: crop)"
+    assert _fit({**stretched, "trained_fit": "stretch"}, weights_given=True) == "stretch"
+    assert _fit({**stretched, "trained_fit": None}, weights_given=True) == "stretch (in training: not known)"
+    assert _fit({**stretched, "trained_fit": None}, weights_given=False) == "stretch"
+    assert _fit({"size": None, "fit": "stretch", "trained_fit": "crop"}, weights_given=True) == (
+        "own size (in training: crop)"
+    )
+
+
 def test_where_no_job_tells_anything_there_is_no_section(synthetic):
     summary = summary_of(synthetic)
     assert weights_table(summary).empty

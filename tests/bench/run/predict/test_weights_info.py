@@ -262,3 +262,49 @@ def test_a_file_that_its_runtime_cannot_read_is_told_with_the_reason(tmp_path, c
     (tmp_path / "m.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
     _, told, _ = info(capsys, tmp_path / "m.onnx")
     assert "it cannot be read:" in told
+
+
+def exported(path, channels, kind, **texts):
+    """An ONNX file of one output of so many channels."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed; make install")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
+    floats, sides = onnx.TensorProto.FLOAT, ["batch", 3, 8, 8]
+    weights = onnx.helper.make_tensor("w", floats, (channels, 3, 1, 1), [1.0] * 3 * channels)
+    nodes = [onnx.helper.make_node("Conv", ["image", "w"], ["scores"])]
+    nodes.append(onnx.helper.make_node("Cast", ["scores"], ["answer"], to=kind or floats))
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [onnx.helper.make_tensor_value_info("image", floats, sides)],
+        [onnx.helper.make_tensor_value_info("answer", kind or floats, ["batch", channels, 8, 8])],
+        [weights],
+    )
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(made, texts)
+    onnx.save(made, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind", "options"),
+    [(1, None, {"output_is": "sigmoid_logit"}), (1, 7, {"output_is": "labels"}), (3, None, None)],
+)
+def test_the_lines_for_an_onnx_file_say_what_its_shapes_say(channels, kind, options, tmp_path, capsys):
+    _, told, _ = info(capsys, exported(tmp_path / "m.onnx", channels, kind))
+    assert suite_in(told)["models"][0].get("options") == options
+
+
+def test_an_exported_yolo_is_not_advised_to_choose_an_output(tmp_path, capsys):
+    file = exported(tmp_path / "m.onnx", 3, None, task="segment", names="{0: 'cat'}", imgsz="[64, 64]")
+    _, told, _ = info(capsys, file)
+    (model,) = suite_in(told)["models"]
+    assert (model["name"], model.get("options")) == ("onnxruntime/yolo_seg", None)
+    assert "options:" not in told
+
+
+def test_names_in_a_list_beside_the_file_are_told_with_where_they_stand(tmp_path, capsys):
+    torch.save(unet(2).state_dict(), tmp_path / "w.pth")
+    (tmp_path / "labels.txt").write_text("0 background\n1 cat\n")
+    _, told, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
+    assert "classes by labels.txt beside it" in told
+    assert suite_in(told)["models"][0]["trained_on"] == ["background", "cat"]
