@@ -162,12 +162,13 @@ def _met(own: Mapping[str, str], inside: Mapping[str, str]) -> tuple[dict[str, s
 
 
 def _bare(name: str) -> str:
-    """Return a name without its parts called module.
+    """Return a name without its parts called module, but for the first, which is a prefix.
 
-    >>> _bare("encoder.module.conv.weight")
-    'encoder.conv.weight'
+    >>> _bare("encoder.module.conv.weight"), _bare("module.conv.weight")
+    ('encoder.conv.weight', 'module.conv.weight')
     """
-    return ".".join(part for part in name.split(".") if part != "module")
+    first, *others = name.split(".")
+    return ".".join([first, *(part for part in others if part != "module")])
 
 
 def stands_beside(name: str, tolerated: tuple[str, ...]) -> bool:

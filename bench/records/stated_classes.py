@@ -122,7 +122,8 @@ def classes_beside(path: Path) -> tuple[tuple[str, ...], str] | None:
     Args:
         path: The checkpoint, or the folder that is one.
     """
-    folder, own = (path, ()) if path.is_dir() else (path.parent, tuple(f"{path.stem}{end}" for end in OF_THE_FILE))
+    folder = path if path.is_dir() else path.parent
+    own = [] if path.is_dir() else [f"{path.stem}{end}" for end in OF_THE_FILE]
     for name in (*own, *BESIDE):
         beside = folder / name
         if beside == path or not beside.is_file() or beside.stat().st_size > LONGEST_LIST:

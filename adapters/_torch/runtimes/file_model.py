@@ -177,11 +177,11 @@ class FileModel(BaseAdapter):
         """Resize, normalise, pad, stack."""
         inputs, contents = zip(*(self._fitted(image) for image in images), strict=True)
         arrays = tuple(self._array(image) for image in inputs)
-        alike = len({array.shape for array in arrays}) == 1
-        if alike and (self._at_once is None or len(arrays) <= self._at_once != 1):
+        most = self._at_once
+        if len({array.shape for array in arrays}) == 1 and (most is None or 1 < most >= len(arrays)):
             arrays = (np.concatenate(arrays),)
-        if self._at_once not in (None, 1):  # a short batch is filled with its last image, whose answers are cut off
-            filled = [np.repeat(array[-1:], self._at_once - len(array), axis=0) for array in arrays]
+        if most is not None and most > 1:  # a short batch is filled with its last image, whose answers are cut off
+            filled = [np.repeat(array[-1:], most - len(array), axis=0) for array in arrays]
             arrays = tuple(np.concatenate(pair) for pair in zip(arrays, filled, strict=True))
         return Inputs(arrays, contents)
 

@@ -184,10 +184,10 @@ def test_the_checkpoint_of_another_trainer_is_taken(key, prefix, tmp_path):
     assert_loaded(tmp_path / "w.pt", state)
 
 
-def test_the_checkpoint_of_our_own_training_is_taken(tmp_path):
+def test_of_the_checkpoint_of_our_own_training_the_average_is_taken_as_its_evaluation_does(tmp_path):
     state = make_unet(small_unet(), THREE_CLASSES).module.state_dict()
-    averaged = {f"averaged.module.{name}": torch.zeros_like(tensor) for name, tensor in state.items()}
-    kept = {f"module.{name}": tensor for name, tensor in state.items()} | averaged
+    averaged = {f"averaged.module.{name}": tensor for name, tensor in state.items()}
+    kept = {f"module.{name}": torch.zeros_like(tensor) for name, tensor in state.items()} | averaged
     torch.save({"state_dict": kept, "pytorch-lightning_version": "2.5"}, tmp_path / "checkpoint.pt")
     assert_loaded(tmp_path / "checkpoint.pt", state)
 
