@@ -42,7 +42,7 @@ FAMILIES = {
     "transformers/segformer_b0": ({}, 4),
     "transformers/upernet_small": ({}, 4),
     "transformers/beit_small": ({}, 4),
-    "transformers/data2vec_small": ({"arguments": {"image_size": 352}}, 4),
+    "transformers/data2vec_small": ({"arguments": {"image_size": 384}}, 4),
     "transformers/dpt_small": ({}, 2),
     "transformers/mobilevit_xx_small": ({}, 4),
     "transformers/clipseg_small": ({}, 2),
@@ -73,12 +73,17 @@ def repeating(name):
     adapter = load_adapter(name.partition("/")[0])
     adapter.build(resolve_model(name, options={**options, "input": SIGNED}), TWO_CLASSES, Target(threads=1), None)
     chosen = getattr(adapter, "_chosen", adapter)
+    replaced(chosen, coarser)
+    return adapter, chosen
+
+
+def replaced(chosen, coarser):
+    """Put a network that repeats its input into the padding of a family."""
     outer, repeats = chosen._network.module, Repeats(coarser).eval()
     if isinstance(outer, PadsToMultiple | PadsToSquare):
         outer.module = repeats
     else:
         chosen._runtime = replace(chosen._runtime, forward=repeats)
-    return adapter, chosen
 
 
 def fed(chosen, **contract):
@@ -96,6 +101,8 @@ def test_labels_of_each_family_lie_where_the_mask_does(name):
             mask = bands(size, axis)
             (found,) = predict(adapter, [picture(mask)])
             assert mean_iou(found.labels, mask) >= 0.99, (size, axis)
+    # The edges of a fitted image lie between the cells of a coarser grid, which cannot hold them: not the fit's fault.
+    replaced(chosen, 1)
     for fit in FITS:
         fed(chosen, size=NETWORK, fit=fit, interpolation="linear")
         for size in SIZES:
