@@ -1,4 +1,4 @@
-"""What the input of a file is: where its channels are, how many images it takes, of which size, and in which numbers."""
+"""What the input of a file is: where its channels are, how many images it takes, their size, and in which numbers."""
 
 from __future__ import annotations
 
