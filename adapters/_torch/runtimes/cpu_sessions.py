@@ -184,6 +184,7 @@ class OnnxRuntimeSession:
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self._shapes: dict[tuple[tuple[str, ...], Shape], tuple[Shape, ...]] = {}
         self._dtypes = {port.name: port.dtype for port in self.outputs}
+        self._failures: tuple[type[Exception], ...] = (RuntimeError, *load_errors(ort))
 
     def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:
         """Run with input and outputs bound to memory of NumPy's; the first call per shape copies once."""
@@ -196,7 +197,7 @@ class OnnxRuntimeSession:
                 binding.bind_output(name, "cpu")
             try:
                 self._session.run_with_iobinding(binding)
-            except (RuntimeError, *load_errors(package("onnxruntime"))) as error:
+            except self._failures as error:
                 raise Unsupported(
                     f"runtime onnxruntime cannot run this model on an input of shape {list(array.shape)}: "
                     f"{' '.join(str(error).split())[:200]}"
