@@ -39,7 +39,8 @@ class LocalExecutor:
         """
         first = slots[0] if slots else Slot()
         cores = first.cores if share_node else first.measuring_cores
-        self.machine: Machine = this_machine(number_of(cores))
+        here = this_machine(number_of(cores))
+        self.machine: Machine = replace(here, device=first.device or here.device)
         self._slots = slots or (Slot(alike=self.machine.alike),)
         self._board = Board({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
         self._events: SimpleQueue[Event | BaseException] = SimpleQueue()
