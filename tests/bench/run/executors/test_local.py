@@ -82,6 +82,7 @@ def test_predictions_share_the_machine_and_timings_have_it_alone(tmp_path):
     assert len({job.cpu_affinity for *_, job in timed}) == 1
 
 
+@pytest.mark.slow
 def test_timings_that_are_told_to_share_the_node_do_and_are_flagged(tmp_path):
     models = [slow(number) for number in range(3)]
     measurement = {"quick": True, "min_s": 1.0, "max_s": 1.5, "min_samples": 4, "percentiles": [50.0], "pipelined_s": 0}
@@ -92,6 +93,7 @@ def test_timings_that_are_told_to_share_the_node_do_and_are_flagged(tmp_path):
     assert all("1 time" in flag.seen or "2 time" in flag.seen for flag in flags if flag.name == "shared_node")
 
 
+@pytest.mark.slow
 def test_what_two_devices_predict_is_what_one_predicts_bit_for_bit_forked_or_not(tmp_path):
     models = [{"name": "fake/trains"}, slow(1), perfect()]
     suite = write_suite(tmp_path, models, recipe={"budget": {"steps": 2}, "device": "cpu"})
