@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters._torch.input import IMAGENET
 from adapters._torch.network import SemanticNetwork, bands_of
 from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
+from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters.deeplab.model import DeepLabV3Plus
 from adapters.deeplab.options import DeepLabOptions
@@ -31,7 +32,10 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
     head = options.for_task(task)
     shape = options.model_dump(exclude={"pretrained", "head", *OUTSIDE_THE_NETWORK})
     return SemanticNetwork(
-        module=DeepLabV3Plus(in_channels=task.channels, out_channels=head.channels, **shape),
+        # The last of its ⌈H/4⌉ cells may reach beyond the image: resized to that, the logits would be squeezed.
+        module=PadsToMultiple(
+            DeepLabV3Plus(in_channels=task.channels, out_channels=head.channels, **shape), options.output_stride
+        ),
         head=head,
         # Dropout is at work in training only; weights trained with one share serve any other.
         architecture={
@@ -41,5 +45,5 @@ def make_deeplab(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         },
         class_names=tuple(c.name for c in task.classes),
         input=IMAGENET,
-        backbone=("backbone.",),
+        backbone=("module.backbone.",),
     )

@@ -32,6 +32,7 @@ NETWORK = Size(256, 192)
 
 FAMILIES = {
     "unet/transposed": ({"base_width": 4, "depth": 2}, 1),
+    "deeplab/small": ({}, 4),
     "smp/unet_resnet18": ({}, 1),
     "torchvision/lraspp_mobilenet_v3_large": ({}, 1),
     "monai/attention_unet": ({}, 1),

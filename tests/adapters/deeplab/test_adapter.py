@@ -33,15 +33,15 @@ def test_a_wrong_option_is_named(options, message):
 @pytest.mark.parametrize("config", ["deeplab/resnet50", "deeplab/resnet50_os8"])
 def test_the_large_configs_are_the_published_network(config):
     network = make_deeplab(resolve_model(config), THREE_CLASSES)
-    assert network.module.backbone.high_level_channels == 2048
-    assert network.module.reduce[0].out_channels == 48
+    assert network.module.module.backbone.high_level_channels == 2048
+    assert network.module.module.reduce[0].out_channels == 48
     strides = {"deeplab/resnet50": 16, "deeplab/resnet50_os8": 8}
     assert network.architecture["output_stride"] == strides[config]
 
 
 def test_a_sigmoid_head_has_one_channel():
     network = make_deeplab(resolve_model("deeplab/small", options={"head": "sigmoid"}), TWO_CLASSES)
-    assert network.module.classify.out_channels == 1
+    assert network.module.module.classify.out_channels == 1
 
 
 def test_a_narrow_network_learns_the_scenes(tmp_path):
