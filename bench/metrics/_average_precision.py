@@ -94,6 +94,14 @@ class ClassRows(NamedTuple):
         true_images = ground_truths[:, NUMBER].astype(np.int64)
         return cls(images, ranks, matched, ignored, true_images, ground_truths[:, AREA], ground_truths[:, IGNORED] > 0)
 
+    def of_images(self, chosen: NDArray[np.bool_]) -> ClassRows:
+        """Return the rows of some of the images, which are marked, (images,)."""
+        own, true = chosen[self.images], chosen[self.true_images]
+        return ClassRows(
+            self.images[own], self.ranks[own], self.matched[own], self.ignored[own],
+            self.true_images[true], self.true_areas[true], self.crowd[true],
+        )  # fmt: skip
+
     def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
         """Which ground truth count in a range of areas, (G,)."""
         low, high = AREA_RANGES[area_range]
@@ -333,10 +341,9 @@ class PrecisionMetric:
     ) -> NDArray[np.float64]:
         """Return AP over each group of images, (G,); `groups` says which images are in each, (G, images)."""
         check_columns(statistics)
-        numbers, found = statistics[:, NUMBER].astype(np.int64), []
+        by_class, found = rows_by_class(statistics, classes), []
         for chosen in groups:
-            by_class = rows_by_class(statistics[chosen[numbers]], classes)
-            every = [one.curves(most=self.most).precision.mean() for one in by_class.values()]
+            every = [one.of_images(chosen).curves(most=self.most).precision.mean() for one in by_class.values()]
             found.append(float(mean_of_defined(np.array(every))) if every else np.nan)
         return np.array(found)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records.base import Size
+from bench.records.run_kernels import KERNELS
 
 LONGEST_NUMBER = 12
 """Characters of a number in a text; 60 bits, far more than any mask needs."""
@@ -81,7 +82,20 @@ class MaskRuns:
     @classmethod
     def of_texts(cls, texts: Sequence[str], size: Size) -> MaskRuns:
         """Return the runs of masks in COCO's compressed text; raises `ValueError` for one that is none of the size."""
-        return cls.of_lengths(*lengths_of_texts(texts), size)
+        found = cls._decoded(texts, size) if "decode" in KERNELS else None
+        return cls.of_lengths(*lengths_of_texts(texts), size) if found is None else found
+
+    @classmethod
+    def _decoded(cls, texts: Sequence[str], size: Size) -> MaskRuns | None:
+        """Read texts by the compiled loop; None if one is none, which the other way tells."""
+        try:
+            codes = np.frombuffer("".join(texts).encode("latin-1"), dtype=np.uint8)
+        except UnicodeEncodeError:
+            return None
+        text_ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        edges, ends = np.empty(len(codes) + 1, dtype=np.int64), np.empty(len(texts), dtype=np.int64)
+        count = KERNELS["decode"](codes, text_ends, size.height * size.width, edges, ends)
+        return None if count < 0 else cls(edges[:count].copy(), ends, size)
 
     @classmethod
     def joined(cls, parts: Sequence[MaskRuns], size: Size) -> MaskRuns:
@@ -90,6 +104,18 @@ class MaskRuns:
         counts = [one.counts for one in parts]
         nothing = [np.zeros(0, np.int64)]
         return cls(np.concatenate(edges or nothing), np.cumsum(np.concatenate(counts or nothing), dtype=np.int64), size)
+
+    @classmethod
+    def of_turns(cls, places: NDArray[np.int64], ends: NDArray[np.int64], size: Size) -> MaskRuns:
+        """Return the runs of masks from places at which each is entered and left in turn.
+
+        Args:
+            places: Those of a mask rise, and their number is even; one that is there twice cancels out, (P,).
+            ends: Where those of each mask end, (N,).
+            size: Of every mask.
+        """
+        owners = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+        return cls._without_empty_runs(places, owners, len(ends), size)
 
     @classmethod
     def of_intervals(

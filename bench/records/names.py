@@ -44,9 +44,12 @@ OUTSIDE = {
 """Package of ours -> where else its modules are looked for."""
 
 
+_ROOT = Path(__file__).resolve().parents[2]
+
+
 def harness_root() -> Path:
     """Folder that holds the packages `bench` and `adapters`."""
-    return Path(__file__).resolve().parents[2]
+    return _ROOT
 
 
 def module_names(package: str) -> list[str]:
@@ -103,7 +106,13 @@ def named_module(package: str, name: str, what: str, listing: str) -> ModuleType
 
 def _own_names(package: str) -> list[str]:
     folder = harness_root().joinpath(*package.split("."))
-    return [m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")]
+    return [*_names_in(folder, folder.stat().st_mtime_ns if folder.is_dir() else 0)]
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, _: int) -> tuple[str, ...]:
+    """Public modules of a folder, looked for again when it changes: every look-up of a metric asks for them."""
+    return tuple(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
 
 
 def _imported(file: Path, what: str) -> ModuleType:

@@ -60,13 +60,17 @@ def write_report(
     from bench.report import csv, json, markdown
     from bench.report.draw.figure import also_as
     from bench.report.draw.pictures import draw_pictures
+    from bench.report.draw.reuse import drawn_once
     from bench.report.summary.stored import stored_summary
     from bench.report.summary.summarise import summarise
 
     summary = summarise(run, columns) if anew else stored_summary(run, columns)
     folder.mkdir(parents=True, exist_ok=True)
     with also_as(plots):
-        pictures = draw_pictures(run, summary, folder, show_from)
+        if anew:
+            pictures = draw_pictures(run, summary, folder, show_from)
+        else:
+            pictures = drawn_once(run, summary, folder, show_from, plots)
     further = [drawn.with_suffix(f".{form}") for drawn in pictures.drawn for form in plots]
     texts = {
         layout.REPORT: markdown.render(summary, [picture.name for picture in pictures.drawn], pictures.left_out),

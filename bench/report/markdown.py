@@ -253,12 +253,19 @@ def _unlike(summary: RunSummary) -> list[str]:
     return ["## Recipe fields not honoured", "\n".join(lines)] if lines else []
 
 
+ALIGNED = 2000
+"""Cells up to which the columns of a table are aligned in the text; it is shown alike in either case."""
+
+
 def markdown_table(frame: pd.DataFrame, code: str = "") -> str:
     """Return a frame as a markdown table; the column `code` holds commands."""
     if not len(frame):
         return ""
     columns = [[cell(text, name == code) for text in frame[name]] for name in frame.columns]
     heads = [cell(name) for name in frame.columns]
+    if len(frame) * len(heads) > ALIGNED:
+        rows = [heads, ["---"] * len(heads), *zip(*columns, strict=True)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return str(tabulate(zip(*columns, strict=True), headers=heads, tablefmt="pipe", disable_numparse=True))
 
 

@@ -19,6 +19,7 @@ from bench.metric import CONFUSION, FromProbabilities, Metric, Observed, Rows, V
 from bench.records import IGNORE_LABEL, Case, CaseScores, ClassSpec, Score, TaskKind, TaskSpec
 from bench.records.predictions import Instances, Prediction, SemanticMap, load_prediction
 from bench.records.probabilities import ClassProbabilities
+from bench.records.run_kernels import read_many
 from bench.records.store.layout import PREDICTION_INDEX
 from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
@@ -167,6 +168,8 @@ def observe_all(
     observers = {name: m for name, m in observers.items() if m not in of_volumes and m not in of_probabilities}
     volumes = Volumes(places_of(dataset, image_ids) if of_volumes else ())
     spacing_of = getattr(dataset, "spacing", lambda _: None)
+    if task.kind == "instance":
+        read_many(len(image_ids))
     collector, federated, shown = Collector(len(image_ids)), 0, ShownClasses(len(task.classes))
     scored = (*observers.values(), *of_volumes, *of_probabilities)
     kinds = {scored_as(metric, task.kind) or task.kind for metric in scored}

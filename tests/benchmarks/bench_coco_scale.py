@@ -125,7 +125,9 @@ def ours(root: Path, *, interval: bool) -> list[float]:
 
     spec = DatasetSpec(name="coco", label="coco", options={"root": str(root)}, test="val")
     options = {"root": str(root / "results.json")}
-    model = ModelSpec(name="predictions/files", label="files", adapter="predictions", task="instance", options=options)
+    model = ModelSpec(
+        name="predictions/files", label="files", description="", adapter="predictions", task="instance", options=options
+    )
     dataset = open_labelled(spec)
     reader = open_predictions(model, spec, dataset)
     task, metric, ids = TaskSpec(kind="instance", classes=dataset.classes), load_metric("mask_ap"), dataset.ids("val")
@@ -154,7 +156,7 @@ def coco_like(root: Path, coco: Any, evaluator: Any) -> list[float]:
 def whole(root: Path) -> list[float]:
     """`bench score --predictions` as a user types it, with its processes, report and all."""
     results = Path(tempfile.mkdtemp())
-    command = [sys.executable, "-m", "bench", "--results", str(results), "score"]
+    command = [sys.executable, "-m", "bench.cli.main", "score", "--results", str(results)]
     command += ["--predictions", str(root / "results.json"), "--dataset", "coco", "--set", f"root={root}", "--split", "val"]  # fmt: skip  # noqa: E501
     try:
         subprocess.run(command, check=True, capture_output=True)
@@ -165,6 +167,12 @@ def whole(root: Path) -> list[float]:
         shutil.rmtree(results)
     assert found["low"] is not None
     return [-1.0 if found["value"] is None else found["value"], *(found["parts"][name] or -1.0 for name in NAMES[1:])]
+
+
+def peak_mib() -> float:
+    """Largest resident set of this process, MiB; `getrusage` would count that of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 def run_one(name: str, root: Path) -> None:
@@ -193,7 +201,7 @@ def run_one(name: str, root: Path) -> None:
         figures = ours(root, interval=name == "ours, interval")
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     total = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-    largest = max(own.ru_maxrss, children.ru_maxrss) / 1024
+    largest = max(peak_mib(), children.ru_maxrss / 1024 if children.ru_utime else 0.0)
     print(json.dumps({"s": total - imported, "total_s": total, "mib": largest, "figures": figures}))
 
 

@@ -46,6 +46,8 @@ from bench.report import json as as_json
 from bench.report.draw.pictures import draw_pictures
 from bench.report.html import write_html
 from bench.report.summary.stored import stored_summary
+def peak():
+    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))) / 1024
 def spent():
     now = resource.getrusage(resource.RUSAGE_SELF)
     return now.ru_utime + now.ru_stime
@@ -53,7 +55,7 @@ found, last = {}, spent()
 def took(name):
     global last
     found[name], last = spent() - last, spent()
-    found[name + " MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found[name + " MiB"] = peak()
 took("imports")
 view = read_run(RunFolder(run), run.parent.parent)
 took("read")

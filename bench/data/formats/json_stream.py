@@ -36,6 +36,9 @@ BLOCK = 1 << 22
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
 MARKS_OF_UTF_16 = ("\xff\xfe", "\xfe\xff")
 SPACE = re.compile(r"[ \t\n\r]*")
+BETWEEN = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*\{")
+TAIL = 1 << 16
+"""Characters at the end of the window in which the end of a value is looked for."""
 DECODER = json.JSONDecoder()
 STRICT = json.JSONDecoder(object_pairs_hook=without_repetition)
 """This refuses a name that stands twice in one object, and takes half as long again."""
@@ -139,6 +142,40 @@ class JsonStream:
             yield self.value()
             if self._take(",]") == "]":
                 return
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values of the list that comes next, as `elements` does, without their places and in half the time.
+
+        Many are decoded at once, up to the last place in the window that looks like the end of an object of the list.
+        If it was inside of one, what lies before is no JSON, and one value is taken by itself.
+        """
+        self._take("[")
+        if self.peek() == "]":
+            self._take("]")
+            return
+        alone = 0  # up to this place of the file values are taken one by one
+        while True:
+            self.peek()
+            tail = max(self._at, len(self._text) - TAIL)
+            ends = [*BETWEEN.finditer(self._text, tail)] if self._start + self._at >= alone else []
+            found = self._several(ends[-1].start() + 1) if ends else None
+            if found is None:
+                alone = self._start + ends[-1].end() if ends else alone
+                yield self.value().value
+                if self._take(",]") == "]":
+                    return
+                continue
+            self._at = ends[-1].end() - 1
+            yield from found
+
+    def _several(self, end: int) -> list[Any] | None:
+        """The values up to a place in the window; None if it does not lie between two of them."""
+        text = self._text[self._at : end]
+        try:
+            found: list[Any] = STRICT.decode(f"[{text if text.isascii() else text.encode('latin-1').decode('utf-8')}]")
+        except (ValueError, RecursionError):  # told by `value`, with its place
+            return None
+        return found
 
     def skip(self) -> None:
         """Leave out the next value; a list is never held as a whole."""

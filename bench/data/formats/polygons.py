@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.records import Size
 from bench.records.mask_runs import MaskRuns
+from bench.records.run_kernels import KERNELS
 
 FINER = 5
 """Grid points per pixel along each side."""
@@ -72,17 +73,46 @@ def polygon_runs(objects: Sequence[Sequence[Corners]], size: Size) -> MaskRuns:
     if not polygons:
         nothing = np.zeros(0, dtype=np.int64)
         return MaskRuns.of_intervals(nothing, nothing, nothing, len(objects), size)
+    # Down a column each crossing turns inside to outside or back. Every column of a polygon is crossed an even number
+    # of times, so that each begins outside, and so does each polygon.
+    turns = _compiled_turns(polygons, size) if "turns" in KERNELS else _turns(polygons, size)
+    counts = [len(one) for one in objects]
+    if counts == [1] * len(objects):
+        return MaskRuns.of_turns(turns.places, turns.ends, size)
+    owners = np.repeat(np.repeat(np.arange(len(objects)), counts), np.diff(turns.ends, prepend=0) // 2)
+    return MaskRuns.of_intervals(turns.places[::2], turns.places[1::2], owners, len(objects), size)
+
+
+class _Turns(NamedTuple):
+    """Places, column * height + row, at which outlines turn inside to outside or back, rising, polygon after polygon.
+
+    Attributes:
+        places: int64, (T,).
+        ends: Where those of each polygon end, int64, (polygons,).
+    """
+
+    places: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def _turns(polygons: Sequence[Corners], size: Size) -> _Turns:
     crossings = _crossings(polygons, size)
     cells = size.height * size.width + 1
     polygon = np.repeat(np.arange(len(polygons)), np.diff(crossings.ends, prepend=0))
-    # Down a column each crossing turns inside to outside or back. Every column of a polygon is crossed an even number
-    # of times, so that each begins outside, and so does each polygon.
-    turns = np.sort(polygon * cells + crossings.columns * size.height + crossings.rows)
-    polygon = turns[::2] // cells
-    owners = np.repeat(np.arange(len(objects)), [len(one) for one in objects])[polygon]
-    return MaskRuns.of_intervals(
-        turns[::2] - polygon * cells, turns[1::2] - polygon * cells, owners, len(objects), size
-    )
+    keys = np.sort(polygon * cells + crossings.columns * size.height + crossings.rows)
+    return _Turns(keys - polygon * cells, crossings.ends)
+
+
+def _compiled_turns(polygons: Sequence[Corners], size: Size) -> _Turns:
+    """The same by a compiled loop, see `bench.records.run_kernels`."""
+    corners, lengths = np.concatenate(polygons), np.array([len(one) for one in polygons], dtype=np.int64)
+    ends, room = np.empty(len(polygons), dtype=np.int64), 2 * size.width * len(polygons)
+    while True:
+        places = np.empty(room, dtype=np.int64)
+        count = KERNELS["turns"](corners, lengths, size.height, size.width, places, ends)
+        if count <= room:
+            return _Turns(places[:count], ends)
+        room = count
 
 
 class Crossings(NamedTuple):

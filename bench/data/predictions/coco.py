@@ -6,6 +6,7 @@ data set, and the option `classes` says name -> category id. Images without a ro
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from bench.data.predictions.options import Options
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size
 from bench.records.instances import EncodedInstances, Instances
+from bench.records.mask_runs import MaskRuns
 
 
 class CocoResults:
@@ -56,9 +58,9 @@ class CocoResults:
         """Return the objects of an image, in the order of the file; raises `BenchError` for masks of another size."""
         found = self._of_image.get(image_id, _OfImage())
         try:
-            runs = segmentation_runs(found.segmentations, size)
+            runs = found.runs(size)
         except SegmentationError as error:
-            segmentation = found.segmentations[error.position]
+            segmentation = found.segmentations()[error.position]
             other = segmentation.get("size") if isinstance(segmentation, dict) else None
             if other is not None and list(other) != list(size):
                 raise ShapeError(
@@ -81,7 +83,29 @@ class _OfImage:
 
     categories: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    segmentations: list[Any] = field(default_factory=list)
+    masks: list[Any] = field(default_factory=list)
+    size: list[Any] | None = None
+
+    def add(self, segmentation: Any) -> None:
+        """Keep a mask; of run lengths as text the text alone, with the size once for all of the image."""
+        if isinstance(segmentation, dict) and segmentation.keys() == {"size", "counts"}:
+            size, counts = segmentation["size"], segmentation["counts"]
+            self.size = size if self.size is None else self.size
+            if isinstance(counts, str) and isinstance(size, list) and size == self.size:
+                self.masks.append(counts)
+                return
+        self.masks.append({"text": segmentation} if isinstance(segmentation, str) else segmentation)
+
+    def segmentations(self) -> list[Any]:
+        """The masks as they are written."""
+        return [{"size": self.size, "counts": one} if isinstance(one, str) else one for one in self.masks]
+
+    def runs(self, size: Size) -> MaskRuns:
+        """The masks; raises `SegmentationError` for one that cannot be drawn."""
+        if self.size == [*size] and all(isinstance(one, str) for one in self.masks):
+            with contextlib.suppress(ValueError):  # the other way tells which one
+                return MaskRuns.of_texts(self.masks, size)
+        return segmentation_runs(self.segmentations(), size)
 
 
 class _Rows:
@@ -97,13 +121,12 @@ class _Rows:
         self._boxes = 0
         self._bad_scores: list[object] = []
         self._place: dict[object, _OfImage] = {}
-        self._sizes: dict[tuple[Any, ...], Any] = {}
         self._texts: dict[object, str] = {}
         with JsonStream(file) as stream:
             if stream.peek() != "[":
                 raise _no_list(file, read_json(file))
-            for placed in stream.elements():
-                self._add(placed.value)
+            for row in stream.values():
+                self._add(row)
             if stream.peek():
                 read_json(file)  # tells what follows the list
 
@@ -138,11 +161,9 @@ class _Rows:
             self._bad_scores.append(score)
         of_image = self._place.get(image) or self._of(image)
         if of_image is not None:
-            if isinstance(segmentation, dict) and isinstance(size := segmentation.get("size"), list):
-                segmentation["size"] = self._sizes.setdefault(tuple(map(str, size)), size)
             of_image.categories.append(name)
             of_image.scores.append(float(score) if isinstance(score, int | float) else 0.0)
-            of_image.segmentations.append(segmentation)
+            of_image.add(segmentation)
 
     def _of(self, image: int | str) -> _OfImage | None:
         """The rows of an image that is scored; None for another, which is noted."""

@@ -32,6 +32,7 @@ NUMBERS = (
     "bench.records.instances",
     "bench.records.mask_runs",
     "bench.records.predictions",
+    "bench.records.run_kernels",
     "bench.records.prompts",
     "bench.records.store.samples",
     "bench.run.worker",

@@ -61,6 +61,8 @@ DAMAGED = "damaged.txt"
 """This file in a job folder says which of its predictions was found to be another than was stored."""
 SUMMARY = ".summary.json"
 """What a report was made of, to be made again without computing it; no fact."""
+DRAWN = ".pictures.json"
+"""From what the pictures beside it were drawn; no fact."""
 MANIFEST = "manifest.jsonl"
 MANIFEST_HEAD = "manifest.head"
 

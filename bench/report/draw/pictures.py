@@ -62,8 +62,9 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
     ]
     made += draw_probabilities(summary, folder)
     made += draw_robustness(summary, folder)
-    trained = _best([view for view in run.cases if view.train is not None], summary)
-    made += draw_training(replace(run, cases=tuple(trained)), summary, folder)
+    every = [view for view in run.cases if view.train is not None]
+    trained = _best(every, summary)
+    made += draw_training(replace(run, cases=tuple(trained)), summary, folder, alone=len(trained) == len(every))
     made += draw_recipes(summary, folder)
     left_out = _crowded(run, summary)
     for number, every in enumerate(_sheets(run)):
@@ -101,7 +102,7 @@ def _crowded(run: RunView, summary: RunSummary) -> list[str]:
     if timed > MOST_BARS:
         told.append(f"stage times of {timed - MOST_BARS} rows; {_the_best(MOST_BARS)}, all are in the table")
     if trained > MOST_SHOWN:
-        told.append(f"training curves of {trained - MOST_SHOWN} rows; {_the_best(MOST_SHOWN)}")
+        told.append(f"training curves of {trained - MOST_SHOWN} rows; {_the_best(MOST_SHOWN)}, in one picture")
     return told
 
 

@@ -18,15 +18,15 @@ SINGLE = "training_curve"
 BUDGET = "accuracy_budget.png"
 
 
-def draw_training(run: RunView, summary: RunSummary, folder: Path) -> list[Path]:
-    """Draw the curves of all models overlaid, those of each model, and accuracy under one budget."""
+def draw_training(run: RunView, summary: RunSummary, folder: Path, *, alone: bool = True) -> list[Path]:
+    """Draw the curves of all models overlaid, those of each model if `alone`, and accuracy under one budget."""
     curves = training_curves_of(run)
     if not curves:
         return []
     drawn = [folder / OVERLAID]
     plots.training_curves(curves, drawn[0])
     taken: set[str] = set()
-    for curve in curves:
+    for curve in curves if alone else ():
         name = _file_name(curve.label, taken)
         taken.add(name)
         plots.training_curve(curve, folder / name)

@@ -59,7 +59,7 @@ def section(facts: Facts) -> dict[str, Any] | None:
 
 def budget(facts: Facts) -> dict[str, Any] | None:
     """Return what AP would gain with each kind of error fixed: a line per row, a column per kind; None without one."""
-    lines = []
+    lines: list[dict[str, Any]] = []
     for row in facts.summary.rows:
         found = next((cell.score for cell in row.scores if cell.score.metric == BUDGET.name), None)
         if found is None or found.value is None:

@@ -57,7 +57,7 @@ def contents_of(run: RunFolder) -> Contents:
     """Return the files of a run as they lie on disk, without locks and what a kill left half-written."""
     found = {}
     for file in sorted(run.path.rglob("*")):
-        if file.is_file() and file.name not in (LOCK, layout.SUMMARY) and not file.name.endswith(".tmp"):
+        if file.is_file() and file.name not in (LOCK, layout.SUMMARY, layout.DRAWN) and not file.name.endswith(".tmp"):
             size, sha256 = file.stat().st_size, content_sha256(file)
             found[file.relative_to(run.path).as_posix()] = ArchivedFile(size=size, sha256=sha256)
     return Contents(suite=run.suite, run=run.name, files=found)

@@ -82,7 +82,7 @@ def _files(run: RunFolder) -> dict[str, str]:
     kept = (
         file
         for file in files
-        if file.name not in (SEAL, SIGNATURE, LOCK, layout.SUMMARY) and not file.name.endswith(".tmp")
+        if file.name not in (SEAL, SIGNATURE, LOCK, layout.SUMMARY, layout.DRAWN) and not file.name.endswith(".tmp")
     )
     return {file.relative_to(run.path).as_posix(): content_sha256(file) for file in kept}
 

@@ -21,7 +21,7 @@ def tables_of(suite: Suite, source: Path, labels: Sequence[str]) -> dict[str, st
         source: Its file, from whose folder relative paths begin.
         labels: Of the data sets of its cases; those of folds begin with that of their data set.
     """
-    found = {}
+    found: dict[str, str] = {}
     for entry in suite.datasets:
         if entry.columns is not None:
             name = entry.label or entry.name

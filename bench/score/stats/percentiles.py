@@ -85,6 +85,7 @@ def samples_needed(percent: float, above: int = 1) -> int:
     return enough
 
 
+@lru_cache(maxsize=256)
 def as_fraction(percent: float) -> Fraction:
     """Return a percentile as the exact decimal fraction it is written as.
 

@@ -110,7 +110,7 @@ def _shift_of_tail(processes: Samples, percent: float, of_spread: NDArray[np.flo
         (np.arange(_RESIDUALS) + 0.5) / _RESIDUALS,
     )
     spread = float(medians.std(ddof=1))
-    grid = [_upper_rank((within[:, None] + k * spread * _normal_nodes()).ravel(), percent) for k in _SPREADS]
+    grid = [_upper_rank_of_sums(within, k * spread * _normal_nodes(), percent) for k in _SPREADS]
     last = (grid[-1] - grid[-2]) / (_SPREADS[-1] - _SPREADS[-2])
     beyond = np.maximum(of_spread - _SPREADS[-1], 0.0) * last
     return np.asarray(np.interp(of_spread, _SPREADS, grid) + beyond - grid[0])
@@ -121,6 +121,27 @@ def _normal_nodes() -> NDArray[np.float64]:
     """A standard normal law as equally probable values, shape (101,)."""
     law = NormalDist()
     return np.array([law.inv_cdf((k + 0.5) / 101) for k in range(101)])
+
+
+def _upper_rank_of_sums(a: NDArray[np.float64], b: NDArray[np.float64], percent: float) -> float:
+    """Return `_upper_rank` of all sums of a value of `a` and one of `b`, both rising.
+
+    The sum of the i-th and the j-th largest has at least i * j sums that are no smaller: one that many values lie above
+    cannot be it, and is not looked at.
+    """
+    count = len(a) * len(b)
+    above = count - min(int(count * as_fraction(percent)), count - 1)
+    i, j = _largest_sums(len(a), len(b), above)
+    sums = a[i] + b[j]
+    return float(np.partition(sums, len(sums) - above)[len(sums) - above])
+
+
+@lru_cache(maxsize=64)
+def _largest_sums(rows: int, columns: int, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places, in two rising series, of the pairs that may be among the `most` largest sums."""
+    from_top = np.arange(rows, 0, -1)[:, None] * np.arange(columns, 0, -1)[None]
+    i, j = np.nonzero(from_top <= most)
+    return i, j
 
 
 def _upper_rank(values: NDArray[np.float64], percent: float) -> float:

@@ -61,6 +61,17 @@
     return groups;
   }
 
+  const SHOWN = 200;
+
+  /** Rows beyond the first ones are laid out when they are asked for, and in print: a thousand take a quarter second. */
+  function shorten(table) {
+    let left = "whole" in table.dataset ? Infinity : SHOWN;
+    for (const row of table.tBodies[0].rows) {
+      row.classList.toggle("later", left <= 0);
+      if (!row.hidden) left -= 1;
+    }
+  }
+
   function sortable(table) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
@@ -76,9 +87,19 @@
           return [first, ...ordered(texts(seeds), rising).map((k) => seeds[k])];
         });
         body.replaceChildren(...sorted);
+        shorten(table);
       };
       head.replaceChildren(make("button", { type: "button", onclick: sort }, ...head.childNodes));
     });
+    shorten(table);
+    const rows = table.tBodies[0].rows.length;
+    if (rows <= SHOWN) return;
+    const more = make("button", { type: "button", class: "plain", onclick: () => {
+      table.dataset.whole = "";
+      shorten(table);
+      more.remove();
+    } }, `Show all ${rows} rows`);
+    (table.closest(".scroll") || table).after(more);
   }
 
   function tools(table) {
@@ -92,6 +113,7 @@
         row.hidden = !words.every((word) => text.includes(word));
         shown += !row.hidden;
       }
+      shorten(table);
       count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
     };
     const search = make("input", { type: "search", oninput: filter });

@@ -1,0 +1,56 @@
+"""Pictures are drawn once: not again from the same facts, and again where facts or pictures changed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.records.store import layout
+from bench.records.store.runs import read_run
+from bench.report import write_report
+from bench.report.draw import reuse
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """How often pictures are drawn."""
+    calls, draw = [], reuse.draw_pictures
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return draw(*arguments)
+
+    monkeypatch.setattr(reuse, "draw_pictures", counted)
+    return calls
+
+
+def test_a_second_report_draws_nothing_and_is_the_same(finished, drawn):
+    folder = finished.run.path
+    first = write_report(read_run(finished.run), folder)
+    before = {path: path.read_bytes() for path in first}
+    assert write_report(read_run(finished.run), folder) == first
+    assert {path: path.read_bytes() for path in first} == before
+    assert len(drawn) == 1
+
+
+def test_a_picture_that_was_changed_or_removed_is_drawn_again(finished, drawn):
+    folder = finished.run.path
+    write_report(read_run(finished.run), folder)
+    picture = folder / "accuracy_latency.png"
+    content = picture.read_bytes()
+    for damage in (lambda: picture.write_bytes(b"x"), picture.unlink, lambda: (folder / layout.DRAWN).write_text("{")):
+        damage()
+        write_report(read_run(finished.run), folder)
+        assert picture.read_bytes() == content
+    assert len(drawn) == 4
+
+
+def test_other_facts_another_threshold_and_other_forms_are_drawn_again(finished, drawn, tmp_path):
+    write_report(read_run(finished.run), tmp_path)
+    write_report(read_run(finished.run), tmp_path, 0.3)
+    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
+    os.utime(next(finished.run.jobs.glob(f"*/{layout.SAMPLES}")), ns=(1, 1))
+    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
+    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
+    assert len(drawn) == 4
