@@ -67,7 +67,8 @@ def write_report(
     summary = summarise(run, columns) if anew else stored_summary(run, columns)
     folder.mkdir(parents=True, exist_ok=True)
     with also_as(plots):
-        if anew:
+        # Beside the run it is kept from what they were drawn; a folder of the user's gets nothing but the report.
+        if anew or folder.resolve() != run.folder.path.resolve():
             pictures = draw_pictures(run, summary, folder, show_from)
         else:
             pictures = drawn_once(run, summary, folder, show_from, plots)

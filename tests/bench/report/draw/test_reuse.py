@@ -46,11 +46,17 @@ def test_a_picture_that_was_changed_or_removed_is_drawn_again(finished, drawn):
     assert len(drawn) == 4
 
 
-def test_other_facts_another_threshold_and_other_forms_are_drawn_again(finished, drawn, tmp_path):
-    write_report(read_run(finished.run), tmp_path)
-    write_report(read_run(finished.run), tmp_path, 0.3)
-    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
+def test_other_facts_another_threshold_and_other_forms_are_drawn_again(finished, drawn):
+    folder = finished.run.path
+    write_report(read_run(finished.run), folder)
+    write_report(read_run(finished.run), folder, 0.3)
+    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
     os.utime(next(finished.run.jobs.glob(f"*/{layout.SAMPLES}")), ns=(1, 1))
-    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
-    write_report(read_run(finished.run), tmp_path, 0.3, plots=["svg"])
+    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
+    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
     assert len(drawn) == 4
+
+
+def test_a_folder_of_the_users_gets_the_report_and_nothing_else(finished, tmp_path):
+    written = write_report(read_run(finished.run), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {path.name for path in written} | {"report_images"}
