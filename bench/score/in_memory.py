@@ -127,7 +127,7 @@ def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Predict
     if isinstance(predicted, ClassProbabilities):
         return _as_prediction(predicted.levels.argmax(axis=0), image_id, classes)
     if isinstance(predicted, np.ndarray) and _is_probabilities(predicted):
-        predicted = predicted.argmax(axis=0)
+        return _as_prediction(predicted.argmax(axis=0), image_id, classes)
     if not isinstance(predicted, np.ndarray):
         if not isinstance(predicted, tuple(_KIND_OF)):
             raise ShapeError(
