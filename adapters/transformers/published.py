@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from adapters._torch.class_names import listed, match_classes
 from adapters._torch.input import InputContract, contract_of_processor, passed_over_in

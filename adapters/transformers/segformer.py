@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 from torch import Tensor, nn
@@ -99,14 +100,14 @@ def _config(options: SegFormerOptions, model: ModelSpec, *, channels: int) -> Se
     said = stated_config(options.pretrained, model.weights) or {}
     theirs = said if said.get("model_type") == SegformerConfig.model_type else {}
     variant = VARIANTS[options.variant]
-    shape = {
+    shape: dict[str, Any] = {
         "num_channels": channels,
         "depths": list(variant.depths),
         "hidden_sizes": list(variant.widths),
         "decoder_hidden_size": variant.decoder_width,
         "classifier_dropout_prob": options.dropout,
     }
-    kept = {name: theirs[name] for name in OF_A_PASS if name in theirs}
+    kept: dict[str, Any] = {name: theirs[name] for name in OF_A_PASS if name in theirs}
     try:
         return SegformerConfig(**kept, **shape)
     except (TypeError, ValueError) as error:  # transformers checks types alone

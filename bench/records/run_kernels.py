@@ -41,6 +41,7 @@ def _decode(
     ends: NDArray[np.int64],
 ) -> int:
     """Read COCO's compressed texts to the edges of masks; the number of edges, -1 if a text is none; compiled."""
+    value: Any  # numba's int64, as all of these
     count = p = 0
     for m in range(len(text_ends)):
         first, index, place = count, 0, 0
@@ -95,6 +96,10 @@ def _turns(
 
     The formulas are those of `bench/data/formats/polygons.py`, an edge at a time; compiled.
     """
+    x0: Any  # numba's int64, as all of these
+    y0: Any
+    x1: Any
+    y1: Any
     count = start = 0
     for n in range(len(lengths)):
         first_place = count
