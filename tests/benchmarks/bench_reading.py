@@ -9,6 +9,15 @@ their ground truth. Each is a process of its own, which reports the CPU seconds 
 its largest resident set (Linux), both without the imports; the two commits take turns. The other commit is checked out
 into a git worktree that is removed again. Prints the medians and their ratio; exit code 1 if a ratio of seconds is
 above 1 by more than the spread of the rounds, or a ratio of memory above 1.1.
+
+Against 1bf8e68, 10,000 images and 73,000 annotations, three rounds on a busy two-core machine, seconds / memory:
+
+    coco      first 1.00 / 0.96    again 0.33 / 0.49    read 1.14 / 0.88
+    folder    first 0.22 / 0.52    again 0.24 / 0.53    read 1.06 / 0.56
+    yolo      first 0.11 / 0.24    again 0.11 / 0.24    read 1.02 / 0.91
+
+Reading an image costs some microseconds more than then: that each file is a file and whole (the parts of a PNG, the
+pixels that its bytes can hold), and of a COCO annotation whether it has a mask, is a crowd, and which area it says.
 """
 
 from __future__ import annotations
