@@ -228,7 +228,7 @@ def _checked_classes(file: WeightFile, path: Path, own: tuple[str, ...], where: 
         return ()
     beside = classes_beside(path)
     if beside is None:
-        return ()
+        return ("the weights name no classes; their outputs were taken for the task's classes in its order",)
     names, called = beside
     if sorted(map(key_of, names)) == sorted(map(key_of, own)):
         _check_classes(names, own, f"{where} (by {called} beside it)")

@@ -192,8 +192,11 @@ def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -
         )
     except (OSError, ValueError, RuntimeError, TypeError):
         return None
-    absent = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
+    unlike = {name for name, *_ in info["mismatched_keys"]}
+    absent = set(info["missing_keys"]) | unlike
     found = {name: tensor for name, tensor in module.state_dict().items() if name not in absent}
+    # A classifier for other classes keeps its shape, by which it is told.
+    found |= {name: tensors[name] for name in unlike if name in tensors}
     return found | {name: tensors[name] for name in info["unexpected_keys"] if name in tensors} or None
 
 

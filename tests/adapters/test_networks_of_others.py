@@ -162,3 +162,17 @@ def test_a_case_that_stretches_images_where_the_training_did_not_is_flagged():
     assert "made [32, 32] by fit: stretch, and the weights were trained with fit: crop" in flag.seen
     for said in ({"trained_fit": "crop"}, {"size": 32, "fit": "letterbox", "trained_fit": "crop"}, {"size": 32}):
         assert doubts_of_weights(build("unet/transposed", small | {"input": said})) == ()
+
+
+def test_a_folder_for_other_classes_fits_its_network_and_tells_how_many(tmp_path):
+    from adapters._torch.weights_info import answer
+    from bench.records import as_json_dict
+    from bench.suite.model_configs import resolve_model
+
+    b0([f"class {n}x" for n in range(10)]).save_pretrained(tmp_path)
+    models = [as_json_dict(resolve_model(name)) for name in ("transformers/segformer_b0", "transformers/segformer_b1")]
+    rows = {row["name"]: row for row in answer({"file": str(tmp_path), "models": models})["models"]}
+    assert (rows["transformers/segformer_b0"]["fits"], rows["transformers/segformer_b0"]["classes"]) == (True, 10)
+    assert not rows["transformers/segformer_b1"]["fits"]
+    with pytest.raises(BenchError, match="trained for"):
+        build("transformers/segformer_b0", weights=tmp_path, classes=task(*PETS))

@@ -153,6 +153,8 @@ class FileModel(BaseAdapter):
     def _stated_names(self, task: TaskSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
         """Return the classes that the file names, or a list beside it that is of this task's; and remarks."""
         own, beside = self._metadata.class_names, classes_beside(self._file)
+        if own is None and beside is None and self._options.classes is None:
+            return None, ("the file names no classes; its outputs were taken for the task's classes in their order",)
         if own is not None or beside is None or self._options.classes is not None:
             return own, ()
         names, called = beside

@@ -117,7 +117,7 @@ def test_which_of_several_outputs_was_read_is_told(tmp_path):
     file = tmp_path / "two.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
     assert "the first, aux, was read; option 'output' takes out" in remarks(adapter_of(file))
-    assert remarks(adapter_of(file, {"output": "out"})) == ""
+    assert "was read" not in remarks(adapter_of(file, {"output": "out"}))
 
 
 def test_a_file_of_another_number_of_channels_is_refused(tmp_path):
