@@ -203,7 +203,10 @@ def mistakes(model: ModelSpec) -> list[str]:
 def abilities(model: ModelSpec) -> Abilities:
     """Return what the model can be asked for; imports no framework."""
     if _kind(model) is CLIPSegOptions:
-        return Abilities(untrainable=NO_BACKBONE)  # CLIP does not learn at all
+        given = model.options.get("input")
+        sized = model.options.get("pretrained") is not None or (isinstance(given, dict) and "size" in given)
+        fixed = None if sized else "the side of its grid is a square root, which an export has not"
+        return Abilities(untrainable=NO_BACKBONE, one_size_exported=fixed)  # CLIP does not learn at all
     if _kind(model) is not UniversalOptions:
         return Abilities()
     fixed = FIXED_SIZES if model.options.get("architecture") in FIXED_LEVELS else None

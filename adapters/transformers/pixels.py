@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -197,10 +197,20 @@ def _without_inference_tensors(module: nn.Module) -> None:
             part.generate_relative_position_index = partial(_relative_positions, cached.__wrapped__)  # type: ignore[assignment]
 
 
-@lru_cache(maxsize=16)
+_POSITIONS: dict[tuple[Callable[..., Tensor], tuple[int, int]], Tensor] = {}
+"""Relative positions by what makes them and the grid."""
+
+
 def _relative_positions(made: Callable[[tuple[int, int]], Tensor], window_size: tuple[int, int]) -> Tensor:
+    known = _POSITIONS.get((made, window_size))
+    if known is not None:
+        return known
     with torch.inference_mode(False):
-        return made(window_size)
+        found = made(window_size)
+    # An export hands out tensors that hold no numbers: kept, they would be those of every later pass.
+    if type(found) is Tensor:
+        _POSITIONS[made, window_size] = found
+    return found
 
 
 def _fresh(family: Family, config: PretrainedConfig, label: str) -> nn.Module:
