@@ -118,10 +118,13 @@ def _abstract(path: str, *, groups: bool) -> str:
     kept: list[str] = []
     for part in path.split("/")[:-1]:
         bare = re.sub(r"(?i)[_-]?(images?|masks?|labels?|annot)$", "", part)
+        tail = re.sub(r"(?i)^(images?|masks?|labels?|annot)[_-]", "", part)
         if part.lower() in SPLIT_WORDS and "{split}" not in kept:
             kept.append("{split}")
         elif bare.lower() in SPLIT_WORDS and bare != part and "{split}" not in kept:
             kept.append("{split}" + part[len(bare) :])
+        elif tail.lower() in SPLIT_WORDS and tail != part and "{split}" not in kept:
+            kept.append(part[: len(part) - len(tail)] + "{split}")
         else:
             kept.append(part)
     words = [i for i, part in enumerate(kept) if IMAGE_WORDS.match(part) or _is_mask_word(part)]
@@ -151,7 +154,8 @@ def _many_like(name: str) -> bool:
 
 
 def _is_mask_word(part: str) -> bool:
-    return bool(MASK_WORDS.match(part)) or bool(re.fullmatch(r"\{split\}[_-]?(masks?|labels?|annot)", part, re.I))
+    with_split = r"\{split\}[_-]?(masks?|labels?|annot)|(masks?|labels?|annot)[_-]\{split\}"
+    return bool(MASK_WORDS.match(part)) or bool(re.fullmatch(with_split, part, re.I))
 
 
 def _is_mask_folder(folder: str) -> bool:

@@ -308,6 +308,8 @@ def _patterns(listing: Listing) -> Iterator[Guess]:
     if found is None:
         found = best_patterns(listing.paths, listing.root, lossy=True)
         if found is None:
+            if listing.has("images/") and listing.has("masks/"):  # opening it tells why they do not fit
+                yield Guess("folder", {}, ("it has the folders images and masks",), certain=False)
             return
         told = "masks are JPEG, which has no exact values: they are cut at 128 into two classes"
         options, reasons, certain = {"binary": {"threshold": 128}}, [told], False
@@ -323,6 +325,8 @@ def _patterns(listing: Listing) -> Iterator[Guess]:
         reasons = [*reasons, "the classes are in _classes.csv, as Roboflow writes them"]
     elif listing.has(r"_classes\.csv$"):
         base["classes"] = "_classes.csv"
+    elif listing.has(r"labelmap\.txt$"):
+        base["classes"] = "labelmap.txt"
     plain = None if options else _two_folders(found.images, found.masks)
     if plain is not None:
         rest = {key: value for key, value in base.items() if key not in ("images", "masks")}

@@ -108,10 +108,9 @@ def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> Sha
 
 
 def _image_of(root: Path, places: ImagePlaces, name: str, subset: str, file: Path) -> Path:
-    for looked_for in (f"{subset}/{name}", name):
-        found = places.find(looked_for)
-        if found is not None:
-            return found
+    found = places.find(f"{subset}/{name}" if places.has(f"{subset}/{name}") else name)
+    if found is not None:
+        return found
     tried = [root / "images" / name, root / name]
     raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[0]} and {tried[1]}. {OBTAIN}")
 
