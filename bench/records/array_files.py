@@ -23,6 +23,8 @@ ALWAYS_ALLOWED = GIB
 """Bytes that any archive may unpack to, however small."""
 MOST_GROWTH = 100
 """A larger one may unpack to this many times its own size: sparse counts come to that, images and weights do not."""
+LONGEST_REASON = 300
+"""Characters of what is said of a damaged archive."""
 UNPACKED_LIMIT = "BENCH_MAX_UNPACKED_GIB"
 """Variable with another number of GiB that any archive may unpack to."""
 
@@ -70,9 +72,18 @@ def bounded_zip(file: Path | IO[bytes]) -> Iterator[zipfile.ZipFile]:
     else:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-    with zipfile.ZipFile(file) as archive:
+    with _told_briefly(), zipfile.ZipFile(file) as archive:
         require_bounded(archive, size)
         yield archive
+
+
+@contextmanager
+def _told_briefly() -> Iterator[None]:
+    """Cut what is said of a damaged archive, which quotes names of any length."""
+    try:
+        yield
+    except zipfile.BadZipFile as error:
+        raise zipfile.BadZipFile(str(error)[:LONGEST_REASON]) from None
 
 
 @contextmanager
@@ -85,7 +96,7 @@ def packed_arrays(file: Path | IO[bytes]) -> Iterator[Any]:
     """
     with bounded_zip(file):
         pass
-    with np.load(file, allow_pickle=False) as arrays:
+    with _told_briefly(), np.load(file, allow_pickle=False) as arrays:
         yield arrays
 
 

@@ -137,12 +137,12 @@ def _children() -> dict[int, int]:
     """Return process -> session of those whose parent this one is, also of those that have ended and were not waited
     for.
     """
-    found, own = {}, str(os.getpid())
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            _, parent, _, session = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
+    found, own = {}, str(os.getpid()).encode()
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - around each job, so without objects
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+            _, parent, _, session = file.read().rpartition(b")")[2].split(None, 4)[:4]
             if parent == own:
-                found[int(file.parent.name)] = int(session)
+                found[int(name)] = int(session)
     return found
 
 

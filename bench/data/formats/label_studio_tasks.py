@@ -102,15 +102,22 @@ def _results(row: Mapping[str, Any], position: int) -> tuple[str, list[list[Mapp
     """Return the number of a task, the results of each of its annotations, and how many were cancelled."""
     number = str(row.get("id", position))
     if "annotations" in row or "completions" in row:
-        found = row.get("annotations") or row.get("completions") or []
+        found = _listed(row.get("annotations") or row.get("completions"), f"task {number}: annotations")
         valid = [one for one in found if isinstance(one, dict) and not one.get("was_cancelled")]
-        return number, [list(one.get("result") or []) for one in valid], len(found) - len(valid)
+        results = [_listed(one.get("result"), f"task {number}: result of an annotation") for one in valid]
+        return number, results, len(found) - len(valid)
     # JSON-MIN: the regions of a tag are a list below its name, geometry and labels in one.
     regions = []
     for value in row.values():
         if isinstance(value, list):
             regions += [_of_minimal(one) for one in value if isinstance(one, dict)]
     return number, [regions], 0
+
+
+def _listed(value: object, what: str) -> list[Any]:
+    if isinstance(value, list) or not value:
+        return list(value or ())
+    raise DatasetError(f"label_studio: {what} is no list, but {value!r}. Export the project again from Label Studio.")
 
 
 def _of_minimal(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -157,12 +157,13 @@ class _Rows:
         self.categories[name] += 1
         segmentation, score = row.get("segmentation"), row.get("score")
         self._boxes += not segmentation
-        if not _is_score(score):
+        sound = _is_score(score)
+        if not sound:
             self._bad_scores.append(score)
         of_image = self._place.get(image) or self._of(image)
         if of_image is not None:
             of_image.categories.append(name)
-            of_image.scores.append(float(score) if isinstance(score, int | float) else 0.0)
+            of_image.scores.append(float(score) if sound else 0.0)
             of_image.add(segmentation)
 
     def _of(self, image: int | str) -> _OfImage | None:

@@ -28,6 +28,7 @@ from rich.filesize import decimal
 
 from bench.data.progress import Advance
 from bench.errors import BenchError
+from bench.records.array_files import LONGEST_REASON
 from bench.records.tar_files import BoundedTarInfo
 
 MOST_GROWTH = 32
@@ -252,7 +253,7 @@ def _readable(archive: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except DAMAGE as error:
-        raise _damaged(archive, str(error) or type(error).__name__) from None
+        raise _damaged(archive, str(error)[:LONGEST_REASON] or type(error).__name__) from None
 
 
 def _damaged(archive: Path, reason: str) -> BenchError:

@@ -110,3 +110,14 @@ def test_an_array_in_the_place_of_an_archive_is_damage(tmp_path, read):
 def test_an_array_is_mapped_and_not_read(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(4))
     assert isinstance(mapped_array(tmp_path / "a.npy"), np.memmap)
+
+
+def test_a_damaged_archive_is_told_in_a_paragraph_whatever_it_calls_its_members(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, **{"a b " * 4000: np.zeros(3)})
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match="cannot be read as an array") as refused:
+        read_numbers(path)
+    assert len(str(refused.value)) < 600

@@ -20,7 +20,7 @@ from bench.data.formats.coco_rows import OddValue, nested
 from bench.data.formats.coco_truths import listed_segments
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.embedded import decode_embedded, unpacked
-from bench.data.formats.label_studio_tasks import _image_of, _regions
+from bench.data.formats.label_studio_tasks import _image_of, _regions, _results
 from bench.data.formats.pattern_folder import _class_names
 from bench.data.formats.segments import read_segment_map
 from bench.data.formats.voc_labelmap import _colours, read_labelmap
@@ -169,3 +169,8 @@ def test_pictures_within_annotations_that_are_none_or_far_too_large():
 def test_what_is_packed_within_annotations_is_unpacked_within_bounds(content, told):
     with pytest.raises(ValueError, match=told):
         unpacked(content)
+
+
+@pytest.mark.parametrize("row", [{"annotations": 7}, {"annotations": [{"result": 7}]}, {"completions": "x"}])
+def test_results_of_a_task_that_are_no_list(row):
+    assert "is no list, but" in refused(_results, {"id": 3, **row}, 0)
