@@ -14,7 +14,7 @@ from bench.records.store.prediction_index import read_index
 from bench.records.store.runs import newest_run, read_run
 from bench.report.frames import RunFrames
 from bench.report.summary.audit import _read_index
-from bench.report.summary.slices import read_columns
+from bench.report.summary.columns import read_columns
 from bench.run.audit.seal import SEAL, seal_differences, signer_of
 from bench.run.compare.gate import load_gate, parsed_gate
 from bench.run.environments.interpreters import Inventory
