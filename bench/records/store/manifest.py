@@ -137,6 +137,12 @@ def recorded_sha256(run: RunFolder, file: Path) -> str | None:
     return _entries_of(run).hashes.get(file.relative_to(run.path).as_posix()) or None
 
 
+def not_begun(run: RunFolder, folder: Path) -> bool:
+    """Whether a kill came between making the folder of a job and writing its `job.json`: nothing of it was recorded."""
+    empty = folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir())
+    return empty and recorded_sha256(run, folder / layout.JOB) is None
+
+
 def manifest_damage(run: RunFolder) -> str | None:
     """Say which line of the manifest was changed after it was written; None if none was."""
     entries = _entries_of(run)

@@ -22,7 +22,7 @@ from bench.records.store.environments import environments_of_jobs, read_environm
 from bench.records.store.files import held, sha256_of
 from bench.records.store.job_folders import JobFolders, job_folders
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, recorded_sha256
+from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, not_begun, recorded_sha256
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
 LOCK = ".lock"
@@ -343,19 +343,13 @@ def unreadable_job(
     if not named or any(_says(folder, kind, key) for folder in named):
         return None
     file = named[0] / layout.JOB
-    if _not_begun(run, named[0]):
+    if not_begun(run, named[0]):
         return None
     try:
         reason = "is missing" if _read(Job, file) is None else "belongs to another job than its folder"
     except StoreError as error:
         reason = str(error)
     return Damage(case_id, kind, replicate, file.relative_to(run.path).as_posix(), reason)
-
-
-def _not_begun(run: RunFolder, folder: Path) -> bool:
-    """Whether a kill came between making the folder of a job and writing its `job.json`: nothing of it was recorded."""
-    empty = folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir())
-    return empty and recorded_sha256(run, folder / layout.JOB) is None
 
 
 def _says(folder: Path, kind: JobKind, key: str) -> bool:

@@ -85,7 +85,6 @@ CASES = [
     ("open_images", replaced("*segmentation.csv", b"MaskPath", b"Path"), "has no columns MaskPath, ImageID and"),
     ("open_images", replaced("*segmentation.csv", b"\n", b"\nx\n"), "columns, 3 are expected. Fetch it again"),
     ("yolo", replaced("data.yaml", b"names:", b"nc: 99999\nnames:"), "nc is"),
-    ("detectron2", without("metadata*", "thing_classes"), "need a list of different names in thing_classes"),
 ]
 
 
