@@ -22,7 +22,7 @@ from bench.records.store.views import CaseView, RunView
 from bench.report.summary.left_out import scored_by_dataset
 from bench.report.summary.seeds import seed_groups
 from bench.report.summary.training_doubts import training_doubts
-from bench.score.stats.holm import holm, interval_levels
+from bench.score.stats.holm import holm_of_many
 from bench.score.stats.jackknife import estimates
 from bench.score.stats.student import LEVEL, Estimate, two_sided_ps
 
@@ -128,9 +128,8 @@ class _Family:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = self._difference[tested] / self._error[tested]
         self._p[tested] = two_sided_ps(np.where(self._difference[tested] == 0, 0.0, t), self._degrees[tested])
-        p_values = self._p[tested].tolist()
         self._p_holm, self._level = np.full(len(self._a), np.nan), np.full(len(self._a), LEVEL)
-        self._p_holm[tested], self._level[tested] = holm(p_values), interval_levels(p_values)
+        self._p_holm[tested], self._level[tested] = holm_of_many(self._p[tested])
 
     def listed(self) -> list[Pair]:
         """The pairs that are shown: all, or of very many those with the best."""

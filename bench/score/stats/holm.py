@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.score.stats.student import LEVEL
 
 
@@ -47,6 +50,21 @@ def interval_levels(p_values: Sequence[float]) -> list[float]:
             going = p_values[index] < level
         levels[index] = level
     return levels
+
+
+def holm_of_many(p_values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return `holm` and `interval_levels` of an array of p-values, each of shape (m,)."""
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    ordered, left = p_values[order], count - np.arange(count)
+    adjusted, levels = np.empty(count), np.empty(count)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, left * ordered))
+    own = LEVEL / left
+    failed = np.flatnonzero(ordered >= own)
+    if len(failed):
+        own[failed[0] :] = own[failed[0]]
+    levels[order] = own
+    return adjusted, levels
 
 
 def _order(p_values: Sequence[float]) -> list[int]:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+_AT_ONCE = 100_000
+"""Values that are sorted at once, so that memory does not grow with models × draws."""
+
 
 class Point(NamedTuple):
     """One model: a score (more is better) and a latency (less is better)."""
@@ -40,7 +43,12 @@ def pareto_probability(scores: NDArray[np.float64], latencies: NDArray[np.float6
             draw d of two models is paired.
         latencies: Bootstrap draws, shape (M, draws).
     """
-    return np.asarray(_on_front(scores, latencies).mean(axis=1), dtype=np.float64)
+    models, draws = scores.shape
+    step = max(1, _AT_ONCE // max(1, models))
+    times = np.zeros(models)
+    for first in range(0, draws, step):
+        times += _on_front(scores[:, first : first + step], latencies[:, first : first + step]).sum(axis=1)
+    return times / draws
 
 
 def _on_front(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.bool_]:

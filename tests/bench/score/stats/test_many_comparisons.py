@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.score.stats.holm import holm, interval_levels
+from bench.score.stats.holm import holm, holm_of_many, interval_levels
 from bench.score.stats.student import Estimate, quantile, t_statistic, two_sided_p, welch
 
 
@@ -84,3 +84,13 @@ def test_welchs_test_is_that_of_a_statistics_library():
 
 def test_two_groups_without_spread_differ_for_certain_or_not_at_all():
     assert (welch([1.0, 1.0], [2.0, 2.0]).p, welch([1.0, 1.0], [1.0, 1.0]).p) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_an_array_of_p_values_is_corrected_as_a_list_is(seed):
+    random = np.random.default_rng(seed)
+    p_values = random.random(int(random.integers(0, 12))) ** random.choice([1, 4, 30])
+    p_values = np.round(p_values, 2) if seed % 2 else p_values
+    adjusted, levels = holm_of_many(p_values)
+    assert adjusted.tolist() == holm(p_values.tolist())
+    assert levels.tolist() == interval_levels(p_values.tolist())
