@@ -71,7 +71,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *_scores(summary),
         _bullets(sentences.reductions(summary)),
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
-        *_section(f"{summary.headline} per class ({summary.unit})", tables.classes_table(summary)),
+        *_section(tables.per_class_heading(summary), tables.classes_table(summary)),
         *_section("Thresholds", thresholds_table(summary)),
         _bullets(probability_notes(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),

@@ -11,7 +11,7 @@ from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_n
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
-from bench.report.summary.rows import Row, ScoreCell
+from bench.report.summary.rows import Row, ScoreCell, best_cases
 from bench.report.summary.seeds import SeedGroup
 from bench.report.summary.summarise import SHARE, RunSummary
 
@@ -164,14 +164,31 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
     return {heading: pd.DataFrame(entries) for heading, entries in rows.items()}
 
 
+MOST_COLUMNS = 40
+"""Rows that have a column of their own in a table: of more rows those with the best headline."""
+
+
+def with_classes(summary: RunSummary) -> list[Row]:
+    """Rows whose headline is told per class, as many as a table has columns for."""
+    rows = [row for row in summary.rows if row.headline is not None and row.headline.per_class]
+    chosen = best_cases(rows, MOST_COLUMNS, higher_is_better=summary.higher_is_better)
+    return [row for row in rows if row.case_id in chosen]
+
+
+def per_class_heading(summary: RunSummary) -> str:
+    """Heading of `classes_table`, which says which of very many rows it is of."""
+    count = sum(row.headline is not None and bool(row.headline.per_class) for row in summary.rows)
+    of_best = f", the {MOST_COLUMNS} best of {count} rows" if count > MOST_COLUMNS else ""
+    return f"{summary.headline} per class ({summary.unit}){of_best}"
+
+
 def classes_table(summary: RunSummary) -> pd.DataFrame:
-    """The headline metric per class, a column per model."""
+    """The headline metric per class, a column per model; see `with_classes`."""
     import pandas as pd
 
     columns: dict[str, dict[str, str]] = {}
-    for row in summary.rows:
-        if row.headline is None or not row.headline.per_class:
-            continue
+    for row in with_classes(summary):
+        assert row.headline is not None  # see with_classes
         name = " · ".join(case_columns(summary, row).values())
         columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
     frame = pd.DataFrame(columns)

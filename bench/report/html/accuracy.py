@@ -84,7 +84,7 @@ def budget_missing(facts: Facts) -> bool:
 def heat_map(facts: Facts) -> dict[str, Any] | None:
     """Return the headline per class: a line per class, a column per row of the overview."""
     summary = facts.summary
-    rows = [row for row in summary.rows if row.headline is not None and row.headline.per_class]
+    rows = tables.with_classes(summary)
     if not rows:
         return None
     names = list(dict.fromkeys(name for row in rows for name in (row.headline.per_class if row.headline else {})))
@@ -94,7 +94,8 @@ def heat_map(facts: Facts) -> dict[str, Any] | None:
         known = [value for value in values if value is not None]
         cells = [{"value": value, "lost": _lost(value, higher_is_better=summary.higher_is_better)} for value in values]
         lines.append({"name": name, "values": cells, "mean": sum(known) / len(known) if known else None})
-    return {"columns": [facts.name_of[row.case_id] for row in rows], "lines": lines}
+    names = [facts.name_of[row.case_id] for row in rows]
+    return {"heading": tables.per_class_heading(summary), "columns": names, "lines": lines}
 
 
 def _lost(value: float | None, *, higher_is_better: bool) -> float:

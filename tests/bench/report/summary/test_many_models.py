@@ -10,7 +10,7 @@ import pytest
 from bench.metric import load_metric
 from bench.records.store.runs import read_run
 from bench.records.store.statistics import load_statistics
-from bench.report import differences
+from bench.report import differences, markdown, tables
 from bench.report.draw import pictures
 from bench.report.summary import significance
 from bench.report.summary.compare import paired_differences
@@ -76,3 +76,12 @@ def test_a_p_value_is_the_same_in_a_table_of_many_and_of_two(five):
     (found,) = paired_differences(again, load_metric("mean_iou"), five.task.classes, seed=0).values()
     assert np.sign(found.difference) == np.sign(pair.difference)
     assert pair.p_holm >= found.p
+
+
+def test_of_very_many_rows_the_best_have_a_column_per_class(five, monkeypatch):
+    summary = summarise(read_run(five.run))
+    assert len(tables.classes_table(summary).columns) == 6
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 2)
+    best = sorted(summary.rows, key=lambda row: -row.headline.value)[:2]
+    assert set(tables.classes_table(summary).columns) == {"class", *(row.model for row in best)}
+    assert "## mIoU per class (0–1), the 2 best of 5 rows" in markdown.render(summary)
