@@ -48,7 +48,7 @@ def pareto_probability(scores: NDArray[np.float64], latencies: NDArray[np.float6
     times = np.zeros(models)
     for first in range(0, draws, step):
         times += _on_front(scores[:, first : first + step], latencies[:, first : first + step]).sum(axis=1)
-    return times / draws
+    return np.asarray(times / draws)
 
 
 def _on_front(scores: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.bool_]:
