@@ -115,8 +115,10 @@ def _results(row: Mapping[str, Any], position: int) -> tuple[str, list[list[Mapp
 
 
 def _listed(value: object, what: str) -> list[Any]:
-    if isinstance(value, list) or not value:
-        return list(value or ())
+    if isinstance(value, list):
+        return value
+    if not value:
+        return []
     raise DatasetError(f"label_studio: {what} is no list, but {value!r}. Export the project again from Label Studio.")
 
 

@@ -10,7 +10,7 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -157,13 +157,13 @@ class _Rows:
         self.categories[name] += 1
         segmentation, score = row.get("segmentation"), row.get("score")
         self._boxes += not segmentation
-        sound = _is_score(score)
-        if not sound:
+        number = float(score) if _is_score(score) else None
+        if number is None:
             self._bad_scores.append(score)
         of_image = self._place.get(image) or self._of(image)
         if of_image is not None:
             of_image.categories.append(name)
-            of_image.scores.append(float(score) if sound else 0.0)
+            of_image.scores.append(0.0 if number is None else number)
             of_image.add(segmentation)
 
     def _of(self, image: int | str) -> _OfImage | None:
@@ -222,6 +222,6 @@ def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str,
     return {key: place for key, place in places.items() if place is not None}
 
 
-def _is_score(value: object) -> bool:
+def _is_score(value: object) -> TypeGuard[float]:
     """Whether it is a number within 0 and 1; what is no number compares as false, and a large integer as it is."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
