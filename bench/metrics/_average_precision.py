@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from bench.metric import Rows
 from bench.metrics._bootstrap import LeftOut, mean_of_defined
-from bench.metrics._compile import compiled
 from bench.metrics._detection_cap import cap_flags
 from bench.metrics._masks import Stack, stacks
 from bench.metrics._matching import (
@@ -46,6 +45,7 @@ from bench.metrics._matching import (
 from bench.metrics._object_f1 import image_f1
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.compiled import compiled
 from bench.records.predictions import Instances, Prediction
 
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)

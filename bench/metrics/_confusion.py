@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics._compile import compiled
+from bench.records.compiled import compiled
 
 Counts: TypeAlias = NDArray[np.int64]
 """Pixel counts, shape (K, K + 1): row = true class, column = predicted class or none."""

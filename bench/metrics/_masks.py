@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._compile import compiled
+from bench.records.compiled import compiled
 from bench.records.instances import EncodedInstances, Instances
 from bench.records.mask_runs import MaskRuns
 

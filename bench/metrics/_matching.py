@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import Rows
-from bench.metrics._compile import compiled
 from bench.records import ClassSpec
+from bench.records.compiled import compiled
 from bench.records.predictions import Instances, Prediction
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
-from bench.metrics._compile import compiled
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.compiled import compiled
 from bench.records.predictions import Panoptic, Prediction
 
 UNLISTED, VOID, FIRST = 0, 1, 2

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics._compile import compiled
 from bench.records import ClassSpec, Spacing, background_class, void_of
+from bench.records.compiled import compiled
 from bench.records.predictions import SemanticMap
 
 _FAR = 1 << 24

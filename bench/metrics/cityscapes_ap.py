@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 
 from bench.metric import Rows
 from bench.metrics._bootstrap import image_weights, mean_of_defined, ratio
-from bench.metrics._compile import compiled
 from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import (
     CLASS,
@@ -51,6 +50,7 @@ from bench.metrics._matching import (
 )
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
+from bench.records.compiled import compiled
 from bench.records.predictions import Instances, Prediction
 
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)

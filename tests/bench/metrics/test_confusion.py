@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,10 +142,7 @@ def test_counting_works_where_no_folder_for_compiled_code_can_be_written(tmp_pat
     # numba looks beside the source, then in NUMBA_CACHE_DIR or the user's cache; a file in the place
     # of each folder makes them unwritable even for root.
     source = tmp_path / "bench" / "metrics"
-    source.mkdir(parents=True)
-    for name in ("bench/__init__.py", "bench/errors.py", "bench/metrics/_compile.py", "bench/metrics/_confusion.py"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (source / "__init__.py").touch()
+    shutil.copytree(ROOT / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__"))
     (source / "__pycache__").touch()
     home = tmp_path / "home"
     home.touch()
