@@ -234,7 +234,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         See `adapters._torch.first_statistics` and `adapters._torch.output_values`.
         """
         batch = self.preprocess(images[:1])
-        return (*self._doubts_of_input(batch.pixels), *self._doubts_of_output(batch))
+        return (*self._doubts_of_input(batch.pixels), *self._doubts_of_output(batch), *self._runtime.doubts)
 
     def _doubts_of_output(self, batch: FittedBatch) -> tuple[Flag, ...]:
         head = self._network.head

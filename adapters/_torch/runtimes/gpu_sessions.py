@@ -4,7 +4,7 @@ Input and output stay on the device. The work is queued on a stream of the sessi
 current stream before and is waited for after: torch's default stream has the number 0, which ONNX Runtime takes for
 "none given" and replaces by one that waits for nobody. So device events around a run see it, and `synchronize` waits
 for it. ONNX Runtime hands what a provider cannot run to the next one in silence; here a provider that does not come up
-is refused by name, with what the loader of its library says.
+is refused by name, with what the loader of its library says, and nodes that are left to the processor are told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +26,7 @@ from torch import Tensor
 from adapters._torch.runtimes.cpu_sessions import load_errors, onnxruntime_port, package, unreadable
 from bench.errors import Unsupported
 from bench.records import Precision
+from bench.records.flag import Flag
 
 GpuSessionKind = Literal["onnxruntime", "tensorrt"]
 
@@ -44,6 +46,18 @@ DISTRIBUTIONS = {
 ENGINES = "engines"
 """Folder beside an export with what TensorRT made of it; it belongs to one kind of GPU and one version."""
 
+ASSIGNMENT = "session.record_ep_graph_assignment_info"
+"""Entry of a session's configuration after which it tells which provider has which node (ONNX Runtime 1.24)."""
+
+# fmt: off
+OF_SHAPES = frozenset((
+    "Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Expand", "Floor", "Gather",
+    "Identity", "Max", "Min", "Mod", "Mul", "Range", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze",
+    "Sub", "Unsqueeze", "Where",
+))
+# fmt: on
+"""What works out shapes, a few integers, ONNX Runtime leaves to the processor on purpose."""
+
 LIBRARIES = {
     "libcudart": "nvidia-cuda-runtime",
     "libcublas": "nvidia-cublas",
@@ -62,6 +76,7 @@ class GpuSession:
 
     Attributes:
         packages: Distributions that run it, for `versions`.
+        doubts: What of it does not run on the device.
     """
 
     def __init__(
@@ -79,6 +94,7 @@ class GpuSession:
         options = ort.SessionOptions()
         options.use_deterministic_compute = deterministic
         options.log_severity_level = 3
+        options.add_session_config_entry(ASSIGNMENT, "1")
         wanted = [(PROVIDERS[kind], self._provider_options(kind, file, precision))]
         if kind == "tensorrt":
             wanted.append((PROVIDERS["onnxruntime"], self._provider_options("onnxruntime", file, precision)))
@@ -99,6 +115,7 @@ class GpuSession:
         self._dtypes = {port.name: port.dtype for port in ports}
         self._shapes: dict[tuple[tuple[str, ...], torch.Size], tuple[tuple[int, ...], ...]] = {}
         self.packages = DISTRIBUTIONS[kind]
+        self.doubts = doubts_of_processor(left_to_processor(self._session))
 
     def _provider_options(self, kind: GpuSessionKind, file: Path, precision: Precision) -> dict[str, str]:
         common = {"device_id": str(self._device.index or 0), "user_compute_stream": str(self._stream.cuda_stream)}
@@ -151,6 +168,29 @@ class GpuSession:
     def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
         dtype = np.dtype(str(tensor.dtype).removeprefix("torch.")).type
         bind(name, "cuda", self._device.index or 0, dtype, list(tensor.shape), tensor.data_ptr())
+
+
+def left_to_processor(session: Any) -> Counter[str]:
+    """Count by operator the nodes that work on pixels and that a session runs on the processor.
+
+    Args:
+        session: An `InferenceSession` made with `ASSIGNMENT`; of an ONNX Runtime that cannot tell, nothing is counted.
+    """
+    tell = getattr(session, "get_provider_graph_assignment_info", None)
+    parts = [part for part in (tell() if tell else ()) if part.ep_name == "CPUExecutionProvider"]
+    return Counter(node.op_type for part in parts for node in part.get_nodes() if node.op_type not in OF_SHAPES)
+
+
+def doubts_of_processor(nodes: Counter[str]) -> tuple[Flag, ...]:
+    """Return the flag that names operators which are left to the processor, whose pixels travel there and back."""
+    if not nodes:
+        return ()
+    named = ", ".join(f"{count} {operator}" for operator, count in nodes.most_common(6))
+    seen = f"ONNX Runtime left {nodes.total()} nodes to the processor: {named}{', ...' if len(nodes) > 6 else ''}"
+    advice = (
+        "latency on the device has copies to the host and back in it; use runtime eager or compile for this network"
+    )
+    return (Flag(name="nodes_on_processor", seen=seen, advice=advice),)
 
 
 def check_provider(kind: GpuSessionKind, device: torch.device, precision: Precision) -> Any:

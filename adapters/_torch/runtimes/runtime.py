@@ -23,6 +23,7 @@ from adapters._torch.runtimes.cpu_sessions import SessionSettings, open_session
 from adapters._torch.runtimes.onnx_export import TRIAL, ExportRequest, export_facts, exported
 from bench.errors import Unsupported
 from bench.records import Size, Target
+from bench.records.flag import Flag
 
 RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
 """Every network that is one module has these runtimes; each may still refuse it."""
@@ -64,12 +65,14 @@ class Runtime:
         packages: Distributions that make it, beyond torch, for `versions`.
         threads: Library -> threads in effect, of libraries beyond torch.
         export: The exported model that it runs; None for torch's own.
+        doubts: What of it does not run where it should.
     """
 
     forward: Callable[[Tensor], Any]
     packages: tuple[str, ...] = ()
     threads: Callable[[], dict[str, int]] = _no_threads
     export: Path | None = None
+    doubts: tuple[Flag, ...] = ()
 
     def __call__(self, pixels: Tensor) -> Any:
         """Make the pass."""
@@ -217,11 +220,12 @@ class _Pass(nn.Module):
 
 @dataclass(frozen=True)
 class _Opened:
-    """An exported model that is ready to run; `packages` and `threads` as in `Runtime`."""
+    """An exported model that is ready to run; `packages`, `threads` and `doubts` as in `Runtime`."""
 
     run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]]
     packages: tuple[str, ...]
     threads: Callable[[], dict[str, int]] = _no_threads
+    doubts: tuple[Flag, ...] = ()
 
 
 def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Opened]) -> Runtime:
@@ -234,7 +238,7 @@ def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Open
 
     forward = _around(network, opened)
     file, model = made[0]
-    return Runtime(forward, (*model.packages, "onnx", "onnxscript"), model.threads, file)
+    return Runtime(forward, (*model.packages, "onnx", "onnxscript"), model.threads, file, model.doubts)
 
 
 def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
@@ -275,7 +279,7 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
         network.module.to("cpu")
         torch.cuda.empty_cache()
         session = GpuSession(kind, file, device, target.precision, deterministic=target.deterministic)
-        return _Opened(session.run, session.packages)
+        return _Opened(session.run, session.packages, doubts=session.doubts)
 
     return _of_export(network, target, opened)
 

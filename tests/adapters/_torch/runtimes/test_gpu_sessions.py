@@ -63,7 +63,9 @@ class FakeOrt:
                 )
             )
         )
-        self.SessionOptions = self.RunOptions = lambda: SimpleNamespace(add_run_config_entry=lambda *_: None)
+        self.SessionOptions = self.RunOptions = lambda: SimpleNamespace(
+            add_run_config_entry=lambda *_: None, add_session_config_entry=lambda *_: None
+        )
 
     def InferenceSession(self, file: str, options: Any, providers: list[Any]) -> Any:
         self.provider_options = dict(providers)
@@ -123,6 +125,33 @@ def test_engines_of_tensorrt_belong_to_one_version_one_kind_of_gpu_and_one_preci
     folder = Path(options["trt_engine_cache_path"])
     assert folder.name.startswith("tensorrt-")
     assert folder.name.endswith("-sm90-fp16")
+
+
+# --------------------------------------------------------------------------- what is left to the processor
+
+
+def test_nodes_that_are_left_to_the_processor_are_named_but_for_those_of_shapes(tmp_path):
+    onnxruntime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    nodes = [("Shape", ["x"], ["s"]), ("Sigmoid", ["x"], ["a"]), ("Erf", ["a"], ["b"]), ("Sigmoid", ["b"], ["y"])]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(*node) for node in nodes],
+        "four nodes",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, "n"])],
+        [
+            onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, "n"]),
+            onnx.helper.make_tensor_value_info("s", onnx.TensorProto.INT64, [2]),
+        ],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "a.onnx")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(gpu_sessions.ASSIGNMENT, "1")
+    on_processor = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"), options, providers=["CPUExecutionProvider"])
+    left = gpu_sessions.left_to_processor(on_processor)
+    assert left == {"Sigmoid": 2, "Erf": 1}
+    (flag,) = gpu_sessions.doubts_of_processor(left)
+    assert flag.seen == "ONNX Runtime left 3 nodes to the processor: 2 Sigmoid, 1 Erf"
+    assert gpu_sessions.doubts_of_processor(type(left)()) == ()
 
 
 # --------------------------------------------------------------------------- what does not load

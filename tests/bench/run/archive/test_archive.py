@@ -51,7 +51,7 @@ def take_in(file: Path, results: Path) -> int:
 
 
 def hashes(run: RunFolder) -> dict[str, str]:
-    files = [file for file in run.path.rglob("*") if file.is_file() and file.name != ".lock"]
+    files = [file for file in run.path.rglob("*") if file.is_file() and not file.name.startswith(".")]
     return {file.relative_to(run.path).as_posix(): content_sha256(file) for file in files}
 
 
