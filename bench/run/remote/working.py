@@ -28,7 +28,7 @@ def working_folder(url: str) -> Path:
     """Return the folder of this machine in which the results behind a URL are worked in.
 
     >>> working_folder("s3://bucket/results").name
-    's3-bucket-results-c07a46f71b6a'
+    's3-bucket-results-3333f854ef49'
     """
     url = url.rstrip("/")
     return cache_folder() / "working" / f"{slug(url)[:60]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"

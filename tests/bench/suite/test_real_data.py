@@ -51,12 +51,12 @@ MISSING = {
     "coco_instance": (
         "data set 'coco': coco: nothing at {data}/coco/annotations/instances_train2017.json. Expected: annotations for "
         f"a split of train, val, test. {coco.OBTAIN}",
-        "6 models, 2 metrics, 6 cases",
+        "6 models, 3 metrics, 6 cases",
     ),
     "coco_panoptic": (
         "data set 'coco': coco: nothing at {data}/coco/annotations/panoptic_train2017.json. Expected: annotations for "
         f"a split of train, val, test. {coco.OBTAIN}",
-        "5 models, 5 metrics, 5 cases",
+        "5 models, 6 metrics, 5 cases",
     ),
     "human": (
         f"data set 'human': folder: nothing at {{data}}/human/images. Expected: {OWN_EXPECTED}. {OWN}",
