@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from bench.measure.devices import this_machine
-from bench.records import Job, JobFacts, Outcome, Status
+from bench.records import JobFacts, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
@@ -39,7 +39,7 @@ from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.provenance import provenance_now
 from bench.run.executor import Ended, Event, Started, Task
-from bench.run.executors.placement import Board, Placement, Slot
+from bench.run.executors.placement import Board, OnBoard, Placement, Slot
 from bench.run.planning.prepare import prepare
 from bench.run.process import ProcessEnd
 from bench.run.runner import Runner
@@ -53,7 +53,7 @@ BATCHES = 50
 """Targets of each model."""
 
 
-class SimulatedNodes:
+class SimulatedNodes(OnBoard):
     """An executor whose nodes leave at once what a worker would."""
 
     def __init__(self, nodes: int) -> None:
@@ -65,18 +65,6 @@ class SimulatedNodes:
         self._samples = io.BytesIO()
         np.savez(self._samples, total_ns=np.zeros(1))
         self._provenance: Any = None
-
-    def expect(self, jobs: Iterable[Job]) -> None:
-        self._board.check(jobs)
-
-    def at_once(self, job: Job) -> int:
-        return self._board.at_once(job)
-
-    def hungry(self) -> bool:
-        return self._board.hungry()
-
-    def submit(self, task: Task) -> None:
-        self._board.submit(task)
 
     def wait(self) -> Event:
         for placement in self._board.placed():

@@ -15,16 +15,16 @@ from bench.errors import BenchError
 from bench.measure.devices import Machine, this_machine
 from bench.records import Job
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Said, Started, Task
+from bench.run.executor import Ended, Event, Said, Started
 from bench.run.executors.on_node import Assignment, carry_out
-from bench.run.executors.placement import Board, Placement, Slot, number_of
+from bench.run.executors.placement import Board, OnBoard, Placement, Slot, number_of
 from bench.run.workers import Workers
 
 HERE = ""
 """Name of this machine among nodes: places need not say it."""
 
 
-class LocalExecutor:
+class LocalExecutor(OnBoard):
     """Carries jobs out on this machine."""
 
     def __init__(
@@ -51,23 +51,11 @@ class LocalExecutor:
     def expect(self, jobs: Iterable[Job]) -> None:
         """Take note of the jobs that are going to be submitted."""
         coming = tuple(jobs)
-        self._board.check(coming)
+        super().expect(coming)
         if any(slot.gpu is not None for slot in self._slots):
             _refuse_numbers(coming)
         for lane in self._lanes.values():
             lane.workers.expect(coming)
-
-    def at_once(self, job: Job) -> int:
-        """Return how many jobs of this kind can be done at the same time."""
-        return self._board.at_once(job)
-
-    def hungry(self) -> bool:
-        """Return whether another job would begin soon."""
-        return self._board.hungry()
-
-    def submit(self, task: Task) -> None:
-        """Do a job as soon as there is a place for it."""
-        self._board.submit(task)
 
     def wait(self) -> Event:
         """Return the next that happens.

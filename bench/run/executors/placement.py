@@ -247,3 +247,25 @@ def _class(slot: Slot) -> Class:
 def _device(job: Job) -> str:
     """Return the kind of device that a job wants: `cpu`, `cuda`, and so on."""
     return job.target.device.partition(":")[0]
+
+
+class OnBoard:
+    """Holds what executors have in common whose board says which job may begin; see `bench.run.executor.Executor`."""
+
+    _board: Board
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Take note of the jobs that are going to be submitted."""
+        self._board.check(jobs)
+
+    def at_once(self, job: Job) -> int:
+        """Return how many jobs of this kind can be done at the same time."""
+        return self._board.at_once(job)
+
+    def hungry(self) -> bool:
+        """Return whether another job would begin soon."""
+        return self._board.hungry()
+
+    def submit(self, task: Task) -> None:
+        """Do a job as soon as there is a place for it."""
+        self._board.submit(task)

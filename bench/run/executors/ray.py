@@ -21,9 +21,9 @@ from bench.measure.gpus import VISIBLE
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Said, Started, Task, takes_several_gpus
+from bench.run.executor import Ended, Event, Said, Started, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
-from bench.run.executors.placement import Board, Placement, Slot
+from bench.run.executors.placement import Board, OnBoard, Placement, Slot
 from bench.run.process import PATIENCE_S, ProcessEnd
 from bench.run.workers import FreshInterpreters
 
@@ -50,7 +50,7 @@ class _Flight:
     started_at: str
 
 
-class RayExecutor:
+class RayExecutor(OnBoard):
     """Carries jobs out on the nodes of a Ray cluster."""
 
     def __init__(self, address: str | None, *, share_node: bool = False) -> None:
@@ -76,21 +76,9 @@ class RayExecutor:
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Take note of the jobs that are going to be submitted."""
-        self._board.check(jobs)
+        super().expect(jobs)
         self._events.extend(Said(line) for line in self._notes)
         self._notes.clear()
-
-    def at_once(self, job: Job) -> int:
-        """Return how many jobs of this kind can be done at the same time."""
-        return self._board.at_once(job)
-
-    def hungry(self) -> bool:
-        """Return whether another job would begin soon."""
-        return self._board.hungry()
-
-    def submit(self, task: Task) -> None:
-        """Do a job as soon as there is a place for it."""
-        self._board.submit(task)
 
     def wait(self) -> Event:
         """Return the next that happens.
