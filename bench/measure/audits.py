@@ -6,6 +6,7 @@ machine can imitate one of these defects once, but hardly twice in a row.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -88,6 +89,7 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
 
     rng = random.Random("cache audit")
+    salts = itertools.count(time.perf_counter_ns())
 
     def suspect() -> float | None:
         """Return the ratio of the medians, same over new; None if that or the ratio of minima is within the band."""
@@ -95,7 +97,7 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
         new: list[int] = []
         for pair in range(pairs):
             seen = [first] * batch_size
-            fresh = [_variant(alike[(pair + i) % len(alike)], salt=time.perf_counter_ns()) for i in range(batch_size)]
+            fresh = [_variant(alike[(pair + i) % len(alike)], salt=next(salts)) for i in range(batch_size)]
             for batch, times in rng.sample([(seen, same), (fresh, new)], 2):
                 times.append(end_to_end(adapter, batch, clock).total_ns)
         ratio, of_fastest = float(np.median(same) / np.median(new)), min(same) / min(new)
@@ -115,10 +117,14 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
 
 
 def _variant(image: RgbImage, salt: int) -> RgbImage:
-    """The image with one pixel changed to a value that depends on `salt`."""
+    """The image with one pixel changed; as many consecutive salts as it has pixels, 255 times over, all give another.
+
+    An image that came twice would be known to a cache the second time, and hide it.
+    """
+    pixels = image.shape[0] * image.shape[1]
+    row, column = divmod(salt % pixels, image.shape[1])
     changed = image.copy()
-    row, column = salt % image.shape[0], (salt // 7) % image.shape[1]
-    changed[row, column] = (changed[row, column].astype(np.int64) + 1 + salt % 251).astype(np.uint8)
+    changed[row, column] = (changed[row, column].astype(np.int64) + 1 + (salt // pixels) % 255).astype(np.uint8)
     return changed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.measure.audits import cached_answers
+from bench.measure.audits import _variant, cached_answers
 from bench.records.prompts import PromptedImage, Prompts
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
@@ -44,3 +44,10 @@ def test_the_time_that_more_prompts_take_is_not_taken_for_a_cache():
 def test_a_cache_is_seen_where_images_have_prompts():
     adapter = RemembersImages(ScriptedClock())
     assert cached_answers(adapter, images(), 1, adapter.clock).name == "cached_or_content_dependent"
+
+
+def test_no_new_image_of_the_audit_comes_twice_however_small_it_is():
+    image = np.zeros((2, 3, 3), dtype=np.uint8)
+    drawn = {_variant(image, salt).tobytes() for salt in range(10**15, 10**15 + 6 * 255)}
+    assert len(drawn) == 6 * 255
+    assert image.tobytes() not in drawn
