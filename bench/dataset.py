@@ -34,7 +34,7 @@ from bench.records.predictions import Instances, Panoptic, Prediction, PromptedM
 __all__ = [
     "Dataset",
     "GroundTruth",
-    "PaintedTruth",
+    "PaintedGroundTruth",
     "Place",
     "Spacing",
     "dataset_names",
@@ -92,7 +92,7 @@ class GroundTruth:
         return GroundTruth(replace(self.semantic, spacing=spacing), instances, self.panoptic)
 
 
-class PaintedTruth(GroundTruth):
+class PaintedGroundTruth(GroundTruth):
     """Ground truth of instances alone, whose label map is painted from them when it is first asked for."""
 
     paint: Callable[[], SemanticMap]

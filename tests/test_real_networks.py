@@ -77,9 +77,9 @@ class Counted:
     def __init__(self):
         self.both = self.either = 0
 
-    def add(self, predicted, truth, scored=True):
-        self.both += int((predicted & truth & scored).sum())
-        self.either += int(((predicted | truth) & scored).sum())
+    def add(self, predicted, ground_truth, scored=True):
+        self.both += int((predicted & ground_truth & scored).sum())
+        self.either += int(((predicted | ground_truth) & scored).sum())
 
     @property
     def iou(self):
@@ -109,15 +109,15 @@ def test_pupils_are_found_as_by_their_authors_own_code(data, scores):
     counted = Counted()
     for file in sorted(data.glob("pupils/*/sample_data/labeled_frames/*/images/*.png")):
         image = Image.open(file).convert("L")
-        truth = np.array(Image.open(str(file).replace("/images/", "/masks/"))) > 0
+        ground_truth = np.array(Image.open(str(file).replace("/images/", "/masks/"))) > 0
         pixels = np.array(preprocessing.resize_with_pad(image), dtype=np.float32) / 255
         with torch.no_grad():
             logits = network(torch.from_numpy(pixels)[None, None])
         x_scale, y_scale, left, top = preprocessing.resize_scale(*image.size)
         width, height = round(image.width * x_scale), round(image.height * y_scale)
         inside = logits[..., top : top + height, left : left + width]
-        at_size = torch.nn.functional.interpolate(inside, size=truth.shape, mode="bilinear", align_corners=False)
-        counted.add(at_size[0, 0].numpy() > 0, truth)
+        at_size = torch.nn.functional.interpolate(inside, size=ground_truth.shape, mode="bilinear", align_corners=False)
+        counted.add(at_size[0, 0].numpy() > 0, ground_truth)
     assert scores["unet/pupil", "pupils"] == pytest.approx(counted.iou, abs=TOLERANCE)
     assert counted.iou > 0.9
 

@@ -67,7 +67,7 @@ class TrainingRecords:
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}
         if self._centres is not None:
-            ground_truth = split.truth(index)
+            ground_truth = split.ground_truth(index)
             assert isinstance(ground_truth, Panoptic)
             targets = self._centres(ground_truth, self._size)
             return {**record, **targets, "sem_seg": targets["sem_seg"].to(torch.uint8)}
@@ -75,7 +75,7 @@ class TrainingRecords:
             numbers = self._labels.semantic_numbers(split.semantic(index))
             record["sem_seg"] = torch.from_numpy(np.ascontiguousarray(resize_labels(numbers, self._size)))
         if self._kind != "semantic":
-            record["instances"] = self._instances(split.truth(index))
+            record["instances"] = self._instances(split.ground_truth(index))
         return record
 
     def _pixels(self, image: RgbImage) -> Tensor:

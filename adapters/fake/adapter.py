@@ -144,9 +144,9 @@ class Adapter(BaseAdapter):
         if self._options.behaviour in ("perfect", "noisy") or (
             self._options.behaviour == "learns" and weights is not None
         ):
-            self._learn_truths()
+            self._learn_ground_truths()
 
-    def _learn_truths(self) -> None:
+    def _learn_ground_truths(self) -> None:
         dataset = open_dataset("shapes", self._options.dataset)
         splits = dataset.splits() if self._options.behaviour == "learns" else (self._options.split,)
         for image_id in (image_id for split in splits for image_id in dataset.ids(split)):

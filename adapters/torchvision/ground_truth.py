@@ -91,12 +91,12 @@ class DecodedInstances:
         return self._kept[index] if index < len(self._kept) else self._decode(index)
 
     def _decode(self, index: int) -> Example:
-        image, truth = resize_image(self._split.image(index), self._size), self._split.truth(index)
-        if not isinstance(truth, Instances):
-            raise TypeError(f"instances cannot be taken from a {type(truth).__name__}")
-        outlined = ~truth.crowd & np.isin(truth.class_ids, self._things)
-        masks = [resize_labels(mask.astype(np.uint8), self._size) for mask in truth.masks[outlined]]
-        labels = np.searchsorted(self._things, truth.class_ids[outlined]) + 1
+        image, ground_truth = resize_image(self._split.image(index), self._size), self._split.ground_truth(index)
+        if not isinstance(ground_truth, Instances):
+            raise TypeError(f"instances cannot be taken from a {type(ground_truth).__name__}")
+        outlined = ~ground_truth.crowd & np.isin(ground_truth.class_ids, self._things)
+        masks = [resize_labels(mask.astype(np.uint8), self._size) for mask in ground_truth.masks[outlined]]
+        labels = np.searchsorted(self._things, ground_truth.class_ids[outlined]) + 1
         return _example(np.ascontiguousarray(image), masks, labels)
 
     def batch(self, chosen: Chosen, augment: Augment | None) -> list[Example]:

@@ -106,7 +106,7 @@ class InstanceTrainee:
         if not len(self._val):
             return None
         examples = [self._val[index] for index in range(len(self._val))]
-        ap = mask_ap50([self._truth(one) for one in examples], [self._found(module, one) for one in examples])
+        ap = mask_ap50([self._ground_truth(one) for one in examples], [self._found(module, one) for one in examples])
         return {} if ap is None else {"val_mask_ap50": ap}
 
     def _found(self, module: nn.Module, example: Example) -> Instances:
@@ -118,7 +118,7 @@ class InstanceTrainee:
         size = Size(*example.image.shape[:2])
         return instances(module, found, images.image_sizes, [size], self.network.things)[0]
 
-    def _truth(self, example: Example) -> Instances:
+    def _ground_truth(self, example: Example) -> Instances:
         count = len(example.labels)
         return Instances(
             masks=example.masks.astype(np.bool_),

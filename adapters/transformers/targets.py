@@ -79,21 +79,21 @@ class Layers:
         return padded, torch.tensor(classes, dtype=torch.int64)
 
 
-def layers_of(truth: SemanticMap | Instances | Panoptic, classes: Classes) -> Layers:
+def layers_of(ground_truth: SemanticMap | Instances | Panoptic, classes: Classes) -> Layers:
     """Return a ground truth's masks: one per class, instance or segment that the network knows; crowds are left out."""
     number_of = classes.numbers()
-    if isinstance(truth, SemanticMap):
-        present = [c for c in np.unique(truth.labels).tolist() if c in number_of]
-        pairs = [(truth.labels == c, number_of[c]) for c in present]
-    elif isinstance(truth, Panoptic):
-        known = [s for s in truth.segments if not s.crowd and s.class_id in number_of]
-        pairs = [(truth.segment_ids == s.id, number_of[s.class_id]) for s in known]
+    if isinstance(ground_truth, SemanticMap):
+        present = [c for c in np.unique(ground_truth.labels).tolist() if c in number_of]
+        pairs = [(ground_truth.labels == c, number_of[c]) for c in present]
+    elif isinstance(ground_truth, Panoptic):
+        known = [s for s in ground_truth.segments if not s.crowd and s.class_id in number_of]
+        pairs = [(ground_truth.segment_ids == s.id, number_of[s.class_id]) for s in known]
     else:
-        ids = truth.class_ids.tolist()
-        kept = [i for i, crowd in enumerate(truth.crowd) if not crowd and ids[i] in number_of]
-        pairs = [(truth.masks[i], number_of[ids[i]]) for i in kept]
-    masks = np.array([mask for mask, _ in pairs], dtype=np.bool_).reshape(-1, *truth.size)
-    return Layers.of(masks, [number for _, number in pairs], truth.size)
+        ids = ground_truth.class_ids.tolist()
+        kept = [i for i, crowd in enumerate(ground_truth.crowd) if not crowd and ids[i] in number_of]
+        pairs = [(ground_truth.masks[i], number_of[ids[i]]) for i in kept]
+    masks = np.array([mask for mask, _ in pairs], dtype=np.bool_).reshape(-1, *ground_truth.size)
+    return Layers.of(masks, [number for _, number in pairs], ground_truth.size)
 
 
 class DecodedMasks:
@@ -124,11 +124,11 @@ class DecodedMasks:
         return self._kept[index] if index < len(self._kept) else self._decode(index)
 
     def _decode(self, index: int) -> tuple[RgbImage, Layers]:
-        image, truth = self._split.image(index), self._split.truth(index)
-        if not isinstance(truth, SemanticMap | Instances | Panoptic):
-            raise TypeError(f"masks with classes cannot be taken from a {type(truth).__name__}")
+        image, ground_truth = self._split.image(index), self._split.ground_truth(index)
+        if not isinstance(ground_truth, SemanticMap | Instances | Panoptic):
+            raise TypeError(f"masks with classes cannot be taken from a {type(ground_truth).__name__}")
         size = self._size_of(Size(*image.shape[:2]))
-        layers = layers_of(truth, self._classes)
+        layers = layers_of(ground_truth, self._classes)
         resized = tuple(resize_labels(layer, size) for layer in layers.maps)
         return resize_image(image, size), Layers(resized, layers.numbers)
 

@@ -118,7 +118,7 @@ def _write_split(
             image, label_map = padded_to_square(image, split.semantic(index))
             write_png(labels / f"{stem}.png", label_map)
         else:
-            ground_truth = split.truth(index)
+            ground_truth = split.ground_truth(index)
             assert isinstance(ground_truth, Instances)
             (labels / f"{stem}.txt").write_text("\n".join(_rows(ground_truth, network_ids, counts)), encoding="utf-8")
         write_png(images / f"{stem}.png", np.ascontiguousarray(image))

@@ -62,7 +62,7 @@ class Split(Protocol):
         """Return its class ids, uint8, (H, W); 255 = void."""
         ...
 
-    def truth(self, index: int) -> Prediction:
+    def ground_truth(self, index: int) -> Prediction:
         """Return its ground truth in the form of the task that is trained."""
         ...
 

@@ -148,9 +148,11 @@ def _coco(listing: Listing) -> Iterator[Guess]:
     if any("instances_" in path for path in found) and stuff and listing.has("annotations/instances_.*2017"):
         found = [path for path in found if path not in stuff]
     if any(re.match(r"annotations/(instances|panoptic|stuff)_\w+2017\.json", path) for path in found):
-        for truth in ("instances", "panoptic", "stuff"):
-            if any(path.startswith(f"annotations/{truth}_") for path in found):
-                yield Guess("coco", {"truth": truth}, (f"it has annotations/{truth}_…2017.json as COCO has it",))
+        for ground_truth in ("instances", "panoptic", "stuff"):
+            if any(path.startswith(f"annotations/{ground_truth}_") for path in found):
+                yield Guess(
+                    "coco", {"truth": ground_truth}, (f"it has annotations/{ground_truth}_…2017.json as COCO has it",)
+                )
         return
     if found:
         yield from _own_coco(listing, found)

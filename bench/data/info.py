@@ -124,7 +124,7 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
     headers = ["split", "images found", *(["published"] if published else [])]
     alignment = ["left", *["right"] * (len(headers) - 1)]
     splits = tabulate(rows, headers=headers, tablefmt="simple", colalign=alignment)
-    facts = f"Here\n  source: {dataset.source}\n  terms:  {dataset.licence}\n  truth:  {', '.join(dataset.tasks)}"
+    facts = f"Here\n  source: {dataset.source}\n  terms:  {dataset.licence}\n  ground truth: {', '.join(dataset.tasks)}"
     classes = tabulate(
         [[i, c.name, "thing" if c.is_thing else "stuff", _hex(c.colour)] for i, c in enumerate(dataset.classes)],
         headers=["id", "class", "kind", "colour"],

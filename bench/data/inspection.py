@@ -61,12 +61,12 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
     except DatasetError as error:
         row["found"].append(["image", str(error)])
     try:
-        truth = dataset.target(image_id)
-        row["found"] += _of_truth(dataset, truth, size)
-        row["classes"] = classes_in(dataset, truth)
-        row["objects"], row["unseen"] = _objects(truth), unseen_objects(truth)
+        ground_truth = dataset.target(image_id)
+        row["found"] += _of_ground_truth(dataset, ground_truth, size)
+        row["classes"] = classes_in(dataset, ground_truth)
+        row["objects"], row["unseen"] = _objects(ground_truth), unseen_objects(ground_truth)
         row["found"] += [[doubt.kind, doubt.told()] for doubt in (files.doubts(image_id) if files is not None else ())]
-        row.update(_of_labels(dataset, truth, None if looked is None else looked.grey))
+        row.update(_of_labels(dataset, ground_truth, None if looked is None else looked.grey))
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
         if error.kind != "image" or not row["found"]:
@@ -114,28 +114,33 @@ def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files
     return _Image.of(seen.size, key_of_file(encoded), seen.grey)
 
 
-def _of_truth(dataset: Dataset, truth: GroundTruth, size: Size | None) -> list[list[str]]:
+def _of_ground_truth(dataset: Dataset, ground_truth: GroundTruth, size: Size | None) -> list[list[str]]:
     """Findings about a ground truth that could be read."""
     found = []
-    if size is not None and truth.semantic.size != size:
+    if size is not None and ground_truth.semantic.size != size:
         found.append(
-            ["size", f"the ground truth is {tuple(truth.semantic.size)}, the image {tuple(size)} (height, width)"]
+            [
+                "size",
+                f"the ground truth is {tuple(ground_truth.semantic.size)}, the image {tuple(size)} (height, width)",
+            ]
         )
-    present = values_in(truth.semantic.labels)
-    outside = present[(present >= len(dataset.classes)) & (present != void_of(truth.semantic.labels))]
+    present = values_in(ground_truth.semantic.labels)
+    outside = present[(present >= len(dataset.classes)) & (present != void_of(ground_truth.semantic.labels))]
     if len(outside):
         found.append(["labels", f"class ids {', '.join(map(str, outside.tolist()))} of {len(dataset.classes)} classes"])
-    if unseen := unseen_objects(truth):
-        found.append(["unseen", f"{unseen} of {_objects(truth)} objects cover no pixel"])
-    if twice := drawn_twice(truth):
-        found.append(["twice", f"{twice} of {_objects(truth)} objects cover the very pixels of another of their class"])
-    empty = _emptiness(dataset, truth, present)
+    if unseen := unseen_objects(ground_truth):
+        found.append(["unseen", f"{unseen} of {_objects(ground_truth)} objects cover no pixel"])
+    if twice := drawn_twice(ground_truth):
+        found.append(
+            ["twice", f"{twice} of {_objects(ground_truth)} objects cover the very pixels of another of their class"]
+        )
+    empty = _emptiness(dataset, ground_truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
 
 
-def _of_labels(dataset: Dataset, truth: GroundTruth, grey: NDArray[np.uint8] | None) -> Row:
+def _of_labels(dataset: Dataset, ground_truth: GroundTruth, grey: NDArray[np.uint8] | None) -> Row:
     """What the labels of an image are, for `label_doubts`: where they end, their shares, how they lie on edges."""
-    labels, row = truth.semantic.labels, Row()
+    labels, row = ground_truth.semantic.labels, Row()
     background = background_class(dataset.classes)
     if "semantic" in dataset.tasks:
         runs = runs_of(labels)
@@ -147,26 +152,29 @@ def _of_labels(dataset: Dataset, truth: GroundTruth, grey: NDArray[np.uint8] | N
         row["reach"] = [(left + width) / labels.shape[1], (top + height) / labels.shape[0]] if width else []
     if grey is not None:
         row["poses"] = pose_contrasts(grey, labels)
-    if truth.instances is not None:
-        boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in truth.instances.masks]
+    if ground_truth.instances is not None:
+        boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in ground_truth.instances.masks]
         kept = [n for n, box in enumerate(boxes) if min(box[2:]) >= SIZEABLE]
-        pixels = truth.instances.masks.view(np.uint8)
+        pixels = ground_truth.instances.masks.view(np.uint8)
         row["sizeable"] = len(kept)
         row["rectangles"] = sum(cv2.countNonZero(pixels[n]) == boxes[n][2] * boxes[n][3] for n in kept)
     return row
 
 
-def _objects(truth: GroundTruth) -> int:
-    return 0 if truth.instances is None else len(truth.instances.masks)
+def _objects(ground_truth: GroundTruth) -> int:
+    return 0 if ground_truth.instances is None else len(ground_truth.instances.masks)
 
 
-def _emptiness(dataset: Dataset, truth: GroundTruth, present: NDArray[np.intp]) -> str:
+def _emptiness(dataset: Dataset, ground_truth: GroundTruth, present: NDArray[np.intp]) -> str:
     """How a ground truth says nothing; '' if it says something."""
     if "semantic" not in dataset.tasks:
-        return "no object" if truth.instances is None or not len(truth.instances.masks) else ""
-    if set(present.tolist()) <= {void_of(truth.semantic.labels)}:
+        return "no object" if ground_truth.instances is None or not len(ground_truth.instances.masks) else ""
+    if set(present.tolist()) <= {void_of(ground_truth.semantic.labels)}:
         return "all void"
-    only_background = set(present.tolist()) <= {background_class(dataset.classes), void_of(truth.semantic.labels)}
+    only_background = set(present.tolist()) <= {
+        background_class(dataset.classes),
+        void_of(ground_truth.semantic.labels),
+    }
     return "only background" if only_background else ""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.bands import as_bytes
 from bench.data.labels.dataset import MappedDataset
-from bench.data.labels.mapping import map_truth
+from bench.data.labels.mapping import map_ground_truth
 from bench.data.opening import on_disk
 from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
@@ -53,9 +53,9 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
     rows, present = [], set[int]()
     for listed in chosen:
         image = dataset.image(listed.image_id)
-        for what, truth in _readings(dataset, listed.image_id).items():
-            present.update(np.unique(truth.semantic.labels).tolist())
-            rows.append(PictureRow(f"{what}{listed.split}/{listed.image_id}", _pictures(image, truth, dataset)))
+        for what, ground_truth in _readings(dataset, listed.image_id).items():
+            present.update(np.unique(ground_truth.semantic.labels).tolist())
+            rows.append(PictureRow(f"{what}{listed.split}/{listed.image_id}", _pictures(image, ground_truth, dataset)))
     classes = [spec for index, spec in enumerate(dataset.classes) if index in present]
     titles = ["image", "ground truth over image", "truth"]
     picture_sheet(rows, path, titles=titles, classes=classes, void="void")
@@ -90,8 +90,8 @@ def _readings(dataset: Dataset, image_id: str) -> dict[str, GroundTruth]:
             raise
         table = dataset.table if isinstance(dataset, MappedDataset) else None
         return {
-            f"as {frame}: ": truth if table is None else map_truth(truth, table)
-            for frame, truth in files.readings(image_id).items()
+            f"as {frame}: ": ground_truth if table is None else map_ground_truth(ground_truth, table)
+            for frame, ground_truth in files.readings(image_id).items()
         }
 
 
@@ -105,13 +105,13 @@ def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
     return list(islice(turned, TURNED))
 
 
-def _pictures(image: RgbImage, truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
+def _pictures(image: RgbImage, ground_truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
     """Return the image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
     bands = getattr(dataset, "bands", None)
     image = as_bytes(image) if bands is None else bands.shown(image)
-    form = truth.instances or truth.panoptic
+    form = ground_truth.instances or ground_truth.panoptic
     rims = None if form is None else outlines(form)
-    labels = truth.semantic.labels
+    labels = ground_truth.semantic.labels
     factor = min(1.0, LONGEST / max(labels.shape))
     if factor < 1:
         size = (max(1, round(labels.shape[1] * factor)), max(1, round(labels.shape[0] * factor)))

@@ -82,7 +82,7 @@ def open_dataset(options: Options) -> OnDisk:
             raise missing("ade20k", root / "images" / FOLDERS[split], "JPEG images", OBTAIN)
         return require_files("ade20k", found, f"a mask in {masks}", OBTAIN)
 
-    return OnDisk(description, entries, partial(_truth, len(classes)))
+    return OnDisk(description, entries, partial(_ground_truth, len(classes)))
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
@@ -90,7 +90,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
     return named_classes([row["name"] for row in read_table("ade20k")])
 
 
-def _truth(num_classes: int, entry: Entry) -> GroundTruth:
+def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:

@@ -37,8 +37,8 @@ from bench.records.predictions import RgbImage, SemanticMap
 SOURCE = "MNI152 (ICBM 2009a nonlinear symmetric) T1 template and tissue maps, as shipped with nilearn"
 LICENCE = "McConnell Brain Imaging Centre: any purpose, without fee, with its notice; nilearn says unknown"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
-MEND = 'pip install -c constraints.txt ".[brain]"'
-OBTAIN = f"It comes with nilearn: {MEND}"
+FIX = 'pip install -c constraints.txt ".[brain]"'
+OBTAIN = f"It comes with nilearn: {FIX}"
 RULE_VERSION = 1
 MAPS = ("t1", "gm", "wm")
 FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -64,15 +64,15 @@ def open_dataset(options: Options) -> Brain:
         DatasetError: If nilearn or nibabel is not installed, with the command that installs them.
     """
     if importlib.util.find_spec("nibabel") is None:
-        raise DatasetError(f"brain: needs nibabel to read NIfTI files. Install it with: {MEND}")
+        raise DatasetError(f"brain: needs nibabel to read NIfTI files. Install it with: {FIX}")
     found = importlib.util.find_spec("nilearn")
     if found is None or not found.submodule_search_locations:
-        raise DatasetError(f"brain: needs the template that ships with nilearn. Install it with: {MEND}")
+        raise DatasetError(f"brain: needs the template that ships with nilearn. Install it with: {FIX}")
     # Only the folder is wanted: importing nilearn takes seconds and pulls in scikit-learn.
     folder = Path(next(iter(found.submodule_search_locations))) / "datasets" / "data"
     missing = [FILE.format(name) for name in MAPS if not (folder / FILE.format(name)).is_file()]
     if missing:
-        raise DatasetError(f"brain: this nilearn ships no {missing[0]}. Install the pinned one with: {MEND}")
+        raise DatasetError(f"brain: this nilearn ships no {missing[0]}. Install the pinned one with: {FIX}")
     return Brain(folder, options)
 
 

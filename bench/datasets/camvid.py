@@ -111,7 +111,11 @@ def open_dataset(options: Options) -> OnDisk:
         ]
         return require_files("camvid", found, f"a mask in {masks}", obtain)
 
-    return OnDisk(description, entries, partial(_colour_truth if variant == "original" else _value_truth, len(classes)))
+    return OnDisk(
+        description,
+        entries,
+        partial(_colour_ground_truth if variant == "original" else _value_ground_truth, len(classes)),
+    )
 
 
 def _drive(frame: str) -> str:
@@ -141,7 +145,7 @@ def _original_splits(root: Path) -> dict[str, list[str]]:
     return {split: [n for n in names if DRIVES[n.split("_")[0]] == split] for split in SPLITS}
 
 
-def _colour_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa: ARG001 - the colours say it
+def _colour_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa: ARG001 - the colours say it
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 2:
@@ -155,7 +159,7 @@ def _colour_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa: ARG00
     return GroundTruth(SemanticMap(map_colours(mask.pixels, class_of, file=file, known=known)))
 
 
-def _value_truth(num_classes: int, entry: Entry) -> GroundTruth:
+def _value_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:

@@ -75,7 +75,7 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=tuple(options.fractions),
     )
-    return OnDisk(description, lambda split: require_files("carvana", entries[split], "a mask", OBTAIN), _truth)
+    return OnDisk(description, lambda split: require_files("carvana", entries[split], "a mask", OBTAIN), _ground_truth)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
@@ -83,7 +83,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
     return named_classes(["background", "car"], things=["car"])
 
 
-def _truth(entry: Entry) -> GroundTruth:
+def _ground_truth(entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:

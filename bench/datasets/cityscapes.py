@@ -109,7 +109,9 @@ def open_dataset(options: Options) -> OnDisk:
     )
     kinds = ("labelTrainIds",) if train_ids_alone else ("labelIds", "instanceIds")
     return OnDisk(
-        description, partial(_entries, root, kinds), _semantic_truth if train_ids_alone else partial(_truth, labels)
+        description,
+        partial(_entries, root, kinds),
+        _semantic_ground_truth if train_ids_alone else partial(_ground_truth, labels),
     )
 
 
@@ -185,14 +187,14 @@ def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
     return entries
 
 
-def _semantic_truth(entry: Entry) -> GroundTruth:
+def _semantic_ground_truth(entry: Entry) -> GroundTruth:
     known = "Train ids are 0 to 18, and 255 for void. Make them again with createTrainIdLabelImgs.py."
     class_of = {**{number: number for number in range(19)}, IGNORE_LABEL: IGNORE_LABEL}
     file = entry.ground_truths[0]
     return GroundTruth(SemanticMap(map_values(_pixels(file), class_of, file=file, known=known)))
 
 
-def _truth(labels: Labels, entry: Entry) -> GroundTruth:
+def _ground_truth(labels: Labels, entry: Entry) -> GroundTruth:
     semantic, values = (_pixels(path) for path in entry.ground_truths)
     known = f"Cityscapes has the labels 0 to {max(labels.class_of)}. Restore the file from gtFine_trainvaltest.zip."
     instances, panoptic = _objects(values, labels, entry.ground_truths[1], known)

@@ -40,12 +40,7 @@ from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects,
 from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
-from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd, said_area
-from bench.data.formats.coco_source import OBTAIN as OBTAIN
-from bench.data.formats.coco_source import PREPARE as PREPARE
-from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
-from bench.data.formats.coco_truths import (
+from bench.data.formats.coco_ground_truth import (
     images_missing,
     listed_segments,
     no_annotations,
@@ -53,6 +48,11 @@ from bench.data.formats.coco_truths import (
     unchecked_classes,
     with_boxes,
 )
+from bench.data.formats.coco_index import CocoIndex, coco_index
+from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd, said_area
+from bench.data.formats.coco_source import OBTAIN as OBTAIN
+from bench.data.formats.coco_source import PREPARE as PREPARE
+from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
 from bench.data.formats.file_names import id_of, names_in, stem_of
@@ -61,7 +61,7 @@ from bench.data.formats.on_disk import Description, OnDisk, root_of
 from bench.data.formats.rasters import painted, stacked_runs
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
-from bench.dataset import GroundTruth, PaintedTruth
+from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.mask_runs import MaskRuns
@@ -143,7 +143,11 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(found),
         decisive=_decisive(options),
     )
-    read = {"instances": reader.instance_truth, "panoptic": reader.panoptic_truth, "stuff": reader.stuff_truth}
+    read = {
+        "instances": reader.instance_ground_truth,
+        "panoptic": reader.panoptic_ground_truth,
+        "stuff": reader.stuff_ground_truth,
+    }
     doubts = reader.doubts if options.truth == "instances" else None
     return OnDisk(description, reader.entries, read[options.truth], reader.notes, doubts=doubts)
 
@@ -274,7 +278,7 @@ class _Reader:
                 return [f"{split}__{image_id}" for image_id in ids]
         return [image_id.lstrip("_") or image_id for image_id in ids] if any(i[0] in "_/" for i in ids) else ids
 
-    def instance_truth(self, entry: Entry) -> GroundTruth:
+    def instance_ground_truth(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
         size = self._size(index, entry)
@@ -304,12 +308,12 @@ class _Reader:
         background = None if self._options.background is None else count - 1
         unknown = np.isin(np.arange(len(drawn)), boxes) if boxes else None
         paint = partial(painted, instances, background=background, num_classes=count, unknown=unknown)
-        return PaintedTruth(instances, lambda: SemanticMap(paint()))
+        return PaintedGroundTruth(instances, lambda: SemanticMap(paint()))
 
     def doubts(self, entry: Entry) -> list[Doubt]:
         """Where annotations disagree with themselves; those of the image that was read last are not read again."""
         if self._last is None or self._last[0] != entry.image_id:
-            self.instance_truth(entry)
+            self.instance_ground_truth(entry)
         assert self._last is not None
         _, drawn, runs = self._last
         asked = None if self._options.run_lengths else ORDER_OPTION
@@ -320,7 +324,7 @@ class _Reader:
         row = index.row(entry.key)
         return () if row is None else unchecked_classes(row, class_ids, self._class_of)
 
-    def panoptic_truth(self, entry: Entry) -> GroundTruth:
+    def panoptic_ground_truth(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
         index = self._index_of(entry)
         found = read_segment_map(entry.ground_truths[1])
@@ -331,9 +335,9 @@ class _Reader:
             class_id = self._class_id(row["category_id"], index)
             if class_id is not None:
                 segments.append(Segment(number, class_id, is_crowd(row)))
-        return found.truth(segments, self.classes)
+        return found.ground_truth(segments, self.classes)
 
-    def stuff_truth(self, entry: Entry) -> GroundTruth:
+    def stuff_ground_truth(self, entry: Entry) -> GroundTruth:
         """One mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's own reader does."""
         index = self._index_of(entry)
         size = self._size(index, entry)

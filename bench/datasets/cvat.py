@@ -96,7 +96,9 @@ def open_dataset(options: Options) -> OnDisk:
         notes=tuple(places.notes(file.name)),
     )
     doubts = partial(_doubts, options, rows)
-    return OnDisk(description, lambda split: entries[split], partial(_truth, options, space, rows), doubts=doubts)
+    return OnDisk(
+        description, lambda split: entries[split], partial(_ground_truth, options, space, rows), doubts=doubts
+    )
 
 
 def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> ShapeClasses:
@@ -115,7 +117,7 @@ def _image_of(root: Path, places: ImagePlaces, name: str, subset: str, file: Pat
     raise DatasetError(f"{file}: its image {name!r} is not there; looked for {tried[0]} and {tried[1]}. {OBTAIN}")
 
 
-def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entry: Entry) -> GroundTruth:
+def _ground_truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entry: Entry) -> GroundTruth:
     row, where = rows[entry.key], f"{entry.ground_truths[0]}: image {entry.image.name}"
     size = Size(row.image["height"], row.image["width"])
     drawn = [(tag, shape) for tag, shape in row.shapes if shape["label"] not in options.ignore_labels]
@@ -126,7 +128,7 @@ def _truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entr
         # 0 is how some writers say that a shape is in no group.
         group = shape.get("group_id") if shape.get("group_id") not in (None, "", "0") else None
         shapes.append(Shape(label, shape_mask(tag, shape, size, f"{where}: {tag} of {label}"), group))
-    return space.truth(shapes, size)
+    return space.ground_truth(shapes, size)
 
 
 class _Row(NamedTuple):

@@ -62,13 +62,13 @@ XYWH_ABS = 1
 """Detectron2's number of the form of boxes that COCO has."""
 """Raise the number when the tables change."""
 OBTAIN = "Write the list of dicts of each split there, and metadata.json beside them."
-TruthKind = Literal["instances", "semantic", "panoptic"]
-TASKS_OF: dict[TruthKind, tuple[TaskKind, ...]] = {
+GroundTruthKind = Literal["instances", "semantic", "panoptic"]
+TASKS_OF: dict[GroundTruthKind, tuple[TaskKind, ...]] = {
     "instances": ("instance",),
     "semantic": ("semantic",),
     "panoptic": TASKS,
 }
-FIELD_OF: dict[TruthKind, str] = {
+FIELD_OF: dict[GroundTruthKind, str] = {
     "panoptic": "pan_seg_file_name",
     "instances": "annotations",
     "semantic": "sem_seg_file_name",
@@ -95,7 +95,7 @@ class Options(Record):
     dicts: str = "{split}.json"
     metadata: str = "metadata.json"
     splits: tuple[str, ...] = ("train", "val", "test")
-    truth: TruthKind | None = None
+    truth: GroundTruthKind | None = None
     background: str | None = None
     config: str | None = None
     datasets: str | None = None
@@ -134,22 +134,22 @@ def _open_dicts(options: Options, splits: Sequence[str]) -> OnDisk:
     if not files:
         expected = f"a list of dataset dicts for a split of {', '.join(splits)}"
         raise missing("detectron2", _place(options, splits[0]), expected, OBTAIN)
-    truth = options.truth or _first_truth(next(iter(files.values())))
-    metadata = _metadata(root_of(options.root) / options.metadata, truth, options.background)
-    reader = _Reader(root_of(options.root), files, truth, metadata)
-    with_background = truth == "instances" and options.background is not None
+    ground_truth = options.truth or _first_ground_truth(next(iter(files.values())))
+    metadata = _metadata(root_of(options.root) / options.metadata, ground_truth, options.background)
+    reader = _Reader(root_of(options.root), files, ground_truth, metadata)
+    with_background = ground_truth == "instances" and options.background is not None
     description = Description(
         name="detectron2",
         classes=metadata.classes,
-        tasks=("semantic", "instance") if with_background else TASKS_OF[truth],
+        tasks=("semantic", "instance") if with_background else TASKS_OF[ground_truth],
         source=SOURCE,
         licence=LICENCE,
         splits=tuple(files),
-        decisive=[truth, options.background, metadata.ignored, metadata.joint],
+        decisive=[ground_truth, options.background, metadata.ignored, metadata.joint],
     )
     read = {"instances": reader.instances, "semantic": reader.semantic, "panoptic": reader.panoptic}
-    doubts = reader.doubts if truth == "instances" else None
-    return OnDisk(description, reader.entries, read[truth], doubts=doubts)
+    doubts = reader.doubts if ground_truth == "instances" else None
+    return OnDisk(description, reader.entries, read[ground_truth], doubts=doubts)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Metadata:
     background: int
 
 
-def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
+def _metadata(file: Path, ground_truth: GroundTruthKind, background: str | None) -> Metadata:
     if not file.is_file():
         raise missing("detectron2", file, "metadata with thing_classes or stuff_classes", OBTAIN)
     document = read_yaml(file)  # of which JSON is a part
@@ -181,13 +181,15 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
     typed = as_typed(DETECTRON2_METADATA, lists, str(file), "Fix the metadata.")
     things, stuff = (_names(lists, key, file) for key in ("thing_classes", "stuff_classes"))
     joint = bool(things) and things == stuff
-    names = {"instances": things, "semantic": stuff, "panoptic": things if joint else [*things, *stuff]}[truth]
+    names = {"instances": things, "semantic": stuff, "panoptic": things if joint else [*things, *stuff]}[ground_truth]
     if not names or len(set(names)) != len(names) or len(names) >= MAX_CLASSES:
-        needed = {"instances": "thing_classes", "semantic": "stuff_classes"}.get(truth, "thing_classes, stuff_classes")
-        raise DatasetError(
-            f"{file}: {truth} dicts need a list of different names in {needed}, fewer than {MAX_CLASSES}."
+        needed = {"instances": "thing_classes", "semantic": "stuff_classes"}.get(
+            ground_truth, "thing_classes, stuff_classes"
         )
-    thing_ids = set(range(len(things)) if truth != "semantic" else ())
+        raise DatasetError(
+            f"{file}: {ground_truth} dicts need a list of different names in {needed}, fewer than {MAX_CLASSES}."
+        )
+    thing_ids = set(range(len(things)) if ground_truth != "semantic" else ())
     if joint:
         table = typed.get("thing_dataset_id_to_contiguous_id")
         if table is None:
@@ -197,13 +199,13 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
             )
         thing_ids = set(table.values())
     colours = [*(typed.get("thing_colors") or ()), *(() if joint else typed.get("stuff_colors") or ())]
-    if truth == "semantic":
+    if ground_truth == "semantic":
         colours = list(typed.get("stuff_colors") or ())
     shown = colours if len(colours) >= len(names) else _palette(len(names))
     classes = [
         ClassSpec(name=name, is_thing=index in thing_ids, colour=shown[index]) for index, name in enumerate(names)
     ]
-    if truth == "instances" and background is not None:
+    if ground_truth == "instances" and background is not None:
         classes.append(ClassSpec(name=background, colour=(0, 0, 0), is_background=True))
     return Metadata(
         file=file,
@@ -211,7 +213,7 @@ def _metadata(file: Path, truth: TruthKind, background: str | None) -> Metadata:
         things=len(things),
         joint=joint,
         ignored=typed.get("ignore_label", IGNORE_LABEL),
-        background=len(names) if truth == "instances" and background is not None else IGNORE_LABEL,
+        background=len(names) if ground_truth == "instances" and background is not None else IGNORE_LABEL,
     )
 
 
@@ -226,19 +228,21 @@ def _palette(count: int) -> list[tuple[int, int, int]]:
     return [palette_colour(index + 1) for index in range(count)]
 
 
-def _first_truth(file: Path) -> TruthKind:
+def _first_ground_truth(file: Path) -> GroundTruthKind:
     """Return the ground truth of the first dict of a file."""
     with JsonStream(file) as stream:
         first = next(stream.elements(), None) if stream.peek() == "[" else None
     row = first.value if first is not None and isinstance(first.value, dict) else {}
-    return next((truth for truth, name in FIELD_OF.items() if row.get(name) is not None), "instances")
+    return next((ground_truth for ground_truth, name in FIELD_OF.items() if row.get(name) is not None), "instances")
 
 
 class _Reader:
     """The dicts of all splits, each file indexed when first needed."""
 
-    def __init__(self, root: Path, files: Mapping[str, Path], truth: TruthKind, metadata: Metadata) -> None:
-        self._root, self._files, self._truth, self._metadata = root, files, truth, metadata
+    def __init__(
+        self, root: Path, files: Mapping[str, Path], ground_truth: GroundTruthKind, metadata: Metadata
+    ) -> None:
+        self._root, self._files, self._ground_truth, self._metadata = root, files, ground_truth, metadata
         self._index = lru_cache(maxsize=None)(_index)
 
     def entries(self, split: str) -> list[Entry]:
@@ -249,11 +253,12 @@ class _Reader:
         for row, name in enumerate(tables["names"].tolist()):
             image = self._root / name.decode()
             ground_truths: tuple[Path, ...] = (file,)
-            if self._truth != "instances":
-                map_name = tables[self._truth][row].decode()
+            if self._ground_truth != "instances":
+                map_name = tables[self._ground_truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._truth]}, which {self._truth} ground truth needs. "
+                        f"{file}: dict {row} has no {FIELD_OF[self._ground_truth]}, which ground truth of the kind "
+                        f"{self._ground_truth} needs. "
                         "Add it, or ask for another ground truth."
                     )
                 ground_truths += (self._root / map_name,)
@@ -327,7 +332,7 @@ class _Reader:
                 )
             class_id = self._class_id(row, where, things=bool(row.get("isthing", True)))
             segments.append(Segment(int(row["id"]), class_id, bool(row.get("iscrowd", 0))))
-        return found.truth(segments, self._metadata.classes)
+        return found.ground_truth(segments, self._metadata.classes)
 
     def _class_id(self, row: Mapping[str, Any], where: str, *, things: bool) -> int:
         metadata = self._metadata

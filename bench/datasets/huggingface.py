@@ -123,7 +123,7 @@ def open_dataset(options: Options) -> OnDisk:
         ],
         inferred=(f"images are the column {columns.image}, ground truth the {what}",),
     )
-    return OnDisk(description, lambda split: entries[split], read.truth, pictures=_Rows(columns.image, root))
+    return OnDisk(description, lambda split: entries[split], read.ground_truth, pictures=_Rows(columns.image, root))
 
 
 def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Columns:
@@ -298,7 +298,7 @@ class _Mask:
     class_of: Mapping[int, int]
     root: Path
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return classes of pixels."""
         pixels = mask_pixels(_cell(entry, self.columns.mask or ""), _where(entry).parent, self.root)
         known = f"The classes have {', '.join(map(str, list(self.class_of)[:20]))}. Set the options classes and void."
@@ -315,7 +315,7 @@ class _Objects:
     class_of: Mapping[int, int]
     root: Path
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return objects, and classes painted from them."""
         column = self.columns.objects or ""
         part, _, row = entry.key.partition(":")

@@ -127,7 +127,7 @@ def open_dataset(options: Options) -> OnDisk:
     )
     regions = {task.number: task.regions for task in tasks}
     ground_truth = (
-        partial(_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
+        partial(_ground_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
     )
     doubts = partial(_doubts, options, regions) if options.pngs is None else None
     return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
@@ -201,13 +201,13 @@ def _pngs(folder: Path, tasks: tuple[Task, ...], options: Options) -> dict[str, 
     return found
 
 
-def _truth(
+def _ground_truth(
     options: Options, space: ShapeClasses, regions: Mapping[str, tuple[Region, ...]], entry: Entry
 ) -> GroundTruth:
     size = image_size(entry.image)
     where = f"{entry.ground_truths[0]}: task {entry.key}, image {entry.image.name}"
     kept = [region for region in regions[entry.key] if region.label not in options.ignore_labels]
-    return space.truth(region_shapes(kept, size, where, options.rotated), size)
+    return space.ground_truth(region_shapes(kept, size, where, options.rotated), size)
 
 
 def _doubts(options: Options, regions: Mapping[str, tuple[Region, ...]], entry: Entry) -> list[Doubt]:
@@ -230,7 +230,7 @@ def _of_pngs(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth
                 kind="size",
             )
         shapes.append(Shape(label, pixels >= 128))
-    return space.truth(shapes, size)
+    return space.ground_truth(shapes, size)
 
 
 def is_export(document: Any) -> bool:

@@ -104,8 +104,8 @@ def open_dataset(options: Options) -> OnDisk:
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
         notes=tuple(note for folder, one in places.items() for note in one.notes(str(folder))),
     )
-    truth, doubts = partial(_truth, options, space), partial(_doubts, options)
-    return OnDisk(description, lambda split: entries[split], truth, doubts=doubts)
+    ground_truth, doubts = partial(_ground_truth, options, space), partial(_doubts, options)
+    return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
 
 
 def _typed(document: object, file: Path) -> LabelMeDocument:
@@ -187,7 +187,7 @@ def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[
     return list(zip(dealt, keys, strict=True))
 
 
-def _truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
+def _ground_truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     document = _typed(read_json_object(file), file)
     height, width = document.get("imageHeight"), document.get("imageWidth")
@@ -200,7 +200,7 @@ def _truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:
         if label not in options.ignore_labels:
             mask = shape_mask(row, size, f"{file}: shape {number}, {label}")
             shapes.append(Shape(label, mask, row.get("group_id")))
-    return space.truth(shapes, size)
+    return space.ground_truth(shapes, size)
 
 
 def _doubts(options: Options, entry: Entry) -> list[Doubt]:

@@ -102,7 +102,7 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=tuple(splits),
     )
-    return OnDisk(description, reader.entries, reader.truth, reader.notes)
+    return OnDisk(description, reader.entries, reader.ground_truth, reader.notes)
 
 
 def _rows(file: Path, columns: int) -> Iterator[list[str]]:
@@ -191,7 +191,7 @@ class _Reader:
             )
         return entries
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return objects of an image, and the map painted from them, void elsewhere."""
         table, size = self._splits[entry.key], image_size(entry.image)
         rows = [row for row in table.objects[entry.image_id] if row[0] in self._class_of]

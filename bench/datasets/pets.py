@@ -102,7 +102,7 @@ def open_dataset(options: Options) -> OnDisk:
                 found.append(Entry(name, root / "images" / f"{name}.jpg", (trimap,), SPECIES[rest[1]]))
         return require_files("pets", found, "an image and a trimap", OBTAIN)
 
-    return OnDisk(description, entries, partial(_truth, names, options.border))
+    return OnDisk(description, entries, partial(_ground_truth, names, options.border))
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
@@ -111,7 +111,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
     return named_classes(names, things=names[1:])
 
 
-def _truth(names: list[str], border: str, entry: Entry) -> GroundTruth:
+def _ground_truth(names: list[str], border: str, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:

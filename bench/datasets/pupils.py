@@ -93,7 +93,7 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=("test",) if options.fold is None else ("train", "test"),
     )
-    return OnDisk(description, of_split, _truth)
+    return OnDisk(description, of_split, _ground_truth)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - no option decides them
@@ -109,7 +109,7 @@ def _entry(root: Path, row: dict[str, Any], listed: Path) -> Entry:
     return Entry(f"{session}_{Path(image).stem}", root / image, (root / mask,), group=session)
 
 
-def _truth(entry: Entry) -> GroundTruth:
+def _ground_truth(entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     known = f"A mask has 0, and 255 or 1. Restore the file from {FILE}."
     return GroundTruth(SemanticMap(map_values(read_mask(file).pixels, VALUES, file=file, known=known)))

@@ -76,7 +76,7 @@ def open_dataset(options: Options) -> OnDisk:
         splits=("test",),
     )
     return OnDisk(
-        description, lambda _: require_files("quokka", [entry], "a picture and its annotation", OBTAIN), _truth
+        description, lambda _: require_files("quokka", [entry], "a picture and its annotation", OBTAIN), _ground_truth
     )
 
 
@@ -85,7 +85,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
     return named_classes(["background", "quokka"], things=["quokka"])
 
 
-def _truth(entry: Entry) -> GroundTruth:
+def _ground_truth(entry: Entry) -> GroundTruth:
     """Return the polygon drawn by Pillow: corners are pixel centres, and the outline belongs to the animal."""
     size = image_size(entry.image)
     raster = Image.new("L", (size.width, size.height))

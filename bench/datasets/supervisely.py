@@ -127,7 +127,7 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(
         description,
         lambda split: _entries(root, splits[split], notes.setdefault(split, [])),
-        partial(_truth, project),
+        partial(_ground_truth, project),
         lambda split: notes.get(split, ()),
         doubts=partial(_doubts, project),
     )
@@ -259,7 +259,7 @@ def _of_no_image(root: Path, annotations: Mapping[str, Path], datasets: Sequence
     return sorted(path for text, path in annotations.items() if text not in wanted)
 
 
-def _truth(project: Project, entry: Entry) -> GroundTruth:
+def _ground_truth(project: Project, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     document = read_json_object(file)
     stated = document.get("size")

@@ -134,7 +134,9 @@ def open_dataset(options: Options) -> OnDisk:
         decisive=[options.augmented, with_objects],
     )
     folders = [masks, "SegmentationObject"] if with_objects else [masks]
-    return OnDisk(description, lambda split: _entries(root, lists[split], folders), partial(_truth, len(classes)))
+    return OnDisk(
+        description, lambda split: _entries(root, lists[split], folders), partial(_ground_truth, len(classes))
+    )
 
 
 def _open_own(root: Path) -> OnDisk:
@@ -152,7 +154,7 @@ def _open_own(root: Path) -> OnDisk:
         splits=tuple(lists),
         decisive=[NAME, with_objects],
     )
-    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), labelmap.truth)
+    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), labelmap.ground_truth)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
@@ -180,7 +182,7 @@ def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
     return entries
 
 
-def _truth(num_classes: int, entry: Entry) -> GroundTruth:
+def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
     known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
     _refuse_other_palette(entry.ground_truths[0], num_classes)

@@ -187,7 +187,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         inferred=(*opened.notes, options.grey().told(), *_regions_left_out(cases, options)),
         bands=band_reading(opened.channels, options.rgb),
     )
-    return OnDisk(description, lambda split: entries[split], rule.truth, pictures=pictures)
+    return OnDisk(description, lambda split: entries[split], rule.ground_truth, pictures=pictures)
 
 
 def _looked_at(cases: tuple[Case, ...], options: Options) -> _Opened:

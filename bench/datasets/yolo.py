@@ -43,7 +43,7 @@ from bench.data.formats.rasters import painted, stacked_runs
 from bench.data.formats.yolo_labels import LabelRow, compare_labels, label_notes, label_rows
 from bench.data.formats.yolo_yaml import MASKS, DataYaml, ListedImages, read_data_yaml
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
-from bench.dataset import GroundTruth, PaintedTruth
+from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
@@ -102,9 +102,9 @@ def open_dataset(options: Options) -> OnDisk:
     background = None if options.background is None else len(yaml.names)
     notes: dict[str, list[str]] = {}
     list_split = partial(_labelled, yaml, options.unmatched_labels, notes)
-    truth = partial(_truth, yaml, background, options.without_mask)
+    ground_truth = partial(_ground_truth, yaml, background, options.without_mask)
     doubts = partial(_doubts, yaml, options.without_mask)
-    return OnDisk(description, list_split, truth, lambda split: notes.get(split, ()), doubts=doubts)
+    return OnDisk(description, list_split, ground_truth, lambda split: notes.get(split, ()), doubts=doubts)
 
 
 def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
@@ -121,7 +121,7 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
         splits=tuple(yaml.splits),
         decisive=["masks", [[value, class_id] for value, class_id in class_of.items()]],
     )
-    return OnDisk(description, partial(_masked, yaml), partial(_mask_truth, yaml, class_of))
+    return OnDisk(description, partial(_masked, yaml), partial(_mask_ground_truth, yaml, class_of))
 
 
 def _labelled(
@@ -158,23 +158,23 @@ class _Place(NamedTuple):
     ground_truths: str
 
 
-def _places(yaml: DataYaml, images: ListedImages, folder_of_truths: str) -> dict[str, _Place]:
+def _places(yaml: DataYaml, images: ListedImages, folder_of_ground_truths: str) -> dict[str, _Place]:
     """Return what the images of each folder have in common."""
-    return {folder: _place(yaml, folder, folder_of_truths) for folder in dict.fromkeys(images.folders)}
+    return {folder: _place(yaml, folder, folder_of_ground_truths) for folder in dict.fromkeys(images.folders)}
 
 
-def _place(yaml: DataYaml, folder: str, folder_of_truths: str) -> _Place:
+def _place(yaml: DataYaml, folder: str, folder_of_ground_truths: str) -> _Place:
     parts, home = Path(os.path.normpath(folder)).parts, Path(os.path.normpath(yaml.base))
     if "images" not in parts:
         # The label file of an image in no folder called images lies beside it, as Ultralytics has it; a mask cannot.
-        if folder_of_truths != "labels":
+        if folder_of_ground_truths != "labels":
             raise DatasetError(
-                f"yolo: {folder} does not lie in a folder images, beside which {folder_of_truths} are sought."
+                f"yolo: {folder} does not lie in a folder images, beside which {folder_of_ground_truths} are sought."
             )
         return _Place(_prefix(_below(Path(*parts), home)), str(Path(*parts)))
     position = len(parts) - 1 - parts[::-1].index("images")
     above, behind = Path(*parts[:position]), parts[position + 1 :]
-    return _Place(_prefix((*_below(above, home), *behind)), str(Path(above, folder_of_truths, *behind)))
+    return _Place(_prefix((*_below(above, home), *behind)), str(Path(above, folder_of_ground_truths, *behind)))
 
 
 def _below(folder: Path, home: Path) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, sp
     return EntryTable(ids, entry)
 
 
-def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
+def _mask_ground_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:
@@ -211,7 +211,9 @@ def _mask_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> Gr
     return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
 
 
-def _truth(yaml: DataYaml, background: int | None, without_mask: WithoutMask | None, entry: Entry) -> GroundTruth:
+def _ground_truth(
+    yaml: DataYaml, background: int | None, without_mask: WithoutMask | None, entry: Entry
+) -> GroundTruth:
     size = entry.size
     rows = label_rows(entry.ground_truths[0], len(yaml.names), yaml.file.name)
     boxes = [row for row in rows if row.is_box]
@@ -225,7 +227,7 @@ def _truth(yaml: DataYaml, background: int | None, without_mask: WithoutMask | N
     unknown = np.array(is_box) if any(is_box) else None
     num_classes = len(yaml.names) + (background is not None)
     paint = partial(painted, instances, background=background, num_classes=num_classes, unknown=unknown)
-    return PaintedTruth(instances, lambda: SemanticMap(paint()))
+    return PaintedGroundTruth(instances, lambda: SemanticMap(paint()))
 
 
 def _undecided_boxes(boxes: Sequence[LabelRow], rows: Sequence[LabelRow]) -> DatasetError:

@@ -284,16 +284,16 @@ class PrecisionMetric:
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Return ground truth and matched detections of one image."""
-        truth, every = as_instances(target, predicted, classes)
+        ground_truth, every = as_instances(target, predicted, classes)
         guess = self.counted(every)
-        true_masks, masks = stacks(truth, guess)
-        ious, found = self.ious(truth, guess, true_masks, masks), ranked(guess, self.most)
+        true_masks, masks = stacks(ground_truth, guess)
+        ious, found = self.ious(ground_truth, guess, true_masks, masks), ranked(guess, self.most)
         left_out = len(every.scores) - len(found.indices)
         true_areas = true_masks.areas.astype(np.float64)
-        if truth.areas is not None:
-            true_areas = np.where(np.isnan(truth.areas), true_areas, truth.areas)
+        if ground_truth.areas is not None:
+            true_areas = np.where(np.isnan(ground_truth.areas), true_areas, ground_truth.areas)
         areas = true_areas, masks.areas.astype(np.float64)
-        return match_rows(truth, guess, found, ious, areas, left_out=left_out)
+        return match_rows(ground_truth, guess, found, ious, areas, left_out=left_out)
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""

@@ -66,9 +66,11 @@ def error_rows(target: Instances, predicted: Instances) -> Rows:
     found = _errors(ious, same, taken_by >= 0, right)
     fixable = counts & np.isin(found.outcomes, (LOCATION, WRONG_CLASS))
     fixed_class, could_be = _fixes(found, fixable, taken_by >= 0, true_class, predicted.scores[order])
-    truths = _columns(TRUTH, true_class, 0, np.where(taken_by >= 0, TAKEN, np.where(could_be, COULD_BE, GONE)), -1)
+    ground_truths = _columns(
+        TRUTH, true_class, 0, np.where(taken_by >= 0, TAKEN, np.where(could_be, COULD_BE, GONE)), -1
+    )
     detections = _columns(DETECTION, class_ids, predicted.scores[order], found.outcomes, fixed_class)[counts]
-    return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), truths, detections]))
+    return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), ground_truths, detections]))
 
 
 def _take(ious: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -148,17 +150,17 @@ def judged(rows: NDArray[np.float64], fixed: Sequence[int] = (), *, without_miss
         fixed: Kinds of errors; their detections are made right, or go.
         without_missed: Leave missed objects out.
     """
-    detections, truths = rows[rows[:, KIND] == DETECTION], rows[rows[:, KIND] == TRUTH]
+    detections, ground_truths = rows[rows[:, KIND] == DETECTION], rows[rows[:, KIND] == TRUTH]
     outcome, fixed_class = detections[:, OUTCOME].astype(np.int64), detections[:, FIXED_CLASS].astype(np.int64)
-    mended = np.isin(outcome, list(fixed))
-    kept = ~mended | (fixed_class >= 0)
-    class_ids = np.where(mended, fixed_class, detections[:, CLASS].astype(np.int64))
-    asked = truths if not without_missed else truths[truths[:, OUTCOME] != GONE]
+    corrected = np.isin(outcome, list(fixed))
+    kept = ~corrected | (fixed_class >= 0)
+    class_ids = np.where(corrected, fixed_class, detections[:, CLASS].astype(np.int64))
+    asked = ground_truths if not without_missed else ground_truths[ground_truths[:, OUTCOME] != GONE]
     return Judged(
         images=detections[kept, NUMBER].astype(np.int64),
         class_ids=class_ids[kept],
         scores=detections[kept, SCORE],
-        right=((outcome == RIGHT) | mended)[kept],
+        right=((outcome == RIGHT) | corrected)[kept],
         true_images=asked[:, NUMBER].astype(np.int64),
         true_class=asked[:, CLASS].astype(np.int64),
     )

@@ -29,9 +29,9 @@ def best_threshold(rows: NDArray[np.float64]) -> float | None:
     kind, scores, matched, ignored = (rows[:, column] for column in (KIND, SCORE, MATCHED, IGNORED))
     wanted = int(((kind == GROUND_TRUTH) & (ignored == 0)).sum())
     counts = (kind == DETECTION) & (ignored.astype(np.int64) & 1 == 0)
-    hit = counts & (matched.astype(np.int64) & 1 == 1)
+    true_positive = counts & (matched.astype(np.int64) & 1 == 1)
     f1 = {
-        tau: 2 * int((hit & (scores >= tau)).sum()) / max(1, int((counts & (scores >= tau)).sum()) + wanted)
+        tau: 2 * int((true_positive & (scores >= tau)).sum()) / max(1, int((counts & (scores >= tau)).sum()) + wanted)
         for tau in THRESHOLDS
     }
     best = max(THRESHOLDS, key=lambda tau: (f1[tau], -abs(tau - 0.5)))
@@ -48,7 +48,7 @@ def image_f1(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     found = (kind == DETECTION) & (ignored == 0) & (rows[:, SCORE] >= (0.5 if tau is None else tau))
     objects = (kind == GROUND_TRUTH) & (rows[:, IGNORED] == 0)
     images = int(numbers.max()) + 1
-    hits, detections, wanted = (
+    true_positives, detections, wanted = (
         np.bincount(numbers[chosen], minlength=images) for chosen in (found & (matched == 1), found, objects)
     )
-    return ratio(2 * hits, detections + wanted)
+    return ratio(2 * true_positives, detections + wanted)

@@ -93,13 +93,13 @@ def object_rows(target: Instances, predicted: Instances) -> Rows:
     of_detection[of_true[found]] = true_iou[found]
     counts = (of_detection >= 0.5) | ~(in_crowd > 0.5).any(axis=1)
     best = _best(ious, shared, union, true_area)
-    truths = _columns(
+    ground_truths = _columns(
         TRUTH, target.class_ids[real], true_area, true_score, true_iou,
         _covered(ious, shared, true_area), best.shared, best.union,
     )  # fmt: skip
     unused = np.where(np.isin(np.arange(len(kept)), best.used), 0, area)
     detections = _columns(DETECTION, class_ids, area, scores, of_detection, 0, 0, unused)[counts]
-    return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), truths, detections]))
+    return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), ground_truths, detections]))
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,15 @@ def sums_of(rows: NDArray[np.float64], num_classes: int) -> Sums:
     check_columns(rows)
     images = int(rows[-1, NUMBER]) + 1 if len(rows) else 0
     sums = np.zeros((images, num_classes, SUMS))
-    truths, detections = rows[rows[:, KIND] == TRUTH], rows[rows[:, KIND] == DETECTION]
-    if len(truths) or len(detections):
-        at = [(one[:, NUMBER].astype(np.int64), one[:, CLASS].astype(np.int64)) for one in (truths, detections)]
-        hits = truths[:, IOU, None] >= IOU_THRESHOLDS - 1e-12
-        sized = np.stack([_in_range(truths[:, AREA], name) for name in SIZES], axis=1)
+    ground_truths, detections = rows[rows[:, KIND] == TRUTH], rows[rows[:, KIND] == DETECTION]
+    if len(ground_truths) or len(detections):
+        at = [(one[:, NUMBER].astype(np.int64), one[:, CLASS].astype(np.int64)) for one in (ground_truths, detections)]
+        true_positives = ground_truths[:, IOU, None] >= IOU_THRESHOLDS - 1e-12
+        sized = np.stack([_in_range(ground_truths[:, AREA], name) for name in SIZES], axis=1)
         columns = [
-            *hits.T, np.ones(len(truths)), np.zeros(len(truths)),
-            truths[:, COVERED_IOU], truths[:, SHARED], truths[:, UNION],
-            *sized.T, *(sized & hits[:, :1]).T,
+            *true_positives.T, np.ones(len(ground_truths)), np.zeros(len(ground_truths)),
+            ground_truths[:, COVERED_IOU], ground_truths[:, SHARED], ground_truths[:, UNION],
+            *sized.T, *(sized & true_positives[:, :1]).T,
         ]  # fmt: skip
         np.add.at(sums, at[0], np.stack(columns, axis=1).astype(np.float64))
         seen = np.zeros((len(detections), SUMS))

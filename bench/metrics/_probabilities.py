@@ -50,11 +50,11 @@ def confidence_levels(
     true_map, predicted_map = as_label_maps(target, predicted)
     levels = fitting(probabilities, true_map.labels.shape, classes)
     known = true_map.labels != void_of(true_map.labels)
-    truth, named = true_map.labels[known], predicted_map.labels[known].astype(np.int64)
+    ground_truth, named = true_map.labels[known], predicted_map.labels[known].astype(np.int64)
     says = named < len(classes)
     rows, columns = np.nonzero(known)
     of_named = np.where(says, levels[np.where(says, named, 0), rows, columns], 0)
-    right = says & (named == truth)
+    right = says & (named == ground_truth)
     return np.stack(
         [np.bincount(of_named, minlength=LEVELS), np.bincount(of_named[right], minlength=LEVELS)], axis=-1
     ).astype(np.int64)
@@ -67,12 +67,12 @@ def class_levels(
     true_map, _ = as_label_maps(target, predicted)
     levels = fitting(probabilities, true_map.labels.shape, classes)
     known = true_map.labels != void_of(true_map.labels)
-    truth = true_map.labels[known].astype(np.int64)
+    ground_truth = true_map.labels[known].astype(np.int64)
     counts = np.empty((len(classes), LEVELS, 2), dtype=np.int32)
     for class_id in range(len(classes)):
         of_class = levels[class_id][known]
         every = np.bincount(of_class, minlength=LEVELS)
-        counts[class_id, :, POSITIVE] = np.bincount(of_class[truth == class_id], minlength=LEVELS)
+        counts[class_id, :, POSITIVE] = np.bincount(of_class[ground_truth == class_id], minlength=LEVELS)
         counts[class_id, :, NEGATIVE] = every - counts[class_id, :, POSITIVE]
     return counts  # type: ignore[return-value]  # int32 halves what is kept of many images
 
@@ -292,7 +292,10 @@ def right_among(counts: Counts, share: float) -> NDArray[np.float64]:
     """Return the share of right pixels among a share of all, the surest, (...)."""
     pixels, right = surest_first(counts)
     flat = zip(pixels.reshape(-1, LEVELS + 1), right.reshape(-1, LEVELS + 1), strict=True)
-    found = [np.interp(share * one[-1], one, hits) / (share * one[-1]) if one[-1] else np.nan for one, hits in flat]
+    found = [
+        np.interp(share * one[-1], one, true_positives) / (share * one[-1]) if one[-1] else np.nan
+        for one, true_positives in flat
+    ]
     return np.array(found, dtype=np.float64).reshape(counts.shape[:-2])
 
 

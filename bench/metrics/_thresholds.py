@@ -28,7 +28,7 @@ from bench.records.probabilities import LEVELS, ClassProbabilities
 Sums: TypeAlias = NDArray[np.float64]
 """Pixels of each class, (..., K, 5)."""
 
-HITS, CALLED, TRUE, HITS_AT_HALF, CALLED_AT_HALF = range(5)
+TRUE_POSITIVES, CALLED, TRUE, TRUE_POSITIVES_AT_HALF, CALLED_AT_HALF = range(5)
 STATISTIC = "called_from_threshold"
 HALF = LEVELS // 2
 """The lowest level that is a probability of at least 0.5."""
@@ -43,8 +43,8 @@ def best_levels(counts: Counts) -> NDArray[np.int64]:
     A class that is never true there says nothing of thresholds and keeps 0.5.
     """
     called = above(np.asarray(counts, dtype=np.float64))
-    hits, true = called[..., POSITIVE], counts[..., POSITIVE].sum(axis=-1)[:, None]
-    dice = np.nan_to_num(ratio(2 * hits, called.sum(axis=-1) + true))
+    true_positives, true = called[..., POSITIVE], counts[..., POSITIVE].sum(axis=-1)[:, None]
+    dice = np.nan_to_num(ratio(2 * true_positives, called.sum(axis=-1) + true))
     # Level 0 calls every pixel whatever it says: no threshold.
     chosen = 1 + dice[:, 1:].argmax(axis=-1)
     return np.where(true[:, 0] > 0, chosen, HALF)
@@ -55,7 +55,7 @@ def sums_at(counts: Counts, levels: NDArray[np.int64]) -> Sums:
     called = above(counts)
     rows = np.arange(len(counts))
     sums = np.empty((len(counts), 5), dtype=np.float64)
-    for column, level in ((HITS, levels), (HITS_AT_HALF, np.full_like(levels, HALF))):
+    for column, level in ((TRUE_POSITIVES, levels), (TRUE_POSITIVES_AT_HALF, np.full_like(levels, HALF))):
         sums[:, column] = called[rows, level, POSITIVE]
         sums[:, column + 1] = called[rows, level].sum(axis=-1)
     sums[:, TRUE] = counts[..., POSITIVE].sum(axis=-1)
@@ -108,7 +108,9 @@ def threshold_metric(
     """
 
     def at_half(sums: Sums) -> NDArray[np.float64]:
-        return formula(sums[..., [HITS_AT_HALF, CALLED_AT_HALF, TRUE, HITS_AT_HALF, CALLED_AT_HALF]])
+        return formula(
+            sums[..., [TRUE_POSITIVES_AT_HALF, CALLED_AT_HALF, TRUE, TRUE_POSITIVES_AT_HALF, CALLED_AT_HALF]]
+        )
 
     return ThresholdMetric(
         name=name,

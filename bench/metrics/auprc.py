@@ -44,10 +44,10 @@ from bench.records import ClassSpec, background_class
 def area(counts: Counts) -> NDArray[np.float64]:
     """Return the average precision of each class, (..., K); nan where it is never true."""
     walked = np.flip(counts, axis=-2).cumsum(axis=-2)
-    hits, called = walked[..., POSITIVE], walked.sum(axis=-1)
+    true_positives, called = walked[..., POSITIVE], walked.sum(axis=-1)
     gained = np.flip(counts[..., POSITIVE], axis=-1)
-    precision = np.nan_to_num(ratio(hits, called))
-    return ratio((gained * precision).sum(axis=-1), hits[..., -1])
+    precision = np.nan_to_num(ratio(true_positives, called))
+    return ratio((gained * precision).sum(axis=-1), true_positives[..., -1])
 
 
 def prevalence(counts: Counts) -> NDArray[np.float64]:
@@ -67,15 +67,15 @@ def precision_recall(counts: Counts, classes: Sequence[ClassSpec]) -> list[tuple
         classes: The label space.
     """
     walked = np.flip(np.asarray(counts, dtype=np.float64), axis=-2).cumsum(axis=-2)
-    hits, called = walked[..., POSITIVE], walked.sum(axis=-1)
+    true_positives, called = walked[..., POSITIVE], walked.sum(axis=-1)
     nothing = background_class(classes)
     curves = []
     for class_id in range(len(classes)):
-        true = hits[class_id, -1]
+        true = true_positives[class_id, -1]
         if not true or class_id == nothing:
             continue
-        reached = np.searchsorted(hits[class_id], np.array(RECALLS) * true - 1e-9)
-        curves.append(hits[class_id, reached] / called[class_id, reached])
+        reached = np.searchsorted(true_positives[class_id], np.array(RECALLS) * true - 1e-9)
+        curves.append(true_positives[class_id, reached] / called[class_id, reached])
     return [(r, float(p)) for r, p in zip(RECALLS, np.mean(curves, axis=0), strict=True)] if curves else []
 
 

@@ -45,13 +45,13 @@ def squared_differences(
     true_map, _ = as_label_maps(target, predicted)
     levels = fitting(probabilities, true_map.labels.shape, classes)
     known = true_map.labels != void_of(true_map.labels)
-    truth = true_map.labels[known]
+    ground_truth = true_map.labels[known]
     of_other, of_class = PROBABILITY**2, (PROBABILITY - 1) ** 2
     sums = np.empty((len(classes), 2))
     for class_id in range(len(classes)):
         of_level = levels[class_id][known]
-        sums[class_id, SQUARES] = np.where(truth == class_id, of_class[of_level], of_other[of_level]).sum()
-    sums[:, PIXELS] = len(truth)
+        sums[class_id, SQUARES] = np.where(ground_truth == class_id, of_class[of_level], of_other[of_level]).sum()
+    sums[:, PIXELS] = len(ground_truth)
     return sums  # type: ignore[return-value]  # sums, where other metrics have counts
 
 
@@ -70,8 +70,8 @@ METRIC = ProbabilityMetric(
     version=1,
     label="Brier",
     definition=(
-        "mean over pixels of the squared differences between the probability of each class and its truth, summed over "
-        "classes, pixels pooled over images, void left out"
+        "mean over pixels of the squared differences between the probability of each class and its ground truth, "
+        "summed over classes, pixels pooled over images, void left out"
     ),
     statistic="squared_differences",
     observed=squared_differences,

@@ -86,8 +86,12 @@ def judged_rows(target: Instances, predicted: Instances) -> Rows:
     drawn = masks.areas > 0
     table = np.zeros((1 + len(asked) + int(drawn.sum()), len(COLUMNS)))
     # Stored columns lack the number of the image, which is put before them.
-    truths, detections = table[1 : 1 + len(asked)], table[1 + len(asked) :]
-    truths[:, KIND - 1], truths[:, CLASS - 1], truths[:, IGNORED - 1] = GROUND_TRUTH, target.class_ids, ~asked
+    ground_truths, detections = table[1 : 1 + len(asked)], table[1 + len(asked) :]
+    ground_truths[:, KIND - 1], ground_truths[:, CLASS - 1], ground_truths[:, IGNORED - 1] = (
+        GROUND_TRUTH,
+        target.class_ids,
+        ~asked,
+    )
     detections[:, KIND - 1], detections[:, CLASS - 1] = DETECTION, predicted.class_ids[drawn]
     detections[:, SCORE - 1] = predicted.scores[drawn]
     detections[:, MATCHED - 1], detections[:, IGNORED - 1] = matched[drawn], ignored[drawn]

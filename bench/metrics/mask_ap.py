@@ -60,7 +60,7 @@ METRIC = PrecisionMetric(
     label="mask AP",
     template=(
         "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "
-        "truth, 101 recall points, {most} detections per image and class, crowds ignored"
+        "ground truth, 101 recall points, {most} detections per image and class, crowds ignored"
     ),
     statistic="mask_matches",
     ious=mask_ious,

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._thresholds import CALLED, HITS, TRUE, Sums, best_levels, sums_at, threshold_metric
+from bench.metrics._thresholds import CALLED, TRUE, TRUE_POSITIVES, Sums, best_levels, sums_at, threshold_metric
 from bench.records import ClassSpec, background_class
 from bench.records.probabilities import LEVELS
 
@@ -43,8 +43,8 @@ __all__ = ["METRIC", "best_levels", "curve"]
 
 def at_threshold(sums: Sums) -> NDArray[np.float64]:
     """Return the Dice of each class, (..., K); nan where it is neither true nor called."""
-    hits, called, true = sums[..., HITS], sums[..., CALLED], sums[..., TRUE]
-    return ratio(2 * hits, called + true)
+    true_positives, called, true = sums[..., TRUE_POSITIVES], sums[..., CALLED], sums[..., TRUE]
+    return ratio(2 * true_positives, called + true)
 
 
 TAUS = tuple(range(5, LEVELS, 5))

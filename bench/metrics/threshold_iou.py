@@ -32,13 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._thresholds import CALLED, HITS, TRUE, Sums, threshold_metric
+from bench.metrics._thresholds import CALLED, TRUE, TRUE_POSITIVES, Sums, threshold_metric
 
 
 def at_threshold(sums: Sums) -> NDArray[np.float64]:
     """Return the IoU of each class, (..., K); nan where it is neither true nor called."""
-    hits, called, true = sums[..., HITS], sums[..., CALLED], sums[..., TRUE]
-    return ratio(hits, called + true - hits)
+    true_positives, called, true = sums[..., TRUE_POSITIVES], sums[..., CALLED], sums[..., TRUE]
+    return ratio(true_positives, called + true - true_positives)
 
 
 METRIC = threshold_metric(

@@ -209,10 +209,12 @@ def _share_at_rims(case: CaseImages) -> float | None:
             tile = predicted_tile(view, image_id, dataset, score_to_draw(view))
             if tile is None:
                 continue
-            truth = dataset.target(image_id).semantic.labels
-            width = max(1, boundary_width(Size(*truth.shape)) // 2)
-            wrong = (truth != void_of(truth)) & (tile.labels != truth)
-            rims = _inner_rims(truth, width) | _inner_rims(np.asarray(tile.labels, dtype=truth.dtype), width)
+            ground_truth = dataset.target(image_id).semantic.labels
+            width = max(1, boundary_width(Size(*ground_truth.shape)) // 2)
+            wrong = (ground_truth != void_of(ground_truth)) & (tile.labels != ground_truth)
+            rims = _inner_rims(ground_truth, width) | _inner_rims(
+                np.asarray(tile.labels, dtype=ground_truth.dtype), width
+            )
             wrong_pixels += int(wrong.sum())
             near += int((wrong & rims).sum())
     except (BenchError, OSError, KeyError):

@@ -43,14 +43,14 @@ class Dialect:
 class _Totals(NamedTuple):
     """Pixels per class of all images, (K,); `scored` counts all of them."""
 
-    hit: NDArray[np.float64]
+    true_positives: NDArray[np.float64]
     true: NDArray[np.float64]
     predicted: NDArray[np.float64]
     scored: float
 
     @property
     def union(self) -> NDArray[np.float64]:
-        return self.true + self.predicted - self.hit
+        return self.true + self.predicted - self.true_positives
 
 
 def dialects(statistics: Statistics, classes: Sequence[ClassSpec]) -> list[Dialect]:
@@ -69,8 +69,14 @@ def _semantic(counts: NDArray[np.float64]) -> list[Dialect]:
     """From confusion counts, (N, K, K + 1); the last column holds predictions that name no class."""
     each = [_totals(image) for image in counts]
     pooled = _totals(counts.sum(axis=0))
-    iou, dice = _ratio(pooled.hit, pooled.union), _ratio(2 * pooled.hit, pooled.true + pooled.predicted)
-    recall, accuracy = _ratio(pooled.hit, pooled.true), pooled.hit.sum() / pooled.scored if pooled.scored else np.nan
+    iou, dice = (
+        _ratio(pooled.true_positives, pooled.union),
+        _ratio(2 * pooled.true_positives, pooled.true + pooled.predicted),
+    )
+    recall, accuracy = (
+        _ratio(pooled.true_positives, pooled.true),
+        pooled.true_positives.sum() / pooled.scored if pooled.scored else np.nan,
+    )
     present = pooled.true > 0
     share = pooled.true / max(1.0, pooled.true.sum())
     seen = (pooled.true + pooled.predicted) > 0
@@ -97,7 +103,8 @@ def _semantic(counts: NDArray[np.float64]) -> list[Dialect]:
             f"{in_union}; an absent class is left out since version 1.0",
         ),
         Dialect(
-            "torchmetrics", "JaccardIndex(average='micro')", _defined(pooled.hit.sum() / max(1.0, pooled.union.sum())),
+            "torchmetrics", "JaccardIndex(average='micro')",
+            _defined(pooled.true_positives.sum() / max(1.0, pooled.union.sum())),
             "intersections over unions of all classes together",
         ),
         Dialect(
@@ -122,7 +129,7 @@ def _totals(counts: NDArray[np.float64]) -> _Totals:
 
 
 def _of_image(one: _Totals) -> NDArray[np.float64]:
-    return np.asarray(_ratio(one.hit, one.union)[one.union > 0])
+    return np.asarray(_ratio(one.true_positives, one.union)[one.union > 0])
 
 
 def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,8 +189,8 @@ def _ultralytics(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> Cal
         found = (kind == 2) & (class_id == label)
         order = np.argsort(-score[found], kind="stable")
         bits = matched[found][order].astype(np.int64)[:, None] >> np.arange(10) & 1  # (D, 10)
-        hits, misses = bits.cumsum(axis=0), (1 - bits).cumsum(axis=0)
-        recall, precision = hits / objects, hits / np.maximum(1, hits + misses)
+        true_positives, misses = bits.cumsum(axis=0), (1 - bits).cumsum(axis=0)
+        recall, precision = true_positives / objects, true_positives / np.maximum(1, true_positives + misses)
         of_class.append([_area(recall[:, t], precision[:, t]) for t in range(10)])
     values = np.array(of_class)
     return lambda chosen: float(values[:, chosen].mean()) if len(values) else None

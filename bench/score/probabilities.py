@@ -106,10 +106,12 @@ class KeptProbabilities:
             return half, "0.5, for there are no probabilities of a validation split apart from the scored one"
         index, counts, ids = read_index(stored), None, tuple(dataset.ids(spec.val))
         for image_id in ids:
-            truth = dataset.target(image_id).semantic
+            ground_truth = dataset.target(image_id).semantic
             found = self._read(stored, index, image_id)
             # What is predicted does not enter these counts.
-            of_image = auprc.METRIC.observe_probabilities(truth, truth, found, self.task.classes).astype(np.int64)
+            of_image = auprc.METRIC.observe_probabilities(ground_truth, ground_truth, found, self.task.classes).astype(
+                np.int64
+            )
             counts = of_image if counts is None else counts + of_image
         if counts is None:
             return half, f"0.5, for split {spec.val!r} has no images"

@@ -174,29 +174,29 @@ def observe_all(
     scored = (*observers.values(), *of_volumes, *of_probabilities)
     kinds = {scored_as(metric, task.kind) or task.kind for metric in scored}
     for number, image_id in enumerate(image_ids):
-        truth = dataset.target(image_id).spaced(spacing_of(image_id))
-        federated += truth.instances is not None and bool(truth.instances.unchecked)
+        ground_truth = dataset.target(image_id).spaced(spacing_of(image_id))
+        federated += ground_truth.instances is not None and bool(ground_truth.instances.unchecked)
         for kind in kinds:
-            shown.add(truth, kind)
+            shown.add(ground_truth, kind)
         native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
             kind = scored_as(metric, task.kind) or task.kind
-            target = truth.of(kind)
+            target = ground_truth.of(kind)
             if target is None:
                 raise BenchError(f"metric {metric.name!r} needs {kind} ground truth; image {image_id!r} has none")
             if kind not in forms:
                 forms[kind] = reduced(native, kind, task.classes)
             collector.add(statistic, number, _observe(metric, target, forms[kind], task.classes, image_id))
         if thresholds is not None and isinstance(native, Instances):
-            thresholds.add(truth.semantic, native)
+            thresholds.add(ground_truth.semantic, native)
         if of_probabilities:
             add_probabilities(
-                collector, number, (truth.semantic, native), of_probabilities, task, image_id, probabilities
+                collector, number, (ground_truth.semantic, native), of_probabilities, task, image_id, probabilities
             )
         if of_volumes:
             seen = semantic_from(native, task.classes)
-            _add_to_volumes(volumes, number, (truth.semantic, seen), of_volumes, task.classes, collector)
+            _add_to_volumes(volumes, number, (ground_truth.semantic, seen), of_volumes, task.classes, collector)
     return ObservedCase(collector.statistics(image_ids, groups_of(dataset, image_ids)), thresholds, federated, shown)
 
 

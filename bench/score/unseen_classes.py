@@ -35,26 +35,26 @@ class ShownClasses:
         self._classes = classes
         self._shown: dict[TaskKind, NDArray[np.bool_]] = {}
 
-    def add(self, truth: GroundTruth, kind: TaskKind) -> None:
+    def add(self, ground_truth: GroundTruth, kind: TaskKind) -> None:
         """Take note of the classes of an image; masks of prompts have none."""
         if kind == "prompted":
             return
         shown = self._shown.setdefault(kind, np.zeros(self._classes, dtype=np.bool_))
-        shown |= _of_image(truth, kind, self._classes)
+        shown |= _of_image(ground_truth, kind, self._classes)
 
     def of(self, kind: TaskKind) -> NDArray[np.bool_] | None:
         """Return which classes were shown, bool, (K,); None where none was looked for."""
         return self._shown.get(kind)
 
 
-def _of_image(truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.bool_]:
-    if kind == "instance" and truth.instances is not None:
-        found = truth.instances.class_ids
-    elif kind == "panoptic" and truth.panoptic is not None:
-        found = np.array([segment.class_id for segment in truth.panoptic.segments], dtype=np.int64)
+def _of_image(ground_truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.bool_]:
+    if kind == "instance" and ground_truth.instances is not None:
+        found = ground_truth.instances.class_ids
+    elif kind == "panoptic" and ground_truth.panoptic is not None:
+        found = np.array([segment.class_id for segment in ground_truth.panoptic.segments], dtype=np.int64)
     else:
         # One pass over the pixels, whatever K is; void is beyond the classes.
-        found = np.flatnonzero(np.bincount(truth.semantic.labels.ravel(), minlength=classes)[:classes])
+        found = np.flatnonzero(np.bincount(ground_truth.semantic.labels.ravel(), minlength=classes)[:classes])
     shown = np.zeros(classes, dtype=np.bool_)
     shown[found] = True
     return shown

@@ -10,10 +10,10 @@ from bench.data.labels.dataset import open_labelled
 from bench.records import DatasetSpec
 
 dataset = open_labelled(DatasetSpec(name="shapes", label="shapes", options={"preset": "easy", "test": 8}))
-truth = {image_id: dataset.target(image_id).semantic.labels for image_id in dataset.ids("test")}
+ground_truth = {image_id: dataset.target(image_id).semantic.labels for image_id in dataset.ids("test")}
 
 # A "model" that is right everywhere but in the left half of each image, where it says class 0.
-predictions = {image_id: np.where(labels == 255, 0, labels) for image_id, labels in truth.items()}
+predictions = {image_id: np.where(labels == 255, 0, labels) for image_id, labels in ground_truth.items()}
 for labels in predictions.values():
     labels[:, : labels.shape[1] // 2] = 0
 

@@ -45,7 +45,7 @@ class Rectangles:
     def semantic(self, index):
         return self.pairs[index][1]
 
-    def truth(self, index):
+    def ground_truth(self, index):
         return TRUTHS[self._kind](self.pairs[index][1])
 
 

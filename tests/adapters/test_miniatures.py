@@ -187,7 +187,7 @@ def test_a_miniature_is_trained_on_predicted_and_scored(name, model_config, opti
     assert all(value is not None and 0 <= value <= 1 for value in values.values())
 
 
-def kinds_of_truth():
+def kinds_of_ground_truth():
     return [(name, kind) for name, miniature in MINIATURES.items() for kind in miniature.tasks]
 
 
@@ -196,13 +196,13 @@ MODEL_CONFIGS = {"semantic": "unet/transposed", "instance": "unet/components_ins
 predictions."""
 
 
-@pytest.mark.parametrize(("name", "kind"), kinds_of_truth(), ids=lambda part: part.replace(" ", "_"))
-def test_the_truth_of_a_miniature_scores_1_in_every_form_it_has(name, kind, data, tmp_path):
+@pytest.mark.parametrize(("name", "kind"), kinds_of_ground_truth(), ids=lambda part: part.replace(" ", "_"))
+def test_the_ground_truth_of_a_miniature_scores_1_in_every_form_it_has(name, kind, data, tmp_path):
     plan, metrics = planned(name, MODEL_CONFIGS[kind], {"base_width": 4}, data, tmp_path)
     dataset, folder = open_labelled(plan.case.dataset), tmp_path / "predictions"
     for image_id in dataset.ids(plan.case.dataset.test)[:2]:
-        truth = dataset.target(image_id).of(kind)
-        save_prediction(truth, folder, image_id)
+        ground_truth = dataset.target(image_id).of(kind)
+        save_prediction(ground_truth, folder, image_id)
     values = scored(plan, metrics, folder)
     assert values == {metric: pytest.approx(1.0) for metric in METRICS[kind]}
 

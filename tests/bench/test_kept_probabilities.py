@@ -72,8 +72,12 @@ def test_thresholds_are_those_of_the_validation_split_and_stand_in_record_and_re
     assert score.value <= score.parts["best on these images"]
     # The fake knows the images of the test split alone: on the others it says 0.03 of each class but the first, so that
     # calling every pixel is best for what is there, and nothing can be chosen for what is not.
-    truths = [open_dataset("shapes", SHAPES["options"]).target(f"shapes-val-0000{i}").semantic.labels for i in (0, 1)]
-    there = {spec.name for i, spec in enumerate(view.task.classes) if any((labels == i).any() for labels in truths)}
+    ground_truths = [
+        open_dataset("shapes", SHAPES["options"]).target(f"shapes-val-0000{i}").semantic.labels for i in (0, 1)
+    ]
+    there = {
+        spec.name for i, spec in enumerate(view.task.classes) if any((labels == i).any() for labels in ground_truths)
+    }
     assert {"sky", "ground"} < there
     for name, tau in score.taus.items():
         assert tau == round((1 if name in there else 128) / 255, 4)
@@ -151,12 +155,12 @@ def test_probability_maps_in_files_are_scored_as_those_of_a_model(tmp_path, caps
     maps.mkdir()
     squares, pixels = 0.0, 0
     for image_id in dataset.ids("test"):
-        truth = dataset.target(image_id).semantic.labels
-        logits = rng.normal(size=(10, 32, 32)) + 2 * (truth == np.arange(10)[:, None, None])
+        ground_truth = dataset.target(image_id).semantic.labels
+        logits = rng.normal(size=(10, 32, 32)) + 2 * (ground_truth == np.arange(10)[:, None, None])
         p = np.exp(logits) / np.exp(logits).sum(axis=0)
         np.save(maps / f"{image_id}.npy", p.astype(np.float32))
-        known = truth != 255
-        squares += ((p[:, known] - (truth[known] == np.arange(10)[:, None])) ** 2).sum()
+        known = ground_truth != 255
+        squares += ((p[:, known] - (ground_truth[known] == np.arange(10)[:, None])) ** 2).sum()
         pixels += known.sum()
     settings = [f"--set={key}={json.dumps(value)}" for key, value in SHAPES["options"].items()]
     done = main(
@@ -198,10 +202,10 @@ def test_probabilities_in_memory_are_scored_as_those_of_a_suite(ran):
         found["mean_iou"].value
         == bench.score(labels, "shapes", ["mean_iou"], options=SHAPES["options"])["mean_iou"].value
     )
-    truths = {i: dataset.target(i).semantic.labels for i in arrays}
+    ground_truths = {i: dataset.target(i).semantic.labels for i in arrays}
     squares = [
         ((p[:, t != 255] - (t[t != 255] == np.arange(10)[:, None])) ** 2).sum(axis=0)
-        for p, t in ((arrays[i], truths[i]) for i in arrays)
+        for p, t in ((arrays[i], ground_truths[i]) for i in arrays)
     ]
     assert found["brier"].value == pytest.approx(np.concatenate(squares).mean(), abs=0.005)
     with pytest.raises(BenchError, match="keep: probabilities"):

@@ -39,7 +39,7 @@ def shapes():
     return open_labelled(DatasetSpec(name="shapes", label="shapes", options=OPTIONS))
 
 
-def truth_of(shapes) -> dict[str, np.ndarray]:
+def ground_truth_of(shapes) -> dict[str, np.ndarray]:
     return {image_id: np.array(shapes.target(image_id).semantic.labels) for image_id in shapes.ids("test")}
 
 
@@ -102,25 +102,25 @@ def test_predictions_in_memory_score_as_those_of_a_run_do(done, shapes):
 
 
 def test_the_ground_truth_scores_1_and_its_void_is_no_class(shapes):
-    found = bench.score(truth_of(shapes), "shapes", ["mean_iou"], options=OPTIONS)
+    found = bench.score(ground_truth_of(shapes), "shapes", ["mean_iou"], options=OPTIONS)
     assert found["mean_iou"].value == 1.0
 
 
 def test_predictions_that_do_not_fit_are_refused_by_name(shapes):
-    truth = truth_of(shapes)
-    first, *others = truth
+    ground_truth = ground_truth_of(shapes)
+    first, *others = ground_truth
     with pytest.raises(BenchError, match=f"1 of 6 images of split 'test' have no prediction, for example '{first}'"):
-        bench.score({name: truth[name] for name in others}, shapes)
+        bench.score({name: ground_truth[name] for name in others}, shapes)
     with pytest.raises(BenchError, match="are of no image of split"):
-        bench.score({**truth, "extra": truth[first]}, shapes)
+        bench.score({**ground_truth, "extra": ground_truth[first]}, shapes)
     with pytest.raises(BenchError, match="no split 'tset'"):
-        bench.score(truth, shapes, split="tset")
+        bench.score(ground_truth, shapes, split="tset")
     with pytest.raises(ShapeError, match="class id 99; valid ids are"):
-        bench.score({**truth, first: np.full_like(truth[first], 99)}, shapes)
+        bench.score({**ground_truth, first: np.full_like(ground_truth[first], 99)}, shapes)
     with pytest.raises(ShapeError, match=r"has shape \(H, W\)"):
-        bench.score({**truth, first: truth[first].astype(float)}, shapes)
+        bench.score({**ground_truth, first: ground_truth[first].astype(float)}, shapes)
     with pytest.raises(ShapeError, match=first):
-        bench.score({**truth, first: truth[first][1:]}, shapes)
+        bench.score({**ground_truth, first: ground_truth[first][1:]}, shapes)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

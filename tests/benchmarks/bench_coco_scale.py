@@ -145,8 +145,8 @@ def ours(root: Path, *, interval: bool) -> list[float]:
 def coco_like(root: Path, coco: Any, evaluator: Any) -> list[float]:
     """Any evaluator with pycocotools' interface."""
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = coco(str(root / "annotations" / "instances_val2017.json"))
-        evaluation = evaluator(truth, truth.loadRes(str(root / "results.json")), "segm")
+        ground_truth = coco(str(root / "annotations" / "instances_val2017.json"))
+        evaluation = evaluator(ground_truth, ground_truth.loadRes(str(root / "results.json")), "segm")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -29,7 +29,7 @@ from bench.score.stats.processes import (
 )
 from bench.score.stats.student import LEVEL
 from bench.score.stats.trend import drift
-from tests.benchmarks.simulated_scores import METRICS, Scene, called_different, covered, covered_in_groups, truth
+from tests.benchmarks.simulated_scores import METRICS, Scene, called_different, covered, covered_in_groups, ground_truth
 
 SPREADS = (0.0, 0.005, 0.01, 0.03)
 """Standard deviations between processes, relative."""
@@ -148,7 +148,7 @@ def print_scores(trials: int) -> None:
     for kind in ("8 common", "19 with rare", "150 long-tailed"):
         random = np.random.default_rng(0)
         scene = Scene.of(kind, random)
-        true = {name: truth(name, scene, random) for name in METRICS}
+        true = {name: ground_truth(name, scene, random) for name in METRICS}
         for images in (30, 100, 500):
             cells = []
             for name in METRICS:

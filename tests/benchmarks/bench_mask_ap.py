@@ -97,7 +97,7 @@ class CocoLike:
     def __init__(self, coco: Any, evaluator: Any, mask: Any) -> None:
         self._coco, self._evaluator, self._mask = coco, evaluator, mask
         self._images: list[dict[str, object]] = []
-        self._truths: list[dict[str, object]] = []
+        self._ground_truths: list[dict[str, object]] = []
         self._results: list[dict[str, object]] = []
 
     def add(self, pair: tuple[Instances, Instances]) -> None:
@@ -110,18 +110,23 @@ class CocoLike:
                 segmentation = {"size": run["size"], "counts": run["counts"]}
                 row = {"image_id": image_id, "category_id": int(class_id) + 1, "segmentation": segmentation}
                 if target:
-                    row |= {"id": len(self._truths) + 1, "area": float(area), "iscrowd": 0, "bbox": [0, 0, 1, 1]}
-                    self._truths.append(row)
+                    row |= {"id": len(self._ground_truths) + 1, "area": float(area), "iscrowd": 0, "bbox": [0, 0, 1, 1]}
+                    self._ground_truths.append(row)
                 else:
                     self._results.append({**row, "score": float(score)})
 
     def figures(self) -> list[float]:
         categories = [{"id": c + 1, "name": str(c)} for c in range(CLASSES)]
         with contextlib.redirect_stdout(io.StringIO()):
-            truth = self._coco()
-            truth.dataset = {"images": self._images, "annotations": self._truths, "categories": categories, "info": {}}
-            truth.createIndex()
-            evaluation = self._evaluator(truth, truth.loadRes(self._results), "segm")
+            ground_truth = self._coco()
+            ground_truth.dataset = {
+                "images": self._images,
+                "annotations": self._ground_truths,
+                "categories": categories,
+                "info": {},
+            }
+            ground_truth.createIndex()
+            evaluation = self._evaluator(ground_truth, ground_truth.loadRes(self._results), "segm")
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()

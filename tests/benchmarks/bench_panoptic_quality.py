@@ -38,10 +38,10 @@ def scene(random: np.random.Generator, size: tuple[int, int], segments: int) -> 
     return Panoptic(maps, tuple(Segment(int(i), listed[int(i)]) for i in np.unique(maps)))
 
 
-def shifted(truth: Panoptic) -> Panoptic:
+def shifted(ground_truth: Panoptic) -> Panoptic:
     """The ground truth moved by a few pixels: most segments match."""
-    ids = np.roll(truth.segment_ids, (3, 5), axis=(0, 1))
-    return Panoptic(ids, truth.segments)
+    ids = np.roll(ground_truth.segment_ids, (3, 5), axis=(0, 1))
+    return Panoptic(ids, ground_truth.segments)
 
 
 def milliseconds(call: object, *arguments: object) -> float:
@@ -57,15 +57,15 @@ def main() -> None:
     print(f"{'size':<12}{'ours ms':>9}{'np.unique ms':>14}{'ratio':>8}")
     random = np.random.default_rng(0)
     for size in ((480, 640), (1024, 2048)):
-        truth = scene(random, size, 60)
-        guess = shifted(truth)
-        ours = METRIC.observe(truth, guess, CLASSES)
-        theirs = panoptic_oracle.count(truth, guess)
+        ground_truth = scene(random, size, 60)
+        guess = shifted(ground_truth)
+        ours = METRIC.observe(ground_truth, guess, CLASSES)
+        theirs = panoptic_oracle.count(ground_truth, guess)
         assert all(np.allclose(ours[c], theirs[c], rtol=0, atol=1e-12) for c in theirs)
         times: list[list[float]] = [[], []]
         for _ in range(ROUNDS):
-            times[0].append(milliseconds(METRIC.observe, truth, guess, CLASSES))
-            times[1].append(milliseconds(panoptic_oracle.count, truth, guess))
+            times[0].append(milliseconds(METRIC.observe, ground_truth, guess, CLASSES))
+            times[1].append(milliseconds(panoptic_oracle.count, ground_truth, guess))
         fast, slow = (statistics.median(values) for values in times)
         print(f"{size[0]} × {size[1]:<6}{fast:>9.2f}{slow:>14.2f}{slow / fast:>7.1f}×")
 

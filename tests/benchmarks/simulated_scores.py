@@ -43,10 +43,10 @@ def pixels(scene: Scene, images: int, random: np.random.Generator, effect: Array
     target = np.where(held, random.lognormal(0, 1, shape), 0.0)
     quality = np.clip(scene.quality if effect is None else scene.quality + effect[:, None], 0.02, 0.98)
     found, precise = (random.beta(6 * quality + 0.01, 6 * (1 - quality) + 0.01, shape) for _ in "ab")
-    hits = target * found
+    true_positives = target * found
     invented = np.where(~held & (random.random(shape) < 0.02 * scene.present), random.lognormal(-1, 1, shape), 0.0)
-    predicted = np.where(held, hits / np.maximum(precise, 0.2), 0.0) + invented
-    return np.stack([hits, target, predicted], axis=1)
+    predicted = np.where(held, true_positives / np.maximum(precise, 0.2), 0.0) + invented
+    return np.stack([true_positives, target, predicted], axis=1)
 
 
 def objects(scene: Scene, images: int, random: np.random.Generator) -> Array:
@@ -75,14 +75,14 @@ def _ratio(a: Array, b: Array) -> Array:
 
 def miou(sums: Array) -> Array:
     """Mean IoU of pooled pixels, (..., 3, classes) -> (...)."""
-    hits, target, predicted = np.moveaxis(sums, -2, 0)
-    return _mean(_ratio(hits, target + predicted - hits))
+    true_positives, target, predicted = np.moveaxis(sums, -2, 0)
+    return _mean(_ratio(true_positives, target + predicted - true_positives))
 
 
 def dice(sums: Array) -> Array:
     """Mean Dice of pooled pixels."""
-    hits, target, predicted = np.moveaxis(sums, -2, 0)
-    return _mean(_ratio(2 * hits, target + predicted))
+    true_positives, target, predicted = np.moveaxis(sums, -2, 0)
+    return _mean(_ratio(2 * true_positives, target + predicted))
 
 
 def panoptic_quality(sums: Array) -> Array:
@@ -129,16 +129,16 @@ def average_precision(images: Array) -> tuple[float, Array]:
         scores, right, objects_ = images[:, 0, c], images[:, 1, c], images[:, 2, c].sum(axis=1)
         image, place = np.nonzero(scores)
         order = np.argsort(-scores[image, place], kind="stable")
-        image, hit = image[order], right[image, place][order]
+        image, true_positive = image[order], right[image, place][order]
         positives = weights @ objects_
         drawn = weights[:, image]
-        true, every = np.cumsum(drawn * hit, axis=1), np.cumsum(drawn, axis=1)
-        precision = np.maximum.accumulate(_ratio(true, every)[:, ::-1], axis=1)[:, ::-1] if hit.size else true
+        true, every = np.cumsum(drawn * true_positive, axis=1), np.cumsum(drawn, axis=1)
+        precision = np.maximum.accumulate(_ratio(true, every)[:, ::-1], axis=1)[:, ::-1] if true_positive.size else true
         recall = _ratio(true, np.broadcast_to(positives[:, None], true.shape))
         for row in np.flatnonzero(positives > 0):
             at = np.searchsorted(recall[row], np.linspace(0, 1, 101))
             per_class[row, c] = np.where(
-                at < hit.size, np.append(precision[row], 0.0)[np.minimum(at, hit.size)], 0
+                at < true_positive.size, np.append(precision[row], 0.0)[np.minimum(at, true_positive.size)], 0
             ).mean()
     means = _mean(per_class)
     return float(means[0]), means[1:]
@@ -154,7 +154,7 @@ METRICS: dict[str, tuple[Draw, LeaveOut]] = {
 }
 
 
-def truth(metric: str, scene: Scene, random: np.random.Generator, images: int = 40_000) -> float:
+def ground_truth(metric: str, scene: Scene, random: np.random.Generator, images: int = 40_000) -> float:
     """The score of the population, of very many images."""
     draw = METRICS[metric][0]
     if metric == "AP":

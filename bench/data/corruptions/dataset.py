@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.data.corruptions.names import corrupted
-from bench.data.corruptions.size import FACTORS, scaled_spacing, scaled_truth
+from bench.data.corruptions.size import FACTORS, scaled_ground_truth, scaled_spacing
 from bench.dataset import Dataset, GroundTruth, Place, Spacing
 from bench.errors import Unsupported
 from bench.records import Corruption, Size, as_json_dict, digest
@@ -68,8 +68,8 @@ class CorruptedDataset:
 
     def target(self, image_id: str) -> GroundTruth:
         """Return its ground truth; scaled as the image is."""
-        truth, factor = self.clean.target(image_id), self._factor(image_id)
-        return truth if factor is None else scaled_truth(truth, factor)
+        ground_truth, factor = self.clean.target(image_id), self._factor(image_id)
+        return ground_truth if factor is None else scaled_ground_truth(ground_truth, factor)
 
     def size(self, image_id: str) -> Size:
         """Return its size, which no corruption changes."""

@@ -31,16 +31,16 @@ def scaled_image(image: RgbImage, factor: float) -> RgbImage:
     return np.asarray(_scaled(image, factor, smooth, rim), dtype=image.dtype)
 
 
-def scaled_truth(truth: GroundTruth, factor: float) -> GroundTruth:
+def scaled_ground_truth(ground_truth: GroundTruth, factor: float) -> GroundTruth:
     """Return a ground truth as its image is scaled; the rim is void."""
-    labels = truth.semantic.labels
+    labels = ground_truth.semantic.labels
     semantic = SemanticMap(
-        _nearest(labels, factor, void_of(labels)), spacing=scaled_spacing(truth.semantic.spacing, factor)
+        _nearest(labels, factor, void_of(labels)), spacing=scaled_spacing(ground_truth.semantic.spacing, factor)
     )
     return GroundTruth(
         semantic=semantic,
-        instances=None if truth.instances is None else _instances(truth.instances, factor),
-        panoptic=None if truth.panoptic is None else _panoptic(truth.panoptic, factor),
+        instances=None if ground_truth.instances is None else _instances(ground_truth.instances, factor),
+        panoptic=None if ground_truth.panoptic is None else _panoptic(ground_truth.panoptic, factor),
     )
 
 

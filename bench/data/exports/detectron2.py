@@ -54,9 +54,9 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         (folder / f"{split}.json").write_text(json.dumps(records), encoding="utf-8")
     (folder / "metadata.json").write_text(json.dumps(_metadata(source, names or {}), indent=1), encoding="utf-8")
     kinds = {"panoptic": "panoptic", "instance": "instances", "semantic": "semantic"}
-    truth_kind = next(kind for task, kind in kinds.items() if task in source.tasks)
+    ground_truth_kind = next(kind for task, kind in kinds.items() if task in source.tasks)
     splits: list[JsonValue] = list(source.splits())
-    options: dict[str, JsonValue] = {"root": str(folder), "splits": splits, "truth": truth_kind}
+    options: dict[str, JsonValue] = {"root": str(folder), "splits": splits, "truth": ground_truth_kind}
     return finish(Exported("detectron2", options, folder, ids, LOSS), source)
 
 

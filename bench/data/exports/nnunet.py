@@ -51,8 +51,8 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         for channel in range(1 if channels == GREY else pixels[0].shape[2]):
             stack = [image[..., channel] for image in pixels]
             _write(folder / f"images{part}" / f"{case}_{channel:04d}{ENDING}", stack, spacing, case)
-        truths = [source.target(item.image_id).semantic.labels for item in slices]
-        maps = [mapped(truth, values, void=labels.get("ignore", 0)) for truth in truths]
+        ground_truths = [source.target(item.image_id).semantic.labels for item in slices]
+        maps = [mapped(ground_truth, values, void=labels.get("ignore", 0)) for ground_truth in ground_truths]
         _write(folder / f"labels{part}" / f"{case}{ENDING}", maps, spacing, case)
         trained += part == "Tr"
         ids |= {item.image_id: f"{case}__z{number:04d}" for number, item in enumerate(slices)}

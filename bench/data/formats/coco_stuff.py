@@ -76,7 +76,7 @@ def open_stuff_maps(
         splits=tuple(found),
         decisive="stuff_maps",
     )
-    return OnDisk(description, lambda split: _entries(found[split])[:images_per_split], partial(_truth, used))
+    return OnDisk(description, lambda split: _entries(found[split])[:images_per_split], partial(_ground_truth, used))
 
 
 def used_classes(classes: Sequence[str] | None) -> tuple[ClassSpec, ...]:
@@ -109,7 +109,7 @@ def _entries(folders: Folders) -> list[Entry]:
     return require_files("coco", entries, f"a pixel map in {folders.maps}", OBTAIN)
 
 
-def _truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
+def _ground_truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 3:

@@ -61,7 +61,7 @@ class ShapeClasses:
     class_of: Mapping[str, int]
     background: int
 
-    def truth(self, shapes: Iterable[Shape], size: Size) -> GroundTruth:
+    def ground_truth(self, shapes: Iterable[Shape], size: Size) -> GroundTruth:
         """Return the ground truth of shapes in the order in which they lie on each other, the top one last."""
         labels = np.full(size, self.background, dtype=np.uint8)
         masks: dict[object, NDArray[np.bool_]] = {}

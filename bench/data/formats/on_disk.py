@@ -26,7 +26,7 @@ from bench.data.formats.file_names import names_in, one_spelling, spelt_otherwis
 from bench.data.formats.home import expanded
 from bench.data.formats.image_files import MASK_SUFFIXES, read_image
 from bench.data.formats.image_headers import header_of, image_size, read_bytes
-from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_truth, undecided
+from bench.data.formats.orientation import Frame, edge_contrast, of_other_size, turned_ground_truth, undecided
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError, did_you_mean, visible
 from bench.records import ClassSpec, Size, TaskKind, digest
@@ -101,7 +101,7 @@ class OnDisk:
         self,
         description: Description,
         list_split: Callable[[str], Sequence[Entry]],
-        read_truth: Callable[[Entry], GroundTruth],
+        read_ground_truth: Callable[[Entry], GroundTruth],
         notes: Callable[[str], Sequence[str]] = lambda _: (),
         pictures: Pictures | None = None,
         doubts: Callable[[Entry], Sequence[Doubt]] | None = None,
@@ -131,7 +131,12 @@ class OnDisk:
         self.name = description.name
         self.classes, self.tasks = description.classes, description.tasks
         self.source, self.licence = description.source, description.licence
-        self._list_split, self._read_truth, self._notes, self._doubts = list_split, read_truth, notes, doubts
+        self._list_split, self._read_ground_truth, self._notes, self._doubts = (
+            list_split,
+            read_ground_truth,
+            notes,
+            doubts,
+        )
         self.bands = description.bands
         self.pictures = pictures
         self.own_folds: Mapping[Path, int] = {}
@@ -239,18 +244,18 @@ class OnDisk:
     def contrasts(self, image_id: str, readings: Mapping[Frame, GroundTruth]) -> dict[Frame, float | None]:
         """Frame -> how much contrast the image has along the outlines of its labels, see `edge_contrast`."""
         image = self.image(image_id)
-        return {frame: edge_contrast(image, truth.semantic.labels) for frame, truth in readings.items()}
+        return {frame: edge_contrast(image, ground_truth.semantic.labels) for frame, ground_truth in readings.items()}
 
     def _as(self, image_id: str, frame: Frame) -> GroundTruth:
         """The ground truth read for a frame, as the image is shown; raises `DatasetError` of kind size."""
         entry = self.entry(image_id)
         entry = entry if entry.frame == frame else replace(entry, frame=frame)
-        truth = self._read_truth(entry)
+        ground_truth = self._read_ground_truth(entry)
         expected = self.size(image_id) if frame == "shown" else entry.size
-        if truth.size != expected:
+        if ground_truth.size != expected:
             masks = ", ".join(str(path) for path in entry.ground_truths) or f"the annotation of {entry.image.name}"
-            raise of_other_size(masks, truth.size, entry.image, expected)
-        return turned_truth(truth, self.exif_orientation(image_id)) if frame == "stored" else truth
+            raise of_other_size(masks, ground_truth.size, entry.image, expected)
+        return turned_ground_truth(ground_truth, self.exif_orientation(image_id)) if frame == "stored" else ground_truth
 
     def size(self, image_id: str) -> Size:
         """Its size, from the file's header."""

@@ -46,7 +46,7 @@ class Orientation(Record):
     orientation: Frame | None = None
 
 
-def turned_truth(ground_truth: GroundTruth, orientation: int) -> GroundTruth:
+def turned_ground_truth(ground_truth: GroundTruth, orientation: int) -> GroundTruth:
     """Return a ground truth that fits an image as stored, as the image is shown."""
     instances, panoptic = ground_truth.instances, ground_truth.panoptic
     if instances is not None:

@@ -17,8 +17,8 @@ from bench.data.formats.folder_classes import FolderTable
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
+from bench.data.formats.pattern_ground_truth import BACKGROUND, MaskRule
 from bench.data.formats.pattern_options import PatternOptions
-from bench.data.formats.pattern_truth import BACKGROUND, MaskRule
 from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder, values_of
 from bench.data.formats.splits import group_keys
 from bench.dataset import GroundTruth
@@ -65,7 +65,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         raise _several(several, options)
     entries = _entries(matches.found, root, images, options, splits_of)
     files = [mask for one in matches.found for mask in one.masks]
-    ground_truths = _truths(matches, files, root, options, masks, tuple(entries))
+    ground_truths = _ground_truths(matches, files, root, options, masks, tuple(entries))
     reading = declared_bands(options, entries)
     tasks: tuple[TaskKind, ...] = ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance")
     description = Description(
@@ -84,7 +84,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
 
 
 @dataclass(frozen=True)
-class _Truths:
+class _GroundTruths:
     """Label space, reader of the ground truth, what decides it, and what was inferred of it."""
 
     classes: tuple[ClassSpec, ...]
@@ -179,12 +179,12 @@ def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOption
     return [] if options.group is None else group_keys(names, options.group, where="folder")
 
 
-def _truths(
+def _ground_truths(
     matches: Matches, files: Sequence[Path], root: Path, options: PatternOptions, masks: str, splits: Sequence[str]
-) -> _Truths:
+) -> _GroundTruths:
     if options.masks_hold == "classes" and "{class}" not in masks:
         table = _table(files, root, options, splits)
-        return _Truths(table.classes, partial(labelled, table), decisive(table), table.inferred)
+        return _GroundTruths(table.classes, partial(labelled, table), decisive(table), table.inferred)
     if (root / options.classes).is_file() and options.masks_hold == "instances":
         raise DatasetError(
             f"folder: {root / options.classes} says what values mean, and masks_hold: instances that they are "
@@ -203,7 +203,7 @@ def _truths(
         for index, name in enumerate(names)
     )
     rule = MaskRule(options.masks_hold, class_of, of_file, options.threshold, options.class_order is not None)
-    return _Truths(classes, rule.truth, [options.masks_hold, options.threshold, list(names), rule.on_top])
+    return _GroundTruths(classes, rule.ground_truth, [options.masks_hold, options.threshold, list(names), rule.on_top])
 
 
 def _class_names(counted: Mapping[str, int], options: PatternOptions) -> tuple[str, ...]:

@@ -207,13 +207,13 @@ class _Dealt:
 
     def _presence(self, entry: Entry) -> NDArray[np.bool_]:
         """Return which classes an image has, bool, (K,)."""
-        truth = self._dataset.target(entry.image_id)
+        ground_truth = self._dataset.target(entry.image_id)
         present = np.zeros(len(self._dataset.classes), dtype=np.bool_)
-        if truth.instances is not None:
-            present[truth.instances.class_ids] = True
-        if isinstance(truth.semantic, SemanticMap):
-            found = np.unique(truth.semantic.labels)
-            present[found[found != void_of(truth.semantic.labels)]] = True
+        if ground_truth.instances is not None:
+            present[ground_truth.instances.class_ids] = True
+        if isinstance(ground_truth.semantic, SemanticMap):
+            found = np.unique(ground_truth.semantic.labels)
+            present[found[found != void_of(ground_truth.semantic.labels)]] = True
         return present
 
     def _grouped(self, entries: list[Entry]) -> list[Entry]:

@@ -44,7 +44,7 @@ class SegmentMap:
                 kind="labels",
             )
 
-    def truth(self, segments: Sequence[Segment], classes: Sequence[ClassSpec]) -> GroundTruth:
+    def ground_truth(self, segments: Sequence[Segment], classes: Sequence[ClassSpec]) -> GroundTruth:
         """Return all three forms; pixels of ids that are not among the segments become void."""
         class_of = {s.id: s.class_id for s in segments}
         kept = np.array([i if i in class_of else 0 for i in self.numbers.tolist()], dtype=np.int32)

@@ -50,7 +50,7 @@ class LabelMapFile:
         """Colour -> class id, with VOC's colour of borders as void unless a class has it."""
         return {BORDER: IGNORE_LABEL, **{spec.colour: index for index, spec in enumerate(self.classes)}}
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return classes by their colours, and objects where there is a second mask."""
         known = f"{self.file.name} names {', '.join(f'{c.name} {c.colour}' for c in self.classes[:8])}. {OBTAIN}"
         pixels = _colours(entry.ground_truths[0])

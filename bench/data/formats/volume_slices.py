@@ -270,7 +270,7 @@ class LabelRule:
     instances: bool
     value_of: Mapping[str, int]
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return the ground truth of a slice; raises `DatasetError` for a mask that lies otherwise than its image."""
         volume = self.mask(entry)
         pixels = cut(volume, self.axis, int(entry.key))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.data.corruptions.dataset import CorruptedDataset
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
-from bench.data.labels.mapping import map_truth
+from bench.data.labels.mapping import map_ground_truth
 from bench.data.labels.selection import selected
 from bench.dataset import Dataset, GroundTruth, Place, Spacing
 from bench.errors import BenchError
@@ -71,7 +71,7 @@ class MappedDataset:
 
     def target(self, image_id: str) -> GroundTruth:
         """Return its ground truth in the mapped label space."""
-        return map_truth(self.unmapped.target(image_id), self.table)
+        return map_ground_truth(self.unmapped.target(image_id), self.table)
 
     def size(self, image_id: str) -> Size:
         """Return its size, without decoding it."""

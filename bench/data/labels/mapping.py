@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import GroundTruth, PaintedTruth
+from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.records import ClassSpec, label_dtype, void_id
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, Segment, SemanticMap
 
@@ -61,16 +61,17 @@ def map_prediction(prediction: Prediction, table: ClassTable) -> Prediction:
     return _chosen(prediction, new_ids, new_ids != table.void)
 
 
-def map_truth(truth: GroundTruth, table: ClassTable) -> GroundTruth:
+def map_ground_truth(ground_truth: GroundTruth, table: ClassTable) -> GroundTruth:
     """Return all forms of a ground truth in the new label space."""
-    if isinstance(truth, PaintedTruth) and truth.instances is not None:
-        return PaintedTruth(
-            map_true_instances(truth.instances, table), lambda: SemanticMap(table.lookup()[truth.semantic.labels])
+    if isinstance(ground_truth, PaintedGroundTruth) and ground_truth.instances is not None:
+        return PaintedGroundTruth(
+            map_true_instances(ground_truth.instances, table),
+            lambda: SemanticMap(table.lookup()[ground_truth.semantic.labels]),
         )
     return GroundTruth(
-        semantic=SemanticMap(table.lookup()[truth.semantic.labels]),
-        instances=None if truth.instances is None else map_true_instances(truth.instances, table),
-        panoptic=None if truth.panoptic is None else map_panoptic(truth.panoptic, table),
+        semantic=SemanticMap(table.lookup()[ground_truth.semantic.labels]),
+        instances=None if ground_truth.instances is None else map_true_instances(ground_truth.instances, table),
+        panoptic=None if ground_truth.panoptic is None else map_panoptic(ground_truth.panoptic, table),
     )
 
 

@@ -20,7 +20,7 @@ def open_without_files(spec: DatasetSpec) -> Dataset | None:
     if classes is None:
         return None
     description = Description(spec.name, classes, tasks=(), source="", licence="", splits=())
-    dataset: Dataset = OnDisk(description, _no_entries, _no_truth)
+    dataset: Dataset = OnDisk(description, _no_entries, _no_ground_truth)
     return dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
 
 
@@ -28,5 +28,5 @@ def _no_entries(split: str) -> tuple[Entry, ...]:
     raise DatasetError(f"the files of split {split!r} are not there.")
 
 
-def _no_truth(entry: Entry) -> GroundTruth:
+def _no_ground_truth(entry: Entry) -> GroundTruth:
     raise DatasetError(f"{entry.image}: the files of this data set are not there.")

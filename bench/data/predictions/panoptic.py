@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.data.formats.coco_documents import CATEGORY, SEGMENTED, CocoCategory, CocoSegment, CocoSegmented, as_row
+from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import shown
-from bench.data.formats.coco_truths import listed_segments
 from bench.data.formats.documents import read_json
 from bench.data.formats.segments import read_segment_map
 from bench.data.predictions.asked import Asked

@@ -68,13 +68,13 @@ class SheetRow:
     Attributes:
         image_id: Written beside it.
         image: uint8, (H, W, 3), RGB.
-        truth: Truth in the form that is compared.
+        ground_ground_truth: Ground truth in the form that is compared.
         predictions: (model, tile of the same size or None), the same models in every row.
     """
 
     image_id: str
     image: NDArray[np.uint8]
-    truth: Tile
+    ground_truth: Tile
     predictions: Sequence[tuple[str, Tile | None]]
 
 
@@ -133,7 +133,7 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
             row.image_id,
             [
                 row.image,
-                painted_map(row.truth, classes),
+                painted_map(row.ground_truth, classes),
                 *(None if tile is None else painted_map(tile, classes) for _, tile in row.predictions),
             ],
         )

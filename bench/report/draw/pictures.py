@@ -19,7 +19,7 @@ from bench.report.draw.probability_curves import draw_probabilities
 from bench.report.draw.recipe_pictures import draw_recipes
 from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import Tile
-from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
+from bench.report.draw.tiles import finest, ground_truth_tile, predicted_tile, score_to_draw, shown_image
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.summarise import RunSummary
@@ -220,7 +220,7 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[pl
         plots.SheetRow(
             image_id=image_id,
             image=shown_image(dataset, image_id),
-            truth=truth_tile(dataset.target(image_id), form),
+            ground_truth=ground_truth_tile(dataset.target(image_id), form),
             predictions=tuple(
                 (_sheet_label(view, views, tau), predicted)
                 for view, tau, predicted in zip(views, scores, tiles(image_id), strict=True)

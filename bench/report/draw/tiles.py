@@ -67,12 +67,12 @@ def finest(views: Sequence[CaseView]) -> TaskKind:
     return next(kind for kind in by_detail if kind in kinds)
 
 
-def truth_tile(truth: GroundTruth, kind: TaskKind) -> Tile:
+def ground_truth_tile(ground_truth: GroundTruth, kind: TaskKind) -> Tile:
     """Return the ground truth in classes' colours, outlined as the finest form that is compared."""
-    form = truth.of(kind)
+    form = ground_truth.of(kind)
     if form is None:
-        return Tile(truth.semantic.labels)
-    return Tile(truth.semantic.labels, outlines(form), *_objects(form))
+        return Tile(ground_truth.semantic.labels)
+    return Tile(ground_truth.semantic.labels, outlines(form), *_objects(form))
 
 
 def predicted_tile(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> Tile | None:
@@ -129,10 +129,10 @@ def _sure(instances: Instances, score: float) -> Instances:
     return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
 
 
-def _as_asked(predicted: PromptedMasks, truth: Instances | None) -> Instances:
+def _as_asked(predicted: PromptedMasks, ground_truth: Instances | None) -> Instances:
     """Return masks in the classes of the objects that were asked for: in a picture only, the model names none."""
-    assert truth is not None  # the prompts were made from it
-    class_ids = truth.class_ids[asked_for(truth)]
+    assert ground_truth is not None  # the prompts were made from it
+    class_ids = ground_truth.class_ids[asked_for(ground_truth)]
     return Instances(predicted.masks, class_ids, np.ones(len(class_ids)), np.zeros(len(class_ids), dtype=np.bool_))
 
 

@@ -22,7 +22,7 @@ from bench.records.predictions import LabelMap
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import PAGE_IMAGES
 from bench.report.draw.contact_sheet import Tile, painted_map
-from bench.report.draw.tiles import finest, predicted_tile, score_to_draw, shown_image, truth_tile
+from bench.report.draw.tiles import finest, ground_truth_tile, predicted_tile, score_to_draw, shown_image
 from bench.report.facts import Facts
 from bench.report.summary.per_image import CaseImages, by_dataset, disagreement
 
@@ -58,7 +58,7 @@ class Example:
     Attributes:
         image_id, dataset: Which it is.
         why: Why it is among those shown.
-        image, truth: Addresses of its pictures.
+        image, ground_truth: Addresses of its pictures.
         height, width: Of each of its pictures, pixels.
         predictions: Of each model.
     """
@@ -67,7 +67,7 @@ class Example:
     dataset: str
     why: tuple[str, ...]
     image: str
-    truth: str
+    ground_truth: str
     height: int
     width: int
     predictions: tuple[Shown, ...]
@@ -194,7 +194,7 @@ def _example(
 ) -> Example:
     classes = cases[0].view.task.classes
     image = small(shown_image(dataset, image_id), smooth=True)
-    truth = small_tile(truth_tile(dataset.target(image_id), form))
+    ground_truth = small_tile(ground_truth_tile(dataset.target(image_id), form))
     shown = []
     for case in cases:
         view, position = case.view, facts.position_of[case.case_id]
@@ -205,7 +205,7 @@ def _example(
             shown.append(Shown(name, case.case_id, None, None, None, "the prediction cannot be read"))
             continue
         tile = small_tile(tile)
-        errors, wrong = error_map(image, truth.labels, tile.labels, classes)
+        errors, wrong = error_map(image, ground_truth.labels, tile.labels, classes)
         shown.append(
             Shown(
                 name,
@@ -221,7 +221,7 @@ def _example(
         dataset=cases[0].view.case.dataset.label,
         why=why,
         image=place(f"{number:03}_image.jpg", _jpeg(image)),
-        truth=place(f"{number:03}_truth.png", _png(painted_map(truth, classes))),
+        ground_truth=place(f"{number:03}_truth.png", _png(painted_map(ground_truth, classes))),
         height=image.shape[0],
         width=image.shape[1],
         predictions=tuple(shown),
@@ -249,23 +249,23 @@ def small_tile(tile: Tile) -> Tile:
 
 
 def error_map(
-    image: NDArray[np.uint8], truth: LabelMap, predicted: LabelMap, classes: Sequence[ClassSpec]
+    image: NDArray[np.uint8], ground_truth: LabelMap, predicted: LabelMap, classes: Sequence[ClassSpec]
 ) -> tuple[NDArray[np.uint8], float | None]:
     """Return the image in grey with wrong pixels in the colour of their kind, and the share of wrong pixels.
 
     Args:
         image: (H, W, 3).
-        truth, predicted: Class ids, (H, W); those that are no class are void, or no prediction.
+        ground_truth, predicted: Class ids, (H, W); those that are no class are void, or no prediction.
         classes: The label space; without a background every wrong pixel with a class is of another class.
 
     Returns:
         uint8, (H, W, 3); and wrong pixels over those that are not void, None where all are.
     """
     nothing, count = background_class(classes), len(classes)
-    judged, wrong = truth < count, truth != predicted
+    judged, wrong = ground_truth < count, ground_truth != predicted
     no_class = predicted >= count if nothing is None else (predicted >= count) | (predicted == nothing)
     missed = judged & wrong & no_class
-    extra = judged & wrong & ~no_class & (truth == (-1 if nothing is None else nothing))
+    extra = judged & wrong & ~no_class & (ground_truth == (-1 if nothing is None else nothing))
     confused = judged & wrong & ~missed & ~extra
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float64) * 0.55 + 90
     painted = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)

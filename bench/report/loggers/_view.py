@@ -124,4 +124,4 @@ def _strip(row: SheetRow, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
     ((_, predicted),) = row.predictions
     missing = np.full_like(row.image, 128)
     shown = overlay(row.image, predicted, classes) if predicted is not None else missing
-    return np.concatenate([row.image, overlay(row.image, row.truth, classes), shown], axis=1)
+    return np.concatenate([row.image, overlay(row.image, row.ground_truth, classes), shown], axis=1)

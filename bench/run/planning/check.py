@@ -71,7 +71,7 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
         cases = expand(suite, auto_device=machine.device, source=source, lines=lines)
     specs = _specs(cases) if cases else _known_specs(suite, source)
     found = _open_all(specs, cases, source, mistakes)
-    _check_truths(found, suite, source, mistakes)
+    _check_ground_truths(found, suite, source, mistakes)
     _check_completeness(cases, found, suite, source, mistakes)
     _check_mappings(cases, found, suite, source, mistakes)
     _check_weights(cases, source, mistakes)
@@ -206,7 +206,7 @@ def channels_of(dataset: Dataset) -> int:
     return 3 if bands is None else int(bands.channels)
 
 
-def _check_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+def _check_ground_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
     """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
     wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
     for label, dataset in found.opened.items():

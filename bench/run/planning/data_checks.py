@@ -136,13 +136,13 @@ class _Seen:
         assert files is not None
         try:
             image = self._dataset.image(image_id)
-            truth = self._dataset.target(image_id)
-            self.classes.update(classes_in(self._dataset, truth))
-            self._silent += _says_nothing(self._dataset, truth)
-            self._objects += 0 if truth.instances is None else len(truth.instances.masks)
-            self._unseen += unseen_objects(truth)
+            ground_truth = self._dataset.target(image_id)
+            self.classes.update(classes_in(self._dataset, ground_truth))
+            self._silent += _says_nothing(self._dataset, ground_truth)
+            self._objects += 0 if ground_truth.instances is None else len(ground_truth.instances.masks)
+            self._unseen += unseen_objects(ground_truth)
             self._doubts += files.doubts(image_id)
-            self._poses.append(pose_contrasts(image.mean(axis=2).astype(np.uint8), truth.semantic.labels))
+            self._poses.append(pose_contrasts(image.mean(axis=2).astype(np.uint8), ground_truth.semantic.labels))
             if files.pictures is None and files.bands is None:
                 file = files.entry(image_id).image
                 self._alpha += dropped_alpha(file)
@@ -209,10 +209,10 @@ class _Seen:
         return notes
 
 
-def _says_nothing(dataset: Dataset, truth: GroundTruth) -> bool:
+def _says_nothing(dataset: Dataset, ground_truth: GroundTruth) -> bool:
     if "semantic" in dataset.tasks:
-        return bool((truth.semantic.labels == void_of(truth.semantic.labels)).all())
-    return truth.instances is not None and not len(truth.instances.masks)
+        return bool((ground_truth.semantic.labels == void_of(ground_truth.semantic.labels)).all())
+    return ground_truth.instances is not None and not len(ground_truth.instances.masks)
 
 
 class Remembered(Record):

@@ -201,7 +201,7 @@ class _Search:
             )
         finals = tuple(case.id for case in self._planned.finals)
         study = found.model_copy(update={"tune": self._tune, "final_ids": finals, "ended": None})
-        if _is_hopeless(study_view(self._run, study)):  # whoever asks again may have mended what made them fail
+        if _is_hopeless(study_view(self._run, study)):  # whoever asks again may have fixed what made them fail
             study = study.model_copy(update={"trials": ()})
         write_study(self._run, study)
         return study_view(self._run, study)

@@ -14,7 +14,7 @@ from bench.records.prompts import PromptedImage, prompts_of
 
 
 class Images:
-    """The images of a split without their truths: all that a predicting or timing adapter can reach.
+    """The images of a split without their ground truth: all that a predicting or timing adapter can reach.
 
     For a prompted model each image comes with its prompts, which are made from the ground truth; see
     `bench.records.prompts`.
@@ -64,7 +64,7 @@ class LabelledSplit:
         """Return its class ids, uint8, (H, W)."""
         return self._dataset.target(self._ids[index]).semantic.labels
 
-    def truth(self, index: int) -> Prediction:
+    def ground_truth(self, index: int) -> Prediction:
         """Return its ground truth in the form of the task."""
         ground_truth = self._dataset.target(self._ids[index]).of(self._kind)
         if ground_truth is None:

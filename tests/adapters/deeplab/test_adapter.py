@@ -52,7 +52,7 @@ def test_a_narrow_network_learns_the_scenes(tmp_path):
     result = adapter.train(data, recipe, tmp_path, Recorder())
     adapter.build(config, THREE_CLASSES, Target(threads=1), result.weights)
     found = [p.labels for p in predict(adapter, [data.val.image(i) for i in range(4)])]
-    truth = [data.val.semantic(i) for i in range(4)]
-    right = np.concatenate([(f == t)[t != 255] for f, t in zip(found, truth, strict=True)])
+    ground_truth = [data.val.semantic(i) for i in range(4)]
+    right = np.concatenate([(f == t)[t != 255] for f, t in zip(found, ground_truth, strict=True)])
     assert right.mean() > 0.9  # all ground would be about 0.84
     assert np.unique(found).tolist() == [0, 1, 2]

@@ -29,8 +29,8 @@ def one_square():
     return Panoptic(ids, (Segment(1, 0), Segment(70_000, 1)))
 
 
-def targets(truth, size=None):
-    return CentreTargets(LABELS, sigma=2, small_area=25, small_weight=3)(truth, size)
+def targets(ground_truth, size=None):
+    return CentreTargets(LABELS, sigma=2, small_area=25, small_weight=3)(ground_truth, size)
 
 
 def test_every_pixel_of_a_thing_points_to_its_centre_of_mass():
@@ -54,10 +54,10 @@ def test_targets_come_at_the_training_size():
     assert int(found["offset_weights"].sum()) == 4 * 24
 
 
-def test_mirrored_targets_are_the_targets_of_the_mirrored_truth():
-    truth = one_square()
-    mirrored = Panoptic(np.ascontiguousarray(truth.segment_ids[:, ::-1]), truth.segments)
-    found, expected = mirrored_targets(targets(truth)), targets(mirrored)
+def test_mirrored_targets_are_the_targets_of_the_mirrored_ground_truth():
+    ground_truth = one_square()
+    mirrored = Panoptic(np.ascontiguousarray(ground_truth.segment_ids[:, ::-1]), ground_truth.segments)
+    found, expected = mirrored_targets(targets(ground_truth)), targets(mirrored)
     for name in ("sem_seg", "sem_seg_weights", "center_weights", "offset", "offset_weights"):
         assert torch.equal(found[name], expected[name]), name
     # The bump lies on a whole pixel, and half a pixel rounds to one side alone.

@@ -21,8 +21,8 @@ CORNER, BAND = np.s_[0:2, 0:3], np.s_[3:6, 4:9]
 class One:
     """A split of one image with a ground truth of its own."""
 
-    def __init__(self, truth, labels):
-        self._truth, self._labels = truth, labels
+    def __init__(self, ground_truth, labels):
+        self._ground_truth, self._labels = ground_truth, labels
 
     def __len__(self):
         return 1
@@ -33,8 +33,8 @@ class One:
     def semantic(self, index):
         return self._labels
 
-    def truth(self, index):
-        return self._truth
+    def ground_truth(self, index):
+        return self._ground_truth
 
 
 def labels_of(*, void=()):
@@ -61,8 +61,8 @@ def read(kind, split, *, size=None, bgr=True):
     return TrainingRecords(split, kind, LabelSpace.of(TASKS[kind]), size=size, bgr=bgr)
 
 
-def only(kind, truth, **options):
-    return read(kind, One(truth, labels_of(void=[np.s_[5, 0]])), **options)[0]
+def only(kind, ground_truth, **options):
+    return read(kind, One(ground_truth, labels_of(void=[np.s_[5, 0]])), **options)[0]
 
 
 @pytest.mark.parametrize(("bgr", "order"), [(True, [2, 1, 0]), (False, [0, 1, 2])])
@@ -113,10 +113,10 @@ def test_void_stays_void_in_a_label_map_of_another_size():
 def test_instances_take_the_training_size_and_those_that_vanish_are_dropped():
     masks = np.zeros((2, 6, 9), dtype=bool)
     masks[0][BAND], masks[1][2, 2] = True, True
-    truth = Instances(masks, np.array([2, 1]), np.ones(2), np.zeros(2, dtype=bool))
-    larger = only("instance", truth, size=Size(12, 18))["instances"]
+    ground_truth = Instances(masks, np.array([2, 1]), np.ones(2), np.zeros(2, dtype=bool))
+    larger = only("instance", ground_truth, size=Size(12, 18))["instances"]
     assert larger.gt_boxes.tensor.tolist() == [[8, 6, 18, 12], [4, 4, 6, 6]]
-    smaller = only("instance", truth, size=Size(2, 3))["instances"]
+    smaller = only("instance", ground_truth, size=Size(2, 3))["instances"]
     assert smaller.gt_classes.tolist() == [1]
     assert smaller.gt_masks.tensor.shape == (1, 2, 3)
 
@@ -137,9 +137,9 @@ def test_mirroring_moves_image_labels_and_masks_together_and_boxes_stay_tight():
     found = mirrored(record)
     assert np.array_equal(found["image"].numpy(), record["image"].numpy()[..., ::-1])
     assert np.array_equal(found["sem_seg"].numpy(), record["sem_seg"].numpy()[..., ::-1])
-    truth = found["instances"]
-    assert truth.gt_boxes.tensor.tolist() == [[6, 0, 9, 2], [0, 3, 5, 6]]
-    assert truth.gt_boxes.tensor.tolist() == truth.gt_masks.get_bounding_boxes().tensor.tolist()
+    ground_truth = found["instances"]
+    assert ground_truth.gt_boxes.tensor.tolist() == [[6, 0, 9, 2], [0, 3, 5, 6]]
+    assert ground_truth.gt_boxes.tensor.tolist() == ground_truth.gt_masks.get_bounding_boxes().tensor.tolist()
 
 
 @pytest.mark.parametrize("kind", ["semantic", "instance", "panoptic"])
@@ -185,8 +185,8 @@ def content(record):
     if "sem_seg" in record:
         parts.append(record["sem_seg"].numpy().tobytes())
     if "instances" in record:
-        truth = record["instances"]
-        tensors = (truth.gt_boxes.tensor, truth.gt_classes, truth.gt_masks.tensor)
+        ground_truth = record["instances"]
+        tensors = (ground_truth.gt_boxes.tensor, ground_truth.gt_classes, ground_truth.gt_masks.tensor)
         parts += [tensor.numpy().tobytes() for tensor in tensors]
     return tuple(parts)
 

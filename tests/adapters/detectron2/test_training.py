@@ -172,17 +172,17 @@ def test_a_label_map_network_learns_the_scenes_and_reports_what_it_scores(tmp_pa
     result = built("semantic_fpn").train(data, long, tmp_path, recorder)
     adapter = built("semantic_fpn", weights=result.weights)
     found = [p.labels for p in predict(adapter, [data.val.image(i) for i in range(4)])]
-    truth = [data.val.semantic(i) for i in range(4)]
-    assert result.self_reported["val_mean_iou"] == pytest.approx(mean_iou(truth, found), abs=0.01)
+    ground_truth = [data.val.semantic(i) for i in range(4)]
+    assert result.self_reported["val_mean_iou"] == pytest.approx(mean_iou(ground_truth, found), abs=0.01)
     assert result.self_reported["val_mean_iou"] == max(v["values"]["val_mean_iou"] for v in recorder.validations)
     assert result.self_reported["val_mean_iou"] > 0.6  # all ground would be about 0.28
 
 
 def mean_iou(ground_truths, found):
-    truth, predicted = np.stack(ground_truths), np.stack(found)
-    known = truth != 255
-    unions = {c: (((truth == c) | (predicted == c)) & known).sum() for c in range(3)}
-    both = {c: (((truth == c) & (predicted == c)) & known).sum() for c in range(3)}
+    ground_truth, predicted = np.stack(ground_truths), np.stack(found)
+    known = ground_truth != 255
+    unions = {c: (((ground_truth == c) | (predicted == c)) & known).sum() for c in range(3)}
+    both = {c: (((ground_truth == c) & (predicted == c)) & known).sum() for c in range(3)}
     return float(np.mean([both[c] / union for c, union in unions.items() if union]))
 
 

@@ -33,7 +33,7 @@ def labels(adapter: Adapter) -> np.ndarray:
 TRUTH = np.stack([DATASET.target(i).semantic.labels for i in IDS])
 
 
-def test_perfect_answers_with_the_truth():
+def test_perfect_answers_with_the_ground_truth():
     assert (labels(built("fake/perfect", dataset=SHAPES)) == TRUTH).all()
 
 

@@ -104,8 +104,8 @@ def drawn(*sizes):
 def answers_right(adapter, *sizes, ids=None):
     pairs = drawn(*sizes)
     found = predict(adapter, [image for image, _ in pairs])
-    for prediction, (_, truth) in zip(found, pairs, strict=True):
-        wanted = truth if ids is None else np.asarray(ids, dtype=np.uint8)[truth]
+    for prediction, (_, ground_truth) in zip(found, pairs, strict=True):
+        wanted = ground_truth if ids is None else np.asarray(ids, dtype=np.uint8)[ground_truth]
         np.testing.assert_array_equal(prediction.labels, wanted)
 
 

@@ -35,15 +35,15 @@ def built(file, task=TASK, **options):
 def test_a_network_of_openvino_answers_images_of_several_sizes(tmp_path):
     adapter = built(converted(tmp_path))
     checked(adapter, MIXED, TASK)
-    ((image, truth),) = drawn((40, 24))
-    np.testing.assert_array_equal(predict(adapter, [image])[0].labels, truth)
+    ((image, ground_truth),) = drawn((40, 24))
+    np.testing.assert_array_equal(predict(adapter, [image])[0].labels, ground_truth)
 
 
 def test_classes_are_those_of_the_metadata_beside_the_file(tmp_path):
     file = converted(tmp_path)
     (tmp_path / "metadata.yaml").write_text("names: {0: green, 1: red, 2: blue}\n")
-    ((image, truth),) = drawn((40, 24))
-    np.testing.assert_array_equal(predict(built(file), [image])[0].labels, np.array([1, 0, 2], np.uint8)[truth])
+    ((image, ground_truth),) = drawn((40, 24))
+    np.testing.assert_array_equal(predict(built(file), [image])[0].labels, np.array([1, 0, 2], np.uint8)[ground_truth])
 
 
 def test_a_file_without_its_weights_is_told(tmp_path):

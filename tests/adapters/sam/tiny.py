@@ -58,10 +58,10 @@ def scenes(sizes=SIZES, kind="box") -> list[PromptedImage]:
     made = []
     for seed, size in enumerate(sizes):
         split = Rectangles(1, seed=seed, size=size, kind="instance")
-        made.append(PromptedImage(split.image(0), prompts_of(objects_of(split.truth(0)), kind)))
+        made.append(PromptedImage(split.image(0), prompts_of(objects_of(split.ground_truth(0)), kind)))
     return made
 
 
 def without_objects(kind="box") -> PromptedImage:
     nothing = Rectangles(1, seed=0, classes=1, kind="instance")
-    return PromptedImage(nothing.image(0), prompts_of(objects_of(nothing.truth(0)), kind))
+    return PromptedImage(nothing.image(0), prompts_of(objects_of(nothing.ground_truth(0)), kind))

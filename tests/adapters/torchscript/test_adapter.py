@@ -55,8 +55,8 @@ def built(file, task=TASK, **options):
 
 def answers_right(adapter):
     pairs = drawn((24, 40), (33, 17))
-    for found, (_, truth) in zip(predict(adapter, [image for image, _ in pairs]), pairs, strict=True):
-        np.testing.assert_array_equal(found.labels, truth)
+    for found, (_, ground_truth) in zip(predict(adapter, [image for image, _ in pairs]), pairs, strict=True):
+        np.testing.assert_array_equal(found.labels, ground_truth)
 
 
 def test_a_scripted_network_answers_images_of_several_sizes(tmp_path):

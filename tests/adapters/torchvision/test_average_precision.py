@@ -90,7 +90,7 @@ def test_it_is_what_pycocotools_says_about_random_scenes(seed):
     assert mask_ap50(ground_truths, found) == pytest.approx(by_pycocotools(ground_truths, found), abs=1e-6)
 
 
-def test_the_truths_themselves_score_one():
+def test_the_ground_truth_themselves_score_one():
     ground_truths, _ = scenes(0)
     assert mask_ap50(ground_truths, ground_truths) == 1.0
 
@@ -99,13 +99,13 @@ def test_nothing_found_scores_zero():
     assert mask_ap50([instances([box(0, 0, 3, 3)], [1])], [instances([], [])]) == 0.0
 
 
-def test_without_a_truth_there_is_no_score():
+def test_without_a_ground_truth_there_is_no_score():
     assert mask_ap50([instances([], [])], [instances([box(0, 0, 3, 3)], [1])]) is None
 
 
 def test_two_predictions_of_one_object_are_one_right_and_one_wrong():
-    truth = instances([box(0, 0, 4, 4)], [0])
+    ground_truth = instances([box(0, 0, 4, 4)], [0])
     # The surer one is right: precision 1 up to recall 1; the second lowers nothing that is read.
-    assert mask_ap50([truth], [instances([box(0, 0, 4, 4), box(0, 0, 4, 3)], [0, 0], [0.9, 0.8])]) == 1.0
+    assert mask_ap50([ground_truth], [instances([box(0, 0, 4, 4), box(0, 0, 4, 3)], [0, 0], [0.9, 0.8])]) == 1.0
     # The surer one is somebody else's place: precision 1/2 at every recall.
-    assert mask_ap50([truth], [instances([box(6, 6, 4, 4), box(0, 0, 4, 4)], [0, 0], [0.9, 0.8])]) == 0.5
+    assert mask_ap50([ground_truth], [instances([box(6, 6, 4, 4), box(0, 0, 4, 4)], [0, 0], [0.9, 0.8])]) == 0.5

@@ -109,7 +109,7 @@ def test_boxes_are_the_edges_of_masks_and_crowds_are_left_out():
         def image(self, _):
             return np.zeros((4, 6, 3), dtype=np.uint8)
 
-        def truth(self, _):
+        def ground_truth(self, _):
             masks = np.zeros((3, 4, 6), dtype=bool)
             masks[0, 1, 2] = masks[1, :, :3] = masks[2, 2:, 4:] = True
             return Instances(masks, np.array([3, 3, 1]), np.ones(3), np.array([False, True, False]))

@@ -64,6 +64,6 @@ def test_the_network_learns_the_scenes_and_the_best_weights_are_kept(tmp_path):
     result = built(**wide).train(data, long, tmp_path, recorder)
     adapter = built(weights=result.weights, **wide)
     found = predict(adapter, [data.val.image(i) for i in range(6)])
-    ap = mask_ap50([data.val.truth(i) for i in range(6)], found)
+    ap = mask_ap50([data.val.ground_truth(i) for i in range(6)], found)
     assert ap == pytest.approx(max(v["values"]["val_mask_ap50"] for v in recorder.validations), abs=0.02)
     assert result.self_reported["val_mask_ap50"] > 0.5

@@ -52,13 +52,13 @@ def test_a_label_map_has_a_mask_for_each_class_and_none_for_void():
 
 
 def test_crowds_are_left_out_and_things_have_the_numbers_of_the_network():
-    truth = Instances(
+    ground_truth = Instances(
         masks=np.ones((3, *SIZE), dtype=bool),
         class_ids=np.array([2, 1, 1]),
         scores=np.ones(3),
         crowd=np.array([False, True, False]),
     )
-    assert layers_of(truth, THINGS).masks(SIZE)[1].tolist() == [1, 0]  # class 1 is the first thing
+    assert layers_of(ground_truth, THINGS).masks(SIZE)[1].tolist() == [1, 0]  # class 1 is the first thing
     ids = np.arange(6).reshape(2, 3).astype(np.int32)
     segments = tuple(Segment(i, i % 3, crowd=i == 4) for i in range(1, 6))
     _, numbers = layers_of(Panoptic(ids, segments), ALL).masks(Size(2, 3))

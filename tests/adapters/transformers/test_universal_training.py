@@ -146,10 +146,11 @@ def test_a_label_map_network_learns_the_scenes_and_reports_what_it_scores(tmp_pa
     result = built("eomt", queries=10).train(data, long, tmp_path, Recorder())
     adapter = built("eomt", queries=10, weights=result.weights)
     found = np.stack([p.labels for p in predict(adapter, [data.val.image(i) for i in range(4)])])
-    truth = np.stack([data.val.semantic(i) for i in range(4)])
-    known = truth != 255
+    ground_truth = np.stack([data.val.semantic(i) for i in range(4)])
+    known = ground_truth != 255
     ious = [
-        ((truth == c) & (found == c) & known).sum() / (((truth == c) | (found == c)) & known).sum() for c in (0, 1, 2)
+        ((ground_truth == c) & (found == c) & known).sum() / (((ground_truth == c) | (found == c)) & known).sum()
+        for c in (0, 1, 2)
     ]
     # Validation is at the training size, 72 x 96: borders fall differently at 24 x 32.
     assert result.self_reported["val_mean_iou"] == pytest.approx(np.mean(ious), abs=0.1)

@@ -28,7 +28,7 @@ class OneScene:
     def image(self, index):
         return np.full((*SIZE, 3), 90, dtype=np.uint8)
 
-    def truth(self, index):
+    def ground_truth(self, index):
         count = len(self._masks)
         return Instances(
             masks=np.stack(self._masks),
@@ -132,9 +132,11 @@ def test_the_framework_reads_every_exported_image_and_instance(tmp_path):
         cfg = get_cfg(overrides={"task": "segment", "imgsz": 64})
         dataset = build_yolo_dataset(cfg, data["train"], 2, data, mode="val")
     assert data["names"] == {0: "red", 1: "green"}
-    assert [len(label["segments"]) for label in dataset.labels] == [len(split.truth(i).class_ids) for i in range(5)]
+    assert [len(label["segments"]) for label in dataset.labels] == [
+        len(split.ground_truth(i).class_ids) for i in range(5)
+    ]
     assert [label["cls"].ravel().tolist() for label in dataset.labels] == [
-        [class_id - 1 for class_id in split.truth(i).class_ids] for i in range(5)
+        [class_id - 1 for class_id in split.ground_truth(i).class_ids] for i in range(5)
     ]
 
 

@@ -99,7 +99,7 @@ def test_a_number_of_images_that_is_no_sheet_is_refused(capsys, tmp_path, number
     assert "expected 1 to 50" in refused(capsys, suite, tmp_path / "sheets", "--images", number)
 
 
-def test_an_interpreter_without_torchvision_is_named_with_the_command_that_mends_it(capsys, tmp_path):
+def test_an_interpreter_without_torchvision_is_named_with_the_command_that_fixes_it(capsys, tmp_path):
     python = tmp_path / "python"
     torch = {"name": "torch", "version": "2.4.0"}
     answer = json.dumps({"implementation": "CPython", "version": "3.11.0", "packages": [torch]})

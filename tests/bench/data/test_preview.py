@@ -57,7 +57,7 @@ def test_large_images_are_shortened_and_keep_their_classes(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["voc", "coco", "folder"])
-def test_the_sheet_is_written_for_every_form_of_truth(form, tmp_path, capsys):
+def test_the_sheet_is_written_for_every_form_of_ground_truth(form, tmp_path, capsys):
     exported = written(form, tmp_path / form)
     choice = Choice(form, form, dict(exported.options))
     code, out, err = bench_data(capsys, "preview", *words_for(choice), "--images", 2)

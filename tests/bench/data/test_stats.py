@@ -30,15 +30,15 @@ def test_the_counts_are_those_of_a_pixel_by_pixel_count(counted):
     pixels, images, areas, void = Counter(), Counter(), {}, 0
     for split in dataset.splits():
         for image_id in dataset.ids(split):
-            truth = dataset.target(image_id)
-            values = [value for row in truth.semantic.labels.tolist() for value in row]
+            ground_truth = dataset.target(image_id)
+            values = [value for row in ground_truth.semantic.labels.tolist() for value in row]
             pixels.update(value for value in values if value != 255)
             void += values.count(255)
-            kept = [i for i, crowd in enumerate(truth.instances.crowd) if not crowd]
-            objects = [int(truth.instances.class_ids[i]) for i in kept]
+            kept = [i for i, crowd in enumerate(ground_truth.instances.crowd) if not crowd]
+            objects = [int(ground_truth.instances.class_ids[i]) for i in kept]
             images.update((set(values) | set(objects)) - {255})
             for i, class_id in zip(kept, objects, strict=True):
-                areas.setdefault(class_id, []).append(int(truth.instances.masks[i].sum()))
+                areas.setdefault(class_id, []).append(int(ground_truth.instances.masks[i].sum()))
     assert [found.pixels for found in counted.by_class] == [pixels[c] for c in range(10)]
     assert [found.images for found in counted.by_class] == [images[c] for c in range(10)]
     assert [found.areas for found in counted.by_class] == [areas.get(c, []) for c in range(10)]
@@ -74,7 +74,7 @@ def test_a_data_set_without_objects_has_no_columns_for_them(tmp_path, monkeypatc
     assert "thing" in out
 
 
-def test_unreadable_truths_are_left_out_and_counted(tmp_path, monkeypatch, capsys):
+def test_unreadable_ground_truths_are_left_out_and_counted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     choice = copied(written("voc", tmp_path / "voc"), tmp_path / "copy")
     entries(choice, "val")[0].ground_truths[0].write_bytes(b"")
@@ -83,7 +83,7 @@ def test_unreadable_truths_are_left_out_and_counted(tmp_path, monkeypatch, capsy
     assert "Left out: 1 images whose ground truth cannot be read; see bench data check." in out
 
 
-def test_a_data_set_of_unreadable_truths_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_data_set_of_unreadable_ground_truths_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     choice = copied(written("voc", tmp_path / "voc"), tmp_path / "copy")
     for entry in entries(choice, "test"):

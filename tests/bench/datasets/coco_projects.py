@@ -103,8 +103,8 @@ def average_precision(dataset, answer, split="test"):
     metric, ids = load_metric("mask_ap"), dataset.ids(split)
     collector = Collector(len(ids))
     for number, image_id in enumerate(ids):
-        truth = dataset.target(image_id).instances
-        collector.add("rows", number, metric.observe(truth, answer(truth), dataset.classes))
+        ground_truth = dataset.target(image_id).instances
+        collector.add("rows", number, metric.observe(ground_truth, answer(ground_truth), dataset.classes))
     return metric.score(collector.statistics(list(ids)).arrays["rows"], dataset.classes, seed=0).value
 
 

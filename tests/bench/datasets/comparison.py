@@ -30,18 +30,18 @@ def reopened(exported):
     """The data set that an export says how to open; every ground truth of it is checked against the contract."""
     dataset = open_by_name(exported.dataset, dict(exported.options))
     for image_id in all_ids(dataset):
-        truth, size = dataset.target(image_id), dataset.size(image_id)
+        ground_truth, size = dataset.target(image_id), dataset.size(image_id)
         assert dataset.image(image_id).shape == (*size, 3)
         for kind in dataset.tasks:
-            encoded = type(truth.instances) is EncodedInstances
+            encoded = type(ground_truth.instances) is EncodedInstances
             where = {"size": size, "image_id": image_id, "model": "truth", "encoded": encoded}
-            check_prediction(truth.of(kind), kind=kind, num_classes=len(dataset.classes), **where)
+            check_prediction(ground_truth.of(kind), kind=kind, num_classes=len(dataset.classes), **where)
     return dataset
 
 
-def labels(truth, class_of=None, void=255):
+def labels(ground_truth, class_of=None, void=255):
     """Class ids of a ground truth as a list, renamed by `class_of`."""
-    found = truth.semantic.labels
+    found = ground_truth.semantic.labels
     if class_of is not None:
         table = np.full(256, void, np.uint8)
         table[: len(class_of)] = class_of
@@ -72,7 +72,7 @@ def segments(panoptic, class_of=None):
 def assert_the_same_shapes(source, dataset, exported):
     """Hold an export as shapes, which know no crowds and no object without a pixel, against what it was made of."""
     for image_id in all_ids(source):
-        truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
-        assert labels(back) == labels(truth)
-        flat = {(c, m, p) for c, _, m, p in objects(truth.instances) if np.frombuffer(p, np.uint8).any()}
+        ground_truth, back = source.target(image_id), dataset.target(exported.ids[image_id])
+        assert labels(back) == labels(ground_truth)
+        flat = {(c, m, p) for c, _, m, p in objects(ground_truth.instances) if np.frombuffer(p, np.uint8).any()}
         assert {(c, m, p) for c, _, m, p in objects(back.instances)} == flat

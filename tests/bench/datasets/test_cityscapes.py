@@ -37,15 +37,15 @@ def loaded(exported):
     return reopened(exported)
 
 
-def test_what_was_exported_reads_back_as_the_truth(source, exported, loaded):
+def test_what_was_exported_reads_back_as_the_ground_truth(source, exported, loaded):
     assert {s: len(loaded.ids(s)) for s in loaded.splits()} == {"train": 20, "val": 6, "test": 4}
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
         assert np.array_equal(source.image(image_id), loaded.image(exported.ids[image_id]))
-        assert labels(read) == labels(truth, TRAIN_IDS)
-        assert segments(read.panoptic) == segments(truth.panoptic, TRAIN_IDS)
-        assert objects(read.instances, crowds=False) == objects(truth.instances, TRAIN_IDS, crowds=False)
-        crowd, true_crowd = (i.masks[i.crowd].any(axis=0) for i in (read.instances, truth.instances))
+        assert labels(read) == labels(ground_truth, TRAIN_IDS)
+        assert segments(read.panoptic) == segments(ground_truth.panoptic, TRAIN_IDS)
+        assert objects(read.instances, crowds=False) == objects(ground_truth.instances, TRAIN_IDS, crowds=False)
+        crowd, true_crowd = (i.masks[i.crowd].any(axis=0) for i in (read.instances, ground_truth.instances))
         assert np.array_equal(crowd, true_crowd)
 
 
@@ -121,10 +121,10 @@ def test_34_ids_and_8_categories_follow_from_the_same_files(source, exported):
     scored = open_dataset(Options(root=str(exported.folder), labels="categories_without_void"))
     assert [len(d.classes) for d in (ids, categories, scored)] == [34, 8, 7]
     for image_id in source.ids("train"):
-        truth, name = source.target(image_id), exported.ids[image_id]
-        assert labels(ids.target(name)) == labels(truth, [23, 7, 22, 24, 25, 26, 27, 28, 33, 31], void=0)
-        assert labels(categories.target(name)) == labels(truth, [5, 1, 4, 6, 6, 7, 7, 7, 7, 7], void=0)
-        assert labels(scored.target(name)) == labels(truth, [4, 0, 3, 5, 5, 6, 6, 6, 6, 6])
+        ground_truth, name = source.target(image_id), exported.ids[image_id]
+        assert labels(ids.target(name)) == labels(ground_truth, [23, 7, 22, 24, 25, 26, 27, 28, 33, 31], void=0)
+        assert labels(categories.target(name)) == labels(ground_truth, [5, 1, 4, 6, 6, 7, 7, 7, 7, 7], void=0)
+        assert labels(scored.target(name)) == labels(ground_truth, [4, 0, 3, 5, 5, 6, 6, 6, 6, 6])
         for dataset in (ids, categories, scored):  # the three forms agree in every pixel
             panoptic = dataset.target(name).panoptic
             assert 0 not in {s.id for s in panoptic.segments}
@@ -141,12 +141,17 @@ def test_labels_merged_by_a_label_space_are_one_segment(tmp_path):
     cv2.imwrite(str(image), np.zeros((1, 5, 3), np.uint8))
     cv2.imwrite(f"{stem}labelIds.png", np.array([[7, 8, 24, 24, 29]], np.uint8))
     cv2.imwrite(f"{stem}instanceIds.png", np.array([[7, 8, 24, 24000, 29000]], np.uint16))
-    truth = open_dataset(Options(root=str(tmp_path), labels="categories")).target("ulm_000000_000019")
-    assert truth.panoptic.segment_ids.tolist() == [[7, 7, 24, 24000, 29000]]
-    assert [(s.class_id, s.crowd) for s in truth.panoptic.segments] == [(1, False), (6, True), (6, False), (7, False)]
-    assert truth.instances.crowd.tolist() == [True, False, False]
-    truth = open_dataset(Options(root=str(tmp_path))).target("ulm_000000_000019")
-    assert truth.panoptic.segment_ids.tolist() == [[7, 8, 24, 24000, 0]]
+    ground_truth = open_dataset(Options(root=str(tmp_path), labels="categories")).target("ulm_000000_000019")
+    assert ground_truth.panoptic.segment_ids.tolist() == [[7, 7, 24, 24000, 29000]]
+    assert [(s.class_id, s.crowd) for s in ground_truth.panoptic.segments] == [
+        (1, False),
+        (6, True),
+        (6, False),
+        (7, False),
+    ]
+    assert ground_truth.instances.crowd.tolist() == [True, False, False]
+    ground_truth = open_dataset(Options(root=str(tmp_path))).target("ulm_000000_000019")
+    assert ground_truth.panoptic.segment_ids.tolist() == [[7, 8, 24, 24000, 0]]
 
 
 def test_missing_files_say_what_is_expected_and_how_to_get_it(tmp_path, exported):

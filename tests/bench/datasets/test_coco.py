@@ -52,15 +52,15 @@ def rewritten(exported, tmp_path, change, name="instances_val2017.json"):
 # ------------------------------------------------------------------ round trip
 
 
-def test_panoptic_files_read_back_as_all_three_truths(source, exported):
+def test_panoptic_files_read_back_as_all_three_ground_truths(source, exported):
     loaded = reopened(exported)
     assert loaded.classes == source.classes
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert labels(read) == labels(truth)
-        assert segments(read.panoptic) == segments(truth.panoptic)
-        assert objects(read.instances) == objects(truth.instances)
-        assert np.array_equal(read.panoptic.segment_ids, truth.panoptic.segment_ids)
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(ground_truth)
+        assert segments(read.panoptic) == segments(ground_truth.panoptic)
+        assert objects(read.instances) == objects(ground_truth.instances)
+        assert np.array_equal(read.panoptic.segment_ids, ground_truth.panoptic.segment_ids)
 
 
 def test_instance_files_read_back_as_the_same_objects_and_crowds(source, exported):
@@ -69,9 +69,9 @@ def test_instance_files_read_back_as_the_same_objects_and_crowds(source, exporte
     assert [c.name for c in loaded.classes] == [c.name for c in source.classes if c.is_thing]
     things = [None, None, None, *range(7)]
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert objects(read.instances) == objects(truth.instances, things)
-        assert labels(read) == labels(truth, [255, 255, 255, *range(7)])
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert objects(read.instances) == objects(ground_truth.instances, things)
+        assert labels(read) == labels(ground_truth, [255, 255, 255, *range(7)])
 
 
 def test_pycocotools_reads_the_same_masks_from_the_export(exported):
@@ -90,18 +90,18 @@ def test_pycocotools_reads_the_same_masks_from_the_export(exported):
                 assert row["area"] == mask.sum()
 
 
-def test_the_official_evaluator_on_the_files_and_mask_ap_on_the_truths_agree(exported):
+def test_the_official_evaluator_on_the_files_and_mask_ap_on_the_ground_truths_agree(exported):
     loaded, metric = opened(exported.folder), load_metric("mask_ap")
     ids, results = loaded.ids("train"), []
     collector = Collector(len(ids))
     for number, image_id in enumerate(ids):
-        truth = loaded.target(image_id).instances
+        ground_truth = loaded.target(image_id).instances
         # Everything is found, shifted by as many pixels as its place in the image, one class is wrong.
-        masks = np.stack([np.roll(m, k, axis=1) for k, m in enumerate(truth.masks)])
-        classes = np.where(np.arange(len(masks)) == 3, 0, truth.class_ids)
+        masks = np.stack([np.roll(m, k, axis=1) for k, m in enumerate(ground_truth.masks)])
+        classes = np.where(np.arange(len(masks)) == 3, 0, ground_truth.class_ids)
         scores = np.linspace(0.9, 0.1, len(masks)) - number / 1000
         found = Instances(masks, classes, scores, np.zeros(len(masks), bool))
-        collector.add("rows", number, metric.observe(truth, found, loaded.classes))
+        collector.add("rows", number, metric.observe(ground_truth, found, loaded.classes))
         for mask, class_id, score in zip(masks, classes.tolist(), scores.tolist(), strict=True):
             counts = mask_codes.encode(np.asfortranarray(mask.astype(np.uint8)))
             row = {"image_id": int(image_id), "category_id": class_id + 4, "segmentation": counts, "score": score}
@@ -156,17 +156,19 @@ def test_a_subset_by_class_keeps_the_order_asked_for_and_the_images_without_any_
     back = {new: old for old, new in exported.ids.items()}
     for image_id in expected:
         kept = loaded.target(image_id).instances
-        truth = source.target(back[image_id]).instances
+        ground_truth = source.target(back[image_id]).instances
         assert objects(kept) == {
-            k: n for k, n in objects(truth, [None] * 3 + [1, None, None, 0] + [None] * 3).items() if k[0] is not None
+            k: n
+            for k, n in objects(ground_truth, [None] * 3 + [1, None, None, 0] + [None] * 3).items()
+            if k[0] is not None
         }
 
 
 def test_a_subset_of_panoptic_classes_makes_the_others_void(source, exported):
-    loaded = opened(exported.folder, truth="panoptic", classes=("water", "disc"))
+    loaded = opened(exported.folder, ground_truth="panoptic", classes=("water", "disc"))
     for image_id in source.ids("train"):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert labels(read) == labels(truth, [255, 255, 0, 1, 255, 255, 255, 255, 255, 255])
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(ground_truth, [255, 255, 0, 1, 255, 255, 255, 255, 255, 255])
         assert set(np.unique(read.panoptic.segment_ids)) - {0} == {s.id for s in read.panoptic.segments}
 
 
@@ -249,7 +251,7 @@ def test_segments_in_only_one_of_png_and_json_are_named(exported, tmp_path):
     with pytest.raises(
         DatasetError, match=r"\.png: segments \d+ are in the PNG or in panoptic_val2017\.json but not in both"
     ):
-        opened(copy, truth="panoptic").target("000000000021")
+        opened(copy, ground_truth="panoptic").target("000000000021")
 
 
 def test_splits_with_other_categories_are_refused(exported, tmp_path):

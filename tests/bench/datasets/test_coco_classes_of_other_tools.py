@@ -63,27 +63,27 @@ def test_perfect_instances_are_perfect_maps_whatever_the_background_is_called(tm
     dataset, metric = opened(project(tmp_path), background="bg"), load_metric("mean_iou")
     collector = Collector(3)
     for number, image_id in enumerate(dataset.ids("test")):
-        truth = dataset.target(image_id)
-        painted = reduced(truth.instances, "semantic", dataset.classes)
-        assert np.array_equal(painted.labels, truth.semantic.labels)
-        collector.add("confusion", number, metric.observe(truth.semantic, painted, dataset.classes))
+        ground_truth = dataset.target(image_id)
+        painted = reduced(ground_truth.instances, "semantic", dataset.classes)
+        assert np.array_equal(painted.labels, ground_truth.semantic.labels)
+        collector.add("confusion", number, metric.observe(ground_truth.semantic, painted, dataset.classes))
     statistics = collector.statistics(list(dataset.ids("test"))).arrays["confusion"]
     assert metric.score(statistics, dataset.classes, seed=0).value == 1.0
 
 
 def test_a_false_positive_outside_all_objects_costs_mean_iou_what_numpy_says(tmp_path):
     dataset, metric = opened(project(tmp_path), background="outside"), load_metric("mean_iou")
-    truth = dataset.target("test_0")
+    ground_truth = dataset.target("test_0")
     everywhere = np.zeros((1, *SIZE), bool)
     everywhere[:, 20:] = True
     found = Instances(
-        np.concatenate([truth.instances.masks, everywhere]), np.array([0, 1, 1]), np.ones(3), np.zeros(3, bool)
+        np.concatenate([ground_truth.instances.masks, everywhere]), np.array([0, 1, 1]), np.ones(3), np.zeros(3, bool)
     )
     painted = reduced(found, "semantic", dataset.classes)
-    counts = metric.observe(truth.semantic, painted, dataset.classes)[None]
+    counts = metric.observe(ground_truth.semantic, painted, dataset.classes)[None]
     expected = []
     for class_id in range(3):
-        one, other = truth.semantic.labels == class_id, painted.labels == class_id
+        one, other = ground_truth.semantic.labels == class_id, painted.labels == class_id
         expected.append((one & other).sum() / (one | other).sum())
     assert min(expected) < 0.5
     assert metric.score(counts, dataset.classes, seed=0).value == pytest.approx(np.mean(expected))
@@ -101,9 +101,9 @@ def test_images_without_the_chosen_classes_stay_so_that_false_positives_there_co
     wrong = np.zeros((1, *SIZE), bool)
     wrong[:, :8, :8] = True
 
-    def with_a_false_positive(truth):
-        masks = np.concatenate([wrong, truth.masks])
-        scores = np.array([0.9] + [0.5] * len(truth.masks))
+    def with_a_false_positive(ground_truth):
+        masks = np.concatenate([wrong, ground_truth.masks])
+        scores = np.array([0.9] + [0.5] * len(ground_truth.masks))
         return Instances(masks, np.zeros(len(masks), np.int64), scores, np.zeros(len(masks), bool))
 
     answers = []
@@ -131,19 +131,19 @@ def many(document):
 @pytest.mark.parametrize("background", [None, "outside"])
 def test_ids_above_254_neither_wrap_nor_become_void(tmp_path, background):
     dataset = opened(project(tmp_path / "many", many), background=background)
-    truth = dataset.target("test_0")
+    ground_truth = dataset.target("test_0")
     present = {254, 255, 65535 if background is None else 300}
-    assert truth.semantic.labels.dtype == np.uint16
-    assert set(np.unique(truth.semantic.labels).tolist()) == present
-    painted = reduced(truth.instances, "semantic", dataset.classes)
+    assert ground_truth.semantic.labels.dtype == np.uint16
+    assert set(np.unique(ground_truth.semantic.labels).tolist()) == present
+    painted = reduced(ground_truth.instances, "semantic", dataset.classes)
     save_prediction(painted, tmp_path, "painted")
-    assert np.array_equal(load_prediction("semantic", tmp_path, "painted").labels, truth.semantic.labels)
+    assert np.array_equal(load_prediction("semantic", tmp_path, "painted").labels, ground_truth.semantic.labels)
     metric = load_metric("mean_iou")
-    score = metric.score(metric.observe(truth.semantic, painted, dataset.classes)[None], dataset.classes, seed=0)
+    score = metric.score(metric.observe(ground_truth.semantic, painted, dataset.classes)[None], dataset.classes, seed=0)
     named = {name for name, value in score.per_class.items() if value is not None}
     assert named == {"c255", "c256"} | ({"outside"} if background else set())
     assert score.value == 1.0
-    rims = load_metric("boundary_iou").observe(truth.semantic, painted, dataset.classes)
+    rims = load_metric("boundary_iou").observe(ground_truth.semantic, painted, dataset.classes)
     assert np.flatnonzero(rims[:, 1]).tolist() == sorted(present - {65535})
 
 
@@ -172,9 +172,9 @@ def test_lvis_files_name_their_images_by_address_and_judge_only_what_was_looked_
     stray[:, 24:, :8] = True
 
     def with_one_more(class_id):
-        def answer(truth):
-            masks = np.concatenate([truth.masks, stray])
-            class_ids = np.append(truth.class_ids, class_id)
+        def answer(ground_truth):
+            masks = np.concatenate([ground_truth.masks, stray])
+            class_ids = np.append(ground_truth.class_ids, class_id)
             return Instances(masks, class_ids, np.append(np.full(2, 0.5), 0.9), np.zeros(3, bool))
 
         return answer

@@ -148,12 +148,14 @@ def test_a_part_of_two_points_changes_nothing_for_pycocotools_either(tmp_path):
     dataset, file = opened(root), root / "annotations" / "test.json"
     answers = []
     for image_id, row in zip(dataset.ids("test"), COCO(str(file)).dataset["images"], strict=True):
-        truth = dataset.target(image_id).instances
-        for mask, class_id in zip(truth.masks, truth.class_ids.tolist(), strict=True):
+        ground_truth = dataset.target(image_id).instances
+        for mask, class_id in zip(ground_truth.masks, ground_truth.class_ids.tolist(), strict=True):
             answers.append((row["id"], class_id + 1, np.roll(mask, 2, axis=1), 0.9))
 
-    def shifted(truth):
-        return Instances(np.roll(truth.masks, 2, axis=2), truth.class_ids, np.full(2, 0.9), truth.crowd)
+    def shifted(ground_truth):
+        return Instances(
+            np.roll(ground_truth.masks, 2, axis=2), ground_truth.class_ids, np.full(2, 0.9), ground_truth.crowd
+        )
 
     expected = official_precision(file, answers)
     assert 0.1 < expected < 0.9
@@ -252,7 +254,7 @@ def test_annotations_of_a_turned_image_are_refused_until_it_is_said_what_they_fi
         DatasetError, match=f"EXIF orientation {orientation}.*orientation: shown or orientation: stored"
     ):
         opened(root).target("test_0")
-    truth, stored = by_name(root, orientation="stored").target("test_0"), np.zeros(SIZE, np.uint8)
+    ground_truth, stored = by_name(root, orientation="stored").target("test_0"), np.zeros(SIZE, np.uint8)
     stored[4:13, 3:15] = 1
     # Pillow turns by the same tag.
     picture = Image.fromarray(stored)
@@ -262,7 +264,7 @@ def test_annotations_of_a_turned_image_are_refused_until_it_is_said_what_they_fi
     methods = [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_90,
                Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE,
                Image.Transpose.TRANSVERSE]  # fmt: skip
-    assert np.array_equal(truth.instances.masks[0], np.asarray(picture.transpose(methods[turn])) > 0)
+    assert np.array_equal(ground_truth.instances.masks[0], np.asarray(picture.transpose(methods[turn])) > 0)
 
 
 def test_polygons_are_rectangles_of_the_size_that_the_tests_rely_on():

@@ -37,13 +37,13 @@ ROD = '<mask label="rod" rle="1,3,2" left="2" top="1" width="3" height="2" z_ord
 
 def test_polygons_and_run_lengths_are_masks_and_the_higher_one_is_on_top(tmp_path):
     dataset = opened(project(tmp_path, CELL, ROD))
-    truth = dataset.target("a")
+    ground_truth = dataset.target("a")
     assert [c.name for c in dataset.classes] == ["background", "rod", "cell"]
     expected = np.zeros((6, 8), int)
     expected[1, 3:5] = expected[2, 2] = 1
     expected[:2, :3] = 2
-    assert truth.semantic.labels.tolist() == expected.tolist()
-    assert sorted(truth.instances.masks.sum(axis=(1, 2)).tolist()) == [3, 6]
+    assert ground_truth.semantic.labels.tolist() == expected.tolist()
+    assert sorted(ground_truth.instances.masks.sum(axis=(1, 2)).tolist()) == [3, 6]
 
 
 def test_shapes_of_one_group_are_one_object(tmp_path):
@@ -80,7 +80,7 @@ def test_a_missing_image_and_a_file_that_is_cut_off_are_named(tmp_path):
         opened(root)
 
 
-def test_an_export_reads_back_as_the_truth(tmp_path):
+def test_an_export_reads_back_as_the_ground_truth(tmp_path):
     source = scenes()
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
@@ -127,9 +127,9 @@ def test_polygons_groups_and_order_are_those_that_datumaro_reads(tmp_path):
     for one in sorted(item.annotations, key=lambda a: a.z_order):
         expected[one.image.astype(bool)] = ours.index(names[one.label])
         groups.setdefault(one.group or id(one), np.zeros((6, 8), bool))[one.image.astype(bool)] = True
-    truth = dataset.target("a")
-    assert truth.semantic.labels.tolist() == expected.tolist()
-    assert {mask.tobytes() for mask in truth.instances.masks} == {mask.tobytes() for mask in groups.values()}
+    ground_truth = dataset.target("a")
+    assert ground_truth.semantic.labels.tolist() == expected.tolist()
+    assert {mask.tobytes() for mask in ground_truth.instances.masks} == {mask.tobytes() for mask in groups.values()}
 
 
 def test_what_datumaro_writes_as_cvat_is_read_as_it_was(tmp_path):
@@ -146,11 +146,11 @@ def test_what_datumaro_writes_as_cvat_is_read_as_it_was(tmp_path):
     file = next(tmp_path.rglob("*.xml"))
     dataset = opened(file.parent, file=file.name)
     (image_id,) = dataset.ids(dataset.splits()[0])
-    truth = dataset.target(image_id)
+    ground_truth = dataset.target(image_id)
     expected = np.zeros((6, 8), int)
     expected[1:5, 1:6] = 2
-    assert truth.semantic.labels.tolist() == expected.tolist()
-    assert len(truth.instances.masks) == 1
+    assert ground_truth.semantic.labels.tolist() == expected.tolist()
+    assert len(ground_truth.instances.masks) == 1
 
 
 def read_label_type():
@@ -161,8 +161,8 @@ def read_label_type():
 
 def test_a_group_of_zero_is_no_group_and_a_tag_of_the_image_is_no_shape(tmp_path):
     parts = ['<polygon label="cell" group_id="0" points="{0},0;{1},0;{1},2;{0},2"/>'.format(x, x + 2) for x in (0, 5)]
-    truth = opened(project(tmp_path, *parts, '<tag label="rod" source="manual"/>')).target("a")
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [4, 4]
+    ground_truth = opened(project(tmp_path, *parts, '<tag label="rod" source="manual"/>')).target("a")
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [4, 4]
 
 
 @pytest.mark.parametrize(

@@ -58,28 +58,28 @@ def first_of_val(root, **options):
 # ------------------------------------------------------------------ round trip
 
 
-def test_panoptic_dicts_read_back_as_all_three_truths(source, exported):
+def test_panoptic_dicts_read_back_as_all_three_ground_truths(source, exported):
     loaded = reopened(exported)
     assert loaded.classes == source.classes
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert labels(read) == labels(truth)
-        assert segments(read.panoptic) == segments(truth.panoptic)
-        assert objects(read.instances) == objects(truth.instances)
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(ground_truth)
+        assert segments(read.panoptic) == segments(ground_truth.panoptic)
+        assert objects(read.instances) == objects(ground_truth.instances)
         assert np.array_equal(source.image(image_id), loaded.image(exported.ids[image_id]))
 
 
 def test_instance_dicts_read_back_as_objects_and_crowds_and_maps_as_classes(source, exported):
-    instances, maps = (opened(exported.folder, truth=truth) for truth in ("instances", "semantic"))
+    instances, maps = (opened(exported.folder, ground_truth=ground_truth) for ground_truth in ("instances", "semantic"))
     assert (instances.tasks, maps.tasks) == (("instance",), ("semantic",))
     for image_id in all_ids(source):
-        truth = source.target(image_id)
-        assert objects(instances.target(exported.ids[image_id]).instances) == objects(truth.instances)
-        assert labels(maps.target(exported.ids[image_id])) == labels(truth)
+        ground_truth = source.target(image_id)
+        assert objects(instances.target(exported.ids[image_id]).instances) == objects(ground_truth.instances)
+        assert labels(maps.target(exported.ids[image_id])) == labels(ground_truth)
 
 
 def test_a_background_makes_instances_a_semantic_data_set(source, exported):
-    loaded = opened(exported.folder, truth="instances", background="nothing")
+    loaded = opened(exported.folder, ground_truth="instances", background="nothing")
     assert (loaded.tasks, loaded.classes[-1].name) == (("semantic", "instance"), "nothing")
     for image_id in source.ids("val"):
         covered = source.target(image_id).instances.masks.any(axis=0)
@@ -92,10 +92,10 @@ def test_detectron2s_own_box_and_mask_code_reads_the_dicts(exported):
     from detectron2.structures import BoxMode
     from pycocotools.mask import decode
 
-    loaded = opened(exported.folder, truth="instances")
+    loaded = opened(exported.folder, ground_truth="instances")
     for row, image_id in zip(json.loads((exported.folder / "val.json").read_text()), loaded.ids("val"), strict=True):
-        truth = loaded.target(image_id).instances
-        for annotation, mask in zip(row["annotations"], truth.masks, strict=True):
+        ground_truth = loaded.target(image_id).instances
+        for annotation, mask in zip(row["annotations"], ground_truth.masks, strict=True):
             drawn = annotation["segmentation"]
             if isinstance(drawn, list):
                 drawn = masks.polygons_to_bitmask([np.array(p, float) for p in drawn], row["height"], row["width"])
@@ -135,7 +135,7 @@ def test_metadata_may_be_yaml_and_give_another_value_for_void(source, exported, 
     copy = rewritten(exported, tmp_path)
     names = [spec.name for spec in source.classes]
     (copy / "m.yaml").write_text(f"stuff_classes: [{', '.join(names)}]\nignore_label: 200\n")
-    loaded = opened(copy, truth="semantic", metadata="m.yaml")
+    loaded = opened(copy, ground_truth="semantic", metadata="m.yaml")
     entry = loaded.entry(loaded.ids("val")[0])
     cv2.imwrite(
         str(entry.ground_truths[1]), np.where(np.arange(48)[:, None] < 9, np.full((48, 64), 200), 4).astype(np.uint8)
@@ -312,10 +312,10 @@ def test_missing_dicts_and_metadata_say_where_they_were_sought(exported, tmp_pat
         ),
     ],
 )
-def test_what_a_dict_has_wrong_is_named_with_its_image(source, exported, tmp_path, truth, change, message):
+def test_what_a_dict_has_wrong_is_named_with_its_image(source, exported, tmp_path, ground_truth, change, message):
     copy = rewritten(exported, tmp_path, change)
     image = f"images/val/{source.ids('val')[0]}.png"
-    assert refusal(first_of_val, copy, truth=truth) == f"{copy}/val.json: image {image}: {message}"
+    assert refusal(first_of_val, copy, ground_truth=ground_truth) == f"{copy}/val.json: image {image}: {message}"
 
 
 def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_path):
@@ -332,7 +332,7 @@ def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_
     )
 
 
-def test_a_dict_without_the_file_that_a_truth_needs_is_named(exported, tmp_path):
+def test_a_dict_without_the_file_that_a_ground_truth_needs_is_named(exported, tmp_path):
     copy = rewritten(exported, tmp_path, lambda d: d.pop("pan_seg_file_name"))
     assert refusal(first_of_val, copy) == (
         f"{copy}/val.json: dict 0 has no pan_seg_file_name, which panoptic ground truth needs. Add it, or ask "

@@ -104,15 +104,15 @@ def test_polygons_with_a_classlabel_are_objects(tmp_path, form):
     value = rows if form == "list of structures" else as_lists
     columns({"objects": OBJECTS[form]}, 1, objects=lambda _: value).to_parquet(tmp_path / "test.parquet")
     dataset = opened(tmp_path)
-    truth = dataset.target("test__000000")
+    ground_truth = dataset.target("test__000000")
     assert [c.name for c in dataset.classes] == NAMES
-    assert truth.instances.class_ids.tolist() == [1, 2]
+    assert ground_truth.instances.class_ids.tolist() == [1, 2]
     expected = np.zeros(SIZE, int)
     expected[1:3, 1:4], expected[2:6, 5:8] = 1, 2
-    assert truth.semantic.labels.tolist() == expected.tolist()
+    assert ground_truth.semantic.labels.tolist() == expected.tolist()
 
 
-def test_an_export_reads_back_as_the_truth_and_as_its_own_library_reads_it(tmp_path):
+def test_an_export_reads_back_as_the_ground_truth_and_as_its_own_library_reads_it(tmp_path):
     source = scenes()
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
@@ -125,15 +125,15 @@ def test_an_export_reads_back_as_the_truth_and_as_its_own_library_reads_it(tmp_p
     assert theirs["train"].features["objects"].feature["category"].names == [c.name for c in source.classes]
     for split in source.splits():
         for number, image_id in enumerate(source.ids(split)):
-            truth = source.target(image_id)
-            assert labels(dataset.target(exported.ids[image_id])) == labels(truth)
+            ground_truth = source.target(image_id)
+            assert labels(dataset.target(exported.ids[image_id])) == labels(ground_truth)
             row = theirs[split][number]
             assert np.asarray(row["image"]).tolist() == source.image(image_id).tolist()
-            assert np.asarray(row["mask"]).tolist() == labels(truth)
+            assert np.asarray(row["mask"]).tolist() == labels(ground_truth)
     by_objects = opened(tmp_path / "x", objects="objects", background=None)
     for image_id in all_ids(source)[:6]:
-        found, truth = by_objects.target(exported.ids[image_id]).instances, source.target(image_id).instances
-        assert {(c, m, p) for c, _, m, p in objects(found)} == {(c, m, p) for c, _, m, p in objects(truth)}
+        found, ground_truth = by_objects.target(exported.ids[image_id]).instances, source.target(image_id).instances
+        assert {(c, m, p) for c, _, m, p in objects(found)} == {(c, m, p) for c, _, m, p in objects(ground_truth)}
 
 
 def test_masks_without_names_are_refused_with_what_they_hold_and_id2label_names_them(tmp_path):

@@ -50,7 +50,7 @@ def pixels_within(inside):
 BOX = {"x": 25.0, "y": 20.0, "width": 40.0, "height": 30.0}  # 16 × 9 pixels from (10, 6)
 
 
-def test_an_export_reads_back_as_the_truth(tmp_path):
+def test_an_export_reads_back_as_the_ground_truth(tmp_path):
     source = scenes()
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
@@ -75,12 +75,12 @@ def test_a_polygon_is_percent_of_the_image_and_the_later_region_is_on_top(tmp_pa
     corners = [[25.0, 20.0], [65.0, 20.0], [65.0, 50.0], [25.0, 50.0]]
     root = project(tmp_path, task(1, [region("rod", points=corners), region("cell", "rectangle", **BOX)]))
     dataset = opened(root)
-    truth = dataset.target("1")
+    ground_truth = dataset.target("1")
     assert [c.name for c in dataset.classes] == ["background", "cell", "rod"]
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [16 * 9, 16 * 9]
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [16 * 9, 16 * 9]
     expected = np.zeros(SIZE, int)
     expected[6:15, 10:26] = 1
-    assert truth.semantic.labels.tolist() == expected.tolist()
+    assert ground_truth.semantic.labels.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("angle", [0, 30, 90, 200])
@@ -180,10 +180,12 @@ def test_pngs_of_its_own_converter_are_read_for_the_images_of_their_tasks(tmp_pa
     brush.save_brush_images_from_annotation(1, 7, "me@x.org", "tag", [flat], str(root / "png"), "png")
     assert len(list((root / "png").iterdir())) == 1
     dataset = opened(root, pngs="png")
-    truth = dataset.target("1")
+    ground_truth = dataset.target("1")
     assert [c.name for c in dataset.classes] == ["background", "cell-wall"]
     assert (
-        truth.semantic.labels.tolist() == mask.astype(int).tolist() == opened(root).target("1").semantic.labels.tolist()
+        ground_truth.semantic.labels.tolist()
+        == mask.astype(int).tolist()
+        == opened(root).target("1").semantic.labels.tolist()
     )
     (root / "png" / "task-9-annotation-1-by-1-tag-cell-0.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="the tasks 9 are not in the JSON"):

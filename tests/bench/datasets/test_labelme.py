@@ -34,7 +34,7 @@ def opened(root, **options):
     return open_dataset(Options(root=str(root), fractions=ALL, **options))
 
 
-def test_an_export_reads_back_as_the_truth(tmp_path):
+def test_an_export_reads_back_as_the_ground_truth(tmp_path):
     source = scenes()
     exported = export(source, tmp_path / "x")
     dataset = reopened(exported)
@@ -131,9 +131,9 @@ def test_later_shapes_lie_on_top_as_labelmes_shapes_to_label_has_them(tmp_path):
         00002222200
         22200000000
         22200000000"""
-    truth = opened(root).target("a")
-    assert truth.semantic.labels.tolist() == [list(map(int, row)) for row in expected.split()]
-    assert truth.instances.class_ids.tolist() == [1, 2]
+    ground_truth = opened(root).target("a")
+    assert ground_truth.semantic.labels.tolist() == [list(map(int, row)) for row in expected.split()]
+    assert ground_truth.instances.class_ids.tolist() == [1, 2]
 
 
 def test_a_rectangle_holds_its_corners_and_parts_of_a_group_are_one_object(tmp_path):
@@ -144,10 +144,10 @@ def test_a_rectangle_holds_its_corners_and_parts_of_a_group_are_one_object(tmp_p
         shape("rod", [[5, 5], [7, 5]], "rectangle"),
     )
     dataset = opened(root)
-    truth = dataset.target("a")
+    ground_truth = dataset.target("a")
     assert [c.name for c in dataset.classes] == ["background", "cell", "rod"]
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [8, 3]
-    assert np.bincount(truth.semantic.labels.ravel()).tolist() == [48 - 10, 7, 3]
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [8, 3]
+    assert np.bincount(ground_truth.semantic.labels.ravel()).tolist() == [48 - 10, 7, 3]
 
 
 def test_an_image_path_of_another_system_leads_to_the_image_beside(tmp_path):

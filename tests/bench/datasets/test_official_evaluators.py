@@ -93,8 +93,8 @@ def as_classes(labels):
 def score(name, pairs, classes):
     """A metric of pairs of ground truth and prediction."""
     metric, collector = load_metric(name), Collector(len(pairs))
-    for number, (truth, predicted) in enumerate(pairs):
-        collector.add(metric.statistic, number, metric.observe(truth, predicted, classes))
+    for number, (ground_truth, predicted) in enumerate(pairs):
+        collector.add(metric.statistic, number, metric.observe(ground_truth, predicted, classes))
     statistics = collector.statistics([str(number) for number in range(len(pairs))])
     return metric.score(statistics.arrays[metric.statistic], classes, seed=0)
 
@@ -142,7 +142,7 @@ def wrong(panoptic: Panoptic) -> Panoptic:
     return Panoptic(ids, tuple(Segment(s.id, other if s.id == renamed.id else s.class_id) for s in kept))
 
 
-def official_pq(truth_file, predictions, category_of, folder):
+def official_pq(ground_truth_file, predictions, category_of, folder):
     """Results of the official evaluator on files.
 
     Args:
@@ -151,7 +151,7 @@ def official_pq(truth_file, predictions, category_of, folder):
         category_of: Class id -> category id in the JSON.
         folder: For the predicted PNGs.
     """
-    document = json.loads(truth_file.read_text())
+    document = json.loads(ground_truth_file.read_text())
     categories, rows = {row["id"]: row for row in document["categories"]}, []
     for row in document["annotations"]:
         predicted = predictions[row["image_id"]]
@@ -161,7 +161,7 @@ def official_pq(truth_file, predictions, category_of, folder):
         segments = [{"id": s.id, "category_id": category_of[s.class_id]} for s in predicted.segments]
         rows.append((row, {**row, "segments_info": segments}))
     found = panoptic_evaluation.pq_compute_single_core(
-        0, rows, str(truth_file.with_suffix("")), str(folder), categories
+        0, rows, str(ground_truth_file.with_suffix("")), str(folder), categories
     )
     return panoptic_evaluation.average_pq(found, categories)
 
@@ -186,7 +186,7 @@ def test_panoptic_quality_of_cityscapes_is_the_benchmarks(tmp_path):
     label_of = {class_id: label for label, class_id in label_space("train_ids").class_of.items()}
     category_of = [label_of[class_id] for class_id in range(len(dataset.classes))]
     ground_truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("val")}
-    predicted = {image_id: wrong(truth) for image_id, truth in ground_truths.items()}
+    predicted = {image_id: wrong(ground_truth) for image_id, ground_truth in ground_truths.items()}
     ours = score("panoptic_quality", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     assert_the_same_quality(ours, official_pq(file, predicted, category_of, tmp_path), category_of, dataset.classes)
 
@@ -199,7 +199,7 @@ def test_panoptic_quality_of_coco_is_that_of_cocos_evaluator(tmp_path):
     names = {row["name"]: row["id"] for row in json.loads(file.read_text())["categories"]}
     category_of = [names[spec.name] for spec in dataset.classes]
     ground_truths = {image_id: dataset.target(image_id).panoptic for image_id in dataset.ids("train")}
-    predicted = {int(image_id): wrong(truth) for image_id, truth in ground_truths.items()}
+    predicted = {int(image_id): wrong(ground_truth) for image_id, ground_truth in ground_truths.items()}
     ours = score("panoptic_quality", [(ground_truths[i], predicted[int(i)]) for i in ground_truths], dataset.classes)
     assert_the_same_quality(ours, official_pq(file, predicted, category_of, tmp_path), category_of, dataset.classes)
 
@@ -232,8 +232,8 @@ def official_ap(folder, predictions, tmp_path, monkeypatch):
         ground_truths.append(str(folder / "gtFine" / "val" / "export" / f"{image_id}_gtFine_instanceIds.png"))
     # As its `evaluateImgLists`, but for a file of the matches, which it cannot write with today's NumPy either.
     instance_evaluation.setInstanceLabels(args)
-    of_truths = instance_evaluation.getGtInstances(ground_truths, args)
-    matches = instance_evaluation.matchGtWithPreds(texts, ground_truths, of_truths, args)
+    of_ground_truths = instance_evaluation.getGtInstances(ground_truths, args)
+    matches = instance_evaluation.matchGtWithPreds(texts, ground_truths, of_ground_truths, args)
     return instance_evaluation.computeAverages(instance_evaluation.evaluateMatches(matches, args), args)["allAp"]
 
 
@@ -248,7 +248,7 @@ def shifted(instances: Instances, by: int) -> Instances:
 def test_perfect_instances_score_1_by_cityscapes_and_by_coco(cityscapes, tmp_path, monkeypatch):
     dataset = opened(cityscapes)
     ground_truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
-    predicted = {image_id: shifted(truth, 0) for image_id, truth in ground_truths.items()}
+    predicted = {image_id: shifted(ground_truth, 0) for image_id, ground_truth in ground_truths.items()}
     ours = score("mask_ap", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     assert ours.value == pytest.approx(1.0)
     assert official_ap(cityscapes, predicted, tmp_path, monkeypatch) == pytest.approx(1.0)
@@ -260,7 +260,7 @@ def test_ap_of_the_cityscapes_benchmark_is_another_quantity(cityscapes, tmp_path
     # of recall without making it monotone; and has no limit of detections. `mask_ap` is COCO's and says so.
     dataset = opened(cityscapes)
     ground_truths = {image_id: dataset.target(image_id).instances for image_id in dataset.ids("val")}
-    predicted = {image_id: shifted(truth, 2) for image_id, truth in ground_truths.items()}
+    predicted = {image_id: shifted(ground_truth, 2) for image_id, ground_truth in ground_truths.items()}
     ours = score("mask_ap", [(ground_truths[i], predicted[i]) for i in ground_truths], dataset.classes)
     theirs = official_ap(cityscapes, predicted, tmp_path, monkeypatch)
     assert 0.1 < ours.value < 0.95

@@ -41,12 +41,12 @@ def test_objects_are_read_at_the_size_of_the_image_and_the_rest_is_void(tmp_path
     dataset = opened(project(tmp_path))
     assert [c.name for c in dataset.classes] == ["Bird", "Cat", "Dog"]
     assert dataset.ids("validation") == ("aa", "bb")
-    truth = dataset.target("aa")
+    ground_truth = dataset.target("aa")
     box = np.zeros((12, 16), bool)
     box[2:6, 4:10] = True
-    assert truth.instances.class_ids.tolist() == [1, 2]
-    assert [mask.tolist() for mask in truth.instances.masks] == [box.tolist()] * 2
-    assert set(np.unique(truth.semantic.labels[~box]).tolist()) == {255}
+    assert ground_truth.instances.class_ids.tolist() == [1, 2]
+    assert [mask.tolist() for mask in ground_truth.instances.masks] == [box.tolist()] * 2
+    assert set(np.unique(ground_truth.semantic.labels[~box]).tolist()) == {255}
 
 
 def test_only_classes_that_were_looked_for_and_have_their_masks_are_judged(tmp_path):

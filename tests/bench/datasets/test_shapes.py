@@ -37,22 +37,22 @@ FROZEN = {
 
 
 def scene_hash(dataset, image_id):
-    truth = dataset.target(image_id)
-    parts = (dataset.image(image_id), truth.semantic.labels, truth.panoptic.segment_ids.astype("<i4"))
+    ground_truth = dataset.target(image_id)
+    parts = (dataset.image(image_id), ground_truth.semantic.labels, ground_truth.panoptic.segment_ids.astype("<i4"))
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
-def first_truths(preset, count=100):
+def first_ground_truths(preset, count=100):
     dataset = open_dataset(Options(preset=preset))
     return [dataset.target(image_id) for image_id in dataset.ids("train")[:count]]
 
 
 def things(ground_truths, class_ids):
     """Visible masks of the things of some classes, crowds left out, with their ground truth and segment id."""
-    for truth in ground_truths:
-        for segment in truth.panoptic.segments:
+    for ground_truth in ground_truths:
+        for segment in ground_truth.panoptic.segments:
             if segment.class_id in class_ids and not segment.crowd:
-                yield truth.panoptic.segment_ids == segment.id, truth, segment
+                yield ground_truth.panoptic.segment_ids == segment.id, ground_truth, segment
 
 
 def parts(mask):
@@ -77,48 +77,48 @@ def test_a_scene_never_changes_by_a_single_bit(preset, height, width, image_id):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_three_truths_agree_in_every_pixel(preset):
-    for truth in first_truths(preset, 25):
-        labels, ids = truth.semantic.labels, truth.panoptic.segment_ids
-        class_of = {0: IGNORE_LABEL, **{s.id: s.class_id for s in truth.panoptic.segments}}
+def test_the_three_ground_truths_agree_in_every_pixel(preset):
+    for ground_truth in first_ground_truths(preset, 25):
+        labels, ids = ground_truth.semantic.labels, ground_truth.panoptic.segment_ids
+        class_of = {0: IGNORE_LABEL, **{s.id: s.class_id for s in ground_truth.panoptic.segments}}
         assert [[class_of[i] for i in row] for row in ids.tolist()] == labels.tolist()
 
         painted = np.full(labels.shape, -1)
-        for mask, class_id in zip(truth.instances.masks, truth.instances.class_ids, strict=True):
+        for mask, class_id in zip(ground_truth.instances.masks, ground_truth.instances.class_ids, strict=True):
             assert (painted[mask] == -1).all()  # visible masks do not overlap
             painted[mask] = class_id
         is_thing = (labels >= NAMES.index("disc")) & (labels != IGNORE_LABEL)
         assert np.array_equal(painted != -1, is_thing)
         assert np.array_equal(painted[is_thing], labels[is_thing])
-        crowds = sum(s.crowd for s in truth.panoptic.segments)
-        assert truth.instances.crowd.sum() == crowds
+        crowds = sum(s.crowd for s in ground_truth.panoptic.segments)
+        assert ground_truth.instances.crowd.sum() == crowds
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_rings_with_holes_occur(preset):
-    assert any(holes(mask) for mask, _, _ in things(first_truths(preset), [RING]))
+    assert any(holes(mask) for mask, _, _ in things(first_ground_truths(preset), [RING]))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_objects_in_two_parts_occur(preset):
-    assert any(parts(mask) == 2 for mask, _, _ in things(first_truths(preset), [DUMBBELL]))
+    assert any(parts(mask) == 2 for mask, _, _ in things(first_ground_truths(preset), [DUMBBELL]))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_objects_that_hide_others_occur(preset):
     # A convex object into whose hull a later one reaches is partly hidden by it.
     hidden = 0
-    for mask, truth, segment in things(first_truths(preset), CONVEX):
-        later = truth.panoptic.segment_ids > segment.id
+    for mask, ground_truth, segment in things(first_ground_truths(preset), CONVEX):
+        later = ground_truth.panoptic.segment_ids > segment.id
         hidden += bool((hull(mask) & later).sum() > 20)
     assert hidden > 10
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_crowds_and_void_and_scenes_without_either_occur(preset):
-    ground_truths = first_truths(preset)
-    crowds = sum(bool(truth.instances.crowd.any()) for truth in ground_truths)
-    voids = sum(bool((truth.semantic.labels == IGNORE_LABEL).any()) for truth in ground_truths)
+    ground_truths = first_ground_truths(preset)
+    crowds = sum(bool(ground_truth.instances.crowd.any()) for ground_truth in ground_truths)
+    voids = sum(bool((ground_truth.semantic.labels == IGNORE_LABEL).any()) for ground_truth in ground_truths)
     assert 0 < crowds < len(ground_truths)
     assert 0 < voids < len(ground_truths)
 
@@ -129,23 +129,23 @@ def test_the_hexagon_is_a_class_that_never_occurs(preset):
     assert dataset.classes[HEXAGON].name == "hexagon"
     for split in dataset.splits():
         for image_id in dataset.ids(split):
-            truth = dataset.target(image_id)
-            assert not (truth.semantic.labels == HEXAGON).any()
-            assert all(segment.class_id != HEXAGON for segment in truth.panoptic.segments)
+            ground_truth = dataset.target(image_id)
+            assert not (ground_truth.semantic.labels == HEXAGON).any()
+            assert all(segment.class_id != HEXAGON for segment in ground_truth.panoptic.segments)
 
 
 @pytest.mark.parametrize("size", [Size(16, 16), Size(17, 64), Size(61, 16), Size(99, 131)])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_odd_and_small_sizes_give_valid_truths_of_that_size(size, preset):
+def test_odd_and_small_sizes_give_valid_ground_truths_of_that_size(size, preset):
     dataset = open_dataset(Options(preset=preset, size=size, val=20))
     for image_id in dataset.ids("val"):
         assert dataset.image(image_id).shape == (*size, 3)
         assert dataset.image(image_id).dtype == np.uint8
         assert dataset.size(image_id) == size
-        truth = dataset.target(image_id)
+        ground_truth = dataset.target(image_id)
         for kind in dataset.tasks:
             names = {"size": size, "image_id": image_id, "model": "truth"}
-            check_prediction(truth.of(kind), kind=kind, num_classes=len(dataset.classes), **names)
+            check_prediction(ground_truth.of(kind), kind=kind, num_classes=len(dataset.classes), **names)
 
 
 @pytest.mark.parametrize("size", [Size(15, 64), Size(64, 1)])
@@ -194,9 +194,9 @@ def test_a_caller_who_writes_into_what_it_got_changes_nothing():
     before = scene_hash(dataset, "shapes-val-00000")
     masks = dataset.target("shapes-val-00000").instances.masks.copy()
     dataset.image("shapes-val-00000")[:] = 0
-    truth = dataset.target("shapes-val-00000")
-    truth.semantic.labels[:] = 0
-    truth.panoptic.segment_ids[:] = 0
-    truth.instances.masks[:] = False
+    ground_truth = dataset.target("shapes-val-00000")
+    ground_truth.semantic.labels[:] = 0
+    ground_truth.panoptic.segment_ids[:] = 0
+    ground_truth.instances.masks[:] = False
     assert scene_hash(dataset, "shapes-val-00000") == before
     assert np.array_equal(dataset.target("shapes-val-00000").instances.masks, masks)

@@ -85,9 +85,9 @@ def test_what_was_exported_reads_back_as_classes_objects_and_crowds(source, expo
     assert loaded.tasks == ("semantic", "instance")
     assert {s: len(loaded.ids(s)) for s in loaded.splits()} == {"train": 20, "val": 6, "test": 4}
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert labels(read) == labels(truth)
-        assert objects(read.instances) == objects(truth.instances)
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert labels(read) == labels(ground_truth)
+        assert objects(read.instances) == objects(ground_truth.instances)
         assert np.array_equal(source.image(image_id), loaded.image(exported.ids[image_id]))
 
 
@@ -126,8 +126,8 @@ def test_classes_of_pixels_alone_are_exported_too(source, exported, tmp_path):
 
 def test_a_polygon_owns_its_corners_and_edges_and_so_do_its_holes(tmp_path):
     shape = polygon("person_poly", [[1, 0], [6, 0], [6, 4], [1, 4]], [[3, 1], [4, 1], [4, 2], [3, 2]])
-    truth = only(project(tmp_path, shape))
-    assert drawn(truth.instances.masks[0]) == [
+    ground_truth = only(project(tmp_path, shape))
+    assert drawn(ground_truth.instances.masks[0]) == [
         ".######.",
         ".##..##.",
         ".##..##.",
@@ -142,15 +142,15 @@ def test_a_polygon_owns_its_corners_and_edges_and_so_do_its_holes(tmp_path):
         "box",
         "background",
     ]
-    assert labels(truth)[0] == [4, 1, 1, 1, 1, 1, 1, 4]
+    assert labels(ground_truth)[0] == [4, 1, 1, 1, 1, 1, 1, 4]
 
 
 def test_a_bitmap_lies_at_its_origin_and_is_cut_at_the_edge_of_the_image(tmp_path):
-    truth = only(
+    ground_truth = only(
         project(tmp_path, bitmap("person_bmp", ["#.#", ".#."], [6, 4]), bitmap("person_bmp", ["##", "##"], [-1, -1]))
     )
-    assert drawn(truth.instances.masks[0])[3:] == ["........", "......#.", ".......#"]
-    assert drawn(truth.instances.masks[1])[:2] == ["#.......", "........"]
+    assert drawn(ground_truth.instances.masks[0])[3:] == ["........", "......#.", ".......#"]
+    assert drawn(ground_truth.instances.masks[1])[:2] == ["#.......", "........"]
     assert only(project(tmp_path / "2", bitmap("person_bmp", ["#"] * 90, [3, 50]))).instances.masks.sum() == 0
 
 
@@ -166,15 +166,15 @@ def test_bitmaps_of_every_kind_of_png_are_read(tmp_path, mode):
     png = io.BytesIO()
     image.save(png, "PNG", **options)
     data = base64.b64encode(zlib.compress(png.getvalue())).decode()
-    truth = only(project(tmp_path, bitmap("person_bmp", [], [0, 0], data)))
-    assert drawn(truth.instances.masks[0])[:3] == ["#.#.....", ".#......", "........"]
+    ground_truth = only(project(tmp_path, bitmap("person_bmp", [], [0, 0], data)))
+    assert drawn(ground_truth.instances.masks[0])[:3] == ["#.#.....", ".#......", "........"]
 
 
 def test_later_objects_lie_on_top_and_keep_what_they_hide_of_earlier_ones(tmp_path):
     whole = polygon("person_poly", [[0, 0], [7, 0], [7, 5], [0, 5]])
-    truth = only(project(tmp_path, whole, bitmap("person_bmp", ["##"], [0, 0])))
-    assert labels(truth)[0] == [0, 0, 1, 1, 1, 1, 1, 1]
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [48, 2]
+    ground_truth = only(project(tmp_path, whole, bitmap("person_bmp", ["##"], [0, 0])))
+    assert labels(ground_truth)[0] == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [48, 2]
 
 
 def test_objects_of_one_instance_are_one_object_and_a_tag_makes_a_crowd(tmp_path):
@@ -190,9 +190,9 @@ def test_void_stuff_and_background_are_chosen_by_name(tmp_path):
     rows[2]["geometryType"] = "bitmap"
     root = project(tmp_path, *rows)
     options = {"classes": ("person_poly", "person_bmp"), "stuff": ("person_poly",), "background": None}
-    truth = only(root, void=("neutral",), **options)
-    assert labels(truth)[0][:4] == [1, 255, 0, 255]
-    assert truth.instances.class_ids.tolist() == [1]
+    ground_truth = only(root, void=("neutral",), **options)
+    assert labels(ground_truth)[0][:4] == [1, 255, 0, 255]
+    assert ground_truth.instances.class_ids.tolist() == [1]
     assert [(spec.name, spec.is_thing, spec.colour) for spec in opened(root, fractions=ALL, **options).classes] == [
         ("person_poly", False, (0, 255, 128)),
         ("person_bmp", True, (255, 0, 0)),

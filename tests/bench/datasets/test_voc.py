@@ -31,13 +31,13 @@ def exported(source, tmp_path_factory):
     return export(source, tmp_path_factory.mktemp("voc") / "VOC2012")
 
 
-def test_what_was_exported_reads_back_as_the_truth_but_for_crowds(source, exported):
+def test_what_was_exported_reads_back_as_the_ground_truth_but_for_crowds(source, exported):
     loaded = reopened(exported)
     assert {s: len(loaded.ids(s)) for s in loaded.splits()} == {"train": 20, "val": 6, "test": 4}
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(image_id)
-        assert labels(read) == labels(truth, CLASSES)
-        assert objects(read.instances) == objects(truth.instances, CLASSES, crowds=False)
+        ground_truth, read = source.target(image_id), loaded.target(image_id)
+        assert labels(read) == labels(ground_truth, CLASSES)
+        assert objects(read.instances) == objects(ground_truth.instances, CLASSES, crowds=False)
         difference = source.image(image_id).astype(int) - loaded.image(image_id)
         assert np.abs(difference).mean() < 14  # JPEG of noise; another scene differs by 40 and more
 

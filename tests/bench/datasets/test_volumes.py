@@ -266,10 +266,10 @@ def test_numbers_of_objects_are_instances_of_each_slice(tmp_path):
     values, labels = scene()
     FORMS["NIfTI, LPS"](tmp_path, values, labels)
     dataset = opened(tmp_path, classes=None, masks_hold="instances", object_class="cell")
-    truth = dataset.target("a__z0002")
+    ground_truth = dataset.target("a__z0002")
     assert [c.name for c in dataset.classes] == ["background", "cell"]
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [15]
-    assert truth.semantic.labels.tolist() == (labels[:, :, 2].T > 0).astype(int).tolist()
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [15]
+    assert ground_truth.semantic.labels.tolist() == (labels[:, :, 2].T > 0).astype(int).tolist()
 
 
 def test_what_was_found_is_told_for_the_record(tmp_path):

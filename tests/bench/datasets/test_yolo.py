@@ -41,12 +41,12 @@ def small(root, text, **document):
     return root
 
 
-def test_what_was_exported_reads_back_as_the_truth_but_for_crowds(source, exported):
+def test_what_was_exported_reads_back_as_the_ground_truth_but_for_crowds(source, exported):
     loaded = reopened(exported)
     assert [c.name for c in loaded.classes] == [c.name for c in source.classes if c.is_thing]
     for image_id in all_ids(source):
-        truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
-        assert objects(read.instances) == objects(truth.instances, THINGS, crowds=False)
+        ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
+        assert objects(read.instances) == objects(ground_truth.instances, THINGS, crowds=False)
         assert np.array_equal(source.image(image_id), loaded.image(exported.ids[image_id]))
 
 
@@ -64,11 +64,11 @@ def test_every_object_is_one_line_of_a_class_and_pairs_within_the_image(source, 
 
 def test_a_polygon_covers_the_pixels_whose_centres_it_holds(tmp_path):
     # x from 2 to 6 of 8, y from 1 to 3 of 4
-    truth = opened(small(tmp_path, "1 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n\n"), background="none").target(
+    ground_truth = opened(small(tmp_path, "1 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n\n"), background="none").target(
         "train__a b"
     )
-    assert truth.instances.class_ids.tolist() == [1]
-    assert truth.semantic.labels.tolist() == [
+    assert ground_truth.instances.class_ids.tolist() == [1]
+    assert ground_truth.semantic.labels.tolist() == [
         [2, 2, 2, 2, 2, 2, 2, 2], [2, 2, 1, 1, 1, 1, 2, 2], [2, 2, 1, 1, 1, 1, 2, 2], [2, 2, 2, 2, 2, 2, 2, 2]
     ]  # fmt: skip
 

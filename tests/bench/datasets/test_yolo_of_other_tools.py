@@ -153,14 +153,16 @@ def test_voc_layout_with_a_labelmap_has_its_classes_objects_and_lists(tmp_path, 
         ("rod", True),
     ]
     assert {split: dataset.ids(split) for split in dataset.splits()} == {"default": ("a", "b")}
-    truth = dataset.target("a")
-    assert truth.semantic.labels.tolist() == [
+    ground_truth = dataset.target("a")
+    assert ground_truth.semantic.labels.tolist() == [
         [1, 1, 0, 0, 0, 255],
         [1, 1, 0, 0, 0, 0],
         [0, 0, 0, 0, 2, 2],
         [0, 0, 0, 0, 2, 2],
     ]
-    assert sorted(zip(truth.instances.class_ids.tolist(), truth.instances.masks.sum((1, 2)).tolist(), strict=True)) == [
+    assert sorted(
+        zip(ground_truth.instances.class_ids.tolist(), ground_truth.instances.masks.sum((1, 2)).tolist(), strict=True)
+    ) == [
         (1, 4),
         (2, 4),
     ]
@@ -208,12 +210,12 @@ def test_a_box_is_left_out_or_a_crowd_of_its_size_and_said(tmp_path):
     labelled(tmp_path, BOX_AND_POLYGON)
     out, crowd = (opened(tmp_path, without_mask=how, background="none") for how in ("leave_out", "box"))
     assert out.target("train__a").instances.class_ids.tolist() == [1]
-    truth = crowd.target("train__a")
-    assert truth.instances.class_ids.tolist() == [0, 1]
-    assert truth.instances.crowd.tolist() == [True, False]
-    assert truth.instances.masks[0].tolist() == [[False] * 4 + [True] * 4] * 4
+    ground_truth = crowd.target("train__a")
+    assert ground_truth.instances.class_ids.tolist() == [0, 1]
+    assert ground_truth.instances.crowd.tolist() == [True, False]
+    assert ground_truth.instances.masks[0].tolist() == [[False] * 4 + [True] * 4] * 4
     # What of a box is the object nobody knows: its pixels are void, and background elsewhere.
-    assert truth.semantic.labels[0].tolist() == [1, 1, 2, 2, 255, 255, 255, 255]
+    assert ground_truth.semantic.labels[0].tolist() == [1, 1, 2, 2, 255, 255, 255, 255]
     (doubt,) = crowd.doubts("train__a")
     assert doubt.told().startswith(
         "1 of 2 objects are boxes without an outline and are crowds of the size of their box"

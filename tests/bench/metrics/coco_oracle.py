@@ -50,18 +50,18 @@ def evaluate(pairs: list[tuple[Instances, Instances]], class_ids, *, boxes: bool
                 result["bbox"] = [float(v) for v in coco_mask.toBbox(result["segmentation"])]
             results.append(result)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
+        ground_truth = COCO()
+        ground_truth.dataset = {
             "images": images,
             "annotations": annotations,
             "categories": [{"id": int(c) + 1, "name": str(c)} for c in class_ids],
         }
-        truth.createIndex()
-        found = truth.loadRes(results) if results else COCO()
+        ground_truth.createIndex()
+        found = ground_truth.loadRes(results) if results else COCO()
         if not results:
-            found.dataset = {**truth.dataset, "annotations": []}
+            found.dataset = {**ground_truth.dataset, "annotations": []}
             found.createIndex()
-        evaluation = COCOeval(truth, found, "segm")
+        evaluation = COCOeval(ground_truth, found, "segm")
         evaluation.params.maxDets = sorted({min(count, most) for count in (1, 10, most)})
         evaluation.evaluate()
         evaluation.accumulate()

@@ -51,7 +51,7 @@ def test_chunks_do_not_change_what_is_left_out(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_the_interval_of_a_pixel_share_covers_the_truth_about_19_times_in_20(classes):
+def test_the_interval_of_a_pixel_share_covers_the_true_value_about_19_times_in_20(classes):
     # accuracy of images whose share of right pixels is Beta(8, 2): ground truth 0.8
     metric, specs, covered = load_metric("pixel_accuracy"), classes(2), 0
     random = np.random.default_rng(0)

@@ -29,18 +29,18 @@ def test_it_equals_a_mask_at_a_time_with_the_official_boundary(seed):
     pairs, images = [], []
     for _ in range(4):
         size = tuple(int(n) for n in random.integers(20, 130, 2))
-        truth = random_map(random, size, int(random.integers(1, 9)), crowds=True)
-        guess = disturbed(random, truth)
-        rim = {("t", s.id): mask_to_boundary(truth.segment_ids == s.id) for s in truth.segments}
+        ground_truth = random_map(random, size, int(random.integers(1, 9)), crowds=True)
+        guess = disturbed(random, ground_truth)
+        rim = {("t", s.id): mask_to_boundary(ground_truth.segment_ids == s.id) for s in ground_truth.segments}
         rim |= {("p", s.id): mask_to_boundary(guess.segment_ids == s.id) for s in guess.segments}
-        void = truth.segment_ids == 0
+        void = ground_truth.segment_ids == 0
 
         def iou(true_id, guess_id, rim=rim, void=void):
             a, b = rim["t", true_id], rim["p", guess_id] & ~void
             return (a & b).sum() / max(1, (a | b).sum())
 
-        pairs.append((truth, guess))
-        images.append(panoptic_oracle.count(truth, guess, iou))
+        pairs.append((ground_truth, guess))
+        images.append(panoptic_oracle.count(ground_truth, guess, iou))
     found = METRIC.score(np.stack([METRIC.observe(t, p, CLASSES) for t, p in pairs]), CLASSES, seed=0)
     expected = panoptic_oracle.average(images, list(range(5)))
     assert (found.value, found.parts["SQ"], found.parts["RQ"]) == pytest.approx(
@@ -52,9 +52,9 @@ def test_a_sloppy_outline_passes_the_mask_and_fails_the_boundary():
     true_ids, ids = (np.full((200, 200), 1, np.int32) for _ in range(2))
     true_ids[40:160, 40:160] = 2
     ids[48:152, 48:152] = 2  # IoU of the masks: (104 / 120)^2 = 0.75
-    truth, guess = (Panoptic(one, (Segment(1, 0), Segment(2, 2))) for one in (true_ids, ids))
-    by_mask = load_metric("panoptic_quality").observe(truth, guess, CLASSES)
-    by_boundary = METRIC.observe(truth, guess, CLASSES)
+    ground_truth, guess = (Panoptic(one, (Segment(1, 0), Segment(2, 2))) for one in (true_ids, ids))
+    by_mask = load_metric("panoptic_quality").observe(ground_truth, guess, CLASSES)
+    by_boundary = METRIC.observe(ground_truth, guess, CLASSES)
     assert by_mask[2].tolist() == pytest.approx([(104 / 120) ** 2, 1, 0, 0])
     assert by_boundary[2].tolist() == [0, 0, 1, 1]
 
@@ -62,5 +62,5 @@ def test_a_sloppy_outline_passes_the_mask_and_fails_the_boundary():
 def test_more_segments_than_sixteen_bits_count_are_told_apart():
     ids = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
     every = Panoptic(ids, tuple(Segment(int(i), 2) for i in ids.ravel()))
-    truth = Panoptic(np.int32(ids == 300 * 300), (Segment(1, 2),))  # all else is void, and excused
-    assert METRIC.observe(truth, every, CLASSES)[2].tolist() == [1, 1, 0, 0]
+    ground_truth = Panoptic(np.int32(ids == 300 * 300), (Segment(1, 2),))  # all else is void, and excused
+    assert METRIC.observe(ground_truth, every, CLASSES)[2].tolist() == [1, 1, 0, 0]

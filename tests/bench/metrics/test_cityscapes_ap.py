@@ -44,11 +44,11 @@ def official_ap(pairs):
                 "voidIntersection": int((mask & void).sum()),
             }
             matched = []
-            for truth in found["groundTruth"][name]:
-                shared = int((truth["mask"] & mask).sum())
+            for ground_truth in found["groundTruth"][name]:
+                shared = int((ground_truth["mask"] & mask).sum())
                 if shared:
-                    matched.append({**truth, "intersection": shared})
-                    truth["matchedPred"].append({**one, "intersection": shared})
+                    matched.append({**ground_truth, "intersection": shared})
+                    ground_truth["matchedPred"].append({**one, "intersection": shared})
             found["prediction"][name].append({**one, "matchedGt": matched})
         matches[number] = found
     arguments = SimpleNamespace(

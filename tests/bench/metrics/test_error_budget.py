@@ -136,15 +136,15 @@ def test_every_gain_equals_tides(seed):
         *random_pairs(seed),
         (last, made(boxes((0, 50, 9, 9), (20, 50, 9, 9), (40, 50, 9, 9)), [0, 1, 2], [0.01] * 3)),
     ]
-    truth, found = tidecv.Data("truth"), tidecv.Data("found")
+    ground_truth, found = tidecv.Data("truth"), tidecv.Data("found")
     for image, (target, predicted) in enumerate(pairs):
-        truth.add_image(image, str(image))
+        ground_truth.add_image(image, str(image))
         for mask, c in zip(target.masks, target.class_ids, strict=True):
-            truth.add_ground_truth(image, int(c), mask=encoded(mask))
+            ground_truth.add_ground_truth(image, int(c), mask=encoded(mask))
         for mask, c, s in zip(predicted.masks, predicted.class_ids, predicted.scores, strict=True):
             found.add_detection(image, int(c), float(s), mask=encoded(mask))
     tide = tidecv.TIDE()
-    run = tide.evaluate(truth, found, mode=tidecv.TIDE.MASK)
+    run = tide.evaluate(ground_truth, found, mode=tidecv.TIDE.MASK)
     errors = tide.get_main_errors()["found"]
     score = scored(pairs)
     assert 100 * score.value == pytest.approx(run.ap, abs=1e-6)

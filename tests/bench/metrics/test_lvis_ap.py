@@ -47,12 +47,12 @@ def scene(rng, detections):
     not_exhaustive = [c for c in looked_for if rng.random() < 0.3]
     unchecked = tuple(sorted(({*range(5)} - looked_for) | {*not_exhaustive}))
     masks = boxes(rng, count)
-    truth = Instances(masks, ids, np.ones(count), np.zeros(count, bool), unchecked=unchecked)
+    ground_truth = Instances(masks, ids, np.ones(count), np.zeros(count, bool), unchecked=unchecked)
     guess_ids = np.where(rng.random(detections) < 0.7, rng.choice(ids, detections), rng.integers(0, 5, detections))
     guess = Instances(
         boxes(rng, detections, masks), guess_ids, rng.permutation(detections) / detections, np.zeros(detections, bool)
     )
-    return truth, guess, sorted(looked_for - {*ids.tolist()}), not_exhaustive
+    return ground_truth, guess, sorted(looked_for - {*ids.tolist()}), not_exhaustive
 
 
 def evaluated(scenes, folder):
@@ -61,10 +61,10 @@ def evaluated(scenes, folder):
     logging.getLogger("lvis").setLevel(logging.ERROR)
     categories = [{"id": n + 1, "name": c.name, "frequency": c.frequency[0]} for n, c in enumerate(CLASSES)]
     images, annotations, results = [], [], []
-    for number, (truth, guess, negative, partial) in enumerate(scenes, start=1):
+    for number, (ground_truth, guess, negative, partial) in enumerate(scenes, start=1):
         images.append({"id": number, "height": SIZE[0], "width": SIZE[1], "neg_category_ids": [c + 1 for c in negative],
                        "not_exhaustive_category_ids": [c + 1 for c in partial], "coco_url": "x/x.jpg"})  # fmt: skip
-        for mask, class_id in zip(truth.masks, truth.class_ids.tolist(), strict=True):
+        for mask, class_id in zip(ground_truth.masks, ground_truth.class_ids.tolist(), strict=True):
             row = {"id": len(annotations) + 1, "image_id": number, "category_id": class_id + 1, "bbox": [0, 0, 1, 1]}
             annotations.append({**row, "area": float(mask.sum()), "segmentation": encoded(mask)})
         for mask, class_id, score in zip(guess.masks, guess.class_ids.tolist(), guess.scores.tolist(), strict=True):
@@ -87,7 +87,7 @@ def encoded(mask):
 
 def scored(scenes):
     metric = load_metric("lvis_ap")
-    rows = [metric.observe(truth, guess, CLASSES).table for truth, guess, *_ in scenes]
+    rows = [metric.observe(ground_truth, guess, CLASSES).table for ground_truth, guess, *_ in scenes]
     stacked = np.concatenate([np.insert(table, 0, number, axis=1) for number, table in enumerate(rows)])
     return metric.score(stacked, CLASSES, seed=0)
 
@@ -106,18 +106,18 @@ def test_every_figure_is_that_of_lviss_own_evaluator(tmp_path, monkeypatch, dete
 
 def test_only_the_300_surest_detections_of_an_image_count():
     rng = np.random.default_rng(1)
-    truth, guess, *_ = scene(rng, 350)
+    ground_truth, guess, *_ = scene(rng, 350)
     kept = surest(guess, 300)
     assert sorted(kept.scores.tolist()) == sorted(guess.scores.tolist())[50:]
-    assert scored([(truth, guess)]).value == scored([(truth, kept)]).value
+    assert scored([(ground_truth, guess)]).value == scored([(ground_truth, kept)]).value
 
 
 def test_groups_that_no_class_is_in_are_not_there():
     rng = np.random.default_rng(2)
-    truth, guess, *_ = scene(rng, 20)
+    ground_truth, guess, *_ = scene(rng, 20)
     metric = load_metric("lvis_ap")
     plain = tuple(ClassSpec(name=c.name, is_thing=True, colour=c.colour) for c in CLASSES)
-    rows = np.insert(metric.observe(truth, guess, plain).table, 0, 0, axis=1)
+    rows = np.insert(metric.observe(ground_truth, guess, plain).table, 0, 0, axis=1)
     assert not {"AP_rare", "AP_common", "AP_frequent"} & set(metric.score(rows, plain, seed=0).parts)
     assert "frequency" not in plain[0].model_dump_json()
     assert ClassSpec.from_json(CLASSES[0].to_json()) == CLASSES[0]

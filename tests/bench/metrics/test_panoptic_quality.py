@@ -30,13 +30,15 @@ def random_map(random, size, segments, *, crowds=False, spread=1):
     return Panoptic(ids, tuple(listed))
 
 
-def disturbed(random, truth):
+def disturbed(random, ground_truth):
     """The ground truth with a part of its pixels moved and some classes changed, so that some segments match."""
-    ids = truth.segment_ids.copy()
+    ids = ground_truth.segment_ids.copy()
     moved = np.roll(ids, int(random.integers(0, 3)), axis=int(random.integers(0, 2)))
     ids[random.random(ids.shape) < 0.1] = 0
     ids = np.where(random.random(ids.shape) < 0.5, ids, moved)
-    class_of = {s.id: s.class_id if random.random() < 0.8 else int(random.integers(0, 5)) for s in truth.segments}
+    class_of = {
+        s.id: s.class_id if random.random() < 0.8 else int(random.integers(0, 5)) for s in ground_truth.segments
+    }
     return Panoptic(ids, tuple(Segment(int(i), class_of[int(i)]) for i in np.unique(ids) if i))
 
 
@@ -51,9 +53,9 @@ def test_every_figure_equals_panopticapis_with_void_and_crowds(seed, spread):
     pairs = []
     for _ in range(5):
         size = tuple(int(n) for n in random.integers(1, 40, 2))
-        truth = random_map(random, size, int(random.integers(1, 12)), crowds=True, spread=spread)
-        guess = disturbed(random, truth) if random.random() < 0.7 else random_map(random, size, 6, spread=spread)
-        pairs.append((truth, guess))
+        ground_truth = random_map(random, size, int(random.integers(1, 12)), crowds=True, spread=spread)
+        guess = disturbed(random, ground_truth) if random.random() < 0.7 else random_map(random, size, 6, spread=spread)
+        pairs.append((ground_truth, guess))
     images = [panoptic_oracle.count(t, p) for t, p in pairs]
     found = scored(pairs)
     groups = {"": range(5), "_things": (2, 3, 4), "_stuff": (0, 1)}
@@ -69,10 +71,10 @@ def test_every_figure_equals_panopticapis_with_void_and_crowds(seed, spread):
 
 def one_object(covered):
     """A ground truth of 100 pixels of class A, of which so many are predicted and the rest is called void."""
-    truth = Panoptic(np.full((10, 10), 7, np.int32), (Segment(7, 2),))
+    ground_truth = Panoptic(np.full((10, 10), 7, np.int32), (Segment(7, 2),))
     ids = np.zeros(100, np.int32)
     ids[:covered] = 3
-    return truth, Panoptic(ids.reshape(10, 10), (Segment(3, 2),))
+    return ground_truth, Panoptic(ids.reshape(10, 10), (Segment(3, 2),))
 
 
 @pytest.mark.parametrize(("covered", "expected"), [(40, 0.0), (60, 0.6), (100, 1.0)])
@@ -83,14 +85,14 @@ def test_predicting_void_gains_nothing(covered, expected):
 def test_what_lies_mostly_on_void_is_no_false_positive():
     ids = np.int32([[0, 0, 0, 1, 1, 1, 1, 1]])
     guess = np.int32([[9, 9, 9, 9, 1, 1, 1, 1]])  # segment 9: three of four pixels on void
-    truth = Panoptic(ids, (Segment(1, 2),))
-    assert scored([(truth, Panoptic(guess, (Segment(9, 3), Segment(1, 2))))]).value == pytest.approx(4 / 5)
+    ground_truth = Panoptic(ids, (Segment(1, 2),))
+    assert scored([(ground_truth, Panoptic(guess, (Segment(9, 3), Segment(1, 2))))]).value == pytest.approx(4 / 5)
 
 
 def test_a_prediction_inside_a_crowd_is_neither_right_nor_wrong_and_the_crowd_is_not_missed():
-    truth = Panoptic(np.int32([[1, 1, 1, 1, 2, 2]]), (Segment(1, 2, crowd=True), Segment(2, 3)))
+    ground_truth = Panoptic(np.int32([[1, 1, 1, 1, 2, 2]]), (Segment(1, 2, crowd=True), Segment(2, 3)))
     guess = Panoptic(np.int32([[5, 5, 0, 0, 6, 6]]), (Segment(5, 2), Segment(6, 3)))
-    found = scored([(truth, guess)])
+    found = scored([(ground_truth, guess)])
     assert found.value == 1.0
     assert found.per_class["A"] is None
 
@@ -105,11 +107,11 @@ def test_of_two_crowds_of_a_class_the_last_listed_excuses_as_in_panopticapi():
 
 def test_quality_is_the_product_of_segmentation_and_recognition_for_each_class():
     random = np.random.default_rng(3)
-    truth = random_map(random, (30, 30), 9)
-    found = scored([(truth, disturbed(random, truth))], CLASSES)
+    ground_truth = random_map(random, (30, 30), 9)
+    found = scored([(ground_truth, disturbed(random, ground_truth))], CLASSES)
     only = [spec for spec in CLASSES if found.per_class[spec.name] is not None]
     assert only
-    alone = scored([(truth, truth)])
+    alone = scored([(ground_truth, ground_truth)])
     assert (alone.value, alone.parts["SQ"], alone.parts["RQ"]) == (1.0, 1.0, 1.0)
 
 

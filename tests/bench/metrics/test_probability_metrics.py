@@ -27,19 +27,19 @@ class Image:
 
     def __init__(self, seed: int, sharpness: float = 1.5, shape: tuple[int, int] = (24, 31)) -> None:
         rng = np.random.default_rng(seed)
-        self.truth = rng.integers(0, rng.integers(2, 5), shape).astype(np.uint8)
-        logits = rng.normal(size=(4, *shape)) + sharpness * (self.truth == np.arange(4)[:, None, None])
+        self.ground_truth = rng.integers(0, rng.integers(2, 5), shape).astype(np.uint8)
+        logits = rng.normal(size=(4, *shape)) + sharpness * (self.ground_truth == np.arange(4)[:, None, None])
         exp = np.exp(logits * rng.uniform(0.5, 3))
         self.floats = (exp / exp.sum(axis=0)).astype(np.float32)
-        self.truth[rng.random(shape) < 0.05] = 255
+        self.ground_truth[rng.random(shape) < 0.05] = 255
         self.probabilities = quantised(
-            self.floats, num_classes=4, size=SemanticMap(self.truth).size, image_id="a", model="m"
+            self.floats, num_classes=4, size=SemanticMap(self.ground_truth).size, image_id="a", model="m"
         )
         self.labels = self.floats.argmax(axis=0).astype(np.uint8)
 
     @property
     def known(self):
-        return self.truth != 255
+        return self.ground_truth != 255
 
     def level(self, class_id):
         return self.probabilities.levels[class_id][self.known]
@@ -51,12 +51,12 @@ class Image:
 
     @property
     def right(self):
-        return (self.labels == self.truth)[self.known]
+        return (self.labels == self.ground_truth)[self.known]
 
 
 def statistics(metric, images):
     rows = [
-        metric.observe_probabilities(SemanticMap(i.truth), SemanticMap(i.labels), i.probabilities, CLASSES)
+        metric.observe_probabilities(SemanticMap(i.ground_truth), SemanticMap(i.labels), i.probabilities, CLASSES)
         for i in images
     ]
     return np.stack(rows)
@@ -100,10 +100,12 @@ def test_the_calibration_error_is_that_of_torchmetrics_where_no_confidence_is_an
     levels = rng.choice([q for q in range(1, 255) if q % 17], size=(1, 40, 50)).astype(np.uint8)
     right = rng.random((40, 50)) < (levels[0] / 255) ** 1.5
     # Class 0 is predicted everywhere with these levels; it is right where the ground truth is 0.
-    truth = np.where(right, 0, 1).astype(np.uint8)
+    ground_truth = np.where(right, 0, 1).astype(np.uint8)
     both = ClassProbabilities(np.concatenate([levels, 255 - levels]))
     metric = load_metric("ece")
-    counts = metric.observe_probabilities(SemanticMap(truth), SemanticMap(np.zeros_like(truth)), both, CLASSES[:2])
+    counts = metric.observe_probabilities(
+        SemanticMap(ground_truth), SemanticMap(np.zeros_like(ground_truth)), both, CLASSES[:2]
+    )
     theirs = calibration_error(torch.tensor(levels[0] / 255).flatten(), torch.tensor(right).flatten().int(), n_bins=15)
     ours = metric.score(counts[None], CLASSES[:2], seed=0)
     assert ours.value == pytest.approx(float(theirs), abs=1e-6)
@@ -115,10 +117,12 @@ def test_the_adaptive_error_is_that_of_sorted_pixels_in_parts_of_equal_size(seed
     rng = np.random.default_rng(seed)
     levels = np.sort(rng.choice(np.arange(1, 255), size=15 * 12, replace=False)).astype(np.uint8)[None]
     right = rng.random(levels.shape[1]) < levels[0] / 255
-    truth = np.where(right, 0, 1).astype(np.uint8)[None]
+    ground_truth = np.where(right, 0, 1).astype(np.uint8)[None]
     both = ClassProbabilities(np.stack([levels, 255 - levels]))
     metric = load_metric("adaptive_ece")
-    counts = metric.observe_probabilities(SemanticMap(truth), SemanticMap(np.zeros_like(truth)), both, CLASSES[:2])
+    counts = metric.observe_probabilities(
+        SemanticMap(ground_truth), SemanticMap(np.zeros_like(ground_truth)), both, CLASSES[:2]
+    )
     parts = np.split(np.arange(levels.shape[1]), 15)
     gaps = [abs(right[p].mean() - (levels[0, p] / 255).mean()) for p in parts]
     assert metric.score(counts[None], CLASSES[:2], seed=0).value == pytest.approx(np.mean(gaps), abs=1e-12)
@@ -128,7 +132,7 @@ def test_the_adaptive_error_is_that_of_sorted_pixels_in_parts_of_equal_size(seed
 def test_the_brier_score_is_the_mean_of_squared_differences_summed_over_classes(seed):
     images = [Image(seed), Image(seed + 500)]
     each = [
-        ((i.probabilities.levels[:, i.known] / 255 - (i.truth[i.known] == np.arange(4)[:, None])) ** 2).T
+        ((i.probabilities.levels[:, i.known] / 255 - (i.ground_truth[i.known] == np.arange(4)[:, None])) ** 2).T
         for i in images
     ]
     squares = np.concatenate(each)
@@ -142,11 +146,11 @@ def test_the_brier_score_of_two_classes_is_twice_that_of_scikit_learn():
     brier_score_loss = pytest.importorskip("sklearn.metrics").brier_score_loss
     rng = np.random.default_rng(3)
     levels = rng.integers(0, 256, (30, 30)).astype(np.uint8)
-    truth = (rng.random((30, 30)) < levels / 255).astype(np.uint8)
+    ground_truth = (rng.random((30, 30)) < levels / 255).astype(np.uint8)
     metric = load_metric("brier")
     both = ClassProbabilities(np.stack([255 - levels, levels]))
-    sums = metric.observe_probabilities(SemanticMap(truth), SemanticMap(truth), both, CLASSES[:2])
-    theirs = brier_score_loss(truth.ravel(), levels.ravel() / 255)
+    sums = metric.observe_probabilities(SemanticMap(ground_truth), SemanticMap(ground_truth), both, CLASSES[:2])
+    theirs = brier_score_loss(ground_truth.ravel(), levels.ravel() / 255)
     assert metric.score(sums[None], CLASSES[:2], seed=0).value == pytest.approx(2 * theirs, abs=1e-12)
 
 
@@ -156,9 +160,9 @@ def test_the_area_under_precision_and_recall_is_that_of_scikit_learn(seed):
     images = [Image(seed), Image(seed + 77, sharpness=0.0)]
     found, expected = score("auprc", images), {}
     for class_id, name in enumerate(NAMES):
-        truth = pooled(images, lambda i, c=class_id: (i.truth == c)[i.known])
+        ground_truth = pooled(images, lambda i, c=class_id: (i.ground_truth == c)[i.known])
         levels = pooled(images, lambda i, c=class_id: i.level(c))
-        expected[name] = average_precision_score(truth, levels) if truth.any() else None
+        expected[name] = average_precision_score(ground_truth, levels) if ground_truth.any() else None
     for name, value in expected.items():
         assert found.per_class[name] == (None if value is None else pytest.approx(value, abs=1e-12))
     foreground = [v for name, v in expected.items() if v is not None and name != "background"]
@@ -198,9 +202,12 @@ def test_the_chosen_threshold_has_the_best_dice_of_all_on_the_images_it_is_chose
     best = load_metric("threshold_dice").best_on(statistics(levels_of, images).sum(axis=0), CLASSES)
     expected = []
     for class_id in range(1, 4):
-        truth, level = images[0].truth[images[0].known] == class_id, images[0].level(class_id)
-        if truth.any():
-            dice = [2 * (truth & (level >= q)).sum() / (truth.sum() + (level >= q).sum()) for q in range(1, 256)]
+        ground_truth, level = images[0].ground_truth[images[0].known] == class_id, images[0].level(class_id)
+        if ground_truth.any():
+            dice = [
+                2 * (ground_truth & (level >= q)).sum() / (ground_truth.sum() + (level >= q).sum())
+                for q in range(1, 256)
+            ]
             expected.append(max(dice))
         elif (level >= 128).any():
             expected.append(0.0)
@@ -218,17 +225,17 @@ def test_dice_and_iou_at_a_threshold_are_those_of_a_loop_over_pixels(seed):
         metric = load_metric(name).chosen_at(taus)
         found = metric.score(statistics(metric, images), CLASSES, seed=0)
         for class_id, tau in enumerate(taus):
-            truth = pooled(images, lambda i, c=class_id: (i.truth == c)[i.known])
+            ground_truth = pooled(images, lambda i, c=class_id: (i.ground_truth == c)[i.known])
             called = pooled(images, lambda i, c=class_id: i.level(c)) >= tau
-            hits, both = (truth & called).sum(), truth.sum() + called.sum()
-            expected = ratio(hits, called.sum(), truth.sum()) if both else None
+            true_positives, both = (ground_truth & called).sum(), ground_truth.sum() + called.sum()
+            expected = ratio(true_positives, called.sum(), ground_truth.sum()) if both else None
             assert found.per_class[NAMES[class_id]] == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_model_that_is_sure_and_right_is_perfect(name):
     image = Image(1)
-    image.labels = np.where(image.truth == 255, 0, image.truth).astype(np.uint8)
+    image.labels = np.where(image.ground_truth == 255, 0, image.ground_truth).astype(np.uint8)
     image.probabilities = ClassProbabilities(((image.labels == np.arange(4)[:, None, None]) * 255).astype(np.uint8))
     metric, found = load_metric(name), score(name, [image])
     assert found.value == (1.0 if metric.higher_is_better else 0.0)
@@ -237,7 +244,7 @@ def test_a_model_that_is_sure_and_right_is_perfect(name):
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_is_defined_where_every_pixel_is_void(name):
     image = Image(1)
-    image.truth[:] = 255
+    image.ground_truth[:] = 255
     assert score(name, [image]).value is None
 
 
@@ -270,7 +277,7 @@ def test_predictions_without_probabilities_are_refused_by_name(name):
     image, metric = Image(0), load_metric(name)
     assert isinstance(metric, FromProbabilities)
     with pytest.raises(ShapeError, match="keep: probabilities"):
-        metric.observe(SemanticMap(image.truth), SemanticMap(image.labels), CLASSES)
+        metric.observe(SemanticMap(image.ground_truth), SemanticMap(image.labels), CLASSES)
 
 
 def test_a_coverage_above_one_is_no_coverage():

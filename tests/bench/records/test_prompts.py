@@ -129,13 +129,13 @@ def instances(masks, crowd=None):
 
 def test_crowds_and_hidden_instances_are_not_asked_for_and_the_rest_keep_their_order():
     first, hidden, crowd, last = mask(LONE), mask(LONE) & False, mask(LONE), np.roll(mask(LONE), -1, axis=1)
-    truth = instances([first, hidden, crowd, last], crowd=[False, False, True, False])
-    objects = GroundTruth(SemanticMap(np.zeros((3, 6), np.uint8)), instances=truth).of("prompted")
+    ground_truth = instances([first, hidden, crowd, last], crowd=[False, False, True, False])
+    objects = GroundTruth(SemanticMap(np.zeros((3, 6), np.uint8)), instances=ground_truth).of("prompted")
     assert [np.argwhere(one).tolist() for one in objects.masks] == [[[1, 4]], [[1, 3]]]
     assert objects.scores.tolist() == [1, 1]
 
 
-def test_a_data_set_without_instances_has_no_prompted_truth():
+def test_a_data_set_without_instances_has_no_prompted_ground_truth():
     assert GroundTruth(SemanticMap(np.zeros((3, 6), np.uint8))).of("prompted") is None
 
 

@@ -164,8 +164,8 @@ class SyntheticRun:
         folder = self.write_job(planned, "predict", planned.predict_key, **told)
         rng, hashes = np.random.default_rng(seed), {}
         for image_id in self.ids:
-            truth = self.dataset.target(image_id).semantic.labels
-            spoilt = np.where(rng.random(truth.shape) < wrong, np.uint8(0), truth)
+            ground_truth = self.dataset.target(image_id).semantic.labels
+            spoilt = np.where(rng.random(ground_truth.shape) < wrong, np.uint8(0), ground_truth)
             prediction = SemanticMap(np.where(spoilt == 255, np.uint8(1), spoilt))
             save_prediction(prediction, folder / layout.PREDICTIONS, image_id)
             hashes[image_id] = prediction.content_hash()

@@ -19,10 +19,12 @@ def maps(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(4):
-        truth = rng.integers(0, 3, (12, 15)).astype(np.uint8)
-        truth[0, :4] = 255
-        predicted = np.where(rng.random(truth.shape) < 0.3, rng.choice([0, 1, 2, 4], truth.shape), truth)
-        found.append((truth, np.where(predicted == 255, 0, predicted).astype(np.uint8)))
+        ground_truth = rng.integers(0, 3, (12, 15)).astype(np.uint8)
+        ground_truth[0, :4] = 255
+        predicted = np.where(
+            rng.random(ground_truth.shape) < 0.3, rng.choice([0, 1, 2, 4], ground_truth.shape), ground_truth
+        )
+        found.append((ground_truth, np.where(predicted == 255, 0, predicted).astype(np.uint8)))
     return found
 
 
@@ -38,16 +40,16 @@ def test_scikit_learn_and_torchmetrics_print_what_we_say(seed):
     sklearn, torch = pytest.importorskip("sklearn.metrics"), pytest.importorskip("torch")
     classification = pytest.importorskip("torchmetrics.classification")
     pairs = maps(seed)
-    truth = np.concatenate([t[t != 255] for t, _ in pairs])
+    ground_truth = np.concatenate([t[t != 255] for t, _ in pairs])
     predicted = np.concatenate([p[t != 255] for t, p in pairs])
     said = printed(pairs)
     for average in ("macro", "weighted"):
-        expected = sklearn.jaccard_score(truth, predicted, average=average)
+        expected = sklearn.jaccard_score(ground_truth, predicted, average=average)
         assert said["scikit-learn", f"jaccard_score(average='{average}')"] == pytest.approx(expected)
-    assert said["scikit-learn", "accuracy_score"] == pytest.approx(sklearn.accuracy_score(truth, predicted))
+    assert said["scikit-learn", "accuracy_score"] == pytest.approx(sklearn.accuracy_score(ground_truth, predicted))
     for average in ("macro", "micro"):
         theirs = classification.MulticlassJaccardIndex(5, average=average)(
-            torch.from_numpy(predicted.astype(int)), torch.from_numpy(truth.astype(int))
+            torch.from_numpy(predicted.astype(int)), torch.from_numpy(ground_truth.astype(int))
         )
         assert said["torchmetrics", f"JaccardIndex(average='{average}')"] == pytest.approx(float(theirs), abs=1e-6)
 
@@ -65,8 +67,8 @@ def test_a_class_that_is_only_predicted_costs_mmsegmentation_and_not_detectron2(
 
 
 def test_ultralytics_prints_995_for_a_perfect_detector_and_coco_1():
-    hit = (1 << 40) - 1
-    rows = [[n, k, 1, s, 0, 500, m, 0] for n in range(3) for k, s, m in ((0, 0, 0), (1, 0, 0), (2, 0.9, hit))]
+    true_positive = (1 << 40) - 1
+    rows = [[n, k, 1, s, 0, 500, m, 0] for n in range(3) for k, s, m in ((0, 0, 0), (1, 0, 0), (2, 0.9, true_positive))]
     things = (ClassSpec(name="nothing", colour=(0, 0, 0)), ClassSpec(name="thing", is_thing=True, colour=(9, 9, 9)))
     statistics = Statistics(("a", "b", "c"), {"mask_matches": np.array(rows, dtype=float)}, frozenset(["mask_matches"]))
     said = {(one.library, one.quantity): one.value for one in dialects(statistics, things)}

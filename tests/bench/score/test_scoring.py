@@ -86,8 +86,8 @@ def score(dataset, folder, metrics=("mean_iou", "boundary_iou", "dice"), *, kind
 
 def with_mistakes(dataset, folder, share=0.3):
     random = np.random.default_rng(1)
-    for image_id, truth in dataset.ground_truths.items():
-        labels = truth.semantic.labels.copy()
+    for image_id, ground_truth in dataset.ground_truths.items():
+        labels = ground_truth.semantic.labels.copy()
         labels[random.random(labels.shape) < share] = 1
         save_prediction(SemanticMap(labels), folder, image_id)
 
@@ -176,8 +176,8 @@ def test_label_spaces_that_differ_are_refused_with_the_classes_that_do(tmp_path)
 
 def test_instances_are_scored_as_a_semantic_map_and_the_score_says_so(tmp_path):
     dataset = drawn(2)
-    for image_id, truth in dataset.ground_truths.items():
-        labels = truth.semantic.labels
+    for image_id, ground_truth in dataset.ground_truths.items():
+        labels = ground_truth.semantic.labels
         masks = np.stack([labels == 1, labels == 2, labels == 0])
         # the third, unsure one would spoil the map
         guess = Instances(masks, np.array([1, 2, 1]), np.array([0.9, 0.8, 0.1]), np.zeros(3, bool))
@@ -192,13 +192,13 @@ def test_a_score_on_images_looked_through_for_some_classes_states_the_federated_
     masks[0, :2, :3] = True
     found = Instances(masks, np.array([1]), np.ones(1), np.zeros(1, dtype=np.bool_))
     semantic = SemanticMap(np.where(masks[0], 1, 0).astype(np.uint8))
-    truths = {
+    ground_truths = {
         "some": GroundTruth(semantic, replace(found, unchecked=(2,))),
         "all": GroundTruth(semantic, found),
     }
     things = tuple(spec.model_copy(update={"is_thing": index > 0}) for index, spec in enumerate(CLASSES))
-    dataset = Drawn(truths, classes=things, tasks=("semantic", "instance"))
-    for image_id in truths:
+    dataset = Drawn(ground_truths, classes=things, tasks=("semantic", "instance"))
+    for image_id in ground_truths:
         save_prediction(found, tmp_path, image_id)
     scored = score(dataset, tmp_path, ("mask_ap", "mean_iou"), kind="instance", classes=things).scores
     assert scored.federated == 1
@@ -209,8 +209,8 @@ def test_a_score_on_images_looked_through_for_some_classes_states_the_federated_
 
 def test_an_instance_model_also_gets_its_score_at_the_threshold_that_is_best_for_it(tmp_path):
     dataset = drawn(3)
-    for image_id, truth in dataset.ground_truths.items():
-        labels = truth.semantic.labels
+    for image_id, ground_truth in dataset.ground_truths.items():
+        labels = ground_truth.semantic.labels
         masks = np.stack([labels == 1, labels == 2, labels == 0])
         # right, but unsure of class 2; the third is wrong and less sure still
         guess = Instances(masks, np.array([1, 2, 1]), np.array([0.9, 0.3, 0.2]), np.zeros(3, bool))
@@ -258,7 +258,7 @@ def test_statistics_come_back_from_disk_as_they_were(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "not an archive"])
-def test_a_damaged_statistics_file_says_how_to_mend_it(tmp_path, damage):
+def test_a_damaged_statistics_file_says_how_to_fix_it(tmp_path, damage):
     dataset = drawn(3)
     with_mistakes(dataset, tmp_path)
     file = tmp_path / "case.npz"

@@ -19,22 +19,22 @@ CLASSES = tuple(
 )
 
 
-def scored(metric: str, truths: dict, predictions: dict, kind: str = "semantic"):
-    dataset = Drawn(truths, CLASSES, ("semantic", "instance", "panoptic"))
+def scored(metric: str, ground_truths: dict, predictions: dict, kind: str = "semantic"):
+    dataset = Drawn(ground_truths, CLASSES, ("semantic", "instance", "panoptic"))
     task = TaskSpec(kind=kind, classes=CLASSES)
     loaded = load_metric(metric)
-    observed = observe_all([loaded], task, dataset, tuple(truths), predictions.__getitem__)
-    return score_metric(loaded, task, observed, len(truths), seed=0)
+    observed = observe_all([loaded], task, dataset, tuple(ground_truths), predictions.__getitem__)
+    return score_metric(loaded, task, observed, len(ground_truths), seed=0)
 
 
 def maps(stray: int):
     """Two images of background, a disc and a ring; of one `stray` pixels are called a cross."""
-    truth = np.zeros((12, 12), dtype=np.uint8)
-    truth[1:5, 1:5], truth[7:11, 7:11] = 1, 2
-    wrong = truth.copy()
+    ground_truth = np.zeros((12, 12), dtype=np.uint8)
+    ground_truth[1:5, 1:5], ground_truth[7:11, 7:11] = 1, 2
+    wrong = ground_truth.copy()
     wrong[0, :stray] = 3
-    images = {"a": GroundTruth(SemanticMap(truth)), "b": GroundTruth(SemanticMap(truth))}
-    return images, {"a": SemanticMap(wrong), "b": SemanticMap(truth)}
+    images = {"a": GroundTruth(SemanticMap(ground_truth)), "b": GroundTruth(SemanticMap(ground_truth))}
+    return images, {"a": SemanticMap(wrong), "b": SemanticMap(ground_truth)}
 
 
 def flag_of(score):
@@ -63,16 +63,18 @@ def test_a_score_that_such_a_class_does_not_enter_is_not_doubted(metric):
 
 
 def test_a_class_that_is_true_somewhere_may_be_wrong_everywhere_without_this_doubt():
-    truths, predictions = maps(stray=3)
-    truth = truths["b"].semantic.labels.copy()
-    truth[11, 0] = 3
-    assert flag_of(scored("mean_iou", {**truths, "b": GroundTruth(SemanticMap(truth))}, predictions)) is None
+    ground_truths, predictions = maps(stray=3)
+    ground_truth = ground_truths["b"].semantic.labels.copy()
+    ground_truth[11, 0] = 3
+    assert (
+        flag_of(scored("mean_iou", {**ground_truths, "b": GroundTruth(SemanticMap(ground_truth))}, predictions)) is None
+    )
 
 
 def test_several_such_classes_are_named_together():
-    truths, predictions = maps(stray=2)
+    ground_truths, predictions = maps(stray=2)
     blank = GroundTruth(SemanticMap(np.zeros((12, 12), dtype=np.uint8)))
-    seen = flag_of(scored("mean_iou", dict.fromkeys(truths, blank), predictions)).seen
+    seen = flag_of(scored("mean_iou", dict.fromkeys(ground_truths, blank), predictions)).seen
     assert "classes 'disc', 'ring', 'cross' have no ground truth" in seen
     assert "over the other 1" in seen
 
@@ -86,12 +88,12 @@ def test_an_invented_distance_is_told_in_its_unit():
 def test_panoptic_quality_tells_of_a_segment_of_a_class_that_is_never_true():
     ids = np.ones((8, 8), dtype=np.int32)
     ids[2:5, 2:5] = 2
-    truth = Panoptic(ids, (Segment(1, 0), Segment(2, 1)))
+    ground_truth = Panoptic(ids, (Segment(1, 0), Segment(2, 1)))
     wrong = ids.copy()
     wrong[6:, 6:] = 3
     predicted = Panoptic(wrong, (Segment(1, 0), Segment(2, 1), Segment(3, 3)))
     labels = SemanticMap(np.where(ids == 2, np.uint8(1), np.uint8(0)))
-    score = scored("panoptic_quality", {"a": GroundTruth(labels, panoptic=truth)}, {"a": predicted}, "panoptic")
+    score = scored("panoptic_quality", {"a": GroundTruth(labels, panoptic=ground_truth)}, {"a": predicted}, "panoptic")
     assert score.per_class["cross"] == 0
     assert "class 'cross'" in flag_of(score).seen
 
@@ -104,18 +106,18 @@ def test_average_precision_leaves_such_a_class_out_by_its_definition():
         return Instances(masks, np.array([class_id]), np.ones(1), np.zeros(1, dtype=np.bool_))
 
     both = Instances(np.concatenate([mask, mask]), np.array([1, 3]), np.ones(2), np.zeros(2, dtype=np.bool_))
-    truth = GroundTruth(SemanticMap(mask[0].astype(np.uint8)), instances=one(1))
-    score = scored("mask_ap", {"a": truth}, {"a": both}, "instance")
+    ground_truth = GroundTruth(SemanticMap(mask[0].astype(np.uint8)), instances=one(1))
+    score = scored("mask_ap", {"a": ground_truth}, {"a": both}, "instance")
     assert score.per_class["cross"] is None
     assert flag_of(score) is None
 
 
 def test_one_of_a_hundred_classes_hardly_moves_a_mean_and_is_not_told():
     classes = tuple(ClassSpec(name=f"c{i}", colour=(0, 0, 0)) for i in range(150))
-    truth = np.arange(149, dtype=np.uint8).repeat(4).reshape(4, 149)
-    wrong = truth.copy()
+    ground_truth = np.arange(149, dtype=np.uint8).repeat(4).reshape(4, 149)
+    wrong = ground_truth.copy()
     wrong[0, 0] = 149
-    dataset = Drawn({"a": GroundTruth(SemanticMap(truth))}, classes, ("semantic",))
+    dataset = Drawn({"a": GroundTruth(SemanticMap(ground_truth))}, classes, ("semantic",))
     task, metric = TaskSpec(kind="semantic", classes=classes), load_metric("mean_iou")
     observed = observe_all([metric], task, dataset, ("a",), lambda _: SemanticMap(wrong))
     assert flag_of(score_metric(metric, task, observed, 1, seed=0)) is None

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from bench.cli.main import main
-from bench.data.labels.mapping import ClassTable, map_truth
+from bench.data.labels.mapping import ClassTable, map_ground_truth
 from bench.data.labels.spaces import label_space
 from bench.datasets import ade20k, carvana, cityscapes, coco, voc
 from bench.records.names import harness_root
@@ -126,17 +126,17 @@ class InCocoClasses:
         return getattr(self._drawn, name)
 
     def target(self, image_id):
-        return map_truth(self._drawn.target(image_id), self._table)
+        return map_ground_truth(self._drawn.target(image_id), self._table)
 
 
 def write_people(drawn, folder: Path) -> None:
     """Images, and masks of 0 and 255, as sets of people come."""
     for image_id in all_ids(drawn):
-        truth = drawn.target(image_id)
+        ground_truth = drawn.target(image_id)
         image = folder / "images" / f"{image_id}.png"
         image.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(image), drawn.image(image_id)[..., ::-1])
-        mask = np.where(truth.instances.masks.any(axis=0), 255, 0).astype(np.uint8)
+        mask = np.where(ground_truth.instances.masks.any(axis=0), 255, 0).astype(np.uint8)
         (folder / "masks").mkdir(exist_ok=True)
         write_png(folder / "masks" / f"{image_id}.png", mask)
 
@@ -328,7 +328,7 @@ def test_classes_known_without_files_are_those_of_the_files(tmp_path):
         assert [(c.name, c.is_thing) for c in known] == [(c.name, c.is_thing) for c in read]
 
 
-def test_a_data_set_without_truths_of_the_suites_form_is_told_before_anything_is_trained(tmp_path, capsys):
+def test_a_data_set_without_ground_truths_of_the_suites_form_is_told_before_anything_is_trained(tmp_path, capsys):
     suite = copied(tmp_path, "carvana", lambda document: document.update(task="panoptic", models=["unet/components"]))
     put_miniature("carvana", tmp_path / "data")
     code, _, err = checked(capsys, suite)

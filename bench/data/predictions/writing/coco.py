@@ -25,7 +25,7 @@ def write(predicted: Predicted, folder: Path) -> list[str]:
     results: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for row, (image_id, found) in zip(images, predicted, strict=True):
-        ground_truth = predicted.truth(image_id)
+        ground_truth = predicted.ground_truth(image_id)
         assert isinstance(found, Instances)
         assert isinstance(ground_truth, Instances)
         for mask, class_id, score in zip(found.masks, found.class_ids.tolist(), found.scores.tolist(), strict=True):

@@ -25,7 +25,7 @@ def write(predicted: Predicted, folder: Path) -> list[str]:
     for name in rows:
         (folder / name).mkdir()
     for image, (image_id, found) in zip(images, predicted, strict=True):
-        for name, panoptic in (("predictions", found), ("ground_truth", predicted.truth(image_id))):
+        for name, panoptic in (("predictions", found), ("ground_truth", predicted.ground_truth(image_id))):
             assert isinstance(panoptic, Panoptic)
             png = folder / name / f"{image_id}.png"
             rows[name].append({"image_id": image["id"], "file_name": png.name, **_written(panoptic, png, categories)})

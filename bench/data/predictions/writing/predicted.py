@@ -47,7 +47,7 @@ class Predicted:
             found = found if self.table is None else map_prediction(found, self.table)
             yield image_id, found if self.kind == self.native else reduced(found, self.kind, self.dataset.classes)
 
-    def truth(self, image_id: str) -> Prediction:
+    def ground_truth(self, image_id: str) -> Prediction:
         """Return the ground truth of an image in the form that is written."""
         found = self.dataset.target(image_id).of(self.kind)
         if found is None:

@@ -342,13 +342,13 @@
   function flip(tile) {
     const pictures = all("img", tile);
     if (!pictures.length) return;
-    const truth = tile.closest(".tiles").querySelectorAll(".tile img")[1];
+    const groundTruth = tile.closest(".tiles").querySelectorAll(".tile img")[1];
     const before = pictures.map((picture) => [picture.src, picture.alt]);
     const button = make("button", { type: "button", "aria-pressed": "false", onclick: () => {
       const pressed = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(pressed));
       pictures.forEach((picture, i) => {
-        [picture.src, picture.alt] = pressed ? [truth.src, truth.alt] : before[i];
+        [picture.src, picture.alt] = pressed ? [groundTruth.src, groundTruth.alt] : before[i];
       });
     } });
     pictures[0].before(button);

@@ -20,10 +20,10 @@ def batch_of(split, *, size=None, mirrored=()):
 def test_mirrored_images_bring_mirrored_labels():
     split = Rectangles(3, seed=0)
     pixels, labels = batch_of(split, mirrored={1})
-    for index, (image, truth) in enumerate(split.pairs):
+    for index, (image, ground_truth) in enumerate(split.pairs):
         turn = np.s_[:, ::-1] if index == 1 else np.s_[:]
         assert np.array_equal(pixels[index], image[turn])
-        assert np.array_equal(labels[index], truth[turn])
+        assert np.array_equal(labels[index], ground_truth[turn])
 
 
 def test_what_changes_an_image_is_given_the_seed_of_its_place():

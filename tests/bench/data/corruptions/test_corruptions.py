@@ -8,7 +8,7 @@ import pytest
 
 from bench.data.corruptions.dataset import CorruptedDataset
 from bench.data.corruptions.names import FAMILIES, FAMILY_OF, corrupted, name_mistake, named
-from bench.data.corruptions.size import FACTORS, scaled_truth
+from bench.data.corruptions.size import FACTORS, scaled_ground_truth
 from bench.data.formats.by_name import open_dataset
 from bench.dataset import GroundTruth, Spacing
 from bench.errors import Unsupported
@@ -120,7 +120,7 @@ def test_names_families_and_all_stand_for_corruptions_and_a_typing_error_is_told
     assert "Did you mean 'fog'?" in name_mistake("fogg")
 
 
-def truth_of(labels, objects):
+def ground_truth_of(labels, objects):
     ids = np.zeros(labels.shape, dtype=np.int32)
     for number, mask in enumerate(objects, start=1):
         ids[mask] = number
@@ -138,7 +138,7 @@ def test_a_smaller_object_has_its_area_divided_by_the_square_of_the_factor_and_t
     factor = FACTORS["smaller"][severity - 1]
     labels = np.zeros((120, 120), dtype=np.uint8)
     labels[40:80, 30:90] = 1
-    found = scaled_truth(truth_of(labels, [labels == 1]), factor)
+    found = scaled_ground_truth(ground_truth_of(labels, [labels == 1]), factor)
     assert (found.semantic.labels == 1).sum() == pytest.approx(2400 * factor**2, rel=0.06)
     inside = round(120 * factor)
     assert (found.semantic.labels == 255).sum() == 120 * 120 - inside * inside
@@ -153,7 +153,7 @@ def test_a_larger_view_shows_the_middle_and_drops_objects_that_are_not_in_it():
     labels[45:55, 45:55], labels[0:4, 0:4] = 1, 1
     middle, corner = np.zeros_like(labels, dtype=bool), np.zeros_like(labels, dtype=bool)
     middle[45:55, 45:55], corner[0:4, 0:4] = True, True
-    found = scaled_truth(truth_of(labels, [middle, corner]), 2.0)
+    found = scaled_ground_truth(ground_truth_of(labels, [middle, corner]), 2.0)
     assert len(found.instances.masks) == 1
     assert found.instances.masks[0].sum() == 400
     assert [segment.id for segment in found.panoptic.segments] == [1]
@@ -170,9 +170,9 @@ def test_image_and_ground_truth_are_scaled_alike():
     image = np.repeat(image, 3, axis=2)
     for name in FACTORS:
         shown = changed(name, 3, image)[..., 0]
-        truth = scaled_truth(GroundTruth(SemanticMap(labels)), FACTORS[name][2]).semantic.labels
-        known = truth != 255
-        assert ((shown > 128) == (truth == 1))[known].mean() > 0.98
+        ground_truth = scaled_ground_truth(GroundTruth(SemanticMap(labels)), FACTORS[name][2]).semantic.labels
+        known = ground_truth != 255
+        assert ((shown > 128) == (ground_truth == 1))[known].mean() > 0.98
 
 
 def test_only_the_scored_split_is_corrupted_and_the_fingerprint_says_so():

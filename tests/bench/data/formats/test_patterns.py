@@ -101,9 +101,9 @@ def test_several_masks_of_an_image_are_its_objects(tmp_path):
     mask(tmp_path, "masks/a (1)_mask.png", LEFT * 255)
     mask(tmp_path, "masks/a (1)_mask_1.png", RIGHT * 255)
     dataset = opened(tmp_path, images="images/{id}.*", masks="masks/{id}_mask*.png", masks_hold="object", fractions=ALL)
-    truth = dataset.target("a (1)")
-    assert truth.instances.masks.tolist() == [(LEFT > 0).tolist(), (RIGHT > 0).tolist()]
-    assert truth.semantic.labels.tolist() == (LEFT | RIGHT).tolist()
+    ground_truth = dataset.target("a (1)")
+    assert ground_truth.instances.masks.tolist() == [(LEFT > 0).tolist(), (RIGHT > 0).tolist()]
+    assert ground_truth.semantic.labels.tolist() == (LEFT | RIGHT).tolist()
 
 
 def test_several_masks_of_an_image_are_not_one_of_them_in_silence(tmp_path):
@@ -131,10 +131,10 @@ def test_numbers_of_objects_are_instances_up_to_16_bits(tmp_path):
     mask(tmp_path, "masks/a.png", numbers)
     options = {"masks_hold": "instances", "object_class": "cell", "fractions": ALL}
     dataset = opened(tmp_path, images="images/{id}.*", masks="masks/{id}.*", **options)
-    truth = dataset.target("a")
+    ground_truth = dataset.target("a")
     assert [c.name for c in dataset.classes] == ["background", "cell"]
-    assert truth.instances.masks.sum(axis=(1, 2)).tolist() == [1, 2, 3]
-    assert truth.semantic.labels.tolist() == (numbers > 0).astype(int).tolist()
+    assert ground_truth.instances.masks.sum(axis=(1, 2)).tolist() == [1, 2, 3]
+    assert ground_truth.semantic.labels.tolist() == (numbers > 0).astype(int).tolist()
 
 
 def test_colours_of_objects_are_instances(tmp_path):

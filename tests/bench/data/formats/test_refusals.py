@@ -16,8 +16,8 @@ import tifffile
 
 from bench.data.formats.arrays import read_array
 from bench.data.formats.coco_classes import _by_name as classes_by_name
+from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import OddValue, nested
-from bench.data.formats.coco_truths import listed_segments
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.embedded import decode_embedded, unpacked
 from bench.data.formats.label_studio_tasks import _image_of, _regions, _results

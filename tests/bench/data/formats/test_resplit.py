@@ -56,7 +56,7 @@ def patients(dataset, split):
     return {image_id.split("_")[0] for image_id in dataset.ids(split)}
 
 
-def test_one_json_is_split_by_fractions_and_the_truth_stays(one_json):
+def test_one_json_is_split_by_fractions_and_the_ground_truth_stays(one_json):
     whole, dealt = opened(one_json), opened(one_json, split_by="fraction")
     assert {split: len(dealt.ids(split)) for split in dealt.splits()} == {"train": 17, "val": 3, "test": 4}
     assert sorted(all_ids(dealt)) == sorted(whole.ids("default"))

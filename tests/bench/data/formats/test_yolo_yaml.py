@@ -162,16 +162,16 @@ def test_a_mapping_turns_values_into_classes_and_void(source, tmp_path):
     )
     loaded = opened(root)
     for image_id in all_ids(loaded):
-        truth = source.target(image_id.partition("__")[2])
-        assert labels(loaded.target(image_id)) == labels(truth, [0, 1, 255, *[2] * 7])
+        ground_truth = source.target(image_id.partition("__")[2])
+        assert labels(loaded.target(image_id)) == labels(ground_truth, [0, 1, 255, *[2] * 7])
 
 
 def test_masks_of_one_class_are_binary(source, tmp_path):
-    loaded = opened(masked(source, tmp_path, ["thing"], [0, 0, 0, *[1] * 7]), truth="masks")
+    loaded = opened(masked(source, tmp_path, ["thing"], [0, 0, 0, *[1] * 7]), ground_truth="masks")
     assert [spec.name for spec in loaded.classes] == ["background", "thing"]
     for image_id in all_ids(loaded):
-        truth = source.target(image_id.partition("__")[2])
-        assert labels(loaded.target(image_id)) == labels(truth, [0, 0, 0, *[1] * 7])
+        ground_truth = source.target(image_id.partition("__")[2])
+        assert labels(loaded.target(image_id)) == labels(ground_truth, [0, 0, 0, *[1] * 7])
 
 
 def test_a_value_without_a_name_and_a_missing_mask_are_told(source, tmp_path):

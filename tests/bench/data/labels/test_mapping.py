@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data.labels.mapping import ClassTable, map_panoptic, map_prediction, map_true_instances, map_truth
+from bench.data.labels.mapping import ClassTable, map_ground_truth, map_panoptic, map_prediction, map_true_instances
 from bench.dataset import GroundTruth
 from bench.metric import load_metric
 from bench.records import ClassSpec
@@ -54,7 +54,8 @@ def test_mapping_then_scoring_equals_scoring_arrays_that_were_mapped_by_hand(met
     scorer = load_metric(metric)
     pairs = [(semantic(2 * i), semantic(2 * i + 1)) for i in range(4)]
     mapped = [
-        scorer.observe(map_truth(GroundTruth(t), TABLE).semantic, map_prediction(p, TABLE), NEW) for t, p in pairs
+        scorer.observe(map_ground_truth(GroundTruth(t), TABLE).semantic, map_prediction(p, TABLE), NEW)
+        for t, p in pairs
     ]
     hand = [scorer.observe(SemanticMap(by_hand(t.labels)), SemanticMap(by_hand(p.labels)), NEW) for t, p in pairs]
     values = [scorer.score(np.stack(rows), NEW, seed=0).value for rows in (mapped, hand)]

@@ -148,9 +148,9 @@ def test_a_mistake_is_told_with_the_nearest_name(more, message):
 
 def test_stored_predictions_of_another_space_score_as_if_mapped_by_hand(tmp_path):
     random = np.random.default_rng(3)
-    truth = random.integers(0, 2, (8, 8)).astype(np.uint8)
+    ground_truth = random.integers(0, 2, (8, 8)).astype(np.uint8)
     said = random.integers(0, 3, (8, 8)).astype(np.uint8)
-    dataset = named("sofa", "aeroplane", a=SemanticMap(truth))
+    dataset = named("sofa", "aeroplane", a=SemanticMap(ground_truth))
     by_hand = np.array([1, 255, 0], np.uint8)[said]  # airplane -> aeroplane, lamp -> no class, couch -> sofa
 
     def scored(folder, labels, **spec):

@@ -18,7 +18,7 @@ from bench.records import ClassSpec, Labels, Size
 from tests.bench.data.predictions.scenes import SPEC, reader, scenes
 
 
-def truth(dataset, image_id):
+def ground_truth(dataset, image_id):
     """The ground truth, with class 0 where it is void: a prediction that any program could have made."""
     labels = dataset.target(image_id).semantic.labels
     return np.where(labels == 255, 0, labels).astype(np.uint8)
@@ -95,10 +95,12 @@ def save_nifti(folder, image_id, labels, dataset):
 def test_every_way_of_storing_a_label_map_comes_back_pixel_for_pixel(tmp_path, save):
     dataset, ids = scenes()
     for image_id in ids:
-        save(tmp_path, image_id, truth(dataset, image_id), dataset)
+        save(tmp_path, image_id, ground_truth(dataset, image_id), dataset)
     found = reader(tmp_path, dataset)
     for image_id in ids:
-        np.testing.assert_array_equal(found.read(image_id, dataset.size(image_id)).labels, truth(dataset, image_id))
+        np.testing.assert_array_equal(
+            found.read(image_id, dataset.size(image_id)).labels, ground_truth(dataset, image_id)
+        )
     assert found.flags() == []
 
 
@@ -109,22 +111,24 @@ def test_names_in_nnunets_dataset_json_decide_whatever_their_order(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": shuffled, "file_ending": ".png"}))
     table = np.array([shuffled[name] for name in names], dtype=np.uint8)
     for image_id in ids:
-        cv2.imwrite(str(tmp_path / f"{image_id}.png"), table[truth(dataset, image_id)])
+        cv2.imwrite(str(tmp_path / f"{image_id}.png"), table[ground_truth(dataset, image_id)])
     found = reader(tmp_path, dataset)
     for image_id in ids:
-        np.testing.assert_array_equal(found.read(image_id, dataset.size(image_id)).labels, truth(dataset, image_id))
+        np.testing.assert_array_equal(
+            found.read(image_id, dataset.size(image_id)).labels, ground_truth(dataset, image_id)
+        )
 
 
 def test_a_pattern_and_folders_say_where_the_id_stands(tmp_path):
     dataset, ids = scenes()
     for image_id in ids:
         (tmp_path / "fold_0").mkdir(exist_ok=True)
-        save_values(tmp_path / "fold_0", f"pred_{image_id}_v2", truth(dataset, image_id), dataset)
+        save_values(tmp_path / "fold_0", f"pred_{image_id}_v2", ground_truth(dataset, image_id), dataset)
     with pytest.raises(BenchError, match="none of its 4 files is named after an image") as refused:
         reader(tmp_path, dataset)
     assert "{id}" in str(refused.value)
     found = reader(tmp_path, dataset, pattern="*/pred_{id}_v2.png")
-    np.testing.assert_array_equal(found.read(ids[0], dataset.size(ids[0])).labels, truth(dataset, ids[0]))
+    np.testing.assert_array_equal(found.read(ids[0], dataset.size(ids[0])).labels, ground_truth(dataset, ids[0]))
 
 
 def two_classes(tmp_path, foreground):
@@ -133,7 +137,7 @@ def two_classes(tmp_path, foreground):
     spec = SPEC.model_copy(update={"labels": Labels(merge=groups)})
     dataset = open_labelled(spec)
     for image_id in dataset.ids("test"):
-        labels = truth(dataset, image_id)
+        labels = ground_truth(dataset, image_id)
         cv2.imwrite(str(tmp_path / f"{image_id}.png"), np.where(labels == 1, foreground, 0).astype(np.uint8))
     return dataset, spec
 
@@ -147,14 +151,14 @@ def test_a_binary_mask_has_its_foreground_at_1_or_at_255(tmp_path, foreground):
     found = reader(tmp_path, dataset, spec)
     for image_id in dataset.ids("test"):
         labels = found.read(image_id, dataset.size(image_id)).labels
-        np.testing.assert_array_equal(labels, truth(dataset, image_id))
+        np.testing.assert_array_equal(labels, ground_truth(dataset, image_id))
     assert any("255 = 'thing'" in flag.seen for flag in found.flags()) == (foreground == 255)
 
 
 def test_binary_masks_that_hold_1_and_255_are_refused_because_255_may_be_either(tmp_path):
     dataset, spec = two_classes(tmp_path, 255)
     first = dataset.ids("test")[0]
-    cv2.imwrite(str(tmp_path / f"{first}.png"), truth(dataset, first))
+    cv2.imwrite(str(tmp_path / f"{first}.png"), ground_truth(dataset, first))
     with pytest.raises(BenchError, match="0, 1 and 255"):
         reader(tmp_path, dataset, spec)
 
@@ -162,13 +166,13 @@ def test_binary_masks_that_hold_1_and_255_are_refused_because_255_may_be_either(
 def test_one_channel_of_probabilities_is_the_foreground_of_two_classes(tmp_path):
     dataset, spec = two_classes(tmp_path / "..", 1)
     for image_id in dataset.ids("test"):
-        np.save(tmp_path / f"{image_id}.npy", np.where(truth(dataset, image_id) == 1, 0.7, 0.2))
+        np.save(tmp_path / f"{image_id}.npy", np.where(ground_truth(dataset, image_id) == 1, 0.7, 0.2))
     first = dataset.ids("test")[0]
     read = reader(tmp_path, dataset, spec, format="probabilities").read
-    np.testing.assert_array_equal(read(first, dataset.size(first)).labels, truth(dataset, first))
+    np.testing.assert_array_equal(read(first, dataset.size(first)).labels, ground_truth(dataset, first))
     never = reader(tmp_path, dataset, spec, format="probabilities", threshold=0.9).read
     assert not never(first, dataset.size(first)).labels.any()
-    np.save(tmp_path / f"{first}.npy", np.where(truth(dataset, first) == 1, 3.0, -3.0))
+    np.save(tmp_path / f"{first}.npy", np.where(ground_truth(dataset, first) == 1, 3.0, -3.0))
     with pytest.raises(BenchError, match=r"no probabilities\. If they are logits say threshold: 0"):
         read(first, dataset.size(first))
 
@@ -206,9 +210,9 @@ def test_a_picture_blended_with_its_image_is_no_label_map(tmp_path):
 def test_missing_maps_are_named_and_refused_unless_they_are_to_count_as_nothing(tmp_path):
     dataset, ids = scenes()
     for image_id in ids[1:]:
-        save_values(tmp_path, image_id, truth(dataset, image_id), dataset)
-    save_values(tmp_path, dataset.ids("val")[0], truth(dataset, ids[0]), dataset)
-    save_values(tmp_path, "somebody_elses", truth(dataset, ids[0]), dataset)
+        save_values(tmp_path, image_id, ground_truth(dataset, image_id), dataset)
+    save_values(tmp_path, dataset.ids("val")[0], ground_truth(dataset, ids[0]), dataset)
+    save_values(tmp_path, "somebody_elses", ground_truth(dataset, ids[0]), dataset)
     with pytest.raises(BenchError, match=f"1 of 4 images have no prediction: {ids[0]}"):
         reader(tmp_path, dataset)
     found = reader(tmp_path, dataset, missing="empty")
@@ -222,9 +226,9 @@ def test_missing_maps_are_named_and_refused_unless_they_are_to_count_as_nothing(
 def test_two_files_for_one_image_are_refused_with_both(tmp_path):
     dataset, ids = scenes()
     for image_id in ids:
-        save_values(tmp_path, image_id, truth(dataset, image_id), dataset)
+        save_values(tmp_path, image_id, ground_truth(dataset, image_id), dataset)
     (tmp_path / "copy").mkdir()
-    save_values(tmp_path / "copy", ids[0], truth(dataset, ids[0]), dataset)
+    save_values(tmp_path / "copy", ids[0], ground_truth(dataset, ids[0]), dataset)
     with pytest.raises(BenchError, match=r"both .* and .* would be the prediction"):
         reader(tmp_path, dataset)
 
@@ -232,7 +236,7 @@ def test_two_files_for_one_image_are_refused_with_both(tmp_path):
 def test_names_that_are_no_class_are_told_with_the_nearest(tmp_path):
     dataset, ids = scenes()
     for image_id in ids:
-        save_values(tmp_path, image_id, truth(dataset, image_id), dataset)
+        save_values(tmp_path, image_id, ground_truth(dataset, image_id), dataset)
     with pytest.raises(BenchError, match="'squared' Did you mean 'square'"):
         reader(tmp_path, dataset, classes={"squared": 0})
 

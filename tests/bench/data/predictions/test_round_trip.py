@@ -156,8 +156,8 @@ def test_pycocotools_reads_what_is_exported_and_finds_the_same_average_precision
     ours, run = score(capsys, place, *words)
     assert main(["export-predictions", str(run), "--format", "coco", "--out", "there"]) == 0
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = coco.COCO("there/ground_truth.json")
-        theirs = evaluation.COCOeval(truth, truth.loadRes("there/predictions.json"), "segm")
+        ground_truth = coco.COCO("there/ground_truth.json")
+        theirs = evaluation.COCOeval(ground_truth, ground_truth.loadRes("there/predictions.json"), "segm")
         theirs.evaluate()
         theirs.accumulate()
         theirs.summarize()
@@ -166,7 +166,7 @@ def test_pycocotools_reads_what_is_exported_and_finds_the_same_average_precision
     assert ours["mask_ap AP75"] == pytest.approx(theirs.stats[2], abs=1e-12)
 
 
-def panoptic_quality(truth_json, predicted_json):
+def panoptic_quality(ground_truth_json, predicted_json):
     """PQ by panopticapi's rules on its files.
 
     Source: Kirillov et al., "Panoptic Segmentation", CVPR 2019, and cocodataset/panopticapi, `evaluation.py`: segments
@@ -175,11 +175,11 @@ def panoptic_quality(truth_json, predicted_json):
     than a half is none.
     """
     figures = {}
-    documents = [json.loads(Path(file).read_text()) for file in (truth_json, predicted_json)]
+    documents = [json.loads(Path(file).read_text()) for file in (ground_truth_json, predicted_json)]
     rows = [{row["image_id"]: row for row in document["annotations"]} for document in documents]
     for image_id, true_row in rows[0].items():
         maps, infos = [], []
-        for file, row in zip((truth_json, predicted_json), (true_row, rows[1][image_id]), strict=True):
+        for file, row in zip((ground_truth_json, predicted_json), (true_row, rows[1][image_id]), strict=True):
             bgr = cv2.imread(str(Path(file).with_suffix("") / row["file_name"])).astype(np.int64)
             maps.append(bgr[..., 2] + 256 * bgr[..., 1] + 65536 * bgr[..., 0])
             infos.append({info["id"]: info["category_id"] for info in row["segments_info"]})

@@ -13,11 +13,11 @@ CLASSES = tuple(ClassSpec(name=f"class {i}", colour=(40 * i, 250 - 40 * i, 90)) 
 
 def sheet_row(image_id, height, width, models, name="model"):
     rows, columns = np.indices((height, width))
-    truth = ((rows // 9 + columns // 7) % 5).astype(np.uint8)
-    truth[:4] = 255
-    image = np.dstack([truth * 40, rows.astype(np.uint8), columns.astype(np.uint8)])
-    tiles = [(f"{name}_{m}", plots.Tile(np.roll(truth, m, 1))) for m in range(models)]
-    return plots.SheetRow(image_id, image, plots.Tile(truth), tiles)
+    ground_truth = ((rows // 9 + columns // 7) % 5).astype(np.uint8)
+    ground_truth[:4] = 255
+    image = np.dstack([ground_truth * 40, rows.astype(np.uint8), columns.astype(np.uint8)])
+    tiles = [(f"{name}_{m}", plots.Tile(np.roll(ground_truth, m, 1))) for m in range(models)]
+    return plots.SheetRow(image_id, image, plots.Tile(ground_truth), tiles)
 
 
 def sheet_rows(models, name="model"):

@@ -40,10 +40,10 @@ def test_sheet_headings_overlap_neither_each_other_nor_the_legend(models):
 
 def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
     row = sheet_row("a", 64, 64, 1)
-    painted = _contact_sheet.painted_map(row.truth, CLASSES)
+    painted = _contact_sheet.painted_map(row.ground_truth, CLASSES)
     for label, spec in enumerate(CLASSES):
-        assert (painted[row.truth.labels == label] == spec.colour).all()
-    void = {tuple(rgb) for rgb in painted[row.truth.labels == 255].tolist()}
+        assert (painted[row.ground_truth.labels == label] == spec.colour).all()
+    void = {tuple(rgb) for rgb in painted[row.ground_truth.labels == 255].tolist()}
     assert void == {(255, 255, 255), (150, 150, 150)}
 
 
@@ -63,7 +63,7 @@ def test_outlines_are_drawn_dark_over_the_colours():
 
 def test_a_missing_prediction_is_told_in_its_tile():
     row = sheet_row("a", 64, 64, 2)
-    row = plots.SheetRow(row.image_id, row.image, row.truth, [("one", row.truth), ("two", None)])
+    row = plots.SheetRow(row.image_id, row.image, row.ground_truth, [("one", row.ground_truth), ("two", None)])
     with mpl.rc_context(STYLE):
         figure = _contact_sheet._sheet_figure([row], CLASSES)
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]

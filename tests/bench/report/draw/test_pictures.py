@@ -145,8 +145,10 @@ def test_an_unsure_instance_model_has_no_empty_column_and_its_threshold_is_told(
     folder = synthetic.write_job(planned, "predict", planned.predict_key, predicted_images=12)
     hashes = {}
     for image_id in synthetic.ids:
-        truth = synthetic.dataset.target(image_id).instances
-        found = Instances(truth.masks, truth.class_ids, np.full(len(truth.masks), 0.44), truth.crowd)
+        ground_truth = synthetic.dataset.target(image_id).instances
+        found = Instances(
+            ground_truth.masks, ground_truth.class_ids, np.full(len(ground_truth.masks), 0.44), ground_truth.crowd
+        )
         save_prediction(found, folder / layout.PREDICTIONS, image_id)
         hashes[image_id] = found.content_hash()
     (folder / layout.PREDICTIONS / layout.PREDICTION_INDEX).write_text(json.dumps(hashes))

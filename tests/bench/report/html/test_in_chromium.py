@@ -113,13 +113,13 @@ def test_images_show_predictions_errors_or_both_and_the_ground_truth_in_their_pl
     assert (tile.locator(".prediction").is_visible(), tile.locator(".errors").is_visible()) == (True, False)
     page.locator("#example-tools").get_by_label("Show").select_option(label="errors")
     assert (tile.locator(".prediction").is_visible(), tile.locator(".errors").is_visible()) == (False, True)
-    truth = page.locator(".example").first.locator("img").nth(1).get_attribute("src")
-    assert not tile.locator(".errors").get_attribute("src").endswith(truth)
+    ground_truth = page.locator(".example").first.locator("img").nth(1).get_attribute("src")
+    assert not tile.locator(".errors").get_attribute("src").endswith(ground_truth)
     tile.locator("button").press("Enter")
-    assert tile.locator(".errors").get_attribute("src").endswith(truth)
+    assert tile.locator(".errors").get_attribute("src").endswith(ground_truth)
     assert tile.locator("button").get_attribute("aria-pressed") == "true"
     tile.locator("button").click()
-    assert not tile.locator(".errors").get_attribute("src").endswith(truth)
+    assert not tile.locator(".errors").get_attribute("src").endswith(ground_truth)
 
 
 def test_models_and_kinds_of_images_are_chosen(page):

@@ -52,12 +52,12 @@ def test_boundaries_and_segments_of_groups_score_as_if_there_were_no_others(name
 
 def rows_of_matches() -> np.ndarray:
     """Three images; number, kind (0 image, 1 true, 2 found), class, score, rank, area, matched, ignored."""
-    hit = (1 << 40) - 1
+    true_positive = (1 << 40) - 1
     return np.array(
         [
-            [0, 0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 500, 0, 0], [0, 2, 1, 0.9, 0, 500, hit, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 500, 0, 0], [0, 2, 1, 0.9, 0, 500, true_positive, 0],
             [1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 500, 0, 0], [1, 1, 2, 0, 0, 500, 0, 0],
-            [1, 2, 1, 0.8, 0, 500, hit, 0], [1, 2, 2, 0.7, 0, 500, 0, 0],
+            [1, 2, 1, 0.8, 0, 500, true_positive, 0], [1, 2, 2, 0.7, 0, 500, 0, 0],
             [2, 0, 0, 0, 0, 0, 0, 0],
         ]
     )  # fmt: skip

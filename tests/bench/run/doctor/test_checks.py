@@ -70,7 +70,7 @@ def test_a_cpu_build_of_torch_beside_a_gpu_is_missing_with_the_command(tmp_path,
     assert (found.state, found.fix) == ("missing", "reinstall with: make clean install TORCH_BACKEND=auto")
 
 
-def test_no_gpu_is_a_note_and_nothing_to_mend(tmp_path, monkeypatch):
+def test_no_gpu_is_a_note_and_nothing_to_fix(tmp_path, monkeypatch):
     install(monkeypatch, ScriptedNvml())
     found = findings(tmp_path)["cuda"]
     assert (found.state, found.fix) == ("note", "")
@@ -120,7 +120,7 @@ def test_every_data_set_is_looked_at(tmp_path):
     assert (found.state, found.detail) == ("ready", "480 train, 64 val, 200 test images, 10 classes")
 
 
-def test_everything_that_is_missing_says_how_to_mend_it(tmp_path, needy):
+def test_everything_that_is_missing_says_how_to_fix_it(tmp_path, needy):
     assert all(finding.fix for finding in findings(tmp_path).values() if finding.state == "missing")
 
 

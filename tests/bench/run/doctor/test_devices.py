@@ -34,12 +34,12 @@ def test_the_kernel_decides_whether_users_may_count_events(tmp_path, container, 
         )
 
 
-def test_a_kernel_without_events_is_nothing_to_mend(tmp_path):
+def test_a_kernel_without_events_is_nothing_to_fix(tmp_path):
     found = perf(tmp_path / "perf_event_paranoid")
     assert (found.state, found.fix) == ("note", "")
 
 
-def test_a_machine_without_energy_counters_has_nothing_to_mend(tmp_path):
+def test_a_machine_without_energy_counters_has_nothing_to_fix(tmp_path):
     found = rapl(tmp_path)
     assert (found.state, found.fix) == ("note", "")
 

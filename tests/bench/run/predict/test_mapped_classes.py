@@ -45,15 +45,15 @@ def test_a_model_of_other_classes_is_mapped_by_their_names(tmp_path, photo, shap
         tmp_path, [perfect(trained_on=own)], datasets=[{**SHAPES, "labels": LABELS}], metrics=["mean_iou"]
     )
     out = predicted(tmp_path, photo, suite)
-    truth = shapes.target(shapes.ids("test")[0]).semantic.labels
-    objects = np.isin(truth, [own.index(name) for name in LABELS["merge"]["object"]])
+    ground_truth = shapes.target(shapes.ids("test")[0]).semantic.labels
+    objects = np.isin(ground_truth, [own.index(name) for name in LABELS["merge"]["object"]])
     written = np.array(Image.open(out / "photo.png"))
     assert objects.any()
-    assert np.array_equal(written, np.where(truth == 255, 255, objects))
+    assert np.array_equal(written, np.where(ground_truth == 255, 255, objects))
     document = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
     assert [spec["name"] for spec in document["made_by"]["classes"]] == ["background", "object"]
     assert document["images"][0]["found"]["pixels"] == {
-        "background": int((~objects & (truth != 255)).sum()),
+        "background": int((~objects & (ground_truth != 255)).sum()),
         "object": int(objects.sum()),
     }
 

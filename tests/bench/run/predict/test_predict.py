@@ -96,14 +96,14 @@ def test_every_image_of_a_folder_gets_its_own_mask_palette_picture_and_overlay(
     assert told.splitlines()[0] == "4 of 4 predicted"
     names = ("a", "a.png", "sub dir/ü b", "z")
     for name, image_id in zip(names, shapes.ids("test"), strict=True):
-        truth = shapes.target(image_id).semantic.labels
-        assert (np.array(Image.open(out / f"{name}.png")) == truth).all()
+        ground_truth = shapes.target(image_id).semantic.labels
+        assert (np.array(Image.open(out / f"{name}.png")) == ground_truth).all()
         palette = Image.open(out / f"{name}_palette.png")
         assert palette.mode == "P"
         shown = np.array(palette.convert("RGB"))
         expected = np.array([*(c.colour for c in shapes.classes)], dtype=np.uint8)
-        assert (shown[truth < 255] == expected[truth[truth < 255]]).all()
-        assert Image.open(out / f"{name}_overlay.jpg").size == truth.shape[::-1]
+        assert (shown[ground_truth < 255] == expected[ground_truth[ground_truth < 255]]).all()
+        assert Image.open(out / f"{name}_overlay.jpg").size == ground_truth.shape[::-1]
     rows = by_name(out)
     assert set(rows) == set(names)
     for row in rows.values():
@@ -208,10 +208,10 @@ def test_instances_are_coco_results_that_pycocotools_reads(capsys, tmp_path, pho
     words = ["--out", out, "--classes", classes, "--device", "cpu", *SET]
     code, _, _ = predict(capsys, "fake/perfect_instances", photos / "z.png", *words)
     assert code == 0
-    truth = shapes.target(list(shapes.ids("test"))[-1]).of("instance")
+    ground_truth = shapes.target(list(shapes.ids("test"))[-1]).of("instance")
     rows = json.loads((out / "z.json").read_text(encoding="utf-8"))
-    assert [row["category_id"] for row in rows] == [class_id + 1 for class_id in truth.class_ids]
-    for row, mask in zip(rows, truth.masks, strict=True):
+    assert [row["category_id"] for row in rows] == [class_id + 1 for class_id in ground_truth.class_ids]
+    for row, mask in zip(rows, ground_truth.masks, strict=True):
         assert (masks.decode(row["segmentation"]).astype(bool) == mask).all()
         assert row["area"] == mask.sum()
 
@@ -220,11 +220,11 @@ def test_segments_are_ids_in_three_bytes_with_their_classes(capsys, tmp_path, ph
     out = tmp_path / "out"
     words = ["--out", out, "--classes", classes, "--device", "cpu", *SET]
     assert predict(capsys, "fake/perfect_panoptic", photos / "z.png", *words)[0] == 0
-    truth = shapes.target(list(shapes.ids("test"))[-1]).of("panoptic")
+    ground_truth = shapes.target(list(shapes.ids("test"))[-1]).of("panoptic")
     rgb = np.array(Image.open(out / "z.png")).astype(int)
-    assert (rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2] == truth.segment_ids).all()
+    assert (rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2] == ground_truth.segment_ids).all()
     rows = json.loads((out / "z.json").read_text(encoding="utf-8"))["segments_info"]
-    assert {(row["id"], row["category_id"] - 1) for row in rows} == {(s.id, s.class_id) for s in truth.segments}
+    assert {(row["id"], row["category_id"] - 1) for row in rows} == {(s.id, s.class_id) for s in ground_truth.segments}
 
 
 def test_a_video_gets_every_nth_frame_and_a_film_of_overlays(capsys, tmp_path, classes):

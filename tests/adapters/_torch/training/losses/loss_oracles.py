@@ -120,27 +120,27 @@ def generalised_dice(logits, labels, head):
 def lovasz(logits, labels, head):
     losses = []
     for channel, class_id in channels(head):
-        truth = {p for p in pixels(labels) if labels[p] == class_id}
-        if not truth and head.threshold is None:
+        ground_truth = {p for p in pixels(labels) if labels[p] == class_id}
+        if not ground_truth and head.threshold is None:
             continue
         errors = {}
         for b, y, x in pixels(labels):
-            there = (b, y, x) in truth
+            there = (b, y, x) in ground_truth
             if head.threshold is not None:
                 errors[b, y, x] = max(0.0, 1 - logits[b, channel, y, x] * (1 if there else -1))
             else:
                 probability = probabilities(logits, head, b, y, x)[class_id]
                 errors[b, y, x] = 1 - probability if there else probability
-        losses.append(lovasz_extension(errors, truth))
+        losses.append(lovasz_extension(errors, ground_truth))
     return sum(losses) / len(losses)
 
 
-def lovasz_extension(errors, truth):
+def lovasz_extension(errors, ground_truth):
     """Definition 1 of the paper for Δ(wrong) = 1 - |ground truth without wrong| / |ground truth with wrong|."""
     total, wrong, before = 0.0, set(), 0.0
     for pixel in sorted(errors, key=errors.get, reverse=True):
         wrong.add(pixel)
-        after = 1 - len(truth - wrong) / len(truth | wrong)
+        after = 1 - len(ground_truth - wrong) / len(ground_truth | wrong)
         total += errors[pixel] * (after - before)
         before = after
     return total

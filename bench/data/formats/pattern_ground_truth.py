@@ -41,7 +41,7 @@ class MaskRule:
     threshold: int | None
     on_top: bool
 
-    def truth(self, entry: Entry) -> GroundTruth:
+    def ground_truth(self, entry: Entry) -> GroundTruth:
         """Return the ground truth of an image; raises `DatasetError` for masks that say something else than the rule
         expects.
         """
