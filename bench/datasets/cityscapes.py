@@ -53,7 +53,7 @@ COMPANIONS = tuple(
     f"*_gtFine_{kind}"
     for kind in ("color.png", "polygons.json", "labelIds.png", "instanceIds.png", "labelTrainIds.png")
 )
-IMAGE_ENDING, TRUTH_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
+IMAGE_ENDING, LABELS_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
 PER_LABEL = 1000
 UNLABELED_SEGMENT = 999
 """Segment id of label 0 where it is a class: 0 is void in a panoptic map, and no label is 999."""
@@ -117,13 +117,13 @@ def open_dataset(options: Options) -> OnDisk:
 
 def _has_train_ids_alone(root: Path, options: Options) -> bool:
     """Whether the first image has train ids and no label ids; raises `DatasetError` if another label space is asked."""
-    found = next((root / "gtFine").rglob(f"*{TRUTH_ENDING.format('labelTrainIds')}"), None)
-    if found is None or next((root / "gtFine").rglob(f"*{TRUTH_ENDING.format('labelIds')}"), None) is not None:
+    found = next((root / "gtFine").rglob(f"*{LABELS_ENDING.format('labelTrainIds')}"), None)
+    if found is None or next((root / "gtFine").rglob(f"*{LABELS_ENDING.format('labelIds')}"), None) is not None:
         return False
     if options.labels != "train_ids":
         raise DatasetError(
             f"cityscapes: {root / 'gtFine'} holds train ids alone, from which labels: {options.labels} cannot be had. "
-            f"Fetch {TRUTH_ENDING.format('labelIds')}, or take labels: train_ids."
+            f"Fetch {LABELS_ENDING.format('labelIds')}, or take labels: train_ids."
         )
     return True
 
@@ -173,7 +173,7 @@ def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
     for path in files:
         stem = path.name.removesuffix(IMAGE_ENDING)
         city = root / "gtFine" / split / path.parent.relative_to(folder)
-        ground_truths = tuple(city / (stem + TRUTH_ENDING.format(kind)) for kind in kinds)
+        ground_truths = tuple(city / (stem + LABELS_ENDING.format(kind)) for kind in kinds)
         drive = "_".join(stem.split("_")[:2])  # city and sequence, of which further frames follow
         entries.append(Entry(stem, path, ground_truths, group=drive))
     absent = [path for entry in entries for path in entry.ground_truths if not path.is_file()]

@@ -143,11 +143,7 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(found),
         decisive=_decisive(options),
     )
-    read = {
-        "instances": reader.instance_ground_truth,
-        "panoptic": reader.panoptic_ground_truth,
-        "stuff": reader.stuff_ground_truth,
-    }
+    read = {"instances": reader.instances_of, "panoptic": reader.panoptic_of, "stuff": reader.stuff_of}
     doubts = reader.doubts if options.truth == "instances" else None
     return OnDisk(description, reader.entries, read[options.truth], reader.notes, doubts=doubts)
 
@@ -278,7 +274,7 @@ class _Reader:
                 return [f"{split}__{image_id}" for image_id in ids]
         return [image_id.lstrip("_") or image_id for image_id in ids] if any(i[0] in "_/" for i in ids) else ids
 
-    def instance_ground_truth(self, entry: Entry) -> GroundTruth:
+    def instances_of(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
         index = self._index_of(entry)
         size = self._size(index, entry)
@@ -313,7 +309,7 @@ class _Reader:
     def doubts(self, entry: Entry) -> list[Doubt]:
         """Where annotations disagree with themselves; those of the image that was read last are not read again."""
         if self._last is None or self._last[0] != entry.image_id:
-            self.instance_ground_truth(entry)
+            self.instances_of(entry)
         assert self._last is not None
         _, drawn, runs = self._last
         asked = None if self._options.run_lengths else ORDER_OPTION
@@ -324,7 +320,7 @@ class _Reader:
         row = index.row(entry.key)
         return () if row is None else unchecked_classes(row, class_ids, self._class_of)
 
-    def panoptic_ground_truth(self, entry: Entry) -> GroundTruth:
+    def panoptic_of(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
         index = self._index_of(entry)
         found = read_segment_map(entry.ground_truths[1])
@@ -337,7 +333,7 @@ class _Reader:
                 segments.append(Segment(number, class_id, is_crowd(row)))
         return found.ground_truth(segments, self.classes)
 
-    def stuff_ground_truth(self, entry: Entry) -> GroundTruth:
+    def stuff_of(self, entry: Entry) -> GroundTruth:
         """One mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's own reader does."""
         index = self._index_of(entry)
         size = self._size(index, entry)

@@ -257,8 +257,8 @@ class _Reader:
                 map_name = tables[self._ground_truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._ground_truth]}, which ground truth of the kind "
-                        f"{self._ground_truth} needs. "
+                        f"{file}: dict {row} has no {FIELD_OF[self._ground_truth]}, which {self._ground_truth} "
+                        "ground truth needs. "
                         "Add it, or ask for another ground truth."
                     )
                 ground_truths += (self._root / map_name,)

@@ -125,7 +125,10 @@ def files_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, *, other
     while waiting:
         below = waiting.pop()
         place = os.path.join(folder, below)
-        real = os.path.realpath(place)
+        try:
+            real = os.path.realpath(place)
+        except OSError:  # it was removed just now
+            continue
         if real in seen:
             continue
         seen.add(real)

@@ -335,8 +335,9 @@ def _turned_by_itself(entry: Entry) -> bool:
 
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:
     """The error for files that are not there: where it looked, what should be there, how to get it."""
+    where = str(looked_for.absolute()).replace("\n", "\\n")
     return DatasetError(
-        f"{name}: nothing at {looked_for.absolute()}.{_like(looked_for)} Expected: {expected}. {obtain} "
+        f"{name}: nothing at {where}.{_like(looked_for)} Expected: {expected}. {obtain} "
         f"If it lies elsewhere, set the data set's option root."
     )
 

@@ -165,7 +165,7 @@ def test_a_subset_by_class_keeps_the_order_asked_for_and_the_images_without_any_
 
 
 def test_a_subset_of_panoptic_classes_makes_the_others_void(source, exported):
-    loaded = opened(exported.folder, ground_truth="panoptic", classes=("water", "disc"))
+    loaded = opened(exported.folder, truth="panoptic", classes=("water", "disc"))
     for image_id in source.ids("train"):
         ground_truth, read = source.target(image_id), loaded.target(exported.ids[image_id])
         assert labels(read) == labels(ground_truth, [255, 255, 0, 1, 255, 255, 255, 255, 255, 255])
@@ -251,7 +251,7 @@ def test_segments_in_only_one_of_png_and_json_are_named(exported, tmp_path):
     with pytest.raises(
         DatasetError, match=r"\.png: segments \d+ are in the PNG or in panoptic_val2017\.json but not in both"
     ):
-        opened(copy, ground_truth="panoptic").target("000000000021")
+        opened(copy, truth="panoptic").target("000000000021")
 
 
 def test_splits_with_other_categories_are_refused(exported, tmp_path):

@@ -70,7 +70,7 @@ def test_panoptic_dicts_read_back_as_all_three_ground_truths(source, exported):
 
 
 def test_instance_dicts_read_back_as_objects_and_crowds_and_maps_as_classes(source, exported):
-    instances, maps = (opened(exported.folder, ground_truth=ground_truth) for ground_truth in ("instances", "semantic"))
+    instances, maps = (opened(exported.folder, truth=ground_truth) for ground_truth in ("instances", "semantic"))
     assert (instances.tasks, maps.tasks) == (("instance",), ("semantic",))
     for image_id in all_ids(source):
         ground_truth = source.target(image_id)
@@ -79,7 +79,7 @@ def test_instance_dicts_read_back_as_objects_and_crowds_and_maps_as_classes(sour
 
 
 def test_a_background_makes_instances_a_semantic_data_set(source, exported):
-    loaded = opened(exported.folder, ground_truth="instances", background="nothing")
+    loaded = opened(exported.folder, truth="instances", background="nothing")
     assert (loaded.tasks, loaded.classes[-1].name) == (("semantic", "instance"), "nothing")
     for image_id in source.ids("val"):
         covered = source.target(image_id).instances.masks.any(axis=0)
@@ -92,7 +92,7 @@ def test_detectron2s_own_box_and_mask_code_reads_the_dicts(exported):
     from detectron2.structures import BoxMode
     from pycocotools.mask import decode
 
-    loaded = opened(exported.folder, ground_truth="instances")
+    loaded = opened(exported.folder, truth="instances")
     for row, image_id in zip(json.loads((exported.folder / "val.json").read_text()), loaded.ids("val"), strict=True):
         ground_truth = loaded.target(image_id).instances
         for annotation, mask in zip(row["annotations"], ground_truth.masks, strict=True):
@@ -135,7 +135,7 @@ def test_metadata_may_be_yaml_and_give_another_value_for_void(source, exported, 
     copy = rewritten(exported, tmp_path)
     names = [spec.name for spec in source.classes]
     (copy / "m.yaml").write_text(f"stuff_classes: [{', '.join(names)}]\nignore_label: 200\n")
-    loaded = opened(copy, ground_truth="semantic", metadata="m.yaml")
+    loaded = opened(copy, truth="semantic", metadata="m.yaml")
     entry = loaded.entry(loaded.ids("val")[0])
     cv2.imwrite(
         str(entry.ground_truths[1]), np.where(np.arange(48)[:, None] < 9, np.full((48, 64), 200), 4).astype(np.uint8)
@@ -287,7 +287,7 @@ def test_missing_dicts_and_metadata_say_where_they_were_sought(exported, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("truth", "change", "message"),
+    ("ground_truth", "change", "message"),
     [
         (
             "instances",
@@ -315,7 +315,7 @@ def test_missing_dicts_and_metadata_say_where_they_were_sought(exported, tmp_pat
 def test_what_a_dict_has_wrong_is_named_with_its_image(source, exported, tmp_path, ground_truth, change, message):
     copy = rewritten(exported, tmp_path, change)
     image = f"images/val/{source.ids('val')[0]}.png"
-    assert refusal(first_of_val, copy, ground_truth=ground_truth) == f"{copy}/val.json: image {image}: {message}"
+    assert refusal(first_of_val, copy, truth=ground_truth) == f"{copy}/val.json: image {image}: {message}"
 
 
 def test_a_dict_without_segments_info_or_isthing_is_named(source, exported, tmp_path):

@@ -129,14 +129,14 @@ def test_instances(root, document, settle):
 @given(document=mutated(PANOPTIC))
 def test_panoptic_maps(root, document):
     (root / "annotations" / "panoptic_train2017.json").write_text(json.dumps(document))
-    tolerant(lambda: coco.open_dataset(coco.Options(root=str(root), ground_truth="panoptic")))
+    tolerant(lambda: coco.open_dataset(coco.Options(root=str(root), truth="panoptic")))
 
 
 @QUIET
 @given(document=mutated(INSTANCES))
 def test_stuff(root, document):
     (root / "annotations" / "stuff_train2017.json").write_text(json.dumps(document))
-    tolerant(lambda: coco.open_dataset(coco.Options(root=str(root), ground_truth="stuff")))
+    tolerant(lambda: coco.open_dataset(coco.Options(root=str(root), truth="stuff")))
 
 
 @QUIET
@@ -144,7 +144,7 @@ def test_stuff(root, document):
 def test_data_yaml_of_ultralytics(root, document, ground_truth):
     (root / "data.yaml").write_text(yaml.dump(document), encoding="utf-8", errors="surrogatepass")
     (root / "labels" / "a.txt").write_text("0 0 0 0.5 0 0.5 0.5\n")
-    tolerant(lambda: yolo.open_dataset(yolo.Options(root=str(root), ground_truth=ground_truth)))
+    tolerant(lambda: yolo.open_dataset(yolo.Options(root=str(root), truth=ground_truth)))
 
 
 @QUIET

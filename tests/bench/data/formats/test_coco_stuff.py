@@ -71,7 +71,7 @@ def test_things_have_the_names_and_the_order_of_cocos_own_things():
 
 
 def test_pixel_maps_read_back_as_the_classes_they_were_written_with(source, exported):
-    loaded = opened(exported.folder, ground_truth="stuff_maps")
+    loaded = opened(exported.folder, truth="stuff_maps")
     assert loaded.tasks == ("semantic",)
     assert {s: len(loaded.ids(s)) for s in loaded.splits()} == {"train": 20, "val": 6, "test": 4}
     position = {value: index for index, value in enumerate(stored_values().values())}
@@ -84,14 +84,14 @@ def test_pixel_maps_read_back_as_the_classes_they_were_written_with(source, expo
 
 def test_maps_without_gaps_are_told_by_their_name_and_the_published_ones_go_before_them(source, exported, tmp_path):
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
-    expected = opened(exported.folder, ground_truth="stuff_maps")
+    expected = opened(exported.folder, truth="stuff_maps")
     for image_id in expected.ids("val"):
         file = copy / "stuffthingmaps" / "val2017" / f"{image_id}.png"
         contiguous = expected.target(image_id).semantic.labels
         cv2.imwrite(str(file.with_name(f"{image_id}_labelTrainIds.png")), contiguous)
         if image_id != expected.ids("val")[0]:
             file.unlink()
-    loaded = opened(copy, ground_truth="stuff_maps")
+    loaded = opened(copy, truth="stuff_maps")
     used = [loaded.entry(image_id).ground_truths[0].stem for image_id in loaded.ids("val")]
     assert used == [f"{i}_labelTrainIds" if n else i for n, i in enumerate(loaded.ids("val"))]
     for image_id in loaded.ids("val"):
@@ -99,10 +99,10 @@ def test_maps_without_gaps_are_told_by_their_name_and_the_published_ones_go_befo
 
 
 def test_classes_of_pixel_maps_are_chosen_by_name_and_the_others_are_void(source, exported):
-    loaded = opened(exported.folder, ground_truth="stuff_maps", classes=("sea", "kite"), images_per_split=2)
+    loaded = opened(exported.folder, truth="stuff_maps", classes=("sea", "kite"), images_per_split=2)
     assert [(spec.name, spec.is_thing) for spec in loaded.classes] == [("sea", False), ("kite", True)]
     assert len(loaded.ids("train")) == 2
-    assert classes_without_files(Options(ground_truth="stuff_maps", classes=("sea", "kite"))) == loaded.classes
+    assert classes_without_files(Options(truth="stuff_maps", classes=("sea", "kite"))) == loaded.classes
     for image_id in source.ids("train")[:2]:
         read = labels(loaded.target(exported.ids[image_id]))
         assert read == labels(source.target(image_id), [255, 255, 0, 255, 255, 1, 255, 255, 255, 255])
@@ -112,12 +112,12 @@ def test_classes_without_a_name_of_coco_stuff_are_written_without_pixel_maps(sou
     export(source, tmp_path / "coco", names={"sky": "firmament"})
     assert not (tmp_path / "coco" / "stuffthingmaps").exists()
     with pytest.raises(DatasetError, match=r"^coco: nothing at .*stuffthingmaps/train2017\. Expected: pixel maps of"):
-        opened(tmp_path / "coco", ground_truth="stuff_maps")
+        opened(tmp_path / "coco", truth="stuff_maps")
 
 
 def test_a_value_that_no_image_was_labelled_with_is_outside_the_table(exported, tmp_path):
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
-    dataset = opened(copy, ground_truth="stuff_maps")
+    dataset = opened(copy, truth="stuff_maps")
     file = dataset.entry("000000000021").ground_truths[0]
     cv2.imwrite(str(file), np.full((48, 64), 11, np.uint8))  # street sign
     with pytest.raises(DatasetError) as error:
@@ -133,14 +133,14 @@ def test_a_class_that_coco_stuff_has_not_is_told_with_the_nearest(exported):
     with pytest.raises(
         DatasetError, match=r"^coco: no class named 'montain'\. Did you mean 'mountain'\? COCO-Stuff has: "
     ):
-        opened(exported.folder, ground_truth="stuff_maps", classes=("montain",))
+        opened(exported.folder, truth="stuff_maps", classes=("montain",))
 
 
 # ------------------------------------------------------------------ run lengths
 
 
 def test_stuff_annotations_read_back_as_stuff_and_all_things_as_other(source, exported):
-    loaded = opened(exported.folder, ground_truth="stuff")
+    loaded = opened(exported.folder, truth="stuff")
     assert loaded.tasks == ("semantic",)
     assert [(spec.name, spec.is_thing) for spec in loaded.classes] == [
         ("sky", False), ("ground", False), ("water", False), ("other", False)
@@ -151,7 +151,7 @@ def test_stuff_annotations_read_back_as_stuff_and_all_things_as_other(source, ex
 
 
 def test_pycocotools_reads_the_same_stuff(exported, capsys):
-    loaded = opened(exported.folder, ground_truth="stuff")
+    loaded = opened(exported.folder, truth="stuff")
     api = COCO(str(exported.folder / "annotations" / "stuff_val2017.json"))
     class_of = {category: number for number, category in enumerate(api.getCatIds())}
     for image_id in loaded.ids("val"):
@@ -167,7 +167,7 @@ def test_a_pixel_of_two_kinds_of_stuff_is_refused(exported, tmp_path):
 
     copy = rewritten(exported, tmp_path, double)
     with pytest.raises(DatasetError) as error:
-        opened(copy, ground_truth="stuff").target("000000000021")
+        opened(copy, truth="stuff").target("000000000021")
     assert str(error.value) == (
         f"{copy}/annotations/stuff_val2017.json: annotation 999 of image 000000000021.jpg covers pixels that another "
         "one "
@@ -180,7 +180,7 @@ def test_run_lengths_of_another_size_are_refused(exported, tmp_path):
         exported, tmp_path, lambda d: d["annotations"][0].update(segmentation={"size": [9, 9], "counts": [81]})
     )
     with pytest.raises(DatasetError) as error:
-        opened(copy, ground_truth="stuff").target("000000000021")
+        opened(copy, truth="stuff").target("000000000021")
     assert str(error.value) == (
         f"{copy}/annotations/stuff_val2017.json: annotation 1 of image 000000000021.jpg cannot be drawn: its "
         "segmentation "
@@ -191,7 +191,7 @@ def test_run_lengths_of_another_size_are_refused(exported, tmp_path):
 def test_a_category_outside_the_table_is_named(exported, tmp_path):
     copy = rewritten(exported, tmp_path, lambda d: d["annotations"][0].update(category_id=99))
     with pytest.raises(DatasetError) as error:
-        opened(copy, ground_truth="stuff").target("000000000021")
+        opened(copy, truth="stuff").target("000000000021")
     assert str(error.value) == (
         f"{copy}/annotations/stuff_val2017.json: category_id 99 is not among its categories. Fix the file."
     )
@@ -203,6 +203,6 @@ def test_a_category_outside_the_table_is_named(exported, tmp_path):
 def test_panoptic_pngs_may_lie_elsewhere(source, exported, tmp_path):
     copy = shutil.copytree(exported.folder, tmp_path / "copy")
     (copy / "annotations" / "panoptic_val2017").rename(copy / "panoptic_val2017")
-    loaded = opened(copy, ground_truth="panoptic", splits=("val",), maps="panoptic_{split}2017")
+    loaded = opened(copy, truth="panoptic", splits=("val",), maps="panoptic_{split}2017")
     for image_id in source.ids("val"):
         assert labels(loaded.target(exported.ids[image_id])) == labels(source.target(image_id))

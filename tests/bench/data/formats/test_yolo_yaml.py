@@ -167,7 +167,7 @@ def test_a_mapping_turns_values_into_classes_and_void(source, tmp_path):
 
 
 def test_masks_of_one_class_are_binary(source, tmp_path):
-    loaded = opened(masked(source, tmp_path, ["thing"], [0, 0, 0, *[1] * 7]), ground_truth="masks")
+    loaded = opened(masked(source, tmp_path, ["thing"], [0, 0, 0, *[1] * 7]), truth="masks")
     assert [spec.name for spec in loaded.classes] == ["background", "thing"]
     for image_id in all_ids(loaded):
         ground_truth = source.target(image_id.partition("__")[2])
