@@ -1,8 +1,18 @@
-"""What all tests share: a garbage collector that looks at what a test makes, and at nothing older."""
+"""This is what all tests share: a garbage collector that looks at what a test makes and at nothing older, and fixed draws.
+
+Hypothesis draws the same examples each time, so that a commit is judged by what it changed. To search anew:
+`pytest --hypothesis-profile=searching`; what that finds becomes an `@example`.
+"""
 
 from __future__ import annotations
 
 import gc
+
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("searching", derandomize=False)
+settings.load_profile("fixed")
 
 
 def pytest_collection_finish() -> None:
