@@ -1,4 +1,4 @@
-"""This is what all tests share: a garbage collector that looks at what a test makes and at nothing older, and fixed draws.
+"""This is what all tests share: fixed draws, and a garbage collector that looks at what a test makes alone.
 
 Hypothesis draws the same examples each time, so that a commit is judged by what it changed. To search anew:
 `pytest --hypothesis-profile=searching`; what that finds becomes an `@example`.
