@@ -20,7 +20,7 @@ def averages_with_buffers(file: WeightFile, own: Shapes, parameters: Shapes) -> 
     Running statistics of batch normalisation are buffers, and averages already: many moving averages leave them out.
 
     Args:
-        file: What was read.
+        file: The file as it was read.
         own: Shapes of all tensors of the network, by name.
         parameters: Parameters of those that are trained.
     """
@@ -50,7 +50,7 @@ def nameless_average(
     """Find the list of tensors that is a moving average of a network's parameters, in their order.
 
     Args:
-        file: What was read.
+        file: The file as it was read.
         parameters: Shapes by name, in the network's order.
         weights_key: The place that was asked for; None leaves the choice.
 

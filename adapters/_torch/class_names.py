@@ -19,7 +19,7 @@ class Matched:
 
     Attributes:
         order: Id in the weights of each class of the task; None where ids are taken as they are.
-        remark: What was decided without a name for every class; None where each had one.
+        remark: Sentence about what was decided without a name for every class; None where each class had one.
         pairs: Name in the weights and name in the task of each class, where they were matched by name.
     """
 
@@ -43,10 +43,10 @@ def match_classes(
     """Match the classes that weights state with those of a network's task.
 
     Args:
-        given: Of the weights, by id; None where they state none.
-        own: Of the task, by id.
+        given: Class names of the weights, by id; None where they state none.
+        own: Class names of the task, by id.
         model: Model with `trained_on`; a published label space may spell its classes in another way than the weights.
-        where: Of the weights, for messages.
+        where: Description of the weights, for messages.
         training_follows: Whether the classifier is trained before it is used.
 
     Raises:
@@ -97,7 +97,7 @@ def matched_things(
         names: Names of the network's classes, by number.
         wanted: Ids of the task's classes that are looked for.
         task: Task with their names.
-        label: Of the model, for messages.
+        label: The model's label, for messages.
 
     Returns:
         Ids, `IGNORE_LABEL` where the task has no such class; and what was decided beside.

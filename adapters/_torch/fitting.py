@@ -45,7 +45,7 @@ class Placement:
     Attributes:
         input: Size of the input.
         scaled: Size that the image was resized to.
-        top, left: Of the resized image within the input, pixels; below 0 where it reaches beyond.
+        top, left: Position of the resized image's corner within the input, pixels; below 0 where it reaches beyond.
     """
 
     input: Size
@@ -114,7 +114,7 @@ def fitted(image: RgbImage, placement: Placement, fill: Sequence[float], interpo
     Args:
         image: uint8 or float32 of 0 to 255, (H, W, C).
         placement: Placement of this image.
-        fill: What the input has beside the image, a number of 0-255 for each channel.
+        fill: Value of the input beside the image, a number of 0-255 for each channel.
         interpolation: Interpolation of the image.
     """
     resized = resized_image(image, placement.scaled, interpolation)

@@ -40,15 +40,15 @@ class InputContract:
 
     Attributes:
         mean, std: R, G, B or another number for each channel, in 0-1 units.
-        channels: What the module sees of the colours.
+        channels: The colours that the module sees.
         size: Size of its input where a target has no `image_size`; None keeps the image's own.
-        fit, interpolation: How an image becomes one of a size; see `adapters._torch.fitting`.
-        fill: What is beside the image, 0-255; None is the mean.
+        fit, interpolation: Way in which an image gets the size of the input; see `adapters._torch.fitting`.
+        fill: Value beside the image, 0-255 for each channel; None is the mean.
         overlap: Overlap of tiles.
-        said_by: Where this comes from.
+        said_by: Source of these statements, in words.
         says_fit: Whether it says how images are fitted too, or colours alone.
         of_weights: Whether the weights, or a file beside them, say it; else it is what their like are mostly fed.
-        trained_fit: How images were fitted when the weights were trained, where somebody says so apart from `fit`.
+        trained_fit: The `fit` with which the weights were trained, where somebody says so apart from `fit`.
         stated: Pairs of a name of `STATED` and where that comes from, where it is not `said_by`.
     """
 
@@ -112,7 +112,8 @@ class InputContract:
         """Return what stands in records and weight files.
 
         Args:
-            image_size: Of the target, which takes the place of the contract's; None where it has none.
+            image_size: Input size (height, width) of the target, which takes the place of the contract's; None where it
+                has none.
         """
         size, sources = image_size or self.size, self.sources()
         of_target = {} if image_size is None else {"size": "the target"}

@@ -62,10 +62,10 @@ class LoadedWeights:
         left: Tensors of the file that the network has no place for, and that were known to be beside it.
         renamed: Those of `loaded` that have another name in the file.
         drawn: Tensors of the network that stayed as they were drawn; only before a training.
-        taken: Where in the file they lay; "" for the whole file.
+        taken: Key under which they lay in the file; "" for the whole file.
         beside: Other places with the same network.
         input: The preprocessing that the file states; None where it states none.
-        remarks: What else was decided, in sentences.
+        remarks: Other decisions, in sentences.
         classes: Name in the weights and name in the task of each class, where they were matched by name.
     """
 
@@ -118,10 +118,10 @@ def choose(file: WeightFile, own: Iterable[str], *, weights_key: str | None, whe
     """Find a network in a file: where the most of its tensors lie, of several such places the moving average.
 
     Args:
-        file: What was read.
+        file: The file as it was read.
         own: Names of the network's tensors.
         weights_key: The place that was asked for; None leaves the choice.
-        where: Of the file, for messages.
+        where: Description of the file, for messages.
 
     Raises:
         BenchError: If there is nothing at `weights_key`.

@@ -231,11 +231,11 @@ class SemanticNetwork:
         head: Reads the logits.
         architecture: Everything that decides the shapes and the meaning of the weights; stands in
             weight files, and a file with another architecture is refused.
-        class_names: Of the task, by id.
+        class_names: Class names of the task, by id.
         input: Its preprocessing: that of its weights.
         left_out: Beginnings of tensors' names in files that are known to be no part of the module.
         translate: Turns names of older or published files into the library's; see `adapters._torch.weights`.
-        loaded: What was read when the module was made; None where nothing was.
+        loaded: Account of what was read when the module was made; None where nothing was.
         unfit: Why it must be trained before it may predict: what of its weights is drawn; None if nothing is.
         backbone: Beginnings of the names of the parameters of its backbone, see `adapters._torch.training.backbone`;
             none where no part of it is one.

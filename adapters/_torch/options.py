@@ -57,15 +57,15 @@ class InputOptions(Options):
 
     Attributes:
         mean, std: A number for each channel, R, G, B of colours, or one for all; in the range of `scale`.
-        scale: What a byte of 255 is before `mean` is subtracted: 1 or 255.
+        scale: Value that a byte of 255 has before `mean` is subtracted: 1 or 255.
         channels: Order of the colours that the network sees; `gray`, it sees their luma alone.
         size: Height and width, or the side of a square, that images have without a target's `image_size`.
-        fit: How an image becomes one of that size; see `adapters._torch.fitting`.
-        interpolation: How it is resized; see there.
-        fill: What the input has beside the image, 0-255, as `mean`; the mean if left out.
+        fit: Way in which an image gets that size; see `adapters._torch.fitting`.
+        interpolation: Interpolation of the resizing; see `adapters._torch.fitting`.
+        fill: Value of the input beside the image, 0-255, given as `mean` is; the mean if left out.
         overlap: `fit: tile`: share of a tile that the next one sees too.
-        trained_fit: How images were fitted when the weights were trained, where they are not fitted so here: a case
-            that fits them otherwise says so.
+        trained_fit: The `fit` with which the weights were trained, where it is not the one used here: a case that fits
+            them otherwise says so.
     """
 
     mean: Numbers | None = None
@@ -100,7 +100,7 @@ def refuse_in_input(given: InputOptions, reasons: Mapping[str, str]) -> None:
     """Refuse keys of `input` that a network cannot honour, or values of them, such as `fit: tile`.
 
     Args:
-        given: What a model config says.
+        given: The option `input` as a model config states it.
         reasons: Key, or key and value as `fit: tile`, -> why not, as the end of a sentence.
 
     Raises:
@@ -133,8 +133,8 @@ class NetworkOptions(Options):
 
     Attributes:
         input: The preprocessing that the weights were trained with, where it is not the network's own.
-        weights_key: Where in the file of `weights` the tensors lie, for example `state_dict` beside a
-            moving average; the moving average is taken if left out.
+        weights_key: Key under which the tensors lie in the file of `weights`, for example `state_dict` beside a moving
+            average; the moving average is taken if left out.
     """
 
     input: InputOptions | None = None

@@ -15,7 +15,7 @@ class Doubt(NamedTuple):
     """Hold what speaks against the way outputs are read.
 
     Attributes:
-        seen: In a sentence.
+        seen: The observation, in a sentence.
         is_certain: Whether it cannot be otherwise.
     """
 
@@ -30,7 +30,7 @@ def contradiction(outputs: NDArray[Any], *, claimed: str, sigmoid: bool) -> Doub
     those of a network that has learned nothing may.
 
     Args:
-        outputs: Of some images, (B, C, h, w).
+        outputs: Outputs for some images, (B, C, h, w).
         claimed: `logits` or `probabilities`.
         sigmoid: Whether each channel is a probability of its own; else those of a pixel sum to 1.
 

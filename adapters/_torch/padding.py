@@ -52,7 +52,7 @@ class PadsToSquare(nn.Module):
         module: Maps (B, C, S, S) to logits (B, K, s, s).
         multiple: S is a multiple of this many pixels.
         side: S where there is a single one; None where any multiple will do.
-        label: Of the model, for messages.
+        label: The model's label, for messages.
     """
 
     def __init__(self, module: nn.Module, multiple: int, *, label: str, side: int | None = None) -> None:

@@ -49,7 +49,7 @@ class FittedBatch:
 
     Attributes:
         pixels: float32, (B, 3, H, W), on the device.
-        placements: Of each image in its input, which lies at the top left of the batch; the rest is padding.
+        placements: Placement of each image in its input, which lies at the top left of the batch; the rest is padding.
     """
 
     pixels: Tensor

@@ -32,7 +32,7 @@ def target_forward(forward: Forward, target: Target, *, fill: float = 0.0, head:
     Args:
         forward: Takes any (H, W).
         target: Its `window` and `test_time` are read.
-        fill: Of the padding around an image smaller than a window, in normalised pixels.
+        fill: Value of the padding around an image smaller than a window, in normalised pixels.
         head: Reads the outputs; None: logits of one channel are a sigmoid's, those of more a softmax's.
 
     Returns:
@@ -90,7 +90,7 @@ def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | N
     """Return a pass over scaled and mirrored copies, whose probabilities are averaged.
 
     Args:
-        forward: What sees a copy.
+        forward: Pass that sees each copy.
         test_time: The copies.
         head: Head as in `target_forward`.
 

@@ -72,7 +72,7 @@ def tensors_of_module(stored: Any, prefix: str = "") -> dict[str, Tensor]:
     """Return the parameters and buffers of a module that was pickled whole, as its `state_dict` would name them.
 
     Args:
-        stored: What was restored in its place; anything but an `Inert` has none.
+        stored: Object that was restored in the module's place; anything but an `Inert` has no tensors.
         prefix: Prefix of their names.
     """
     state = stored.state if isinstance(stored, Inert) and stored.state is not None else {}

@@ -48,9 +48,9 @@ class WeightFile:
     """What a file holds.
 
     Attributes:
-        tensors: By name, as stored but for `WRAPPERS`: those of the first of `WRAPPED_UNDER`, else the most.
-        architecture: Of the network they belong to, where the file says it.
-        class_names: By id, where the file says them.
+        tensors: Tensors by name, as stored but for `WRAPPERS`: those of the first of `WRAPPED_UNDER`, else the most.
+        architecture: Architecture of the network that they belong to, where the file says it.
+        class_names: Class names by id, where the file says them.
         sets: Key under which tensors lie ("" for the whole file, dotted where deeper) -> those tensors.
         input: The preprocessing the weights were trained with, where the file says it.
         nameless: Key -> tensors in the order of a network's parameters, as some keep a moving average.
@@ -76,7 +76,7 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
 
     Args:
         path: The file.
-        label: Of the model, for messages.
+        label: The model's label, for messages.
 
     Raises:
         BenchError: If the file is not there, carries code, is damaged, or holds no tensors.

@@ -86,8 +86,8 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         network: Its module takes the weights. Its `translate`, where it has one, turns names of older or
             published files into those of its library.
         path: The file.
-        label: Of the model, for messages.
-        weights_key: Where in the file the tensors lie; None leaves the choice.
+        label: The model's label, for messages.
+        weights_key: Key under which the tensors lie in the file; None leaves the choice.
 
     Returns:
         What was loaded, left and renamed.

@@ -24,7 +24,7 @@ def windowed(forward: Forward, window: SlidingWindow, *, fill: float = 0.0) -> F
     cut back; mmsegmentation makes the window smaller instead.
 
     Args:
-        forward: What sees a window.
+        forward: Pass that sees each window.
         window: Size and overlap.
         fill: Value of the padding in normalised pixels; 0 is the mean colour.
 
@@ -59,7 +59,7 @@ def window_starts(length: int, window: int, step: int) -> list[int]:
     """Return where windows begin along a side, pixels; the last one ends where the side ends.
 
     Args:
-        length: Of the side, at least `window`.
+        length: Length of the side, at least `window`.
         window, step: Length of a window, and the distance between two.
 
     >>> window_starts(10, 4, 3), window_starts(9, 4, 3), window_starts(4, 4, 3)

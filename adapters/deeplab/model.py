@@ -43,7 +43,7 @@ class DeepLabV3Plus(nn.Module):
         depth: Layers of the ResNet.
         output_stride: Pixels of the input per cell of the encoder's output.
         base_width: Channels of the ResNet's stem and first stage; 64 is the published network.
-        aspp_dilations: Of the pyramid's 3 × 3 convolutions, in cells of the encoder's output.
+        aspp_dilations: Dilations of the pyramid's 3 × 3 convolutions, in cells of the encoder's output.
         aspp_width: Channels of each branch of the pyramid and of its output.
         low_level_width: Channels that the features of the first stage are reduced to.
         decoder_width: Channels of the decoder's two 3 × 3 convolutions.
@@ -94,7 +94,7 @@ class DilatedResNet(nn.Module):
     """A ResNet without its classifier; its stride sits in the 3 × 3 convolutions ("version 1.5").
 
     Attributes:
-        low_level_channels, high_level_channels: Of the features after the first and the last stage.
+        low_level_channels, high_level_channels: Channels of the features after the first and the last stage.
     """
 
     def __init__(self, *, depth: Depth, output_stride: OutputStride, base_width: int, in_channels: int = 3) -> None:

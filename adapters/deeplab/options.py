@@ -21,13 +21,12 @@ class DeepLabOptions(HeadOptions):
         depth: Layers of the ResNet: 18, 34, 50 or 101.
         output_stride: Pixels of the input per cell of the encoder's output: 8, 16 or 32.
         base_width: Channels of the ResNet's first stage.
-        aspp_dilations: Of the pyramid's 3 × 3 convolutions. The published 6, 12 and 18 belong to
-            output stride 16 and large images, twice as much to 8. Where a dilation exceeds the
-            encoder's output only the middle weight of its convolution is at work, so small images
-            want small ones.
+        aspp_dilations: Dilations of the pyramid's 3 × 3 convolutions. The published 6, 12 and 18 belong to output
+            stride 16 and large images, twice as much to 8. Where a dilation exceeds the encoder's output only the
+            middle weight of its convolution is at work, so small images want small ones.
         aspp_width, low_level_width, decoder_width: Channels of the parts.
         dropout: Share of the pyramid's output that training leaves out.
-        pretrained: Of the ResNet: there are none; every network starts from drawn weights.
+        pretrained: Pretrained weights of the ResNet: there are none; every network starts from drawn weights.
     """
 
     depth: Depth = 50

@@ -36,7 +36,7 @@ class Detectron2Network:
     Attributes:
         module: The framework's model.
         architecture: Stands in weight files; see `adapters._torch.weights`.
-        class_names: Of the task, by id.
+        class_names: Class names of the task, by id.
     """
 
     module: nn.Module

@@ -36,23 +36,25 @@ class Detectron2Options(Options):
 
     Attributes:
         input: The preprocessing that the weights were trained with, where it is not that of `config`.
-        weights_key: Where in the file of `weights` the tensors lie; the moving average is taken if left out.
-        architecture: What is built.
+        weights_key: Key under which the tensors lie in the file of `weights`; the moving average is taken if left out.
+        architecture: Kind of network that is built.
         config: A file of Detectron2's model zoo to start from, for example
             `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
             training of Detectron2 left; without one a small network that trains from scratch. Its classes
             become the task's.
         overrides: Detectron2 configuration keys, applied last: `{MODEL.RPN.NMS_THRESH: 0.8}`.
         backbone_depth: Layers of the ResNet.
-        norm: Of backbone, pyramid and heads; an empty string is none.
-        stride: `fcn`: of the finest score map: 32, 16 or 8 as in FCN-32s, -16s and -8s.
-        fpn_channels: Of the feature pyramid.
-        head_channels: Of the convolutions of the semantic head.
-        aspp_channels, aspp_dilations: `deeplabv3plus` and `panoptic_deeplab`.
+        norm: Normalisation of backbone, pyramid and heads; an empty string is none.
+        stride: `fcn`: stride of the finest score map: 32, 16 or 8 as in FCN-32s, -16s and -8s.
+        fpn_channels: Channels of the feature pyramid.
+        head_channels: Channels of the convolutions of the semantic head.
+        aspp_channels, aspp_dilations: `deeplabv3plus` and `panoptic_deeplab`: channels and dilations of the atrous
+            spatial pyramid pooling.
         anchor_sizes: Side of the anchors on each pyramid level, pixels of the network's input.
         anchor_ratios: Height over width of the anchors.
         rpn_batch, roi_batch: Sampled anchors and proposals per training image.
-        proposals_train, proposals_test: Kept after the proposals' NMS.
+        proposals_train, proposals_test: Proposals that are kept after their non-maximum suppression, in training and in
+            prediction.
         box_head_channels, mask_head_channels: Widths of the two heads.
         score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of them.
         detections: Largest number of instances per image.
@@ -64,8 +66,8 @@ class Detectron2Options(Options):
             training, pixels of the training image.
         center_score, center_nms, centers: `panoptic_deeplab`: lowest score of a centre, side of the
             window in which it is the highest (odd, pixels of the original image), largest number.
-        small_area, small_weight: `panoptic_deeplab`: instances of fewer pixels weigh so much more
-            in the semantic loss.
+        small_area, small_weight: `panoptic_deeplab`: instances of fewer pixels than `small_area` weigh `small_weight`
+            times as much in the semantic loss.
         short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`; with a
             `config` of one's own that of its INPUT.
         clip_gradients: Largest norm of all gradients together; None does not clip.

@@ -73,7 +73,7 @@ def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> LoadedWei
     Args:
         module: A meta-architecture.
         source: A file, or an address that starts with `detectron2://` or `https://`.
-        label: Of the model, for messages.
+        label: The model's label, for messages.
 
     Returns:
         What was loaded and left.

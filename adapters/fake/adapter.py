@@ -48,7 +48,7 @@ class Options(BaseModel):
     """Options of a fake's model config.
 
     Attributes:
-        behaviour: What it does; see the module's docstring.
+        behaviour: Name of the behaviour; the module's docstring describes each.
         preprocess_ms, infer_ms, postprocess_ms: Latency of each stage of a timed behaviour.
         second_infer_ms: `bimodal`: latency of `infer` for every other image, chosen by content.
         dataset: `perfect`, `noisy`: options of the `shapes` data set whose ground truth is known.

@@ -29,7 +29,8 @@ class Family:
 
     Attributes:
         network: The library's class.
-        coarsest: From all arguments of its constructor to the pixels of a cell of its coarsest grid.
+        coarsest: Function from all arguments of its constructor to the side of a cell of its coarsest grid, pixels of
+            the input.
         backbone: Beginnings of the names of its backbone's parameters; none where no part is one.
     """
 

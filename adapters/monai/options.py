@@ -16,7 +16,8 @@ class MonaiOptions(HeadOptions):
 
     Attributes:
         network: Which of the library's networks.
-        arguments: Of its constructor, by the library's own names, for example `{channels: [32, 64], strides: [2]}`.
+        arguments: Arguments of its constructor, by the library's own names, for example `{channels: [32, 64], strides:
+            [2]}`.
     """
 
     network: Literal["attention_unet", "segresnet", "swin_unetr", "dynunet"]

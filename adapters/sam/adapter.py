@@ -75,8 +75,8 @@ class DeviceMasks:
     """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
-        logits: Of each image, groups of (N, M, h, w): M masks for each of N prompts.
-        quality: Of each image, groups of (N, M): the network's own estimate of their IoU.
+        logits: Logits of each image, in groups of (N, M, h, w): M masks for each of N prompts.
+        quality: Quality of each image's masks, in groups of (N, M): the network's own estimate of their IoU.
         content: Content as in `DeviceBatch`.
     """
 

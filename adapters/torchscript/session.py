@@ -41,7 +41,7 @@ class TorchScriptSession:
             file: File of `torch.jit.save`.
             settings: Threads and determinism.
             output: Name of the output that is asked for; keys of a dictionary, places in a tuple.
-            size: Of its input, where it is known.
+            size: Size of its input, where it is known.
 
         Raises:
             BenchError: If the file is not there or is no TorchScript.

@@ -42,7 +42,7 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
 
     Args:
         ground_truths: Ground truths of each image.
-        found: Of each image, at the same size.
+        found: Predicted instances of each image, at the same size.
     """
     classes = {int(c) for ground_truth in ground_truths for c in ground_truth.class_ids[~ground_truth.crowd]}
     if not classes:

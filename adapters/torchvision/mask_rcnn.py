@@ -56,7 +56,7 @@ class MaskRCNNNetwork:
         module: Numbers the things from 1; 0 is its background.
         things: Class id of the task by number of the network, less one, int64.
         architecture: Stands in weight files; see `adapters._torch.weights`.
-        class_names: Of the task, by id.
+        class_names: Class names of the task, by id.
         backbone: Backbone as in `adapters._torch.network.SemanticNetwork`.
     """
 

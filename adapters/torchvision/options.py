@@ -19,9 +19,9 @@ class SemanticOptions(HeadOptions):
         pretrained: `coco_with_voc_labels` downloads the published weights of all of the network, which tell
             VOC's 21 classes apart; None leaves them.
         backbone_weights: `default` downloads those of the backbone; None starts from scratch.
-        bn_momentum: Of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for
-            hundreds of epochs: after a short training its running statistics are still those of
-            the start (a measured 0.05 instead of 0.45 mIoU). None keeps the network's own.
+        bn_momentum: Momentum of every batch normalisation. torchvision's MobileNetV3 has 0.01, made for hundreds of
+            epochs: after a short training its running statistics are still those of the start (a measured 0.05 instead
+            of 0.45 mIoU). None keeps the network's own.
     """
 
     network: Literal[
@@ -68,14 +68,15 @@ class MaskRCNNOptions(NetworkOptions):
             network's input.
         anchor_ratios: `maskrcnn_small`: height over width of the anchors.
         rpn_batch, roi_batch: Sampled anchors and proposals per training image.
-        proposals_train, proposals_test: Kept after the proposals' NMS.
+        proposals_train, proposals_test: Proposals that are kept after their non-maximum suppression, in training and in
+            prediction.
         score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of
             them; torchvision's own default is 0.05.
         nms_threshold: IoU of boxes above which the less sure one of a class is left out.
         detections: Largest number of instances per image.
         short_edge, max_size: torchvision's sizing, used where the target has no `image_size`; None
             keeps each image's size.
-        bn_momentum: Of every batch normalisation.
+        bn_momentum: Momentum of every batch normalisation.
         clip_gradients: Largest norm of all gradients together, where a recipe has none; None does
             not clip.
     """

@@ -77,7 +77,7 @@ def instances(
 
     Args:
         model: Gives the transform.
-        found: Of each image; stays as it is.
+        found: Fields of the instances found in each image; stays as it is.
         input_sizes: Size of each image in the network's input.
         sizes: Original size of each image.
         things: Class id by label, less one.

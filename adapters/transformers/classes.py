@@ -19,7 +19,7 @@ class Classes:
 
     Attributes:
         ids: Class id by number of the network, int64, (K,).
-        is_thing: By number of the network, bool, (K,).
+        is_thing: True for each number of the network that is a thing, bool, (K,).
         names: Names by number of the network.
     """
 

@@ -33,7 +33,7 @@ class AskedClasses(nn.Module):
 
     Args:
         module: Module of transformers.
-        tokens: Of the texts, int64, (K, length).
+        tokens: Tokens of the texts, int64, (K, length).
     """
 
     tokens: Tensor

@@ -42,7 +42,7 @@ class MaskClassifier(nn.Module):
 
     Args:
         module: Module of transformers.
-        task_tokens: What OneFormer is told of its task, (1, length); None for the others.
+        task_tokens: Tokens that tell OneFormer its task, (1, length); None for the others.
     """
 
     task_tokens: Tensor | None
@@ -63,7 +63,7 @@ class MaskClassifier(nn.Module):
 
         Args:
             pixels: Pixels as in `forward`.
-            masks: Of each image, float (N, H, W), at the size of the pixels.
+            masks: Masks of each image, float (N, H, W), at the size of the pixels.
             numbers: Their classes, int64 (N,).
         """
         loss: Tensor = self._forward(pixels, mask_labels=list(masks), class_labels=list(numbers)).loss
@@ -88,7 +88,7 @@ class UniversalNetwork:
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
         smallest: Side of the smallest input, pixels.
         stretches: Whether an image fills the canvas, whatever its shape; else it is padded.
-        loaded, unfit, backbone: As in `adapters._torch.network.SemanticNetwork`.
+        loaded, unfit, backbone: The fields of the same names of `adapters._torch.network.SemanticNetwork`.
     """
 
     module: MaskClassifier | BoxedMasks

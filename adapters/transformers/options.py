@@ -40,18 +40,18 @@ class UniversalOptions(NetworkOptions):
 
     Attributes:
         input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
-        architecture: What is built.
+        architecture: Kind of network that is built.
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration,
             and its weights, those of the classifier only where it has as many classes. The options
             from `backbone` to `blocks` are then not read. None starts from scratch.
-        backbone: All but those that see one square.
+        backbone: Backbone of all architectures but those that see one square.
         width: Channels of the pixel decoder, the mask features and the queries; of `eomt`'s tokens.
         backbone_width: `rf_detr`: channels of its backbone's tokens, with a head of attention for each 64 of them.
         queries: Masks per image; at least as many as an image has objects.
         heads: Heads of attention.
         feedforward: Width of the feed-forward layers; `eomt`'s is four times its `width`.
-        encoder_layers: Of the pixel decoder (`mask2former`, `oneformer`), of `eomt` in front of the queries, or of
-            `rf_detr`'s backbone; `maskformer`'s pixel decoder has none.
+        encoder_layers: Encoder layers: of the pixel decoder (`mask2former`, `oneformer`), of `eomt` in front of the
+            queries, or of `rf_detr`'s backbone; `maskformer`'s pixel decoder has none.
         decoder_layers: Layers that see the queries.
         canvas: `eomt`, `rf_detr`: side of the square it sees, pixels; smaller images are padded to it.
         patch: `eomt`, `rf_detr`: side of a token, pixels.
@@ -126,7 +126,7 @@ class SegFormerOptions(HeadOptions):
     """Options that a model config or a suite may set.
 
     Attributes:
-        architecture: What is built; see `adapters.transformers.adapter`.
+        architecture: Kind of network that is built; see `adapters.transformers.adapter`.
         variant: b0 to b5.
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its weights,
             the classifier's only where it has as many classes. None starts from scratch.
@@ -145,7 +145,8 @@ class OfTransformers(NetworkOptions):
     Attributes:
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration, its
             preprocessing and its weights; `arguments` are then not read. None starts from scratch.
-        arguments: Of the configuration, by transformers' own names; what is left out is as transformers has it.
+        arguments: Arguments of the configuration, by transformers' own names; what is left out is as transformers has
+            it.
     """
 
     pretrained: str | None = None
@@ -160,7 +161,7 @@ class PixelOptions(HeadOptions, OfTransformers):
     """Options that a model config or a suite may set.
 
     Attributes:
-        architecture: What is built; see `adapters.transformers.pixels`.
+        architecture: Kind of network that is built; see `adapters.transformers.pixels`.
     """
 
     architecture: Literal["upernet", "beit", "data2vec", "dpt", "mobilevit"]
@@ -170,8 +171,8 @@ class CLIPSegOptions(OfTransformers):
     """Options that a model config or a suite may set.
 
     Attributes:
-        architecture: What is built; see `adapters.transformers.clipseg`.
-        prompt: What it is asked for each class, with `{}` where its name stands.
+        architecture: Kind of network that is built; see `adapters.transformers.clipseg`.
+        prompt: Text that asks for a class, with `{}` where its name stands.
     """
 
     architecture: Literal["clipseg"] = "clipseg"

@@ -39,7 +39,7 @@ class Published:
 
     Attributes:
         module: Module of transformers.
-        loaded: What was made of the weights.
+        loaded: Account of what was made of the weights.
         unfit: Why it must be trained before it may predict; None if every tensor was loaded.
     """
 
@@ -206,10 +206,10 @@ def load_in_order(
     """Load a network that labels pixels, its classes in the task's order.
 
     Args:
-        cls: Of transformers.
+        cls: Model class of transformers.
         classifier: Name of the last convolution, which has an output for each class.
         source: Folder, or name on the hub.
-        config: Of the network, for the task's number of classes.
+        config: Configuration of the network, for the task's number of classes.
         model: Its label and `trained_on` are read.
         names: Names of the task's classes.
 
@@ -307,10 +307,10 @@ def network_of(
     """Return a network that labels pixels, with what was read of its weights and what stands beside them.
 
     Args:
-        cls: Of transformers.
+        cls: Model class of transformers.
         config: Its configuration.
         model: Model config with the option `pretrained` and `weights`.
-        published: What was loaded; None where nothing was yet.
+        published: The network that was loaded; None where nothing was yet.
         **fields: The other fields of `SemanticNetwork`.
 
     Raises:

@@ -84,7 +84,7 @@ def instances(found: ClassifiedMasks, classes: Classes, options: UniversalOption
     A score is the sigmoid of the class. Masks go straight to the size of the image; empty ones are left out.
 
     Args:
-        found: Of one image, its masks (Q, h, w) of all of the input.
+        found: Classified masks of one image, (Q, h, w), which cover all of the input.
         classes: Numbering of the network's classes.
         options: Threshold and largest number.
         size: Size of the image.

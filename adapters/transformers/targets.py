@@ -34,7 +34,7 @@ class Layers:
 
     Attributes:
         maps: Position of a mask within its layer, uint8, (H, W); 255 = none.
-        numbers: Of each layer the classes of its masks, as the network numbers them.
+        numbers: Classes of the masks of each layer, as the network numbers them.
     """
 
     maps: tuple[LabelMap, ...]

@@ -52,10 +52,10 @@ class Found:
     """What `infer` hands to `postprocess`.
 
     Attributes:
-        masks: Of the batch; None where a target asks for several passes.
-        scores: Of the classes, (B, K, H, W) at the size of the padded input; None after one pass.
+        masks: Classified masks of the batch; None where a target asks for several passes.
+        scores: Scores of the classes, (B, K, H, W) at the size of the padded input; None after one pass.
         padded: Size of the batch's pixels.
-        placements: As in `FittedBatch`.
+        placements: Placement of each image, as in `FittedBatch`.
     """
 
     masks: ClassifiedMasks | None
@@ -120,7 +120,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         How the size of an image is chosen is the options' matter: `short_edge`, `max_size` and `canvas`.
 
         Args:
-            read: What the weight file itself says; None where it says nothing.
+            read: Preprocessing that the weight file itself states; None where it states none.
         """
         options, beside = self._options, processor_beside(self._options.pretrained, self._model.weights)
         asked = None if beside is None else beside.short_edge

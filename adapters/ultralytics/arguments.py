@@ -72,7 +72,7 @@ def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: I
 
     Args:
         options: Options of the model config.
-        recipe: What was asked for.
+        recipe: The recipe that was asked for.
         side: See `training_side`.
         sizes: Sizes of the training images.
     """

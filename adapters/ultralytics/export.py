@@ -37,11 +37,11 @@ class ExportCounts:
     """Instances of the training split, and how many of them the format changes.
 
     Attributes:
-        instances: Found in the data set, crowds included.
-        holes_filled: With at least one hole.
-        parts_bridged: In more than one part.
-        crowds_dropped: Left out, being crowds.
-        too_small: Left out, having fewer than three corners.
+        instances: Instances found in the data set, crowds included.
+        holes_filled: Instances with at least one hole.
+        parts_bridged: Instances in more than one part.
+        crowds_dropped: Instances left out because they are crowds.
+        too_small: Instances left out because they have fewer than three corners.
     """
 
     instances: int = 0

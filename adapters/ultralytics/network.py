@@ -36,11 +36,11 @@ class YoloNetwork:
     Attributes:
         module: The framework's model, on the CPU, not fused.
         options: Options of its model config.
-        class_names: Of the network, by its own ids.
+        class_names: Class names of the network, by its own ids.
         class_ids: Id in the task of each class of the network; `IGNORE_LABEL` where the task has none.
         trained_size: Longer side that images are scaled to where the target has no `image_size`: that of
             the checkpoint's training; None keeps their own size.
-        loaded: What was made of a weight file.
+        loaded: Account of what was made of a weight file.
     """
 
     module: nn.Module

@@ -45,8 +45,8 @@ class NetworkOptions(Options):
         input: The preprocessing that the weights were trained with; `size` letterboxes images into it where a
             target has no `image_size`. The framework's own is 0 to 1, RGB.
         network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
-        bn_momentum: Of batch normalisation in training. The framework's own 0.03 needs hundreds of
-            steps before the running statistics describe the weights; a training of seconds has fewer.
+        bn_momentum: Momentum of batch normalisation in training. The framework's own 0.03 needs hundreds of steps
+            before the running statistics describe the weights; a training of seconds has fewer.
     """
 
     input: YoloInput | None = None
@@ -71,7 +71,7 @@ class InstanceOptions(NetworkOptions):
             and cut there, whose masks are then resized (False, the framework's default in prediction).
         nms: False takes the head that needs no suppression, where there is one (YOLO26); True is
             the framework's default for all.
-        mask_ratio: How many times smaller than the input training masks are.
+        mask_ratio: Factor by which training masks are smaller than the input.
     """
 
     conf: float = Field(default=0.001, ge=0, le=1)

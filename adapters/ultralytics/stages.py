@@ -55,8 +55,8 @@ class DeviceOutput:
     """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
-        output: On the device: logits (B, K, H/8, W/8), or (B, K, H, W) of several passes; or boxes, scores and mask
-            coefficients (B, 4 + K + 32, anchors) with prototypes (B, 32, H/4, W/4).
+        output: Outputs on the device: logits (B, K, H/8, W/8), or (B, K, H, W) of several passes; or boxes, scores and
+            mask coefficients (B, 4 + K + 32, anchors) with prototypes (B, 32, H/4, W/4).
         input_size: Size of the batch.
         content: Content as in `DeviceBatch`.
     """
@@ -118,8 +118,8 @@ def whole_pass(network: YoloNetwork, module: nn.Module, target: Target, calibrat
 
     Args:
         network: Its options are read.
-        module: Of the network, folded and on its device.
-        target: What decides the size of its inputs.
+        module: Module of the network, folded and on its device.
+        target: Target, which decides the size of its inputs.
         calibration: Pixels that int8 is calibrated on.
     """
     size, options = fixed_size(target), network.options

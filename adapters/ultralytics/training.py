@@ -299,7 +299,7 @@ class EpochOrder(Sampler[int]):
     """Indices of an epoch in the order that all torch adapters share, cut into whole batches.
 
     Attributes:
-        step: Where the next iteration starts; a resumed epoch starts within.
+        step: Step at which the next iteration starts; a resumed epoch starts within.
     """
 
     def __init__(self, order: ImageOrder) -> None:

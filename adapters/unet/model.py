@@ -26,9 +26,9 @@ class UNet(nn.Module):
         out_channels: Channels of the logits.
         depth: Number of times the image is halved.
         base_width: Channels of the first level.
-        down: How a level halves its input.
-        up: How a level doubles its input; the interpolating ways halve the channels by a 1 × 1
-            convolution, so that every variant joins equally wide features.
+        down: Way in which a level halves its input.
+        up: Way in which a level doubles its input; the interpolating ways halve the channels by a 1 × 1 convolution, so
+            that every variant joins equally wide features.
         norm: Normalisation behind each 3 × 3 convolution.
         bias: Whether those convolutions have a bias. Behind batch norm it changes nothing but the
             number of parameters; 64 wide, 4 deep, with bias is the classic network of 31,043,521

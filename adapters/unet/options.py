@@ -27,8 +27,8 @@ class UNetOptions(HeadOptions):
         down, up, norm, bias, skip, attention: See `adapters.unet.model.UNet`.
         tensor_names: Regular expression -> replacement, for the names of tensors in a weight file of another
             implementation of the same network; tried in order from the start of a name, the first that fits counts.
-        min_area: Of model configs for instances and panoptic maps: pixels of the smallest segment that is
-            made of labels; 1 if left out.
+        min_area: Area, in pixels, of the smallest segment that is made of labels, in model configs for instances and
+            panoptic maps; 1 if left out.
     """
 
     depth: int = Field(default=4, ge=1, le=8)

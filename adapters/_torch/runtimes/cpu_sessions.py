@@ -32,10 +32,10 @@ class Port:
     """An input or an output of a model.
 
     Attributes:
-        name: As the file has it.
+        name: The port's name in the file.
         shape: Length of each axis; None where any length will do. Empty where not even the number
             of axes is known.
-        dtype: Of its elements.
+        dtype: Type of its elements.
         range: Lowest and highest number that a quantised input stands for; None of any other.
     """
 

@@ -27,9 +27,9 @@ class Recorded:
     """A recording for inputs of one shape.
 
     Attributes:
-        pixels: What it reads.
-        graph: What is replayed.
-        answer: What it writes: a tensor or a nest of them.
+        pixels: The tensor that it reads.
+        graph: The recorded graph that is replayed.
+        answer: The tensor, or the nest of tensors, that it writes.
     """
 
     pixels: Tensor

@@ -36,8 +36,8 @@ class Inputs:
     """Hold what `preprocess` hands to `infer`: what is passed at once, in the order of the images.
 
     Attributes:
-        arrays: Each with a batch axis, in the model's layout and dtype.
-        contents: Where each image lies within its array; the rest is padding.
+        arrays: Input arrays, each with a batch axis, in the model's layout and dtype.
+        contents: Placement of each image within its array; the rest is padding.
     """
 
     arrays: tuple[NDArray[Any], ...]
@@ -69,8 +69,8 @@ class FileModel(BaseAdapter):
     `adapters._torch.runtimes.file_reading`.
 
     Attributes:
-        runtimes: Those that the format can be run by.
-        file_format: Of the file, in a message: "an ONNX file".
+        runtimes: Runtimes that can run the format.
+        file_format: Name of the file's format, for messages: "an ONNX file".
         example: Name of such a file, for a message.
 
     * `preprocess` fits every image into the target's `image_size`, or into the size the file is made

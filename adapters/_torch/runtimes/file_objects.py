@@ -38,7 +38,7 @@ class Found:
         corners: x1, y1, x2, y2 in pixels of the network's input, (N, 4).
         scores: (N,).
         numbers: Classes as the network numbers them, int64, (N,).
-        coefficients: Of the masks, (N, M).
+        coefficients: Coefficients of the masks, (N, M).
     """
 
     corners: NDArray[np.float32]
@@ -55,7 +55,7 @@ class YoloReader:
         names: Names of the network's classes, by number; None where nobody says them.
         task: Task with the classes that are scored.
         ports: Outputs of the file.
-        label: Of the model, for messages.
+        label: The model's label, for messages.
 
     Raises:
         BenchError: If the file has other outputs, or a thing of the task is none of its classes.

@@ -29,14 +29,14 @@ class FileOptions(Options):
     Attributes:
         layout: Axes of the input after the batch: channels first or last; what the file's shape says if left out.
         channels: Order of the colours; `gray`, the network sees their luma, as where the file's input has one channel.
-        range_max: What a byte of 255 becomes before normalisation: 1 or 255.
-        mean, std: In that range, in the order R, G, B, or one number for all channels; the model sees
-            (value - mean) / std. A file that takes bytes (uint8) is given them as they are.
-        fit: How an image becomes one of the input's size; see `adapters._torch.fitting`. What is beside the image is
+        range_max: Value that a byte of 255 gets before normalisation: 1 or 255.
+        mean, std: Mean and standard deviation in the range of `range_max`, in the order R, G, B, or one number for all
+            channels; the model sees (value - mean) / std. A file that takes bytes (uint8) is given them as they are.
+        fit: Way in which an image gets the input's size; see `adapters._torch.fitting`. The padding around the image is
             cut off from the output before it is resized back.
-        fill: R, G, B beside the image, 0-255.
+        fill: Colour beside the image: R, G, B, 0-255.
         centred: Whether a letterbox has the image in the middle; else at the top left.
-        interpolation: How images are resized; see `adapters._torch.fitting`.
+        interpolation: Interpolation with which images are resized; see `adapters._torch.fitting`.
         multiple_of: Sides of the input are multiples of this many pixels; images are padded at the
             bottom and on the right with the mean colour, and the output is cut back.
         input: Name of the input; may be left out, as there must be only one. Or `{mean, std, scale, channels, size,
@@ -47,8 +47,8 @@ class FileOptions(Options):
             and `sigmoid_probability`, one number, of class 1 of two; `multilabel_logits` and
             `multilabel_probabilities`, a number of each class on its own, of which the highest above its
             threshold wins; `labels`, class ids.
-        threshold: Of a sigmoid: the probability above which a pixel is of class 1; of several one for all, or
-            one for each of `classes`.
+        threshold: Probability of a sigmoid above which a pixel is of class 1; with several sigmoids one number for all,
+            or one for each of `classes`.
         classes: Names of the model's classes, in the order of its channels or ids; those of the task
             in its order if left out. A class that the task does not have becomes `others`.
         others: Class of the task for what only the model knows; void if left out.
@@ -136,7 +136,7 @@ class ObjectFileOptions(FileOptions):
     """Hold what the file of a network that finds instances does not say.
 
     Attributes:
-        finds: How its outputs are read: `yolo`, candidates and prototypes as Ultralytics exports them.
+        finds: Kind of its outputs: `yolo`, candidates and prototypes as Ultralytics exports them.
         conf: Score below which nothing is returned. AP wants the whole curve, hence so low.
         iou: Overlap of boxes above which the less sure one of a class is left out.
         max_det: Most instances of an image.

@@ -26,7 +26,7 @@ class OutputReader:
         options: Options of the model config.
         task: Task with the classes that ids stand for.
         label: Name of the model, for messages.
-        names: Of its classes, where the file says them; option `classes` comes first.
+        names: Names of the model's classes, where the file says them; option `classes` comes first.
 
     Raises:
         BenchError: If the model config names a class that nobody has.
@@ -96,7 +96,7 @@ class OutputReader:
         """Return the task's class ids, uint8, at the original size; void where a crop showed nothing.
 
         Args:
-            output: Of one image, in the file's layout, without the batch axis.
+            output: Output for one image, in the file's layout, without the batch axis.
             placement: Placement of the image in the input that it was computed from.
             size: Size of the original image.
         """

@@ -76,7 +76,7 @@ class GpuSession:
 
     Attributes:
         packages: Distributions that run it, for `versions`.
-        doubts: What of it does not run on the device.
+        doubts: Flags about the parts of the model that do not run on the device.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class ExportRequest:
 
     Attributes:
         module: Maps (B, 3, H, W) to a tensor or to a tuple of them; in float32, in evaluation mode.
-        architecture: What the weights mean, and all that decides what is computed and is not in them.
+        architecture: Meaning of the weights, with everything that decides what is computed and is not in them.
         size: (H, W) that every input will have; None for any.
         multiple: Sides of the input are multiples of it.
         outputs: Names of what it answers, in order.
@@ -68,7 +68,7 @@ def exported(request: ExportRequest, cache: Path | None = None) -> Path:
     """Return the ONNX file of a network: from the cache, or exported into it.
 
     Args:
-        request: What is wanted.
+        request: The export that is wanted.
         cache: Folder of exports; the user's cache if left out.
 
     Raises:

@@ -32,7 +32,7 @@ def quantised(file: Path, images: Sequence[NDArray[np.float32]]) -> Path:
 
     Args:
         file: The export, in float32.
-        images: What the network sees of the calibration images, each (1, 3, H, W).
+        images: The calibration images as the network sees them, each (1, 3, H, W).
 
     Raises:
         Unsupported: Without images, without ONNX Runtime, or for a network that it cannot quantise.

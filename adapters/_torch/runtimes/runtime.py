@@ -45,7 +45,7 @@ class Pass:
         multiple: Sides of its inputs are multiples of it. What pads for itself, a `PadsToMultiple`, needs
             none.
         outputs: Names of what it answers, in order.
-        calibration: What it sees of the images that int8 is calibrated on, each (1, 3, H, W).
+        calibration: The images that int8 is calibrated on, as the network sees them, each (1, 3, H, W).
     """
 
     module: nn.Module
@@ -65,7 +65,7 @@ class Runtime:
         packages: Distributions that make it, beyond torch, for `versions`.
         threads: Library -> threads in effect, of libraries beyond torch.
         export: The exported model that it runs; None for torch's own.
-        doubts: What of it does not run where it should.
+        doubts: Flags about the parts of the network that do not run where they should.
     """
 
     forward: Callable[[Tensor], Any]
@@ -88,8 +88,8 @@ def open_runtime(network: Pass, target: Target, device: torch.device) -> Runtime
     """Return the forward pass that a target asks for.
 
     Args:
-        network: What is run.
-        target: Its `runtime`, and how that is set.
+        network: The network that is run.
+        target: Target; its `runtime` and that runtime's settings are read.
         device: Device as opened.
 
     Raises:

@@ -29,8 +29,8 @@ def loading_threads(device: torch.device, processes: int) -> int:
     """Return threads that make batches: none where the processor trains, which has its cores for that.
 
     Args:
-        device: That trains.
-        processes: Of a distributed training, which share the cores of this machine.
+        device: Device that trains.
+        processes: Number of processes of a distributed training, which share the cores of this machine.
     """
     if device.type == "cpu":
         return 0

@@ -45,8 +45,8 @@ def augment_of(recipe: Recipe, *, fill: tuple[float, ...]) -> Augment | None:
     """Return what a recipe changes at random beside mirroring; None where it changes nothing.
 
     Args:
-        recipe: With `random_crop` its scale is that of the crop, see `RandomCrop`.
-        fill: Of each channel, 0-1, of what comes in from outside the image.
+        recipe: The recipe; with `random_crop` its scale is that of the crop, see `RandomCrop`.
+        fill: Colour, 0-1 for each channel, of what comes in from outside the image.
 
     Raises:
         Unsupported: As `Augmenter`.
@@ -73,7 +73,7 @@ class RandomCrop:
     Args:
         size: Size of the part.
         scale: Smallest and largest factor; None leaves the resolution.
-        fill: Of each channel, 0-1, of what is beside a smaller image.
+        fill: Colour, 0-1 for each channel, of what is beside a smaller image.
     """
 
     def __init__(self, size: Size, scale: tuple[float, float] | None, *, fill: tuple[float, ...]) -> None:
@@ -135,7 +135,7 @@ class Augmenter:
     `adapters._torch.training.transforms` for what each change is.
 
     Args:
-        augmentation: How much of what.
+        augmentation: The kinds and strengths of the changes.
         fill: RGB, 0-1, of what comes in from outside the image, where the mask is `IGNORE_LABEL`.
 
     Raises:

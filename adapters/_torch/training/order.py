@@ -21,8 +21,8 @@ class Chosen:
 
     Attributes:
         images: Positions in the split, in order.
-        mirrored: For each whether it is mirrored left-right.
-        seeds: For each the seed of whatever else is drawn for it.
+        mirrored: True for each image that is mirrored left-right.
+        seeds: Seed, for each image, of everything else that is drawn for it.
     """
 
     images: tuple[int, ...]

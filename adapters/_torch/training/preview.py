@@ -61,7 +61,7 @@ def changed_copies(
     Args:
         image: uint8, (H, W, 3).
         labels: Class ids, uint8, (H, W).
-        recipe: What may change.
+        recipe: Recipe that says what may change.
         index: Position of the image among those shown; part of the seed.
         draws: Changed copies.
         count: Images shown.

@@ -48,12 +48,13 @@ class Draw:
     """Hold what happens to one image; None where the augmentation has it off.
 
     Attributes:
-        field: How far from each pixel of the frame lies what it shows, float32, (H, W, 2): x and y, pixels.
+        field: Displacement from each pixel of the frame to the place that it shows, float32, (H, W, 2): x and y,
+            pixels.
         shrink: Factor by which the image becomes smaller, at least 1.
         colour: Factors of brightness, contrast and saturation, and the shift of the hue.
-        colour_order: Permutation of 0..3: in which order these are applied.
+        colour_order: Permutation of 0..3: the order in which these are applied.
         blur_px: Standard deviation, pixels.
-        noise: To be added, float32, (3, H, W), full range = 1.
+        noise: Noise to be added, float32, (3, H, W), full range = 1.
     """
 
     field: NDArray[np.float32] | None
@@ -88,7 +89,7 @@ def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, .
     """Return an image, (H, W, 3), uint8 or float32 as it came, and its labels, uint8 (H, W), changed as drawn.
 
     Args:
-        draw: What to do.
+        draw: The changes as they were drawn.
         image: uint8, or float32 of 0 to 255, (H, W, 3).
         labels: Class ids, uint8, (H, W).
         fill: RGB, 0-1, of what comes in from outside, where labels become `IGNORE_LABEL`.

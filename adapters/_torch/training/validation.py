@@ -32,9 +32,9 @@ def validate(
         split: Every image is used.
         loss: Loss as in training.
         batch_size: Images per forward pass.
-        forward: From pixels uint8 (B, H, W, 3) on the device to logits, in training's precision; its
-            module is in evaluation mode.
-        device: Where the module is.
+        forward: Maps pixels, uint8 (B, H, W, 3) on the device, to logits, in training's precision; its module is in
+            evaluation mode.
+        device: Device that holds the module.
     """
     counts = torch.zeros((network.head.classes,) * 2, dtype=torch.int64, device=device)
     total_loss = torch.zeros((), device=device)

@@ -71,7 +71,7 @@ class WeightedCrossEntropy:
     """Cross-entropy in which every class of the training split weighs as much as any other; see the module.
 
     Attributes:
-        weights: Of a pixel by its class, float32, (K,); on the device that was used last.
+        weights: Weight of a pixel by its class, float32, (K,); on the device that was used last.
     """
 
     def __init__(self, class_pixels: NDArray[np.int64]) -> None:
@@ -119,7 +119,7 @@ def focal(alpha: float | None = None, gamma: float = 2.0) -> Loss:
 
     Args:
         alpha: Weight of every class but class 0, above 0 and below 1; None weighs nothing.
-        gamma: How much less a certain pixel counts, at least 0.
+        gamma: Exponent that lowers the weight of pixels which are certain, at least 0.
 
     Raises:
         ValueError: If one is out of range.

@@ -35,8 +35,8 @@ class LossKind:
     """State how a loss is made.
 
     Attributes:
-        make: From the arguments of a term, or, where `counts_classes`, from the pixels per class
-            of the training split. Raises ValueError for a number out of range.
+        make: Function that makes the loss from the arguments of a term, or, where `counts_classes`, from the pixels per
+            class of the training split. Raises ValueError for a number out of range.
         example: A term that is right.
         counts_classes: Whether it needs those pixels; such a loss takes no arguments.
     """
