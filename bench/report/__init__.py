@@ -47,8 +47,8 @@ def write_report(
     """Write report.md with its pictures, results.csv, results.json and report.html; returns them in this order.
 
     Args:
-        run: With its files.
-        folder: Where to.
+        run: The run, with its files.
+        folder: Folder that gets the files.
         show_from: Score from which contact sheets show objects; None chooses it for each model.
         inline: Whether the small pictures of report.html stand in it, instead of beside it.
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.

@@ -135,9 +135,9 @@ def _untold(untold: Sequence[tuple[str, str]], pairs: int, count: int) -> list[s
     """Return how many of all pairs are told apart; nothing new where there is only one.
 
     Args:
-        untold: Names of those that are not, as far as they are listed.
-        pairs: Number of all.
-        count: Of those that are not.
+        untold: Names of the pairs that are not told apart, as far as they are listed.
+        pairs: Number of all pairs.
+        count: Number of the pairs that are not told apart.
     """
     if pairs == 1:
         return []

@@ -42,7 +42,7 @@ def explain(facts: Facts, cases: Collection[str] | None = None) -> list[Explanat
     """Explain rows of a run, in its order; what is not measured yet is not spoken of.
 
     Args:
-        facts: Of the run.
+        facts: Facts of the run.
         cases: Ids of the cases to explain; None explains all.
     """
     return [_explained(facts, row) for row in facts.summary.rows if cases is None or row.case_id in cases]

@@ -22,8 +22,8 @@ class Facts:
     """Everything a section may show; of a summary alone only that.
 
     Attributes:
-        summary: Of the run.
-        run: With its files; None where only the summary is known.
+        summary: Summary of the run.
+        run: The run, with its files; None where only the summary is known.
         samples: Case id -> raw samples of its timing jobs.
         images: Cases with what each image came to.
         confusions: Confusion matrices of the cases that have one.
@@ -82,8 +82,8 @@ def facts_of(run: RunView, summary: RunSummary, *, most: int | None = MOST_CASES
     """Read what a report shows beside its summary.
 
     Args:
-        run: With the files.
-        summary: Of it.
+        run: The run, with its files.
+        summary: Summary of the run.
         most: Cases whose samples and images are read, those with the best headline; None reads all.
     """
     chosen = best_cases(summary.rows, most, higher_is_better=summary.higher_is_better)

@@ -50,7 +50,7 @@ class _Line:
         ms: Median latency and the ends of its interval; None where none was measured.
         comparable_ms: That median, unless it must not be used.
         images_per_s: Throughput.
-        mark: Of significance.
+        mark: Mark of significance.
     """
 
     model: str

@@ -30,13 +30,13 @@ class Conditions(Record):
     """Hold what two rows must share to stand in one table.
 
     Attributes:
-        task, dataset, split: What is predicted, and on which images.
+        task, dataset, split: Task, and the data set and split whose images are predicted.
         fingerprint: Fingerprint of the images and their ground truth.
-        images: How many were scored; None until they are.
+        images: Number of images that were scored; None until they are.
         metric: Heading of the headline.
         machine: Processor, cores and GPUs that it was timed on; what it was predicted on where nothing is timed.
-        device, precision, batch_size, threads: Of the target.
-        protocol: Of the timing, with `quick` where it was shortened; `not timed` without one.
+        device, precision, batch_size, threads: Settings of the target.
+        protocol: Protocol of the timing, with `quick` where it was shortened; `not timed` without one.
     """
 
     task: str
@@ -66,8 +66,8 @@ class Entry(Record):
     """A row of a table.
 
     Attributes:
-        model, target, run: What it is, and the newest run that has it.
-        runs: How many have it.
+        model, target, run: Name of the model, its target, and the newest run that has it.
+        runs: Number of runs that have it.
         value, low, high: The headline with its 95 % interval.
         ms, ms_low, ms_high: End-to-end median per image, None where it is not timed or not valid.
         verdict: Verdict of the timing.

@@ -53,7 +53,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
     """Return the report.
 
     Args:
-        summary: What it says.
+        summary: The summary that it lays out.
         pictures: Names of the pictures that lie beside it, in order.
         left_out: Pictures that could not be drawn, each with the reason.
     """

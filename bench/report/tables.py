@@ -148,8 +148,8 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
     """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table.
 
     Args:
-        summary: What it says.
-        without: Names of metrics that are shown otherwise.
+        summary: The summary that they show.
+        without: Names of metrics that are shown elsewhere.
     """
     import pandas as pd
 

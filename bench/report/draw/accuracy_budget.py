@@ -22,9 +22,9 @@ class BudgetPoint:
 
     Attributes:
         label: Its name.
-        seconds, images: What its training took.
-        score, score_low, score_high: On the test split, with its 95 % interval, each None if unknown.
-        val: The same quantity on the validation split along the way; empty where that is another one.
+        seconds, images: Cost of its training: seconds, and images seen.
+        score, score_low, score_high: Score on the test split, with its 95 % interval, each None if unknown.
+        val: Values of the same quantity on the validation split along the way; empty where that is another one.
     """
 
     label: str
@@ -42,7 +42,7 @@ def accuracy_budget(points: Sequence[BudgetPoint], path: Path, *, score_label: s
     Args:
         points: One per model.
         path: File to write.
-        score_label: Of the vertical axis, with its range.
+        score_label: Label of the vertical axis, with its range.
     """
     import matplotlib as mpl
 

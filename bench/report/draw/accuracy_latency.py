@@ -38,9 +38,9 @@ class AccuracyPoint:
     Attributes:
         label: Its name.
         score: Score with its 95 % interval `score_low`, `score_high`, each None if unknown.
-        latency_ms: Per image, with its interval `latency_low`, `latency_high`.
+        latency_ms: Latency per image, with its interval `latency_low`, `latency_high`, milliseconds.
         pareto_optimal: Whether no other of its group is better and as fast.
-        group: What it competes in (data set and device); each group has a front of its own.
+        group: Name of the group in which it competes (data set and device); each group has a Pareto front of its own.
     """
 
     label: str
@@ -67,8 +67,8 @@ def accuracy_latency(
     Args:
         points: One per model; points without finite score and latency are left out.
         path: File to write.
-        score_label: Of the vertical axis, with its range.
-        latency_label: Of the horizontal axis, with its unit.
+        score_label: Label of the vertical axis, with its range.
+        latency_label: Label of the horizontal axis, with its unit.
         higher_is_better: Direction of the score.
     """
     import matplotlib as mpl

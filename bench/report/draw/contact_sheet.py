@@ -52,7 +52,7 @@ class Tile:
         """Return each pixel in the colour of its class, or its object's shade of it, uint8, (H, W, 3).
 
         Args:
-            palette: Of the classes and of void, (K + 1 or more, 3).
+            palette: Colours of the classes and of void, RGB, uint8, (K + 1 or more, 3).
         """
         painted = palette[self.labels]
         if self.objects is not None and self.class_of is not None:
@@ -116,9 +116,9 @@ def picture_sheet(
     Args:
         rows: Rows from top to bottom.
         path: File to write.
-        titles: One per column.
+        titles: Titles of the columns, one each.
         classes: The label space.
-        void: What striped pixels are called.
+        void: Name of the striped pixels in the legend.
     """
     import matplotlib as mpl
 

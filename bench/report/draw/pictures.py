@@ -46,9 +46,9 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
     """Draw every picture the run has data for.
 
     Args:
-        run: With the files.
-        summary: Of it.
-        folder: Where pictures go.
+        run: The run, with its files.
+        summary: Summary of the run.
+        folder: Folder that gets the pictures.
         show_from: Score from which objects are drawn, of every model; by default `drawn_from` of each.
 
     A contact sheet is left out where its data set is not on this machine: all else in a report

@@ -39,7 +39,7 @@ def probability_curves(curves: Sequence[ProbabilityCurves], labels: Sequence[str
 
     Args:
         curves: One per model; at least one.
-        labels: Of the models.
+        labels: Labels of the models, one per curve.
         path: File to write.
     """
     import matplotlib as mpl

@@ -36,7 +36,7 @@ def heat_map(
         values: A list for each value of the first field; None where there is no score.
         path: File to write.
         rows, columns: Name of each field and its values.
-        score_label: Of the scale.
+        score_label: Label of the colour scale.
         title: Model and data set.
     """
     import matplotlib as mpl

@@ -27,7 +27,7 @@ def drawn_once(
     They are taken where they follow from the same facts and code and are, byte by byte, what was drawn.
 
     Args:
-        run, summary, folder, show_from: As there.
+        run, summary, folder, show_from: The arguments of `draw_pictures` of the same names.
         plots: Forms that plots are written in beside PNG.
     """
     key, file = _key(run, summary, show_from, plots), folder / layout.DRAWN

@@ -61,7 +61,7 @@ def robustness_curves(curves: Sequence[tuple[str, Curves]], path: Path, *, score
     Args:
         curves: Label and curves of each model.
         path: File to write.
-        score_label: Of the vertical axes.
+        score_label: Label of the vertical axes.
     """
     import matplotlib as mpl
 

@@ -42,7 +42,7 @@ class Anchor:
 
     Attributes:
         x, y: Centre of its marker, pixels.
-        width, height: Of its label, pixels.
+        width, height: Size of its label, pixels.
     """
 
     x: float
@@ -56,8 +56,8 @@ def place(anchors: Sequence[Anchor], *, frame: Box, radius: float, lines: Sequen
 
     Args:
         anchors: Points with the size of their labels.
-        frame: Where labels may lie.
-        radius: Of a marker with its margin, pixels.
+        frame: Rectangle in which labels may lie.
+        radius: Radius of a marker with its margin, pixels.
         lines: Thin rectangles (error bars) that labels rather avoid.
 
     Returns:

@@ -75,11 +75,11 @@ class Curve:
 
     Attributes:
         label: Its name.
-        loss: Of training, at each logged step.
-        val_loss: At each validation.
-        score_name: What is validated, `mIoU` for example; None where no score is.
-        val_score: At each validation, 0-1.
-        train_score: The same on training images, where a framework reports it.
+        loss: Training loss at each logged step.
+        val_loss: Validation loss at each validation.
+        score_name: Name of the validated score, `mIoU` for example; None where no score is validated.
+        val_score: Validated score at each validation, 0-1.
+        train_score: The same score on training images, where a framework reports it.
         kept: (seconds, images) at the validation whose weights are kept; None if unknown.
     """
 

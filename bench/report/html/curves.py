@@ -34,9 +34,9 @@ def plot(
 
     Args:
         lines: One for each row.
-        across, up: What the axes are.
-        label: Of the whole plot, for those who cannot see it.
-        ends: Of both axes; None leaves room around the values.
+        across, up: Labels of the two axes.
+        label: Description of the whole plot, for those who cannot see it.
+        ends: Lowest and highest value of both axes; None leaves room around the values.
         diagonal: Whether a line shows where both are equal.
         markers: Whether each point has one.
     """

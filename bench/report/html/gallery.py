@@ -56,11 +56,11 @@ class Example:
     """One image in the page.
 
     Attributes:
-        image_id, dataset: Which it is.
-        why: Why it is among those shown.
+        image_id, dataset: Id of the image, and the data set that it belongs to.
+        why: Reasons why it is among those shown.
         image, ground_truth: Addresses of its pictures.
-        height, width: Of each of its pictures, pixels.
-        predictions: Of each model.
+        height, width: Size of each of its pictures, pixels.
+        predictions: Prediction of each model.
     """
 
     image_id: str

@@ -38,8 +38,8 @@ def page(facts: Facts, place: Place | None = None) -> str:
     """Return the report as one HTML page.
 
     Args:
-        facts: What it shows.
-        place: Where small pictures of images go; None shows none.
+        facts: The facts that it shows.
+        place: Folder of the small pictures of images; None shows none.
     """
     shown = Gallery((), {}, ()) if place is None else gallery(facts, place)
     found: dict[str, tuple[str, Any]] = {

@@ -25,8 +25,9 @@ def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, st
     """Read what a CSV file says of images.
 
     Args:
-        path: With a heading; the column `image` (or `image_id`, `id`, `file`, `filename`) has ids or names of files.
-        image_ids: Of the data set.
+        path: CSV file with a heading; the column `image` (or `image_id`, `id`, `file`, `filename`) has ids or names of
+            files.
+        image_ids: Image ids of the data set.
 
     Returns:
         Name of each other column -> image id -> value, in the order of the file.

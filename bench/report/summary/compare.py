@@ -73,12 +73,12 @@ class LatencyRatio:
     """How many times as long A takes as B: a percentile of A over that of B.
 
     Attributes:
-        ratio: Of the typical process of A over that of B: of the geometric means over processes.
+        ratio: Latency of the typical process of A over that of B: the ratio of the geometric means over processes.
         low, high: Its interval, of 95 % unless `at_level` says otherwise. None where A or B was measured in one
             process: two processes of one network differ by more than the samples of either show, so there is nothing
             to tell it from.
         p: Two-sided p-value of no difference, of the same test; None with the interval.
-        estimate: Of the logarithm.
+        estimate: Estimate of the logarithm of the ratio.
     """
 
     ratio: float
@@ -106,10 +106,10 @@ def paired_differences(
     """Compare every two models on the images that all were scored on.
 
     Args:
-        statistics: Of each model, by name, each in any order of images.
-        metric: What is compared.
+        statistics: Statistics of each model by its name, each in any order of images.
+        metric: The metric that is compared.
         classes: The label space of all.
-        seed: Of the parts that many images are left out in, the same for every model.
+        seed: Seed of the parts that many images are left out in, the same for every model.
 
     Returns:
         (A, B) -> difference, A before B in the order given.

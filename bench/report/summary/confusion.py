@@ -25,7 +25,7 @@ class ConfusedPair(Record):
 
     Attributes:
         true, predicted: Names of the classes; `predicted` may be `NO_CLASS`.
-        pixels: How many.
+        pixels: Number of such pixels.
         share: Share of all pixels that are truly of the class.
         images: (Id, pixels) of the images with the most of them, at most `IMAGES`.
     """
@@ -45,7 +45,7 @@ class ConfusionTable(Record):
         rows: Names of the true classes.
         columns: Names of the predicted classes, then `NO_CLASS`.
         counts: Pixels by true and predicted class, all images together.
-        cells: Of every cell that has pixels, images with the most of them: "row,column" -> indices of images.
+        cells: Images with the most pixels of each cell that has any: "row,column" -> indices of images.
         pairs: The confusions with the most pixels, falling.
     """
 

@@ -39,7 +39,7 @@ def parallel_plot(
     """Return the plot of recipes.
 
     Args:
-        axes: Of the fields.
+        axes: Axes of the fields.
         recipes: Name, place on each of these axes and score of each recipe.
         score_label: Name of the last axis.
         higher_is_better: Direction of the score.

@@ -27,8 +27,8 @@ class AcrossFolds(Record):
 
     Attributes:
         metric: Name of its module.
-        values: One for each fold on which it is defined.
-        mean: Of the values; None without one.
+        values: Values, one for each fold on which the metric is defined.
+        mean: Mean of the values; None without one.
         sd: Sample standard deviation (n - 1); None below two values.
         pooled: Score of all folds' images together; None where a fold is missing or it is undefined.
     """
@@ -46,12 +46,12 @@ class FoldDifference(Record):
     Attributes:
         other: Label of the other model.
         metric: Name of its module.
-        difference: None where a score is undefined.
+        difference: The difference; None where a score is undefined.
         low, high: Its 95 % interval, paired by image; see `compare.PairedDifference`. Models of one fold share their
             training images, which it does not account for.
         higher: Folds in which this model's score is the higher one.
         folds: Folds in which both are defined.
-        images: Of all folds.
+        images: Number of images of all folds together.
     """
 
     other: str
@@ -68,13 +68,14 @@ class FoldGroup(Record):
     """The folds of one model on one data set and target.
 
     Attributes:
-        model, dataset, target: As in the tables, the data set without its fold.
-        folds: Those that are scored, from 1.
-        of: How many there are.
-        case_ids: One for each.
-        images: Scored in all of them.
-        metrics: In the order of the suite.
-        differences: To the models that follow it on the same data set and target, where the folds of both are complete.
+        model, dataset, target: Names as they stand in the tables, the data set without its fold.
+        folds: Folds that are scored, counted from 1.
+        of: Number of folds that there are.
+        case_ids: Case ids, one for each fold.
+        images: Number of images that are scored, in all folds together.
+        metrics: Metrics over the folds, in the order of the suite.
+        differences: Differences to the models that follow it on the same data set and target, where the folds of both
+            are complete.
     """
 
     model: str

@@ -39,7 +39,7 @@ class Timing(Record):
         ms_per_image, ms_per_image_low, ms_per_image_high: The same divided by the batch size.
         samples: Batches there are.
         samples_needed: Batches the percentile takes.
-        missing: What is missing where the values are None.
+        missing: Reason why the values are None; None where they are not.
     """
 
     percentile: float
@@ -68,9 +68,9 @@ class Outliers(Record):
     Attributes:
         samples: End-to-end samples.
         count: Further than 14.826 median absolute deviations from their process's median.
-        after_switch: Of these, with an involuntary context switch during the sample.
-        after_fault: Of these, with a major page fault during the sample.
-        explained: Of these, with either.
+        after_switch: Number of these with an involuntary context switch during the sample.
+        after_fault: Number of these with a major page fault during the sample.
+        explained: Number of these with either.
     """
 
     samples: int
@@ -85,10 +85,10 @@ class LatencySummary(Record):
 
     Attributes:
         quick: Measured by the shortened protocol.
-        replicates: Processes.
+        replicates: Number of timing processes.
         batch_size: Images per batch.
         images: Distinct images timed.
-        input: Where the timed path began.
+        input: The form of the input at which the timed path began.
         end_to_end: The protocol's percentiles of the headline clock.
         stages: Stage -> median of the staged clock, `decode` among them where the path began at files; empty
             without staged samples.
@@ -101,9 +101,10 @@ class LatencySummary(Record):
         first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
         decode_ms_per_image: Reading or drawing an image before anything was timed.
         outliers: Counted and explained.
-        blocks, blocks_rejected: Of all processes.
-        between_variance_ms2, within_variance_ms2: Of end-to-end samples; None for one process.
-        doubts: What a verdict must know.
+        blocks, blocks_rejected: Blocks of all processes: those that were sampled, and those of them that were rejected.
+        between_variance_ms2, within_variance_ms2: Variance between and within processes of the end-to-end samples, ms²;
+            None for one process.
+        doubts: Flags that a verdict must take into account.
     """
 
     quick: bool
@@ -136,9 +137,9 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     """Summarise the raw samples of a case.
 
     Args:
-        samples: One per process (replicate), at least one.
+        samples: Raw samples, one per process (replicate), at least one.
         measurement: The protocol they were taken by.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     batch_size = int(samples[0].batch_size)
     total = end_to_end_ms(samples)

@@ -23,7 +23,7 @@ class CaseImages:
 
     Attributes:
         view: The case.
-        statistics: What it was scored from.
+        statistics: Statistics that it was scored from.
         scores: Metric name -> value of each image, (N,), nan where undefined; the first is the headline. Metrics of
             which one image has no value are left out.
         latency_ms: Median end to end of each image, (N,), nan where it was not timed.
@@ -52,7 +52,7 @@ def images_of_case(
 
     Args:
         view: The case.
-        metrics: Of the plan, by name.
+        metrics: Names of the plan's metrics.
         latency_ms: Image id -> median latency, see `median_latencies`; None where nothing was timed.
 
     Returns:
@@ -99,7 +99,7 @@ def disagreement(cases: Sequence[CaseImages], metric: str) -> NDArray[np.float64
     """Return how far models differ on each image, (N,): the range of their values; nan with fewer than two.
 
     Args:
-        cases: Of one data set, on the same images in the same order.
+        cases: Cases of one data set, on the same images in the same order.
         metric: Metric by which they are compared.
     """
     stack = np.stack([case.scores[metric] for case in cases])

@@ -16,15 +16,15 @@ class ProbabilityCurves(Record):
     """The curves of a case; empty ones were not asked for.
 
     Attributes:
-        case_id, dataset: Whose they are.
+        case_id, dataset: Case and data set that the curves belong to.
         reliability: (mean confidence, share right, share of pixels) of each bin of `ece`.
         risk: (coverage, share of wrong pixels among the surest).
         thresholds: (tau, IoU, Dice), means over classes without background.
         precision: (recall, precision), means over classes without background.
         taus: Class name -> threshold that was chosen.
-        taus_from: On what.
-        kept_bytes: What the probabilities take on disk.
-        quantisation_error: By how much each is rounded at most.
+        taus_from: Images on which the thresholds were chosen, in words.
+        kept_bytes: Size of the stored probabilities on disk, bytes.
+        quantisation_error: Largest error that rounding gives a stored probability.
     """
 
     case_id: str

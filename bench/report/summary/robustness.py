@@ -33,9 +33,9 @@ class ShiftScore(Record):
     """The headline on the images of one shift.
 
     Attributes:
-        family, name: Of the shift; `clean` on the images as they are.
+        family, name: Family and name of the shift; `clean` on the images as they are.
         severity: 1 to 5; 0 of the images as they are; None of another data set.
-        value, low, high: Of the headline; None where it is undefined, or not scored yet.
+        value, low, high: The headline with its 95 % interval; None where it is undefined, or not scored yet.
     """
 
     family: str
@@ -50,9 +50,9 @@ class Robustness(Record):
     """What shifts do to a case.
 
     Attributes:
-        case_id, model, dataset, target: Of the case on the images as they are.
+        case_id, model, dataset, target: The case on the images as they are: its id and its names in the tables.
         clean: Its headline there.
-        shifts: On each shift, in the order of the suite; not yet scored ones have no value.
+        shifts: Headline on each shift, in the order of the suite; not yet scored ones have no value.
         mean, low, high: Mean headline over all corruptions and severities, with its 95 % interval over images or
             groups; None until all are scored.
         drop, drop_low, drop_high: The clean headline less that mean.

@@ -25,20 +25,20 @@ class Row(Record):
     """One case in the tables.
 
     Attributes:
-        case_id, model, dataset, target: What it is.
+        case_id, model, dataset, target: Id of the case, and its names in the tables.
         status: `ok`, how its first failed job ended, or `unfinished`.
-        parameters, weights_bytes: Of the network.
-        scores: In the order of the suite's metrics; empty until it is scored.
+        parameters, weights_bytes: Number of the network's parameters, and the size of its weights.
+        scores: Scores in the order of the suite's metrics; empty until it is scored.
         few_images: Classes that fewer than 10 images, or groups, hold, with how many do.
-        latency: None until it is timed.
+        latency: Latency of the case; None until it is timed.
         host_rss_peak_bytes: Largest over its timing processes.
         peak_device_bytes: Largest over its timing processes; None on a CPU.
-        recipe: How it was trained by this run; None for models that bring their weights.
-        trained_s, trained_steps, trained_images: What its training came to.
-        trained_data_wait_s: How long that training waited for batches; None = not known.
-        course: What its training log says so far; None without one.
+        recipe: Recipe by which this run trained it; None for models that bring their weights.
+        trained_s, trained_steps, trained_images: Cost of its training: seconds, steps and images seen.
+        trained_data_wait_s: Seconds that the training waited for batches; None = not known.
+        course: Progress of the training so far, by its log; None without one.
         scored_only: Whether it is not to be timed, by the suite or because it is predictions without a model.
-        verdict: What its timing is worth, or of what is scored only its predictions; None until they are there.
+        verdict: Verdict on its timing, or, where it is only scored, on its predictions; None until they are there.
         pareto_optimal: Whether no other model of its data set and device is better and as fast; None without score and
             latency, and where the verdict is `invalid`.
         pareto_probability: Share of joint resamples in which it is on that front.
@@ -46,14 +46,15 @@ class Row(Record):
         not_honoured: Recipe fields the framework could not honour.
         fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
         threads: Library -> threads in effect while it was timed, read back.
-        prompt: What a prompted model was told of each object.
+        prompt: Prompt that tells a prompted model each object.
         random_weights: Whether a prompted network had no weights but random ones.
-        weights_read: What was made of the weights that it started with, see `bench.records.JobFacts`; empty where it
-            was trained from random ones, or its adapter tells nothing.
-        input_contract: Its preprocessing, and where each part of it comes from; see there.
+        weights_read: Account of what was made of the weights that it started with, see `bench.records.JobFacts`; empty
+            where it was trained from random ones, or its adapter tells nothing.
+        input_contract: Its preprocessing, and where each part of it comes from; see `bench.records.JobFacts`.
         profile: Its memory, energy and operations; None until they are measured.
-        loads: What it came to under load; None unless that was measured.
-        timing_interference, training_interference: What other processes did in the jobs that timed and trained it.
+        loads: Results under load; None unless that was measured.
+        timing_interference, training_interference: Interference of other processes with the jobs that timed and trained
+            it.
         origins: Kind of job -> names of the origins of its jobs, see `RunSummary.origins`.
     """
 
@@ -114,8 +115,8 @@ class Comparison(Record):
     """A model against the best of its data set, on the same images.
 
     Attributes:
-        dataset: Of both.
-        best, other: Rows, by case id.
+        dataset: Data set of both.
+        best, other: Case ids of the two rows.
         difference, low, high: Headline of the best minus the other's, with the interval of `Pair`.
         p_holm: p-value of that difference after the correction for all pairs of the data set: `Pair.p_holm`.
         significant: Whether it is below 5 %: `Pair.significant`.

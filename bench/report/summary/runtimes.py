@@ -28,8 +28,8 @@ class RuntimeComparison(Record):
     eagerly, that one is in fp32.
 
     Attributes:
-        case_id, eager_id: The two.
-        runtime: Of the first.
+        case_id, eager_id: Ids of the two cases.
+        runtime: Runtime of the case `case_id`.
         pixels: Pixels compared, over all images; 0 where predictions of either are missing.
         changed: Share of them with another class; None without pixels.
         worst_image, worst_changed: The image with the largest share, if any pixel differs.
@@ -70,8 +70,8 @@ def compare_runtimes(run: RunView, timed: Mapping[str, TimedCase]) -> tuple[Runt
     """Compare every case with its eager twin, in the order of the run.
 
     Args:
-        run: With the scores that are current.
-        timed: What each case was timed to, by case id; may be empty.
+        run: The run, with the scores that are current.
+        timed: Timing of each case, by case id; may be empty.
     """
     eager = {_but_for_runtime(view.case): view for view in run.cases if _is_reference(view.case)}
     found = []

@@ -29,14 +29,14 @@ class TrialSummary(Record):
     """A trial.
 
     Attributes:
-        number: From 1.
+        number: Number of the trial, counted from 1.
         values: Field -> value.
-        state: How it ended.
+        state: State in which it ended.
         value: Score on the validation split; of a pruned trial its last validation.
-        validations: How many its training had.
-        seconds: What its jobs took.
+        validations: Number of validations that its training had.
+        seconds: Seconds that its jobs took.
         best_so_far: Best score of the complete trials up to this one; None before the first.
-        reason: Why it was pruned or failed.
+        reason: Reason why it was pruned or failed; None if it was not.
     """
 
     number: int
@@ -54,11 +54,11 @@ class SearchSummary(Record):
 
     Attributes:
         name: Its model and data set.
-        tune: As the suite says.
-        metric, higher_is_better: What is compared on the validation split.
+        tune: Settings of the search, as the suite states them.
+        metric, higher_is_better: Metric that is compared on the validation split, and its direction.
         optuna: Version that proposed the trials.
         ended: Why no further trial begins; None while it is under way.
-        trials: In their order.
+        trials: Trials in their order.
         best: Number of the best trial; None while none is complete.
         importance: Field -> share of the variance of the complete trials' ranks that it explains alone; empty of few.
         final_ids: Cases that were trained with the best recipe.

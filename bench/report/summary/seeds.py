@@ -50,10 +50,10 @@ class SeedGroup(Record):
 
     Attributes:
         model: Label without the seed.
-        dataset, target: As in the tables.
-        seeds: In the order of the suite.
-        case_ids: One per seed.
-        metrics: In the order of the suite; the first is the headline.
+        dataset, target: Names as they stand in the tables.
+        seeds: Seeds in the order of the suite.
+        case_ids: Case ids, one per seed.
+        metrics: Metrics over the seeds, in the order of the suite; the first is the headline.
     """
 
     model: str
@@ -70,7 +70,7 @@ class SeedPair(Record):
     Attributes:
         a, b: Positions in the list of groups.
         difference, low, high: Mean of a minus mean of b, with the interval that goes with Holm's verdict.
-        p_holm: Of Welch's test, after Holm's correction for all pairs of the data set.
+        p_holm: p-value of Welch's test, after Holm's correction for all pairs of the data set.
         significant: Whether p_holm is below 5 %.
     """
 
@@ -117,7 +117,7 @@ def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> 
     """Summarise every group of seeds of which two are scored.
 
     Args:
-        cases: Of a run.
+        cases: Cases of a run.
         scores: Case id -> its scores, for the cases that have them.
     """
     groups = []

@@ -69,8 +69,8 @@ class PairFamily(Record):
         dataset: Its label.
         models: Case ids of those compared.
         pairs: Number of pairs.
-        tested: Of these, how many have a p-value.
-        told_apart: Of these, how many are significant.
+        tested: Number of these pairs that have a p-value.
+        told_apart: Number of these pairs that are significant.
         images: Number of images.
     """
 

@@ -35,9 +35,9 @@ class Slice(Record):
     """Images that have something in common.
 
     Attributes:
-        by: What that is: `class present`, `image size`, the name of a column.
+        by: Property that they share: `class present`, `image size`, the name of a column.
         name: The value that they share.
-        images: How many there are.
+        images: Number of images in the slice.
         values: Case id -> headline over them; None where it is undefined.
         latency_ms: Case id -> median over them of the images' medians; None where none was timed.
     """
@@ -53,8 +53,8 @@ class WorstSlice(Record):
     """The slice on which a model is worst.
 
     Attributes:
-        case_id: Of the model.
-        by, name, images: Of the slice.
+        case_id: Case id of the model.
+        by, name, images: The slice: its property, its value and its number of images.
         value, low, high: Headline over it, with its 95 % interval over images or groups.
         overall: Headline over all images.
         among: Slices that it is the worst of.
@@ -76,9 +76,9 @@ class SliceTable(Record):
 
     Attributes:
         dataset: Its label.
-        slices: In the order of the sources, then of the names.
-        worst: One per case that has any.
-        notes: What could not be sliced, and why.
+        slices: Slices in the order of the sources, then of the names.
+        worst: The worst slice of each case that has any.
+        notes: Sentences on what could not be sliced, and why.
     """
 
     dataset: str
@@ -92,9 +92,9 @@ class Groups:
     """Groups of images by one thing.
 
     Attributes:
-        by: What that is.
-        names: Of the groups, (G,).
-        members: Which images are in each, bool, (G, N).
+        by: Property by which they are grouped.
+        names: Names of the groups, (G,).
+        members: True where an image is in a group, bool, (G, N).
     """
 
     by: str
@@ -117,9 +117,9 @@ class SliceTables:
 
         Args:
             metric: The headline; of one that cannot tell of groups of images there are no slices.
-            seed: Of the intervals.
+            seed: Seed of the intervals.
             columns: Label of a data set -> the columns of the user's table; under "" those of every data set.
-            notes: Label of a data set -> what is to be said of its table.
+            notes: Label of a data set -> sentence to be told of its table.
         """
         self._notes = notes or {}
         self._metric = metric if isinstance(metric, ImageMetric) else None

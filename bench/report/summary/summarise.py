@@ -131,7 +131,7 @@ def usable_cases(run: RunView, chosen: Collection[str] | None = None) -> RunView
     """The run without scores of other metrics than the plan's, and with what cannot be read marked as damaged.
 
     Args:
-        run: As it was read.
+        run: The run as it was read.
         chosen: Ids of the cases whose files are looked into; None looks into all.
     """
     cases = (view if chosen is not None and view.case.id not in chosen else _usable(run, view) for view in run.cases)
@@ -146,7 +146,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
     """Compute everything a report says about a run.
 
     Args:
-        run: As far as it got.
+        run: The run, finished or not.
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced,
             beside those that the suite names.
     """

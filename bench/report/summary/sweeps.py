@@ -26,10 +26,10 @@ class SweepPoint(Record):
     """One combination of the values that vary.
 
     Attributes:
-        levels: Of each field, the place of its value in `Sweep.levels`.
-        case_ids: One for each seed and fold.
-        scores: Headlines of those that have one.
-        mean, sd: Of these; the sample standard deviation from two on.
+        levels: Place of each field's value in `Sweep.levels`.
+        case_ids: Case ids, one for each seed and fold.
+        scores: Headlines of the cases that have one.
+        mean, sd: Mean of these headlines, and their sample standard deviation from two on.
     """
 
     levels: tuple[int, ...]
@@ -43,10 +43,10 @@ class Sweep(Record):
     """The combinations of one model on one data set and target.
 
     Attributes:
-        model, dataset, target: As in the tables, without what varies, seed and fold.
-        fields: Those that vary, in the order of the recipe.
+        model, dataset, target: Names as they stand in the tables, without what varies, seed and fold.
+        fields: Fields that vary, in the order of the recipe.
         levels: Values of each of them, as the tables tell them.
-        points: In the order of the suite.
+        points: Points in the order of the suite.
         best: Position of the best point; None while none has a score.
     """
 

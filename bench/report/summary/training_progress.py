@@ -67,11 +67,11 @@ def progress_of(
     """Return the course of a training.
 
     Args:
-        log: Log as far as it got.
-        budget: Of its recipe, where the log itself has no plan.
+        log: The training log as far as it got.
+        budget: Budget of its recipe, where the log itself has no plan.
         ended: Whether the training is over; one that stops early keeps its last value until the
             end of its budget.
-        best_step: As the framework reports it; the step of the best validation if None.
+        best_step: Best step as the framework reports it; the step of the best validation if None.
     """
     last = log.last
     if last is None:

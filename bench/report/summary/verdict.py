@@ -24,7 +24,7 @@ class Verdict(Record):
 
     Attributes:
         state: One word.
-        reasons: What speaks against it, the invalidating ones first; empty if it is valid.
+        reasons: Flags that speak against it, the invalidating ones first; empty if it is valid.
     """
 
     state: State
@@ -36,7 +36,7 @@ def judge(facts: Sequence[JobFacts], doubts: Sequence[Flag], audits: Sequence[Au
 
     Args:
         facts: Facts of every job of the case that ended well; replicates that say the same count once.
-        doubts: Of the latency summary, of the scores, or of anything else that was computed from what was stored.
+        doubts: Flags of the latency summary, of the scores, or of anything else that was computed from what was stored.
         audits: Timed against scored predictions, one per timing job.
     """
     invalid = [flag for fact in facts for flag in fact.invalid]
