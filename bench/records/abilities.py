@@ -22,7 +22,7 @@ class Abilities(Record):
         no_other_runtime: Why it has no other one, as the end of a sentence; None says nothing.
         devices: Kinds of devices that it runs on.
         cpu_precisions: Arithmetic that it has on a CPU, beside int8 of an exported network.
-        precisions: Of a runtime, in place of `cpu_precisions`.
+        precisions: Arithmetic that a runtime has, in place of `cpu_precisions`.
         int8: Whether it can be quantised.
         several_passes: Whether it can be run over windows and with test-time augmentation.
         channels_last: Whether a target may choose the memory layout.

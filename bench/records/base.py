@@ -23,10 +23,10 @@ class Spacing(NamedTuple):
     """Distance between neighbouring pixels of an image in millimetres.
 
     Attributes:
-        row: From a pixel to the one below it.
-        column: From a pixel to the one on its right.
-        slice: From the image to the next slice of its volume; None where it is of no volume, or its slices are not
-            at equal distances.
+        row: Distance from a pixel to the one below it.
+        column: Distance from a pixel to the one on its right.
+        slice: Distance from the image to the next slice of its volume; None where it is of no volume, or its slices are
+            not at equal distances.
     """
 
     row: float

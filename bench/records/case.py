@@ -42,8 +42,8 @@ class ClassSpec(Record):
         is_thing: Whether the class has countable instances (a "thing") or not ("stuff").
         colour: RGB, 0-255, for pictures only.
         is_background: Whether it is the class of pixels in no object, under whatever name; see `background_class`.
-        frequency: In how many training images it is: LVIS's groups of 1 to 10, 11 to 100, and more; None elsewhere,
-            where it is not written down.
+        frequency: Group by the number of training images that the class is in, LVIS's 1 to 10, 11 to 100, and more;
+            None elsewhere, where it is not written down.
         category: Group of classes that the data set puts it in, such as Cityscapes' `vehicle`; scores are also averaged
             over each. None where it has none, which is not written down.
     """
@@ -80,7 +80,7 @@ class TaskSpec(Record):
     Attributes:
         kind: Form of the prediction.
         classes: The label space; class id = position.
-        channels: Of an image, (H, W, channels); 3 is RGB unless the data set declares other bands.
+        channels: Channels of an image, (H, W, channels); 3 is RGB unless the data set declares other bands.
     """
 
     kind: TaskKind
@@ -108,11 +108,11 @@ class ModelSpec(Record):
         options: The model config's options with the suite's overrides applied; the adapter checks them.
         weights: Local path or address of pretrained weights; None builds from a seed.
         trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
-        prompt: What a prompted model is told of each object; None for every other task.
+        prompt: Prompt that tells a prompted model each object; None for every other task.
         trained_on: Label space that its weights predict: the name of a published one or its
             classes in order; None = the data set's own. See `bench/data/labels/`.
         synonyms: Class of that label space -> class of the suite, beside the built-in ones.
-        unmapped: What becomes of classes that only one side has.
+        unmapped: Treatment of classes that only one side has.
     """
 
     name: str
@@ -133,9 +133,9 @@ class Corruption(Record):
     """What is done to every image of the scored split; the names are those of `bench/data/corruptions/`.
 
     Attributes:
-        name: For example `fog`.
+        name: Name of the corruption, for example `fog`.
         severity: 1 to 5.
-        seed: Of the random numbers, with the name, the severity and the id of each image.
+        seed: Seed of the random numbers, together with the name, the severity and the id of each image.
     """
 
     name: str
@@ -152,8 +152,8 @@ class DatasetSpec(Record):
         options: The data set's own options; its module checks them.
         train, val, test: Split names to train on, to validate on while training, and to score.
         max_images: Use only the first n images of the scored split; None means all.
-        labels: What is made of its classes; None leaves them.
-        corruption: What is done to the images of the scored split; None, which is not written down, leaves them.
+        labels: Selection and merging of its classes; None leaves them.
+        corruption: Corruption of the images of the scored split; None, which is not written down, leaves them.
     """
 
     name: str
@@ -240,9 +240,9 @@ class Target(Record):
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, …, `mps`; `auto` in a suite is resolved before a case exists.
         precision: Arithmetic of the forward pass; `int8` is calibrated on images of the training split.
-        runtime: What makes the forward pass: `eager`, the model's own framework as it is; `compile`,
-            torch.compile; `cuda_graphs`, its kernels recorded and replayed; `onnxruntime`, `openvino` or
-            `tensorrt`, the model exported to ONNX.
+        runtime: Library that carries out the forward pass: `eager`, the model's own framework as it is; `compile`,
+            torch.compile; `cuda_graphs`, its kernels recorded and replayed; `onnxruntime`, `openvino` or `tensorrt`,
+            the model exported to ONNX.
         batch_size: Images per `infer` call.
         threads: CPU threads of the worker for every library; None means all allowed cores.
         image_size: Network input size the images are resized to, (height, width); None keeps
@@ -273,7 +273,7 @@ class Shift(Record):
     Attributes:
         of: Id of the case on the images as they are.
         family: `noise`, `blur`, `weather`, `digital`, `size`, or `natural` for another data set.
-        name: Of the corruption, or label of the other data set.
+        name: Name of the corruption, or label of the other data set.
         severity: 1 to 5; None for another data set.
         trained_on: The data set of the other case, on which the model is trained and calibrated.
     """
@@ -290,10 +290,10 @@ class Case(Record):
 
     Attributes:
         id: Readable and unique within a suite; the same suite gives the same ids.
-        profile: What is measured of it beside time; None leaves the job out.
-        throughput: How it is put under load; None leaves the job out.
-        keep: What is kept beside its predictions.
-        shift: How its images differ from those of another case; None, which is not written down, for most.
+        profile: Settings of the `profile` job, which measures memory, energy and operations; None leaves the job out.
+        throughput: Settings of the `throughput` job, which puts the model under load; None leaves the job out.
+        keep: Kinds of arrays that are stored beside its predictions.
+        shift: Shift of its images from those of another case; None, which is not written down, for most.
     """
 
     id: str

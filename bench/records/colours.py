@@ -16,8 +16,8 @@ def shade(colour: tuple[int, int, int], number: int) -> tuple[int, int, int]:
     """Return the colour of an object.
 
     Args:
-        colour: Of its class, RGB.
-        number: Of the object, from 0; 0 has the colour of the class itself.
+        colour: Colour of its class, RGB.
+        number: Number of the object, counted from 0; 0 has the colour of the class itself.
 
     >>> shade((200, 100, 0), 0), shade((200, 100, 0), 1), shade((200, 100, 0), 2)
     ((200, 100, 0), (131, 66, 0), (214, 140, 66))
@@ -37,7 +37,7 @@ def object_colours(
     Args:
         objects: Number of the object of each pixel, from 1; 0 = none. (H, W); only those on it are numbered.
         class_of: Class id of object n at n - 1, (N,).
-        colours: Of the classes, (K, 3).
+        colours: Colours of the classes, (K, 3).
     """
     found = np.zeros((len(class_of) + 1, 3), dtype=np.uint8)
     numbers: dict[int, int] = {}

@@ -15,8 +15,8 @@ class Flag(Record):
 
     Attributes:
         name: Short and fixed, for filters: `stop_rule`, `not_stationary` …
-        seen: What was seen.
-        advice: What to do about it; empty where there is nothing to do.
+        seen: The observation, as a sentence or a clause.
+        advice: The step that helps; empty where there is nothing to do.
     """
 
     name: str

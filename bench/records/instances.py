@@ -24,7 +24,7 @@ class Instances:
         crowd: bool, shape (N,); only a ground truth has crowds.
         unchecked: Classes that a ground truth was not looked through for, or not to the end: detections of them
             that fit no object count neither as right nor as wrong.
-        spacing: Of its pixels, in a ground truth whose data set knows it.
+        spacing: Spacing of its pixels, in a ground truth whose data set knows it.
         areas: Pixels of each as its annotation says, float64, (N,), nan where it says none; None where no annotation
             does. By these, not by its masks, COCO tells small from large.
         void: Pixels that are not judged, bool, (H, W), in a ground truth whose data set tells them from background.

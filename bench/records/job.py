@@ -21,27 +21,27 @@ class Job(Record):
 
     Attributes:
         records_version: Version of these records.
-        kind: What the worker does.
+        kind: The kind of job, which says what the worker does.
         key: Content key, hex; equal keys mean interchangeable results.
-        key_parts: What the key was made of (name -> digest or readable value), so that a stale
-            job can say why it is stale.
+        key_parts: Parts that the key was made of (name -> digest or readable value), so that a stale job can say why it
+            is stale.
         case_id: The case it belongs to; a training shared by cases names the first.
         replicate: 0-based; only `time` jobs have more than one.
-        model, dataset, task, target, recipe, measurement, profile, throughput: As resolved for the
-            case. `train` jobs carry a recipe, those that measure the protocol's numbers, the others what they are named
-            after.
+        model, dataset, task, target, recipe, measurement, profile, throughput: Settings as resolved for the case.
+            `train` jobs carry a recipe, those that measure the protocol's numbers, the others the settings that they
+            are named after.
         dataset_fingerprint: Content hash of the splits in use.
         weights: Folder- or file path of trained weights, relative to the job folder when it lies
             in the same run, else absolute; None for untrained models.
-        weights_sha256: Of these weights when the job was planned; None where they are not files.
-        keep: What is kept beside predictions; of `predict` jobs alone.
+        weights_sha256: SHA-256 of these weights when the job was planned; None where they are not files.
+        keep: Kinds of arrays that are stored beside predictions; `predict` jobs alone have any.
         made_for: The data set that the model was trained and is calibrated on, where `dataset` is another one or
             corrupted; None where it is `dataset`.
-        seed: Of everything random in the job that the recipe or measurement does not seed.
+        seed: Seed of everything random in the job that the recipe or measurement does not seed.
         harness_root, adapters_root: Folders the worker must find `bench` and `adapters` in.
         cpu_affinity: Cores the worker is pinned to; None leaves it alone.
         gpus: GPUs that the worker sees, as `CUDA_VISIBLE_DEVICES`; None leaves it those of its parent.
-        provenance: Where and with which code it is done; None in a plan, and in files of older versions.
+        provenance: Machine on which, and code with which, it is done; None in a plan, and in files of older versions.
     """
 
     records_version: int = RECORDS_VERSION
@@ -123,30 +123,32 @@ class JobFacts(Record):
     """What a worker reports beside its files. Absent is None, never 0.
 
     Attributes:
-        load_s: Importing the framework (unless the worker was forked with it; see the notes) and building the model
-            with its weights.
-        first_call_ms: The very first predict call.
-        time_to_steady_s: From the first call until the warm-up rule held.
-        parameters, trainable_parameters: Counted by the adapter.
-        weights_bytes: Of the weight file, or of the parameters where there is no file.
-        weights_sha256: Of the weight file.
-        weights_read: What was made of the weights: tensors loaded, left, renamed and drawn, where in the file they
-            lay and what else lies there; empty where the adapter tells none.
+        load_s: Seconds for importing the framework (unless the worker was forked with it; see the notes) and building
+            the model with its weights.
+        first_call_ms: Milliseconds of the very first predict call.
+        time_to_steady_s: Seconds from the first call until the warm-up rule held.
+        parameters, trainable_parameters: Numbers of parameters, counted by the adapter.
+        weights_bytes: Size of the weight file, or of the parameters where there is no file.
+        weights_sha256: SHA-256 of the weight file.
+        weights_read: Account of how the weights were read: tensors loaded, left, renamed and drawn, their place in the
+            file and what else lies there; empty where the adapter tells none.
         input_contract: The preprocessing: mean and std in 0-1 units, order of channels, and who says so.
-        output_rule: How outputs name classes; None where the adapter does not tell.
+        output_rule: Rule by which outputs name classes; None where the adapter does not tell.
         weights_file: Path of what `train` wrote, relative to the job folder.
-        trained_steps, trained_images, trained_s: What the budget came to.
-        trained_data_wait_s: Of `trained_s`, how long the training waited for batches, or made them; None = not known.
+        trained_steps, trained_images, trained_s: Training that was carried out within the budget: optimiser steps,
+            images seen, seconds.
+        trained_data_wait_s: Seconds of `trained_s` in which the training waited for batches, or made them; None = not
+            known.
         predicted_images: Number of stored predictions.
         exported_files: Name -> SHA-256 of the files that an export made, in the cache of exports.
-        exported_bytes: Of these files together.
-        export_s: Building the model and exporting it; little if the export was there.
-        kept_bytes: Of the stored probabilities, of both splits; None where none were kept.
-        quantisation_error: By how much a stored probability differs from the model's at most.
+        exported_bytes: Size of these files together.
+        export_s: Seconds for building the model and exporting it; little if the export was there.
+        kept_bytes: Size of the stored probabilities of both splits; None where none were stored.
+        quantisation_error: Largest difference between a stored probability and the model's own.
         predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
         versions: Package -> version, as the worker's interpreter has them.
-        device_name: As the framework names it.
-        host_rss_peak_bytes: VmHWM of the worker process.
+        device_name: Name of the device, as the framework gives it.
+        host_rss_peak_bytes: Largest resident memory of the worker process (VmHWM).
         torch_peak_allocated_bytes / peak_device_bytes: Of the device allocator.
         fused_stages: Stages the adapter cannot separate.
         threads: Library -> threads in effect, read back.
@@ -155,7 +157,7 @@ class JobFacts(Record):
         invalid: Reasons why the measurement must not be used.
         self_reported: The framework's own scores, name -> value.
         notes: Anything else worth a line.
-        interference: What other processes did while a job trained or timed; None = not watched.
+        interference: Interference of other processes while a job trained or timed; None = not watched.
     """
 
     load_s: float | None = None
@@ -198,14 +200,14 @@ class Outcome(Record):
     """How a job ended; `outcome.json`, written last and atomically.
 
     Attributes:
-        status: One state.
+        status: The state in which it ended.
         reason: One paragraph for every status but `ok`.
         signal: Name of the signal that ended the worker, for `crashed`.
-        exit_code: Of the worker process; None when it was killed.
-        started_at: UTC, ISO 8601.
-        wall_s: From the start of the process to its outcome.
-        traceback: Of an unexpected exception, whole.
-        facts: What the worker reported: load_s, weights file, parameter counts, versions, notes …
+        exit_code: Exit code of the worker process; None when it was killed.
+        started_at: Time of the start; UTC, ISO 8601.
+        wall_s: Seconds from the start of the process to its outcome.
+        traceback: The whole traceback of an unexpected exception.
+        facts: Facts that the worker reported: load_s, weights file, parameter counts, versions, notes …
     """
 
     records_version: int = RECORDS_VERSION

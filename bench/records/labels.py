@@ -16,10 +16,10 @@ class Labels(Record):
     """Hold what a suite makes of a data set's classes; all names are the data set's, but those that `merge` makes.
 
     Attributes:
-        classes: Keep these, in this order.
+        classes: Classes to keep, in this order.
         merge: New class -> the classes that become it.
         drop: Classes whose pixels are not scored.
-        rest: What becomes of classes that are named nowhere: refused, not scored, background, or kept.
+        rest: Treatment of classes that are named nowhere: refused, not scored, background, or kept.
         things, stuff: New classes that are countable, or not, where their members disagree.
     """
 

@@ -31,8 +31,8 @@ class MaskRuns:
     Attributes:
         edges: Places in a walk down the columns, column * height + row, at which each mask is entered and left in turn,
             int64, (E,). Those of a mask rise and no place is there twice, so that equal masks have equal edges.
-        ends: Where the edges of each mask end, int64, (N,).
-        size: Of every mask.
+        ends: Position in `edges` at which those of each mask end, int64, (N,).
+        size: Size of every mask.
     """
 
     edges: NDArray[np.int64]
@@ -55,9 +55,9 @@ class MaskRuns:
         """Return the runs of masks in COCO's run lengths, the first of which counts zeros.
 
         Args:
-            lengths: Of all masks, one after the other, (L,).
-            ends: Where those of each mask end, (N,).
-            size: Of every mask.
+            lengths: Run lengths of all masks, one after the other, (L,).
+            ends: Position in `lengths` at which those of each mask end, (N,).
+            size: Size of every mask.
 
         Raises:
             ValueError: If some do not fill the image.
@@ -110,9 +110,10 @@ class MaskRuns:
         """Return the runs of masks from places at which each is entered and left in turn.
 
         Args:
-            places: Those of a mask rise, and their number is even; one that is there twice cancels out, (P,).
-            ends: Where those of each mask end, (N,).
-            size: Of every mask.
+            places: Places at which masks are entered and left, (P,). Those of a mask rise, and their number is even;
+                one that is there twice cancels out.
+            ends: Position in `places` at which those of each mask end, (N,).
+            size: Size of every mask.
         """
         owners = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         return cls._without_empty_runs(places, owners, len(ends), size)
@@ -125,9 +126,9 @@ class MaskRuns:
 
         Args:
             starts, stops: First place of each interval and the first one behind it, (I,).
-            owners: Mask that each is of, (I,).
+            owners: Index of the mask that each interval belongs to, (I,).
             count: Number of masks.
-            size: Of every mask.
+            size: Size of every mask.
         """
         cells = size.height * size.width + 1
         keys = np.concatenate([owners * cells + starts, owners * cells + stops])

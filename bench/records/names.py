@@ -26,9 +26,9 @@ class Outside(NamedTuple):
     """Where modules of a kind may lie outside of this tree.
 
     Attributes:
-        flag: Of every command, with a folder; repeatable.
-        variable: Of the environment, with such folders, separated as in PATH; the flag sets it.
-        group: Of entry points; the name of each is that of its module.
+        flag: Flag of every command that takes such a folder; repeatable.
+        variable: Environment variable with such folders, separated as in PATH; the flag sets it.
+        group: Group of entry points; the name of each is that of its module.
     """
 
     flag: str

@@ -29,8 +29,8 @@ class Profile(Record):
         memory: Peak bytes on the device and in the host's memory.
         energy: Joules per image above the idle machine, where a counter can be read.
         operations: Floating-point operations, parameters and activations of one forward pass.
-        device_busy: How long the device computes, without the gaps in which it waits for launches.
-        energy_s: Length of the energy pass, seconds; at most so long that no counter starts again twice.
+        device_busy: Time that the device computes, without the gaps in which it waits for launches.
+        energy_s: Length of the energy pass, seconds; at most as long as no counter wraps around twice.
         idle_s: Length of the idle baseline before it, seconds.
     """
 
@@ -49,15 +49,15 @@ class Throughput(Record):
         scenarios: Which loads; see `Scenario`.
         sweep: Double the batch size until memory is full or two sizes in a row gain less than `sweep_gain`.
         sweep_gain: Least relative gain of images/s that is worth a larger batch.
-        largest_batch: Where the sweep ends in any case.
+        largest_batch: Batch size at which the sweep ends in any case.
         min_s, max_s: Least and most length of each measurement, seconds. A percentile takes a number of
             queries; where `max_s` ends them earlier the result says what is missing.
         streams: Images per query of `multi_stream`.
-        latency_bound_ms, percentile: Of `server`: this percentile of its latencies must stay within the bound.
-        server_batch: Of `server`: most waiting queries that are answered together.
-        server_resolution: Of `server`: how close, relative, the largest rate that holds the bound and the
-            smallest that does not are to come.
-        seed: Of `server`: of the arrival times.
+        latency_bound_ms, percentile: `server`: this percentile of its latencies must stay within the bound.
+        server_batch: `server`: largest number of waiting queries that are answered together.
+        server_resolution: `server`: relative distance between the largest rate that holds the bound and the smallest
+            that does not, at which the search ends.
+        seed: `server`: seed of the arrival times.
     """
 
     scenarios: Annotated[tuple[Scenario, ...], BeforeValidator(_listed), AfterValidator(_distinct)] = (

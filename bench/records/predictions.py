@@ -40,9 +40,9 @@ class SemanticMap:
     """One class id per pixel.
 
     Attributes:
-        labels: uint8, shape (H, W); 255 = void in a ground truth, "names no class" in a prediction. Of more
+        labels: Class ids, uint8, shape (H, W); 255 = void in a ground truth, "names no class" in a prediction. Of more
             than 255 classes uint16, with 65535 in the place of 255.
-        spacing: Of its pixels, in a ground truth whose data set knows it.
+        spacing: Spacing of its pixels, in a ground truth whose data set knows it.
     """
 
     labels: LabelMap
@@ -138,13 +138,13 @@ def check_prediction(
     """Return the prediction if it keeps the contract of `Adapter.postprocess`.
 
     Args:
-        prediction: What the adapter returned for one image.
+        prediction: Prediction that the adapter returned for one image.
         kind: Task kind the adapter was built for.
-        num_classes: K; class ids are 0..K-1.
+        num_classes: Number of classes, K; class ids are 0..K-1.
         size: Original size of the image.
-        image_id: For the message.
-        model: For the message.
-        prompts: How many the image had; None where it had none to begin with.
+        image_id: Id of the image, for the message.
+        model: Label of the model, for the message.
+        prompts: Number of prompts that the image had; None where it had none to begin with.
         encoded: Whether masks of instances were read as runs from a file, and not returned by an adapter.
 
     Raises:

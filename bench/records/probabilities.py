@@ -63,10 +63,10 @@ def quantised(
     """Return probabilities rounded to the nearest of 256 levels.
 
     Args:
-        values: What `Adapter.probabilities` returned for one image, (K, H, W), 0 to 1.
-        num_classes: K.
+        values: Probabilities that `Adapter.probabilities` returned for one image, (K, H, W), 0 to 1.
+        num_classes: Number of classes, K.
         size: Original size of the image.
-        image_id, model: For messages.
+        image_id, model: Id of the image and label of the model, for messages.
 
     Raises:
         ShapeError: If they are of another shape, not numbers, or no probabilities.

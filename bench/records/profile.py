@@ -54,18 +54,18 @@ class MemoryUse(Explained):
     Attributes:
         host_rss_before_bytes: Resident memory of the interpreter, the harness, one batch of images and what
             the adapter's module imports, before the model is built.
-        host_rss_model_bytes: What the build added, with all that the framework imports only then.
+        host_rss_model_bytes: Memory that the build added, with all that the framework imports only then.
         host_rss_batch_bytes: Peak while batches were predicted, above what was resident after the build.
         host_rss_peak_bytes: Largest resident memory from the build on.
         peak_started_anew: Whether the kernel let the peak start anew before the build and before the
             batches; if not, the peak covers the life of the process, and `host_rss_batch_bytes` with it.
-        weights_bytes: Of the weight file, or of the parameters where there is no file.
+        weights_bytes: Size of the weight file, or of the parameters where there is no file.
         torch_peak_allocated_bytes: Largest sum of tensors on the device while batches were predicted.
         torch_peak_reserved_bytes: Largest sum that torch's allocator held of the device for them.
         device_used_delta_bytes: Largest use of the device that its driver saw (NVML), minus that before the
             framework touched it: tensors, what allocators hold, context and kernels of any framework. By
             difference, since in a container the driver knows processes by other numbers.
-        batches, batch_size: What was predicted.
+        batches, batch_size: Batches that were predicted, and their size.
     """
 
     host_rss_before_bytes: int | None
@@ -85,11 +85,11 @@ class EnergyUse(Explained):
     """Energy of batches pushed through back to back, against the machine with the model built but idle.
 
     Attributes:
-        method: Which counter, and how it is read.
-        covers: What draws the energy that it counts.
+        method: The counter, and the way in which it is read.
+        covers: The parts of the machine whose energy it counts.
         idle_s, idle_w: Length and mean power of the idle baseline.
         seconds, mean_w: Length and mean power of the load.
-        images: Predicted meanwhile.
+        images: Number of images predicted during the load.
         joules_per_image: (mean_w − idle_w) × seconds / images.
     """
 
@@ -116,7 +116,7 @@ class Operations(Record):
         activations: Elements of the outputs of what is counted in `flops`.
         parameters: Parameters of the network.
         images: Images in the batch.
-        method: What counted, and what it leaves out.
+        method: Name of the counting method, and what it leaves out.
     """
 
     flops: int = Field(ge=0)

@@ -28,7 +28,8 @@ class Measurement(Record):
 
     Attributes:
         protocol: Id of the protocol.
-        input: Where the timed path begins; with `file` decoding is a stage of its own and part of end to end.
+        input: The form of the input at which the timed path begins; with `file` decoding is a stage of its own and part
+            of end to end.
         quick: Shortened run, marked as such in every report.
         replicates: Fresh worker processes per case; 0 times nothing, which suites write as `measurement: none`.
             More and shorter ones tell more than fewer and longer ones: the process is what intervals count.
@@ -39,7 +40,7 @@ class Measurement(Record):
         min_s, min_samples, median_half_width, percentiles, max_s: The stop rule of each process; the samples that a
             percentile takes are those of all.
         block_s: Length of an accepted-or-rejected block of samples, seconds.
-        block_retries: How often a disturbed block is measured again.
+        block_retries: Number of times that a disturbed block is measured again.
         busy_allowance: Measuring disturbed blocks again may take this share of the time that an undisturbed sampling
             takes; a machine that stays busy is then timed as it is, and flagged.
         pipelined_s: Length of the throughput pass; 0 leaves it out.

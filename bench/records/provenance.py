@@ -9,10 +9,10 @@ class Provenance(Record):
     """State where, and with which code, one job was done; written when it begins, so that a resumed run keeps it.
 
     Attributes:
-        commit: Of the harness, hex; None outside of a git checkout.
+        commit: Git commit of the harness, hex; None outside of a git checkout.
         dirty: Whether tracked files had changed since; None where that is not known.
         machine: Digest of what makes timings comparable, as in the key of a timing.
-        host: The same in words: processor, cores, GPUs.
+        host: Description of the same machine: processor, cores, GPUs.
         environment: Name of the environment record in the run's folder `environments/`.
         node: Name of the machine in its cluster; None where the run had this one only.
     """

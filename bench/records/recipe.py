@@ -76,11 +76,11 @@ class Recipe(Record):
     """State how a model is trained; mapped by each adapter to its framework's own trainer.
 
     Attributes:
-        budget: When to stop.
+        budget: The budget, which says when to stop.
         batch_size: Images per optimiser step.
         optimizer: Update rule.
         learning_rate: Peak learning rate.
-        weight_decay: Decoupled for AdamW, L2 otherwise.
+        weight_decay: Weight decay; decoupled for AdamW, L2 otherwise.
         momentum: Momentum of SGD; ignored by the others.
         schedule: Learning-rate curve over the budget.
         warmup_fraction: Share of the budget with a linearly rising learning rate.
@@ -98,7 +98,7 @@ class Recipe(Record):
             the choice to the model config.
         ema_decay: Validate and keep an exponential moving average of the weights with this decay
             per step; None keeps the weights themselves.
-        backbone_learning_rate_factor: What the learning rate is multiplied by for the backbone.
+        backbone_learning_rate_factor: Factor on the learning rate of the backbone.
         frozen_backbone_fraction: Share of the budget, from its start, in which the backbone does not learn:
             neither its weights nor the running statistics of its normalisation change.
         early_stopping: Stop after this number of validations in a row without a better one; None trains
@@ -107,11 +107,11 @@ class Recipe(Record):
         devices: Processes that share a step's batch, each with a device of its own, or each with
             a share of the threads of a CPU.
         image_size: (height, width) that training images are resized to; None keeps their own.
-        device, precision, threads, channels_last: As in `Target`, for training; a job's recipe has
-            its device resolved.
+        device, precision, threads, channels_last: Settings of training with the meaning that they have in `Target`; a
+            job's recipe has its device resolved.
         validate_every: Epochs between validations; None validates only at the end.
         checkpoint_every_s: Wall-clock seconds between resume checkpoints.
-        seed: Of the initial weights, the image order and the augmentation.
+        seed: Seed of the initial weights, the image order and the augmentation.
     """
 
     budget: Budget

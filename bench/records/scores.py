@@ -31,7 +31,7 @@ class Score(Record):
 
     Attributes:
         metric: Name of the metric's module.
-        version: Of the metric's definition.
+        version: Version of the metric's definition.
         value: The number, or None where it is undefined.
         undefined_because: The reason for None.
         low, high: 95 % interval over images or groups; None where it is undefined.
@@ -44,12 +44,12 @@ class Score(Record):
         pixels: Number of pixels that were scored.
         dialects: Named variants of the same quantity, name -> value.
         parts: Companion figures from the same statistics, name -> value: AP50 of an AP, SQ and RQ of a PQ.
-        counts: What is counted beside it, name -> number: objects that were missed, and the like.
-        unit: Of the value, its parts and dialects: mm, px, objects; None for a share of 0 to 1.
+        counts: Numbers that are counted beside it, name -> number: objects that were missed, and the like.
+        unit: Unit of the value, its parts and dialects: mm, px, objects; None for a share of 0 to 1.
         oracle: The score at the threshold that is best for the model; None where no threshold is chosen.
         taus: Class name -> the probability from which it is called, where thresholds were chosen; `taus_from` says on
             what.
-        definition: One line.
+        definition: The definition in one line.
         bounds: The smallest and the largest value that it can take, None = no limit; intervals end there.
         flags: Doubts about the number that its own statistics give, such as detections that were not counted.
     """

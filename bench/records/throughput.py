@@ -20,7 +20,7 @@ class Rate(Record):
     Attributes:
         images_per_s: All images over all seconds.
         low, high: 95 % interval by Student's t over blocks; None with one block.
-        images, wall_s, blocks: What it rests on.
+        images, wall_s, blocks: Support of the rate: images, seconds and blocks.
         disturbed: Whether other processes or the hypervisor used more than the protocol allows.
     """
 
@@ -71,10 +71,11 @@ class TailLatency(Record):
     """An upper bound of a percentile of latency by LoadGen's early stopping, or what it lacks.
 
     Attributes:
-        percentile: Between 0 and 100.
-        ms: With 99 % confidence at least `percentile` % of all queries take no longer; None with too few queries.
-        queries: There are.
-        needed: The fewest that support the percentile.
+        percentile: The percentile, between 0 and 100.
+        ms: Latency within which, with 99 % confidence, at least `percentile` % of all queries end; None with too few
+            queries.
+        queries: Number of queries.
+        needed: Fewest queries that support the percentile.
         slower: Queries that were slower than `ms`.
     """
 
@@ -96,9 +97,9 @@ class Streamed(Record):
     Attributes:
         images_per_query: One, or the suite's `streams`.
         tail: The scenario's result.
-        median_ms: Of a query; None if none was answered.
+        median_ms: Median latency of a query; None if none was answered.
         wall_s: Seconds of all queries.
-        disturbed: As in `Rate`.
+        disturbed: True if other processes or the hypervisor used more than the protocol allows.
     """
 
     images_per_query: int
@@ -130,7 +131,7 @@ class ServerTrial(Record):
         passed: Whether the bound holds at this rate.
         median_ms, percentile_ms: Upper nearest rank, from scheduled arrival to completion; None where the
             trial ended early, because those still in line would have been later.
-        disturbed: As in `Rate`.
+        disturbed: True if other processes or the hypervisor used more than the protocol allows.
     """
 
     queries_per_s: float
@@ -148,13 +149,13 @@ class Served(Record):
     """`server`: the largest rate of Poisson arrivals at which the latency bound holds.
 
     Attributes:
-        bound_ms, percentile: What is asked of the latency.
+        bound_ms, percentile: Bound on the latency, and the percentile that must stay within it.
         largest_batch: Most waiting queries that were answered together.
         resolution: The search ends when passing and failing rates are this close, relative.
         trials: Trials in the order they were made.
         queries_per_s: Largest rate that passed; None if none did.
         fails_at: Smallest rate that failed; None if none did.
-        missing: Why there is no rate.
+        missing: Reason why there is no rate; None where there is one.
     """
 
     bound_ms: float

@@ -63,14 +63,14 @@ class Tune(Record):
 
     Attributes:
         space: Field of the recipe (`augmentation.rotate_deg` for one within it) -> values it may take.
-        trials: Trainings at most; None = as many as the hours allow.
+        trials: Largest number of trainings; None = as many as the hours allow.
         hours: No trial begins once the trials took so many hours together, training and predicting; None = no limit.
-        metric: What is compared, on the validation split; None = the first metric of the suite.
-        sampler: What proposes recipes, of Optuna's: `tpe` (tree-structured Parzen estimator), `random`, or `cmaes`
+        metric: Metric that is compared, on the validation split; None = the first metric of the suite.
+        sampler: Optuna's sampler that proposes recipes: `tpe` (tree-structured Parzen estimator), `random`, or `cmaes`
             (covariance matrix adaptation, for numbers only).
-        pruner: What ends trainings early by their validations, of Optuna's; `none` trains all to the end.
+        pruner: Optuna's pruner that ends trainings early by their validations; `none` trains all to the end.
         startup_trials: Trials that are drawn at random and not ended early, until sampler and pruner know enough.
-        seed: Of the sampler.
+        seed: Seed of the sampler.
     """
 
     space: dict[str, Searched] = Field(min_length=1)

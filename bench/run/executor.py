@@ -63,10 +63,10 @@ class Ended:
 
     Attributes:
         task: The job.
-        end: How its process ended; None where nobody can tell, because its node went away.
-        started_at: When it began; UTC, ISO 8601.
-        place: Where it ran, in words; empty where there is only one place.
-        lost: Why `end` is None.
+        end: The way in which its process ended; None where nobody can tell, because its node went away.
+        started_at: Time at which it began; UTC, ISO 8601.
+        place: Name of the place where it ran; empty where there is only one place.
+        lost: Reason why `end` is None; empty where it is not.
         beside: Jobs of this run that were carried out on the same node at the same time.
     """
 

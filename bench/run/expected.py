@@ -62,9 +62,9 @@ class Expectation:
         """Look at the runs that are there.
 
         Args:
-            jobs: What is left to do.
+            jobs: Jobs that are left to do.
             results: Folder of all results.
-            at_once: How many jobs of a kind are done at the same time.
+            at_once: Function that returns how many jobs of a kind are done at the same time.
         """
         self._at_once = at_once
         self._left = {job.key: job for job in jobs}

@@ -31,9 +31,9 @@ def export_case(run: RunFolder, results: Path, case_id: str, loggers: Sequence[s
 
     Args:
         run: The run it belongs to.
-        results: Where trainings of other runs may lie.
+        results: Folder in which trainings of other runs may lie.
         case_id: The case.
-        loggers: Names.
+        loggers: Names of the loggers.
 
     Returns:
         A paragraph for each logger that could not write it. The run goes on: its own files hold

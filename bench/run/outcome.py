@@ -41,7 +41,7 @@ def settle_lost(job: Job, folder: Path, lost: str, *, started_at: str) -> Outcom
     Args:
         job: The job; written where its last node did not come to it.
         folder: Folder of the job.
-        lost: How its node was last lost.
+        lost: Reason for the last loss of its node.
         started_at: When it was last begun; UTC, ISO 8601.
     """
     reason = f"{lost}; it was tried on other nodes, too. The next run tries it again."

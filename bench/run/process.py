@@ -61,7 +61,7 @@ def run_worker(
         log: File that gets its standard output and error.
         timeout_s: Wall-clock limit; then TERM, and KILL after `TERM_GRACE_S`.
         cwd: Its working folder.
-        leash: By which another thread can end it.
+        leash: Handle by which another thread can end it.
     """
     leash = leash or Leash()
     oom_before = kernel_oom_kills()

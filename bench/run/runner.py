@@ -89,8 +89,8 @@ class Runner:
 
         Args:
             prepared: The plan.
-            run: Where its jobs leave their files.
-            results: Where finished trainings of other runs are looked for.
+            run: Folder of the run, which gets its jobs' files.
+            results: Folder in which finished trainings of other runs are looked for.
             console_for: Makes the console, given the number of jobs to do.
             wanted: Jobs to do; the others are left as they are.
             executor: Carries the jobs out.

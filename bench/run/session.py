@@ -87,7 +87,7 @@ class RunRecorder:
         suite: Content of the suite's file; None where there is none any more.
         interpreters: Which Python runs which adapter.
         loggers: Experiment trackers that get a copy of each scored case.
-        flags: Of the command line, for the commands that the report prints.
+        flags: Flags of the command line, for the commands that the report prints.
         warn: Gets a line when a tracker could not be written to.
         write_report: Writes the report of a run.
     """

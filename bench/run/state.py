@@ -24,7 +24,8 @@ class JobState:
 
     Attributes:
         name: `done` will be skipped; everything else will be done by the next run.
-        why: For `stale` what changed, for `failed` how it ended, for `done` where it lies if not here.
+        why: Reason for the state: for `stale` what changed, for `failed` how it ended, for `done` where it lies if not
+            here.
         view: The job folder, where there is one with this key.
     """
 

@@ -209,7 +209,7 @@ def workers_of(*, fresh: bool, at_once: int = 1) -> Workers:
 
     Args:
         fresh: Whether each job gets an interpreter.
-        at_once: How many such starters share this machine.
+        at_once: Number of such starters that share this machine.
     """
     return FreshInterpreters() if fresh else ForkServers(max(1, MOST_SERVERS // at_once))
 

@@ -260,7 +260,7 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
 
     Args:
         run: Its folder.
-        results: Where trainings of other runs may lie; the folder above the suite's if left out.
+        results: Folder in which trainings of other runs may lie; the folder above the suite's if left out.
     """
     plan = read_plan(run)
     shared = results if results is not None else run.path.parent.parent

@@ -29,8 +29,8 @@ class Trial(Record):
     """A recipe that a search tries.
 
     Attributes:
-        number: From 0.
-        params: Field -> what the sampler said: a number, or the place of a choice.
+        number: Number of the trial, counted from 0.
+        params: Field -> choice of the sampler: a number, or the place of a choice.
         values: Field -> value in the recipe.
         planned: The case, with the keys of its jobs.
     """
@@ -45,15 +45,15 @@ class Study(Record):
     """A search of the recipe of one model on one data set.
 
     Attributes:
-        name: Unlike any other's in the run.
-        digest: Of everything that decides its trials beside their budget: another digest is another search.
-        tune: As the suite says.
-        metric: What is compared, on the validation split.
+        name: Name that no other search of the run has.
+        digest: Digest of everything that decides its trials beside their budget: another digest is another search.
+        tune: Settings of the search, as the suite states them.
+        metric: Metric that is compared, on the validation split.
         higher_is_better: Direction of the metric.
         final_ids: Cases that are trained with the best recipe.
         optuna: Version that proposed the trials.
-        trials: In the order in which they were proposed.
-        ended: Why no further trial is proposed; None while there may be one.
+        trials: Trials in the order in which they were proposed.
+        ended: Reason why no further trial is proposed; None while there may be one.
     """
 
     name: str
@@ -72,12 +72,12 @@ class TrialView:
     """What came of a trial.
 
     Attributes:
-        trial: What was tried.
+        trial: The trial itself.
         state: `complete` has a score; `pruned` was ended early; `failed` has none and never will.
         value: Score on the validation split, or of a pruned trial the last validation of its training.
         validations: Values at each validation of its training, in order; None where one is not known.
-        seconds: What its jobs took.
-        reason: Why it was pruned or failed.
+        seconds: Seconds that its jobs took.
+        reason: Reason why it was pruned or failed; None if it was not.
     """
 
     trial: Trial

@@ -57,8 +57,8 @@ class TrainingLog:
     """The course of a training so far.
 
     Attributes:
-        planned_steps, planned_s: Its budget, None where it has no such limit.
-        steps: In order, fewer than were done: a line is written every so often.
+        planned_steps, planned_s: Budget of the training, None where it has no such limit.
+        steps: Logged steps in order, fewer than were done: a line is written every so often.
         validations: Validations in order.
     """
 

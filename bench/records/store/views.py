@@ -35,8 +35,8 @@ class AcceptedCode(Record):
 
     Attributes:
         revision: Revision as it was given.
-        commit: What that was.
-        files: Those whose code differs between that commit and the code that ran.
+        commit: Commit that the revision named, hex.
+        files: Files whose code differs between that commit and the code that ran.
     """
 
     revision: str
@@ -54,10 +54,10 @@ class Plan(Record):
         task: Form of prediction that is scored.
         metrics: Metric names, the first is the headline.
         cases: Cases in the order of the suite.
-        planned_at: UTC, ISO 8601.
+        planned_at: Time of the plan; UTC, ISO 8601.
         seed: Seed of the suite.
-        cost: Of the machine, as the suite says it.
-        data_notes: What was inferred or passed over of a data set, by its label.
+        cost: Cost of the machine, as the suite states it.
+        data_notes: Label of a data set -> sentences on what was inferred or passed over in it.
         accepted_code: Code that was taken to give the same numbers as the present one; None = none was.
         columns: Table of the user's by whose columns images are sliced, by label of the data set.
     """
@@ -100,10 +100,10 @@ class Damage:
 
     Attributes:
         case_id: Case id of the case that lacks it; empty for a file of the whole run.
-        kind: Of the job, or `score`, or `environment`.
+        kind: Kind of the job, or `score`, or `environment`.
         replicate: Replicate of the job.
         file: Path in the run.
-        reason: What is wrong with it.
+        reason: Reason why it cannot be used.
     """
 
     case_id: str

@@ -41,10 +41,10 @@ class Finding:
     """One check of an audit.
 
     Attributes:
-        name: What was checked.
-        compared: How many things.
-        differences: What does not hold, a line each.
-        tolerated: What differs less than two processes on a device may, a line each.
+        name: Name of the check.
+        compared: Number of things that were compared.
+        differences: Violations that were found, a line each.
+        tolerated: Differences smaller than two processes on a device may show, a line each.
     """
 
     name: str
@@ -58,7 +58,7 @@ def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> lis
 
     Args:
         run: Its folder.
-        results: Where trainings of other runs lie.
+        results: Folder in which trainings of other runs lie.
         tell: Gets a line before each check.
 
     Raises:

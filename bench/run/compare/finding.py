@@ -16,17 +16,17 @@ class Finding(Record):
         case: The other side's case: model, data set, target.
         quantity: `mean_iou`, `end_to_end_p50`, `peak_host_mib` …
         scope: `class NAME`, `slice NAME`, or empty for all.
-        unit: Of `before`, `after` and, if not relative, of the change.
-        before, after: Of the reference and of the other side.
+        unit: Unit of `before`, `after` and, if not relative, of the change.
+        before, after: Value on the reference's side and on the other side.
         change, low, high: After less before, or for a relative one (latency, memory) after / before - 1, with its
             interval; None where it cannot be had.
-        p_holm: After the correction for all numbers of the comparison.
-        margin: How far it may move for the worse, in the unit of `change`.
+        p_holm: p-value after the correction for all numbers of the comparison.
+        margin: Allowed change for the worse, in the unit of `change`.
         gated: Whether the gate names it.
         verdict: See `verdicts`.
         smallest: The smallest change that these data show in 9 of 10 comparisons, in the unit of `change`.
-        needed: What would decide a change as large as the margin; empty where it is decided.
-        why: Why it is not compared.
+        needed: Additional data that would decide a change as large as the margin; empty where it is decided.
+        why: Reason why it is not compared; empty where it is.
     """
 
     case: str
@@ -56,9 +56,9 @@ class Comparison(Record):
     """Two sides.
 
     Attributes:
-        reference, other: As they were asked for.
-        differences: How their measurements differ, one line each; said before any number.
-        findings: A number each.
+        reference, other: Names of the two sides as they were asked for.
+        differences: Differences of their measurements, one line each; said before any number.
+        findings: Findings, one for each number.
         only_in_one: Cases that one side lacks.
     """
 

@@ -24,7 +24,7 @@ def compare(
 
     Args:
         reference: A run (folder or name), `RUN:CASE`, a baseline file, or a case of the newest run.
-        others: What is compared with it, in the same words.
+        others: Runs, cases or baselines that are compared with the reference, named in the same ways.
         gate: Margins, as a file or as its content.
         results: Folder of all results.
 

@@ -29,11 +29,11 @@ def class_differences(
     """Compare the score of a class.
 
     Args:
-        before, after: Of the same images, in any order.
-        metric: What is compared.
+        before, after: Statistics of the same images, in any order.
+        metric: The metric that is compared.
         classes: The label space of both.
-        name: Of the class.
-        seed: As in `paired_differences`.
+        name: Name of the class.
+        seed: Seed of the parts that many images are left out in.
 
     Returns:
         The difference, or why there is none.

@@ -35,13 +35,13 @@ class CaseFacts(Record):
     """What is told of a case in words and numbers; its arrays lie beside.
 
     Attributes:
-        case_id, model, dataset, target: What it is.
+        case_id, model, dataset, target: Id of the case, and its names in the tables.
         classes: Its label space.
-        scores: In the order of the suite.
-        measured: How: subject -> value, such as machine, protocol, packages, data.
+        scores: Scores in the order of the suite.
+        measured: Conditions of the measurement: subject -> value, such as machine, protocol, packages, data.
         invalid: Reasons not to use its latency.
         doubts: Reasons not to test its scores.
-        peak_host_mib: Of each timing process.
+        peak_host_mib: Peak host memory of each timing process, MiB.
     """
 
     case_id: str
@@ -69,8 +69,8 @@ class SideCase:
     """A case with its arrays.
 
     Attributes:
-        facts: In words and numbers.
-        statistics: That its scores are computed from; None without scores.
+        facts: The case in words and numbers.
+        statistics: Statistics that its scores are computed from; None without scores.
         processes_ms: End-to-end samples per image of each timing process; none where it was not timed.
     """
 
@@ -84,9 +84,9 @@ class Side:
     """A side of a comparison.
 
     Attributes:
-        name: As it was asked for.
-        seed: Of the suite.
-        cases: At least one.
+        name: Name of the side as it was asked for.
+        seed: Seed of the suite.
+        cases: Cases of the side, at least one.
         chosen: Whether one case was asked for by name, so that it may be compared with a case of another label.
         origin: The run and its cases; None of a baseline.
     """

@@ -11,9 +11,9 @@ class Finding:
     """One line of `bench doctor`.
 
     Attributes:
-        subject: What was looked at.
+        subject: Subject of the finding.
         state: `ready`, `missing`, or `note` for something to know.
-        detail: What was found.
+        detail: The finding itself.
         fix: Command or step that fixes it; empty when nothing is to be done.
     """
 

@@ -46,11 +46,11 @@ class Options:
     """State how an environment is to be made.
 
     Attributes:
-        sources: Where packages come from.
-        python: Interpreter it is made from: a path, or a version.
+        sources: Places that packages come from.
+        python: True takes what the harness itself needs from the interpreter that runs `bench`.
         share: Take what the harness itself needs from the interpreter that runs `bench`.
         lock: File to install exactly; None = the one beside the environment, or none.
-        again: Make it anew even if it is ready.
+        again: True makes it anew even if it is ready.
     """
 
     sources: Sources = field(default_factory=Sources)

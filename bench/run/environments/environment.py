@@ -47,13 +47,13 @@ class EnvironmentInfo(Record):
     """State how an environment was made, written last.
 
     Attributes:
-        adapter: Whose requirements it holds.
+        adapter: Adapter whose requirements it holds.
         python: Version of its interpreter.
-        requirements_sha256: Digest of what was asked for.
-        lock_sha256: Digest of what was installed: `lock_digest` of its `packages.lock`.
+        requirements_sha256: Digest of the requirements.
+        lock_sha256: Digest of the installed packages: `lock_digest` of its `packages.lock`.
         shared: Whether the packages of `WORKER_PACKAGES` are those of the interpreter that runs `bench`.
-        installer: What installed it, with its version.
-        made_at: UTC, ISO 8601.
+        installer: Installer that made it, with its version.
+        made_at: Time at which it was made; UTC, ISO 8601.
     """
 
     adapter: str

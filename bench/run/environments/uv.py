@@ -103,10 +103,10 @@ class Uv:
             python: Python of the environment.
             wanted: Requirements.
             files: Files with further ones.
-            sources: Where packages come from.
+            sources: Places that packages come from.
             tell: Gets progress.
             constraints: File with versions to keep to, or None; they are left where requirements contradict them.
-            complete: The requirements are all there is: nothing that they depend on is added.
+            complete: True if the requirements are all there is: nothing that they depend on is added.
         """
         with _as_file(wanted) as asked, _as_file([f"{name} ; sys_platform == 'never'" for name in NEVER]) as overrides:
             command = [self._program, "pip", "compile", str(asked), *map(str, files), "--python", str(python)]

@@ -25,8 +25,8 @@ class Vulnerability(Record):
     """A vulnerability that an installed package has.
 
     Attributes:
-        package, version: What is installed.
-        id: Of the entry, with its other names behind it.
+        package, version: Installed package and its version.
+        id: Id of the entry, followed by its other names.
         summary: One line; empty where the entry has none.
         fixed_in: Versions that no longer have it; empty where none is known.
     """

@@ -42,7 +42,7 @@ def executor_of(
         fresh: Whether each job of this machine gets an interpreter.
         devices: Parts of this machine that work at the same time; None = one job after the other.
         share_node: Whether a job that measures has its device to itself only, instead of its node.
-        address: Of the head of a Ray cluster.
+        address: Address of the head of a Ray cluster.
         slurm: Parameters of every SLURM job, `NAME=VALUE`.
         results: Folder of all results, which every node sees.
         tell: Gets a line while a cluster is waited for.

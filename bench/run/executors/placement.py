@@ -20,8 +20,8 @@ class Slot:
     """A part of a node that carries out one job at a time: a GPU, some cores, or all of the node.
 
     Attributes:
-        name: In words, such as `cuda:0` or `cpu:0-3`, unlike any other of the node; empty for all of the node.
-        alike: As `Machine.alike`: what is measured in one run is measured on slots of one kind.
+        name: Name such as `cuda:0` or `cpu:0-3`, unlike any other of the node; empty for all of the node.
+        alike: Kind of the slot, as `Machine.alike`: what is measured in one run is measured on slots of one kind.
         device: `cpu` or `cuda`, what a job can use here; None for whatever it asks for.
         cores: Cores that a job gets which shares the node; None for all that are allowed.
         measuring_cores: Cores that a job gets which has the node to itself; None for all that are allowed.
@@ -43,7 +43,7 @@ class Placement:
     Attributes:
         task: The job.
         node: Name of the node.
-        slots: What of it the job takes; the first is where it is pinned to.
+        slots: Slots of the node that the job takes; it is pinned to the first.
         whole: Whether nothing else runs on the node.
     """
 

@@ -57,7 +57,7 @@ class RayExecutor(OnBoard):
         """Join a cluster and ask its nodes what they are.
 
         Args:
-            address: Of its head; None = as `RAY_ADDRESS` says, else a cluster of this machine alone.
+            address: Address of the cluster's head; None = as `RAY_ADDRESS` says, else a cluster of this machine alone.
             share_node: Whether a job that measures has its device to itself only, instead of its node.
 
         Raises:

@@ -42,9 +42,9 @@ class CheckedSuite:
 
     Attributes:
         cases: Cases in the order of the suite.
-        datasets: Opened, by label; the splits that are used have been listed.
-        notes: What is to be known of their files, and what will not be as it is asked for, a sentence each.
-        data_notes: What was inferred, converted or passed over of a data set, by its label.
+        datasets: Opened data sets by label; the splits that are used have been listed.
+        notes: Sentences on what is to be known of their files, and on what will not be done as it is asked for.
+        data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
     """
 
     cases: tuple[Case, ...]
@@ -106,10 +106,11 @@ class _Found:
     """Hold what became of the data sets.
 
     Attributes:
-        opened: By label.
-        unopened: By label: without files, but with their classes.
-        absent: What is missing -> labels of the data sets that miss it.
-        notes: What of the opened ones is left out or converted, and which were never checked completely.
+        opened: Opened data sets by label.
+        unopened: Data sets without files, but with their classes, by label.
+        absent: Missing thing -> labels of the data sets that miss it.
+        notes: Sentences on what of the opened ones is left out or converted, and on which were never checked
+            completely.
         data_notes: All that is to be known of its reading, by label of the data set.
     """
 

@@ -17,9 +17,9 @@ def tables_of(suite: Suite, source: Path, labels: Sequence[str]) -> dict[str, st
     """Return label of a data set -> the table that the suite names for it, as an absolute path.
 
     Args:
-        suite: As loaded.
+        suite: The suite as loaded.
         source: Its file, from whose folder relative paths begin.
-        labels: Of the data sets of its cases; those of folds begin with that of their data set.
+        labels: Labels of the data sets of its cases; those of folds begin with that of their data set.
     """
     found: dict[str, str] = {}
     for entry in suite.datasets:

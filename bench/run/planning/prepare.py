@@ -46,8 +46,8 @@ class Prepared:
         cases: Plans in the order of the suite.
         interpreters: Which Python runs which adapter.
         classes: Label space that is scored, by label of the data set.
-        notes: What is to be known of the data sets' files.
-        data_notes: What was inferred, converted or passed over of a data set, by its label.
+        notes: Sentences on what is to be known of the data sets' files.
+        data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
         accepted_code: Code that stands in the keys in place of the present one.
         searches: Searches of recipes, whose best ones take the place of those in `cases`.
         plan_case: Plans a further case, of a search.
@@ -137,7 +137,7 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
     Args:
         case: Case as it was resolved then.
         interpreters: Which Python runs which adapter.
-        fingerprints: Of the data, shared by cases.
+        fingerprints: Fingerprints of the data, shared by cases.
         seed: Seed of the suite.
 
     Raises:

@@ -31,11 +31,11 @@ def check_searches(
     """Note what is wrong with the search of a suite.
 
     Args:
-        suite: As loaded.
-        cases: Of the suite; none where it does not expand.
+        suite: The suite as loaded.
+        cases: Cases of the suite; none where it does not expand.
         opened: Data sets by label, those that could be opened.
         source: The suite's file.
-        lines: Where in it the suite says what.
+        lines: Lines of the suite's file, for messages.
         mistakes: Gets a paragraph for each.
 
     Returns:

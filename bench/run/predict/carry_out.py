@@ -56,8 +56,8 @@ class Predicted:
 
     Attributes:
         items: All images that were named.
-        skipped: How many of them an earlier call had done.
-        manifest: What is known of each.
+        skipped: Number of images that an earlier call had done.
+        manifest: Manifest with what is known of each image.
         outcome: Outcome of the worker; None where nothing was left to do.
     """
 

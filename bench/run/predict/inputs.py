@@ -162,7 +162,7 @@ def named_items(sources: Sequence[Source], taken: dict[str, Item], suffixes: Seq
     Args:
         sources: Sources in order.
         taken: Earlier items by source path.
-        suffixes: What a name is completed by, for example `.png` and `_overlay.jpg`.
+        suffixes: Suffixes that complete a name, for example `.png` and `_overlay.jpg`.
     """
     used = {f"{item.name}{suffix}".casefold() for item in taken.values() for suffix in suffixes}
     items = []

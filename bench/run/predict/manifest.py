@@ -40,7 +40,7 @@ class Manifest:
 
         Args:
             out: Output folder; need not exist.
-            identity: What decides the outputs: model, weights, classes, target, forms of files.
+            identity: Settings that decide the outputs: model, weights, classes, target, forms of files.
             overwrite: Whether results of another identity may be replaced and what is done be done again.
 
         Raises:

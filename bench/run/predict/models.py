@@ -38,9 +38,9 @@ class Predictor:
         model, task, target: Model, task and target as a job has them: the classes are those that the model was built
             for.
         weights: Absolute path or an address; None where the model needs none.
-        origin: Where model and weights come from, for the record.
-        mapping: Where these classes go among those of the suite; None where they are the same.
-        reading: How images are read that are not 8-bit grey or RGB; None where nothing says it.
+        origin: Origin of model and weights, in words, for the record.
+        mapping: Table from these classes to those of the suite; None where they are the same.
+        reading: Rule for reading images that are not 8-bit grey or RGB; None where nothing states one.
     """
 
     model: ModelSpec

@@ -42,7 +42,7 @@ class Kind:
         name: Name in words.
         runs: Model config that runs such a file as it is; None where the tensors decide.
         has_tensors: Whether its tensors have names that are held against model configs.
-        facts: What else it says of itself, a sentence each.
+        facts: Further facts that the file states, a sentence each.
         code: Names of classes and functions in it that only running code could restore.
         network: Name of the network that its trainer left in it; None where none did.
         options: Options of the model config in `runs`, as YAML between braces; empty where none are needed.

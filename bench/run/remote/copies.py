@@ -74,8 +74,8 @@ def pull(store: Store, contents: Contents, results: Path, tell: Callable[[str], 
     Where the folder's run is ahead of the store's, as after a kill between a job and its upload, it keeps its files.
 
     Args:
-        store: Where it lies.
-        contents: What it consists of.
+        store: Store that the run lies in.
+        contents: List of the run's files.
         results: Folder of results; the run comes to `<suite>/<run>` below it.
         tell: Gets a line for each object that is damaged or gone.
 
@@ -165,9 +165,9 @@ def push(store: Store, run: RunFolder, before: Contents | None, damaged: set[str
     """Put what a run has now into a store, each object read back, and then the list of it all.
 
     Args:
-        store: Where to.
+        store: Store that gets the files.
         run: Its folder; nobody writes it meanwhile but jobs that have not ended.
-        before: What the store is known to have of it.
+        before: Contents that the store is known to have of it.
         damaged: Hashes of objects that are to be put anew; emptied of those that are.
 
     Returns:

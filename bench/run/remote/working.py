@@ -43,7 +43,7 @@ def local_results(results: str, name: str | None, suite: str | None, tell: Tell)
     """Return a folder with the results that a command reads: the one that was given, or of a URL the run it is about.
 
     Args:
-        results: As given by `--results`.
+        results: Folder or URL as given by `--results`.
         name: Name of the run, None for the newest.
         suite: Its suite, None for any.
         tell: Gets a line for each object that is damaged.

@@ -52,10 +52,10 @@ class CaseAnswer(Record):
     """The answer of one case.
 
     Attributes:
-        case_id: Of the case.
+        case_id: Id of the case.
         answer: `reproduced` if predictions and scores are and latency is or could not be compared.
-        reason: Of an answer for the case as a whole; empty where the findings say it.
-        findings: What was compared.
+        reason: Reason of an answer for the case as a whole; empty where the findings say it.
+        findings: Findings of the comparison.
         weights: Which weights the case ran with.
     """
 
@@ -71,8 +71,8 @@ class RepetitionVerdict(Record):
 
     Attributes:
         record: Folder of the run that was repeated.
-        tolerance: What was let pass.
-        differences: Between its record and this machine.
+        tolerance: Tolerance that was allowed.
+        differences: Differences between its record and this machine.
         cases: An answer for each.
     """
 
@@ -92,9 +92,9 @@ def answer_for(old: CaseView, new: CaseView, tolerance: Tolerance, *, machine: s
     """Compare a case of the record with its repetition.
 
     Args:
-        old: As recorded.
-        new: As repeated.
-        tolerance: What may differ.
+        old: The case as recorded.
+        new: The case as repeated.
+        tolerance: Tolerance that is allowed.
         machine: Class of this machine.
         retrained: Whether the repetition was trained again.
     """

@@ -30,8 +30,8 @@ class Difference(Record):
     """One thing that is not as it was.
 
     Attributes:
-        subject: What differs.
-        recorded, here: As the record has it, and as it is now; shortened for reading.
+        subject: The thing that differs.
+        recorded, here: Its state in the record, and its state now; shortened for reading.
         put_back: The step that makes it as it was; empty where none does.
     """
 

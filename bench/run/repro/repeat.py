@@ -51,10 +51,10 @@ class Again:
     """A case of the record that can be run again.
 
     Attributes:
-        view: As recorded.
+        view: The case as recorded.
         plan: Plan as it would run now; trained cases without their training where stored weights are used.
-        planned: As it stands in the plan of the repetition.
-        weights: Which weights it takes, in words.
+        planned: The case in the plan of the repetition.
+        weights: The weights that it takes, in words.
         retrained: Whether it is trained again.
     """
 
@@ -105,7 +105,7 @@ def recorded_interpreters(
         record: The run.
         views: Its cases that matter.
         interpreters: Interpreters as the flags say.
-        rebuild: Where packages come from for environments that are not here; None = do not rebuild them.
+        rebuild: Places that packages come from for environments that are not here; None = do not rebuild them.
         tell: Gets progress.
 
     Returns:
@@ -180,7 +180,7 @@ def repeat(
     """Run what can be run, in a run of its own; returns that run.
 
     Args:
-        repetition: What to run.
+        repetition: The repetition to run.
         results: Folder of all results.
         console_for: Makes the console, given the number of jobs to do.
         executor: Carries the jobs out.

@@ -60,8 +60,8 @@ def search(
 
     Args:
         prepared: The suite; its plan is written.
-        run: Where trials leave their files; the caller holds its lock.
-        results: Where finished trainings of other runs are looked for.
+        run: Folder of the run, which gets the trials' files; the caller holds its lock.
+        results: Folder in which finished trainings of other runs are looked for.
         console_for: Makes the console, given the number of jobs to do.
         wanted: Jobs that were asked for; a search none of whose best models is to be trained is left as it is.
         executor: Carries the jobs out; the caller closes it.

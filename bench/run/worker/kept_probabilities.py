@@ -30,7 +30,7 @@ class KeptProbabilities:
     """Stores the probabilities of a split with their hashes.
 
     Attributes:
-        bytes: Of the files that were written.
+        bytes: Size of the files that were written.
     """
 
     def __init__(self, job: Job, folder: Path) -> None:

@@ -34,7 +34,7 @@ def loaded_batches(images: ImageSource, size: int) -> Iterator[tuple[tuple[str, 
     """Yield all images in batches, with their ids, while at least the next batch is loading.
 
     Args:
-        images: Where they come from; asked from several threads at once.
+        images: Source of the images; asked from several threads at once.
         size: Images of a batch; the last may have fewer.
     """
     ahead = max(size, loading_threads())
@@ -51,7 +51,7 @@ def loaded_ahead(
 
     Args:
         load: Called in `loading_threads()` threads.
-        items: What to load; asked for one at a time, in the caller's thread.
+        items: Items to load; asked for one at a time, in the caller's thread.
         ahead: Number of items that are loaded, or loading, beyond the one that is yielded; fewer if they
             would come to more than `MOST_BYTES`, judged by the heaviest so far.
         weight: Bytes of what was loaded.

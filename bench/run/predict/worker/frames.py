@@ -30,10 +30,11 @@ class Frame:
     """An image, or one frame of a video.
 
     Attributes:
-        item: What it belongs to.
-        image: As the model takes it: uint8, (H, W, 3), RGB, or the declared bands, (H, W, C), uint8 or float32.
+        item: Image or video that it belongs to.
+        image: Pixels as the model takes them: uint8, (H, W, 3), RGB, or the declared bands, (H, W, C), uint8 or
+            float32.
         decode_s: Seconds from the file's bytes on disk to it.
-        number: Of a frame, counted from 0 in the video; None for an image.
+        number: Number of a frame, counted from 0 in the video; None for an image.
         fps: Frames a second of the video, 0 where it does not say.
     """
 
@@ -50,8 +51,8 @@ class End:
 
     Attributes:
         item: A video after its last frame, or anything that cannot be read.
-        reason: Why it cannot be read.
-        note: What there is to say of one that can.
+        reason: Reason why it cannot be read; None if it was.
+        note: Remark on an item that was read; None without one.
     """
 
     item: Item
@@ -71,11 +72,11 @@ def batches(request: FilesRequest, size: int, *, mixed: bool, reading: BandReadi
     """Yield everything in batches, the next one decoding while the last one is predicted.
 
     Args:
-        request: What to read.
-        size: Frames a batch.
+        request: Request that names the images and videos.
+        size: Number of frames in a batch.
         mixed: Whether images of different sizes may share a batch; where the model would pad them,
             the labels of one could depend on the others.
-        reading: How images are read; None where nothing is declared.
+        reading: Rule for reading images; None where nothing is declared.
     """
     made = _grouped(request, size, reading, mixed=mixed)
     with ThreadPoolExecutor(1) as loader:

@@ -38,8 +38,8 @@ class FileReading(Record):
     Attributes:
         bands: Counted from 1; None takes one band or three.
         rgb: Which of them are red, green and blue.
-        ranges: Of each band, or one for all: what becomes 0 and 255.
-        depth: What a model is given of scaled values; None gives floats to those that take them.
+        ranges: Values that become 0 and 255, for each band, or one pair for all.
+        depth: Type of the scaled values that a model is given; None gives floats to those that take them.
     """
 
     bands: tuple[int, ...] | None = None
@@ -62,10 +62,10 @@ class FilesRequest(Record):
         items: Items in order.
         overlay: Form of the overlays of images and frames.
         show_from: Score from which an instance is in the overlay.
-        every: Every how many frames of a video, from the first.
-        classes: Those that the outputs name.
-        class_ids: Where each class of the model goes among them, 255 = nowhere; None where they are its own.
-        reading: How images are read; None takes 8-bit grey and RGB, and 16 bits by their full range.
+        every: Interval of the frames that are taken from a video, counted from the first: 1 takes every frame.
+        classes: Classes that the outputs name.
+        class_ids: Class id in the outputs of each class of the model, 255 = none; None where they are its own.
+        reading: Rule for reading images; None takes 8-bit grey and RGB, and 16 bits by their full range.
     """
 
     out: str
