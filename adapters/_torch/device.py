@@ -220,6 +220,7 @@ class OnTorchDevice(BaseAdapter):
 
     _device: torch.device
     _target: Target
+    _streams: dict[str, torch.cuda.Stream]
     _calibration: tuple[RgbImage, ...] = ()
     training_follows: bool = False
     """Set before `build` where `train` is called after it: weights may then be drawn anew where they do not fit."""
@@ -231,6 +232,8 @@ class OnTorchDevice(BaseAdapter):
             Unsupported: If the device, or its arithmetic, cannot be had here.
         """
         self._target, self._device = target, open_device(target.device)
+        self._streams = {}
+        self.stages_overlap = self._device.type == "cuda"  # no stage keeps anything of a batch in the adapter
         self.check_precision(self._device, target.precision, target.runtime)
         set_threads(target.threads)
         apply_settings(target.precision, cudnn_benchmark=target.cudnn_benchmark, deterministic=target.deterministic)
@@ -255,6 +258,33 @@ class OnTorchDevice(BaseAdapter):
     def synchronize(self) -> None:
         """Wait until the device is idle."""
         synchronize(self._device)
+
+    def queued(self) -> torch.cuda.Event | None:
+        """Return a CUDA event behind what is queued on the current stream; None on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    @contextmanager
+    def beside(self, mark: torch.cuda.Event | None) -> Iterator[None]:
+        """Queue on a stream of its own, one for what waits for nothing and one for the rest; ends when it is idle.
+
+        The two are kept: torch's allocator has memory of its own for every stream.
+        """
+        if self._device.type != "cuda":
+            yield
+            return
+        role = "preprocess" if mark is None else "postprocess"
+        if role not in self._streams:
+            self._streams[role] = torch.cuda.Stream(self._device)
+        stream = self._streams[role]
+        if mark is not None:
+            stream.wait_event(mark)
+        with torch.cuda.stream(stream):
+            yield
+        stream.synchronize()
 
     def device_timer(self) -> DeviceTimer | None:
         """CUDA events, or None on a CPU."""

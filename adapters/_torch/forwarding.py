@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class ForwardingAdapter(BaseAdapter):
         self._chosen.training_follows = self.training_follows
         self._chosen.build(model, task, target, weights)
         self.fused_stages = self._chosen.fused_stages
+        self.stages_overlap = self._chosen.stages_overlap
 
     takes_floats = True  # all that are forwarded to and take bands are `SemanticAdapter`s
 
@@ -102,6 +104,14 @@ class ForwardingAdapter(BaseAdapter):
     def synchronize(self) -> None:
         """Wait until the device is idle."""
         self._chosen.synchronize()
+
+    def queued(self) -> Any:
+        """Return a mark of the device work queued so far."""
+        return self._chosen.queued()
+
+    def beside(self, mark: Any) -> AbstractContextManager[None]:
+        """Return a context with a stream of its own."""
+        return self._chosen.beside(mark)
 
     def device_timer(self) -> DeviceTimer | None:
         """CUDA events, or None where there are none."""

@@ -50,6 +50,7 @@ class Options(BaseModel):
     Attributes:
         behaviour: Name of the behaviour; the module's docstring describes each.
         preprocess_ms, infer_ms, postprocess_ms: Latency of each stage of a timed behaviour.
+        stages_overlap: Whether a pass of throughput may have a thread for each stage, as beside a GPU.
         second_infer_ms: `bimodal`: latency of `infer` for every other image, chosen by content.
         dataset: `perfect`, `noisy`: options of the `shapes` data set whose ground truth is known.
         split: `perfect`, `noisy`: its split.
@@ -87,6 +88,7 @@ class Options(BaseModel):
     infer_ms: float = 0.0
     postprocess_ms: float = 0.0
     second_infer_ms: float = 0.0
+    stages_overlap: bool = False
     dataset: dict[str, JsonValue] = {}
     split: str = "test"
     flipped: float = 0.1
@@ -126,6 +128,7 @@ class Adapter(BaseAdapter):
             self._options = Options.model_validate(model.options)
         except ValidationError as error:
             raise BenchError(f"{model.name}: {' '.join(str(error).split())}") from None
+        self.stages_overlap = self._options.stages_overlap
         if target.device != "cpu":
             raise Unsupported(f"the fakes run on cpu only, not on {target.device}")
         if target.window is not None or target.test_time is not None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -142,6 +142,9 @@ class BaseAdapter(ABC):
 
     Attributes:
         fused_stages: The stages that this adapter cannot separate, for example `("preprocess+infer",)`.
+        stages_overlap: Whether a pass of throughput may call `preprocess`, `infer` and `postprocess` from a thread
+            each, at once and for different batches: all that a batch needs is handed on, and the device is not the
+            processor. Where it is false, one stage follows the other.
         runtimes: The values of `Target.runtime` that it offers; the harness refuses the others.
         why_eager_alone: Why it has no other runtime, as the end of a sentence; None says nothing.
         fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
@@ -156,6 +159,7 @@ class BaseAdapter(ABC):
     """
 
     fused_stages: tuple[str, ...] = ()
+    stages_overlap: bool = False
     runtimes: tuple[str, ...] = ("eager",)
     why_eager_alone: str | None = None
     fetches_weights: ClassVar[bool] = False
@@ -237,6 +241,18 @@ class BaseAdapter(ABC):
 
     def synchronize(self) -> None:  # noqa: B027
         """Wait until the device is idle; there is nothing to do on a CPU."""
+
+    def queued(self) -> Any:
+        """Return a mark of the device work that this thread has queued so far; None where nothing is queued."""
+        return None
+
+    def beside(self, mark: Any) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return a context in which this thread's device work goes to a stream of its own.
+
+        It waits for what is before the mark and for nothing that was queued later; with None for nothing at all. At the
+        end of the context it is done. Asked only of adapters whose `stages_overlap`.
+        """
+        return nullcontext()
 
     def device_timer(self) -> DeviceTimer | None:
         """Return a fresh pair of device events, or None where the device has none."""

@@ -8,8 +8,11 @@ from random import SystemRandom
 
 from bench.adapter import Adapter
 from bench.measure.materialise import Read
+from bench.measure.out_of_memory import Refusal, attempt
+from bench.measure.pipelined import Flow, for_seconds, pipelined
 from bench.measure.rounds import Rounds
-from bench.measure.stages import Clock, no_garbage_collection, pipelined
+from bench.measure.stages import Clock, no_garbage_collection
+from bench.records import Flag
 from bench.records.predictions import RgbImage
 
 KEPT = 4
@@ -23,11 +26,15 @@ class Pushed:
     Attributes:
         wall_ns, images: Whose quotient is throughput.
         kept: Some of those that may be, each as likely as any other (algorithm R of Vitter): (number, what came of it).
+        flags: Why there is no throughput, where memory was full.
+        peak_device_bytes: Before the pass: where stages overlap, several batches are on the device in it.
     """
 
     wall_ns: int = 0
     images: int = 0
     kept: list[tuple[int, Read]] = field(default_factory=list)
+    flags: tuple[Flag, ...] = ()
+    peak_device_bytes: int | None = None
 
 
 def push_through(
@@ -39,8 +46,9 @@ def push_through(
     batches: int,
     keep: Callable[[int], bool],
     encoded: Callable[[int], Sequence[bytes]] | None = None,
+    device: str = "cpu",
 ) -> Pushed:
-    """Push batches through for so many seconds.
+    """Push batches through for so many seconds; that memory does not hold several at once is a flag.
 
     Args:
         adapter: The model.
@@ -50,9 +58,11 @@ def push_through(
         batches: How many there are.
         keep: Number -> whether what comes of it may be kept.
         encoded: Number -> the same images as bytes of files, at which the path then begins.
+        device: Of the target.
     """
     could_be_kept = 0
-    rounds, random, order, pushed = Rounds(batches), SystemRandom(), list[int](), Pushed()
+    rounds, random, order = Rounds(batches), SystemRandom(), list[int]()
+    pushed = Pushed(peak_device_bytes=adapter.peak_device_bytes())
 
     def number(count: int) -> int:
         while len(order) <= count:
@@ -69,9 +79,17 @@ def push_through(
         elif (place := random.randrange(could_be_kept)) < KEPT:
             pushed.kept[place] = (number(count), read)
 
-    bytes_of = None if encoded is None else lambda count: encoded(number(count))
-    with no_garbage_collection():
-        pushed.wall_ns, pushed.images = pipelined(
-            adapter, lambda count: batch(number(count)), clock, seconds, encoded=bytes_of, seen=seen
+    def flow() -> Flow:
+        bytes_of = None if encoded is None else lambda count: encoded(number(count))
+        return pipelined(
+            adapter, lambda count: batch(number(count)), clock, for_seconds(seconds), encoded=bytes_of, seen=seen
         )
+
+    with no_garbage_collection():
+        found = attempt(flow, device=device) if adapter.stages_overlap else flow()
+    if isinstance(found, Refusal):
+        advice = "use a smaller batch: several batches are in memory at once there"
+        pushed.flags = (Flag(name="no_throughput", seen=f"the throughput pass ended: {found.reason}", advice=advice),)
+        return pushed
+    pushed.wall_ns, pushed.images = found.wall_ns, found.count
     return pushed

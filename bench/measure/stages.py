@@ -134,44 +134,6 @@ def _decode_stage(adapter: Adapter, encoded: Sequence[bytes], clock: Clock) -> t
     return images, clock() - start
 
 
-def pipelined(
-    adapter: Adapter,
-    batches: Callable[[int], Sequence[RgbImage]],
-    clock: Clock,
-    seconds: float,
-    *,
-    encoded: Callable[[int], Sequence[bytes]] | None = None,
-    seen: Callable[[int, Read], None] | None = None,
-) -> tuple[int, int]:
-    """Push batches through without waiting in between; one synchronisation at the end.
-
-    Args:
-        adapter: The model.
-        batches: Batch number -> images.
-        clock: Host clock.
-        seconds: Start no further batch after so long.
-        encoded: Batch number -> the same images as bytes of files, which are decoded within the clock.
-        seen: Told of each batch and what came out of it, within the clock.
-
-    Returns:
-        Wall nanoseconds and number of images. Their quotient is throughput, which is not the
-        inverse of a latency.
-    """
-    adapter.synchronize()
-    start, count, index = clock(), 0, 0
-    while clock() - start < seconds * 1e9:
-        images = batches(index)
-        sizes = [Size(*image.shape[:2]) for image in images]
-        arrays = images if encoded is None else decoded(adapter, encoded(index))
-        read = materialised(adapter.postprocess(adapter.infer(adapter.preprocess(arrays)), sizes))
-        if seen is not None:
-            seen(index, read)
-        count += len(images)
-        index += 1
-    adapter.synchronize()
-    return clock() - start, count
-
-
 def decoded(adapter: Adapter, encoded: Sequence[bytes]) -> Sequence[RgbImage]:
     """Return what `preprocess` gets of encoded images.
 

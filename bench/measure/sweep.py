@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.measure.memory import peak_rss_bytes, reset_peak_rss
 from bench.measure.out_of_memory import Refusal, attempt, free_host_bytes
-from bench.measure.stages import pipelined
+from bench.measure.pipelined import Flow, pipelined
 from bench.measure.under_load import UnderLoad, watched
 from bench.records import Throughput
 from bench.records.throughput import Rate, Sweep, SweepEnd, SweepPoint
@@ -101,30 +101,39 @@ def _would_not_fit(points: Sequence[SweepPoint], size: int) -> SweepPoint | None
 
 
 def measure_rate(model: UnderLoad, size: int, asked: Throughput, *, name: str) -> Rate:
-    """Warm up with a batch size, then push batches through in blocks without waiting in between.
+    """Warm up with a batch size, then push batches through; the pass is cut into blocks afterwards.
 
     Args:
         model: With its images.
         size: Images per batch.
-        asked: How long; a block has one batch at least.
+        asked: How long; each block should have one batch at least.
         name: Of the raw times: `<name>_ns` and `<name>_images`, one value per block.
     """
     model.warm_up(size)
-    block_ns: list[int] = []
-    block_images: list[int] = []
-    start = model.clock()
+
+    def more(elapsed_ns: int, started: int) -> bool:
+        few = started < BLOCKS and elapsed_ns < asked.max_s * 1e9
+        return not started or few or elapsed_ns < asked.min_s * 1e9
+
     with watched() as watch:
-        while len(block_ns) < BLOCKS and (not block_ns or model.clock() - start < asked.max_s * 1e9):
-            wall_ns, images = _block(model, size, sum(block_images), asked.min_s / BLOCKS)
-            block_ns.append(wall_ns)
-            block_images.append(images)
+        flow = pipelined(model.adapter, lambda number: model.batch(number * size, size), model.clock, more)
+    block_ns, block_images = blocks_of(flow)
     model.raw |= {f"{name}_ns": np.array(block_ns), f"{name}_images": np.array(block_images)}
     return rate_of(block_ns, block_images, disturbed=watch.disturbed)
 
 
-def _block(model: UnderLoad, size: int, first: int, seconds: float) -> tuple[int, int]:
-    """Wall nanoseconds and images of a block, which begins with the image at a position."""
-    return pipelined(model.adapter, lambda number: model.batch(first + number * size, size), model.clock, seconds)
+def blocks_of(flow: Flow) -> tuple[list[int], list[int]]:
+    """Cut a pass into `BLOCKS` of equally many batches, but for one more or less; fewer where it has fewer batches.
+
+    Returns:
+        Nanoseconds, from the end of the block before, and images of each.
+
+    >>> blocks_of(Flow(70, (10, 20, 30, 40, 50, 60, 70), (4,) * 7))
+    ([20, 20, 10, 10, 10], [8, 8, 4, 4, 4])
+    """
+    parts = np.array_split(np.arange(len(flow.images)), min(BLOCKS, len(flow.images)))
+    ends = [0, *(flow.done_ns[part[-1]] for part in parts)]
+    return np.diff(ends).tolist(), [sum(flow.images[i] for i in part) for part in parts]
 
 
 def rate_of(block_ns: Sequence[int], block_images: Sequence[int], *, disturbed: bool = False) -> Rate:

@@ -66,6 +66,7 @@ class Timed:
         invalid: Reasons not to use the numbers.
         time_to_steady_s: Until the warm-up rule held; None if it never did.
         interference: What other processes did while it was sampled.
+        peak_device_bytes: Of a batch after the other; where stages overlap, pushing through takes more.
     """
 
     samples: Samples
@@ -74,6 +75,7 @@ class Timed:
     invalid: tuple[Flag, ...]
     time_to_steady_s: float | None
     interference: Interference
+    peak_device_bytes: int | None
 
 
 def time_model(
@@ -156,11 +158,12 @@ class _Session:
         self._audit(rows)
         samples = self._as_samples(rows, warm_up, pushed)
         seen = interference(rows.counters, by)
-        return Timed(samples, self._witness.kept, tuple(self._flags), tuple(self._invalid), steady_s, seen)
+        doubts = tuple(self._flags), tuple(self._invalid)
+        return Timed(samples, self._witness.kept, *doubts, steady_s, seen, pushed.peak_device_bytes)
 
     def _push_through(self) -> Pushed:
         if not self._m.pipelined_s:
-            return Pushed()
+            return Pushed(peak_device_bytes=self._adapter.peak_device_bytes())
         encoded = self._bytes if self._encoded else None
         seconds, batches = self._m.pipelined_s, self._rounds.batches
         pushed = push_through(
@@ -171,7 +174,9 @@ class _Session:
             batches=batches,
             encoded=encoded,
             keep=lambda number: self._witness.chose(self._indices(number)),
+            device=self._job.target.device,
         )
+        self._flags += pushed.flags
         for number, read in pushed.kept:
             self._witness.look(read, self._indices(number))
         return pushed

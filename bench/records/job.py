@@ -151,6 +151,8 @@ class JobFacts(Record):
         host_rss_peak_bytes: Largest resident memory of the worker process (VmHWM).
         torch_peak_allocated_bytes / peak_device_bytes: Of the device allocator.
         fused_stages: Stages the adapter cannot separate.
+    stages_overlap: bool | None = None
+        stages_overlap: Whether a pass of throughput has the processor and the device work at once; None = not known.
         threads: Library -> threads in effect, read back.
         not_honoured: Recipe fields the framework cannot honour, with the reason.
         flags: Doubts about the measurement.
@@ -187,6 +189,7 @@ class JobFacts(Record):
     host_rss_peak_bytes: int | None = None
     peak_device_bytes: int | None = None
     fused_stages: tuple[str, ...] = ()
+    stages_overlap: bool | None = None
     threads: dict[str, int] = {}
     not_honoured: dict[str, str] = {}
     flags: tuple[Flag, ...] = ()

@@ -130,6 +130,7 @@ def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
         "threads": {"opencv": cv2.getNumThreads(), **(threads if isinstance(threads, dict) else {})},
         "versions": {"python": platform.python_version(), **adapter.versions()},
         "fused_stages": tuple(adapter.fused_stages),
+        "stages_overlap": adapter.stages_overlap,
         "host_rss_peak_bytes": peak_rss_bytes(),
         "peak_device_bytes": adapter.peak_device_bytes(),
         "notes": (

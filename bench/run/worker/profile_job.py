@@ -15,7 +15,7 @@ from bench.errors import BenchError, Unsupported
 from bench.measure.device_busy import device_busy
 from bench.measure.energy import energy_pass, open_meter
 from bench.measure.memory import MemoryPass
-from bench.measure.stages import pipelined
+from bench.measure.pipelined import for_seconds, pipelined
 from bench.measure.telemetry import Telemetry
 from bench.records import EnergyUse, Job, JobFacts, Measurement, Missing, Operations, Profile, ProfileResult, explained
 from bench.records.predictions import RgbImage
@@ -106,7 +106,7 @@ def _energy(adapter: Adapter, batches: _Batches, telemetry: Telemetry, job: Job,
         adapter.synchronize()
 
     def load() -> int:
-        return pipelined(adapter, batches, time.perf_counter_ns, asked.energy_s)[1]
+        return pipelined(adapter, batches, time.perf_counter_ns, for_seconds(asked.energy_s)).count
 
     return energy_pass(meter, load, idle_s=asked.idle_s, warm_up=warm_up)
 

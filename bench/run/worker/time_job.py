@@ -48,4 +48,5 @@ def time_job(job: Job, folder: Path) -> JobFacts:
         flags=(*timed.flags, *telemetry.flags()),
         invalid=timed.invalid,
         interference=timed.interference,
+        peak_device_bytes=timed.peak_device_bytes,
     )

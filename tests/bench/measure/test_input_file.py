@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.measure.stages import end_to_end, pipelined, staged
+from bench.measure.pipelined import for_seconds, pipelined
+from bench.measure.stages import end_to_end, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
 from bench.records import Measurement
@@ -80,10 +81,11 @@ def test_from_arrays_nothing_is_decoded():
 
 def test_throughput_from_files_decodes_every_batch():
     adapter = decoding()
-    wall_ns, images = pipelined(adapter, lambda n: [blank()] * 2, adapter.clock, 0.1, encoded=lambda n: [b"a", b"b"])
+    more = for_seconds(0.1)
+    flow = pipelined(adapter, lambda n: [blank()] * 2, adapter.clock, more, encoded=lambda n: [b"a", b"b"])
     # Each batch keeps the host for 70 ms and some: a second starts before 100 ms, a third does not.
-    assert (images, adapter.calls.count("decode")) == (4, 2)
-    assert wall_ns == 2 * (sum(HOST_NS) + sum(DEVICE_NS) + DECODE_HOST_NS + DECODE_DEVICE_NS)
+    assert (flow.count, adapter.calls.count("decode")) == (4, 2)
+    assert flow.wall_ns == 2 * (sum(HOST_NS) + sum(DEVICE_NS) + DECODE_HOST_NS + DECODE_DEVICE_NS)
 
 
 def test_the_harness_decodes_where_the_adapter_does_not():

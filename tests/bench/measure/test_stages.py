@@ -7,7 +7,8 @@ import weakref
 
 import pytest
 
-from bench.measure.stages import end_to_end, no_garbage_collection, pipelined, spare_the_collector, staged
+from bench.measure.pipelined import for_seconds, pipelined
+from bench.measure.stages import end_to_end, no_garbage_collection, spare_the_collector, staged
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
 HOST_NS, DEVICE_NS = (10, 200, 3000), (40_000, 500_000, 6_000_000)
@@ -83,9 +84,9 @@ def test_predictions_have_the_sizes_of_the_images_that_went_in():
 def test_the_throughput_pass_waits_only_at_its_ends_and_counts_what_it_pushed_through():
     # 3210 ns of host time per batch: batches start at 0, 3210, 6420 and 9630 ns, and 12840 ns is past 10 µs.
     adapter = scripted()
-    wall_ns, images = pipelined(adapter, lambda number: [blank()] * 2, adapter.clock, 10e-6)
-    assert images == 4 * 2
-    assert wall_ns == 4 * (sum(HOST_NS) + sum(DEVICE_NS))
+    flow = pipelined(adapter, lambda number: [blank()] * 2, adapter.clock, for_seconds(10e-6))
+    assert flow.images == (2,) * 4
+    assert flow.wall_ns == 4 * (sum(HOST_NS) + sum(DEVICE_NS))
     assert [i for i, call in enumerate(adapter.calls) if call == "synchronize"] == [0, len(adapter.calls) - 1]
 
 
