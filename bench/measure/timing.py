@@ -164,15 +164,13 @@ class _Session:
     def _push_through(self) -> Pushed:
         if not self._m.pipelined_s:
             return Pushed(peak_device_bytes=self._adapter.peak_device_bytes())
-        encoded = self._bytes if self._encoded else None
-        seconds, batches = self._m.pipelined_s, self._rounds.batches
         pushed = push_through(
             self._adapter,
             self._batch,
             self._clock,
-            seconds,
-            batches=batches,
-            encoded=encoded,
+            self._m.pipelined_s,
+            batches=self._rounds.batches,
+            encoded=self._bytes if self._encoded else None,
             keep=lambda number: self._witness.chose(self._indices(number)),
             device=self._job.target.device,
         )

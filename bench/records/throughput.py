@@ -15,7 +15,7 @@ SweepEnd = Literal["gain", "largest_batch", "memory", "unsupported", "time"]
 
 
 class Rate(Record):
-    """Images per second, pushed through without waiting in between.
+    """Images per second of batches that are pushed through; see `bench.measure.pipelined`.
 
     Attributes:
         images_per_s: All images over all seconds.

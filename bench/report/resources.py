@@ -97,7 +97,7 @@ def price_heading(cost: Cost) -> str:
 
 
 def million_images(row: Row, cost: Cost) -> float | None:
-    """Price of a million images: at the images/s of `offline` where it was measured, else of the pipelined pass.
+    """Price of a million images: at the images/s of `offline` where it was measured, else of the throughput pass.
 
     None without either, and where the verdict forbids their use.
     """
@@ -180,7 +180,7 @@ def _energy_measured(uses: list[EnergyUse]) -> str:
     counters = ". ".join(dict.fromkeys(f"{use.method}; it covers {use.covers}" for use in uses))
     return (
         f"J/image: (mean W − idle W) × seconds / images, over at least {min(use.seconds for use in uses):.1f} s of "
-        f"batches without waiting in between; idle W: of {min(use.idle_s for use in uses):.1f} s before, with the "
+        f"batches that are pushed through as for throughput; idle W: of {min(use.idle_s for use in uses):.1f} s before, with the "
         f"model built. {counters}."
     )
 

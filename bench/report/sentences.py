@@ -75,8 +75,9 @@ def _how_timed(summary: RunSummary) -> list[str]:
         f"again, for at most {100 * m.busy_allowance:g} % of the time that sampling takes undisturbed; a machine that "
         "stays busy is timed as it is, and flagged.",
         "*end to end* is timed with the device idle only before the start and after the last stage; the stages are timed "
-        "in batches of their own with the device idle at each boundary. Throughput is a pass without waiting in between, "
-        "not 1 / latency.",
+        "in batches of their own with the device idle at each boundary. Throughput is a pass of its own, not 1 / latency: "
+        "on a GPU the next batch is preprocessed, and the one before postprocessed, while the device computes; on a "
+        "processor one stage follows the other.",
         "Audits: idle gaps between stages (unfinished work), repeated against new images (caches), device against host "
         "time, and the timed predictions of a share of the images against the scored ones.",
     ]
@@ -165,7 +166,7 @@ def footnotes(summary: RunSummary) -> list[str]:
         "interval where one was timed in a single process. p (Holm) is corrected for all pairs of models on the data set (ratio: "
         "for all comparisons with one model), and intervals are as wide as that correction asks for: significant, p (Holm) "
         "below 5 %, and an interval without 0 (ratio: without 1) are the same.",
-        "throughput: median over processes of the pipelined pass; first call and decode: median over processes.",
+        "throughput: median over processes of the pass in which batches are pushed through; first call and decode: median over processes.",
         "verdict: valid, flagged or invalid, with the names of the reasons; each is explained under the table. "
         "`–`: not available.",
         "peak host MiB: largest resident memory of a timing process (VmHWM), framework included.",
