@@ -180,8 +180,8 @@ def _energy_measured(uses: list[EnergyUse]) -> str:
     counters = ". ".join(dict.fromkeys(f"{use.method}; it covers {use.covers}" for use in uses))
     return (
         f"J/image: (mean W − idle W) × seconds / images, over at least {min(use.seconds for use in uses):.1f} s of "
-        f"batches that are pushed through as for throughput; idle W: of {min(use.idle_s for use in uses):.1f} s before, with the "
-        f"model built. {counters}."
+        f"batches pushed through as for throughput; idle W: of {min(use.idle_s for use in uses):.1f} s before, with "
+        f"the model built. {counters}."
     )
 
 

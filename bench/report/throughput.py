@@ -162,9 +162,9 @@ def how_loaded(summary: RunSummary) -> list[str]:
     ]
     if any(load.sweep for load in loads):
         told.append(
-            "Batch sizes: each is warmed up, then pushed through, on a GPU with overlapping stages, with a 95 % interval "
-            "by Student's t over five blocks of the pass. The sweep ends where memory is full or two sizes in a "
-            "row gain too little; chosen is the last batch that was worth it. *offline* measures that batch anew."
+            "Batch sizes: each is warmed up, then pushed through, on a GPU with overlapping stages, with a 95 % "
+            "interval by Student's t over five blocks of the pass. The sweep ends where memory is full or two sizes "
+            "in a row gain too little; chosen is the last batch that was worth it. *offline* measures that batch anew."
         )
     if any(load.server for load in loads):
         told.append(
