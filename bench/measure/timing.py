@@ -352,16 +352,10 @@ class _Session:
         wrong = (
             forgotten_synchronisation(self._adapter, self._batch(0), self._clock),
             implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
+            work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
+            self._witness.verdict(),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
-        self._invalid += [
-            reason
-            for reason in (
-                work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
-                self._witness.verdict(),
-            )
-            if reason is not None
-        ]
         remembered, refused = self._never_seen.verdict(self._alike_ns(rows))
         if remembered is not None:
             (self._invalid if refused else self._flags).append(remembered)
