@@ -20,6 +20,8 @@ from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
+from bench.report.draw import reuse
+from bench.report.draw.pictures import Pictures
 from bench.run.environments.provenance import captured
 from tests.bench.run.processes import gone, start
 from tests.bench.suites import perfect, write_suite
@@ -34,8 +36,10 @@ EVENTS = (f"jobs/*/{layout.JOB}", f"jobs/*/{layout.OUTCOME}", f"jobs/*/predictio
           layout.MANIFEST, layout.PLAN, "scores/*.json", "jobs/train-*/weights/*", "report.md")  # fmt: skip
 """A kill follows as soon as there is a file more of one of these."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-FRESH = 0.15
+FRESH = 0.06
 """Share of the runs that are an interpreter of their own, killed during its imports too; others are forked."""
+DRAWN = 0.2
+"""Share of the forked runs whose report has pictures, which take longer than all else; others leave them out."""
 OF_A_WORKER = 0.2
 """Share of the kills that hit a worker, or a parent of workers, and not `bench` itself."""
 EXPECTED_OF_A_WORKER = (2,)
@@ -61,12 +65,12 @@ class Started(Protocol):
 class Forked:
     """`bench run` in a fork of this process, which has imported everything, as its workers are, too."""
 
-    def __init__(self, suite: Path, results: Path, said: Path, modules: Path | None = None) -> None:
+    def __init__(self, suite: Path, results: Path, said: Path, modules: Path | None = None, drawn: bool = True) -> None:
         self.returncode: int | None = None
         self._said = said
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(_bench(["run", str(suite), "--results", str(results), *FLAGS], said, modules))
+            os._exit(_bench(["run", str(suite), "--results", str(results), *FLAGS], said, modules, drawn))
 
     def poll(self) -> int | None:
         if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
@@ -87,10 +91,12 @@ class Forked:
         return None, self._said.read_text(encoding="utf-8", errors="replace") if self._said.exists() else ""
 
 
-def _bench(words: list[str], said: Path, modules: Path | None) -> int:
+def _bench(words: list[str], said: Path, modules: Path | None, drawn: bool) -> int:
     """Be `bench` in this process; `modules` gets the names of what it has imported."""
     try:
         os.setsid()
+        if not drawn:
+            reuse.draw_pictures = lambda *_: Pictures((), ())  # type: ignore[attr-defined]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
@@ -153,7 +159,7 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
             if left():
                 kind, failure, kept = _kill(trial, kept)
                 tally.add(kind, failure)
-        code, said = _finished(Forked(suite, trial.results, folder / "said"))
+        code, said = _finished(Forked(suite, trial.results, folder / "said", drawn=chance.random() < DRAWN))
         held = runs(trial.results) and scores(trial.results) == expected
         damage = manifest_damage(newest_run(trial.results)) if held else None
         tally.add(
@@ -176,9 +182,9 @@ def _imported_and_timed(folder: Path, suite: Path) -> float:
     for words in (["check", str(suite)], ["score"]):
         quiet([*words, "--results", str(folder / "first")])
     began = time.monotonic()
-    _finished(Forked(suite, folder / "second", folder / "said"))
+    _finished(Forked(suite, folder / "second", folder / "said", drawn=False))
     whole_s = time.monotonic() - began
-    print(f"kills: a run that is not killed takes {whole_s:.2f} s", file=sys.stderr, flush=True)
+    print(f"kills: a run that is not killed takes {whole_s:.2f} s, without pictures", file=sys.stderr, flush=True)
     return whole_s
 
 
@@ -187,8 +193,9 @@ def _kill(trial: Trial, kept: dict[Path, bytes]) -> tuple[str, str | None, dict[
     chance, results = trial.chance, trial.results
     at_event, fresh, of_a_worker = chance.random() < 0.5, chance.random() < FRESH, chance.random() < OF_A_WORKER
     said_to = results.parent / "said"
-    process: Started = start(trial.suite, results, *FLAGS) if fresh else Forked(trial.suite, results, said_to)
-    _wait_for_moment(process, trial, fresh=fresh, at_event=at_event)
+    drawn = fresh or chance.random() < DRAWN
+    process: Started = start(trial.suite, results, *FLAGS) if fresh else Forked(trial.suite, results, said_to, None, drawn)
+    _wait_for_moment(process, trial, longest=trial.whole_s * (1 + drawn) + 3 * fresh, at_event=at_event)
     number = chance.choice(SIGNALS)
     children = descendants(process.pid)
     if of_a_worker and children:
@@ -203,8 +210,7 @@ def _kill(trial: Trial, kept: dict[Path, bytes]) -> tuple[str, str | None, dict[
     return name, _failure(results, code, said, kept, outcomes, children, of_a_worker=bool(whom)), outcomes
 
 
-def _wait_for_moment(process: Started, trial: Trial, *, fresh: bool, at_event: bool) -> None:
-    longest = trial.whole_s + (3 if fresh else 0)
+def _wait_for_moment(process: Started, trial: Trial, *, longest: float, at_event: bool) -> None:
     if not at_event:
         time.sleep(trial.chance.uniform(0.0, longest))
         return
