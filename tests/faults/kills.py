@@ -194,7 +194,9 @@ def _kill(trial: Trial, kept: dict[Path, bytes]) -> tuple[str, str | None, dict[
     at_event, fresh, of_a_worker = chance.random() < 0.5, chance.random() < FRESH, chance.random() < OF_A_WORKER
     said_to = results.parent / "said"
     drawn = fresh or chance.random() < DRAWN
-    process: Started = start(trial.suite, results, *FLAGS) if fresh else Forked(trial.suite, results, said_to, None, drawn)
+    process: Started = (
+        start(trial.suite, results, *FLAGS) if fresh else Forked(trial.suite, results, said_to, None, drawn)
+    )
     _wait_for_moment(process, trial, longest=trial.whole_s * (1 + drawn) + 3 * fresh, at_event=at_event)
     number = chance.choice(SIGNALS)
     children = descendants(process.pid)
@@ -217,7 +219,7 @@ def _wait_for_moment(process: Started, trial: Trial, *, longest: float, at_event
     pattern = trial.chance.choice(EVENTS)
     before, limit = _count(trial.results, pattern), time.monotonic() + 2 * longest
     while _count(trial.results, pattern) <= before and time.monotonic() < limit and process.poll() is None:
-        time.sleep(0.0005)
+        time.sleep(0.003)
 
 
 def _failure(

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO
 
-from bench.run import process, workers
+from bench.run import orphans
 
 MOST_FILES = 1024
 
@@ -110,4 +110,4 @@ def start_workers_by_forks() -> None:
         STDOUT=subprocess.STDOUT,
         TimeoutExpired=subprocess.TimeoutExpired,
     )
-    workers.subprocess = process.subprocess = stand_in  # type: ignore[attr-defined, assignment]
+    orphans.subprocess = stand_in  # type: ignore[attr-defined, assignment]
