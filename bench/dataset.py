@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
     Attributes:
         volume: Name of the volume, unique in its data set.
-        number: Of the slice; the neighbour of slice n is n + 1, whether or not that is an image of the data set.
+        number: Number of the slice; the neighbour of slice n is n + 1, whether or not that is an image of the data set.
     """
 
     volume: str
@@ -138,7 +138,7 @@ class Dataset(Protocol):
     Attributes:
         classes: The label space; class id = position.
         tasks: Forms of ground truth that `target` gives.
-        source: Where it comes from, one line.
+        source: Source of the data, one line.
         licence: Its terms, one line.
 
     Where images lie on disk it also has `encoded(image_id) -> bytes`, the content of an image's file, and

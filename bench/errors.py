@@ -42,7 +42,7 @@ class DatasetError(BenchError):
     """A data set that is missing, incomplete or not what it claims to be.
 
     Attributes:
-        kind: Where the files of one image are to blame, how: its `image` or `mask` cannot be read, their
+        kind: Kind of the fault where the files of one image are to blame: its `image` or `mask` cannot be read, their
             `size` differs, EXIF turns it and nothing says whether its labels, too (`orientation`), its `labels` or
             `colours` are not those of the table. None for all else.
     """

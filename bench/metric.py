@@ -110,10 +110,10 @@ class Metric(Protocol):
         """The score over all images, with its 95 % interval over images.
 
         Args:
-            statistics: What `observe` returned for all images: their stack, shape (N, ...), or
-                their rows, shape (sum of R, 1 + C).
+            statistics: Statistics that `observe` returned for all images: their stack, shape (N, ...), or their rows,
+                shape (sum of R, 1 + C).
             classes: The label space.
-            seed: Of the parts that many images are left out in.
+            seed: Seed of the parts that many images are left out in.
         """
         ...
 
@@ -143,9 +143,9 @@ class ImageMetric(Metric, Protocol):
         """The headline over each group of images, shape (groups,), nan where undefined.
 
         Args:
-            statistics: As in `Metric.score`.
+            statistics: Statistics as in `Metric.score`.
             classes: The label space.
-            groups: Which images are in each group, shape (groups, images); an image may be in several.
+            groups: True where an image is in a group, bool, (groups, images); an image may be in several.
         """
         ...
 

@@ -102,7 +102,8 @@ class TrainingResult:
         train_s: Wall-clock seconds in training steps.
         not_honoured: Recipe fields the framework cannot honour -> why.
         self_reported: The framework's own validation scores.
-        data_wait_s: Of `train_s`, how long the training waited for batches, or made them itself; None = not known.
+        data_wait_s: Seconds of `train_s` in which the training waited for batches, or made them itself; None = not
+            known.
     """
 
     weights: Path

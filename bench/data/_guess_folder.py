@@ -37,9 +37,9 @@ class PatternGuess:
     """Patterns, and how well they fit.
 
     Attributes:
-        images, masks: The patterns.
-        matches: What they match.
-        share: Of all pictures in the folder, those that are matched with a partner.
+        images, masks: Patterns of the paths of images and of masks.
+        matches: Images and masks that the patterns match.
+        share: Share of all pictures in the folder that are matched with a partner.
     """
 
     images: str

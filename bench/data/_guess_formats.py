@@ -30,8 +30,8 @@ class Guess:
 
     Attributes:
         name: Data set that reads it.
-        options: Beside `root`.
-        reasons: What speaks for it.
+        options: Options beside `root`.
+        reasons: Reasons for the guess.
         certain: Whether nothing but this is likely.
     """
 

@@ -83,7 +83,7 @@ class Checked:
         counts: Split -> images looked at.
         findings: Findings in the order of `WRONG` and `NOTES`, then of splits and images.
         remembered: Images known from an earlier check.
-        inferred: How files are read, where that was inferred or declared.
+        inferred: Sentences on how files are read, where that was inferred or declared.
     """
 
     label: str
@@ -112,9 +112,9 @@ def check(
     """Look at every image and ground truth of the splits; raises `DatasetError` only if a process dies.
 
     Args:
-        choice, dataset: What is checked.
-        splits: Which of its splits.
-        cache: Folder for what was seen.
+        choice, dataset: The data set, and how it was chosen.
+        splits: Splits to check.
+        cache: Folder that remembers what was seen.
         jobs: Processes; None = one for each core.
         console: Console for the bar.
     """

@@ -30,10 +30,10 @@ class Detected:
     """A proposal that was tried.
 
     Attributes:
-        guess: What is proposed.
-        dataset: Opened, or None.
-        trouble: Why it does not open or its first ground truth cannot be read; empty if it does.
-        counts: Split -> images.
+        guess: The proposal.
+        dataset: The opened data set, or None.
+        trouble: Reason why it does not open or its first ground truth cannot be read; empty if it does.
+        counts: Split -> number of images.
     """
 
     guess: Guess

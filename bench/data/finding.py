@@ -11,9 +11,9 @@ class Finding:
 
     Attributes:
         kind: Key of `WRONG` or `NOTES` of `check.py`.
-        split: Where.
-        image_id: Which image; '' for a split as a whole.
-        message: What was found, naming the file where there is one.
+        split: Split in which it was found.
+        image_id: Id of the image; '' for a split as a whole.
+        message: The finding in a sentence, naming the file where there is one.
     """
 
     kind: str

@@ -31,9 +31,9 @@ def doubts_of_splits(dataset: Dataset, images: Sequence[Listed], rows: dict[str,
     """Yield findings about labels that follow from many images.
 
     Args:
-        dataset: What was looked at.
+        dataset: Data set that the images are of.
         images: Images in the order of the splits.
-        rows: Of `inspect`, by image id.
+        rows: Rows of `inspect`, by image id.
     """
     of_split: dict[str, list[Row]] = defaultdict(list)
     for image in images:

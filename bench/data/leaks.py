@@ -23,9 +23,9 @@ def leaks(dataset: Dataset, images: Sequence[Listed], rows: dict[str, Row]) -> l
     """Find images that are in two splits, and copies within a split.
 
     Args:
-        dataset: What was looked at.
+        dataset: Data set that the images are of.
         images: Images in the order of the splits.
-        rows: Of `inspect`, by image id.
+        rows: Rows of `inspect`, by image id.
     """
     names = _Names(dataset)
     found = [*_same(images, rows, names), *_near(images, rows, names)]

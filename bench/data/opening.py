@@ -40,8 +40,8 @@ class Choice:
         name: Module under `bench/datasets/`.
         label: Name in messages and of files.
         options: Its options.
-        asked_in: Where the options were set, for messages.
-        labels: What the suite makes of its classes; None leaves them.
+        asked_in: Place where the options were set, for messages.
+        labels: Selection and merging of its classes by the suite; None leaves them.
     """
 
     name: str

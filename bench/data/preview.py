@@ -37,8 +37,8 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
     The legend has the classes that occur.
 
     Args:
-        dataset: What to draw.
-        splits: Which of its splits.
+        dataset: Data set to draw.
+        splits: Splits to draw images of.
         path: PNG to write.
         images: Images on the sheet, at most, but for those that EXIF turns.
 

@@ -62,9 +62,9 @@ class Pass:
     """Hold what a look at a data set needs.
 
     Attributes:
-        kind: What it is for, in the bar and in the name of the file.
-        choice, dataset: What is looked at.
-        look: What is done with each image.
+        kind: Purpose of the pass, in the bar and in the name of the file.
+        choice, dataset: The data set, and how it was chosen.
+        look: Function that is called for each image.
         version: Raised when `look` gives other rows for the same files.
         cache: Folder of the files that remember.
         jobs: Processes; None takes one for each core that may be used.
@@ -96,7 +96,7 @@ class Seen:
 
     Attributes:
         rows: Image id -> row, in the order asked for.
-        remembered: How many came from the cache.
+        remembered: Number of rows that came from the cache.
     """
 
     rows: dict[str, Row]

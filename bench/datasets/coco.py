@@ -84,20 +84,20 @@ class Options(Record):
 
     Attributes:
         root: Folder that `images`, `annotations` and `maps` start from.
-        truth: Which annotations.
-        images, annotations: Where images and JSON of a split lie.
-        maps: Where the PNGs lie; None for the usual place: with `panoptic` the folder beside the JSON that
-            has its name, with `stuff_maps` stuffthingmaps/{split}2017.
+        truth: Kind of annotations that is the ground truth.
+        images, annotations: Path of the images' folder and of the JSON of a split.
+        maps: Folder of the PNGs; None for the usual place: with `panoptic` the folder beside the JSON that has its
+            name, with `stuff_maps` stuffthingmaps/{split}2017.
         splits: Names to look for.
         classes: Use only these classes, in this order; None takes all. Images without any of them stay,
             because what is found there is wrong.
         images_per_split: Use only the first n images of each split, in the order of their ids.
-        background: With `instances`, name of a class for pixels in no object. It says that all objects of
-            the classes are annotated, so that the data set can be scored as semantic, too.
-        without_mask: What annotations without a mask are: left out, or a crowd of the size of their box.
-        crowds: What annotations marked `iscrowd` are, where most are: crowds, or objects each.
-        run_lengths: Whether run lengths go down the columns, as COCO's, or along the rows; None refuses plain rows.
-        missing_images: What becomes of images that are not on disk: left out; None refuses them.
+        background: Name of a class for pixels in no object, with `instances`. It says that all objects of the classes
+            are annotated, so that the data set can be scored as semantic, too.
+        without_mask: Treatment of annotations without a mask: left out, or a crowd of the size of their box.
+        crowds: Treatment of annotations marked `iscrowd`, where most are: crowds, or objects each.
+        run_lengths: Order of run lengths: down the columns, as COCO's, or along the rows; None refuses plain rows.
+        missing_images: Treatment of images that are not on disk: left out; None refuses them.
     """
 
     root: str = "data/coco"

@@ -84,9 +84,8 @@ class Options(Record):
         dicts: File of the dicts of a split.
         metadata: File of the metadata.
         splits: Names to look for.
-        truth: Which ground truth; None takes the first of panoptic, instances and semantic that the dicts have.
-        background: With `instances`, name of a class for pixels in no object; makes the data set
-            semantic as well.
+        truth: Kind of ground truth; None takes the first of panoptic, instances and semantic that the dicts have.
+        background: Name of a class for pixels in no object, with `instances`; makes the data set semantic as well.
         config: A Detectron2 config to take the data sets from.
         datasets: Folder of the data sets that Detectron2 registers itself; None for $DETECTRON2_DATASETS.
     """
@@ -157,7 +156,7 @@ class Metadata:
     """The label space.
 
     Attributes:
-        file: Where it is from.
+        file: File that it is from.
         classes: Classes in order; in a panoptic label space of two lists, things come first.
         things: Number of thing_classes.
         joint: Whether the lists of things and stuff are one.

@@ -91,15 +91,15 @@ class Options(PatternOptions):
     Attributes:
         root: Folder with the two below.
         images, masks: Their names, or patterns with `{id}`, see above.
-        mask_suffix: What follows the image's name in the name of its mask.
+        mask_suffix: Text that follows the image's name in the name of its mask.
         classes: Name of the file with the classes.
         binary: Two classes, told apart at a grey value: `{threshold: 128}`; `channel: alpha` takes the transparency.
         void: Value in the masks that is not scored, or `none`; without it what the file with the classes says.
-        split_by: How images are split.
-        patterns: For `pattern`: split -> regular expression, searched in the path below images/.
-        fractions: For `fraction`: split -> share.
-        group: For `fraction`: regular expression whose first group names what must stay together,
-            for example the patient or the car.
+        split_by: Way in which images are split.
+        patterns: Patterns for `pattern`: split -> regular expression, searched in the path below images/.
+        fractions: Shares for `fraction`: split -> share.
+        group: Regular expression for `fraction` whose first group names what must stay together, for example the
+            patient or the car.
         seed: Seed for `fraction`.
     """
 

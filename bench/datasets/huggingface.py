@@ -62,7 +62,7 @@ class Options(Record):
         objects: Column of the objects; None finds it where there is no mask.
         classes: Names in the order of their values, or name -> value.
         void: Value in masks that is not scored.
-        background: With objects, class of pixels in none; None makes them void.
+        background: Class of pixels in no object, where there are objects; None makes them void.
     """
 
     root: str = "data/huggingface"

@@ -64,10 +64,10 @@ class Options(ShapeOptions):
         file: Name of the JSON; None takes the only one there.
         classes: Labels in use, in this order; None takes all.
         annotation: Which annotation of a task counts where it has several.
-        rotated: What regions fit that were drawn on a turned image: the image as `stored`, or as `shown` turned.
+        rotated: Frame that regions fit which were drawn on a turned image: the image as `stored`, or as `shown` turned.
         pngs: Folder of an export "Brush labels to PNG", in place of the regions of the JSON.
-        tag: With `pngs`, name of the brush tag in the labelling configuration; None takes the text up to the first `-`.
-        fractions, group, seed: Fractions, group and seed as those of `folder`.
+        tag: Name of the brush tag in the labelling configuration, with `pngs`; None takes the text up to the first `-`.
+        fractions, group, seed: The options of the same names of `folder`.
     """
 
     root: str = "data/label_studio"

@@ -51,7 +51,7 @@ class Options(Record):
         fractions: Split -> share of the cases of imagesTr; None = train and val, and test where labelsTs is missing.
         splits_final: nnU-Net's file of folds, from root; None takes splits_final.json there. Its folds are those of
             `folds`.
-        group, seed, axis, window, rgb, depth, every, mask_grid: As those of `volumes`.
+        group, seed, axis, window, rgb, depth, every, mask_grid: The options of the same names of `volumes`.
     """
 
     root: str = "data/nnunet"

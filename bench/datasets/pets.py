@@ -58,7 +58,7 @@ class Options(Record):
     Attributes:
         root: Folder with images and annotations.
         labels: One class for all pets, or cat and dog.
-        border: What the border of the trimap is.
+        border: Meaning of the trimap's border.
     """
 
     root: str = "data/pets"

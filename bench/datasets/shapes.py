@@ -39,9 +39,9 @@ class Options(Record):
     """Options that a suite may set.
 
     Attributes:
-        preset: How hard the scenes are.
+        preset: Difficulty of the scenes.
         size: Image size, (height, width), each at least 16.
-        seed: Another seed draws other scenes.
+        seed: Seed of the scenes: another seed draws other scenes.
         train, val, test: Images per split.
     """
 

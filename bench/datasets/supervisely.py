@@ -68,8 +68,8 @@ class Options(Record):
             makes them void.
         splits: Split -> its data sets.
         fractions: Split -> share of all images, where data sets are no splits.
-        group: For `fractions`: regular expression, searched in `dataset/name`, whose first group names
-            what must stay together.
+        group: Regular expression for `fractions`, searched in `dataset/name`, whose first group names what must stay
+            together.
         seed: Seed for `fractions`.
     """
 

@@ -78,14 +78,16 @@ class Options(Record):
         classes: Name -> value in the masks.
         void: Value that is not scored.
         masks_hold: `instances` where values are numbers of objects.
-        object_class: Their class.
-        axis: Along which volumes are cut; None = axial, or as stored where no file says how it lies.
+        object_class: Name of the objects' class, with `instances`.
+        axis: Axis along which volumes are cut; None = axial, or as stored where no file says how it lies.
         window: Lower and upper value, several of them, or percentiles; None for volumes of 8 bits.
         rgb: Channels, from 1, that pictures are given of more than three.
-        depth: What models are given of values in a window: bytes or floats; None gives floats to those that take them.
-        every: Take each n-th slice only.
+        depth: Type of the values in a window that models are given: bytes or floats; None gives floats to those that
+            take them.
+        every: Step between the slices that are taken: n takes each n-th.
         mask_grid: `stored` where the headers of masks are wrong.
-        fractions, group, seed: As those of `folder`; `group` is searched in the path of the volume.
+        fractions, group, seed: The options of the same names of `folder`; `group` is searched in the path of the
+            volume.
     """
 
     root: str = "data/volumes"
@@ -151,10 +153,10 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
     """Return the data set of some volumes; `images`, `masks` and `channels` of the options are not used.
 
     Args:
-        name: As in a suite.
-        cases: Those without a split are dealt out.
-        options: How they are read.
-        root: What `group` is searched below.
+        name: Name of the data set in a suite.
+        cases: Cases of the data set; those without a split are dealt out.
+        options: Options by which they are read.
+        root: Folder below which `group` is searched.
         licence: Terms of the data.
     """
     opened = _looked_at(cases, options)

@@ -62,9 +62,9 @@ class Options(Record):
         data: A YAML elsewhere, in the place of these two.
         truth: Polygons or masks; None takes masks if the YAML has masks_dir.
         background: Name of a class for pixels in no object; makes polygons a semantic data set as well.
-        unmatched_labels: What becomes of label files that fit no image: left out; None refuses them where
-            there are images without a label file.
-        without_mask: What becomes of boxes among the polygons: left out, or crowds of their size; None refuses them.
+        unmatched_labels: Treatment of label files that fit no image: left out; None refuses them where there are images
+            without a label file.
+        without_mask: Treatment of boxes among the polygons: left out, or crowds of their size; None refuses them.
     """
 
     root: str = "data/yolo"
@@ -150,7 +150,7 @@ class _Place(NamedTuple):
     """What the images of one folder have in common.
 
     Attributes:
-        prefix: What their ids begin with.
+        prefix: Text that their ids begin with.
         ground_truths: Folder of their labels or masks.
     """
 

@@ -69,9 +69,9 @@ class Machine:
     """A machine that jobs are planned for, or done on.
 
     Attributes:
-        identity: As in the key of a timing.
-        alike: Digest of the identity with the driver and the memory: timings of machines that differ in it are not
-            made in one run.
+        identity: Identity of the hardware, as in the key of a timing.
+        alike: Digest of the identity with the driver and the memory: timings of machines that differ in it are not made
+            in one run.
         words: Processor, cores, GPUs, memory and driver.
         cores: Cores that a job gets which does not say how many threads it takes.
         device: The device that `auto` means there.

@@ -27,8 +27,9 @@ def work_outside_the_clock(outside_ns: Sequence[int], total_ns: Sequence[int]) -
     """Return what is wrong if the adapter takes its time in calls that are not timed.
 
     Args:
-        outside_ns: For each batch, spent in such calls: `synchronize` before the start, device events.
-        total_ns: Its timed nanoseconds.
+        outside_ns: Nanoseconds of each batch that were spent in such calls: `synchronize` before the start, device
+            events.
+        total_ns: Timed nanoseconds of each batch.
     """
     over = [
         outside

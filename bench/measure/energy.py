@@ -38,8 +38,8 @@ class Meter(Protocol):
     """Reads power.
 
     Attributes:
-        method: Which counter, and how it is read.
-        covers: What draws the energy that it counts.
+        method: The counter, and the way in which it is read.
+        covers: The parts of the machine whose energy it counts.
     """
 
     method: str
@@ -65,7 +65,7 @@ def energy_pass(
         load: Predicts for some seconds, waits for the device, and returns the number of images.
         idle_s: Length of the idle baseline.
         warm_up: Predicts a little between the two, so that the load holds no first call.
-        sleep: Of the idle baseline; `time.sleep` outside tests.
+        sleep: Function that waits during the idle baseline; `time.sleep` outside tests.
     """
     images = 0
 

@@ -24,7 +24,7 @@ class GpuUsers:
 
         Args:
             address: NVML's index, or the UUID.
-            proc: For the names of programs.
+            proc: Folder `/proc`, for the names of programs.
         """
         self._address, self._proc = address, proc
         self._stack = ExitStack()

@@ -107,8 +107,8 @@ def visible_gpus(asked: Driver | None = None, visible: str | None = None) -> tup
     """Return the GPUs that a process started from here can use: item i is what a framework calls `cuda:i`.
 
     Args:
-        asked: What the driver told; asked now if None.
-        visible: In the place of the variable `CUDA_VISIBLE_DEVICES` of this process.
+        asked: Driver's answer; asked now if None.
+        visible: Value in the place of the variable `CUDA_VISIBLE_DEVICES` of this process; None takes that variable.
     """
     found = driver() if asked is None else asked
     chosen = os.environ.get(VISIBLE) if visible is None else visible

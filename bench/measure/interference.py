@@ -26,7 +26,7 @@ class ProcessTimes(NamedTuple):
     """Processor time of a process since it began.
 
     Attributes:
-        name: Of its program; 15 characters at most (comm of proc(5)).
+        name: Name of its program; 15 characters at most (comm of proc(5)).
         parent: Process id of its parent.
         cpu_s: User and system time of all its threads, seconds.
     """

@@ -28,8 +28,8 @@ class Read:
     """What `postprocess` returned, read.
 
     Attributes:
-        predictions: Made anew of the arrays that were read; as they came where `plain` is false.
-        sums: Of the bytes of each array.
+        predictions: Predictions made anew of the arrays that were read; as they came where `plain` is false.
+        sums: Sum of the bytes of each array.
         plain: Whether all are what the contract says by exact type, so that reading them is all there is to them.
     """
 

@@ -19,7 +19,7 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
     """Return the predictions of a batch.
 
     Args:
-        predictions: What `postprocess` returned.
+        predictions: The object that `postprocess` returned.
         images: The batch, each uint8 (H, W, 3).
         image_ids: Their ids.
         job: Names the model and the task.
@@ -56,9 +56,9 @@ def refuse_overwritten(earlier: Sequence[Prediction], later: object, images: Seq
     """Refuse an adapter whose predictions lie where those of its last call do, which they have overwritten.
 
     Args:
-        earlier: Of the last call, still held, so that their memory cannot have been given away.
-        later: Of this call, as the adapter returned them.
-        images: Of this call.
+        earlier: Predictions of the last call, still held, so that their memory cannot have been given away.
+        later: Predictions of this call, as the adapter returned them.
+        images: Images of this call.
         job: Names the model.
 
     Raises:

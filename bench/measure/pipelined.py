@@ -31,9 +31,10 @@ class Flow:
     """What was pushed through.
 
     Attributes:
-        wall_ns: From the start until the last prediction was read and the device idle.
-        done_ns: From the start until the predictions of each batch were read, in order; of the last one `wall_ns`.
-        images: Of each batch.
+        wall_ns: Nanoseconds from the start until the last prediction was read and the device idle.
+        done_ns: Nanoseconds from the start until the predictions of each batch were read, in order; `wall_ns` for the
+            last one.
+        images: Number of images of each batch.
     """
 
     wall_ns: int

@@ -55,10 +55,10 @@ def push_through(
         batch: Number -> images.
         clock: Host clock.
         seconds: Start no further batch after so long.
-        batches: How many there are.
+        batches: Number of different batches.
         keep: Number -> whether what comes of it may be kept.
         encoded: Number -> the same images as bytes of files, at which the path then begins.
-        device: Of the target.
+        device: Device of the target.
     """
     could_be_kept = 0
     rounds, random, order = Rounds(batches), SystemRandom(), list[int]()

@@ -17,7 +17,7 @@ class Rounds:
         """Begin.
 
         Args:
-            batches: How many there are.
+            batches: Number of different batches.
             random: Not reproducible, unless a test brings one that is.
         """
         self.batches, self._random = batches, random or SystemRandom()

@@ -86,7 +86,7 @@ def block_flags(rows: Rows, retries: int) -> list[Flag]:
 
     Args:
         rows: All samples.
-        retries: How often a block is measured again.
+        retries: Number of times that a block is measured again.
     """
     count, flags = len(rows.accepted), []
     slowed = [reason for reason in rows.slowed if reason is not None]

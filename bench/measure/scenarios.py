@@ -46,10 +46,10 @@ def stream(model: UnderLoad, asked: Throughput, images_per_query: int, percent: 
 
     Args:
         model: Model with its images.
-        asked: How long.
+        asked: Length of the measurement, with the other settings of the load.
         images_per_query: Images that come, and are predicted, together.
         percent: Percent of the result.
-        name: Of the raw latencies, `<name>_ns`.
+        name: Name of the raw latencies, `<name>_ns`.
     """
     model.warm_up(images_per_query)
     latencies: list[int] = []

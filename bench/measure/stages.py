@@ -31,10 +31,10 @@ class BatchTime:
         total_ns: Arrays, or encoded bytes, in to predictions out; under the staged clock the sum of the stages.
         stage_ns: preprocess, infer, postprocess; None under the end-to-end clock.
         device_ns: Device time of infer by events; None without events.
-        read: What came out, read within the clock.
-        outside_ns: Spent in calls of the adapter while the clock stood: waiting for the device before the start, making
-            and reading device events. An idle device needs next to nothing.
-        decode_ns: Under the staged clock, encoded bytes to arrays; None where arrays came in.
+        read: Predictions of the batch, read within the clock.
+        outside_ns: Nanoseconds spent in calls of the adapter while the clock stood: waiting for the device before the
+            start, making and reading device events. An idle device needs next to nothing.
+        decode_ns: Nanoseconds from encoded bytes to arrays, under the staged clock; None where arrays came in.
     """
 
     total_ns: int
@@ -86,7 +86,7 @@ def staged(
         adapter: The model.
         images: Host images, each uint8 (H, W, 3).
         clock: Host clock.
-        encoded: As in `end_to_end`; decoding is then a stage of its own.
+        encoded: Encoded images as in `end_to_end`; decoding is then a stage of its own.
         pause: Called at each boundary, outside the clock; the idle-gap audit sleeps here.
     """
     sizes = [Size(*image.shape[:2]) for image in images]

@@ -30,8 +30,8 @@ def sweep(model: UnderLoad, asked: Throughput, *, also: int) -> Sweep:
     a fixed batch.
 
     Args:
-        model: Warmed up.
-        asked: Where the sweep ends.
+        model: The model, warmed up.
+        asked: Settings that say where the sweep ends.
         also: Batch size that is tried last where every power of two was refused: the target's own.
     """
     points: list[SweepPoint] = []
@@ -104,10 +104,10 @@ def measure_rate(model: UnderLoad, size: int, asked: Throughput, *, name: str) -
     """Warm up with a batch size, then push batches through; the pass is cut into blocks afterwards.
 
     Args:
-        model: With its images.
+        model: The model, with its images.
         size: Images per batch.
-        asked: How long; each block should have one batch at least.
-        name: Of the raw times: `<name>_ns` and `<name>_images`, one value per block.
+        asked: Settings that say how long to measure; each block should have one batch at least.
+        name: Name of the raw times: `<name>_ns` and `<name>_images`, one value per block.
     """
     model.warm_up(size)
 

@@ -169,7 +169,7 @@ def gpu_address(device: str, gpus: Sequence[Gpu]) -> int | str:
     """Return the UUID of the GPU that a framework calls `cuda` or `cuda:<index>`; its number where there is none.
 
     Args:
-        device: As in a target.
+        device: Device as a target names it.
         gpus: Those that this process can use, see `bench.measure.gpus.visible_gpus`.
 
     >>> gpu_address("cuda:1", [Gpu(0, "GPU-a", "A"), Gpu(3, "GPU-b", "B")]), gpu_address("cuda:1", [])

@@ -64,9 +64,9 @@ class Timed:
         audited: Image id -> prediction of the timed pass, for a share of the images.
         flags: Doubts.
         invalid: Reasons not to use the numbers.
-        time_to_steady_s: Until the warm-up rule held; None if it never did.
-        interference: What other processes did while it was sampled.
-        peak_device_bytes: Of a batch after the other; where stages overlap, pushing through takes more.
+        time_to_steady_s: Seconds until the warm-up rule held; None if it never did.
+        interference: Interference of other processes while it was sampled.
+        peak_device_bytes: Peak of the device memory with one batch at a time; where stages overlap, pushing through takes more.
     """
 
     samples: Samples
@@ -91,7 +91,7 @@ def time_model(
     Args:
         adapter: Built for the job.
         source: Images to draw from.
-        job: For the measurement, the batch size, the task and the seed of the order.
+        job: Job, for the measurement, the batch size, the task and the seed of the order.
         telemetry: Told of each block's edge.
         clock: Host clock, nanoseconds.
         counters: Reads what the machine did, at the edges of blocks.

@@ -43,10 +43,10 @@ class UnderLoad:
 
     Attributes:
         adapter: Built for the job.
-        images: In memory, each uint8 (H, W, 3), drawn from in turn.
-        image_ids: Of the images.
+        images: Images in memory, each uint8 (H, W, 3), drawn from in turn.
+        image_ids: Ids of the images.
         job: Names the model and the task.
-        clock, wait: Nanoseconds; scripted in tests.
+        clock, wait: Clock in nanoseconds, and a function that waits; scripted in tests.
         raw: Raw times that a load leaves, by name; `latencies.npz`.
     """
 

@@ -30,9 +30,9 @@ class Witness:
         """Choose the images.
 
         Args:
-            ids: Of the timed images.
-            share: Of them that is looked at; at least one image unless it is 0.
-            seed: Of the choice.
+            ids: Ids of the timed images.
+            share: Share of the images that is looked at; at least one image unless it is 0.
+            seed: Seed of the choice.
             check: The contract.
         """
         count = max(1, math.ceil(share * len(ids))) if share else 0

@@ -68,10 +68,10 @@ class ClassRows(NamedTuple):
 
     Attributes:
         images: Number of the image of each detection, int64, (D,).
-        ranks, matched, ignored: As stored, int64, (D,).
+        ranks, matched, ignored: Columns of the stored rows, int64, (D,).
         true_images: Number of the image of each ground truth, int64, (G,).
-        true_areas: float64, (G,).
-        crowd: bool, (G,).
+        true_areas: Area of each ground truth, float64, (G,).
+        crowd: True for each ground truth that is a crowd, bool, (G,).
     """
 
     images: NDArray[np.int64]
@@ -142,10 +142,10 @@ def precision_without(
     """Interpolated precision and final recall without each unit, by threshold, (U, T) each, nan without positives.
 
     Args:
-        matched, ignored: Of each detection, by falling score, a bit for each threshold, (D,).
+        matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
         units: Unit that each detection is left out with, -1 for none, (D,).
         positives: True objects that are left without each unit, (U,).
-        thresholds: T.
+        thresholds: Number of thresholds, T.
     """
     count = len(positives)
     precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))
@@ -248,7 +248,8 @@ class PrecisionMetric:
             the ground truth, the detections, and the masks of both.
         most: Detections of an image and class that count, the surest ones.
         of_all_classes: Whether they are those of an image over all classes.
-        image_label: What single images are listed by, which have no average precision worth the name.
+        image_label: Name of the score by which single images are listed, which have no average precision worth the
+            name.
     """
 
     name: str

@@ -77,7 +77,7 @@ def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed:
 
     Args:
         statistics: One row per image, shape (N, ...).
-        seed: Of the units.
+        seed: Seed of the units.
 
     Returns:
         Sums, shape (units, ...); exact for counts, because they stay far below 2^53.
@@ -99,8 +99,8 @@ def left_out_interval(
     """Return the 95 % interval of a score, cut to the values that it can take.
 
     Args:
-        value: Of all images.
-        left_out: With each unit left out.
+        value: Score over all images.
+        left_out: Score with each unit left out, (units,).
         bounds: The smallest and the largest value, None = no limit.
     """
     found = estimate(value, left_out)

@@ -58,16 +58,16 @@ class SumsMetric:
         label: Heading in tables.
         definition: One line that stands in every record.
         statistic: Name of what is observed.
-        observed: What one image comes to: its sums, (K, C), or rows.
-        columns: C, for the check of stored sums.
+        observed: Function that returns the sums of one image, (K, C), or its rows.
+        columns: Number of columns, C, for the check of stored sums.
         formula: The value of each class.
-        undefined_because: Why there can be no headline.
+        undefined_because: Reason why there can be no headline.
         over: Whether a class's sums are pooled over all images, or its values averaged over images.
         summed: Rows of all images, and K -> sums, (N, K, C); None where `observed` returns sums.
         parts: Companion figures, averaged like the headline.
         dialects: Named variants, each from the sums of all images, (N, K, C).
-        counts: Column of what is counted beside it.
-        unit: Of the value; None for a share of 0 to 1.
+        counts: Name of each count that is shown beside it -> its column.
+        unit: Unit of the value; None for a share of 0 to 1.
         needs: Packages beyond the harness's own: module -> extra that installs it.
     """
 

@@ -17,7 +17,7 @@ def cap_flags(rows: NDArray[np.float64], *, name: str, most: int, of_all_classes
     """Say how many objects are beyond the cap, and how many detections it left out; nothing where none are.
 
     Args:
-        rows: Of all images, see `bench.metrics._matching`, shape (rows, 8).
+        rows: Rows of all images, see `bench.metrics._matching`, shape (rows, 8).
         name: Name of the metric at its usual cap.
         most: Detections that count, of an image and a class.
         of_all_classes: Whether they are those of an image over all classes.

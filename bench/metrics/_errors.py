@@ -146,7 +146,7 @@ def judged(rows: NDArray[np.float64], fixed: Sequence[int] = (), *, without_miss
     """Return the detections and objects of all images, with some kinds of errors fixed.
 
     Args:
-        rows: Of all images, (rows, 6).
+        rows: Rows of all images, (rows, 6).
         fixed: Kinds of errors; their detections are made right, or go.
         without_missed: Leave missed objects out.
     """

@@ -21,7 +21,7 @@ def foreground_formula(
 
     Args:
         classes: The label space; where none of them is the background, every class is in the mean.
-        scores: Of each class.
+        scores: Formula that returns the score of each class.
         further: Scores without the background -> dialects beside `with_background` and `per_image`.
     """
     background = background_class(classes)

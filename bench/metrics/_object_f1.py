@@ -21,7 +21,7 @@ def best_threshold(rows: NDArray[np.float64]) -> float | None:
     """Return the score from which detections have the highest F1 at an IoU of 0.5, nearest to 0.5 of equals.
 
     Args:
-        rows: Of all images, `mask_matches`, shape (rows, 8).
+        rows: Rows `mask_matches` of all images, shape (rows, 8).
 
     Returns:
         One of `THRESHOLDS`; None where no detection matches a ground truth.

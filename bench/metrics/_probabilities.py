@@ -99,19 +99,19 @@ class ProbabilityMetric:
     """A metric of semantic segmentation that is a formula of counts by level of probability.
 
     Attributes:
-        name, version, label, definition: As in `bench.metric.Metric`.
-        statistic: What is counted.
-        observed: Counts it.
-        shape: Of what is counted of one image, given the number of classes.
+        name, version, label, definition: The fields of the same names of `bench.metric.Metric`.
+        statistic: Name of the counts.
+        observed: Function that counts one image.
+        shape: Shape of the counts of one image, given the number of classes.
         formula: Counts -> the headline, (...) for a leading axis; or with `per_class` a value for each class, (..., K),
             whose mean over classes is the headline.
-        undefined_because: Why there may be no value although pixels were scored.
+        undefined_because: Reason why there may be no value although pixels were scored.
         per_class: Whether the formula has a value for each class.
         of_each: Counts -> a value for each class, (..., K), that is listed beside a headline without classes.
         foreground: Whether the mean leaves the background out.
         parts: Companion figures, name -> formula as `formula`.
         best: The largest value that it can take.
-        needs_probabilities: True: a suite needs `keep: probabilities`.
+        needs_probabilities: True if a suite needs `keep: probabilities` for it.
     """
 
     name: str
@@ -236,9 +236,9 @@ class Bins:
     """Pixels in bins of confidence; a leading axis, if any, runs over resamples.
 
     Attributes:
-        pixels: Their number, (..., B).
-        confidence: Sum of what they claim, (..., B).
-        right: How many are right, (..., B).
+        pixels: Number of pixels, (..., B).
+        confidence: Sum of the confidences that they claim, (..., B).
+        right: Number of pixels that are right, (..., B).
     """
 
     pixels: Counts

@@ -142,7 +142,7 @@ class ConfusionMetric:
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.
-        formula: How it is computed, or a function from the label space to that.
+        formula: Formula of the score, or a function from the label space to a formula.
     """
 
     name: str

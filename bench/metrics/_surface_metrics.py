@@ -167,7 +167,7 @@ class ToleranceMetric(SurfaceMetric):
 
     Attributes:
         tolerant: Returns `measures` for a tolerance; None is the metric's own one.
-        tolerance: In millimetres where the spacing is known, else in pixels; None is the metric's own one.
+        tolerance: Tolerance in millimetres where the spacing is known, else in pixels; None is the metric's own one.
         told: The definition with `{}` in the place of the tolerance.
     """
 

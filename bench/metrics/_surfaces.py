@@ -50,8 +50,8 @@ class Distances(NamedTuple):
 
     Attributes:
         class_id: The class.
-        to_predicted: From each true surface pixel to the nearest predicted one, float64, (P,).
-        to_target: From each predicted surface pixel to the nearest true one, float64, (Q,).
+        to_predicted: Distance from each true surface pixel to the nearest predicted one, float64, (P,).
+        to_target: Distance from each predicted surface pixel to the nearest true one, float64, (Q,).
         missed: Whether the class is true and nowhere predicted.
         invented: Whether it is predicted and nowhere true.
     """

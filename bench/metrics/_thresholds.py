@@ -67,7 +67,7 @@ class ThresholdMetric(ProbabilityMetric):
     """A metric at thresholds.
 
     Attributes:
-        levels: Of each class; empty: 0.5 for all.
+        levels: Level of the threshold of each class; empty: 0.5 for all.
     """
 
     levels: tuple[int, ...] = ()
@@ -103,7 +103,7 @@ def threshold_metric(
     """Make a metric of what is called from a threshold on.
 
     Args:
-        name, label, definition: Of the metric.
+        name, label, definition: Name, heading and definition of the metric.
         formula: Sums, (..., K, 5) -> a value for each class, (..., K).
     """
 

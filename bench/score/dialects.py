@@ -29,9 +29,9 @@ class Dialect:
 
     Attributes:
         library: Its name.
-        quantity: What it calls the number.
+        quantity: The library's name of the number.
         value: The number, on the scale that the library prints; None where it would be undefined or `nan`.
-        why: How it is computed, as far as that differs from ours.
+        why: Explanation of how it is computed, as far as that differs from ours.
     """
 
     library: str

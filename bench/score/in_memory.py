@@ -54,8 +54,8 @@ def score(
             form.
         dataset: Name of a data set, for example `shapes`, or one that is open.
         metrics: Names of metrics (see: bench list metrics); the usual ones of the form if empty.
-        split: Whose images are scored; each needs a prediction.
-        options: Of the data set, as in a suite, where it is given by its name.
+        split: Split whose images are scored; each needs a prediction.
+        options: Options of the data set, as in a suite, where it is given by its name.
         seed: Seed of the bootstrap behind the intervals.
 
     Returns:

@@ -38,7 +38,7 @@ class ChosenThresholds:
     Attributes:
         metrics: All metrics of the suite, those of thresholds at theirs.
         taus: Class name -> threshold; empty where no metric has any.
-        source: On what they were chosen, in words.
+        source: Images on which they were chosen, in words.
         classes: The label space.
     """
 
@@ -68,11 +68,11 @@ class KeptProbabilities:
     """The probabilities that lie in the folder of a predict job.
 
     Attributes:
-        case: Whose job it is.
+        case: Case that the job belongs to.
         task: The suite's classes.
-        dataset: Of the case, opened.
-        folder: Of the job.
-        table: From the model's classes to the suite's; None where they are the same.
+        dataset: Data set of the case, opened.
+        folder: Folder of the job.
+        table: Table from the model's classes to the suite's; None where they are the same.
         validation: Folder of the validation split's, of another job where images are shifted; None = within `folder`.
     """
 

@@ -27,7 +27,7 @@ def score_planned_case(
 
     Args:
         run: The run it belongs to.
-        plan: For the metrics, the task and the seed.
+        plan: Plan with the metrics, the task and the seed.
         planned: The case.
         predictions: Folder of its stored predictions.
         again: Score even if scores of these predictions by these metric versions are there.

@@ -64,11 +64,11 @@ def score_case(
         case: Says which split and how many of its images.
         task: Form of the stored predictions, and the suite's classes. Predictions of a model with
             `trained_on` are mapped to these by name before anything else is done with them.
-        dataset: Of the case, opened.
-        predictions_folder: What `save_prediction` wrote, one stem per image id.
-        metric_names: In the order of the scores.
+        dataset: Data set of the case, opened.
+        predictions_folder: Folder with the predictions that `save_prediction` wrote, one stem per image id.
+        metric_names: Names of the metrics, in the order of the scores.
         predict_key: Content key of the predictions.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         validation: Folder of the probabilities on which thresholds are chosen, where they are not beside the
             predictions.
 
@@ -150,10 +150,10 @@ def observe_all(
     """Observe every image once; metrics with the same statistic share what the first observes.
 
     Args:
-        metrics: What is scored.
+        metrics: Metrics that are scored.
         task: Form of the predictions, and the label space.
-        dataset: With the ground truth, in the same label space.
-        image_ids: In the order of the statistics.
+        dataset: Data set with the ground truth, in the same label space.
+        image_ids: Ids of the images, in the order of the statistics.
         predicted: Gives the prediction of an image, in the label space of the task.
         probabilities: Gives those of an image, in the same label space; None where none were kept.
 

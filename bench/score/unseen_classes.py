@@ -64,9 +64,9 @@ def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bo
     """Return the doubt about a mean over classes that holds classes without ground truth; None about any other score.
 
     Args:
-        score: With its value per class.
+        score: The score, with its value per class.
         classes: The label space.
-        shown: Which classes the ground truth of the scored images shows, bool, (K,).
+        shown: True for each class that the ground truth of the scored images shows, bool, (K,).
     """
     if shown is None or score.value is None:
         return None

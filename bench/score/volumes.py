@@ -23,7 +23,7 @@ class Volume:
     """All slices of a volume that are scored.
 
     Attributes:
-        name: Of the volume.
+        name: Name of the volume.
         images: Numbers of its images, in the order in which they came.
         target, predicted: Class ids, (S, H, W); slices between them that are no images of the split are void.
     """
@@ -39,7 +39,7 @@ class Volumes:
     """Collects slices until a volume is complete.
 
     Attributes:
-        places: Of each image, in the order of the split; None for one that is no slice.
+        places: Place of each image, in the order of the split; None for one that is no slice.
     """
 
     places: Sequence[Place | None]

@@ -37,10 +37,10 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     """Return the cases of a suite.
 
     Args:
-        suite: As loaded.
-        auto_device: What `device: auto` means on this machine, `cpu` or `cuda`.
+        suite: The suite as loaded.
+        auto_device: Device that `device: auto` means on this machine, `cpu` or `cuda`.
         source: The suite's file, for messages and for resolving relative weight paths.
-        lines: Where in it the suite says what, for messages.
+        lines: Lines of the suite's file, for messages.
 
     Raises:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.

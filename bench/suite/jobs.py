@@ -40,15 +40,15 @@ class Ingredients:
 
     Attributes:
         task: Task with the data set's classes.
-        train_fingerprint: Train fingerprint of the splits used for training and validation.
-        test_fingerprint: Test fingerprint of the scored split.
-        clean_fingerprint: Test fingerprint of what the model was made for, where its images are shifted; else as
-            `test_fingerprint`.
-        val_fingerprint: Test fingerprint of the validation split, where probabilities of it are kept; else empty.
-        adapter_code: Adapter code of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
+        train_fingerprint: Fingerprint of the splits used for training and validation.
+        test_fingerprint: Fingerprint of the scored split.
+        clean_fingerprint: Fingerprint of the scored split of the data set that the model was made for, where its images
+            are shifted; else as `test_fingerprint`.
+        val_fingerprint: Fingerprint of the validation split, where probabilities of it are kept; else empty.
+        adapter_code: Digests of the adapter's source files and those of `_torch` if it uses them, `path=digits …`.
         code: Kind of job -> code of the harness that can change its numbers, `path=digits …`.
         versions: Package -> version in the adapter's interpreter.
-        weights_digest: Of the weight file the model brings, or None.
+        weights_digest: Digest of the weight file that the model brings, or None.
         machine: Stable identity of the hardware; timings of another machine are another result.
         environment: Variables the worker gets before it starts.
         runtime_versions: Package -> version of what makes the target's runtime, beyond `versions`; a training does

@@ -13,7 +13,7 @@ class SuiteLines:
 
     Args:
         lines: Path in the document -> line, from 1.
-        labels: Of the models, in the order of the suite.
+        labels: Labels of the models, in the order of the suite.
     """
 
     def __init__(self, lines: Lines, labels: tuple[str, ...] = ()) -> None:

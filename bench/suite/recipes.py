@@ -19,8 +19,8 @@ def recipes_of(
     """Return a model once for each recipe it is trained by, told apart by labels that name what varies.
 
     Args:
-        suite: Its recipe holds for every model that has no weights.
-        entry: What the suite says of this model; fields of its recipe take the place of the suite's.
+        suite: Suite whose recipe holds for every model that has no weights.
+        entry: Entry of this model in the suite; fields of its recipe take the place of the suite's.
         model: The model, resolved.
         auto_device: The device that `auto` means here.
         where: Place in the suite, for messages.

@@ -33,8 +33,8 @@ def shifted_cases(suite: Suite, cases: Sequence[Case], natural: Sequence[Dataset
     was made for, and is not scored on another data set.
 
     Args:
-        suite: Its corruptions.
-        cases: On the images as they are.
+        suite: Suite with its corruptions.
+        cases: Cases on the images as they are.
         natural: The other data sets.
     """
     if suite.corruptions is None:

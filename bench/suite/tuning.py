@@ -42,12 +42,12 @@ class PlannedSearch:
     """The search of the recipe of one model on one data set.
 
     Attributes:
-        name: Of the search, unlike any other's in its suite.
-        case: What a trial is, but for its recipe and id: the test split of its data set is the validation split, so
+        name: Name of the search, unlike any other's in its suite.
+        case: Template of a trial, without its recipe and id: the test split of its data set is the validation split, so
             that a trial cannot see another, and nothing of it is timed.
         finals: The cases that are trained with the best recipe, and scored on the test split; one for each seed and
             target, and after these one for each shift of their images.
-        metric: What is compared on the validation split.
+        metric: Metric that is compared on the validation split.
     """
 
     name: str
@@ -121,8 +121,8 @@ def trial_case(search: PlannedSearch, number: int, values: Mapping[str, JsonValu
     """Return the case of a trial.
 
     Args:
-        search: What is searched.
-        number: From 0.
+        search: The search.
+        number: Number of the trial, counted from 0.
         values: Field of the recipe -> its value.
     """
     assert search.case.recipe is not None

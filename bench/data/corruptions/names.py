@@ -59,8 +59,8 @@ def corrupted(image: RgbImage, corruption: Corruption, image_id: str) -> RgbImag
 
     Args:
         image: RGB, (H, W, 3), uint8, or float32 from 0 to 255, which stays so.
-        corruption: What is done.
-        image_id: Of the image; each is corrupted by random numbers of its own.
+        corruption: The corruption, with its severity and its seed.
+        image_id: Id of the image; each is corrupted by random numbers of its own.
     """
     if corruption.name in FACTORS:
         return scaled_image(image, FACTORS[corruption.name][corruption.severity - 1])

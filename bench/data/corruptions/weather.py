@@ -66,7 +66,7 @@ def plasma(side: int, decay: float, rng: np.random.Generator) -> NDArray[np.floa
 
     Args:
         side: A power of two.
-        decay: By how much less the map is shaken at each finer step.
+        decay: Factor by which the noise shrinks at each finer step.
         rng: Random numbers.
     """
     cloud = np.zeros((side, side))

@@ -30,9 +30,9 @@ class Exported:
     Attributes:
         dataset: Name of the data set that reads it.
         options: Its options.
-        folder: Where it lies.
+        folder: Folder with the files.
         ids: Id in the source -> id in the export.
-        loss: What the format could not hold.
+        loss: Sentences on what the format could not hold.
     """
 
     dataset: str

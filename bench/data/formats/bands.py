@@ -66,9 +66,9 @@ class BandReading:
     """State how bands become an image.
 
     Attributes:
-        bands: Counted from 1; None takes one band, three times, or three.
+        bands: Numbers of the bands, counted from 1; None takes one band, three times, or three.
         rgb: Which of the bands are red, green and blue; None if that is not said.
-        ranges: Of each band, or one for all: what becomes 0 and 255; empty leaves 8 bits as they are.
+        ranges: Values that become 0 and 255, for each band, or one pair for all; empty leaves 8 bits as they are.
         exact: Whether scaled values stay floats.
     """
 
@@ -306,10 +306,10 @@ class BandOptions(Record):
     """The options of a data set that declare bands; see the module.
 
     Attributes:
-        bands: Counted from 1.
-        range: Of the values, or percentiles.
-        rgb: Three of the bands.
-        depth: What models are given of scaled values; None gives floats to those that take them.
+        bands: Numbers of the bands, counted from 1.
+        range: Range of the values, or percentiles.
+        rgb: Numbers of the three bands that are red, green and blue.
+        depth: Type of the scaled values that models are given; None gives floats to those that take them.
     """
 
     bands: tuple[int, ...] | None = Field(default=None, min_length=1)

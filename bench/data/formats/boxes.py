@@ -72,7 +72,7 @@ def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: s
     """Return objects that reach beyond their image.
 
     Args:
-        outlines: What to call each object, and the box around its corners; None where it has none.
+        outlines: Name of each object for messages, and the box around its corners; None where it has none.
         size: Size of the image.
         image: Its name, for the example.
     """

@@ -145,10 +145,10 @@ def as_row(adapter: TypeAdapter[T], row: Any, what: str, file: Path) -> T:
     """Return a row as its type.
 
     Args:
-        adapter: Of the type.
-        row: As the JSON holds it.
+        adapter: Adapter of the type.
+        row: The row as the JSON holds it.
         what: The row in words, for the message.
-        file: Where it stands.
+        file: File that holds the row.
 
     Raises:
         DatasetError: Naming the first value that is of another type, and how many further ones are.

@@ -46,11 +46,11 @@ def images_missing(names: Sequence[str], total: int, file: Path, folder: Path, o
     """Return the error for images that an annotation file names and that are not there.
 
     Args:
-        names: Their names.
+        names: Names of the missing images.
         total: Images that the file names.
         file: The annotation file.
-        folder: Where they were looked for first.
-        obtain: How to get COCO's own images; None where these are another project's.
+        folder: Folder that was searched first.
+        obtain: Way to get COCO's own images; None where these are another project's.
     """
     what = (
         f"the {total} images that {file.name} names, of which {len(names)} are missing: "

@@ -54,10 +54,10 @@ class CocoIndex:
         maps: The file name in the first annotation of each image, empty where it has none; bytes, (I,).
         first: Image i has the annotations first[i] up to first[i + 1]; int64, (I + 1,).
         category: Position of the category of each annotation, -1 for none of them; int32, (A,).
-        offset, length: Where each annotation lies in the file, bytes; int64 and int32, (A,).
+        offset, length: Place of each annotation in the file, bytes; int64 and int32, (A,).
         flags: Bits of each annotation, see `_coco_rows.flags_of`; uint8, (A,).
-        row_offset, row_length: Where the row of an image lies that says for which categories it was
-            looked through, as LVIS does; -1 and 0 for other images; int64 and int32, (I,).
+        row_offset, row_length: Place of the row that says for which categories an image was looked through, as LVIS has
+            it; -1 and 0 for other images; int64 and int32, (I,).
     """
 
     state: FileState

@@ -17,8 +17,8 @@ class Doubt:
         kind: Kind of the finding.
         count: Objects of which it is so.
         objects: Objects of the image.
-        what: What is so, after the number of objects.
-        example: The first of them.
+        what: The doubt, as it reads after the number of objects.
+        example: The first such object, as an example.
     """
 
     kind: str

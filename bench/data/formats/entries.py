@@ -23,9 +23,9 @@ class Entry:
         image_id: Unique over all splits, without path separators.
         image: Its file.
         ground_truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
-        key: What the format calls it in an annotation file.
-        group: What must stay in one split: patient, scene, film; empty where it is not known.
-        frame: What its labels are read for: the image as shown, or its pixels as stored.
+        key: Name of the image in the format's annotation file.
+        group: Patient, scene or film whose images must stay in one split; empty where it is not known.
+        frame: Frame that its labels are read for: the image as shown, or its pixels as stored.
         parts: Further files that the image is made of, the same for all entries of one `image`.
     """
 
@@ -80,7 +80,7 @@ class EntryTable(Made[Entry]):
     """Entries of a split, of which only the ids are held.
 
     Attributes:
-        ids: Of the entries, in their order.
+        ids: Ids of the entries, in their order.
     """
 
     def __init__(self, ids: Sequence[str], make: Callable[[int], Entry]) -> None:

@@ -111,8 +111,8 @@ def files_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, *, other
     Linked folders are entered, each real folder once.
 
     Args:
-        folder: Where to look; nothing is there if it is no folder.
-        suffixes: Those that are asked for.
+        folder: Folder to search; nothing is found if it is no folder.
+        suffixes: Suffixes of the files that are asked for.
         others: Whether all other files are noted too, those in hidden folders and hidden ones among them.
 
     Raises:

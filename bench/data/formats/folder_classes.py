@@ -89,9 +89,9 @@ class FolderTable:
         classes: The label space.
         by_value: Stored value -> class id or `IGNORE_LABEL`.
         by_colour: RGB -> class id or `IGNORE_LABEL`; empty if not every class has a colour.
-        origin: Where the table comes from, for messages.
-        inferred: What was seen, if the table was inferred from the masks.
-        binary: How masks of two classes are cut at a grey value; the two look-ups are not used then.
+        origin: Source of the table, for messages.
+        inferred: The observation, if the table was inferred from the masks; else empty.
+        binary: Rule by which masks of two classes are cut at a grey value; the two look-ups are not used then.
         void_by_default: Whether 255 is void because a list of names has it so, and not because it was written.
     """
 

@@ -23,7 +23,7 @@ class Pairs:
 
     Attributes:
         masks: Name of the mask of each image below the folder of the masks, in the order of the images.
-        notes: What lies in the folders and is not read, a sentence each.
+        notes: Sentences on what lies in the folders and is not read.
     """
 
     masks: list[str]
@@ -35,8 +35,8 @@ def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pai
 
     Args:
         images: The images, with all other files of their folder.
-        folder: That of the masks.
-        suffix: What follows the image's name in the name of its mask.
+        folder: Folder of the masks.
+        suffix: Text that follows the image's name in the name of its mask.
         lossy: Whether JPEG masks count, because they are cut at a threshold.
 
     Raises:

@@ -65,10 +65,10 @@ class StoredMask:
 
     Attributes:
         pixels: uint8 or uint16, (H, W), for `indices` and `grey`; uint8, (H, W, 3), for `rgb`.
-        colours: What a pixel is: an index into a palette, a grey value or a colour.
+        colours: Meaning of a pixel: an index into a palette, a grey value or a colour.
         palette: RGB colours of the indices, or None.
         alpha: (H, W), where the file has transparency that is not the same everywhere.
-        bits: Of a pixel, where it is 1; else 0.
+        bits: Bits of a pixel, where it has 1; else 0.
     """
 
     pixels: NDArray[Any]
@@ -116,7 +116,7 @@ def glance(encoded: bytes, path: Path, *, least: int) -> Glance:
 
     Args:
         encoded: Content of the file.
-        path: Where it is from, for messages.
+        path: File that the content is from, for messages.
         least: Pixels that the smaller side keeps at least, where the image has them.
 
     Raises:

@@ -23,7 +23,7 @@ class ImagePlaces:
     """Finds images below folders; each folder is listed once.
 
     Attributes:
-        found_by: How names that were not found as they stand were found -> how many.
+        found_by: Way in which names that were not found as they stand were found -> how many.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:

@@ -40,7 +40,7 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
 
     Args:
         state: The file, as it was before `make` reads it.
-        kind: What the tables are, with their version; part of the name of the file.
+        kind: Kind and version of the tables; part of the name of the file.
         make: Reads the file; its errors are passed on.
     """
     place = _folder() / f"{kind}_{hashlib.sha256(os.fsencode(state.file.absolute())).hexdigest()[:32]}.npz"

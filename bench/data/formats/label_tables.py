@@ -66,7 +66,7 @@ def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path,
         pixels: Stored values, integers from 0, any shape.
         class_of: Stored value -> class id or `IGNORE_LABEL`.
         file: The mask, for the message.
-        known: What values the table has and where it comes from, for the message.
+        known: Values that the table has, and its source, for the message.
 
     Raises:
         DatasetError: If a value is not in the table, with its number of pixels.
@@ -114,8 +114,8 @@ class Runs:
     """A map as runs of equal values, row after row; maps of labels have few.
 
     Attributes:
-        values: Of each run, shape (R,).
-        lengths: Pixels of each run, int64, (R,).
+        values: Value of each run, (R,).
+        lengths: Length of each run in pixels, int64, (R,).
         shape: Shape of the map.
     """
 

@@ -23,9 +23,9 @@ class Leftover:
     """Files of one kind that are not read.
 
     Attributes:
-        folder: Where they lie, or below.
+        folder: Folder that they lie in, or below.
         suffix: Suffix in lower case; '' if they have none.
-        files: Sorted by path.
+        files: Paths of the files, sorted.
         hidden: Whether their names, or those of their folders, are hidden ones, which are never read.
     """
 

@@ -41,7 +41,7 @@ def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTab
 
     Args:
         masks: Their files.
-        folder: Where they lie, for messages.
+        folder: Folder of the masks, for messages.
         void: Void as the user set it; 255 is void only where this says so.
 
     Raises:
@@ -57,7 +57,7 @@ def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, voi
 
     Args:
         table: Made of the file.
-        masks, folder: Where the masks are.
+        masks, folder: Files of the masks, and their folder.
         void_is_said: Whether the user named the void values.
     """
     if not table.by_value or table.binary is not None:

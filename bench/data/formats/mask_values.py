@@ -58,9 +58,9 @@ class Evidence:
     """Hold what all masks together hold.
 
     Attributes:
-        masks: How many were counted.
-        pixels: Of each value, or colour, over all masks.
-        files: Masks that hold it.
+        masks: Number of masks that were counted.
+        pixels: Pixels of each value, or colour, over all masks.
+        files: Number of masks that hold each value.
         total: Pixels of all masks.
     """
 

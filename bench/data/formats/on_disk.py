@@ -44,16 +44,16 @@ class Description:
     """What a format says of itself.
 
     Attributes:
-        name: As in a suite.
+        name: Name of the data set in a suite.
         classes: The label space.
         tasks: Forms of ground truth.
-        source: Where it comes from, one line.
+        source: Source of the data, one line.
         licence: Its terms, one line.
-        splits: Names, in order.
+        splits: Names of the splits, in order.
         decisive: Options that decide what a ground truth is; part of the fingerprint.
-        inferred: What was inferred or declared of how files are read, a sentence each.
-        notes: What was passed over at opening, a sentence each.
-        bands: How images are read that are declared by their bands; None reads RGB.
+        inferred: Sentences on what was inferred or declared of how files are read.
+        notes: Sentences on what was passed over at opening.
+        bands: Rule for reading images that are declared by their bands; None reads RGB.
         companions: Patterns of the names of files that lie beside those that are read, and are not read on purpose.
     """
 
@@ -109,12 +109,13 @@ class OnDisk:
         """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name.
 
         Args:
-            description: What the format says of itself.
-            list_split: Entries of a split.
-            read_truth: Ground truth of an entry.
-            notes: What of a split was left out, guessed or converted.
+            description: Description of the format.
+            list_split: Function that returns the entries of a split.
+            read_ground_truth: Function that returns the ground truth of an entry.
+            notes: Function that returns sentences on what of a split was left out, guessed or converted.
             pictures: Reads the images; None where each is a file of its own.
-            doubts: Where the ground truth of an entry disagrees with itself; None where it is told once only.
+            doubts: Function that returns where the ground truth of an entry disagrees with itself; None where it is
+                told once only.
         """
         unseen = next((c.name for c in description.classes if visible(c.name) != c.name), None)
         if unseen is not None:

@@ -40,7 +40,7 @@ class Orientation(Record):
     """The option that every data set of files takes beside its own.
 
     Attributes:
-        orientation: What the labels of images fit that EXIF turns; None refuses such images unless sizes tell.
+        orientation: Frame that the labels fit of images which EXIF turns; None refuses such images unless sizes tell.
     """
 
     orientation: Frame | None = None
@@ -128,7 +128,7 @@ def undecided(
 
     Args:
         image: Its file.
-        orientation: Of the file, by EXIF.
+        orientation: EXIF orientation of the file.
         sizes: The frames whose size the labels have.
         contrasts: Frame -> contrast along the outlines, where it is known.
     """

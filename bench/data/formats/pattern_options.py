@@ -31,15 +31,14 @@ class PatternOptions(FolderOptions):
     """Options that matter where `images` or `masks` of a folder is a pattern with `{id}`.
 
     Attributes:
-        masks_hold: What a pixel of a mask says. `classes`: its class. `instances`: the number (or the
-            colour) of its object, 0 (or black) being none. `object`: whether it is in the one object
-            of this file; an image may have several such files.
-        object_class: With `instances` and `object`, name of the class of objects, unless the masks' pattern
-            has `{class}`.
-        threshold: Where masks say yes or no: a value of at least this is yes. None expects masks of 0 and
-            one other value.
-        class_order: With one mask for each class, all classes but `background`, later ones on top of earlier ones;
-            None takes the order of the names and refuses pixels that are in two.
+        masks_hold: Meaning of a pixel of a mask. `classes`: its class. `instances`: the number (or the colour) of its
+            object, 0 (or black) being none. `object`: whether it is in the one object of this file; an image may have
+            several such files.
+        object_class: Name of the class of objects, with `instances` and `object`, unless the masks' pattern has
+            `{class}`.
+        threshold: Lowest value that is a yes, where masks say yes or no. None expects masks of 0 and one other value.
+        class_order: Order of all classes but `background`, with one mask for each class; later ones are on top of
+            earlier ones. None takes the order of the names and refuses pixels that are in two.
     """
 
     masks_hold: MasksHold = "classes"

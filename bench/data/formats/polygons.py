@@ -65,8 +65,8 @@ def polygon_runs(objects: Sequence[Sequence[Corners]], size: Size) -> MaskRuns:
     """Return the masks of objects, each the union of its polygons, without drawing them.
 
     Args:
-        objects: For each object its closed polygons, which may leave the image. Where a polygon crosses itself the
-            even-odd rule decides, so a line walked there and back leaves no trace.
+        objects: Closed polygons of each object, which may leave the image. Where a polygon crosses itself the even-odd
+            rule decides, so a line walked there and back leaves no trace.
         size: Size of the masks.
     """
     polygons = [corners for one in objects for corners in one]
@@ -87,8 +87,8 @@ class _Turns(NamedTuple):
     """Places, column * height + row, at which outlines turn inside to outside or back, rising, polygon after polygon.
 
     Attributes:
-        places: int64, (T,).
-        ends: Where those of each polygon end, int64, (polygons,).
+        places: Places of the turns, int64, (T,).
+        ends: Position at which the places of each polygon end, int64, (polygons,).
     """
 
     places: NDArray[np.int64]
@@ -121,7 +121,7 @@ class Crossings(NamedTuple):
     Attributes:
         columns: Column of pixels, int64, (C,).
         rows: First row whose pixel centre lies below the crossing, 0 to the height, int64, (C,).
-        ends: Where the crossings of each polygon end, int64, (polygons,).
+        ends: Position at which the crossings of each polygon end, int64, (polygons,).
     """
 
     columns: NDArray[np.int64]

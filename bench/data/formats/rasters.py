@@ -56,8 +56,8 @@ def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: b
     """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
 
     Args:
-        segmentations: Of an annotation each.
-        size: Of the image.
+        segmentations: The `segmentation` of each annotation.
+        size: Size of the image.
         by_rows: Whether run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:

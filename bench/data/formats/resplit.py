@@ -49,10 +49,10 @@ class Resplit(Record):
         group: Regular expression, searched in the path of an image below root, whose first group names what must
             stay together.
         stratify: Whether each class gets its share of images in every split.
-        seed: Another seed gives other splits.
+        seed: Seed of the splits: another seed gives other splits.
         folds: Number of parts for cross-validation.
-        fold: Which part is test, from 1.
-        validation: With `fold`, share of the other parts that is val.
+        fold: Number of the part that is test, counted from 1.
+        validation: Share of the other parts that is val, with `fold`.
         pool: Splits whose images are dealt out; None = all.
     """
 

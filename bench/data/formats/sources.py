@@ -29,14 +29,14 @@ class Archive:
     """A tar or zip file.
 
     Attributes:
-        url: Where it is; `package:NAME==VERSION/FILE` is a file of a package, looked up in the user's own index
+        url: Address of the file; `package:NAME==VERSION/FILE` is a file of a package, looked up in the user's own index
             (its checksum is a SHA-256 and must be given).
-        checksum: Published, as `md5:…` or `sha256:…` in hex; None if none is published, in which
-            case the SHA-256 of the first download is recorded.
+        checksum: Published checksum, as `md5:…` or `sha256:…` in hex; None if none is published, in which case the
+            SHA-256 of the first download is recorded.
         only: Patterns of the members that are unpacked (`*` matches folders, too); none = all.
         inner: Patterns of members that are archives themselves; unpacked where they lie.
         name: File name; that of the URL unless given.
-        size: Bytes, where the server need not be asked for it.
+        size: Size in bytes, where the server need not be asked for it.
     """
 
     url: str
@@ -60,11 +60,11 @@ class Part:
         name: Name for `--part`.
         what: One line.
         archives: Its files.
-        options: How the data set is opened with it, beside `root`; None if that takes another part.
+        options: Options with which the data set is opened with it, beside `root`; None if that takes another part.
         splits: Splits whose images it brings, where each part brings those of its own; none = no matter.
         by_default: Whether it is fetched unless other parts are asked for.
         needs: Parts that it is of no use without.
-        conversion: What is done with its files afterwards.
+        conversion: Conversion of its files afterwards; None leaves them.
     """
 
     name: str
@@ -83,8 +83,8 @@ class Preparation:
 
     Attributes:
         parts: Parts in the order in which they are fetched.
-        root: Where the option `root` lies below the folder that everything is unpacked into.
-        note: What it cannot fetch; '' if it fetches all.
+        root: Path of the option `root` below the folder that everything is unpacked into.
+        note: Sentence on what it cannot fetch; '' if it fetches all.
     """
 
     parts: tuple[Part, ...]
@@ -97,10 +97,10 @@ class WeightsSource(Record):
 
     Attributes:
         archive: `package:NAME==VERSION/FILE`.
-        archive_sha256: Of that file, in hex.
+        archive_sha256: SHA-256 of that file, in hex.
         member: Path of the weights within it.
-        sha256: Of the weights, in hex.
-        licence: Of the weights, one line.
+        sha256: SHA-256 of the weights, in hex.
+        licence: Licence of the weights, one line.
     """
 
     archive: str = Field(pattern=PACKAGE_ADDRESS)

@@ -31,7 +31,7 @@ def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) ->
         adapter: Adapter of the type; keys that it does not name stay as they are.
         value: Value as the JSON holds it.
         where: File, and the part of it, for the message.
-        advice: What to do, a sentence.
+        advice: Advice to the user, a sentence.
 
     Raises:
         DatasetError: Naming the first value that is of another type, and the number of all.

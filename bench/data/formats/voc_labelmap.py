@@ -38,7 +38,7 @@ class LabelMapFile:
     """Hold what labelmap.txt says.
 
     Attributes:
-        file: Where it lies.
+        file: The labelmap.txt that was read.
         classes: Classes in its order; the class of black pixels is the background.
     """
 

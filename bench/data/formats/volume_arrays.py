@@ -47,12 +47,13 @@ class Volume:
     """Voxels with their geometry.
 
     Attributes:
-        values: (x, y, z), or (x, y, z, channel) where a voxel has several; x runs along rows, y down the columns of a
-            stored slice, z from slice to slice.
-        affine: Voxel indices to millimetres in RAS, (4, 4); None where the file says nothing of orientation.
-        spacing: Of x, y and z in millimetres; None where it is not known.
-        stored: How it lies in its file, for example `RAS`; empty without an affine.
-        note: What is odd about it; empty if nothing is.
+        values: Values of the voxels, (x, y, z), or (x, y, z, channel) where a voxel has several; x runs along rows, y
+            down the columns of a stored slice, z from slice to slice.
+        affine: Transform of voxel indices to millimetres in RAS, (4, 4); None where the file says nothing of
+            orientation.
+        spacing: Spacing of x, y and z in millimetres; None where it is not known.
+        stored: Orientation of the volume in its file, for example `RAS`; empty without an affine.
+        note: Sentence on what is odd about it; empty if nothing is.
         window: Lower and upper value that its file proposes to show; None without.
         inverted: Whether low values are bright.
     """

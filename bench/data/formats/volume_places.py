@@ -22,11 +22,11 @@ class Case:
     """A volume with its mask.
 
     Attributes:
-        name: Unique.
-        images: One for each channel.
-        mask: Its labels.
+        name: Name of the case, unlike any other's.
+        images: Files of the images, one for each channel.
+        mask: File of the labels.
         split: Split of the pattern; empty without `{split}`.
-        group: Of the pattern, or the patient of a DICOM series; empty where neither is known.
+        group: Group of the pattern, or the patient of a DICOM series; empty where neither is known.
     """
 
     name: str

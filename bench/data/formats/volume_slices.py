@@ -150,8 +150,8 @@ class Slices:
         """Keep how slices are made.
 
         Args:
-            axis: Along which volumes are cut.
-            grey: What becomes black and white.
+            axis: Axis along which volumes are cut.
+            grey: Rule for the values that become black and white.
             case_of: `image` of an entry -> its volumes.
         """
         self._axis, self._grey, self._case_of = axis, grey, case_of

@@ -93,7 +93,7 @@ def label_notes(images: ListedImages, files: LabelFiles, *, leave_out: bool) -> 
 
     Args:
         images: Images of a split.
-        files: What `compare_labels` found.
+        files: Label files that `compare_labels` found.
         leave_out: Whether files that fit no image are known to be of none.
 
     Raises:

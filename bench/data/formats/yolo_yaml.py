@@ -34,7 +34,7 @@ class ListedImages(NamedTuple):
     Attributes:
         folders: Folder of each; those of one folder share one text.
         names: Name of each in its folder.
-        notes: How they were found otherwise than as they are named, a sentence each.
+        notes: Sentences on images that were found otherwise than as they are named.
     """
 
     folders: list[str]
@@ -48,12 +48,12 @@ class DataYaml:
 
     Attributes:
         file: The YAML.
-        names: Of the classes, in the order of their numbers.
+        names: Names of the classes, in the order of their numbers.
         base: Folder that the splits start from.
         splits: Split -> folders of images and lists of images.
         masks: Folder of the masks, in the place of `images`; None if the YAML names none.
         mapping: Value in a mask -> class number, or 255 for void; other values stay as they are.
-        obtain: How to get files that are not there.
+        obtain: Way to get files that are not there.
     """
 
     file: Path
@@ -158,7 +158,8 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
 
     Args:
         file: The YAML.
-        root: Where a relative `path` is looked for, after the folder of the YAML and before the working folder.
+        root: Folder in which a relative `path` is looked for, after the folder of the YAML and before the working
+            folder.
 
     Raises:
         DatasetError: If the YAML is not there, has no names or splits, or contradicts itself.

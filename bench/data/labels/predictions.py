@@ -59,7 +59,7 @@ def check_mapping(model: ModelSpec, dataset: Dataset, kind: TaskKind) -> None:
 
     Args:
         model: Model with `trained_on`.
-        dataset: Of the case, with the suite's classes.
+        dataset: Data set of the case, with the suite's classes.
         kind: Form that is scored.
 
     Raises:

@@ -22,7 +22,7 @@ class Asked:
     """The images and classes that predictions are wanted of.
 
     Attributes:
-        ids: Of the images that are scored, in order.
+        ids: Ids of the images that are scored, in order.
         others: Ids of the data set's images that are not scored: of other splits, or beyond `max_images`.
         names: Another name of an image, in Unicode's composed form -> its id, for all images of the data set.
         classes: The label space that is predicted.
@@ -124,9 +124,9 @@ def numbered(
 
     Args:
         classes: Names from `offset` on, or name -> number; None takes the classes asked for in their order.
-        asked: For the classes.
+        asked: Images and classes that predictions are wanted of.
         offset: Number of the first name.
-        where: What says so, for the message.
+        where: Source of the statement, for the message.
 
     Raises:
         BenchError: If a name is none of the classes, with both sides.

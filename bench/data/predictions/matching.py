@@ -71,8 +71,8 @@ def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked:
     Args:
         root: The folder.
         pattern: Path of a file below it, with `{id}`; None takes every file with one of the suffixes.
-        suffixes: In lower case, with their dots; `.nii.gz` is one.
-        asked: For the images and their names.
+        suffixes: Suffixes in lower case, with their dots; `.nii.gz` is one.
+        asked: Images that predictions are wanted of, with their names.
 
     Raises:
         BenchError: If no file fits any image, or two fit one.

@@ -30,17 +30,17 @@ class Options(Record):
         root: Folder of the predictions, or their JSON file.
         pattern: Path of a file below root with `{id}` for the image and `*` for anything within one name; None
             takes every file of the format, whose id is its path without suffix.
-        format: None tells it from the files.
-        classes: What numbers mean: names in the order of values, channels or YOLO's classes, from `offset` on; or
-            name -> value, or category id of COCO. None takes what lies beside the predictions (nnU-Net's
-            dataset.json, the categories of a JSON, YOLO's data.yaml), else the classes of the data set in its order.
+        format: Name of the format; None tells it from the files.
+        classes: Meaning of numbers: names in the order of values, channels or YOLO's classes, from `offset` on; or name
+            -> value, or category id of COCO. None takes what lies beside the predictions (nnU-Net's dataset.json, the
+            categories of a JSON, YOLO's data.yaml), else the classes of the data set in its order.
         colours: Class name -> [red, green, blue] of label maps that are coloured; None takes the data set's.
         annotations: COCO JSON whose `images` and `categories` say what the ids in results mean; None takes that
             of the data set, if it is in COCO's format.
         offset: The value of the first class, where `classes` does not say it.
-        threshold: Of probability maps with one channel: the foreground is what lies above.
-        channels: Whether probability maps hold their classes on the first or the last axis; None tells it.
-        missing: What becomes of images without a file, of formats that have a file for every image: refused, or
+        threshold: Value above which a pixel is foreground, of probability maps with one channel.
+        channels: Axis on which probability maps hold their classes, the first or the last; None tells it.
+        missing: Treatment of images without a file, in formats that have a file for every image: refused, or
             predictions of nothing, counted and named.
     """
 

@@ -51,7 +51,7 @@ class Member:
 
     Attributes:
         name: Name as stored.
-        kind: What it is.
+        kind: Kind of the entry, such as a file, a folder or a link.
         size: Bytes of its content.
         open: Begins to read its content.
     """

@@ -17,7 +17,7 @@ class Counted:
     """A data set as it opens, split by split.
 
     Attributes:
-        choice: How it was opened.
+        choice: Name and options with which it was opened.
         found: Split -> images; None where they cannot be listed.
         published: Split -> images; empty if no counts are published for these options.
         troubles: Split -> why it cannot be listed.

@@ -44,7 +44,7 @@ class PackageFile:
         name: Name of the package.
         version: Version of the release.
         file: Name of the wheel or source distribution.
-        sha256: Of the file, in hex.
+        sha256: SHA-256 of the file, in hex.
     """
 
     name: str

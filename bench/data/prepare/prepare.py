@@ -40,8 +40,8 @@ class PrepareState(Record):
     """Contents of prepare.json.
 
     Attributes:
-        dataset: What lies in the folder.
-        parts: Those that are complete.
+        dataset: Name of the data set in the folder.
+        parts: Names of the parts that are complete.
     """
 
     dataset: str
@@ -54,10 +54,10 @@ class Plan:
 
     Attributes:
         name: The data set.
-        folder: Where it goes.
+        folder: Folder that gets the files.
         preparation: All that could be fetched.
-        parts: What is asked for, and what that needs.
-        state: What is there.
+        parts: Parts that are asked for, and those that they need.
+        state: State of the folder.
         mirror: Address of a folder with all archives, in place of their own addresses; None = their own.
     """
 
@@ -130,7 +130,7 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
     Args:
         plan: Plan from `planned`.
         keep_archives: Whether archives stay when their part is complete.
-        console: For bars, and a line per archive.
+        console: Console for bars, and a line per archive.
         patience: Patience with a failing connection.
 
     Raises:

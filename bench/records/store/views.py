@@ -99,7 +99,7 @@ class Damage:
     """A file of a run that cannot be used, and what makes it anew.
 
     Attributes:
-        case_id: Case id of the case that lacks it; empty for a file of the whole run.
+        case_id: Id of the case that lacks it; empty for a file of the whole run.
         kind: Kind of the job, or `score`, or `environment`.
         replicate: Replicate of the job.
         file: Path in the run.

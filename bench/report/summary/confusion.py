@@ -41,7 +41,7 @@ class ConfusionTable(Record):
     """The confusion matrix of one case.
 
     Attributes:
-        case_id: Case id of the case.
+        case_id: Id of the case.
         rows: Names of the true classes.
         columns: Names of the predicted classes, then `NO_CLASS`.
         counts: Pixels by true and predicted class, all images together.

@@ -97,7 +97,7 @@ class LatencySummary(Record):
         sync_overhead: (sum of stages - end to end) / end to end, of medians.
         device_infer: Median time of `infer` between two events on the device, with the gaps in which the device waits
             for launches; None without device events.
-        images_per_s: Of the throughput pass, see `bench.measure.pipelined`.
+        images_per_s: Throughput of a pass without waiting in between, see `bench.measure.pipelined`.
         first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
         decode_ms_per_image: Reading or drawing an image before anything was timed.
         outliers: Counted and explained.

@@ -36,7 +36,7 @@ def tail_latency(latencies_ns: Sequence[int] | NDArray[np.int64], percent: float
     percentile itself the more there are.
 
     Args:
-        latencies_ns: Of all queries, nanoseconds, in any order.
+        latencies_ns: Latencies of all queries, nanoseconds, in any order.
         percent: Percentile between 0 and 100.
     """
     count, needed = len(latencies_ns), samples_needed(percent)

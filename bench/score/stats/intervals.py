@@ -77,9 +77,9 @@ def block_interval(values: NDArray[np.generic], percent: float, *, seed: int) ->
     """Return the 95 % bootstrap interval of a percentile (upper nearest rank) of the samples of one process.
 
     Args:
-        values: In the order in which they were taken, at least one.
+        values: Samples in the order in which they were taken, at least one.
         percent: Percentile between 0 and 100.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     # Hours of samples need fewer draws.
     draws = min(DRAWS, max(200, _MAX_DRAWN // len(values)))

@@ -68,8 +68,8 @@ def estimate(value: float, left_out: NDArray[np.float64]) -> Estimate | None:
     """Return a score, or a difference of two, with its standard error.
 
     Args:
-        value: Of all images.
-        left_out: With each unit left out, shape (units,); nan where it is then undefined.
+        value: Score of all images.
+        left_out: Scores with each unit left out, shape (units,); nan where it is then undefined.
 
     Returns:
         None unless it is defined with most units left out, and two at least.
@@ -90,10 +90,10 @@ def joint_draws(
     those are not known of: each model's are Student's t around its score.
 
     Args:
-        values: Of all images, shape (models,).
-        left_out: With each unit left out, shape (models, units).
-        seed: Of the draws.
-        draws: How many.
+        values: Scores of all images, shape (models,).
+        left_out: Scores with each unit left out, shape (models, units).
+        seed: Seed of the draws.
+        draws: Number of draws.
     """
     n = left_out.shape[1]
     deviations = np.nan_to_num(left_out - np.nanmean(left_out, axis=1, keepdims=True))  # (models, units)
@@ -107,7 +107,7 @@ def estimates(left_out: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     """Return standard errors and degrees of freedom of many scores or differences at once, as `estimate` does.
 
     Args:
-        left_out: With each unit left out, shape (n, units); nan where it is then undefined.
+        left_out: Scores with each unit left out, shape (n, units); nan where it is then undefined.
 
     Returns:
         Two arrays of shape (n,), nan where `estimate` returns None.

@@ -62,7 +62,7 @@ def latency_interval(processes: Samples, percent: float, *, seed: int) -> Interv
     Args:
         processes: Samples of each process.
         percent: Percentile between 0 and 100.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         An interval that holds the percentile of the pooled samples. That of a single process says nothing of other
@@ -196,10 +196,10 @@ def processes_to_find(change: float, spread: float, degrees: float, *, level: fl
     """Return how many processes of each of two models show a relative change in 9 of 10 comparisons.
 
     Args:
-        change: Relative, above 0: 0.05 = 5 % slower.
+        change: Relative change, above 0: 0.05 = 5 % slower.
         spread: Standard deviation of the logarithm of a process's percentile, estimated.
         degrees: Degrees of freedom of that estimate: the fewer, the more its error is allowed for.
-        level: Of the comparison.
+        level: Significance level of the comparison.
     """
     planned = quantile(degrees, 2 * (1 - PLANNED_POWER))
     reach = (quantile(degrees, level) + planned) * spread / log1p(change)

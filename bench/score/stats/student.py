@@ -29,7 +29,7 @@ def two_sided_p(t: float, degrees: float) -> float:
 
     Args:
         t: The statistic; may be infinite.
-        degrees: Of freedom, above 0; need not be whole.
+        degrees: Degrees of freedom, above 0; need not be whole.
 
     >>> round(two_sided_p(12.7062, 1), 4), round(two_sided_p(2.2281, 10), 4), two_sided_p(0.0, 3)
     (0.05, 0.05, 1.0)

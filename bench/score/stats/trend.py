@@ -34,7 +34,7 @@ class Drift(NamedTuple):
     """A trend over a series.
 
     Attributes:
-        change: From the first to the last sample, as a share of the median.
+        change: Change from the first to the last sample, as a share of the median.
         significant: Whether chance would seldom (1 in 100) give such a slope.
     """
 

@@ -24,7 +24,7 @@ def write_module(options: Namespace, kind: str, use: str) -> int:
     Args:
         options: Options with `name` and `out`.
         kind: Kind of `FILES`.
-        use: What a suite says to use it, with NAME for its name.
+        use: Line of a suite that uses it, with NAME for its name.
     """
     from bench.records.names import OUTSIDE, module_names
 

@@ -25,10 +25,10 @@ class Written:
     """Hold what became of a case.
 
     Attributes:
-        case_id: Its id.
-        folder: Where its files lie.
-        images: How many predictions they hold.
-        loss: What the format could not hold, a sentence each.
+        case_id: Id of the case.
+        folder: Folder of its files.
+        images: Number of predictions that they hold.
+        loss: Sentences on what the format could not hold.
     """
 
     case_id: str

@@ -23,12 +23,12 @@ class Predicted:
 
     Attributes:
         label: Label of the model.
-        dataset: With the classes of the predictions, once they are mapped.
+        dataset: Data set with the classes of the predictions, once they are mapped.
         asked: The images, their names, and the annotation file whose ids are used, if there is one.
         stored: Folder of the predictions, with their index.
         native: Form in which they are stored.
         kind: Form in which they are written.
-        table: Where the model's classes go; None where they are the data set's.
+        table: Table from the model's classes to the data set's; None where they are the same.
     """
 
     label: str
