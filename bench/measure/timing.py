@@ -66,7 +66,8 @@ class Timed:
         invalid: Reasons not to use the numbers.
         time_to_steady_s: Seconds until the warm-up rule held; None if it never did.
         interference: Interference of other processes while it was sampled.
-        peak_device_bytes: Peak of the device memory with one batch at a time; where stages overlap, pushing through takes more.
+        peak_device_bytes: Peak of the device memory with one batch at a time; where stages overlap, pushing through
+            takes more.
     """
 
     samples: Samples
