@@ -47,7 +47,7 @@ def match_classes(
         own: Class names of the task, by id.
         model: Model with `trained_on`; a published label space may spell its classes in another way than the weights.
         where: Description of the weights, for messages.
-        training_follows: Whether the classifier is trained before it is used.
+        training_follows: True if the classifier is trained before it is used.
 
     Raises:
         BenchError: If some have no partner; lists both sides and what to write.

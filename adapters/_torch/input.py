@@ -46,8 +46,8 @@ class InputContract:
         fill: Value beside the image, 0-255 for each channel; None is the mean.
         overlap: Overlap of tiles.
         said_by: Source of these statements, in words.
-        says_fit: Whether it says how images are fitted too, or colours alone.
-        of_weights: Whether the weights, or a file beside them, say it; else it is what their like are mostly fed.
+        says_fit: True if it says how images are fitted too; False if it says colours alone.
+        of_weights: True if the weights, or a file beside them, say it; else it is what their like are mostly fed.
         trained_fit: The `fit` with which the weights were trained, where somebody says so apart from `fit`.
         stated: Pairs of a name of `STATED` and where that comes from, where it is not `said_by`.
     """

@@ -33,7 +33,7 @@ class Head:
             above their own threshold the most probable wins; where none is, `otherwise`.
         ids: Class id of each of these channels.
         otherwise: Class id where no channel is above its threshold.
-        gives: Whether the network ends before its activation, or behind it.
+        gives: Kind of output: `logits` where the network ends before its activation, `probabilities` behind it.
     """
 
     classes: int
@@ -149,8 +149,8 @@ def head_of(
         kind: Its name.
         threshold: Threshold of a sigmoid; of several one for all, or one for each of the classes that have an output.
         task: Task with the classes.
-        background_output: Whether `multilabel` has an output for the background too.
-        gives: Whether the network ends before its activation, or behind it.
+        background_output: True if `multilabel` has an output for the background too.
+        gives: Kind of output: `logits` where the network ends before its activation, `probabilities` behind it.
 
     Raises:
         Unsupported: If the head cannot tell the task's classes apart.

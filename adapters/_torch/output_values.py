@@ -16,7 +16,7 @@ class Doubt(NamedTuple):
 
     Attributes:
         seen: The observation, in a sentence.
-        is_certain: Whether it cannot be otherwise.
+        is_certain: True if it cannot be otherwise.
     """
 
     seen: str
@@ -32,7 +32,7 @@ def contradiction(outputs: NDArray[Any], *, claimed: str, sigmoid: bool) -> Doub
     Args:
         outputs: Outputs for some images, (B, C, h, w).
         claimed: `logits` or `probabilities`.
-        sigmoid: Whether each channel is a probability of its own; else those of a pixel sum to 1.
+        sigmoid: True if each channel is a probability of its own; else those of a pixel sum to 1.
 
     >>> ramp = np.linspace(0.1, 0.9, 5).reshape(1, 1, 1, 5)
     >>> contradiction(ramp, claimed="logits", sigmoid=True).seen

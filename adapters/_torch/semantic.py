@@ -89,7 +89,7 @@ class SemanticAdapter(devices.OnTorchDevice):
             torch's global generator, which is seeded before each call. Raises `BenchError` for
             wrong options and `Unsupported` for a task it cannot do.
         packages: Further distributions that can change a result, for `versions`.
-        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3; None leaves it to the class.
+        takes_bands: True if it makes networks for `TaskSpec.channels` other than 3; None leaves it to the class.
     """
 
     runtimes = RUNTIMES

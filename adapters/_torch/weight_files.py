@@ -54,7 +54,7 @@ class WeightFile:
         sets: Key under which tensors lie ("" for the whole file, dotted where deeper) -> those tensors.
         input: The preprocessing the weights were trained with, where the file says it.
         nameless: Key -> tensors in the order of a network's parameters, as some keep a moving average.
-        swapped: Whether keys named for a moving average hold the raw weights, and the others the average.
+        swapped: True if keys named for a moving average hold the raw weights, and the others the average.
     """
 
     tensors: dict[str, Tensor]

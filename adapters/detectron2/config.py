@@ -32,7 +32,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
         labels: Gives the number of classes of each head.
         label: The model's label, for messages.
         device: Device as torch names it.
-        compiled: Whether Detectron2's compiled operators can be used here.
+        compiled: True if Detectron2's compiled operators can be used here.
 
     Raises:
         BenchError: If the zoo has no such file or an override is wrong.

@@ -33,7 +33,7 @@ class LabelSpace:
 
         Args:
             task: Gives the classes.
-            things_apart: Whether a panoptic network's semantic head tells things apart too.
+            things_apart: True if a panoptic network's semantic head tells things apart too.
         """
         things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
         stuff = [i for i, spec in enumerate(task.classes) if not spec.is_thing]

@@ -50,7 +50,7 @@ class Options(BaseModel):
     Attributes:
         behaviour: Name of the behaviour; the module's docstring describes each.
         preprocess_ms, infer_ms, postprocess_ms: Latency of each stage of a timed behaviour.
-        stages_overlap: Whether a pass of throughput may have a thread for each stage, as beside a GPU.
+        stages_overlap: True if a pass of throughput may have a thread for each stage, as beside a GPU.
         second_infer_ms: `bimodal`: latency of `infer` for every other image, chosen by content.
         dataset: `perfect`, `noisy`: options of the `shapes` data set whose ground truth is known.
         split: `perfect`, `noisy`: its split.

@@ -25,7 +25,7 @@ class Matched:
 
     Attributes:
         scores: float64, (N,).
-        right: Whether each has a ground truth of its own, bool, (N,).
+        right: True for each detection that has a ground truth of its own, bool, (N,).
         ground_truths: Number of ground truth.
     """
 

@@ -38,7 +38,7 @@ def network_input(
         model: Gives the transform.
         images: Each float32, (3, H, W), RGB in 0-1, on the device.
         ground_truths: Ground truths of each image; they are resized with it.
-        resize: Whether to bring the short edge to the transform's size.
+        resize: True brings the short edge to the transform's size.
     """
     transform = model.transform
     scaled = [transform.normalize(image) for image in images]

@@ -87,7 +87,7 @@ class UniversalNetwork:
         classes: Numbering of its classes.
         canvas: Side of the only square it sees, pixels; None where any multiple of 32 will do.
         smallest: Side of the smallest input, pixels.
-        stretches: Whether an image fills the canvas, whatever its shape; else it is padded.
+        stretches: True if an image fills the canvas, whatever its shape; else it is padded.
         loaded, unfit, backbone: The fields of the same names of `adapters._torch.network.SemanticNetwork`.
     """
 
@@ -137,7 +137,7 @@ def make_network(
         options: Options of the model config.
         classes: It tells apart.
         kind: Form of the prediction it is built for.
-        load: Whether the weights of `pretrained` are wanted; its configuration is read in any case.
+        load: True if the weights of `pretrained` are wanted; its configuration is read in any case.
         model: Its label and `trained_on` are read.
 
     Raises:

@@ -155,7 +155,7 @@ class InstanceStages:
 
     Args:
         network: Its options and classes are used.
-        end2end: Whether the head needs no suppression.
+        end2end: True if the head needs no suppression.
     """
 
     def __init__(self, network: YoloNetwork, *, end2end: bool) -> None:

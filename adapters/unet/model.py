@@ -30,10 +30,10 @@ class UNet(nn.Module):
         up: Way in which a level doubles its input; the interpolating ways halve the channels by a 1 × 1 convolution, so
             that every variant joins equally wide features.
         norm: Normalisation behind each 3 × 3 convolution.
-        bias: Whether those convolutions have a bias. Behind batch norm it changes nothing but the
+        bias: True if those convolutions have a bias. Behind batch norm it changes nothing but the
             number of parameters; 64 wide, 4 deep, with bias is the classic network of 31,043,521
             parameters for one output channel.
-        skip: Whether the channels of the skip connection come before or behind those from below. It changes
+        skip: Order of the channels of the skip connection, before or behind those from below. It changes
             nothing but which weights of other implementations fit.
         attention: `gates` weighs each skip connection by what the level below makes of it (Oktay et al.:
             Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999); `spatial` weighs the pixels of the

@@ -143,15 +143,15 @@ class BaseAdapter(ABC):
 
     Attributes:
         fused_stages: The stages that this adapter cannot separate, for example `("preprocess+infer",)`.
-        stages_overlap: Whether a pass of throughput may call `preprocess`, `infer` and `postprocess` from a thread
+        stages_overlap: True if a pass of throughput may call `preprocess`, `infer` and `postprocess` from a thread
             each, at once and for different batches: all that a batch needs is handed on, and the device is not the
             processor. Where it is false, one stage follows the other.
         runtimes: The values of `Target.runtime` that it offers; the harness refuses the others.
         why_eager_alone: Why it has no other runtime, as the end of a sentence; None says nothing.
-        fetches_weights: Whether it loads the address that `ModelSpec.weights` may be; where it does not, the
+        fetches_weights: True if it loads the address that `ModelSpec.weights` may be; where it does not, the
             harness refuses addresses.
-        takes_bands: Whether it makes networks for `TaskSpec.channels` other than 3, see `takes_bands_for`.
-        takes_floats: Whether the images of those may be float32 from 0 to 255, as well as uint8.
+        takes_bands: True if it makes networks for `TaskSpec.channels` other than 3, see `takes_bands_for`.
+        takes_floats: True if the images of those may be float32 from 0 to 255, as well as uint8.
         training_follows: Set before `build` where `train` is called after it: weights may then be drawn anew where
             they do not fit; they are refused otherwise.
         packages: The distributions whose versions can change a result, for `versions`.

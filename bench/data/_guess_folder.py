@@ -54,7 +54,7 @@ def best_patterns(paths: Sequence[str], root: Path, *, lossy: bool = False) -> P
     Args:
         paths: Paths below the root.
         root: The folder.
-        lossy: Whether JPEG masks count.
+        lossy: True if JPEG masks count.
     """
     pictures = [path for path in paths if _suffix(path) in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)]
     best: PatternGuess | None = None

@@ -32,7 +32,7 @@ class Guess:
         name: Data set that reads it.
         options: Options beside `root`.
         reasons: Reasons for the guess.
-        certain: Whether nothing but this is likely.
+        certain: True if nothing but this is likely.
     """
 
     name: str

@@ -99,7 +99,7 @@ def reading_options(
 
     Args:
         pairs: Volumes with their masks.
-        classes: Whether classes are to be proposed.
+        classes: True if classes are to be proposed.
 
     Raises:
         DatasetError: If a volume cannot be read.

@@ -49,7 +49,7 @@ class Sheet:
     Attributes:
         path: The PNG.
         models: Labels of the models that are trained so.
-        changes: Whether the recipe changes images at all.
+        changes: True if the recipe changes images at all.
     """
 
     path: Path

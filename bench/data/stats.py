@@ -77,7 +77,7 @@ class Counted:
         classes: The label space.
         by_class: One for each class, in its order.
         by_split: One for each split that was counted.
-        has_objects: Whether its ground truth has instances or segments.
+        has_objects: True if its ground truth has instances or segments.
     """
 
     label: str

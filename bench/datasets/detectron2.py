@@ -159,7 +159,7 @@ class Metadata:
         file: File that it is from.
         classes: Classes in order; in a panoptic label space of two lists, things come first.
         things: Number of thing_classes.
-        joint: Whether the lists of things and stuff are one.
+        joint: True if the lists of things and stuff are one.
         ignored: Value of pixels that are not scored.
         background: Class id of pixels in no object, or `IGNORE_LABEL`.
     """

@@ -184,7 +184,7 @@ class GpuMeter:
 
     Args:
         telemetry: Entered.
-        counter: Whether to read the energy counter; else power is integrated.
+        counter: True reads the energy counter; False integrates power.
         clock: Clock as the sampler's; `time.monotonic` outside tests.
     """
 

@@ -30,7 +30,7 @@ class Read:
     Attributes:
         predictions: Predictions made anew of the arrays that were read; as they came where `plain` is false.
         sums: Sum of the bytes of each array.
-        plain: Whether all are what the contract says by exact type, so that reading them is all there is to them.
+        plain: True if all are what the contract says by exact type, so that reading them is all there is to them.
     """
 
     predictions: list[Prediction]

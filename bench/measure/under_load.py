@@ -84,7 +84,7 @@ class Neighbours:
     """What others did to the machine in the meantime.
 
     Attributes:
-        disturbed: Whether they used more of it than the protocol allows; known after the block.
+        disturbed: True if other processes used more than the protocol allows; known after the block.
     """
 
     disturbed = False

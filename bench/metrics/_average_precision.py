@@ -247,7 +247,7 @@ class PrecisionMetric:
         ious: IoU of all detections with the ground truth of their class, (detections, ground truth), from
             the ground truth, the detections, and the masks of both.
         most: Detections of an image and class that count, the surest ones.
-        of_all_classes: Whether they are those of an image over all classes.
+        of_all_classes: True if they are counted over all classes of an image.
         image_label: Name of the score by which single images are listed, which have no average precision worth the
             name.
     """

@@ -62,7 +62,7 @@ class SumsMetric:
         columns: Number of columns, C, for the check of stored sums.
         formula: The value of each class.
         undefined_because: Reason why there can be no headline.
-        over: Whether a class's sums are pooled over all images, or its values averaged over images.
+        over: Pooling of a class's sums over all images, or averaging of its values over images.
         summed: Rows of all images, and K -> sums, (N, K, C); None where `observed` returns sums.
         parts: Companion figures, averaged like the headline.
         dialects: Named variants, each from the sums of all images, (N, K, C).

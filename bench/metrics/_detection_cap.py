@@ -20,7 +20,7 @@ def cap_flags(rows: NDArray[np.float64], *, name: str, most: int, of_all_classes
         rows: Rows of all images, see `bench.metrics._matching`, shape (rows, 8).
         name: Name of the metric at its usual cap.
         most: Detections that count, of an image and a class.
-        of_all_classes: Whether they are those of an image over all classes.
+        of_all_classes: True if they are counted over all classes of an image.
     """
     counted = rows[(rows[:, KIND] == GROUND_TRUTH) & (rows[:, IGNORED] == 0)]
     places = counted[:, [NUMBER]] if of_all_classes else counted[:, [NUMBER, CLASS]]

@@ -106,9 +106,9 @@ class ProbabilityMetric:
         formula: Counts -> the headline, (...) for a leading axis; or with `per_class` a value for each class, (..., K),
             whose mean over classes is the headline.
         undefined_because: Reason why there may be no value although pixels were scored.
-        per_class: Whether the formula has a value for each class.
+        per_class: True if the formula has a value for each class.
         of_each: Counts -> a value for each class, (..., K), that is listed beside a headline without classes.
-        foreground: Whether the mean leaves the background out.
+        foreground: True if the mean leaves the background out.
         parts: Companion figures, name -> formula as `formula`.
         best: The largest value that it can take.
         needs_probabilities: True if a suite needs `keep: probabilities` for it.

@@ -43,8 +43,8 @@ class SurfaceMetric:
         column: Which of the values is the headline.
         dialects: Named variants of the headline, each one of the values.
         parts: Companion figures, each one of the values.
-        is_distance: Whether values are distances, in millimetres or pixels, or else shares of 0 to 1.
-        by_volume: Whether it is observed on volumes and not on images.
+        is_distance: True if values are distances, in millimetres or pixels; False if they are shares of 0 to 1.
+        by_volume: True if it is observed on volumes and not on images.
     """
 
     name: str

@@ -52,8 +52,8 @@ class Distances(NamedTuple):
         class_id: The class.
         to_predicted: Distance from each true surface pixel to the nearest predicted one, float64, (P,).
         to_target: Distance from each predicted surface pixel to the nearest true one, float64, (Q,).
-        missed: Whether the class is true and nowhere predicted.
-        invented: Whether it is predicted and nowhere true.
+        missed: True if the class is true and nowhere predicted.
+        invented: True if it is predicted and nowhere true.
     """
 
     class_id: int

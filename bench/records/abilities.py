@@ -23,14 +23,14 @@ class Abilities(Record):
         devices: Kinds of devices that it runs on.
         cpu_precisions: Arithmetic that it has on a CPU, beside int8 of an exported network.
         precisions: Arithmetic that a runtime has, in place of `cpu_precisions`.
-        int8: Whether it can be quantised.
-        several_passes: Whether it can be run over windows and with test-time augmentation.
-        channels_last: Whether a target may choose the memory layout.
+        int8: True if it can be quantised.
+        several_passes: True if it can be run over windows and with test-time augmentation.
+        channels_last: True if a target may choose the memory layout.
         side: Side of the only square that it sees, pixels; None where it takes any size.
-        probabilities: Whether it hands over the probability of each class and pixel, where it labels pixels.
+        probabilities: True if it hands over the probability of each class and pixel, where it labels pixels.
         one_size_exported: Why its export takes inputs of one size alone, as the end of a sentence; None where it takes
             any.
-        training_devices: Whether several devices can share its training.
+        training_devices: True if several devices can share its training.
         not_honoured: Fields of a recipe that its trainer passes over -> why.
         untrainable: Fields of a recipe that it cannot be trained with -> why, as a clause.
     """

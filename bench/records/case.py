@@ -39,9 +39,9 @@ class ClassSpec(Record):
 
     Attributes:
         name: Unique within the label space; label spaces are matched by name.
-        is_thing: Whether the class has countable instances (a "thing") or not ("stuff").
+        is_thing: True if the class has countable instances (a "thing") or not ("stuff").
         colour: RGB, 0-255, for pictures only.
-        is_background: Whether it is the class of pixels in no object, under whatever name; see `background_class`.
+        is_background: True if it is the class of pixels in no object, under whatever name; see `background_class`.
         frequency: Group by the number of training images that the class is in, LVIS's 1 to 10, 11 to 100, and more;
             None elsewhere, where it is not written down.
         category: Group of classes that the data set puts it in, such as Cityscapes' `vehicle`; scores are also averaged
@@ -107,7 +107,7 @@ class ModelSpec(Record):
         description: One line for `bench list models`.
         options: The model config's options with the suite's overrides applied; the adapter checks them.
         weights: Local path or address of pretrained weights; None builds from a seed.
-        trainable: Whether a suite's recipe applies to it (False for fakes and fixed pipelines).
+        trainable: True if a suite's recipe applies to it (False for fakes and fixed pipelines).
         prompt: Prompt that tells a prompted model each object; None for every other task.
         trained_on: Label space that its weights predict: the name of a published one or its
             classes in order; None = the data set's own. See `bench/data/labels/`.

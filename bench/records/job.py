@@ -151,7 +151,7 @@ class JobFacts(Record):
         host_rss_peak_bytes: Largest resident memory of the worker process (VmHWM).
         torch_peak_allocated_bytes / peak_device_bytes: Largest memory that the device allocator gave out.
         fused_stages: Stages the adapter cannot separate.
-        stages_overlap: Whether a pass of throughput has the processor and the device work at once; None = not known.
+        stages_overlap: True if a pass of throughput has the processor and the device work at once; None = not known.
         threads: Library -> threads in effect, read back.
         not_honoured: Recipe fields the framework cannot honour, with the reason.
         flags: Doubts about the measurement.

@@ -145,7 +145,7 @@ def check_prediction(
         image_id: Id of the image, for the message.
         model: Label of the model, for the message.
         prompts: Number of prompts that the image had; None where it had none to begin with.
-        encoded: Whether masks of instances were read as runs from a file, and not returned by an adapter.
+        encoded: True if masks of instances were read as runs from a file, and not returned by an adapter.
 
     Raises:
         ShapeError: Naming the model, the image, what came and what was expected.

@@ -57,7 +57,7 @@ class MemoryUse(Explained):
         host_rss_model_bytes: Memory that the build added, with all that the framework imports only then.
         host_rss_batch_bytes: Peak while batches were predicted, above what was resident after the build.
         host_rss_peak_bytes: Largest resident memory from the build on.
-        peak_started_anew: Whether the kernel let the peak start anew before the build and before the
+        peak_started_anew: True if the kernel let the peak start anew before the build and before the
             batches; if not, the peak covers the life of the process, and `host_rss_batch_bytes` with it.
         weights_bytes: Size of the weight file, or of the parameters where there is no file.
         torch_peak_allocated_bytes: Largest sum of tensors on the device while batches were predicted.

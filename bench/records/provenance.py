@@ -10,7 +10,7 @@ class Provenance(Record):
 
     Attributes:
         commit: Git commit of the harness, hex; None outside of a git checkout.
-        dirty: Whether tracked files had changed since; None where that is not known.
+        dirty: True if tracked files had changed since that commit; None where that is not known.
         machine: Digest of what makes timings comparable, as in the key of a timing.
         host: Description of the same machine: processor, cores, GPUs.
         environment: Name of the environment record in the run's folder `environments/`.

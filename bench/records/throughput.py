@@ -21,7 +21,7 @@ class Rate(Record):
         images_per_s: All images over all seconds.
         low, high: 95 % interval by Student's t over blocks; None with one block.
         images, wall_s, blocks: Support of the rate: images, seconds and blocks.
-        disturbed: Whether other processes or the hypervisor used more than the protocol allows.
+        disturbed: True if other processes or the hypervisor used more than the protocol allows.
     """
 
     images_per_s: float
@@ -38,7 +38,7 @@ class SweepPoint(Record):
 
     Attributes:
         batch_size: Images per `infer` call.
-        ended: Whether it could be measured.
+        ended: True if it could be measured.
         reason: Why not.
         rate: None where it could not.
         peak_device_bytes: Bytes of the device allocator with this batch size; None on a CPU.
@@ -128,7 +128,7 @@ class ServerTrial(Record):
         queries_per_s: Mean rate of arrivals.
         planned, answered: Queries; a trial ends as soon as more are over the bound than may be.
         over, allowed_over: Queries over the bound, and how many of those planned may be.
-        passed: Whether the bound holds at this rate.
+        passed: True if the bound holds at this rate.
         median_ms, percentile_ms: Upper nearest rank, from scheduled arrival to completion; None where the
             trial ended early, because those still in line would have been later.
         disturbed: True if other processes or the hypervisor used more than the protocol allows.

@@ -19,7 +19,7 @@ class Searched(Record):
 
     Attributes:
         low, high: Ends of a range, both of which may be taken.
-        log: Whether equal ratios of the range are equally likely at first.
+        log: True makes equal ratios of the range equally likely at first.
         step: Distance of neighbouring values of a range; None = every number, or every whole number.
         choices: Values to choose from, instead of a range.
     """

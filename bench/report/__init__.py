@@ -50,7 +50,7 @@ def write_report(
         run: The run, with its files.
         folder: Folder that gets the files.
         show_from: Score from which contact sheets show objects; None chooses it for each model.
-        inline: Whether the small pictures of report.html stand in it, instead of beside it.
+        inline: True puts the small pictures of report.html into it, instead of beside it.
         columns: Label of a data set, or "" for all -> columns of a table of the user's, by which images are sliced.
         plots: Forms beside PNG that plots are written in: `svg`, `pdf`.
         anew: Compute everything from the facts, and take nothing of what earlier reports kept.

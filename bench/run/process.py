@@ -28,7 +28,7 @@ class ProcessEnd:
     Attributes:
         exit_code: None when a signal ended it.
         signal: Name of that signal, for example `SIGKILL`.
-        timed_out: Whether it was over its wall-clock limit.
+        timed_out: True if it was over its wall-clock limit.
         wall_s: Seconds from start to end.
         kernel_oom_kills: Processes the kernel killed for memory meanwhile; None = unknown.
     """
@@ -93,7 +93,7 @@ def process_end(return_code: int, *, timed_out: bool, started: float, oom_before
 
     Args:
         return_code: Return code as `subprocess` has it.
-        timed_out: Whether it was over its limit.
+        timed_out: True if it was over its limit.
         started: Monotonic clock at its start, seconds.
         oom_before: `kernel_oom_kills()` at its start.
     """

@@ -108,7 +108,7 @@ class Key(NamedTuple):
     Attributes:
         python: The interpreter.
         adapter: Its framework is the only one that is imported.
-        training: Whether what trains is imported, too.
+        training: True if what trains is imported, too.
         cores: Cores it is pinned to.
         environment: Its environment variables.
     """
@@ -208,7 +208,7 @@ def workers_of(*, fresh: bool, at_once: int = 1) -> Workers:
     """Return who starts the workers of a run: an interpreter for each, or parents that have imported.
 
     Args:
-        fresh: Whether each job gets an interpreter.
+        fresh: True if each job gets an interpreter.
         at_once: Number of such starters that share this machine.
     """
     return FreshInterpreters() if fresh else ForkServers(max(1, MOST_SERVERS // at_once))

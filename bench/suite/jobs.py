@@ -53,7 +53,7 @@ class Ingredients:
         environment: Variables the worker gets before it starts.
         runtime_versions: Package -> version of what makes the target's runtime, beyond `versions`; a training does
             without.
-        exports: Whether the target's runtime runs an export of the model; not where its weights are what it runs.
+        exports: True if the target's runtime runs an export of the model; not where its weights are what it runs.
     """
 
     task: TaskSpec

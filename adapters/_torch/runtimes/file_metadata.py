@@ -29,7 +29,7 @@ class FileMetadata:
     Attributes:
         class_names: Class names by number; None where it names none.
         size: Size of the images it was exported for.
-        by_ultralytics: Whether Ultralytics exported it, whose networks see 0 to 1, letterboxed on grey.
+        by_ultralytics: True if Ultralytics exported it, whose networks see 0 to 1, letterboxed on grey.
         input: Mean, std and order of colours; None where it does not say them.
     """
 

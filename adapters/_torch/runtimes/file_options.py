@@ -35,7 +35,7 @@ class FileOptions(Options):
         fit: Way in which an image gets the input's size; see `adapters._torch.fitting`. The padding around the image is
             cut off from the output before it is resized back.
         fill: Colour beside the image: R, G, B, 0-255.
-        centred: Whether a letterbox has the image in the middle; else at the top left.
+        centred: True if a letterbox has the image in the middle; else at the top left.
         interpolation: Interpolation with which images are resized; see `adapters._torch.fitting`.
         multiple_of: Sides of the input are multiples of this many pixels; images are padded at the
             bottom and on the right with the mean colour, and the output is cut back.

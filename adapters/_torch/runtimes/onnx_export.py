@@ -53,7 +53,7 @@ class ExportRequest:
         size: (H, W) that every input will have; None for any.
         multiple: Sides of the input are multiples of it.
         outputs: Names of what it answers, in order.
-        squares: Whether every input is as wide as it is high.
+        squares: True if every input is as wide as it is high.
     """
 
     module: nn.Module

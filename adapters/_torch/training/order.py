@@ -46,7 +46,7 @@ class ImageOrder:
         batch_size: Images per batch.
         accumulate: Batches per optimiser step.
         seed: Seed of the order and of the mirroring.
-        flip: Whether images are mirrored, each with probability one half.
+        flip: True if images are mirrored, each with probability one half.
         present: Which classes each image shows, (count, K). With it images are drawn with
             replacement, for each place first one of the classes that are there, then one of the
             images that show it: "class-aware sampling" of Shen, Lin and Huang, Relay

@@ -69,7 +69,7 @@ class BandReading:
         bands: Numbers of the bands, counted from 1; None takes one band, three times, or three.
         rgb: Which of the bands are red, green and blue; None if that is not said.
         ranges: Values that become 0 and 255, for each band, or one pair for all; empty leaves 8 bits as they are.
-        exact: Whether scaled values stay floats.
+        exact: True if scaled values stay floats.
     """
 
     bands: tuple[int, ...] | None

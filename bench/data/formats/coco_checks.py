@@ -32,7 +32,7 @@ def exporter_roots(categories: Sequence[CocoCategory], used: NDArray[np.bool_]) 
 
     Args:
         categories: Categories of the file.
-        used: Whether there is an annotation of each, bool, (categories,).
+        used: True for each category that has an annotation, bool, (categories,).
     """
     # Two rows of one id would hide each other; the label space refuses them by their names.
     above = Counter(str(row.get("supercategory")) for row in categories)

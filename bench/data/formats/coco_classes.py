@@ -32,7 +32,7 @@ def classes_of(
         index: The file.
         roots: Ids of categories that are no classes, see `coco_checks.exporter_roots`.
         wanted: Names of the classes that are used, in order; None takes all.
-        all_things: Whether classes are things; None where each category says it of itself.
+        all_things: True if classes are things; None where each category says it of itself.
 
     Raises:
         DatasetError: If there are no categories, two of one name, or not those that are wanted.

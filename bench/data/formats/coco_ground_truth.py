@@ -130,7 +130,7 @@ def runs_of(annotations: Sequence[CocoAnnotation], size: Size, file: Path, image
         annotations: Annotations of one image.
         size: Size of it.
         file, image: Names for the message.
-        by_rows: Whether run lengths go along the rows.
+        by_rows: True if run lengths go along the rows.
     """
     try:
         return segmentation_runs([one.get("segmentation") for one in annotations], size, by_rows=by_rows)

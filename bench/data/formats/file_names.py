@@ -113,7 +113,7 @@ def files_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, *, other
     Args:
         folder: Folder to search; nothing is found if it is no folder.
         suffixes: Suffixes of the files that are asked for.
-        others: Whether all other files are noted too, those in hidden folders and hidden ones among them.
+        others: True if all other files are noted too, those in hidden folders and hidden ones among them.
 
     Raises:
         DatasetError: If one of those asked for has a name that is not text in UTF-8.

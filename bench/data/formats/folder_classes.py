@@ -30,7 +30,7 @@ class FolderClass(Record):
         name: Unique.
         value: Pixel value (or palette index) in the masks; None if the masks hold colours.
         colour: RGB, 0-255: of the pixels where masks hold colours, otherwise for pictures only.
-        thing: Whether its objects can be counted.
+        thing: True if its objects can be counted.
     """
 
     name: str = Field(min_length=1)
@@ -92,7 +92,7 @@ class FolderTable:
         origin: Source of the table, for messages.
         inferred: The observation, if the table was inferred from the masks; else empty.
         binary: Rule by which masks of two classes are cut at a grey value; the two look-ups are not used then.
-        void_by_default: Whether 255 is void because a list of names has it so, and not because it was written.
+        void_by_default: True if 255 is void because a list of names has it so, and not because it was written.
     """
 
     classes: tuple[ClassSpec, ...]

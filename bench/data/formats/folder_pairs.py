@@ -37,7 +37,7 @@ def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pai
         images: The images, with all other files of their folder.
         folder: Folder of the masks.
         suffix: Text that follows the image's name in the name of its mask.
-        lossy: Whether JPEG masks count, because they are cut at a threshold.
+        lossy: True if JPEG masks count, because they are cut at a threshold.
 
     Raises:
         DatasetError: If images have no mask, with their number, or some seem to have several.

@@ -140,7 +140,7 @@ def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep
     Args:
         path: Its file.
         lossy: Take a JPEG too, whose values are not labels.
-        alpha: Whether transparency that varies is refused, because a class may hide in it, or kept.
+        alpha: Treatment of transparency that varies: refused, because a class may hide in it, or kept.
 
     Raises:
         Unreadable: If the file is missing, truncated or no image, or memory is too small for it.

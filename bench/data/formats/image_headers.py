@@ -107,7 +107,7 @@ class Header:
         stored: Size as stored.
         orientation: EXIF orientation, 1-8; 1 = upright.
         palette: The first `PALETTE_ENTRIES` colours of its palette as stored, three bytes each; empty without one.
-        decoded_upright: Whether decoders apply the orientation themselves, as those of TIFF do.
+        decoded_upright: True if decoders apply the orientation themselves, as those of TIFF do.
     """
 
     form: str

@@ -26,7 +26,7 @@ class Leftover:
         folder: Folder that they lie in, or below.
         suffix: Suffix in lower case; '' if they have none.
         files: Paths of the files, sorted.
-        hidden: Whether their names, or those of their folders, are hidden ones, which are never read.
+        hidden: True if their names, or those of their folders, are hidden ones, which are never read.
     """
 
     folder: Path

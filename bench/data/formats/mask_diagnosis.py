@@ -58,7 +58,7 @@ def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, voi
     Args:
         table: Made of the file.
         masks, folder: Files of the masks, and their folder.
-        void_is_said: Whether the user named the void values.
+        void_is_said: True if the user named the void values.
     """
     if not table.by_value or table.binary is not None:
         return

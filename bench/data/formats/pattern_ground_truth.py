@@ -32,7 +32,7 @@ class MaskRule:
         class_of: Name of a class -> class id; 0 is the background.
         classes_of: Mask -> name of its class.
         threshold: Least value that is yes; None expects two values.
-        on_top: Whether pixels in two classes belong to the later one.
+        on_top: True if pixels in two classes belong to the later one.
     """
 
     hold: MasksHold

@@ -135,7 +135,7 @@ class _Edges(NamedTuple):
     Attributes:
         x, y: The smaller end.
         slope: Slope of x over y where `steep`, else of y over x.
-        steep: Whether the edge is longer along y.
+        steep: True if the edge is longer along y.
         left, right: Smallest and largest x.
     """
 

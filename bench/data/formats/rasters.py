@@ -58,7 +58,7 @@ def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: b
     Args:
         segmentations: The `segmentation` of each annotation.
         size: Size of the image.
-        by_rows: Whether run lengths go along the rows, as some writers have it, and not down the columns.
+        by_rows: True if run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:
         Masks in the order given.

@@ -48,7 +48,7 @@ class Resplit(Record):
         fractions: Split -> share of the images.
         group: Regular expression, searched in the path of an image below root, whose first group names what must
             stay together.
-        stratify: Whether each class gets its share of images in every split.
+        stratify: True gives each class its share of images in every split.
         seed: Seed of the splits: another seed gives other splits.
         folds: Number of parts for cross-validation.
         fold: Number of the part that is test, counted from 1.

@@ -62,7 +62,7 @@ class Part:
         archives: Its files.
         options: Options with which the data set is opened with it, beside `root`; None if that takes another part.
         splits: Splits whose images it brings, where each part brings those of its own; none = no matter.
-        by_default: Whether it is fetched unless other parts are asked for.
+        by_default: True if it is fetched unless other parts are asked for.
         needs: Parts that it is of no use without.
         conversion: Conversion of its files afterwards; None leaves them.
     """

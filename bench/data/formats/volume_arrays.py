@@ -55,7 +55,7 @@ class Volume:
         stored: Orientation of the volume in its file, for example `RAS`; empty without an affine.
         note: Sentence on what is odd about it; empty if nothing is.
         window: Lower and upper value that its file proposes to show; None without.
-        inverted: Whether low values are bright.
+        inverted: True if low values are bright.
     """
 
     values: NDArray[Any]

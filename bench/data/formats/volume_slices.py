@@ -49,7 +49,7 @@ class Grey:
     Attributes:
         windows: A channel each; one alone makes a grey image. Empty where `percentiles` are measured.
         percentiles: Measured for each volume and channel.
-        exact: Whether scaled values stay floats.
+        exact: True if scaled values stay floats.
     """
 
     windows: tuple[Window, ...] = ()
@@ -258,7 +258,7 @@ class LabelRule:
         class_of: Value -> class id, or void.
         known: Which values there are, for messages.
         as_stored: Take mask and image voxel by voxel, whatever the mask's header says of its place.
-        instances: Whether values are numbers of objects of class 1.
+        instances: True if values are numbers of objects of class 1.
         value_of: Name of a class -> its value, for masks that tell regions by name; those on top last.
     """
 

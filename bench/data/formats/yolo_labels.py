@@ -94,7 +94,7 @@ def label_notes(images: ListedImages, files: LabelFiles, *, leave_out: bool) -> 
     Args:
         images: Images of a split.
         files: Label files that `compare_labels` found.
-        leave_out: Whether files that fit no image are known to be of none.
+        leave_out: True if files that fit no image are known to be of none.
 
     Raises:
         DatasetError: If there are both: then the files are most likely those of the images, misnamed.
@@ -141,7 +141,7 @@ class LabelRow(NamedTuple):
     Attributes:
         class_id: Number of its class.
         corners: x and y, shares of width and height, float64, (N, 2); those of a box are its four.
-        is_box: Whether the line holds a box for detection.
+        is_box: True if the line holds a box for detection.
         where: File and number of the line.
     """
 

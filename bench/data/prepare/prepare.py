@@ -129,7 +129,7 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Pa
 
     Args:
         plan: Plan from `planned`.
-        keep_archives: Whether archives stay when their part is complete.
+        keep_archives: True keeps archives when their part is complete.
         console: Console for bars, and a line per archive.
         patience: Patience with a failing connection.
 

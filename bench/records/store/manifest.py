@@ -158,7 +158,7 @@ class _Entries:
             each of them.
         lines: The hash of each line.
         damage: Which line does not follow from the one before; None if each does.
-        is_whole: Whether the last line has its end.
+        is_whole: True if the last line has its end.
     """
 
     def __init__(self, text: bytes) -> None:

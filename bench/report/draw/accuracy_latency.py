@@ -39,7 +39,7 @@ class AccuracyPoint:
         label: Its name.
         score: Score with its 95 % interval `score_low`, `score_high`, each None if unknown.
         latency_ms: Latency per image, with its interval `latency_low`, `latency_high`, milliseconds.
-        pareto_optimal: Whether no other of its group is better and as fast.
+        pareto_optimal: True if no other of its group is better and as fast.
         group: Name of the group in which it competes (data set and device); each group has a Pareto front of its own.
     """
 

@@ -37,8 +37,8 @@ def plot(
         across, up: Labels of the two axes.
         label: Description of the whole plot, for those who cannot see it.
         ends: Lowest and highest value of both axes; None leaves room around the values.
-        diagonal: Whether a line shows where both are equal.
-        markers: Whether each point has one.
+        diagonal: True draws a line where both are equal.
+        markers: True draws a marker at each point.
     """
     places = [point for one in lines for point in one.points]
     if not places:

@@ -55,7 +55,7 @@ class Axis:
     Attributes:
         low, high: The values at its ends.
         start, end: The pixels there.
-        log: Whether equal ratios are equally long.
+        log: True makes equal ratios equally long.
     """
 
     low: float

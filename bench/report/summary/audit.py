@@ -27,7 +27,7 @@ class AuditResult(Record):
     """Timed against scored predictions.
 
     Attributes:
-        ok: Whether they agree; None where nothing could be compared.
+        ok: True if they agree; None where nothing could be compared.
         compared: Images compared.
         identical: Images with equal content hashes.
         equal_pixels: Share of equal pixels over the compared images; 1 if all are identical, None

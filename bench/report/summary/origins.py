@@ -16,7 +16,7 @@ class Origin(Record):
     Attributes:
         name: Short, for tables: A, B, …
         commit: Commit of the harness; None where it is not known.
-        dirty: Whether tracked files had changed since.
+        dirty: True if tracked files had changed since that commit.
         host: The machine in words.
         environment: The whole record; empty where it is damaged.
     """

@@ -37,9 +37,9 @@ class Row(Record):
         trained_s, trained_steps, trained_images: Cost of its training: seconds, steps and images seen.
         trained_data_wait_s: Seconds that the training waited for batches; None = not known.
         course: Progress of the training so far, by its log; None without one.
-        scored_only: Whether it is not to be timed, by the suite or because it is predictions without a model.
+        scored_only: True if it is not to be timed, by the suite or because it is predictions without a model.
         verdict: Verdict on its timing, or, where it is only scored, on its predictions; None until they are there.
-        pareto_optimal: Whether no other model of its data set and device is better and as fast; None without score and
+        pareto_optimal: True if no other model of its data set and device is better and as fast; None without score and
             latency, and where the verdict is `invalid`.
         pareto_probability: Share of joint resamples in which it is on that front.
         self_reported: The framework's own scores.
@@ -47,7 +47,7 @@ class Row(Record):
         fused_stages: Stages the framework cannot separate, each for example `preprocess+infer`.
         threads: Library -> threads in effect while it was timed, read back.
         prompt: Prompt that tells a prompted model each object.
-        random_weights: Whether a prompted network had no weights but random ones.
+        random_weights: True if a prompted network had no weights but random ones.
         weights_read: Account of what was made of the weights that it started with, see `bench.records.JobFacts`; empty
             where it was trained from random ones, or its adapter tells nothing.
         input_contract: Its preprocessing, and where each part of it comes from; see `bench.records.JobFacts`.
@@ -119,11 +119,11 @@ class Comparison(Record):
         best, other: Case ids of the two rows.
         difference, low, high: Headline of the best minus the other's, with the interval of `Pair`.
         p_holm: p-value of that difference after the correction for all pairs of the data set: `Pair.p_holm`.
-        significant: Whether it is below 5 %: `Pair.significant`.
+        significant: True if that p-value is below 5 %: `Pair.significant`.
         slower, slower_low, slower_high: End-to-end median of the other over the best's, with the interval that goes
             with Holm's verdict.
         slower_p_holm: p-value of no difference, after the correction for all comparisons with this best.
-        slower_significant: Whether it is below 5 %, which is whether the interval leaves out one; None where one
+        slower_significant: True if it is below 5 %: then the interval leaves out one; None where one
             process gives no interval.
     """
 

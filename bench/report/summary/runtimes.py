@@ -33,10 +33,10 @@ class RuntimeComparison(Record):
         pixels: Pixels compared, over all images; 0 where predictions of either are missing.
         changed: Share of them with another class; None without pixels.
         worst_image, worst_changed: The image with the largest share, if any pixel differs.
-        same_pixels: Whether `changed` is within `TOLERANCE`; None without pixels and in other arithmetic than fp32,
+        same_pixels: True if `changed` is within `TOLERANCE`; None without pixels and in other arithmetic than fp32,
             for which no tolerance of pixels is set.
         score_change: Headline score minus that of the eager case; None without either.
-        kept_score: Whether `KEPT_SCORE` of the eager score remains; None without either.
+        kept_score: True if `KEPT_SCORE` of the eager score remains; None without either.
         exported_bytes, export_s: Size of the exported model, and how long building it with its export took; None for
             runtimes that export nothing.
         latency_ratio, latency_low, latency_high: End-to-end median over the eager one's, with a 95 %

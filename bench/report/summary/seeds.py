@@ -71,7 +71,7 @@ class SeedPair(Record):
         a, b: Positions in the list of groups.
         difference, low, high: Mean of a minus mean of b, with the interval that goes with Holm's verdict.
         p_holm: p-value of Welch's test, after Holm's correction for all pairs of the data set.
-        significant: Whether p_holm is below 5 %.
+        significant: True if p_holm is below 5 %.
     """
 
     a: int

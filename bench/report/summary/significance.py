@@ -39,7 +39,7 @@ class Pair(Record):
         difference, low, high: Headline of a minus that of b, with the interval that goes with Holm's verdict: of 95 %
             for a single pair, wider the more pairs there are. None where it cannot be had.
         p_holm: p-value after Holm's correction for all pairs of the data set.
-        significant: Whether p_holm is below 5 %, which is whether the interval leaves out zero; None without one.
+        significant: True if p_holm is below 5 %: then the interval leaves out zero; None without one.
         images: Number of images.
     """
 

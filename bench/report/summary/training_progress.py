@@ -69,7 +69,7 @@ def progress_of(
     Args:
         log: The training log as far as it got.
         budget: Budget of its recipe, where the log itself has no plan.
-        ended: Whether the training is over; one that stops early keeps its last value until the
+        ended: True if the training is over; one that stops early keeps its last value until the
             end of its budget.
         best_step: Best step as the framework reports it; the step of the best validation if None.
     """

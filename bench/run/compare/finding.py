@@ -22,7 +22,7 @@ class Finding(Record):
             interval; None where it cannot be had.
         p_holm: p-value after the correction for all numbers of the comparison.
         margin: Allowed change for the worse, in the unit of `change`.
-        gated: Whether the gate names it.
+        gated: True if the gate names it.
         verdict: See `verdicts`.
         smallest: The smallest change that these data show in 9 of 10 comparisons, in the unit of `change`.
         needed: Additional data that would decide a change as large as the margin; empty where it is decided.

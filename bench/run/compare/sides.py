@@ -87,7 +87,7 @@ class Side:
         name: Name of the side as it was asked for.
         seed: Seed of the suite.
         cases: Cases of the side, at least one.
-        chosen: Whether one case was asked for by name, so that it may be compared with a case of another label.
+        chosen: True if one case was asked for by name, so that it may be compared with a case of another label.
         origin: The run and its cases; None of a baseline.
     """
 

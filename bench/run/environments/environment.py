@@ -51,7 +51,7 @@ class EnvironmentInfo(Record):
         python: Version of its interpreter.
         requirements_sha256: Digest of the requirements.
         lock_sha256: Digest of the installed packages: `lock_digest` of its `packages.lock`.
-        shared: Whether the packages of `WORKER_PACKAGES` are those of the interpreter that runs `bench`.
+        shared: True if the packages of `WORKER_PACKAGES` are those of the interpreter that runs `bench`.
         installer: Installer that made it, with its version.
         made_at: Time at which it was made; UTC, ISO 8601.
     """

@@ -19,7 +19,7 @@ def this_machine_only(*, fresh: bool) -> Executor:
     """Return what does one job after the other on this machine.
 
     Args:
-        fresh: Whether each job gets an interpreter, instead of a fork of a parent that has imported its framework.
+        fresh: True if each job gets an interpreter, instead of a fork of a parent that has imported its framework.
     """
     return LocalExecutor(partial(_workers, fresh))
 
@@ -39,9 +39,9 @@ def executor_of(
 
     Args:
         engine: One of `ENGINES`.
-        fresh: Whether each job of this machine gets an interpreter.
+        fresh: True if each job of this machine gets an interpreter.
         devices: Parts of this machine that work at the same time; None = one job after the other.
-        share_node: Whether a job that measures has its device to itself only, instead of its node.
+        share_node: True if a job that measures has only its device to itself, instead of its node.
         address: Address of the head of a Ray cluster.
         slurm: Parameters of every SLURM job, `NAME=VALUE`.
         results: Folder of all results, which every node sees.

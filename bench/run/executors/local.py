@@ -35,7 +35,7 @@ class LocalExecutor(OnBoard):
         Args:
             workers_of: Makes who starts the workers of one slot, given the number of slots.
             slots: Its parts; all of it as one if left out.
-            share_node: Whether a job that measures has its slot to itself only, instead of the machine.
+            share_node: True if a job that measures has only its slot to itself, instead of the machine.
         """
         first = slots[0] if slots else Slot()
         cores = first.cores if share_node else first.measuring_cores

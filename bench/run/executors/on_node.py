@@ -29,7 +29,7 @@ class Assignment:
     Attributes:
         task: The job.
         slot: The part of the node that it is pinned to.
-        whole: Whether nothing else runs on the node.
+        whole: True if nothing else runs on the node.
         gpus: `CUDA_VISIBLE_DEVICES` of its worker; None leaves it alone.
         node: Name of the node in its cluster; empty for this machine.
         alike: `Machine.alike` that a node of a cluster must have, where a number of the job depends on it.

@@ -44,7 +44,7 @@ class Placement:
         task: The job.
         node: Name of the node.
         slots: Slots of the node that the job takes; it is pinned to the first.
-        whole: Whether nothing else runs on the node.
+        whole: True if nothing else runs on the node.
     """
 
     task: Task
@@ -90,7 +90,7 @@ class Board:
         Args:
             nodes: Name -> slots of each node.
             alike: `Slot.alike` of those that may measure.
-            share_node: Whether a job that measures has its slot to itself only.
+            share_node: True if a job that measures has only its slot to itself, instead of its node.
         """
         self._alike = alike
         self._share = share_node

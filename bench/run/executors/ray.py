@@ -58,7 +58,7 @@ class RayExecutor(OnBoard):
 
         Args:
             address: Address of the cluster's head; None = as `RAY_ADDRESS` says, else a cluster of this machine alone.
-            share_node: Whether a job that measures has its device to itself only, instead of its node.
+            share_node: True if a job that measures has only its device to itself, instead of its node.
 
         Raises:
             BenchError: If Ray is not installed, or there is no cluster, or no node of it can do anything.

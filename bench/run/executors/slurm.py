@@ -64,7 +64,7 @@ class SlurmExecutor:
             results: Folder of all results, which every node sees under the same path.
             parameters: `NAME=VALUE` of every job, in the words of sbatch or submitit.
             tell: Gets a line while the first job is waited for.
-            share_node: Whether jobs that measure share their node.
+            share_node: True if jobs that measure share their node.
 
         Raises:
             BenchError: If submitit or SLURM is not here, or SLURM refuses the job.

@@ -40,7 +40,7 @@ class Writing:
         overlay: Suffix of overlays.
         show_from: Score from which an instance is in the overlays.
         every: Every how many frames of a video, from 1.
-        overwrite: Whether what is there is predicted again.
+        overwrite: True predicts again what is there.
     """
 
     out: Path

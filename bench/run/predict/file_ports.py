@@ -37,7 +37,7 @@ def ports(path: Path, python: Path, *, finds_objects: bool) -> Shown:
     Args:
         path: The file.
         python: Interpreter with its runtime.
-        finds_objects: Whether its model config reads all outputs of a network that finds objects.
+        finds_objects: True if its model config reads all outputs of a network that finds objects.
     """
     environment = {
         **os.environ,

@@ -41,7 +41,7 @@ class Manifest:
         Args:
             out: Output folder; need not exist.
             identity: Settings that decide the outputs: model, weights, classes, target, forms of files.
-            overwrite: Whether results of another identity may be replaced and what is done be done again.
+            overwrite: True if results of another identity may be replaced and what is done be done again.
 
         Raises:
             BenchError: If the folder holds results of another identity, or a damaged document.

@@ -41,7 +41,7 @@ class Kind:
     Attributes:
         name: Name in words.
         runs: Model config that runs such a file as it is; None where the tensors decide.
-        has_tensors: Whether its tensors have names that are held against model configs.
+        has_tensors: True if its tensors have names that are held against model configs.
         facts: Further facts that the file states, a sentence each.
         code: Names of classes and functions in it that only running code could restore.
         network: Name of the network that its trainer left in it; None where none did.

@@ -96,7 +96,7 @@ def answer_for(old: CaseView, new: CaseView, tolerance: Tolerance, *, machine: s
         new: The case as repeated.
         tolerance: Tolerance that is allowed.
         machine: Class of this machine.
-        retrained: Whether the repetition was trained again.
+        retrained: True if the repetition was trained again.
     """
     failed = _failure(new)
     if failed is not None:

@@ -55,7 +55,7 @@ class Again:
         plan: Plan as it would run now; trained cases without their training where stored weights are used.
         planned: The case in the plan of the repetition.
         weights: The weights that it takes, in words.
-        retrained: Whether it is trained again.
+        retrained: True if it is trained again.
     """
 
     view: CaseView

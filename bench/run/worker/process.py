@@ -65,7 +65,7 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
 
     Args:
         load_work: Imports the work, once the tree was checked.
-        confined: Whether it may write in its folder, caches and a temporary folder alone.
+        confined: True if it may write in its folder, caches and a temporary folder alone.
     """
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     die_with_parent()

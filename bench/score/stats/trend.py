@@ -35,7 +35,7 @@ class Drift(NamedTuple):
 
     Attributes:
         change: Change from the first to the last sample, as a share of the median.
-        significant: Whether chance would seldom (1 in 100) give such a slope.
+        significant: True if chance would seldom (1 in 100) give such a slope.
     """
 
     change: float

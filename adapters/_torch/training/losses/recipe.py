@@ -38,7 +38,7 @@ class LossKind:
         make: Function that makes the loss from the arguments of a term, or, where `counts_classes`, from the pixels per
             class of the training split. Raises ValueError for a number out of range.
         example: A term that is right.
-        counts_classes: Whether it needs those pixels; such a loss takes no arguments.
+        counts_classes: True if it needs those pixels; such a loss takes no arguments.
     """
 
     make: Callable[..., Loss]

@@ -74,7 +74,7 @@ def batches(request: FilesRequest, size: int, *, mixed: bool, reading: BandReadi
     Args:
         request: Request that names the images and videos.
         size: Number of frames in a batch.
-        mixed: Whether images of different sizes may share a batch; where the model would pad them,
+        mixed: True if images of different sizes may share a batch; where the model would pad them,
             the labels of one could depend on the others.
         reading: Rule for reading images; None where nothing is declared.
     """

@@ -24,7 +24,7 @@ class Item(Record):
     Attributes:
         source: Absolute path.
         name: Path of its outputs below the output folder, without suffix, with `/`.
-        kind: Whether it has frames.
+        kind: Kind of the item; a video has frames.
     """
 
     source: str
