@@ -1,4 +1,4 @@
-"""Who may import whom: what adapters, the command line and frameworks are kept from; `test_layers` has the rest."""
+"""Tests who may import whom: the limits of adapters, command line and frameworks; `test_layers` has the rest."""
 
 from __future__ import annotations
 

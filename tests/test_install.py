@@ -1,4 +1,4 @@
-"""What `make install` would install: every Python and every line of torch that is promised can be resolved."""
+"""Tests what `make install` would install: every promised Python and every line of torch can be resolved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom inside `bench`: an ordered list of layers; what a worker may load; how long files may be."""
+"""Tests who may import whom in `bench`: an ordered list of layers; what a worker may load; how long files may be."""
 
 from __future__ import annotations
 

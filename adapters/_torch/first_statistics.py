@@ -1,4 +1,4 @@
-"""Whether images look to a network as those that it was trained on did, by its first batch normalisation.
+"""Checks by its first batch normalisation whether images look to a network as those of its training did.
 
 The running mean and variance of that layer describe what the layer before it answered in training. Inputs of another
 scale or offset give other means and variances; another order of colours mostly does not, and is not found.

@@ -1,4 +1,4 @@
-"""Whether outputs are the logits, or the probabilities behind an activation, that they are taken for; no torch."""
+"""Checks whether outputs are logits, or the probabilities behind an activation, as a model config claims; no torch."""
 
 from __future__ import annotations
 

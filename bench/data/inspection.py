@@ -1,5 +1,4 @@
-"""What a check sees of one image: whether it can be read, whether its ground truth fits, and how to recognise it
-again."""
+"""Inspects one image for a check: whether it can be read and its ground truth fits, and how to recognise it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the labels of many images, seen together, say against themselves; nothing that one image alone could tell."""
+"""Finds doubts about labels that many images, seen together, raise and one image alone could not."""
 
 from __future__ import annotations
 

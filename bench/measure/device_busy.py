@@ -1,4 +1,4 @@
-"""How long a device computes for one `infer`, without the gaps in which it waits for the host to launch more.
+"""Measures how long a device computes for one `infer`, without the gaps in which it waits for the host to launch more.
 
 Events around a pass on an idle device contain those gaps: the device reaches the second event only when the host has
 queued it. So here the device is first held busy, the whole pass is queued behind that, and it then runs through without

@@ -1,4 +1,4 @@
-"""Whether what an adapter returned for a batch keeps the contract; one rule for predicting and timing."""
+"""Checks whether an adapter's output for a batch keeps the contract; one rule for predicting and timing."""
 
 from __future__ import annotations
 

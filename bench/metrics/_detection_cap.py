@@ -1,4 +1,4 @@
-"""What a limit of detections leaves out, told beside the score that it limits.
+"""Counts what a limit of detections leaves out, to be told beside the score that it limits.
 
 COCO counts the 100 surest detections of an image and a class. Where an image holds more objects than that, as
 micrographs and crowds do, even a perfect detector cannot find them all, and the score says nothing of it.

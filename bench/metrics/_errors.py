@@ -1,4 +1,4 @@
-"""Why each detection is wrong and each object is missed: TIDE's kinds of errors, on masks.
+"""Sorts wrong detections and missed objects by their reason: TIDE's kinds of errors, on masks.
 
 At an IoU of 0.5, detections take objects of their class greedily by falling score. What is wrong with one that took
 none is the first of these that holds, with its IoU with objects, of its own class unless something else is said:

@@ -1,4 +1,4 @@
-"""What the lesion-wise metrics share: connected regions of a class, and which of them overlap."""
+"""Holds what the lesion-wise metrics share: connected regions of a class, and which of them overlap."""
 
 from __future__ import annotations
 

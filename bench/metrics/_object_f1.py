@@ -1,4 +1,4 @@
-"""How many objects of an image are found, for lists of images: average precision needs many images to mean much.
+"""Scores the objects found in single images, for lists of images: average precision needs many images to mean much.
 
 F1 at an IoU of 0.5, of the detections from a score on: 2 true positives / (detections + objects).
 

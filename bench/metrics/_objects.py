@@ -1,4 +1,4 @@
-"""What the metrics of single objects share: one-to-one matching by IoU, and sums over the objects of an image.
+"""Holds what the metrics of single objects share: one-to-one matching by IoU, and sums over the objects of an image.
 
 Objects of one class are matched in the order of falling intersection over union, each at most once. Pairs up to a
 threshold do not depend on those below it, so one matching serves all thresholds; above one half, and for objects that

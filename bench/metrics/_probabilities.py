@@ -1,4 +1,4 @@
-"""What the metrics of probabilities share: counts of pixels by level of probability, and the score made of them.
+"""Holds what the metrics of probabilities share: counts of pixels by level of probability, and the score made of them.
 
 Probabilities are stored in 256 levels (`bench.records.probabilities`), so that a table of counts by level holds all
 that these metrics ask of an image, exactly: every threshold, every bin and every order of pixels. Pixels of one level

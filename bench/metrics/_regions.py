@@ -1,4 +1,4 @@
-"""What the metrics of connected regions share: masks of classes without void, components, holes and skeletons.
+"""Holds what the metrics of connected regions share: masks of classes without void, components, holes and skeletons.
 
 Pixels of a region touch by edges or corners (8-connectivity), those of a hole by edges.
 """

@@ -1,4 +1,4 @@
-"""What the metrics of semantic segmentation share: counting, pooling over images, and the score.
+"""Holds what the metrics of semantic segmentation share: counting, pooling over images, and the score.
 
 All overlap metrics are functions of three counts per class, pooled over the data set: pixels that
 are truly of the class, pixels predicted as the class, and pixels that are both. Void pixels of the

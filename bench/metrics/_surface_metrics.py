@@ -1,4 +1,4 @@
-"""What the metrics of surfaces share: a few numbers per image and class, their means, and what is missed.
+"""Holds what the metrics of surfaces share: a few numbers per image and class, their means, and what is missed.
 
 A metric of surfaces has a value for each image and class that is true or predicted there. The value of a class is the
 mean over its images, the headline the mean over classes; the background has none. A class that is true and nowhere

@@ -1,4 +1,4 @@
-"""What every record is: frozen, strict, with a canonical digest."""
+"""Defines the base of every record: frozen, strict, with a canonical digest."""
 
 from __future__ import annotations
 

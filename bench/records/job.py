@@ -1,4 +1,4 @@
-"""What a worker is told, and how it ended."""
+"""Describes the order that a worker is given, and how its job ended."""
 
 from __future__ import annotations
 

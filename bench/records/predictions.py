@@ -1,4 +1,4 @@
-"""What a model predicts and what is true: checked arrays that can be stored and read back.
+"""Holds predictions and ground truth as checked arrays that can be stored and read back.
 
 The same three types hold predictions and ground truth, so a metric never sees a framework's format.
 All maps have the ORIGINAL image size. Construction checks shapes, dtypes and ids, and raises

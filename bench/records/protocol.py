@@ -1,4 +1,4 @@
-"""How jobs are timed, and how long they may take."""
+"""Describes how jobs are timed, and how long they may take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reports and explanations are made of: the summary, and what is read from the run's files beside it."""
+"""Gathers what reports and explanations are made of: the summary, and what is read from the run's files beside it."""
 
 from __future__ import annotations
 

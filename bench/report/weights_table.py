@@ -1,4 +1,4 @@
-"""What was made of each model's weights, which preprocessing it got, and who said so."""
+"""Tells how each model's weights were loaded, which preprocessing it got, and who stated it."""
 
 from __future__ import annotations
 

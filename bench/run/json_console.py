@@ -1,4 +1,4 @@
-"""What `bench run --json-progress` says while it works, for programs: a JSON object a line on standard error.
+"""Reports the progress of `bench run --json-progress` to programs: a JSON object a line on standard error.
 
 Every line has `event` and `at` (UTC): `planned` (jobs, seconds, jobs of unknown length), `started` and `ended` (kind,
 case, replicate, number, of; status, reason, seconds, seconds left), `progress` of what is not timed (share, detail),

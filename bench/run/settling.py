@@ -1,4 +1,4 @@
-"""What the parent does when a job has ended: its outcome, doubts about it, and its facts in the manifest of the run."""
+"""Settles a job that has ended: its outcome, doubts about it, and its facts in the manifest of the run."""
 
 from __future__ import annotations
 

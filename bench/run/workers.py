@@ -1,4 +1,4 @@
-"""Who starts the workers of a run: a fresh interpreter for each job, or parents that have imported already.
+"""Starts the workers of a run: a fresh interpreter for each job, or parents that have imported already.
 
 Both start a process of its own for each job, with the same variables, session, log, limit and end.
 """

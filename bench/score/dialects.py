@@ -1,4 +1,4 @@
-"""What other libraries would print for the same predictions, from the same stored counts, and why it differs.
+"""Computes what other libraries would print for the same predictions, from the stored counts, and says why it differs.
 
 Each number is the library's own formula, transcribed; `tests/bench/score/test_dialects.py` holds those of libraries
 that can be installed beside us against the libraries themselves.

@@ -1,4 +1,4 @@
-"""Which classes does each model lose, and on which images: tables of a run as pandas frames.
+"""Loads the tables of a run as pandas frames, to see which classes each model loses and on which images.
 
 python docs/examples/tables_of_a_run.py results/smoke/2026-01-31T10-22-07
 """

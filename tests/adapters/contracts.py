@@ -1,4 +1,4 @@
-"""What the adapters of the tree declare for the tests, each in the `contract.yaml` of its folder."""
+"""Reads what the adapters of the tree declare for the tests, each in the `contract.yaml` of its folder."""
 
 from __future__ import annotations
 

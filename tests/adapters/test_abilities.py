@@ -1,4 +1,4 @@
-"""What `bench check` is told of a model without its framework is what its adapter refuses when it is built."""
+"""Tests that what `bench check` learns of a model without its framework is what its adapter refuses when built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every adapter keeps, whatever framework is behind it; the rules are in adapters/README.md.
+"""Tests what every adapter keeps, whatever framework is behind it; the rules are in adapters/README.md.
 
 An adapter is held to it by the file `contract.yaml` in its folder, which names its models; see "Add a
 framework" in adapters/README.md.

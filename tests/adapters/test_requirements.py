@@ -1,4 +1,4 @@
-"""What an adapter of this tree needs is in an extra, so that `make install` installs it, in a version that fits."""
+"""Tests that what an adapter of this tree needs is in an extra, so that `make install` installs a fitting version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scripts import: `bench.load_run`, `bench.load_model`, `bench.score`, and the examples of the documentation."""
+"""Tests what scripts import: `bench.load_run`, `bench.load_model`, `bench.score`, and the examples of the docs."""
 
 from __future__ import annotations
 

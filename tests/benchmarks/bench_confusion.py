@@ -1,4 +1,4 @@
-"""How fast confusion counts are: ours, masked numpy.bincount and torchmetrics, on one core.
+"""Measures how fast confusion counts are: ours, masked numpy.bincount and torchmetrics, on one core.
 
     taskset -c 0 python tests/benchmarks/bench_confusion.py [--rounds 15] [--height 1024 --width 2048 --classes 19]
 

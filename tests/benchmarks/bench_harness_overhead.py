@@ -1,4 +1,4 @@
-"""What the harness itself costs. Run on an idle machine: `.venv/bin/python tests/benchmarks/bench_harness_overhead.py`
+"""Measures what the harness itself costs, on an idle machine: `python tests/benchmarks/bench_harness_overhead.py`
 
 Prints, each measured in this run:
 

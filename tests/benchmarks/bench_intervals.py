@@ -1,4 +1,4 @@
-"""How often intervals and verdicts are right, on simulated latencies and scores of known truth.
+"""Measures how often intervals and verdicts are right, on simulated latencies and scores whose true values are known.
 
     python -m tests.benchmarks.bench_intervals [latency] [drift] [scores] [comparisons] [--trials N]
 

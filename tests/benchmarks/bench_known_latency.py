@@ -1,4 +1,4 @@
-"""Whether models of known latency are timed right: 5 ms, 20 ms, and both modes of 10/20 ms, to 2 %.
+"""Measures models of known latency: 5 ms, 20 ms, and both modes of 10/20 ms must be timed right to 2 %.
 
     python tests/benchmarks/bench_known_latency.py [--seconds 5]
 

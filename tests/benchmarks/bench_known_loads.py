@@ -1,4 +1,4 @@
-"""Whether models of known latency give known loads: 200 images/s at 5 ms, 8 times that in batches of 8, p90 of 5 ms.
+"""Measures known loads: 200 images/s at 5 ms, 8 times that in batches of 8, p90 of 5 ms.
 
     python tests/benchmarks/bench_known_loads.py [--seconds 5]
 

@@ -1,4 +1,4 @@
-"""What the limit of a worker's memory costs, and how much it counts that is never touched.
+"""Measures what the limit of a worker's memory costs, and how much it counts that is never touched.
 
     python -m tests.benchmarks.bench_memory_limit [--steps 60] [--turns 5]
 

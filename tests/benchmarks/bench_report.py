@@ -1,4 +1,4 @@
-"""What a report of many cases, or of many images, costs: CPU seconds and memory, the first time and again.
+"""Measures what a report of many cases, or of many images, costs: CPU seconds and memory, the first time and again.
 
     python -m tests.benchmarks.bench_report [--cases 1000] [--models 20] [--images 1000] [--keep FOLDER]
 

@@ -1,4 +1,4 @@
-"""How many scenes of the `shapes` data set one core draws per second, image and ground truth together.
+"""Measures how many scenes of the `shapes` data set one core draws per second, image and ground truth together.
 
     taskset -c 0 python tests/benchmarks/bench_shapes.py [--images 200] [--size 128] [--rounds 5]
 

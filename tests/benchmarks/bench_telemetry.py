@@ -1,4 +1,4 @@
-"""What the telemetry's own process costs. Run on an idle machine: `python tests/benchmarks/bench_telemetry.py`
+"""Measures what the telemetry's own process costs, on an idle machine: `python tests/benchmarks/bench_telemetry.py`
 
 Prints its CPU time while it samples at 20 Hz, in percent of one core (goal < 1): that of a long run
 minus that of a short one, so that its start is not in it. It samples the first GPU where there is a driver; else a

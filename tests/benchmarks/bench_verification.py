@@ -1,4 +1,4 @@
-"""What verification and recovery cost of a run: the share of its time in hashing, manifests, locks and atomic writes.
+"""Measures what share of a run goes into verification and recovery: hashing, manifests, locks and atomic writes.
 
     python -m tests.benchmarks.bench_verification [--suite suites/quick.yaml] [--goal 0.02]
 

@@ -1,4 +1,4 @@
-"""What can be known of the image without an engine that builds it; most of it is `docker/verify.sh`'s to say."""
+"""Tests what can be known of the image without an engine that builds it; `docker/verify.sh` checks the rest."""
 
 from __future__ import annotations
 

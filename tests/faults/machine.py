@@ -1,4 +1,4 @@
-"""What a machine does to a run: a full disk, a clock set back, a lock of another machine, two runs at once."""
+"""Does to a run what a machine may: a full disk, a clock set back, a lock of another machine, two runs at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file says of its input, held against what it is fed: flags for the record, none of them certain."""
+"""Compares what a file states about its input with what it is fed: flags for the record, none of them certain."""
 
 from __future__ import annotations
 

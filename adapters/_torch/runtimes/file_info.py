@@ -1,4 +1,4 @@
-"""What goes into a file of ONNX or LiteRT and what comes out, asked of its runtime: `python -m …file_info FILE`.
+"""Asks its runtime for the inputs and outputs of a file of ONNX or LiteRT: `python -m …file_info FILE`.
 
 The answer is one line of JSON: `inputs` and `outputs`, each with name, shape and type, and `metadata`, text by text.
 """

@@ -1,4 +1,4 @@
-"""What the input of a file is: where its channels are, how many images it takes, their size, and in which numbers."""
+"""Describes the input of a file: order of axes, number of images, their size, and the type of its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the file of a network says of itself beside its shapes, as exporters write it: classes, size of the input."""
+"""Reads what exporters write into the file of a network beside its shapes: classes, size of the input."""
 
 from __future__ import annotations
 

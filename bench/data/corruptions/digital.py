@@ -1,4 +1,4 @@
-"""What cameras and files do to an image.
+"""Imitates what cameras and files do to an image.
 
 Source: Hendrycks & Dietterich, ICLR 2019, and the authors' `imagenet_c/corruptions.py`, whose constants these are.
 Elastic transformation is left out: it moves objects, so that the ground truth would have to be guessed.

@@ -1,4 +1,4 @@
-"""What a corruption is: a function of an image, a severity and random numbers."""
+"""Defines a corruption: a function of an image, a severity and random numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file says of its objects twice, and not the same both times; kinds are those of `bench data check`."""
+"""Finds what a file states twice about its objects, and differently; the kinds are those of `bench data check`."""
 
 from __future__ import annotations
 

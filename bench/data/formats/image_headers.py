@@ -1,4 +1,4 @@
-"""What an image file says of itself before it is decoded, and what is refused by that alone.
+"""Reads what an image file states before it is decoded, and refuses files by that alone.
 
 Sizes are as shown: EXIF orientation is applied, of every format. Refused are files that are cut off, hold several
 pictures, have more than 2^30 pixels, or have bands that nothing declares.

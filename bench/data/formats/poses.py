@@ -1,4 +1,4 @@
-"""Whether labels fit their images better mirrored, turned by half, or with x and y in each other's place.
+"""Tests whether labels fit their images better mirrored, turned by half, or with x and y in each other's place.
 
 The outlines of labels lie on edges of their image; where, in most images of a data set, they do so clearly better in
 another pose, whoever wrote the labels mirrored them, or wrote x for y. Objects in the middle of an image, and images

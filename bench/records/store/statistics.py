@@ -1,4 +1,4 @@
-"""What the scores of a case are computed from, in memory and on disk.
+"""Keeps the statistics that the scores of a case are computed from, in memory and on disk.
 
 Two shapes: a stack has one row per image, (N, ...); a table has as many rows as an image has
 objects, with the number of the image in its first column. Scores, intervals and comparisons are

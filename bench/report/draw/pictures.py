@@ -1,4 +1,4 @@
-"""Which pictures a run gives, filled from its files; `plots.py` draws them."""
+"""Chooses the pictures that a run gives and fills them from its files; `plots.py` draws them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures of sweeps and searches a run gives."""
+"""Chooses the pictures of sweeps and searches that a run gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures of training a run gives, filled from its training logs; half-finished runs included."""
+"""Chooses the pictures of training that a run gives, filled from its training logs; half-finished runs included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where accuracy is lost: scores, classes, what is taken for what, and how segments are found and outlined."""
+"""Shows where accuracy is lost: scores, classes, confusions, and how segments are found and outlined."""
 
 from __future__ import annotations
 

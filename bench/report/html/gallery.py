@@ -1,4 +1,4 @@
-"""Which images are shown, and their small pictures: image, ground truth, each model's prediction and its errors."""
+"""Chooses images and makes their small pictures: image, ground truth, each model's prediction and its errors."""
 
 from __future__ import annotations
 

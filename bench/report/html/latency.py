@@ -1,4 +1,4 @@
-"""Where the time goes: stages, the distribution of the raw samples, and the state of the machine beside them."""
+"""Shows where the time goes: stages, the distribution of the raw samples, and the state of the machine beside them."""
 
 from __future__ import annotations
 

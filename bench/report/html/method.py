@@ -1,4 +1,4 @@
-"""How it was measured, on which machine, and the command that makes each row again."""
+"""Describes how and on which machine a run was measured, and the command that makes each row again."""
 
 from __future__ import annotations
 

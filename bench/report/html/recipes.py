@@ -1,4 +1,4 @@
-"""What was varied in recipes: sweeps as heat maps and parallel coordinates, searches with their trials."""
+"""Shows what was varied in recipes: sweeps as heat maps and parallel coordinates, searches with their trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two predictions for an image agree, in pixels: two processes on a GPU are seldom equal bit for bit."""
+"""Counts the pixels in which two predictions differ: two processes on a GPU are seldom equal bit for bit."""
 
 from __future__ import annotations
 

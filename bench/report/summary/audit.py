@@ -1,4 +1,4 @@
-"""Whether the model that was timed is the model that was scored.
+"""Checks whether the model that was timed is the model that was scored.
 
 A timing job keeps its predictions for a random share of the images. They must be the predictions
 that were scored: equal content hashes, or, for label maps, and for objects of a device whose kernels are not

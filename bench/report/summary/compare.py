@@ -1,4 +1,4 @@
-"""Whether two models differ: paired over images for scores, over processes for latencies.
+"""Tests whether two models differ: paired over images for scores, over processes for latencies.
 
 Scores and latencies are compared in one way: a difference, its standard error and the degrees of freedom of that make
 both the interval and the p-value, by Student's t, so that an interval leaves out 0 exactly where its p is below its

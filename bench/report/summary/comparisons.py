@@ -1,4 +1,4 @@
-"""What stands between the models of a run: the front of score and latency, and each against the best."""
+"""Compares the models of a run: the Pareto front of score and latency, and each model against the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and the images that feed each confusion."""
+"""Counts which classes are taken for which, and finds the images that feed each confusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the raw samples of a case's timing jobs come to.
+"""Summarises the raw samples of a case's timing jobs.
 
 Three clocks, never mixed: `end_to_end` (the headline: latency of one request), `staged` (where the
 time goes; the extra is the synchronisation overhead) and `device` (time the device was busy with

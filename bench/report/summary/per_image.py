@@ -1,4 +1,4 @@
-"""What each image came to under each model: every score that can be told of one image, and its latency."""
+"""Gathers the results of each image under each model: every score that one image can have, and its latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the probabilities of a case came to: its reliability, its errors by confidence, and its scores by threshold."""
+"""Makes curves of the probabilities of a case: its reliability, its errors by confidence, its scores by threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model's headline changes with its images: by corruption and severity, and on other data sets.
+"""Computes how a model's headline changes with its images: by corruption and severity, and on other data sets.
 
 Error is what a score lacks to its best value: 1 less a share, the value itself where lower is better. The corruption
 error of a model is the sum of its errors over the severities of a corruption, over that of the reference, the first

@@ -1,4 +1,4 @@
-"""What a deployment runtime costs in answers and buys in time: each against the eager case it equals otherwise.
+"""Compares each deployment runtime with the eager case it otherwise equals: changed answers, and time gained.
 
 Two exports of one network differ by rounding, which can only move pixels whose two highest logits
 nearly tie. More changed pixels than that mean that another network runs: a layer exported in another

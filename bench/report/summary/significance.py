@@ -1,4 +1,4 @@
-"""Which models differ: every pair on the same images, corrected for how many pairs there are.
+"""Tests which models differ: every pair on the same images, corrected for how many pairs there are.
 
 The best of many models is chosen by its score, so a test of it against the others alone would be a
 test of whatever happened to come first. All pairs of a data set are one family: whichever pair a

@@ -1,4 +1,4 @@
-"""Whether a row of the report can be trusted, and if not, why and what to do.
+"""Decides whether a row of the report can be trusted, and if not, why and what to do.
 
 Every row is `valid`, `flagged` (use it, knowing the reasons) or `invalid` (do not use it). Each
 reason says what was seen and gives one recommendation. Nothing is withheld: an invalid number is

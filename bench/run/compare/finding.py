@@ -1,4 +1,4 @@
-"""What a comparison says of a number and of two sides, as records."""
+"""Records the findings of a comparison: a number of two sides, and its verdict."""
 
 from __future__ import annotations
 

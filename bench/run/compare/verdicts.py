@@ -1,4 +1,4 @@
-"""What changed between two sides, and whether it is more than chance and more than a margin.
+"""Decides what changed between two sides, and whether it is more than chance and more than a margin.
 
 Each number is tested once: scores paired over images or groups, latencies and memory over processes. All numbers of a
 comparison are one family, corrected by Holm's procedure, and each interval is as wide as that correction asks for, so

@@ -1,1 +1,1 @@
-"""Where the jobs of a run are carried out, one file per engine; the contract is `bench/run/executor.py`."""
+"""Carries out the jobs of a run, one file per engine; the contract is `bench/run/executor.py`."""

@@ -1,4 +1,4 @@
-"""Which executor the command line asks for; an engine's package is imported when it is asked for, and not before."""
+"""Chooses the executor that the command line asks for; an engine's package is imported only when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done where a job runs, by every executor alike: its last facts are added, and its worker is waited for."""
+"""Carries out a job on its node, for every executor alike: its last facts are added, and its worker is waited for."""
 
 from __future__ import annotations
 

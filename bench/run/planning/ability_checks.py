@@ -1,4 +1,4 @@
-"""What adapters say of a suite's targets and recipes before anything is trained; imports no framework."""
+"""Asks adapters about a suite's targets and recipes before anything is trained; imports no framework."""
 
 from __future__ import annotations
 

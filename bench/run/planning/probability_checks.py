@@ -1,4 +1,4 @@
-"""Whether probabilities can be kept as a suite asks, and how much they take on disk, before anything runs."""
+"""Checks, before anything runs, whether probabilities can be kept as a suite asks, and how much disk they take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether images can be shifted as a suite asks, before anything runs, and how many predictions that takes."""
+"""Checks, before anything runs, whether images can be shifted as a suite asks, and how many predictions that takes."""
 
 from __future__ import annotations
 

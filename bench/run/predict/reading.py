@@ -1,4 +1,4 @@
-"""How the images of `bench predict` are read where they are not 8-bit grey or RGB: as the model was trained on them."""
+"""Decides how `bench predict` reads images that are not 8-bit grey or RGB: as the model was trained on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who writes a run in a store: one at a time, by an object that only one of several can create."""
+"""Lets one process at a time write a run in a store, by an object that only one of several can create."""
 
 from __future__ import annotations
 

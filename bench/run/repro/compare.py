@@ -1,4 +1,4 @@
-"""Whether a case was reproduced: its predictions, its scores and its latency, each with the reason.
+"""Decides whether a case was reproduced: its predictions, its scores and its latency, each with the reason.
 
 On a CPU predictions and scores must be equal to the last bit. On a GPU the order of additions is not
 fixed, so a share of the pixels may get another class and scores may move by as much as is stated.

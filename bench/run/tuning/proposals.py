@@ -1,4 +1,4 @@
-"""What a search tries next, by Optuna: its study lives in memory and is made again from the facts of the run.
+"""Proposes the next trial of a search by Optuna, whose study lives in memory and is rebuilt from the run's facts.
 
 Optuna is imported when a search is carried out, and by nothing else.
 """

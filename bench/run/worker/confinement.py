@@ -1,4 +1,4 @@
-"""Where a worker may write: its own job folder, caches and a temporary folder of its own, enforced by Landlock.
+"""Limits where a worker may write: its job folder, caches and a temporary folder of its own, enforced by Landlock.
 
 Landlock (landlock(7), Linux 5.13) lets a process give up rights on files for itself and whatever it starts. Where the
 kernel has none, `bench` compares the facts of a run after each job, and nothing else stands between a model and them.

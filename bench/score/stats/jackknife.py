@@ -1,4 +1,4 @@
-"""How far a score would move with other images: it is computed anew with each of them left out.
+"""Estimates how far a score would move with other images: it is computed anew with each of them left out.
 
 The unit that is left out is the image, because pixels of one image are not independent, or the group (patient, scene,
 film) where the data set has groups, because images of one group are not. Of many units, 500 random parts of them are

@@ -1,4 +1,4 @@
-"""When a model is warm, and when enough has been measured: the rules of protocol 1, without a clock of their own."""
+"""Decides when a model is warm and when enough has been measured: the rules of protocol 1, without a clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether latencies drift while they are measured, and which of them stand out.
+"""Tests whether latencies drift while they are measured, and which of them stand out.
 
 Neighbouring samples resemble one another, so that a series without any trend wanders. The slope is therefore held
 against the noise of its own partial sums, which grow with that wandering as they do with its size: no number of

@@ -1,4 +1,4 @@
-"""How images become inputs of one size."""
+"""Tests how images become inputs of one size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training of Detectron2 leaves, its config.yaml and model_final.pth, is run as it was trained."""
+"""Tests that what a training of Detectron2 leaves, config.yaml and model_final.pth, is run as it was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system refuses, and SIGTERM: one paragraph each, and no traceback."""
+"""Tests how refusals by the system, and SIGTERM, are told: one paragraph each, and no traceback."""
 
 from __future__ import annotations
 

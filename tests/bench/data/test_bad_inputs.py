@@ -1,4 +1,4 @@
-"""What a user reads about each kind of bad input, word for word.
+"""Tests what a user reads about each kind of bad input, word for word.
 
 Where the words are tested in full elsewhere, only there: unreadable and truncated images, empty
 masks, repeated ids, leaks between splits in `test_check.py`; masks of another size in

@@ -1,4 +1,4 @@
-"""Which images count as the same: against pair-by-pair loops, and at the thresholds."""
+"""Tests which images count as the same: against pair-by-pair loops, and at the thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other tools and machines make of COCO's format is read as it was meant, or refused with the way out."""
+"""Tests that COCO files of other tools and machines are read as they were meant, or refused with the way out."""
 
 from __future__ import annotations
 

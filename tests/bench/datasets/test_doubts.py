@@ -1,4 +1,4 @@
-"""What a data set says twice and not the same both times is found, counted and named; what agrees is left in peace."""
+"""Tests that what a data set states twice and differently is found, counted and named; what agrees is left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the files of an image is told by the kind of the error, wherever it is raised."""
+"""Tests that faults in the files of an image are told by the kind of the error, wherever it is raised."""
 
 from __future__ import annotations
 

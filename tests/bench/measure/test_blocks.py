@@ -1,4 +1,4 @@
-"""Which blocks of samples count: a machine that others use, scripted block by block."""
+"""Tests which blocks of samples count: a machine that others use, scripted block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which GPU a framework means, whether its build of torch can use it, and who else does."""
+"""Tests which GPU a framework means, whether its build of torch can use it, and who else does."""
 
 from __future__ import annotations
 

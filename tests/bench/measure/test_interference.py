@@ -1,4 +1,4 @@
-"""Who used the machine, and when waiting for it to be quiet is given up; all on scripted counters."""
+"""Tests who is said to use the machine, and when waiting for quiet is given up; all on scripted counters."""
 
 from __future__ import annotations
 

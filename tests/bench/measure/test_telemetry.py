@@ -1,4 +1,4 @@
-"""What the machine did meanwhile, from a driver that refuses some of its counters."""
+"""Tests what is recorded of the machine, by a driver that refuses some of its counters."""
 
 from __future__ import annotations
 

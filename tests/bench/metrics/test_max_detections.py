@@ -1,4 +1,4 @@
-"""How many detections of an image count: settable, in the metric's name, and told where it leaves something out."""
+"""Tests how many detections of an image count: settable, in the metric's name, and told where some are left out."""
 
 from __future__ import annotations
 

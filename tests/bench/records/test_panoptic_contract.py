@@ -1,4 +1,4 @@
-"""What a panoptic prediction may hold: everything else is refused before it is stored."""
+"""Tests what a panoptic prediction may hold: everything else is refused before it is stored."""
 
 from __future__ import annotations
 

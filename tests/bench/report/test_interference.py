@@ -1,4 +1,4 @@
-"""What other processes disturbed is said once, at the top, with their names."""
+"""Tests that what other processes disturbed is said once, at the top, with their names."""
 
 from __future__ import annotations
 

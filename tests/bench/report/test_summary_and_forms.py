@@ -1,4 +1,4 @@
-"""What a report says: a pure function of a run's files, half-finished runs included."""
+"""Tests what a report says: a pure function of a run's files, half-finished runs included."""
 
 from __future__ import annotations
 

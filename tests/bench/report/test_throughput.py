@@ -1,4 +1,4 @@
-"""What the report says of models under load: results, what is missing, and what they are not."""
+"""Tests what the report says of models under load: results, what is missing, and what they are not."""
 
 from __future__ import annotations
 

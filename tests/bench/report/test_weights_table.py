@@ -1,4 +1,4 @@
-"""What the report says of weights and preprocessing, from the facts of the jobs."""
+"""Tests what the report says of weights and preprocessing, from the facts of the jobs."""
 
 from __future__ import annotations
 

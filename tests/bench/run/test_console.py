@@ -1,4 +1,4 @@
-"""What a run says while it works, and that it says nothing while something is timed."""
+"""Tests what a run says while it works, and that it says nothing while something is timed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run is expected to take: what was seen before it, what its rules say, and what is not known."""
+"""Tests how long a run is expected to take: by what was seen before, by its rules, and what is not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job ended, told from what its worker left behind."""
+"""Tests how a job is said to have ended, by what its worker left behind."""
 
 from __future__ import annotations
 

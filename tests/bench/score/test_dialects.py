@@ -1,4 +1,4 @@
-"""What other libraries print: our transcriptions against the libraries, where these are installed beside us."""
+"""Tests what other libraries print: our transcriptions against the libraries, where these are installed beside us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suite file may say, and what the harness answers when it says something else."""
+"""Tests what a suite file may say, and what the harness answers when it says something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suite may say of a search, and that everything wrong with it is told at once, before anything is trained."""
+"""Tests what a suite may say of a search, and that all its mistakes are told at once, before anything is trained."""
 
 from __future__ import annotations
 

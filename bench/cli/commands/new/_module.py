@@ -1,4 +1,4 @@
-"""What the commands that write a single module share."""
+"""Holds the parts that the commands which write a single module share."""
 
 from __future__ import annotations
 

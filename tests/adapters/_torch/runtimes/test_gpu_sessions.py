@@ -1,4 +1,4 @@
-"""What a session on a GPU asks of streams and of the loader, told by an ONNX Runtime and streams that write it down."""
+"""Tests what a session on a GPU asks of streams and of the loader, with an ONNX Runtime and streams that record it."""
 
 from __future__ import annotations
 

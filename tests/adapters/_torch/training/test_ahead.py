@@ -1,4 +1,4 @@
-"""What is made ahead comes in order, not too far ahead, and with its errors in their places."""
+"""Tests that batches made ahead come in order, not too far ahead, and with their errors in their places."""
 
 from __future__ import annotations
 

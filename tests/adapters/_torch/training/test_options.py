@@ -1,4 +1,4 @@
-"""What a recipe may ask of a training beyond its budget: each against an account of its own."""
+"""Tests what a recipe may ask of a training beyond its budget: each against an account of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the preview worker makes of images, and what it says where it cannot."""
+"""Tests what the preview worker makes of images, and its messages where it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `labels:` makes of a data set's classes, and what it says of mistakes."""
+"""Tests what `labels:` makes of a data set's classes, and its messages about mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures a run gives: as many as it has data for, and nothing of a lost data set."""
+"""Tests which pictures a run gives: as many as it has data for, and nothing of a lost data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow's own client finds in the local store."""
+"""Tests what MLflow's own client finds in the local store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorBoard's own reader finds in the event files."""
+"""Tests what TensorBoard's own reader finds in the event files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader of Weights & Biases finds in an offline run."""
+"""Tests what the reader of Weights & Biases finds in an offline run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of very many models: all pairs are tested and counted, those with the best are listed."""
+"""Tests what is told of very many models: all pairs are tested and counted, those with the best are listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report makes of a search: the best so far, and how much of the ranks each field explains alone."""
+"""Tests what a report says of a search: the best so far, and how much of the ranks each field explains alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lists in a recipe multiplied is put together again, in tables and pictures, over seeds and folds too."""
+"""Tests that what lists in a recipe multiplied is put together again, in tables and pictures, over seeds and folds."""
 
 from __future__ import annotations
 

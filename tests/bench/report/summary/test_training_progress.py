@@ -1,4 +1,4 @@
-"""What is said of a training under its budget: read off its log, never interpolated."""
+"""Tests what is said of a training under its budget: read off its log, never interpolated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that everything missing comes with what fixes it."""
+"""Tests what the doctor finds, and that everything missing comes with what fixes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor says of counters: readable, closed with what opens them, or not there."""
+"""Tests what the doctor says of counters: readable, closed with what opens them, or not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Python runs an adapter, what it has, and what its environment says before it starts."""
+"""Tests which Python runs an adapter, what it has, and what its environment holds before it starts."""
 
 from __future__ import annotations
 

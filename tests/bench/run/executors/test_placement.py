@@ -1,4 +1,4 @@
-"""Which job begins where: what measures is alone on its node, on machines of one kind, and nothing waits for ever."""
+"""Tests which job begins where: what measures is alone on its node, on machines of one kind, none waits for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be had is told before anything is trained: targets, recipes, metrics, all in one go with their lines."""
+"""Tests that what cannot be had is told before anything is trained: targets, recipes, metrics, with their lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would make a run fail after training is found when the suite is checked; complete checks are remembered."""
+"""Tests that what would fail a run after training is found when a suite is checked; complete checks are remembered."""
 
 from __future__ import annotations
 

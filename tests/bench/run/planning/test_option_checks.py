@@ -1,4 +1,4 @@
-"""What is wrong with options and losses is told before anything is trained, all of it in one go."""
+"""Tests that mistakes in options and losses are told before anything is trained, all of them in one go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `bench predict` makes of a prediction: run lengths and overlays."""
+"""Tests what `bench predict` makes of a prediction: run lengths and overlays."""
 
 from __future__ import annotations
 

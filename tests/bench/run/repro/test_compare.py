@@ -1,4 +1,4 @@
-"""When a case counts as reproduced: exactly on a CPU, within a tolerance on a GPU, timed on like machines only."""
+"""Tests when a case is reproduced: exactly on a CPU, within a tolerance on a GPU, timed only on like machines."""
 
 from __future__ import annotations
 

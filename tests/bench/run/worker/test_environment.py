@@ -1,4 +1,4 @@
-"""What a worker's environment says before its interpreter starts."""
+"""Tests what a worker's environment holds before its interpreter starts."""
 
 from __future__ import annotations
 

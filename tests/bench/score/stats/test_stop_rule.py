@@ -1,4 +1,4 @@
-"""When a model is warm and when enough has been measured: each condition by itself."""
+"""Tests when a model is warm and when enough has been measured: each condition by itself."""
 
 from __future__ import annotations
 
