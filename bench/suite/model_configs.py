@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -46,9 +47,15 @@ def read_model_config(name: str) -> ModelConfig:
     if name not in files:
         raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
     try:
-        return ModelConfig.model_validate(read_limited(files[name].read_text(encoding="utf-8")))
+        return _config(files[name].read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
+
+
+@cache
+def _config(text: str) -> ModelConfig:
+    """A model config from its text, which is parsed once: a plan asks for those of its models dozens of times."""
+    return ModelConfig.model_validate(read_limited(text))
 
 
 FILES = (".yaml", ".yml", ".json", ".pt", ".pth", ".safetensors")

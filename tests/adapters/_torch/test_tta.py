@@ -217,7 +217,9 @@ def drawn(sizes):
 
 
 @pytest.mark.parametrize(("config", "options"), configs(SEMANTIC))
-@pytest.mark.parametrize("target", SEVERAL.values(), ids=SEVERAL)
+@pytest.mark.parametrize(
+    "target", [pytest.param(t, id=name, marks=[pytest.mark.slow] * (name != "both")) for name, t in SEVERAL.items()]
+)
 def test_every_semantic_adapter_answers_with_several_passes_alike_again_and_alone(config, options, target):
     adapter, pictures = built(config, options, **target), drawn(MIXED)
     task = TASKS[resolve_model(config).task]

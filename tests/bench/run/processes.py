@@ -9,9 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bench.records.names import harness_root
 
 PATIENCE_S = 30.0
+HOW = pytest.mark.parametrize(
+    "how",
+    [pytest.param(["--fresh-interpreters"], id="fresh", marks=pytest.mark.slow), pytest.param([], id="forked")],
+)
+"""With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
 
 
 def wait_for(happened: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ from bench.records import Outcome, Status, read_record
 from bench.records.store import layout
 from bench.records.store.runs import newest_run, read_run
 from bench.run.fork_server import FORKED
-from tests.bench.run.processes import gone, start, wait_for
+from tests.bench.run.processes import HOW, gone, start, wait_for
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 MODELS = [
@@ -24,10 +24,6 @@ MODELS = [
     {"name": "fake/noisy", "options": {"dataset": SHAPES["options"]}},
 ]
 RECIPE = {"budget": {"steps": 40}, "device": "cpu"}
-
-
-HOW = pytest.mark.parametrize("how", [["--fresh-interpreters"], []], ids=["fresh", "forked"])
-"""With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -120,8 +116,11 @@ def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path, how):
 
 @pytest.mark.parametrize(
     ("how", "killed"),
-    [(["--fresh-interpreters"], "worker"), ([], "worker"), ([], "parent")],
-    ids=["fresh", "forked", "parent it was forked from"],
+    [
+        pytest.param(["--fresh-interpreters"], "worker", id="fresh", marks=pytest.mark.slow),
+        pytest.param([], "worker", id="forked"),
+        pytest.param([], "parent", id="parent it was forked from"),
+    ],
 )
 def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
     results = tmp_path / "results"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import cv2
 import pytest
-
-pytest.importorskip("mlflow", reason="the package mlflow-skinny")
-pytest.importorskip("sqlalchemy", reason="the package sqlalchemy")
-
-from mlflow import MlflowClient
 
 from bench.report.loggers.mlflow import Logger
 from tests.bench.report.loggers.conftest import made_case
 
-pytestmark = pytest.mark.usefixtures("offline")
+pytestmark = [
+    pytest.mark.skipif(find_spec("mlflow") is None, reason="the package mlflow-skinny"),
+    pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="the package sqlalchemy"),
+    pytest.mark.usefixtures("offline"),
+]
 
 
 def store(folder):
+    from mlflow import MlflowClient  # a second, which every other test would wait for if it stood above
+
     return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
 
 

@@ -19,7 +19,7 @@ from bench.records.store.runs import new_run, read_job
 from bench.run.executors.devices import slots_of
 from bench.run.executors.local import LocalExecutor
 from bench.run.workers import workers_of
-from tests.bench.run.processes import gone, start, wait_for
+from tests.bench.run.processes import HOW, gone, start, wait_for
 from tests.bench.suites import SHAPES, job_folders, perfect, run_suite, write_suite
 
 CORES = allowed_cores()
@@ -70,7 +70,7 @@ def overlaps(of: list[tuple[datetime, datetime, Job]]) -> int:
 
 
 def test_predictions_share_the_machine_and_timings_have_it_alone(tmp_path):
-    models = [slow(number) for number in range(4)]
+    models = [slow(number, 30.0) for number in range(4)]
     run, ran = run_on(two_devices(), tmp_path / "results", write_suite(tmp_path, models))
     assert {outcome.status for _, outcome in ran.listener.ends} == {Status.OK}
     predicted, timed = spans(run, "predict"), spans(run, "time")
@@ -84,7 +84,7 @@ def test_predictions_share_the_machine_and_timings_have_it_alone(tmp_path):
 
 @pytest.mark.slow
 def test_timings_that_are_told_to_share_the_node_do_and_are_flagged(tmp_path):
-    models = [slow(number) for number in range(3)]
+    models = [slow(number, 30.0) for number in range(3)]
     measurement = {"quick": True, "min_s": 1.0, "max_s": 1.5, "min_samples": 4, "percentiles": [50.0], "pipelined_s": 0}
     suite = write_suite(tmp_path, models, measurement=measurement)
     _, ran = run_on(two_devices(share_node=True), tmp_path / "results", suite)
@@ -127,7 +127,7 @@ def test_a_process_that_a_worker_leaves_behind_costs_no_other_worker_its_own(tmp
     assert list(ended.values()).count(Status.CRASHED) == 3
 
 
-@pytest.mark.parametrize("how", [["--fresh-interpreters"], []], ids=["fresh", "forked"])
+@HOW
 def test_an_interrupt_ends_the_workers_of_all_devices_and_the_next_run_goes_on(tmp_path, how):
     results = tmp_path / "results"
     models = [perfect(), hanging(1), hanging(2)]

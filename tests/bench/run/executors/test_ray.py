@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,25 @@ import pytest
 from bench.records import Status
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_job
+from bench.run.executors.ray import RayExecutor
 from tests.bench.run.executors.test_local import overlaps, slow, spans
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
-ray = pytest.importorskip("ray", reason="the package ray is not installed: pip install 'segbench[ray]'")
-
-from ray.cluster_utils import Cluster
-
-from bench.run.executors.ray import RayExecutor
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(280)]
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("ray") is None, reason="the package ray is not installed: pip install 'segbench[ray]'"
+    ),
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.timeout(280),
+]
 
 
 @pytest.fixture(scope="module")
 def cluster():
+    import ray  # seconds, which every other test would wait for if it stood above
+    from ray.cluster_utils import Cluster
+
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000})
     nodes = [made.add_node(num_cpus=2, object_store_memory=80_000_000) for _ in range(3)]
     yield made, nodes
