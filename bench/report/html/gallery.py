@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,6 @@ from bench.data.formats.tint import rims
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.metric import load_metric
 from bench.records import ClassSpec, TaskKind, background_class
 from bench.records.predictions import LabelMap
 from bench.records.store.files import write_atomically
@@ -24,13 +23,14 @@ from bench.records.store.layout import PAGE_IMAGES
 from bench.report.draw.contact_sheet import Tile, painted_map
 from bench.report.draw.tiles import finest, ground_truth_tile, predicted_tile, score_to_draw, shown_image
 from bench.report.facts import Facts
-from bench.report.summary.per_image import CaseImages, by_dataset, disagreement
+from bench.report.html.chosen_images import chosen_images, further_images
+from bench.report.summary.per_image import CaseImages, by_dataset
 
 SIDE = 224
 """Longest side of a small picture, pixels."""
 
-MOST_PICTURES, MOST_IMAGES = 420, 24
-"""Pictures of all models together, and images: of many models fewer images are shown."""
+MOST_PICTURES, MOST_IMAGES, MOST_FURTHER = 420, 24, 800
+"""Pictures of all models together, and images: of many models fewer images are shown; pictures of further images."""
 
 MISSED, EXTRA, CONFUSED = (0, 114, 178), (230, 159, 0), (204, 121, 167)
 """Colours of errors, from Okabe and Ito: an object that is not found, one where there is none, another class."""
@@ -60,7 +60,8 @@ class Example:
         why: Reasons why it is among those shown.
         image, ground_truth: Addresses of its pictures.
         height, width: Size of each of its pictures, pixels.
-        predictions: Prediction of each model.
+        predictions: Prediction of each model; of a further image, of those that a list names it for.
+        further: Whether it is there because a list names it, and folded away until it is asked for.
     """
 
     image_id: str
@@ -71,6 +72,7 @@ class Example:
     height: int
     width: int
     predictions: tuple[Shown, ...]
+    further: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,12 @@ def gallery(facts: Facts, place: Place) -> Gallery:
             dataset = open_labelled(cases[0].view.case.dataset)
             chosen = chosen_images(cases, facts, most=_most(len(cases), len(groups)))
             form = finest([case.view for case in cases])
-            for number, (image_id, why) in enumerate(chosen.items(), start=len(examples)):
-                examples.append(_example(number, image_id, tuple(why), cases, dataset, form, facts, place))
+            further = further_images(cases, facts, chosen, pictures=MOST_FURTHER // len(groups))
+            drawn = [(image_id, tuple(why), cases, False) for image_id, why in chosen.items()]
+            drawn += [(one.image_id, tuple(one.why), one.of(cases), True) for one in further]
+            for number, (image_id, why, shown, folded) in enumerate(drawn, start=len(examples)):
+                example = _example(number, image_id, why, shown, dataset, form, facts, place)
+                examples.append(replace(example, further=folded))
         except (BenchError, OSError, KeyError) as error:
             left_out.append(f"{label}: {' '.join(str(error).split())}")
             continue
@@ -123,60 +129,6 @@ def gallery(facts: Facts, place: Place) -> Gallery:
 
 def _most(models: int, datasets: int) -> int:
     return max(3, min(MOST_IMAGES, MOST_PICTURES // (2 + 2 * models)) // datasets)
-
-
-def chosen_images(cases: Sequence[CaseImages], facts: Facts, most: int) -> dict[str, list[str]]:
-    """Return image ids with the reasons to show them: by turns of each kind of reason, until there are `most`."""
-    name = next(iter(cases[0].scores))
-    cases = [case for case in cases if name in case.scores]
-    metric = load_metric(name)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    kinds = [_most_different(cases, name)] if len(cases) > 1 else []
-    kinds += [_worst(case, name, sign, facts.name_of[case.case_id]) for case in cases]
-    kinds += [_confused(case, facts) for case in cases]
-    if len(cases) > 1:
-        ranked = sorted(cases, key=lambda case: -sign * float(np.nanmean(np.append(case.scores[name], -sign))))
-        kinds.append(_beats(ranked[1], ranked[0], name, sign, facts))
-    found: dict[str, list[str]] = {}
-    while kinds and len(found) < most:
-        for kind in list(kinds):
-            image_id, why = next(kind, ("", ""))
-            if not image_id:
-                kinds.remove(kind)
-            elif image_id in found or len(found) < most:
-                found.setdefault(image_id, []).append(why)
-    return found
-
-
-def _most_different(cases: Sequence[CaseImages], name: str) -> Iterator[tuple[str, str]]:
-    differ = disagreement(cases, name)
-    for number in np.argsort(-np.nan_to_num(differ, nan=-1.0), kind="stable")[:8]:
-        if differ[number] > 0:
-            yield cases[0].image_ids[number], "models disagree"
-
-
-def _worst(case: CaseImages, name: str, sign: float, model: str) -> Iterator[tuple[str, str]]:
-    values = sign * case.scores[name]
-    for number in np.argsort(np.nan_to_num(values, nan=np.inf), kind="stable")[:3]:
-        if not np.isnan(values[number]):
-            yield case.image_ids[number], f"among the worst of {model}"
-
-
-def _confused(case: CaseImages, facts: Facts) -> Iterator[tuple[str, str]]:
-    table = next((one for one in facts.confusions if one.case_id == case.case_id), None)
-    for pair in table.pairs[:2] if table is not None else ():
-        if pair.images:
-            yield pair.images[0][0], f"{pair.true} taken for {pair.predicted} by {facts.name_of[case.case_id]}"
-
-
-def _beats(worse: CaseImages, better: CaseImages, name: str, sign: float, facts: Facts) -> Iterator[tuple[str, str]]:
-    ahead = np.nan_to_num(sign * (worse.scores[name] - better.scores[name]), nan=-np.inf)
-    for number in np.argsort(-ahead, kind="stable")[:3]:
-        if ahead[number] > 0:
-            yield (
-                worse.image_ids[number],
-                f"{facts.name_of[worse.case_id]} beats {facts.name_of[better.case_id]}",
-            )
 
 
 # --------------------------------------------------------------------------- pictures

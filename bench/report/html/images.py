@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from bench.metric import load_metric
 from bench.report.facts import Facts
+from bench.report.html.chosen_images import LISTED
 from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, Gallery
 from bench.report.summary.per_image import CaseImages, by_dataset, disagreement
 
 TITLE = "Per image"
-
-LISTED = 5
-"""Images in each list."""
 
 MOST_VALUES = 200_000
 """Values of one quantity in the page; of more, the images that matter most are in it and `bench report` writes all."""

@@ -10,6 +10,7 @@ both sides; else `undecided`. A change that is significant and yet within the ma
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, exp, log
@@ -93,9 +94,25 @@ def how_they_differ(a: SideCase, b: SideCase) -> Iterator[str]:
     for name in sorted({*a.facts.measured, *b.facts.measured}):
         before, after = (case.facts.measured.get(name, "") for case in (a, b))
         if before != after:
-            yield f"{name}: {_short(before)} → {_short(after)}"
+            yield from (f"{name}{part}: {_short(old)} → {_short(new)}" for part, old, new in _parts(before, after))
     for case in (a, b):
         yield from (f"{case.facts.case_id}: {why}" for why in (*case.facts.invalid, *case.facts.doubts))
+
+
+def _parts(before: str, after: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what differs, part by part where both are objects in JSON: name of the part, before, after."""
+    try:
+        old, new = json.loads(before), json.loads(after)
+    except ValueError:
+        old = new = None
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        yield "", before, after
+        return
+    for key in [*old, *(key for key in new if key not in old)]:
+        if old.get(key) != new.get(key):
+            texts = [json.dumps(one[key], ensure_ascii=False) if key in one else "" for one in (old, new)]
+            for part, *both in _parts(*texts):
+                yield f" {key}{part}", both[0].strip('"'), both[1].strip('"')
 
 
 def _short(text: str) -> str:

@@ -313,7 +313,7 @@
   function examples() {
     const bar = document.getElementById("example-tools");
     if (!bar) return;
-    const found = all(".example");
+    const found = all(".example:not(.further)");
     const shows = ["prediction", "errors", "both"];
     const [layers] = choice("Show ", ["predictions", "errors", "both, one below the other"], (value) => {
       document.getElementById("images").dataset.show = shows[value];
@@ -368,10 +368,14 @@
     document.querySelector("footer").append(button);
   }
 
-  // An image that a link leads to may be hidden by the choice of images.
+  // An image that a link leads to may be hidden by the choice of images, or folded away.
   function reveal() {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target && target.hidden) { target.hidden = false; target.scrollIntoView(); }
+    const fold = target && target.closest("details:not([open])");
+    if (!target || (!target.hidden && !fold)) return;
+    target.hidden = false;
+    if (fold) fold.open = true;
+    target.scrollIntoView();
   }
 
   let closed = [];

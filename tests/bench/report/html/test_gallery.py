@@ -9,7 +9,8 @@ from bench.records import ClassSpec
 from bench.records.store.runs import read_run
 from bench.report.draw.contact_sheet import Tile
 from bench.report.facts import facts_of
-from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, SIDE, chosen_images, error_map, small, small_tile
+from bench.report.html.chosen_images import chosen_images, further_images
+from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, SIDE, error_map, small, small_tile
 from bench.report.summary.summarise import summarise
 
 WITH_BACKGROUND = tuple(ClassSpec(name=name, colour=(1, 2, 3)) for name in ("background", "disc", "ring"))
@@ -66,6 +67,28 @@ def test_images_are_chosen_for_disagreement_and_for_being_the_worst_of_a_model(f
     for case in (better, faster):
         worst = case.image_ids[int(np.nanargmin(case.scores["mean_iou"]))]
         assert f"among the worst of {facts.name_of[case.case_id]}" in chosen[worst]
+
+
+def test_each_image_that_a_list_names_is_shown_under_the_models_it_names_until_pictures_run_out(finished):
+    run = read_run(finished.run)
+    facts = facts_of(run, summarise(run))
+    better, faster = facts.images
+    ahead = better.scores["mean_iou"] - faster.scores["mean_iou"]
+    every = {one.image_id: one for one in further_images(facts.images, facts, (), pictures=1000)}
+    names = [facts.name_of[case.case_id] for case in facts.images]
+    for image in np.argsort(-ahead, kind="stable")[:8]:
+        if ahead[image] > 0:
+            assert f"{names[0]} beats {names[1]}" in every[better.image_ids[image]].why
+    for case, name in zip(facts.images, names, strict=True):
+        for image in np.argsort(case.scores["mean_iou"], kind="stable")[:5]:
+            one = every[case.image_ids[image]]
+            assert f"among the worst of {name}" in one.why
+            assert case.case_id in one.case_ids
+    shown = next(iter(every))
+    assert shown not in {one.image_id for one in further_images(facts.images, facts, [shown], pictures=1000)}
+    few = further_images(facts.images, facts, (), pictures=13)
+    assert sum(2 + 2 * len(one.case_ids) for one in few) <= 13
+    assert few[0].image_id == shown
 
 
 def test_of_too_many_images_those_with_the_largest_distances_are_kept_as_the_worst(monkeypatch):

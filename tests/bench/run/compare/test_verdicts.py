@@ -52,6 +52,21 @@ def findings(a: Side, b: Side, gate=None):
     return {f"{one.quantity} {one.scope}".strip(): one for one in found.findings}
 
 
+def test_of_two_model_configs_the_options_that_differ_are_told():
+    configs = (
+        '{"name": "a/b", "options": {"width": 8, "depth": 2}}',
+        '{"name": "a/c", "options": {"width": 12, "depth": 2}}',
+    )
+    a, b = (
+        side(name, ms=(), model=config, weights=f"{name}{'0' * 60}") for name, config in zip("ab", configs, strict=True)
+    )
+    (found,) = compare(a, [b], None)
+    assert "model name: a/b → a/c" in found.differences
+    assert "model options width: 8 → 12" in found.differences
+    assert [line for line in found.differences if "depth" in line] == []
+    assert [line for line in found.differences if line.startswith("weights: a000")]
+
+
 HARD = np.random.default_rng(0).integers(250, 450, (40, 2))
 
 
