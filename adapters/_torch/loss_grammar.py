@@ -92,7 +92,7 @@ class Term:
 
     Attributes:
         text: The whole sum, for messages.
-        weight: Above 0.
+        weight: Weight of the term, above 0.
         name: A known one.
         in_order, by_name: Its arguments.
     """

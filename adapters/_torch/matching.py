@@ -60,7 +60,7 @@ class LoadedWeights:
     Attributes:
         loaded: Tensors of the network that the file gave.
         left: Tensors of the file that the network has no place for, and that were known to be beside it.
-        renamed: Those of `loaded` that have another name in the file.
+        renamed: Number of those of `loaded` that have another name in the file.
         drawn: Tensors of the network that stayed as they were drawn; only before a training.
         taken: Key under which they lay in the file; "" for the whole file.
         beside: Other places with the same network.

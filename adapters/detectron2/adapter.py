@@ -35,7 +35,7 @@ class Detectron2Network:
 
     Attributes:
         module: The framework's model.
-        architecture: Stands in weight files; see `adapters._torch.weights`.
+        architecture: Description that stands in weight files; see `adapters._torch.weights`.
         class_names: Class names of the task, by id.
     """
 

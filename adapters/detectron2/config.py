@@ -29,7 +29,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
 
     Args:
         options: Options of the model config.
-        labels: Gives the number of classes of each head.
+        labels: Label space, with the number of classes of each head.
         label: The model's label, for messages.
         device: Device as torch names it.
         compiled: True if Detectron2's compiled operators can be used here.

@@ -32,7 +32,7 @@ class LabelSpace:
         """Return the numbering of a task.
 
         Args:
-            task: Gives the classes.
+            task: Task with the classes.
             things_apart: True if a panoptic network's semantic head tells things apart too.
         """
         things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)

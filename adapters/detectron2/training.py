@@ -63,7 +63,7 @@ def fit(
         data: Training and validation split.
         recipe: The device may be `auto`.
         out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
-        progress: Told of steps and validations.
+        progress: Receives steps and validations.
 
     Returns:
         For label maps the weights with the highest `val_mean_iou`, else the last ones.

@@ -15,7 +15,7 @@ class MonaiOptions(HeadOptions):
     """Options that a model config or a suite may set.
 
     Attributes:
-        network: Which of the library's networks.
+        network: Name of one of the library's networks.
         arguments: Arguments of its constructor, by the library's own names, for example `{channels: [32, 64], strides:
             [2]}`.
     """

@@ -15,7 +15,7 @@ class SmpOptions(HeadOptions):
     """Options that a model config or a suite may set.
 
     Attributes:
-        decoder: Which of the library's models.
+        decoder: Name of one of the library's models.
         encoder: Its name for the encoder, for example `resnet34`, `efficientnet-b0`, `mit_b0`, or
             `tu-` with a name of timm's.
         encoder_weights: `imagenet` downloads the encoder's weights; a path takes them from a file of

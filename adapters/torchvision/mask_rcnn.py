@@ -55,7 +55,7 @@ class MaskRCNNNetwork:
     Attributes:
         module: Numbers the things from 1; 0 is its background.
         things: Class id of the task by number of the network, less one, int64.
-        architecture: Stands in weight files; see `adapters._torch.weights`.
+        architecture: Description that stands in weight files; see `adapters._torch.weights`.
         class_names: Class names of the task, by id.
         backbone: Backbone as in `adapters._torch.network.SemanticNetwork`.
     """

@@ -35,7 +35,7 @@ def network_input(
     """Normalise images, resize them as torchvision does if asked to, and pad them together.
 
     Args:
-        model: Gives the transform.
+        model: Model with the transform.
         images: Each float32, (3, H, W), RGB in 0-1, on the device.
         ground_truths: Ground truths of each image; they are resized with it.
         resize: True brings the short edge to the transform's size.
@@ -76,7 +76,7 @@ def instances(
     """Paste masks at the original size and move them to the host.
 
     Args:
-        model: Gives the transform.
+        model: Model with the transform.
         found: Fields of the instances found in each image; stays as it is.
         input_sizes: Size of each image in the network's input.
         sizes: Original size of each image.

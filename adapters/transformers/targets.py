@@ -104,7 +104,7 @@ class DecodedMasks:
 
     Args:
         split: Split with ground truth in the form of the task.
-        classes: That the network knows.
+        classes: Classes that the network knows.
         size_of: The training size of an image of a size; None keeps it.
         cache_bytes: Host memory for what is kept.
     """

@@ -73,7 +73,7 @@ def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: I
     Args:
         options: Options of the model config.
         recipe: The recipe that was asked for.
-        side: See `training_side`.
+        side: Training size, see `training_side`.
         sizes: Sizes of the training images.
     """
     of_instances = isinstance(options, InstanceOptions)

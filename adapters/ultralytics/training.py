@@ -68,7 +68,7 @@ def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, pro
         data: Training and validation split.
         recipe: The device may be `auto`.
         out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
-        progress: Told of steps and validations.
+        progress: Receives steps and validations.
 
     Returns:
         The averaged weights with the highest `mask_map` or `mean_iou` of the framework's own

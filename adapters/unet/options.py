@@ -24,7 +24,7 @@ class UNetOptions(HeadOptions):
         depth: Number of times the image is halved.
         base_width: Channels of the first level; each further level has twice as many.
         in_channels: 3 for RGB; 1 feeds the luma of the image.
-        down, up, norm, bias, skip, attention: See `adapters.unet.model.UNet`.
+        down, up, norm, bias, skip, attention: Arguments of `adapters.unet.model.UNet`.
         tensor_names: Regular expression -> replacement, for the names of tensors in a weight file of another
             implementation of the same network; tried in order from the start of a name, the first that fits counts.
         min_area: Area, in pixels, of the smallest segment that is made of labels, in model configs for instances and

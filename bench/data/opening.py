@@ -58,7 +58,7 @@ def chosen(name: str | None, settings: Sequence[str], suite: str | None, label: 
         name: Data set, or None where a suite says it.
         settings: `key=value`, the value in YAML; over the options of the suite.
         suite: Suite file with the data set, or None.
-        label: Which of the suite's data sets; None where it has one.
+        label: Label of one of the suite's data sets; None where it has one only.
 
     Raises:
         BenchError: If it is said twice or not at all, or names nothing.

@@ -53,10 +53,10 @@ class SplitCount:
     """Hold what there is in one split.
 
     Attributes:
-        images: That could be counted.
+        images: Number of images that could be counted.
         sizes: Size -> images.
-        labelled, void: Pixels.
-        objects: Crowds left out.
+        labelled, void: Numbers of pixels with and without a class.
+        objects: Number of objects, crowds left out.
         unreadable: Images whose ground truth could not be read.
     """
 

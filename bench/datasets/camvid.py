@@ -72,7 +72,7 @@ class Options(Record):
 
     Attributes:
         root: Folder of the variant.
-        variant: Which form of the data set.
+        variant: Form of the data set.
     """
 
     root: str = "data/camvid"

@@ -63,7 +63,7 @@ class Options(ShapeOptions):
         root: Folder with the JSON and the images.
         file: Name of the JSON; None takes the only one there.
         classes: Labels in use, in this order; None takes all.
-        annotation: Which annotation of a task counts where it has several.
+        annotation: Annotation of a task that counts where it has several.
         rotated: Frame that regions fit which were drawn on a turned image: the image as `stored`, or as `shown` turned.
         pngs: Folder of an export "Brush labels to PNG", in place of the regions of the JSON.
         tag: Name of the brush tag in the labelling configuration, with `pngs`; None takes the text up to the first `-`.

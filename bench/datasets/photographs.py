@@ -56,7 +56,7 @@ class Options(Record):
 
     Attributes:
         root: Folder instance_segmentation of the examples.
-        form: Which of the annotations is read; masks alone have no objects.
+        form: Kind of annotations that is read; masks alone have no objects.
     """
 
     root: str = f"data/photographs/{PREPARE.root}"

@@ -62,7 +62,7 @@ class Options(Record):
 
     Attributes:
         root: Folder sample_data of the package.
-        fold: Which of the authors' four folds is the split test; None = no training, all frames.
+        fold: Number of the one of the authors' four folds that is the split test; None = no training, all frames.
     """
 
     root: str = f"data/pupils/{PREPARE.root}"

@@ -46,10 +46,10 @@ class Driver:
     Attributes:
         version: Version of the driver; None without one.
         cuda: Newest CUDA that it serves, (major, minor); None without a driver.
-        gpus: Those that answer, by index.
+        gpus: GPUs that answer, by index.
         slices: Slices (MIG) of those GPUs that are cut into some.
         lost: One sentence for each GPU that does not answer.
-        reason: Why there is no driver; None where there is one.
+        reason: Reason why there is no driver; None where there is one.
     """
 
     version: str | None = None

@@ -57,7 +57,7 @@ def attempt(work: Callable[[], T], *, device: str = "cpu") -> T | Refusal:
 
     Args:
         work: Work to do.
-        device: That it is done on.
+        device: Device that it is done on.
     """
     try:
         return work()
@@ -80,7 +80,7 @@ def memory_that_is_full(error: BaseException, *, device: str = "cpu") -> Literal
 
     Args:
         error: Error as it was raised.
-        device: That the work was done on: some allocators serve several and do not say which was full.
+        device: Device that the work was done on: some allocators serve several and do not say which was full.
     """
     for one in _chain(error):
         said = str(one)

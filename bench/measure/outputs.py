@@ -22,7 +22,7 @@ def checked(predictions: object, images: Sequence[RgbImage], image_ids: Sequence
         predictions: The object that `postprocess` returned.
         images: The batch, each uint8 (H, W, 3).
         image_ids: Their ids.
-        job: Names the model and the task.
+        job: Job, which names the model and the task.
 
     Raises:
         ShapeError: If there is not one prediction per image, or one breaks the contract.
@@ -59,7 +59,7 @@ def refuse_overwritten(earlier: Sequence[Prediction], later: object, images: Seq
         earlier: Predictions of the last call, still held, so that their memory cannot have been given away.
         later: Predictions of this call, as the adapter returned them.
         images: Images of this call.
-        job: Names the model.
+        job: Job, which names the model.
 
     Raises:
         ShapeError: If any two share memory.

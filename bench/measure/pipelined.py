@@ -67,9 +67,9 @@ def pipelined(
         adapter: The model.
         batches: Batch number -> images.
         clock: Host clock.
-        more: When to end.
+        more: Function that decides whether to start another batch.
         encoded: Batch number -> the same images as bytes of files, which are decoded within the clock.
-        seen: Told of each batch and what came out of it, in order and within the clock.
+        seen: Receives each batch's number and predictions, in order and within the clock.
     """
     adapter.synchronize()
     work = _Work(adapter, batches, clock, encoded, seen)

@@ -24,10 +24,10 @@ class Pushed:
     """What the pass came to.
 
     Attributes:
-        wall_ns, images: Whose quotient is throughput.
+        wall_ns, images: Nanoseconds and images of the pass; their quotient is throughput.
         kept: Some of those that may be, each as likely as any other (algorithm R of Vitter): (number, what came of it).
-        flags: Why there is no throughput, where memory was full.
-        peak_device_bytes: Before the pass: where stages overlap, several batches are on the device in it.
+        flags: Reasons why there is no throughput, where memory was full.
+        peak_device_bytes: Peak before the pass; in it, several batches are on the device where stages overlap.
     """
 
     wall_ns: int = 0

@@ -201,7 +201,7 @@ def serve(
     """Answer queries as they come, first come first served, and return their latencies.
 
     Args:
-        arrivals_ns: When each query is due, from the start, rising, shape (n,).
+        arrivals_ns: Nanoseconds from the start until each query is due, rising, shape (n,).
         answer: Answers the given number of queries from a number on, together; returns when they are done.
         largest_batch: Most waiting queries that are answered together.
         bound_ns: Ends when more than `allowed_over` queries were over this latency.

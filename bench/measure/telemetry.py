@@ -170,7 +170,7 @@ def gpu_address(device: str, gpus: Sequence[Gpu]) -> int | str:
 
     Args:
         device: Device as a target names it.
-        gpus: Those that this process can use, see `bench.measure.gpus.visible_gpus`.
+        gpus: GPUs that this process can use, see `bench.measure.gpus.visible_gpus`.
 
     >>> gpu_address("cuda:1", [Gpu(0, "GPU-a", "A"), Gpu(3, "GPU-b", "B")]), gpu_address("cuda:1", [])
     ('GPU-b', 1)

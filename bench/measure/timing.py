@@ -60,7 +60,7 @@ class Timed:
     """What timing one model came to.
 
     Attributes:
-        samples: Raw nanoseconds.
+        samples: Raw samples, nanoseconds.
         audited: Image id -> prediction of the timed pass, for a share of the images.
         flags: Doubts.
         invalid: Reasons not to use the numbers.
@@ -90,10 +90,10 @@ def time_model(
     """Time a built model.
 
     Args:
-        adapter: Built for the job.
+        adapter: Adapter, built for the job.
         source: Images to draw from.
         job: Job, for the measurement, the batch size, the task and the seed of the order.
-        telemetry: Told of each block's edge.
+        telemetry: Telemetry, which is told of each block's edge.
         clock: Host clock, nanoseconds.
         counters: Reads what the machine did, at the edges of blocks.
 

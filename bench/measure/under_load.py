@@ -42,10 +42,10 @@ class UnderLoad:
     """What every load needs.
 
     Attributes:
-        adapter: Built for the job.
+        adapter: Adapter, built for the job.
         images: Images in memory, each uint8 (H, W, 3), drawn from in turn.
         image_ids: Ids of the images.
-        job: Names the model and the task.
+        job: Job, which names the model and the task.
         clock, wait: Clock in nanoseconds, and a function that waits; scripted in tests.
         raw: Raw times that a load leaves, by name; `latencies.npz`.
     """

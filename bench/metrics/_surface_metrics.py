@@ -40,7 +40,7 @@ class SurfaceMetric:
         statistic: Name of its measures.
         measures: The values of a class from its distances and the image's diagonal, (V,).
         worst: The values of a class that is missed or invented, from the image's diagonal, (V,).
-        column: Which of the values is the headline.
+        column: Index of the value that is the headline.
         dialects: Named variants of the headline, each one of the values.
         parts: Companion figures, each one of the values.
         is_distance: True if values are distances, in millimetres or pixels; False if they are shares of 0 to 1.

@@ -46,7 +46,7 @@ class Throughput(Record):
     """State how a model is put under load.
 
     Attributes:
-        scenarios: Which loads; see `Scenario`.
+        scenarios: Names of the loads; see `Scenario`.
         sweep: Double the batch size until memory is full or two sizes in a row gain less than `sweep_gain`.
         sweep_gain: Least relative gain of images/s that is worth a larger batch.
         largest_batch: Batch size at which the sweep ends in any case.

@@ -39,7 +39,7 @@ class Prompts:
     """Hold what a model is told of the objects of one image, in the order of the objects.
 
     Attributes:
-        kind: Which rule made them.
+        kind: Rule that made them.
         xy: float64; a point (x, y) per object, shape (N, 2), or for `box` (left, top, right, bottom),
             shape (N, 4). Pixels of the original image; see the module's docstring.
     """

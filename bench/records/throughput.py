@@ -38,9 +38,9 @@ class SweepPoint(Record):
 
     Attributes:
         batch_size: Images per `infer` call.
-        ended: True if it could be measured.
-        reason: Why not.
-        rate: None where it could not.
+        ended: Way in which it ended; `measured` if it could be measured.
+        reason: Reason why it could not be measured; empty where it was.
+        rate: Images per second; None where it could not be measured.
         peak_device_bytes: Bytes of the device allocator with this batch size; None on a CPU.
         host_rss_peak_bytes: Bytes of the process with this batch size.
     """
@@ -59,7 +59,7 @@ class Sweep(Record):
     Attributes:
         points: Points in the order of measurement.
         chosen_batch: The last that was worth it; None if none could be measured.
-        stopped_by: Why the sweep ended.
+        stopped_by: Reason why the sweep ended.
     """
 
     points: tuple[SweepPoint, ...]

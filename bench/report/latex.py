@@ -48,7 +48,7 @@ class _Line:
         model, dataset: Its first cells.
         scores: Heading of a metric -> value and ends of its interval.
         ms: Median latency and the ends of its interval; None where none was measured.
-        comparable_ms: That median, unless it must not be used.
+        comparable_ms: The same median, None where it must not be used.
         images_per_s: Throughput.
         mark: Mark of significance.
     """

@@ -42,7 +42,7 @@ def settle_lost(job: Job, folder: Path, lost: str, *, started_at: str) -> Outcom
         job: The job; written where its last node did not come to it.
         folder: Folder of the job.
         lost: Reason for the last loss of its node.
-        started_at: When it was last begun; UTC, ISO 8601.
+        started_at: Time at which it was last begun; UTC, ISO 8601.
     """
     reason = f"{lost}; it was tried on other nodes, too. The next run tries it again."
     if not (folder / layout.JOB).is_file():

@@ -85,7 +85,7 @@ class RunRecorder:
         results: Folder of all results.
         plan: Record of what is run.
         suite: Content of the suite's file; None where there is none any more.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         loggers: Experiment trackers that get a copy of each scored case.
         flags: Flags of the command line, for the commands that the report prints.
         warn: Gets a line when a tracker could not be written to.

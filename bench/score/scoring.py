@@ -61,7 +61,7 @@ def score_case(
     """Score the stored predictions of a case.
 
     Args:
-        case: Says which split and how many of its images.
+        case: Case, which names the split and the number of its images.
         task: Form of the stored predictions, and the suite's classes. Predictions of a model with
             `trained_on` are mapped to these by name before anything else is done with them.
         dataset: Data set of the case, opened.
@@ -154,8 +154,8 @@ def observe_all(
         task: Form of the predictions, and the label space.
         dataset: Data set with the ground truth, in the same label space.
         image_ids: Ids of the images, in the order of the statistics.
-        predicted: Gives the prediction of an image, in the label space of the task.
-        probabilities: Gives those of an image, in the same label space; None where none were kept.
+        predicted: Function that returns the prediction of an image, in the label space of the task.
+        probabilities: Function that returns those of an image, in the same label space; None where none were kept.
 
     Raises:
         BenchError: If a metric needs a form of ground truth that an image has not.

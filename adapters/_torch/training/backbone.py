@@ -22,7 +22,7 @@ class Backbone:
     Args:
         module: The network that is trained.
         prefixes: Beginnings of the names of the parameters of its backbone; none where it has none.
-        recipe: Says how the backbone learns.
+        recipe: Recipe that says how the backbone learns.
 
     Raises:
         Unsupported: If the recipe asks for it and the network has none.

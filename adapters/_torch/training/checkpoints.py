@@ -77,7 +77,7 @@ class Kept:
         """Write the weight files and say what the training came to.
 
         Args:
-            network: Says what the weights belong to.
+            network: Network that the weights belong to.
             last: The weights at the end.
             out: Folder of the files.
             clock: Clock of the training.

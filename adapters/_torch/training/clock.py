@@ -29,8 +29,8 @@ class TrainingClock:
     """Counts a training; the harness's recipe decides when it ends.
 
     Attributes:
-        recipe: Gives budget, schedule and peak learning rate.
-        progress: Told of steps at most every `REPORT_EVERY_S` with the mean loss since the last report.
+        recipe: Recipe with budget, schedule and peak learning rate.
+        progress: Receives the steps, at most every `REPORT_EVERY_S` with the mean loss since the last report.
         steps_per_epoch: Steps per epoch of the training split.
         device: Waited for before the clock is stopped.
         images_of: Positions of the images of a step, counted from 0, for messages.

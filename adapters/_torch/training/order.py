@@ -47,7 +47,7 @@ class ImageOrder:
         accumulate: Batches per optimiser step.
         seed: Seed of the order and of the mirroring.
         flip: True if images are mirrored, each with probability one half.
-        present: Which classes each image shows, (count, K). With it images are drawn with
+        present: True for each class that an image shows, bool, (count, K). With it images are drawn with
             replacement, for each place first one of the classes that are there, then one of the
             images that show it: "class-aware sampling" of Shen, Lin and Huang, Relay
             Backpropagation (2016, https://arxiv.org/abs/1512.05830), section 3.

@@ -31,7 +31,7 @@ def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path,
         data: Training and validation split.
         recipe: The device may be `auto`.
         out: Gets the checkpoint and the weight files.
-        progress: Told of steps and validations.
+        progress: Receives steps and validations.
 
     Raises:
         Unsupported: If the device or precision cannot be had.

@@ -28,7 +28,7 @@ def validate(
     `val_mean_iou` is the mean over classes with union > 0 and is left out where there are none.
 
     Args:
-        network: Gives the head and the colour of padding.
+        network: Network with the head and the colour of padding.
         split: Every image is used.
         loss: Loss as in training.
         batch_size: Images per forward pass.

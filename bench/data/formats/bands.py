@@ -67,7 +67,7 @@ class BandReading:
 
     Attributes:
         bands: Numbers of the bands, counted from 1; None takes one band, three times, or three.
-        rgb: Which of the bands are red, green and blue; None if that is not said.
+        rgb: Numbers of the bands that are red, green and blue; None if that is not said.
         ranges: Values that become 0 and 255, for each band, or one pair for all; empty leaves 8 bits as they are.
         exact: True if scaled values stay floats.
     """
@@ -206,7 +206,7 @@ def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percen
 
     Args:
         reading: Without ranges.
-        images: Those of the training split.
+        images: Images of the training split.
         wanted: The percentiles.
 
     Raises:

@@ -156,8 +156,8 @@ def read_row(file: Path, part: int, row: int, columns: tuple[str, ...]) -> dict[
     Args:
         file: Parquet, or an Arrow stream.
         part: Row group, or record batch.
-        row: Within it.
-        columns: Those that are wanted.
+        row: Index of the row within that part.
+        columns: Names of the columns that are wanted.
 
     Raises:
         DatasetError: If the file cannot be read.

@@ -223,7 +223,7 @@ def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Dou
     """Return regions that reach beyond their image, or whose coordinates are shares where percent is expected.
 
     Args:
-        regions: Those that could be drawn.
+        regions: Regions that could be drawn.
         size: Size of the image.
         image: Its name, for the example.
     """

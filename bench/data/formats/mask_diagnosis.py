@@ -56,7 +56,7 @@ def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, voi
     """Refuse a class file that a few of the masks contradict; masks that cannot be read are told elsewhere.
 
     Args:
-        table: Made of the file.
+        table: Table that was made of the file.
         masks, folder: Files of the masks, and their folder.
         void_is_said: True if the user named the void values.
     """

@@ -44,7 +44,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
 
     Args:
         options: Options of `folder`; `images` or `masks` is a pattern, and the other one too or a folder.
-        splits_of: Says the split of each image where the pattern has no `{split}`.
+        splits_of: Function that returns the split of each image where the pattern has no `{split}`.
 
     Raises:
         DatasetError: If images have no mask, masks no image, or an image several where one is expected.

@@ -135,7 +135,7 @@ def painted(
         instances: Masks with classes.
         background: Class id of pixels in no mask; None for void.
         num_classes: K, which decides how wide the ids are; must be given where there can be more than 255.
-        unknown: Which of them are no masks but boxes around what is not drawn, bool, (N,): void where nothing else is.
+        unknown: True for boxes around what is not drawn, bool, (N,): void where nothing else is.
 
     Raises:
         OverflowError: If a class id does not fit.

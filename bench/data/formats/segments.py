@@ -26,7 +26,7 @@ class SegmentMap:
         file: The PNG.
         numbers: Ids that occur, int32, (S,).
         runs: Runs of equal ids, R of them.
-        which: Which of the numbers each run has, (R,).
+        which: Position of each run's number, (R,).
     """
 
     file: Path

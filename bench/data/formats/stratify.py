@@ -22,7 +22,7 @@ def stratified(
 
     Args:
         keys: Group of each image, (N,).
-        presence: Which classes an image has, bool, (N, K).
+        presence: True for each class that an image has, bool, (N, K).
         fractions: Split -> share; sums to 1.
         seed: Another seed gives other splits.
         where: Name for messages.

@@ -48,7 +48,7 @@ class Grey:
 
     Attributes:
         windows: A channel each; one alone makes a grey image. Empty where `percentiles` are measured.
-        percentiles: Measured for each volume and channel.
+        percentiles: Percentiles that are measured for each volume and channel, and become black and white.
         exact: True if scaled values stay floats.
     """
 
@@ -253,10 +253,10 @@ class LabelRule:
     """State how label volumes become the ground truth of slices.
 
     Attributes:
-        axis: Along which volumes are cut.
+        axis: Axis along which volumes are cut.
         case_of: `image` of an entry -> its volumes.
         class_of: Value -> class id, or void.
-        known: Which values there are, for messages.
+        known: Values that there are, for messages.
         as_stored: Take mask and image voxel by voxel, whatever the mask's header says of its place.
         instances: True if values are numbers of objects of class 1.
         value_of: Name of a class -> its value, for masks that tell regions by name; those on top last.

@@ -29,7 +29,7 @@ class LabelFiles(NamedTuple):
     Attributes:
         without: Positions of the images that have none.
         spelt: Position of an image -> name of its label file, where the letters are composed otherwise, or in case.
-        stray: Those that fit no image.
+        stray: Label files that fit no image.
     """
 
     without: list[int]

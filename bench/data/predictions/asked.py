@@ -50,10 +50,10 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
     """Return what a case asks of its predictions.
 
     Args:
-        model: Whose `trained_on` is the label space of the predictions, if it is not the data set's.
+        model: Model whose `trained_on` is the label space of the predictions, if it is not the data set's.
         dataset: Dataset of the case.
-        split: That is scored.
-        max_images: Max images of it; None for all.
+        split: Split that is scored.
+        max_images: Largest number of its images; None for all.
         annotations: COCO file with the ids of images and categories; None for the data set's own.
 
     Raises:

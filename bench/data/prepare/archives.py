@@ -72,7 +72,7 @@ def unpack(archive: Path, folder: Path, *, only: Sequence[str] = (), advance: Ad
 
     Args:
         archive: A tar (plain, or compressed by gzip, bzip2 or xz) or zip file.
-        folder: Made if it is not there.
+        folder: Folder for the files, made if it is not there.
         only: Patterns of wanted members, as in `fnmatch`; `*` matches `/`. None = all.
         advance: Advance for a bar.
 

@@ -44,7 +44,7 @@ class Patience:
 
     Attributes:
         attempts: Attempts in a row that bring no further byte.
-        first_wait_s: Before the second attempt; doubled before each further one.
+        first_wait_s: Seconds before the second attempt; doubled before each further one.
         timeout_s: Without a byte from the server.
     """
 

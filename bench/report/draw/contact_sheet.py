@@ -66,9 +66,9 @@ class SheetRow:
     """One image of the sheet.
 
     Attributes:
-        image_id: Written beside it.
+        image_id: Id of the image, written beside it.
         image: uint8, (H, W, 3), RGB.
-        ground_ground_truth: Ground truth in the form that is compared.
+        ground_truth: Ground truth in the form that is compared.
         predictions: (model, tile of the same size or None), the same models in every row.
     """
 
@@ -83,7 +83,7 @@ class PictureRow:
     """One row of any sheet.
 
     Attributes:
-        name: Written beside it.
+        name: Name of the row, written beside it.
         pictures: uint8, (H, W, 3), RGB, all of one size; None where there is no prediction.
     """
 

@@ -71,7 +71,7 @@ def audit_predictions(predictions: Path, audit: Path, kind: TaskKind, *, device:
         predictions: Folder of the prediction job's predictions with its index, image id -> hash.
         audit: Folder of the same form that the timing job wrote.
         kind: Form of the predictions.
-        device: That both ran on. On a processor two processes find the same objects, bit for bit; on a GPU the
+        device: Device that both ran on. On a processor two processes find the same objects, bit for bit; on a GPU the
             algorithms that are chosen at run time may round otherwise.
 
     Raises:

@@ -34,10 +34,10 @@ class PairedDifference:
     """The score of A minus the score of B on the same images.
 
     Attributes:
-        difference: None where a score is undefined.
+        difference: The difference; None where a score is undefined.
         low, high: Its 95 % interval, by the same Student's t as `p`: it leaves out 0 exactly where `p` is below
             5 %. Cut to the differences that the metric can take; None with `difference`.
-        probability: That A's score is the larger one: half where they are equal.
+        probability: Probability that A's score is the larger one: half where they are equal.
         p: Two-sided p-value of no difference: the difference over its standard error, which is told by leaving out each
             image, or group of images, for both; see `bench.score.stats.jackknife`.
         images: Number of images in the comparison.

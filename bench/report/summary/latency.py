@@ -33,7 +33,7 @@ class Timing(Record):
     """A percentile of one clock, with its 95 % interval and what supports it.
 
     Attributes:
-        percentile: Between 0 and 100.
+        percentile: The percentile, between 0 and 100.
         ms_per_batch, ms_per_batch_low, ms_per_batch_high: Latency of a whole batch and its interval, that of a single
             process saying nothing of others.
         ms_per_image, ms_per_image_low, ms_per_image_high: The same divided by the batch size.
@@ -84,7 +84,7 @@ class LatencySummary(Record):
     """The latency of one case.
 
     Attributes:
-        quick: Measured by the shortened protocol.
+        quick: True if it was measured by the shortened protocol.
         replicates: Number of timing processes.
         batch_size: Images per batch.
         images: Distinct images timed.
@@ -100,7 +100,7 @@ class LatencySummary(Record):
         images_per_s: Throughput of a pass without waiting in between, see `bench.measure.pipelined`.
         first_call_ms: The first batch ever, end to end: it pays for compilation and caches.
         decode_ms_per_image: Reading or drawing an image before anything was timed.
-        outliers: Counted and explained.
+        outliers: Outliers, counted and explained.
         blocks, blocks_rejected: Blocks of all processes: those that were sampled, and those of them that were rejected.
         between_variance_ms2, within_variance_ms2: Variance between and within processes of the end-to-end samples, ms²;
             None for one process.

@@ -56,7 +56,7 @@ class Robustness(Record):
         mean, low, high: Mean headline over all corruptions and severities, with its 95 % interval over images or
             groups; None until all are scored.
         drop, drop_low, drop_high: The clean headline less that mean.
-        kept: That mean over the clean headline, where higher is better.
+        kept: Mean over shifts divided by the clean headline, where higher is better.
         reference: Case id that corruption errors are relative to.
         corruption_error, relative_error: Means over corruptions, 1 for the reference; None without one that is scored.
         without_relative: Corruptions that hardly change the reference, so that relative errors leave them out.

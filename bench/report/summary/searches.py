@@ -57,7 +57,7 @@ class SearchSummary(Record):
         tune: Settings of the search, as the suite states them.
         metric, higher_is_better: Metric that is compared on the validation split, and its direction.
         optuna: Version that proposed the trials.
-        ended: Why no further trial begins; None while it is under way.
+        ended: Reason why no further trial begins; None while it is under way.
         trials: Trials in their order.
         best: Number of the best trial; None while none is complete.
         importance: Field -> share of the variance of the complete trials' ranks that it explains alone; empty of few.

@@ -22,9 +22,9 @@ class TrainingProgress(Record):
     Attributes:
         steps, images, train_s: Steps, images and seconds so far.
         validated: The validated score that the next two are about, `mIoU` for example; None if there is none.
-        at_shares: That score at each of `SHARES` of the budget: that of the last validation by then; None where
+        at_shares: Validated score at each of `SHARES` of the budget: that of the last validation by then; None where
             there was none yet or the training has not come so far.
-        final: That score at the last validation.
+        final: Validated score at the last validation.
         nearly_s: Training seconds at the first validation with 90 % of `final`.
         best_step: Step whose weights are kept and scored, where the framework or the validations
             tell it.

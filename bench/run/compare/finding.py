@@ -18,12 +18,12 @@ class Finding(Record):
         scope: `class NAME`, `slice NAME`, or empty for all.
         unit: Unit of `before`, `after` and, if not relative, of the change.
         before, after: Value on the reference's side and on the other side.
-        change, low, high: After less before, or for a relative one (latency, memory) after / before - 1, with its
+        change, low, high: The change: after less before, or for latency and memory after / before - 1, with its
             interval; None where it cannot be had.
         p_holm: p-value after the correction for all numbers of the comparison.
         margin: Allowed change for the worse, in the unit of `change`.
         gated: True if the gate names it.
-        verdict: See `verdicts`.
+        verdict: Verdict on the change, see `verdicts`.
         smallest: The smallest change that these data show in 9 of 10 comparisons, in the unit of `change`.
         needed: Additional data that would decide a change as large as the margin; empty where it is decided.
         why: Reason why it is not compared; empty where it is.

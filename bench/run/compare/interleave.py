@@ -52,7 +52,7 @@ def timed_again(
     Args:
         sides: None of them a baseline file, which has no model.
         results: Folder of all results.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         console_for: Makes the console, given the number of jobs to do.
         executor: Carries the jobs out.
         replicates: Processes a case; None = as in its run.

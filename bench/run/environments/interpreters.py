@@ -55,7 +55,7 @@ class Inventory(NamedTuple):
     """Hold what an interpreter has.
 
     Attributes:
-        implementation: Such as CPython.
+        implementation: Implementation of Python, such as CPython.
         version: Version of Python.
         packages: Metadata of each package, the one that is imported where two folders hold it.
     """

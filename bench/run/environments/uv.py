@@ -39,7 +39,7 @@ class Sources:
     Attributes:
         find_links: Folders or pages with files of packages.
         no_index: Ask no package index.
-        torch_backend: Which build of torch: cpu, cu130, auto, … None = the index's own.
+        torch_backend: Build of torch: cpu, cu130, auto, … None = the index's own.
     """
 
     find_links: tuple[str, ...] = ()

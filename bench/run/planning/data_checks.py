@@ -63,8 +63,8 @@ def sampled(dataset: Dataset, splits: Sequence[str]) -> Sampled:
     """Read a few images of each split, spread over it, with their ground truth, and tell what is wrong.
 
     Args:
-        dataset: Opened; one that is made is not read.
-        splits: Those that are used, the one that is trained on first.
+        dataset: Opened data set; one that is made is not read.
+        splits: Splits that are used, the one that is trained on first.
     """
     if on_disk(dataset) is None:
         return Sampled()
@@ -235,8 +235,8 @@ def remember(dataset: Dataset, split: str, *, wrong: Sequence[str], absent: Sequ
     """Note that a split was checked completely now, and what was wrong; where that cannot be noted, do not.
 
     Args:
-        dataset: Opened.
-        split: Which was checked.
+        dataset: Opened data set.
+        split: Split that was checked.
         wrong: A sentence for each thing that was wrong with it.
         absent: A sentence for each set of classes that it lacks.
     """

@@ -44,7 +44,7 @@ class Prepared:
         source: The suite's file.
         suite: Suite as loaded.
         cases: Plans in the order of the suite.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         classes: Label space that is scored, by label of the data set.
         notes: Sentences on what is to be known of the data sets' files.
         data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
@@ -92,7 +92,7 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
 
     Args:
         source: The suite's file.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         machine: The machine that it is planned for; this one if left out.
 
     Raises:
@@ -136,7 +136,7 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
 
     Args:
         case: Case as it was resolved then.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         fingerprints: Fingerprints of the data, shared by cases.
         seed: Seed of the suite.
 

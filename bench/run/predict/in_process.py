@@ -99,9 +99,9 @@ def load_model(
         run: Folder or name of a run.
         results: Folder of all results.
         classes: A file with names of classes, for weights that do not name them.
-        options: That replace those of the model config.
+        options: Options that replace those of the model config.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes a GPU where there is one, or the case's.
-        precision: None takes fp32, or the case's.
+        precision: Arithmetic of the forward pass; None takes fp32, or the case's.
         batch_size: Images of a forward pass; None takes 1, or the case's.
 
     Raises:

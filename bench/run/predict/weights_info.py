@@ -32,7 +32,7 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
 
     Args:
         path: File or folder.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         only: Name of an adapter whose model configs alone are tried; None for all.
 
     Raises:

@@ -56,7 +56,7 @@ class CaseAnswer(Record):
         answer: `reproduced` if predictions and scores are and latency is or could not be compared.
         reason: Reason of an answer for the case as a whole; empty where the findings say it.
         findings: Findings of the comparison.
-        weights: Which weights the case ran with.
+        weights: The weights that the case ran with, in words.
     """
 
     case_id: str

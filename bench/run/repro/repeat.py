@@ -73,8 +73,8 @@ class Repetition:
         record: The run.
         again: Its cases that can be run.
         refused: Case id -> why it cannot be compared.
-        differences: Between the record and here.
-        interpreters: Which Python runs which adapter now.
+        differences: Differences between the record and this machine.
+        interpreters: Pythons that run the adapters now.
     """
 
     record: RunView
@@ -146,7 +146,7 @@ def prepare_repetition(
     Args:
         record: The run.
         views: Its cases to repeat.
-        interpreters: Which Python runs which adapter.
+        interpreters: Pythons that run the adapters.
         retrain: Train again, instead of taking the weights that the run left.
         timing: Time again what was timed, where the machine is of the same class.
     """

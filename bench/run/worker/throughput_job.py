@@ -61,8 +61,8 @@ def loads_of(
     """Measure every load, one after the other; what is refused or does not fit into memory stops only itself.
 
     Args:
-        model: Warmed up.
-        asked: Loads, and how long each.
+        model: The model, warmed up.
+        asked: Loads, and the length of each.
         target_batch: Batch size of `offline` without a sweep.
         between: Called before each load and after the last, outside what is timed.
     """

@@ -30,7 +30,7 @@ class Percentile:
     """A percentile, or what it lacks.
 
     Attributes:
-        percentile: Between 0 and 100.
+        percentile: The percentile, between 0 and 100.
         value: Value in the unit of the values; None where the sample does not support it.
         needed: Samples it takes.
         have: Samples there are.

@@ -52,7 +52,7 @@ def signed_distance(labels: NDArray[np.integer], class_id: int) -> NDArray[np.fl
 
     Args:
         labels: Class ids, (H, W); `IGNORE_LABEL` belongs to no class.
-        class_id: Whose boundary.
+        class_id: Id of the class whose boundary is meant.
 
     >>> signed_distance(np.array([[0, 0, 0, 1, 1, 255]]), 1)
     array([[ 3.,  2.,  1.,  0., -1.,  1.]], dtype=float32)

@@ -36,8 +36,8 @@ class FileReading(Record):
     """How images are read that are not 8-bit grey or RGB; see `bench.data.formats.bands`.
 
     Attributes:
-        bands: Counted from 1; None takes one band or three.
-        rgb: Which of them are red, green and blue.
+        bands: Numbers of the bands, counted from 1; None takes one band or three.
+        rgb: Numbers of the bands that are red, green and blue.
         ranges: Values that become 0 and 255, for each band, or one pair for all.
         depth: Type of the scaled values that a model is given; None gives floats to those that take them.
     """
