@@ -22,13 +22,13 @@ from bench.records.damage import ARRAY_DAMAGE
 from bench.records.stated_classes import are_generic, classes_in, names_by_id
 
 DAMAGE = tuple(kind for kind in ARRAY_DAMAGE if kind is not MemoryError)
-"""What readers of a damaged file raise; of a whole one memory may be short, which is told as that."""
+"""Errors that readers of a damaged file raise; memory may be short for a whole one, too, which is told as that."""
 
 WRAPPED_UNDER = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep a network's tensors beside what else a training needs; others are tried too."""
 
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""What `torch.compile`, FSDP and activation checkpoints put before the names of a module that they wrap, anywhere."""
+"""Prefixes that `torch.compile`, FSDP and activation checkpoints put into the names of a module that they wrap."""
 
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
 """Weights in a folder of transformers; `.index.json` behind the name lists the parts that they were cut into."""

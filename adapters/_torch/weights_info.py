@@ -27,7 +27,7 @@ from bench.errors import BenchError
 from bench.records import ClassSpec, ModelSpec, TaskSpec
 
 CLASSES = 23
-"""Of the networks that a file is held against: a prime, so that layers with an output for each class are told apart."""
+"""Classes of the networks that a file is compared with: a prime, so that layers with an output per class stand out."""
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:

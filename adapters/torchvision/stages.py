@@ -22,7 +22,7 @@ from bench.records import Size
 from bench.records.predictions import Instances
 
 Fields: TypeAlias = dict[str, Tensor]
-"""Of the instances of an image: `boxes` (N, 4) as x1 y1 x2 y2, `labels` (N,) from 1, `scores` (N,),
+"""Tensors of the instances of an image: `boxes` (N, 4) as x1 y1 x2 y2, `labels` (N,) from 1, `scores` (N,),
 and `masks`: as the network finds them (N, 1, 28, 28) within their boxes, in a ground truth (N, H, W)."""
 
 MASK_THRESHOLD = 0.5

@@ -110,7 +110,7 @@ _NO_FOLDER = (
     "--results {0} is no folder, and this command works on one. Write the run as an archive with: bench export RUN "
     "run.tar --results {0}; then: bench import run.tar"
 )
-"""What is said where a command is given results behind a URL."""
+"""The message of a command that is given results behind a URL and cannot read them."""
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -142,7 +142,7 @@ _OF_THE_MACHINE = {
     errno.ELOOP: "its links lead in a circle: remove one of them",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
-"""What the system refuses for reasons that are the user's to fix, and how."""
+"""Error number of a refusal by the system that the user can fix -> how to fix it."""
 
 
 def _told(error: OSError) -> str:

@@ -46,7 +46,7 @@ CHUNK = 8
 """Images that a process is given at a time."""
 
 FEW = 32
-"""Up to this many images are inspected in this process: starting others would take longer."""
+"""Most images that are inspected in this process alone: starting others would take longer."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.records import Interference, Measurement
 from bench.score.stats.percentiles import samples_needed
 
 NAMED = 3
-"""So many programs are named, by the processor time they used."""
+"""Most programs that are named, by the processor time they used."""
 LEAST_SHARE = 0.01
 """Programs that used less of the cores than this are not named."""
 PROC = Path("/proc")

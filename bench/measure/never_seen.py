@@ -20,9 +20,9 @@ from bench.records.predictions import Prediction, RgbImage
 from bench.records.prompts import PromptedImage
 
 SHARE = 1 / 16
-"""Of the end-to-end samples, as many again are of images never seen."""
+"""Samples of images never seen, as a share of the end-to-end samples."""
 LEAST, FEWEST = 12, 6
-"""So many at least, after the sampling where it had fewer; of slow models the second."""
+"""Fewest samples of images never seen, and fewest of slow models; missing ones are taken after the sampling."""
 LONG_NS = 5_000_000_000
 """Nanoseconds after which a model is slow."""
 SUSPICIOUS, REFUSED = 0.7, 0.5

@@ -23,7 +23,7 @@ from bench.records import Size
 from bench.records.predictions import RgbImage
 
 More = Callable[[int, int], bool]
-"""Whether to start another batch, from the nanoseconds since the start and the number of batches started."""
+"""Decides whether to start another batch, by the nanoseconds since the start and the number of batches started."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.records import Flag
 from bench.records.predictions import RgbImage
 
 KEPT = 4
-"""So many batches are kept, with what came of them."""
+"""Number of batches that are kept, with their predictions."""
 
 
 @dataclass

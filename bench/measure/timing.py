@@ -33,7 +33,7 @@ from bench.records.store.samples import END_TO_END, STAGED, Samples
 from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
 
 LEAST_QUIET_BLOCKS = 3
-"""On a busy machine fewer undisturbed blocks than this are too few to stand for the model."""
+"""Fewest undisturbed blocks that stand for the model on a busy machine."""
 COOL_DOWN_S = 1.0
 """Pause after a block in which the GPU slowed down."""
 

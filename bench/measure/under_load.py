@@ -26,7 +26,7 @@ SPIN_NS = 1_000_000
 """The last part of a wait is spun: sleeping alone overshoots by a scheduler's tick."""
 
 WARM_UP_BATCHES = 3
-"""Of each batch size, before it is timed: a new shape may be compiled for, or searched an algorithm for."""
+"""Batches of each size before it is timed: a new shape may be compiled for, or an algorithm searched for."""
 
 
 def sleep_and_spin(nanoseconds: int) -> None:

@@ -35,7 +35,7 @@ AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 
 """Pixels of the original image, both ends included."""
 
 MAX_DETECTIONS = 100
-"""At most this many detections count per image and class, the surest ones."""
+"""Most detections that count per image and class, the surest ones."""
 
 EVERY_BIT = (1 << (len(IOU_THRESHOLDS) * len(AREA_RANGES))) - 1
 IMAGE, GROUND_TRUTH, DETECTION = 0.0, 1.0, 2.0

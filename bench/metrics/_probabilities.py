@@ -37,7 +37,7 @@ POSITIVE, NEGATIVE = 0, 1
 """Columns of `probability_levels`."""
 
 PROBABILITY = np.arange(LEVELS) / (LEVELS - 1)
-"""Of each level."""
+"""Probability of each level, (256,)."""
 
 
 def confidence_levels(
@@ -227,7 +227,7 @@ def of_classes(classes: int) -> tuple[int, ...]:
 
 
 BINS = 15
-"""Of equal width, 17 levels each; level 0 is in the first."""
+"""Bins of confidence, of equal width, 17 levels each; level 0 is in the first."""
 _BIN_OF_LEVEL = np.maximum(np.arange(LEVELS) - 1, 0) // ((LEVELS - 1) // BINS)
 
 

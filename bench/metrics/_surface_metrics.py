@@ -25,7 +25,7 @@ COUNTED, BOTH, MISSED, INVENTED, IN_MM, VALUES = range(6)
 """Columns of the statistics of a class in an image; from `VALUES` on those that a metric measures."""
 
 IN_PIXELS, IN_MILLIMETRES = 1, 2
-"""In the column `IN_MM`; 0 for an image whose volume stands in another row."""
+"""Values of the column `IN_MM`; it is 0 for an image whose volume stands in another row."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ from bench.records.compiled import compiled
 from bench.records.predictions import Instances, Prediction
 
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)
-"""As cityscapesScripts makes them."""
+"""IoU thresholds, made as cityscapesScripts makes them."""
 
 SMALLEST = 100
 """Pixels of the smallest true object that is asked for."""

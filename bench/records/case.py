@@ -25,11 +25,11 @@ TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
 """Form of a prediction. `prompted` has no classes: a mask for each object that the model is pointed to."""
 
 Kept = Literal["probabilities", "validation"]
-"""What is kept beside predictions: probabilities of each class and pixel, and those of the validation split, on which
-thresholds are chosen."""
+"""Arrays that are kept beside predictions: probabilities of each class and pixel, and those of the validation split, by
+which thresholds are chosen."""
 
 PromptKind = Literal["point", "box", "centre"]
-"""What a prompted model is told of an object: the point farthest from its border, its box, the centre of its box.
+"""Prompt for an object: the point farthest from its border, its box, or the centre of its box.
 
 The rules are in `bench/records/prompts.py`."""
 

@@ -27,11 +27,11 @@ archive.
 """
 
 IMAGE_DAMAGE = (*ARRAY_DAMAGE, ArithmeticError, AssertionError, AttributeError, IndexError, StructError)
-"""Of Pillow, whose readers of formats take what a file says of itself for granted."""
+"""Errors of Pillow on a damaged image: its readers take what a file states about itself for granted."""
 
 
 OPENED = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-"""How files are opened: without waiting for who writes into a pipe, so that the open one can be asked what it is."""
+"""Flags to open files with: nothing waits for a pipe's writer, so that the open file can be asked what it is."""
 
 
 def require_file(path: Path) -> None:

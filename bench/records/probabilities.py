@@ -23,7 +23,7 @@ QUANTISATION_ERROR = 0.5 / (LEVELS - 1)
 """A stored probability differs from that of the model by at most this, 0.00196."""
 
 MOST_PIXELS, MOST_ROWS = 2**30, 2**20
-"""Of a stored image; larger ones are not read back."""
+"""Most pixels and most rows of a stored image; larger ones are not read back."""
 
 _SLACK = 1e-3
 """Sums of float16 probabilities may lie so far outside 0 to 1; they are cut off."""

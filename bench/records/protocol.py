@@ -9,12 +9,12 @@ from pydantic import Field, JsonValue
 from bench.records.base import Record
 
 JobKind = Literal["train", "export", "predict", "time", "profile", "throughput"]
-"""What a worker does; `export` only where a target's runtime runs an exported model."""
+"""Kinds of work of a worker; `export` only where a target's runtime runs an exported model."""
 
 PROTOCOL_ID = 1
 
 Input = Literal["array", "file"]
-"""Where the timed path begins: at RGB arrays, or at the bytes of image files, both in host memory."""
+"""Beginning of the timed path: at RGB arrays, or at the bytes of image files, both in host memory."""
 
 
 DISTINCT_IMAGES = 64
@@ -96,7 +96,7 @@ QUICK: dict[str, JsonValue] = {
     "max_s": 8.0,
     "pipelined_s": 0.5,
 }
-"""What `quick: true` changes in the protocol."""
+"""The fields of the protocol that `quick: true` changes, with their values."""
 
 
 class Timeouts(Record):

@@ -75,7 +75,7 @@ class Facts:
 
 
 MOST_CASES = 40
-"""Of more cases those with the best headline are told by raw samples, single images and confusions."""
+"""Most cases whose raw samples, single images and confusions are shown; of more, those with the best headline."""
 
 
 def facts_of(run: RunView, summary: RunSummary, *, most: int | None = MOST_CASES) -> Facts:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CLASSES = 24
-"""Of more classes no table of thresholds is made; they are in results.json."""
+"""Most classes for which a table of thresholds is made; thresholds of more are in results.json only."""
 
 
 def thresholds_table(summary: RunSummary) -> pd.DataFrame:

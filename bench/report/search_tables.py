@@ -23,7 +23,7 @@ SWEEPS_NOTE = (
     "report the choice with several seeds."
 )
 MOST_TRIALS = 30
-"""Of more trials the best are listed; all of them are in results.json."""
+"""Most trials that are all listed; of more, the best are. results.json has every one."""
 
 
 def sweeps_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:

@@ -15,9 +15,9 @@ from bench.score.stats.jackknife import FEW_GROUPS
 NOT_TIMED = "Nothing was timed (`measurement: none`): the rows are scored only."
 
 RARE_NAMED = 12
-"""At most this many rare classes are named."""
+"""Most rare classes that are named."""
 TOLD = 3
-"""At most this many models are named; the table of differences has the rest."""
+"""Most models that are named; the table of differences has the rest."""
 
 
 def row_name(summary: RunSummary, row: Row) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_MODELS = 12
-"""Of more rows a table of slices would be too wide: it has those with the best headline."""
+"""Most models in a table of slices, which would else be too wide: those with the best headline."""
 
 
 def worst_slices_table(summary: RunSummary) -> pd.DataFrame:

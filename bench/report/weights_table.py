@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COUNTS = ("loaded", "left", "renamed", "drawn")
-"""Of tensors, as the record of a job has them."""
+"""Counts of tensors, by their names in the record of a job."""
 
 PARTS = ("mean", "std", "channels", "size", "fit", "interpolation")
-"""Of a preprocessing, as the record of a job has them."""
+"""Parts of a preprocessing, by their names in the record of a job."""
 
 MOST_NAMES = 4
 """Differently spelt classes that a cell names; the others are counted."""

@@ -36,12 +36,12 @@ from bench.suite.jobs import CasePlan
 Wanted = Callable[[Job], bool]
 
 Steps = Generator[Task | str, None, bool]
-"""What is done of a case, one job after the other: yields a job to be carried out, or the key of one that somebody else
+"""Steps of a case, one job after the other: yields a job to be carried out, or the key of one that somebody else
 has asked for, and goes on when it has ended. Returns whether there is nothing against going on.
 """
 
 MOST_TRIES = 3
-"""So many nodes may be lost under a job before it has failed."""
+"""Number of nodes that a job may lose before it has failed."""
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ from bench.run.worker.process import PARENT, process_identity
 FORKED_KINDS = ("train", "export", "predict", "time")
 """Jobs of a profile and of load are fresh interpreters: memory is what they measure, and each case has only one."""
 MOST_SERVERS = 8
-"""At most this many pre-imported parents wait at a time; the one that was not used for longest goes first."""
+"""Most pre-imported parents that wait at a time; the one that was not used for longest goes first."""
 LEAST_FREE_BYTES = 2 * 1024**3
-"""No further parent is started with less memory available."""
+"""Least available memory, in bytes, with which a further parent is started."""
 
 Tell = Callable[[str], None]
 

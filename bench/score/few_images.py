@@ -11,7 +11,7 @@ from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
 
 FEW_IMAGES = 10
-"""Below so many images, or groups, the score of a class is that of these images alone."""
+"""Fewest images, or groups, from which the score of a class says more than of these images alone."""
 
 
 def few_images(statistics: Statistics, classes: Sequence[ClassSpec]) -> dict[str, int]:

@@ -36,7 +36,7 @@ FEDERATED = (
     "federated rule (LVIS, Open Images): {} of {} images were looked through for some classes each; there detections "
     "of the others count neither as right nor as wrong unless they fit an object"
 )
-"""What the definition of a score on instances says of such ground truth."""
+"""Addition to the definition of a score on instances for such ground truth."""
 
 
 @dataclass(frozen=True)

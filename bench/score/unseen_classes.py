@@ -17,7 +17,7 @@ from bench.dataset import GroundTruth
 from bench.records import ClassSpec, Flag, Score, TaskKind, background_class
 
 LEAST_SHARE = 0.01
-"""Of a score: such classes that move it by less are not told."""
+"""Share of a score below which such classes are not told when they move it by less."""
 
 ADVICE = (
     "score images that show what is named here, or take it out of the data set's classes, for example by labels: "

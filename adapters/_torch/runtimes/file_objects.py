@@ -27,7 +27,7 @@ from bench.records import IGNORE_LABEL, Size, TaskSpec
 from bench.records.predictions import Instances
 
 MOST_CANDIDATES = 30_000
-"""Before suppression, the surest ones."""
+"""Most candidates that go into suppression, the surest ones."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ OF_SHAPES = frozenset((
     "Sub", "Unsqueeze", "Where",
 ))
 # fmt: on
-"""What works out shapes, a few integers, ONNX Runtime leaves to the processor on purpose."""
+"""Operators that compute shapes, a few integers, and that ONNX Runtime leaves to the processor on purpose."""
 
 LIBRARIES = {
     "libcudart": "nvidia-cuda-runtime",

@@ -10,7 +10,7 @@ HELP = "derive every number of a run again from its raw facts"
 GROUP, ORDER = "compare models", 6
 RESULTS_AT_URL = True
 SHOWN = 20
-"""At most this many differences of a check are shown."""
+"""Most differences of a check that are shown."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -14,7 +14,7 @@ HELP = "list, or remove, what results and caches no longer need"
 GROUP, ORDER = "environment", 5
 
 SHOWN = 20
-"""At most this many paths are listed one by one; `--all` lists every one."""
+"""Most paths that are listed one by one; `--all` lists every one."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -29,7 +29,7 @@ PIXEL_LIMIT = "BENCH_MAX_PIXELS"
 FREE_PIXELS = 2**24
 """An image of so many pixels may be stored in as few bytes as it likes."""
 MOST_PIXELS_OF_A_BYTE = {"BMP": 256, "DIB": 256, "PPM": 8, "GIF": 5_000, "JPEG": 20_000, "MPO": 20_000}
-"""What a byte of a larger file may stand for, by its format: far beyond what any picture needs."""
+"""Most pixels that a byte of a larger file may stand for, by its format: far beyond what any picture needs."""
 MOST_OF_OTHERS = 300_000
 """The same for other formats, of which a blank page of fax in a TIFF comes closest."""
 ORIENTATION_TAG = 0x0112
@@ -42,11 +42,11 @@ NEW_SUBFILE_TYPE, REDUCED_COPY, TRANSPARENCY = 254, 1, 4
 
 TOO_LARGE = "its pixels do not fit into the memory of this machine; cut it into tiles"
 PALETTE_ENTRIES = 32
-"""So many colours of a palette are kept in a header."""
+"""Most colours of a palette that a header remembers."""
 
 MOST_HEADERS = 65536
 MOST_LISTED = 32
-"""So many bands are listed in a message."""
+"""Most bands that a message lists."""
 
 # Pillow's own limit, 9e7 pixels, is a guard against decompression bombs; ours stands in `_header_of`.
 Image.MAX_IMAGE_PIXELS = None
@@ -124,7 +124,7 @@ class Header:
 
 
 _headers: dict[Path, Header] = {}
-"""Of the files read last, so that who asks for the size of an image it has just read does not open it again."""
+"""Headers of the files read last, so that whoever asks for the size of an image just read does not open it again."""
 
 
 @blaming("image")

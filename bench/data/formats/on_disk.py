@@ -143,7 +143,7 @@ class OnDisk:
         self.own_folds: Mapping[Path, int] = {}
         """Image file -> fold from 1 that its publisher has dealt it to; empty where none has."""
         self.orientation: Frame | None = None
-        """What labels of images fit that EXIF turns, where the suite says it; see `orientation.py`."""
+        """The frame that labels fit where EXIF turns an image, if the suite states it; see `orientation.py`."""
         self._entries: dict[str, SplitEntries] = {}
 
     def splits(self) -> tuple[str, ...]:

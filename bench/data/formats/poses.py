@@ -19,9 +19,9 @@ from bench.data.formats.orientation import contrast_of, outline_of
 from bench.records.predictions import LabelMap
 
 SIDE = 128
-"""Images and labels are compared as squares of so many pixels, in which x and y can change places."""
+"""Side of the squares, in pixels, as which images and labels are compared, so that x and y can change places."""
 CLEARLY, ENOUGH = 1.25, 5
-"""So many times more contrast is clear; of so many images, at least, more than half must be."""
+"""Factor of contrast that is clear, and fewest images, more than half of which must be clear."""
 AS_THEY_ARE = "as they are"
 POSES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     AS_THEY_ARE: lambda square: square,

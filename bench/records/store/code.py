@@ -94,7 +94,7 @@ def as_key_part(code: Mapping[str, str]) -> str:
 
 
 FILES_NAMED = 4
-"""At most this many changed files are named; the others are counted."""
+"""Most changed files that are named; the others are counted."""
 
 
 def changed_files(before: str, after: str) -> str:

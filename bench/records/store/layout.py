@@ -36,7 +36,7 @@ VALIDATION = "validation_probabilities"
 """Folders of a predict job with the probabilities that a suite keeps, of the scored and of the validation split."""
 PROGRESS = "progress.json"
 PRUNING = "pruning.json"
-"""In this file of a training its search answers each validation with whether it goes on."""
+"""File of a training in which its search answers each validation with whether it goes on."""
 TRAINING_LOG = "training.jsonl"
 WEIGHTS = "weights"
 SAMPLES = "samples.npz"
@@ -58,18 +58,18 @@ PAGE = "report.html"
 PAGE_IMAGES = "report_images"
 """Folder with the small pictures of `PAGE`."""
 DAMAGED = "damaged.txt"
-"""This file in a job folder says which of its predictions was found to be another than was stored."""
+"""File of a job folder that names a prediction which was found to be another than was stored."""
 SUMMARY = ".summary.json"
-"""What a report was made of, to be made again without computing it; no fact."""
+"""File with the summary of a report, so that it can be written again without computing; no fact."""
 DRAWN = ".pictures.json"
-"""From what the pictures beside it were drawn; no fact."""
+"""File that says from which facts the pictures beside it were drawn; no fact itself."""
 MANIFEST = "manifest.jsonl"
 MANIFEST_HEAD = "manifest.head"
 
 READABLE = 80
-"""This many characters of a name stay readable in the name of a file."""
+"""Characters of a name that stay readable in the name of a file."""
 KEY_CHARACTERS = 12
-"""The name of a job's folder ends with this many characters of its key."""
+"""Characters of its key that the name of a job's folder ends with."""
 
 
 def slug(text: str) -> str:

@@ -157,7 +157,7 @@ class _Entries:
         inside: The same paths by each folder above them, so that a run of thousands of jobs is not gone through for
             each of them.
         lines: The hash of each line.
-        damage: Number of the line that does not follow from the one before; None if each does.
+        damage: Sentence on the line that does not follow from the one before; None if each does.
         is_whole: True if the last line has its end.
     """
 

@@ -23,10 +23,10 @@ LOG_ABOVE = 8.0
 """Ratio of slowest to fastest above which latency gets a logarithmic axis."""
 
 NAMED_POINTS, NAMED_LENGTH = 8, 26
-"""At most this many points, with labels of at most this many characters, are named in place; others are numbered."""
+"""Most points, and most characters of a label, that are named in place; others are numbered."""
 
 MOST_TOLD = 40
-"""Of more points those on the front alone are named and numbered; the others are drawn alike."""
+"""Most points that are all named or numbered; of more, only the Pareto-optimal ones are."""
 
 FRONT: dict[str, Any] = {"color": GREY, "linewidth": 1.1, "linestyle": "--"}
 

@@ -25,7 +25,7 @@ TITLE = "Overview"
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860.0, 430.0, 62.0, 386.0, 12.0, 848.0
 NAMED = 10
-"""Of more points only those on the front are named in the plot; each tells its name when it is pointed to."""
+"""Most points that are named in the plot; of more, only Pareto-optimal ones. Each shows its name when pointed to."""
 
 LOG_ABOVE = 8.0
 

@@ -18,7 +18,7 @@ Columns = Mapping[str, Mapping[str, str]]
 """Name of a column -> image id -> value."""
 
 ID_COLUMNS = ("image", "image_id", "id", "file", "filename", "file_name")
-"""What the column that names images may be called."""
+"""Names that the column with the images may have."""
 
 
 def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from bench.records import Record
 from bench.report.summary.per_image import CaseImages
 
 MOST_CLASSES = 40
-"""Of a larger label space the classes with the most pixels; the others are one row and one column."""
+"""Most classes of a table, those with the most pixels; all others are one row and one column."""
 
 LISTED, IMAGES = 12, 5
 """Confusions that are listed of a model, and images of each cell."""

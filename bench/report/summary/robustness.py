@@ -26,7 +26,7 @@ from bench.score.stats.jackknife import estimate, left_out_together
 CLEAN, NATURAL = "clean", "natural"
 
 LEAST_DROP = 0.005
-"""Of the error of the reference: a corruption that adds less to it has no relative error to divide by."""
+"""Least that a corruption must add to the reference's error for a relative error to be divided by it."""
 
 
 class ShiftScore(Record):

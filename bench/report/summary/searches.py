@@ -22,7 +22,7 @@ from bench.report.summary.coordinates import (
 )
 
 FEWEST = 8
-"""Of fewer complete trials no importance is told."""
+"""Fewest complete trials from which the importance of fields is estimated."""
 
 
 class TrialSummary(Record):

@@ -27,7 +27,7 @@ from bench.score.stats.jackknife import estimates
 from bench.score.stats.student import LEVEL, Estimate, two_sided_ps
 
 MOST_PAIRS = 2000
-"""Of more pairs of a data set, those with the best model alone are listed."""
+"""Most pairs of a data set that are all listed; of more, only those with the best model are."""
 
 
 class Pair(Record):

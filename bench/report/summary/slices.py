@@ -28,7 +28,7 @@ FEWEST_IMAGES = 5
 """Slices of fewer images are shown, but none is called the worst."""
 
 MOST_CLASSES = 60
-"""Of more classes, those that are present in the most images."""
+"""Most classes by whose presence images are sliced: those that are present in the most images."""
 
 
 class Slice(Record):

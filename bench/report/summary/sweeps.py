@@ -19,7 +19,7 @@ from bench.report.summary.folds import fold_of
 from bench.suite.recipes import told
 
 FIELD = re.compile(rf" ({'|'.join(Recipe.model_fields)})=")
-"""Where the label of a case says what varies."""
+"""Pattern of the place in a case's label that says what varies."""
 
 
 class SweepPoint(Record):

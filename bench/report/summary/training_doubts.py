@@ -12,7 +12,7 @@ from bench.records import Flag, JobFacts, Recipe
 from bench.records.store.views import CaseView
 
 MAX_WAITED_SHARE = 0.05
-"""Of its time, a training may be ready to run and not run."""
+"""Largest share of its time that a training may be ready to run and not run."""
 FEWEST_STEPS = 20
 """Optimiser steps below which a budget of seconds has hardly trained anything."""
 

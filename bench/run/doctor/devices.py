@@ -13,7 +13,7 @@ from bench.run.doctor.finding import Finding
 POWERCAP = Path("/sys/class/powercap")
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 PARANOID_OF_USERS = 2
-"""Up to this value everybody may count the events of their own processes (perf_event_open(2))."""
+"""Largest value at which everybody may count the events of their own processes (perf_event_open(2))."""
 
 
 def device_findings() -> list[Finding]:

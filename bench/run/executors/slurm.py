@@ -32,9 +32,9 @@ LOOK_S = 1.0
 ASK_S = 30
 """SLURM is asked for the states of jobs at least this often."""
 SETTLE_S = 20.0
-"""What a job left may take this long to be seen here after SLURM says that it has ended."""
+"""Seconds that a job's files may take to be seen here after SLURM says that it has ended."""
 MOST_QUEUED = 100
-"""At most this many jobs are handed over at a time."""
+"""Most jobs that are handed over at a time."""
 GRACE_MIN = 5
 """Minutes of SLURM's limit beyond the limit of the job itself, which ends it first."""
 INTO = ".slurm"

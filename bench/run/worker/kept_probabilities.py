@@ -23,7 +23,7 @@ from bench.run.worker.images import Images
 from bench.run.worker.prefetch import loaded_batches
 
 Probabilities: TypeAlias = Sequence[NDArray[np.floating]]
-"""Of each image of a batch, (K, H, W), 0 to 1."""
+"""Probabilities of each image of a batch, (K, H, W), 0 to 1."""
 
 
 class KeptProbabilities:

@@ -19,7 +19,7 @@ from bench.records.predictions import RgbImage
 
 MOST_THREADS = 4
 MOST_BYTES = 2**30
-"""At most this many bytes are loaded ahead; of larger images one."""
+"""Most bytes that are loaded ahead; of larger images, one."""
 
 T = TypeVar("T")
 R = TypeVar("R")

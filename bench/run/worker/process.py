@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.records import Job, JobFacts
 
 JOB, OUTCOME = "job.json", "outcome.json"
-"""As in `bench.records.store.layout`, which may not be imported before the tree was checked."""
+"""The names of `bench.records.store.layout`, which may not be imported before the tree was checked."""
 
 LOCK = ".lock"
 """File in a job folder that its worker holds."""
@@ -44,7 +44,7 @@ PARENT = "BENCH_PARENT"
 """Variable with the identity of the process that asked for the job."""
 
 Ending = dict[str, Any]
-"""What an `Outcome` needs beyond its times: status, reason, traceback, facts."""
+"""The fields of an `Outcome` beyond its times: status, reason, traceback, facts."""
 
 
 class WrongTree(Exception):

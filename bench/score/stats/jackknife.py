@@ -27,7 +27,7 @@ from bench.score.stats.student import Estimate
 MOST_UNITS = 500
 """Parts that images, or groups, are left out in, where there are more of them."""
 FEW_GROUPS = 10
-"""Below so many groups an interval is rough: Student's t assumes that their shares of a score are normal."""
+"""Fewest groups for an interval that is not rough: Student's t assumes that their shares of a score are normal."""
 
 _GROUPS: ContextVar[tuple[str, ...]] = ContextVar("groups of images", default=())
 

@@ -27,7 +27,7 @@ OUTLIER_LIMIT = 14.826
 
 _POINTS = 200
 _CRITICAL = 12.0
-"""Of the slope over the noise of the partial sums; simulated, see `tests/benchmarks/bench_intervals.py`."""
+"""Critical ratio of the slope to the noise of partial sums; simulated, see `tests/benchmarks/bench_intervals.py`."""
 
 
 class Drift(NamedTuple):
