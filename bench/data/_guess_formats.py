@@ -16,7 +16,9 @@ from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
 from bench.data._guess_volumes import reading_options, volume_options
 from bench.data.formats.documents import read_text
 from bench.data.formats.image_files import IMAGE_SUFFIXES
+from bench.data.formats.yolo_yaml import read_data_yaml
 from bench.datasets.label_studio import is_export
+from bench.datasets.voc import signs_in
 from bench.errors import DatasetError
 
 HEAD = 1 << 16
@@ -80,6 +82,8 @@ def _by_folders(listing: Listing) -> Iterator[Guess]:
     for name, options, signs in SIGNATURES:
         if all(listing.has(sign) for sign in signs):
             yield Guess(name, options, (f"it has {' and '.join(_readable(sign) for sign in signs)}",))
+            if name == "voc":
+                yield from _own_classes(listing)
     if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"class_names\.txt$"):
         yield Guess(
             "folder",
@@ -95,6 +99,19 @@ def _by_folders(listing: Listing) -> Iterator[Guess]:
                 "it has JPEGImages, SegmentationClass and a labelmap.txt, as CVAT writes them"
                 + ("; its lists of splits are not used, images are dealt out by fractions" if lists else ""),
             ),
+            certain=False,
+        )
+
+
+def _own_classes(listing: Listing) -> Iterator[Guess]:
+    """Yield a project in VOC's layout whose indices are those of other classes."""
+    signs = signs_in(listing.root)
+    if signs.reason and len(signs.classes) > 1:
+        names = "; names such as class 1 stand for yours, in the order of the indices in the masks"
+        yield Guess(
+            "voc",
+            {"classes": list(signs.classes)},
+            (f"it has VOC's layout, but most likely not VOC's classes: {signs.reason}{names}",),
             certain=False,
         )
 
@@ -258,6 +275,19 @@ def _yolo(listing: Listing) -> Iterator[Guess]:
                 continue
             if re.search(r"^\s*(names|nc)\s*:", text, re.M) and re.search(r"^\s*(train|val|test)\s*:", text, re.M):
                 yield Guess("yolo", {"file": path}, (f"{path} has names and splits, as YOLO's",))
+                yield from _dealt_out(listing, path)
+
+
+def _dealt_out(listing: Listing, path: str) -> Iterator[Guess]:
+    """Yield a YAML whose splits name the same images, as one split that is dealt out."""
+    try:
+        yaml = read_data_yaml(listing.root / path, listing.root)
+    except DatasetError:
+        return  # opening it tells
+    first, *others = yaml.splits
+    if any(yaml.shared(split, first) for split in others):
+        told = "its splits name the same images, which are dealt out by fractions here"
+        yield Guess("yolo", {"file": path, "split_by": "fraction", "pool": [first]}, (told,), certain=False)
 
 
 YOLO_WITHOUT_YAML = 40

@@ -61,7 +61,26 @@ def detect(folder: Path) -> tuple[Detected, ...]:
         tried.append(found)
         if not found.trouble and guess.certain:
             break
-    return tuple(sorted(tried, key=lambda one: bool(one.trouble)))
+    return tuple(sorted(tried, key=_rank))
+
+
+GENERIC = ("folder", "volumes")
+"""Data sets of any files, as which much opens that is something else."""
+UNMISTAKABLE = (
+    "cityscapes", "coco", "cvat", "label_studio", "labelme", "nnunet", "open_images", "supervisely", "voc",
+)  # fmt: skip
+"""Formats that a folder has even where a file of it is missing or damaged."""
+
+
+def _rank(found: Detected) -> int:
+    """Return the place of a proposal among others: of a known format it is told what is wrong with it, before any
+    files at all are opened as images and masks.
+    """
+    if found.guess.name not in GENERIC and not found.trouble:
+        return 0
+    if found.guess.name in UNMISTAKABLE and found.guess.certain:
+        return 1
+    return 3 if found.trouble else 2
 
 
 def innermost(root: Path) -> Path:

@@ -9,8 +9,10 @@ With `augmented: true` train is the 10,582 images of `trainaug.txt`, their class
 SegmentationClassAug (VOC and the Semantic Boundaries Dataset of Hariharan et al., 2011, minus the
 images of val), and there are no instances.
 
-With a labelmap.txt in root, as CVAT's "Segmentation mask" export writes it, the classes are those of that
-file, masks hold its colours, and splits are the lists that are there; see `_voc_labelmap.py`.
+Projects of one's own in this layout: with a labelmap.txt in root, as CVAT's "Segmentation mask" export writes it, the
+classes are those of that file and masks hold its colours; with a class_names.txt, or the option `classes`, they are
+named in the order of their indices. Splits are the lists that are there. Without either, masks are taken for VOC's only
+where the names of the images, or those of the objects in Annotations, say so.
 
 An object has the class of most of its pixels. Objects do not overlap, there are no crowds.
 
@@ -19,30 +21,31 @@ Expected: 1,464 train, 1,449 val; augmented 10,582 train. The ground truth of te
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.data.formats.class_lists import read_classes
 from bench.data.formats.documents import read_lines
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
-from bench.data.formats.rasters import stacked
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap
+from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap, without_suffix
+from bench.data.formats.voc_own_classes import BORDER, Signs, indices_of, not_vocs, objects_of, own_indices, signs_of
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
-from bench.records.predictions import Instances, LabelMap, SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.predictions import SemanticMap
 
 SOURCE = "Pascal VOC 2012 segmentation (Everingham et al., IJCV 2015), http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
 LICENCE = "images from Flickr, under Flickr's terms of use; annotations free for research"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 EXPECTED = {"train": 1464, "val": 1449}
 EXPECTED_AUGMENTED = {"train": 10582, "val": 1449}
-BORDER = 255
 SBD = "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours"
 PREPARE = Preparation(
     parts=(
@@ -94,10 +97,13 @@ class Options(Record):
     Attributes:
         root: The folder VOC2012.
         augmented: Train on the 10,582 images of trainaug.
+        classes: Names of classes of your own in the order of their indices, the background first; `voc` says that the
+            20 classes are VOC's, whatever the images are called.
     """
 
     root: str = "data/VOCdevkit/VOC2012"
     augmented: bool = False
+    classes: Literal["voc"] | tuple[str, ...] | None = None
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -106,19 +112,22 @@ def open_dataset(options: Options) -> OnDisk:
     masks = "SegmentationClassAug" if options.augmented else "SegmentationClass"
     for folder in ("JPEGImages", "ImageSets/Segmentation", "SegmentationClass"):
         require_folder("voc", root / folder, "JPEGImages, SegmentationClass and ImageSets/Segmentation", OBTAIN)
-    if (root / NAME).is_file() and not options.augmented:
-        return _open_own(root)
+    if (root / NAME).is_file() and options.classes is None and not options.augmented:
+        labelmap = read_labelmap(root / NAME)
+        return _open_own(root, labelmap.classes, labelmap.ground_truth, NAME)
+    if isinstance(options.classes, tuple):
+        return _open_named(root, options.classes, "the option classes")
     if (root / NAMES).is_file() and not options.augmented:
-        raise DatasetError(
-            f"{root / NAMES} names classes of your own, and the indices of VOC's 20 classes would be read as "
-            "aeroplane, bicycle and so on. Read these masks by the data set folder, with the options "
-            'images: "JPEGImages/{id}.*", '
-            f'masks: "SegmentationClass/{{id}}.png", classes: {NAMES}.'
-        )
+        names = [spec.name for spec in read_classes(root / NAMES).classes]
+        return _open_named(root, names, NAMES)
     require_folder("voc", root / masks, "the masks of the images in trainaug.txt", OBTAIN_AUGMENTED)
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val", "test")}
     if options.augmented:
         lists["train"] = lists["train"].with_name("trainaug.txt")
+    if options.classes is None:
+        signs = signs_in(root, list(lists.values()), masks)
+        if signs.reason:
+            raise not_vocs(root, signs)
     for split in ("train", "val"):
         if not lists[split].is_file():
             raise missing("voc", lists[split], "a list of image names", OBTAIN)
@@ -139,22 +148,45 @@ def open_dataset(options: Options) -> OnDisk:
     )
 
 
-def _open_own(root: Path) -> OnDisk:
+def _open_named(root: Path, names: Sequence[str], origin: str) -> OnDisk:
+    """Return a data set in this layout whose masks hold indices of classes of its own."""
+    first = read_lines(next(iter(lists_of(root / "ImageSets" / "Segmentation").values())))[:1]
+    own = own_indices(names, origin, root / "SegmentationClass" / f"{(first or [''])[0]}.png")
+    return _open_own(root, own.classes, own.ground_truth, origin)
+
+
+def _open_own(
+    root: Path, classes: tuple[ClassSpec, ...], ground_truth: Callable[[Entry], GroundTruth], origin: str
+) -> OnDisk:
     """Return a data set in this layout with classes of its own."""
-    labelmap = read_labelmap(root / NAME)
     lists = lists_of(root / "ImageSets" / "Segmentation")
     with_objects = (root / "SegmentationObject").is_dir()
     folders = ["SegmentationClass", *(["SegmentationObject"] if with_objects else [])]
     description = Description(
         name="voc",
-        classes=labelmap.classes,
+        classes=classes,
         tasks=TASKS if with_objects else ("semantic",),
         source=f"masks in Pascal VOC's layout, {root.name}",
         licence="your own",
         splits=tuple(lists),
-        decisive=[NAME, with_objects],
+        decisive=[origin, with_objects],
     )
-    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), labelmap.ground_truth)
+    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), ground_truth)
+
+
+def signs_in(root: Path, lists: Sequence[Path] = (), masks: str = "SegmentationClass") -> Signs:
+    """Return what a few images say of whose classes the masks hold.
+
+    Args:
+        root: The folder with JPEGImages.
+        lists: Lists of images; where none of them is there, any.
+        masks: Folder of the masks.
+    """
+    there = [file for file in lists if file.is_file()] or sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
+    # trainaug.txt of some sources has two columns, image and mask.
+    lines = [line.split()[0] if line.startswith("/") else line for file in there for line in read_lines(file)]
+    names = [without_suffix(line) for line in lines]
+    return signs_of(root, names, [row["name"] for row in read_table("voc")], masks)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
@@ -186,8 +218,8 @@ def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
     known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
     _refuse_other_palette(entry.ground_truths[0], num_classes)
-    labels = map_values(_indices(entry.ground_truths[0]), class_of, file=entry.ground_truths[0], known=known)
-    instances = _objects(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
+    labels = map_values(indices_of(entry.ground_truths[0]), class_of, file=entry.ground_truths[0], known=known)
+    instances = objects_of(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
     return GroundTruth(semantic=SemanticMap(labels), instances=instances)
 
 
@@ -211,38 +243,3 @@ def _refuse_other_palette(path: Path, num_classes: int) -> None:
                 "VOC's indices.",
                 kind="colours",
             )
-
-
-def _indices(path: Path) -> NDArray[np.uint8]:
-    mask = read_mask(path)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{path} holds colours, not palette indices; it was probably converted to RGB (OpenCV and "
-            ".convert('RGB') do that). Restore the original, a PNG of mode P.",
-            kind="colours",
-        )
-    return mask.pixels
-
-
-def _objects(labels: LabelMap, file: Path) -> Instances:
-    numbers = _indices(file)
-    if numbers.shape != labels.shape:
-        raise DatasetError(
-            f"{file} has {numbers.shape[0]} × {numbers.shape[1]} pixels, the mask of classes {labels.shape[0]} × "
-            f"{labels.shape[1]} (height × width). Restore both from their source.",
-            kind="size",
-        )
-    masks, class_ids = [], []
-    for number in np.unique(numbers[(numbers != 0) & (numbers != BORDER)]).tolist():
-        mask = numbers == number
-        counts = np.bincount(labels[mask & (labels != IGNORE_LABEL)], minlength=1)
-        class_id = int(counts.argmax())
-        if class_id == 0:
-            raise DatasetError(
-                f"{file}: object {number} lies on background or border in SegmentationClass. "
-                "Restore both from their source.",
-                kind="labels",
-            )
-        masks.append(mask)
-        class_ids.append(class_id)
-    return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))

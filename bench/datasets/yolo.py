@@ -40,7 +40,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_class
 from bench.data.formats.on_disk import Description, OnDisk, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_runs
 from bench.data.formats.rasters import painted, stacked_runs
-from bench.data.formats.yolo_labels import LabelRow, compare_labels, label_notes, label_rows
+from bench.data.formats.yolo_labels import LabelRow, compare_labels, label_notes, label_rows, labels_elsewhere
 from bench.data.formats.yolo_yaml import MASKS, DataYaml, ListedImages, read_data_yaml
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
 from bench.dataset import GroundTruth, PaintedGroundTruth
@@ -128,12 +128,12 @@ def _labelled(
     yaml: DataYaml, unmatched: Literal["leave_out"] | None, notes: dict[str, list[str]], split: str
 ) -> EntryTable:
     """Return images of a split with their text files, of which some may not be there."""
-    images = yaml.images(split)
+    images = yaml.images_apart(split)
     places = _places(yaml, images, "labels")
     files = compare_labels(images, {folder: place.ground_truths for folder, place in places.items()})
     entries = _entries(images, places, ".txt", files.spelt)
     if len(files.without) == len(entries):
-        labels = f"labels of {len(entries)} images, of which none has any"
+        labels = f"labels of {len(entries)} images, of which none has any{labels_elsewhere(images)}"
         raise missing("yolo", entries[0].ground_truths[0], labels, yaml.obtain)
     notes[split] = images.notes + label_notes(images, files, leave_out=unmatched is not None)
     return entries
@@ -141,7 +141,7 @@ def _labelled(
 
 def _masked(yaml: DataYaml, split: str) -> list[Entry]:
     """Return images of a split with their masks."""
-    images = yaml.images(split)
+    images = yaml.images_apart(split)
     entries = _entries(images, _places(yaml, images, yaml.masks or MASKS), ".png", {})
     return require_files("yolo", entries, "a mask", yaml.obtain)
 

@@ -27,8 +27,8 @@ from bench.data.exports._writing import (
 )
 from bench.data.formats.image_files import write_indexed
 from bench.data.formats.label_tables import palette_colour, read_table
+from bench.data.formats.voc_own_classes import BORDER
 from bench.dataset import Dataset, GroundTruth
-from bench.datasets.voc import BORDER
 from bench.errors import DatasetError
 
 LOSS = (

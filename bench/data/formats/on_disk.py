@@ -295,9 +295,13 @@ class OnDisk:
             shared = [f"{i} (also in {name})" for name, known in before for i in known.shared_with(entries)]
             if twice or shared:
                 listed = ", ".join([*twice, *shared][:5])
+                deal = (
+                    " To have the images of other splits alone dealt out anew: split_by: fraction, with pool: "
+                    f"[{', '.join(name for name in self.splits() if name != split)}]."
+                )
                 raise DatasetError(
                     f"{self.name}: {len(twice) + len(shared)} ids of split {split!r} are not unique: {listed}. An "
-                    "image may occur once, in one split; rename or remove the others."
+                    f"image may occur once, in one split; rename or remove the others.{deal if shared else ''}"
                 )
             self._entries[split] = entries
         return self._entries[split]

@@ -111,16 +111,22 @@ def read_labelmap(file: Path) -> LabelMapFile:
 def lists_of(folder: Path) -> dict[str, Path]:
     """Return split -> its list; of lists that repeat others, trainval and the like, none."""
     found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
-    parts = [name for name in ("train", "val", "test") if name in found]
     if not found:
         raise missing("voc", folder, "a list of image names for each split, for example train.txt", OBTAIN)
-    return {name: found[name] for name in parts} if parts else found
+    lines = {name: set(read_lines(file)) for name, file in found.items()}
+    names = [name for name in ("train", "val", "test") if name in found]
+    listed = set().union(*(lines[name] for name in names))
+    for name in sorted(found.keys() - {*names}, key=lambda name: len(lines[name])):
+        if not lines[name] <= listed:
+            names.append(name)
+            listed |= lines[name]
+    return {name: found[name] for name in names}
 
 
 def entries_of(root: Path, file: Path, folders: list[str]) -> list[Entry]:
     """Return images of a list, with a suffix of any kind; raises `DatasetError` if files are missing."""
     images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in _images(root)}
-    names = [_without_suffix(line) for line in read_lines(file)]
+    names = [without_suffix(line) for line in read_lines(file)]
     entries = [
         Entry(
             name.replace("/", "__"),
@@ -140,7 +146,8 @@ def _images(root: Path) -> list[Path]:
     return files_under(root / "JPEGImages")
 
 
-def _without_suffix(line: str) -> str:
+def without_suffix(line: str) -> str:
+    """Return a line of a list as the name of an image."""
     name = line.replace("\\", "/").strip("/")
     return str(Path(name).with_suffix("").as_posix()) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
 

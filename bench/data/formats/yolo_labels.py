@@ -72,6 +72,18 @@ def compare_labels(images: ListedImages, label_folders: Mapping[str, str]) -> La
     return LabelFiles(without, spelt, stray)
 
 
+def labels_elsewhere(images: ListedImages) -> str:
+    """Return where files with the names of labels lie instead, as a part of a sentence; nothing if they do nowhere."""
+    folder, wanted = Path(os.path.normpath(images.folders[0])), {f"{stem_of(name)}.txt" for name in images.names}
+    parts = folder.parts
+    at = len(parts) - 1 - parts[::-1].index("images") if "images" in parts else len(parts) - 1
+    for beside in sorted(names_in(Path(*parts[:at]))):
+        other = Path(*parts[:at], beside, *parts[at + 1 :])
+        if beside not in (parts[at], "labels") and not is_hidden(beside) and wanted & names_in(other):
+            return f"; {other} has files of their names: the folder beside images must be called labels"
+    return ""
+
+
 def _is_label_file(place: str, name: str, beside: set[str]) -> bool:
     """Return whether a text file seems to be one of labels; `beside` are the images in its folder."""
     if is_hidden(name) or name.lower() in NO_LABELS:
@@ -168,11 +180,23 @@ def label_rows(file: Path, num_classes: int, origin: str) -> list[LabelRow]:
     return [_row(line, num_classes, f"{file}:{number}", origin) for number, line in lines if line.strip()]
 
 
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def _row(line: str, num_classes: int, where: str, origin: str) -> LabelRow:
     try:
         values = np.array([float(word) for word in line.split()])
     except ValueError:
-        raise DatasetError(f"{where} holds something that is no number. Expected: class x1 y1 x2 y2 x3 y3 …") from None
+        odd = next((word for word in line.split() if not _is_number(word)), line)
+        comma = " Numbers are written with a point and parted by spaces." if "," in odd else ""
+        raise DatasetError(
+            f"{where} holds something that is no number: {odd[:40]!r}. Expected: class x1 y1 x2 y2 x3 y3 ….{comma}"
+        ) from None
     if len(values) < 5 or len(values) % 2 == 0:
         raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")
     class_id = int(values[0]) if np.isfinite(values[0]) else -1

@@ -86,6 +86,24 @@ class DataYaml:
             raise missing("yolo", self._place(self.splits[split][0]), f"images ({suffixes})", self.obtain)
         return images
 
+    def images_apart(self, split: str) -> ListedImages:
+        """Return the images of a split, see `images`; raises `DatasetError` if an earlier split names some of them."""
+        for other in list(self.splits)[: list(self.splits).index(split)]:
+            shared = self.shared(split, other)
+            if shared is not None:
+                raise _one_folder_twice(self, split, shared[0], other, shared[1])
+        return self.images(split)
+
+    def shared(self, split: str, other: str) -> tuple[str, str] | None:
+        """Return places of two splits of which one is the other or lies in it; None where there are none."""
+        for here in self.splits[split]:
+            place = self._place(here).resolve()
+            for there in self.splits[other]:
+                known = self._place(there).resolve()
+                if place == known or place in known.parents or known in place.parents:
+                    return here, there
+        return None
+
     def _add_list(self, images: ListedImages, file: Path) -> None:
         """Add the images that a list names, each from where the list lies."""
         lines = [os.path.join(file.parent, _with_slashes(file.parent, line)) for line in read_lines(file)]
@@ -139,6 +157,17 @@ class DataYaml:
         return next((one for one in shorter if one.exists()), where)
 
 
+def _one_folder_twice(yaml: DataYaml, split: str, here: str, other: str, there: str) -> DatasetError:
+    """Return the error for images of two splits, with the lines that settle it."""
+    same = f"{other} and {split} both name {here!r}" if here == there else f"{other} names {there!r}, {split} {here!r}"
+    return DatasetError(
+        f"{yaml.file}: {same}, so that models would be scored on images that they were trained on. Write a folder or a "
+        f".txt list of images of its own for each split, for example\n  {other}: images/{other}\n  {split}: "
+        f"images/{split}\nor have the images dealt out by the data set's options:\n  split_by: fraction\n  "
+        f"pool: [{other}]"
+    )
+
+
 def _add_folder(images: ListedImages, folder: Path) -> None:
     """Add the images of a folder and those below it, sorted by path."""
     known: dict[str, str] = {}
@@ -170,6 +199,12 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     if not isinstance(document, dict):
         raise DatasetError(f"{file} must hold keys such as names, train and val.")
     typed = as_typed(YOLO, document, str(file), "Correct it.")
+    if document.get("kpt_shape") is not None:
+        raise DatasetError(
+            f"{file} has kpt_shape: its labels are key points and boxes, in which no object has an outline. Labels for "
+            "segmentation are wanted here: class x1 y1 x2 y2 x3 y3 …; remove kpt_shape if they are that.",
+            kind="labels",
+        )
     document["names"] = _as_written(document.get("names"), file)
     names = _names(document, file)
     if document.get("val") is None and document.get("validation"):
@@ -213,7 +248,9 @@ def _names(document: Mapping[str, Any], file: Path) -> tuple[str, ...]:
             names = [numbered[number] for number in range(len(names))]
     plain = isinstance(names, list) and all(isinstance(name, str | int | float) for name in names)
     if not plain or not names or len(set(map(str, names))) != len(names):
-        raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.")
+        keys = sorted(key for key in names if isinstance(key, int)) if isinstance(names, dict) else []
+        start = f" It begins at {keys[0]}: the numbers in the label files begin at 0." if keys and keys[0] > 0 else ""
+        raise DatasetError(f"{file}: names must be a list of different names, or a table from 0, 1, … to names.{start}")
     if count is not None and count != len(names):
         raise DatasetError(
             f"{file}: nc is {count}, but names has {len(names)}: {', '.join(map(str, names))}. Fix the one that is "

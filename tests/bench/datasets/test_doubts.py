@@ -355,7 +355,7 @@ def test_a_palette_in_another_order_than_vocs_is_refused(tmp_path):
     mask.save(tmp_path / "SegmentationClass" / "a.png")
     for split, name in (("train", "a"), ("val", "b")):
         (tmp_path / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(f"{name}\n")
-    dataset = open_dataset("voc", {"root": str(tmp_path)})
+    dataset = open_dataset("voc", {"root": str(tmp_path), "classes": "voc"})
     with pytest.raises(DatasetError, match="its index 1 has the colour of 15, person"):
         dataset.target(dataset.ids("train")[0])
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from bench.data.detect import detect
 from bench.datasets import voc
 from bench.datasets.yolo import Options, open_dataset
 from bench.errors import DatasetError
@@ -251,3 +252,54 @@ def test_images_of_a_list_that_are_not_there_are_counted(tmp_path):
         DatasetError, match=r"b\.jpg\. Expected: the 2 images that train\.txt names, of which 1 are miss"
     ):
         opened(tmp_path).ids("train")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "said"),
+    [
+        ("images", "images", "train and val both name 'images'"),
+        ("images", "./images/", r"train names 'images', val './images/'"),
+        ("images", "images/val", r"train names 'images', val 'images/val'"),
+        (["images/a", "images/val"], "images/val", "train and val both name 'images/val'"),
+    ],
+)
+def test_splits_that_name_the_same_images_are_refused_with_the_lines_and_dealt_out_by_them(tmp_path, train, val, said):
+    write(tmp_path, images="images/{split}", labels="labels/{split}", data={"train": train, "val": val})
+    (tmp_path / "images" / "train").rename(tmp_path / "images" / "a")
+    (tmp_path / "labels" / "train").rename(tmp_path / "labels" / "a")
+    with pytest.raises(DatasetError, match=f"(?s){said}.*  split_by: fraction\n  pool: \\[train\\]"):
+        opened(tmp_path).ids("val")
+    first = detect(tmp_path)[0]
+    assert (first.trouble, first.guess.options["pool"]) == ("", ["train"])
+    assert first.counts == {"train": 4, "val": 1, "test": 1}
+
+
+def test_key_points_of_ultralytics_are_no_outlines(tmp_path):
+    with pytest.raises(DatasetError, match="has kpt_shape: its labels are key points and boxes"):
+        opened(write(tmp_path, data={"kpt_shape": [4, 3]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "1 0,25 0,25 0,75 0,25 0,75 0,75\n",
+            r"no number: '0,25'.*Numbers are written with a point and parted by spaces",
+        ),
+        ("1 0.25 0.25 0.75 0.25 0.75 0.75 # cell\n", r"no number: '#'"),
+    ],
+)
+def test_a_word_that_is_no_number_is_quoted(tmp_path, text, said):
+    with pytest.raises(DatasetError, match=said):
+        opened(write(tmp_path, text=text)).target("train__train_0")
+
+
+def test_a_folder_of_labels_under_another_name_is_found_and_told(tmp_path):
+    root = write(tmp_path, images="images/{split}", labels="annotations/{split}")
+    with pytest.raises(DatasetError, match=r"annotations/train has files of their names: .* must be called labels"):
+        opened(root).ids("train")
+
+
+def test_names_that_begin_at_one_are_told_as_that(tmp_path):
+    with pytest.raises(DatasetError, match="It begins at 1: the numbers in the label files begin at 0"):
+        opened(write(tmp_path, data={"names": {1: "cell", 2: "rod"}}))
