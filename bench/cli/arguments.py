@@ -68,7 +68,7 @@ def add_start(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fresh-interpreters",
         action="store_true",
-        help="import the framework anew for each job, instead of forking from a parent that has",
+        help="start a new interpreter for each job, instead of forking a process that has imported the framework",
     )
 
 
@@ -88,7 +88,7 @@ def add_executor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--share-node",
         action="store_true",
-        help="what is measured has its device to itself, instead of its whole node; flagged in the report",
+        help="jobs that measure have only their device to themselves, not the whole node; flagged in the report",
     )
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
@@ -136,7 +136,7 @@ def add_accept_code(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--accept-code",
         metavar="REV",
-        help="take the code to give the same numbers as that commit, so that its jobs count as done; recorded",
+        help="treat the code as equal to that of this commit, so that its finished jobs count as done; recorded",
     )
 
 
@@ -171,9 +171,13 @@ def add_envs(parser: ArgumentParser) -> None:
 def add_sources(parser: ArgumentParser) -> None:
     """Add the flags that say where packages come from."""
     parser.add_argument(
-        "--find-links", action="append", default=[], metavar="DIR", help="folder with files of packages; repeatable"
+        "--find-links",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with package files, such as wheels; repeatable",
     )
-    parser.add_argument("--no-index", action="store_true", help="ask no package index")
+    parser.add_argument("--no-index", action="store_true", help="use no package index")
 
 
 def interpreters_of(options: Namespace) -> Interpreters:
@@ -214,4 +218,4 @@ def search_adapters_of(run: RunView, adapters: Iterable[str]) -> None:
     from bench.records.store.invocation import find_adapters
 
     for folder in find_adapters(run, adapters):
-        print(f"adapters: searched in {folder} too, with which the run was started", file=sys.stderr)
+        print(f"adapters: also searching {folder}, which the run was started with", file=sys.stderr)

@@ -148,7 +148,7 @@ _OF_THE_MACHINE = {
 def _told(error: OSError) -> str:
     place = error.filename2 or error.filename  # of a file that replaces another, the other
     where = f" ({place})" if place else ""
-    return f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno or 0]}. What is done so far is kept."
+    return f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno or 0]}. Finished work is kept."
 
 
 def _say(text: str) -> None:
@@ -240,7 +240,7 @@ def _grouped(found: dict[str, ModuleType]) -> str:
             *(f"  {n:<{width}} {file.HELP}" for n, file in found.items() if heading == file.GROUP),
             "",
         ]
-    return "\n".join([*lines, "bench COMMAND --help says more."])
+    return "\n".join([*lines, "For help on a command: bench COMMAND --help"])
 
 
 if __name__ == "__main__":

@@ -42,11 +42,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="how the predictions are read, in YAML, for example --option 'pattern={id}_pred.png'; repeatable",
     )
-    files.add_argument("--split", metavar="SPLIT", help="of the data set (default: test, else the only one, else val)")
     files.add_argument(
-        "--metric", action="append", default=[], metavar="NAME", help="repeatable; the first is the headline"
+        "--split", metavar="SPLIT", help="split of the data set (default: test, else the only one, else val)"
     )
-    files.add_argument("--task", choices=tuple(METRICS), help="form that is scored (default: that of the predictions)")
+    files.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="metric to compute; repeatable, the first is the headline",
+    )
+    files.add_argument("--task", choices=tuple(METRICS), help="task that is scored (default: that of the predictions)")
 
 
 def execute(options: Namespace) -> int:

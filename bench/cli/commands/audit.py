@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "derive every number of a run again from its raw facts"
+HELP = "recompute every number of a run from its raw results, and list the differences"
 GROUP, ORDER = "compare models", 6
 RESULTS_AT_URL = True
 SHOWN = 20
@@ -16,9 +16,11 @@ SHOWN = 20
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which run, and who may have signed it."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument(
-        "--allowed-signers", metavar="FILE", help="fail unless one of these signed the seal (see ssh-keygen -Y)"
+        "--allowed-signers",
+        metavar="FILE",
+        help="fail unless one of the signers in this file signed the seal (see ssh-keygen -Y)",
     )
 
 

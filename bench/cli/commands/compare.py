@@ -19,31 +19,35 @@ def add_arguments(parser: ArgumentParser) -> None:
         "sides",
         nargs="+",
         metavar="SIDE",
-        help="the reference, then what is compared with it: a run (folder or name), RUN:CASE, a baseline file (.zip), "
+        help="the reference, then the sides to compare with it: a run (folder or name), RUN:CASE, a baseline (.zip), "
         "or a case of the newest run; a case by its id or the label of its model",
     )
     parser.add_argument(
-        "--gate", metavar="GATE.yaml", help="margins; exit code 1 if a number is significantly worse by more"
+        "--gate",
+        metavar="GATE.yaml",
+        help="file of allowed margins; exit code 1 if a number is significantly worse than its margin",
     )
     parser.add_argument(
         "--interleave",
         action="store_true",
-        help="time both sides again on this machine, in alternating processes, first",
+        help="first time both sides again on this machine, in alternating processes",
     )
     parser.add_argument(
-        "--replicates", type=int, metavar="N", help="with --interleave: processes a side (default: as in the runs)"
+        "--replicates", type=int, metavar="N", help="processes per side, with --interleave (default: as in the runs)"
     )
     parser.add_argument(
-        "--as", dest="form", choices=FORMS, default="terminal", help="form of the answer (default: terminal)"
+        "--as", dest="form", choices=FORMS, default="terminal", help="form of the output (default: terminal)"
     )
     parser.add_argument(
         "--out",
         action="append",
         default=[],
         metavar="FILE",
-        help="write it there as well: .md, .json or .xml; repeatable",
+        help="also write the comparison to this file, .md, .json or .xml; repeatable",
     )
-    parser.add_argument("--save-baseline", metavar="FILE.zip", help="store the last side, to be a reference later")
+    parser.add_argument(
+        "--save-baseline", metavar="FILE.zip", help="store the last side as a baseline, for later comparisons"
+    )
     add_start(parser)
     add_interpreters(parser)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.cli.arguments import add_interpreters, interpreters_of
 
-HELP = "show what is ready, and how to fix the rest"
+HELP = "show what is installed and ready, and how to fix the rest"
 GROUP, ORDER = "environment", 1
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from bench.cli.arguments import add_case
 
-HELP = "say in words where each model's time goes and where its errors lie"
+HELP = "explain where each model's time goes and where its errors lie"
 GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Which run, and which of its models."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, as --case; * and ? allowed")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, like --case; * and ? allowed")
     add_case(parser)
-    parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument("--suite", help="use the newest run of this suite")
 
 
 def execute(options: Namespace) -> int:

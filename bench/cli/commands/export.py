@@ -32,7 +32,7 @@ def execute(options: Namespace) -> int:
     contents, size = export_to(run, options.file)
     print(f"{options.file}: {len(contents.files)} files of run {run.suite}/{run.name}, {decimal(size)}")
     named = options.file if is_url(options.file) else Path(options.file).name
-    print(f"read it in elsewhere with: bench import {named}")
+    print(f"import it elsewhere with: bench import {named}")
     elsewhere = weights_elsewhere(run, results)
     if elsewhere:
         print(

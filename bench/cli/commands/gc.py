@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.run.cleanup import Removable
 
-HELP = "list, or remove, what results and caches no longer need"
+HELP = "list or remove files that results and caches no longer need"
 GROUP, ORDER = "environment", 5
 
 SHOWN = 20
@@ -19,15 +19,19 @@ SHOWN = 20
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say how old things must be, and whether they are removed."""
-    parser.add_argument("--delete", action="store_true", help="remove them (default: list what would be removed)")
+    parser.add_argument("--delete", action="store_true", help="remove the files (default: list what would be removed)")
     parser.add_argument(
-        "--older-than", type=float, default=30.0, metavar="DAYS", help="leave what changed since then (default: 30)"
+        "--older-than",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="leave files that changed in the last DAYS days (default: 30)",
     )
     parser.add_argument(
         "--runs-older-than",
         type=float,
         metavar="DAYS",
-        help="remove whole runs, too, but the newest of each suite and those whose weights others use",
+        help="also remove whole runs, except the newest of each suite and those whose weights other runs use",
     )
     parser.add_argument("--all", action="store_true", help=f"list every path, not {SHOWN} of them")
 
@@ -46,7 +50,7 @@ def execute(options: Namespace) -> int:
         return 0
     _list(found, None if options.all else SHOWN)
     if not options.delete:
-        print("nothing was removed; remove it with: bench gc --delete and the same options")
+        print("nothing was removed; to remove these files, add --delete to the same command")
         return 0
     failed: list[str] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "read in a run from an archive, verified"
+HELP = "import a run from an archive, and verify it"
 GROUP, ORDER = "compare models", 10
 
 
@@ -21,6 +21,6 @@ def execute(options: Namespace) -> int:
 
     with archive_at(options.file) as file:
         run, is_new = import_run(file, Path(options.results))
-    print(f"{run.path}" if is_new else f"{run.path} is there already, with the very same files")
+    print(f"{run.path}" if is_new else f"{run.path} exists already, with the same files")
     print(f"its report: bench report {run.path}; every number again: bench audit {run.path}")
     return 0

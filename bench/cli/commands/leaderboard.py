@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "rank the rows of all runs, one table per data, hardware and protocol"
+HELP = "rank the models of all runs, one table per data set, machine and protocol"
 GROUP, ORDER = "compare models", 6
 
 FORMS = ("markdown", "html", "json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-HELP = "list what a suite can name"
+HELP = "list the models, data sets, metrics and so on that a suite can name"
 GROUP, ORDER = "environment", 3
 
 LISTINGS = ("models", "datasets", "metrics", "adapters", "reports", "loggers", "corruptions")

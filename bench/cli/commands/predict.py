@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.run.predict.carry_out import Predicted
     from bench.run.predict.models import Predictor
 
-HELP = "write masks and overlays of your images"
+HELP = "predict your own images, and write masks and overlays"
 GROUP, ORDER = "your data", 3
 
 
@@ -50,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="SCORE",
         help="overlays show the objects with at least this score (default: 0.5); the JSON has all",
     )
-    parser.add_argument("--overwrite", action="store_true", help="predict again what is there")
+    parser.add_argument("--overwrite", action="store_true", help="predict images again that are predicted already")
     add_interpreters(parser)
 
 
@@ -69,8 +69,10 @@ def _add_model(parser: ArgumentParser) -> None:
 
 def _add_target(parser: ArgumentParser) -> None:
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
-    parser.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="(default: fp32, or the case's)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 1, or the case's)")
+    parser.add_argument(
+        "--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="arithmetic (default: fp32, or the case's)"
+    )
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per batch (default: 1, or the case's)")
     parser.add_argument(
         "--image-size", metavar="H,W", help="size of the network's input (default: each image's own, or the case's)"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.cli.arguments import add_interpreters, add_suite, interpreters_of
 
-HELP = "draw what a suite's recipes make of its images"
+HELP = "draw a suite's training images as its recipes augment them"
 GROUP, ORDER = "your data", 2
 
 

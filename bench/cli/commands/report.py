@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Which run, in which form, and where to."""
     add_run_choice(parser)
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
-    parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument(
         "--as",
         "--form",
@@ -43,19 +43,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--slices",
         metavar="FILE.csv",
-        help="also slice the images by the columns of a table, of which one, called image, has their ids or file names",
+        help="also slice the images by the columns of this table; its column image has their ids or file names",
     )
     parser.add_argument(
-        "--inline", action="store_true", help="html: put the small pictures of images into the page, one file to send"
+        "--inline", action="store_true", help="html: embed the pictures of images, so that the page is one file"
     )
     parser.add_argument(
         "--plots",
         action="append",
         default=[],
         choices=("svg", "pdf"),
-        help="with --out FOLDER: write plots in this form beside PNG, for papers; repeatable",
+        help="with --out FOLDER: also write plots in this form, for papers; repeatable",
     )
-    parser.add_argument("--out", metavar="PATH", help="write there; a folder gets the whole report with its pictures")
+    parser.add_argument(
+        "--out", metavar="PATH", help="file to write, or a folder for the whole report with its pictures"
+    )
 
 
 def execute(options: Namespace) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.run.repro.differences import Difference
     from bench.run.repro.repeat import Repetition
 
-HELP = "run cases of a finished run again, and compare"
+HELP = "run cases of a finished run again, and compare the results"
 GROUP, ORDER = "compare models", 5
 
 
@@ -34,9 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
     parser.add_argument("--retrain", action="store_true", help="train again, instead of taking the weights of the run")
     parser.add_argument("--no-timing", action="store_true", help="do not time again")
-    parser.add_argument(
-        "--rebuild", action="store_true", help="make environments that are gone from the locks of the run"
-    )
+    parser.add_argument("--rebuild", action="store_true", help="create missing environments from the locks of the run")
     parser.add_argument(
         "--pixels",
         type=float,
@@ -141,10 +139,10 @@ def _print_differences(differences: tuple[Difference, ...]) -> None:
     from tabulate import tabulate
 
     if not differences:
-        print("nothing differs between the record and here\n")
+        print("nothing differs between the record and this machine\n")
         return
-    rows = [[d.subject, d.recorded, d.here, d.put_back or "cannot be put back from here"] for d in differences]
-    headers = ["differs", "recorded", "here", "to put it back"]
+    rows = [[d.subject, d.recorded, d.here, d.put_back or "cannot be restored here"] for d in differences]
+    headers = ["differs", "recorded", "here", "how to restore it"]
     print(tabulate(rows, headers=headers, tablefmt="simple", maxcolwidths=[34, 44, 44, 44]))
     print()
 

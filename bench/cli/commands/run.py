@@ -111,7 +111,7 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
                 summary, view = _done(
                     prepared, executor, options, run, results, lambda total: upload.console(console_for(total)), note
                 )
-            note(f"{options.results} has it all; it was worked on in {run.path}")
+            note(f"{options.results} is complete; the working copy is {run.path}")
     _tell_end(summary, run.path / layout.PAGE, machine, note)
     print(render("terminal", stored_summary(view)))
     print(run.path / layout.REPORT)

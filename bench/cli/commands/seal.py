@@ -5,14 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "write the hashes of a run's files in a text to sign"
+HELP = "write the hashes of a run's files to a text file, and sign it"
 GROUP, ORDER = "compare models", 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which run, and who signs."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    parser.add_argument("--suite", help="newest run of this suite")
+    parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument("--key", metavar="FILE", help="sign with this SSH key (default: only seal)")
 
 

@@ -270,12 +270,12 @@ def test_a_second_check_reads_no_image_again_and_a_changed_file_once(damaged, ca
     monkeypatch.setattr(module, "inspect", counted)
     code, _, err = bench_data(capsys, "check", *words_for(damaged))
     assert (code, looked) == (0, [])
-    assert err == "30 of 30 images are as they were when last looked at\n"
+    assert err == "30 of 30 images are unchanged since they were last checked\n"
     entry = entries(damaged, "val")[2]
     os.utime(entry.ground_truths[0], ns=(1, 1))
     code, _, err = bench_data(capsys, "check", *words_for(damaged))
     assert (code, looked) == (0, [entry.image_id])
-    assert err == "29 of 30 images are as they were when last looked at\n"
+    assert err == "29 of 30 images are unchanged since they were last checked\n"
 
 
 def test_a_long_list_is_cut_and_says_how_to_see_the_rest(damaged, capsys):

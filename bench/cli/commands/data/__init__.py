@@ -1,4 +1,4 @@
 """`bench data …`: look at a data set; one file per action, each takes a data set by name or from a suite."""
 
-HELP = "look at a data set: what it is, whether it is sound, what is in it"
+HELP = "inspect, check, convert and fetch data sets"
 GROUP, ORDER = "your data", 1

@@ -15,12 +15,12 @@ FOLDER = "data"
 
 def add_choice(parser: ArgumentParser) -> None:
     """Which data set: a name and options, or one of a suite."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="see: bench list datasets")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of a data set (see: bench list datasets)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
     )
-    parser.add_argument("--suite", metavar="FILE", help="take the data set and its options from this suite")
-    parser.add_argument("--dataset", metavar="LABEL", help="which data set of the suite")
+    parser.add_argument("--suite", metavar="FILE", help="use a data set of this suite, with its options")
+    parser.add_argument("--dataset", metavar="LABEL", help="label of the data set in the suite")
 
 
 def add_splits(parser: ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def add_splits(parser: ArgumentParser) -> None:
 
 def add_passes(parser: ArgumentParser) -> None:
     """How every image is read."""
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
-    parser.add_argument("--cache", metavar="DIR", help="folder that remembers what was seen (default: RESULTS/data)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one for each core)")
+    parser.add_argument("--cache", metavar="DIR", help="folder of cached results (default: RESULTS/data)")
 
 
 def choice_of(options: Namespace) -> Choice:

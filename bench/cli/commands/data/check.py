@@ -21,8 +21,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--show", type=int, default=10, metavar="N", help="files listed per finding; 0 = all (default: 10)"
     )
-    parser.add_argument("--strict", action="store_true", help="exit with 1 for a note, too")
-    parser.add_argument("--out", metavar="FILE", help="write all findings there as JSON")
+    parser.add_argument("--strict", action="store_true", help="also exit with 1 if there are only notes")
+    parser.add_argument("--out", metavar="FILE", help="write all findings to this file as JSON")
 
 
 def execute(options: Namespace) -> int:
@@ -47,7 +47,7 @@ def execute(options: Namespace) -> int:
             remember(dataset, split, wrong=checked.wrong_with(split), absent=checked.absent_from(split))
     if checked.remembered:
         total = sum(checked.counts.values())
-        print(f"{checked.remembered} of {total} images are as they were when last looked at", file=sys.stderr)
+        print(f"{checked.remembered} of {total} images are unchanged since they were last checked", file=sys.stderr)
     if options.out:
         write_atomically(Path(options.out), json.dumps(asdict(checked), indent=2, ensure_ascii=False) + "\n")
     print(report(checked, show=options.show))

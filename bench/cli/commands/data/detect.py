@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "say what a folder seems to be, and how to open it"
+HELP = "recognise the format of a folder, and print how to open it"
 ORDER = 1
 
 

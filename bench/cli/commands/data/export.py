@@ -7,21 +7,23 @@ from pathlib import Path
 
 from bench.cli.commands.data._choice import add_choice, choice_of
 
-HELP = "write it in another format"
+HELP = "write a data set in another format"
 ORDER = 6
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which data set, in which format, and where to."""
     add_choice(parser)
-    parser.add_argument("--as", dest="form", required=True, metavar="FORMAT", help="name of the data set that reads it")
+    parser.add_argument(
+        "--as", dest="form", required=True, metavar="FORMAT", help="format, named after the data set that reads it"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
     parser.add_argument(
         "--rename",
         action="append",
         default=[],
         metavar="OLD=NEW",
-        help="class of the data set = class there; repeatable",
+        help="name a class of the data set differently in the export; repeatable",
     )
 
 

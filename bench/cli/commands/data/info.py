@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from bench.cli.commands.data._choice import add_choice, choice_of
 
-HELP = "show source, terms, how to get it, splits and classes"
+HELP = "show a data set's source, terms, splits and classes, and how to get it"
 ORDER = 2
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "fetch and unpack one whose address is public"
+HELP = "download and unpack a public data set"
 ORDER = 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which data set, what of it, and where to."""
-    parser.add_argument("name", metavar="NAME", help="see: bench list datasets")
+    parser.add_argument("name", metavar="NAME", help="name of a data set (see: bench list datasets)")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"
     )
@@ -20,9 +20,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PART",
-        help="what to fetch; repeatable (see: bench data info NAME)",
+        help="part to fetch; repeatable (see: bench data info NAME)",
     )
-    parser.add_argument("--keep-archives", action="store_true", help="keep what was fetched once it is unpacked")
+    parser.add_argument(
+        "--keep-archives", action="store_true", help="keep the downloaded archives after they are unpacked"
+    )
 
 
 def execute(options: Namespace) -> int:

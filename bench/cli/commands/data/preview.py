@@ -17,9 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_choice(parser)
     add_splits(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="images on the sheet (default: 6)")
-    parser.add_argument(
-        "--out", metavar="FILE.png", help="where the sheet goes (default: RESULTS/data/NAME-preview.png)"
-    )
+    parser.add_argument("--out", metavar="FILE.png", help="file to write (default: RESULTS/data/NAME-preview.png)")
 
 
 def execute(options: Namespace) -> int:

@@ -16,9 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)
-    parser.add_argument(
-        "--out", metavar="FILE.png", help="where the picture goes (default: RESULTS/data/NAME-stats.png)"
-    )
+    parser.add_argument("--out", metavar="FILE.png", help="file to write (default: RESULTS/data/NAME-stats.png)")
 
 
 def execute(options: Namespace) -> int:

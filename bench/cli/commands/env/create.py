@@ -17,13 +17,13 @@ ORDER = 1
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which adapter, from which lock, interpreter and packages."""
-    parser.add_argument("adapter", metavar="ADAPTER", help="see: bench list adapters")
+    parser.add_argument("adapter", metavar="ADAPTER", help="name of an adapter (see: bench list adapters)")
     parser.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
     parser.add_argument("--python", metavar="PYTHON", help="interpreter, or its version (default: that of bench)")
     parser.add_argument(
         "--share", action="store_true", help="take NumPy, OpenCV and the like from the interpreter that runs bench"
     )
-    parser.add_argument("--again", action="store_true", help="make it anew even if it is ready")
+    parser.add_argument("--again", action="store_true", help="create it again even if it is ready")
     add_builds(parser)
     add_envs(parser)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from bench.cli.arguments import add_envs
 
-HELP = "list the packages with licences, and known vulnerabilities by a database that lies here"
+HELP = "list packages with licences, and known vulnerabilities by a local database"
 ORDER = 6
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which adapter, and which database."""
-    parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="(default: the interpreter that runs bench)")
+    parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="adapter (default: the interpreter of bench)")
     parser.add_argument(
         "--vulnerabilities", metavar="OSV.json", help="OSV entries: a JSON file, a folder, or a ZIP; exit 1 for a match"
     )

@@ -1,4 +1,4 @@
-"""`bench env lock`: write down what is installed, with hashes."""
+"""`bench env lock`: lock the installed packages, with hashes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from bench.cli.arguments import add_envs
 from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
 
-HELP = "write down what is installed, with hashes"
+HELP = "lock the installed packages, with hashes"
 ORDER = 3
 
 

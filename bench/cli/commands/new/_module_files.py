@@ -129,14 +129,14 @@ def open_dataset(options):
         return require_files("NAME", found, "a mask", OBTAIN)
 
     classes = classes_without_files(options)
-    return OnDisk(Description("NAME", classes, TASKS, SOURCE, LICENCE, tuple(splits)), entries, truth)
+    return OnDisk(Description("NAME", classes, TASKS, SOURCE, LICENCE, tuple(splits)), entries, ground_truth)
 
 
 def classes_without_files(options):
     return named_classes(NAMES, things=["cat"])
 
 
-def truth(entry):
+def ground_truth(entry):
     file = entry.ground_truths[0]
     known = f"It has {', '.join(f'{number} ({name})' for number, name in enumerate(NAMES))} and 255 (void)."
     values = {**{number: number for number in range(len(NAMES))}, 255: 255}

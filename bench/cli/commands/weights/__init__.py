@@ -1,4 +1,4 @@
 """`bench weights …`: weights of other people; one file per action."""
 
-HELP = "weights of other people: say what a file is, fetch published ones"
+HELP = "identify a weights file, or fetch published weights"
 GROUP, ORDER = "your data", 2

@@ -6,14 +6,14 @@ from argparse import ArgumentParser, Namespace
 
 from bench.cli.arguments import add_interpreters, interpreters_of
 
-HELP = "say what a weight file is, which models it fits, and how to use it"
+HELP = "identify a weights file, list the models that it fits, and say how to use it"
 ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which file, and what it is held against."""
     parser.add_argument("file", metavar="FILE", help="file or folder of weights")
-    parser.add_argument("--adapter", metavar="NAME", help="try the models of this adapter alone")
+    parser.add_argument("--adapter", metavar="NAME", help="try only the models of this adapter")
     add_interpreters(parser)
 
 

@@ -177,7 +177,7 @@ def test_a_run_whose_own_manifest_does_not_fit_is_refused_though_its_hashes_are_
 
 def test_the_very_same_run_may_be_imported_twice_and_another_one_is_not_overwritten(archive, results, capsys):
     assert take_in(archive, results) == 0
-    assert "is there already, with the very same files" in capsys.readouterr().out
+    assert "exists already, with the same files" in capsys.readouterr().out
     (newest_run(results).path / "report.md").write_text("mine")
     assert take_in(archive, results) == 2
     assert "nothing is overwritten" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_the_recorded_folder_is_searched_and_named(outside, tmp_path, monkeypatc
     assert main(["repro", "--no-timing", "--results", str(tmp_path / "results")]) == 0
     captured = capsys.readouterr()
     assert "own/exact@shapes@cpu fp32 b1 t1: reproduced" in captured.out
-    assert f"adapters: searched in {outside} too" in captured.err
+    assert f"adapters: also searching {outside}" in captured.err
     monkeypatch.setenv(ADAPTERS_VARIABLE, "")
     repetition = newest_run(tmp_path / "results", "suite-repro")
     assert main(["repro", str(repetition.path), "--no-timing"]) == 0  # it keeps the folder in its turn
@@ -59,7 +59,7 @@ def test_nothing_further_is_searched_where_every_adapter_is_known(outside, monke
     monkeypatch.setenv(ADAPTERS_VARIABLE, str(outside))
     capsys.readouterr()
     assert main(["repro", "--dry-run"]) == 0
-    assert "searched in" not in capsys.readouterr().err
+    assert "also searching" not in capsys.readouterr().err
 
 
 def test_images_are_predicted_by_the_adapter_of_the_run(outside, tmp_path):
