@@ -1,7 +1,7 @@
 """Error budget of instances: what AP at an IoU of 0.5 would gain if one kind of error was fixed.
 
 What it measures:
-    Which kind of error costs a model most: wrong classes, sloppy masks, duplicates, false alarms, or misses.
+    Which kind of error costs a model most: wrong classes, inaccurate masks, duplicates, false positives or misses.
 
 Definition:
     The headline is AP at a mask IoU of 0.5, at most 100 detections per image, over 101 recall points and thing classes

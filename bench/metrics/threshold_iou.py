@@ -11,7 +11,7 @@ Definition:
     probabilities are kept beside those of the test split; the smallest of equals. It is stated in the record and the
     report. Where there is no validation split apart from the scored one, or predictions are files, tau is 0.5, which is
     said. The headline is the mean over the classes without the background. Parts: `at tau 0.5`, and `best on these
-    images`, which chooses tau on the scored images themselves: an upper bound, and no result.
+    images`, which chooses tau on the scored images themselves: an upper bound, not a result.
 
     IoU = true positives / (called or true pixels).
 

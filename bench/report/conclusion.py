@@ -74,8 +74,8 @@ def _random_weights(summary: RunSummary) -> list[str]:
     if not names:
         return []
     return [
-        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing of "
-        "it. Give 'weights', a folder, in the suite."
+        f"Untrained, with random weights: {', '.join(names)}. The times are the network's; the scores say nothing "
+        "about it. Give 'weights', a folder, in the suite."
     ]
 
 
@@ -86,7 +86,7 @@ def _unfinished(summary: RunSummary) -> list[str]:
     lines += [f"Damaged: {failure.reason}." for failure in summary.failures if not failure.case_id]
     if failed:
         told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
-        lines.append(f"{len(failed)} of {len(rows)} cases did not end well: {told}; see the failures below.")
+        lines.append(f"{len(failed)} of {len(rows)} cases failed: {told}; see the failures below.")
     waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
     if waiting:
         named = f": {', '.join(waiting)}" if len(waiting) <= TOLD else ""

@@ -83,9 +83,7 @@ def _unlisted(family: PairFamily, listed: int) -> list[str]:
     """Say which of very many pairs are listed; nothing where all are."""
     if listed == family.pairs:
         return []
-    return [
-        f"Of the {family.pairs} pairs the {listed} with it are listed, in results.json; all count in the correction."
-    ]
+    return [f"Of the {family.pairs} pairs, results.json lists the {listed} with it; the correction counts all of them."]
 
 
 def _not_tested(names: Sequence[str]) -> list[str]:
@@ -142,16 +140,16 @@ def _untold(untold: Sequence[tuple[str, str]], pairs: int, count: int) -> list[s
     if pairs == 1:
         return []
     if not count:
-        return [f"All {pairs} pairs are told apart."]
+        return [f"All {pairs} pairs differ significantly."]
     named = f": {'; '.join(f'{a} and {b}' for a, b in untold)}" if len(untold) == count <= TOLD else ""
-    are = "is" if count == 1 else "are"
-    return [f"{pairs - count} of the {pairs} pairs are told apart, {count} {are} not{named}."]
+    do = "does" if count == 1 else "do"
+    return [f"{pairs - count} of the {pairs} pairs differ significantly, {count} {do} not{named}."]
 
 
 def _luck(summary: RunSummary, rows: Sequence[Row]) -> list[str]:
     """Return what images alone cannot tell: how another training of the same network would have come out."""
     if any(row.case_id in group.case_ids for row in rows for group in summary.seed_groups):
-        return ["Rows that differ only in their seed are one architecture: what tells them apart is training luck."]
+        return ["Rows that differ only in their seed are one architecture: their difference is training luck."]
     trained = [row for row in rows if row.recipe is not None]
     if len({row.model for row in trained}) < 2:
         return []
@@ -185,11 +183,11 @@ def over_seeds(summary: RunSummary, dataset: str) -> list[str]:
     behind = [(names[pair.b], pair.difference, pair.low, pair.high) for pair in told if pair.significant]
     return [
         f"**{names[best]}** has the best mean {summary.headline} over its training seeds, {value}; "
-        f"compared are the models with several seeds, {count} each.",
+        f"the models with several seeds are compared, {count} each.",
         f"By Welch's t-test on the seeds{_corrected(len(pairs), len(members))}, {_against_best(ties, behind)}.",
         *_untold(untold := [(names[p.a], names[p.b]) for p in pairs if not p.significant], len(pairs), len(untold)),
-        "These intervals cover the luck of a training on the same test images; "
-        + ("with so few seeds only large differences can be told." if fewest < 5 else "more images they do not cover."),
+        "These intervals cover training luck on the same test images, not the choice of these images"
+        + ("; so few seeds show only large differences." if fewest < 5 else "."),
         *_trained_once(summary, dataset, {case_id for group in groups for case_id in group.case_ids}),
     ]
 
@@ -213,7 +211,7 @@ def _trained_once(summary: RunSummary, dataset: str, grouped: set[str]) -> list[
         for row in summary.rows
         if row.dataset == dataset and row.headline is not None and row.case_id not in grouped
     ]
-    return [f"Without several seeds and so not compared here: {', '.join(left)}."] if left else []
+    return [f"Not compared here, because they were trained with one seed: {', '.join(left)}."] if left else []
 
 
 def _listed(names: Sequence[str], last: str) -> str:

@@ -64,7 +64,7 @@ def _explained(facts: Facts, row: Row) -> Explanation:
     found = [*_score(facts, row), *_time(row), *_slow_images(case), *_confusions(facts, row), *_rims(rims)]
     found += [*_weak_places(facts, row), *_failed(facts, row)]
     return Explanation(
-        facts.name_of[row.case_id], tuple(found) or ("Nothing is measured of it yet.",), tuple(_advice(row, rims))
+        facts.name_of[row.case_id], tuple(found) or ("Nothing about it is measured yet.",), tuple(_advice(row, rims))
     )
 
 
@@ -137,7 +137,7 @@ def _confusions(facts: Facts, row: Row) -> Iterator[str]:
     table = next((one for one in facts.confusions if one.case_id == row.case_id), None)
     if table is not None and table.pairs:
         told = "; ".join(f"{p.true} for {p.predicted} ({100 * p.share:.1f} % of its pixels)" for p in table.pairs[:3])
-        yield f"It mostly takes {told}."
+        yield f"It most often mistakes {told}."
 
 
 def _rims(share: float | None) -> Iterator[str]:

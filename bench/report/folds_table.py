@@ -70,7 +70,7 @@ def _differences(summary: RunSummary) -> list[str]:
                 continue
             interval = "" if one.low is None else f", 95 % interval {one.low:+.3f} to {one.high:+.3f} paired by image"
             apart = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
-            verdict = "" if apart or not interval else ": not told apart"
+            verdict = "" if apart or not interval else ": no significant difference"
             told.append(
                 f"{group.model} less {one.other}, {labels.get(one.metric, one.metric)} of all {one.images} images: "
                 f"{one.difference:+.3f}{interval}, higher in {one.higher} of {one.folds} folds{verdict}."

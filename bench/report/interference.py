@@ -39,7 +39,7 @@ def _trained(summary: RunSummary, found: dict[str, list[Interference]]) -> list[
     names = _names(summary, found)
     return [
         f"**The machine was busy while {names} trained** for a given time: {_told(seen)}. They came to fewer steps "
-        "than on an idle machine, so a difference between their scores may be that of the other processes; train "
+        "than on an idle machine, so a difference between their scores may come from the other processes; train "
         "again, or give the budget in steps."
     ]
 

@@ -41,11 +41,11 @@ def probability_notes(summary: RunSummary) -> list[str]:
     rounded = "" if error is None else f", each rounded by at most {error:.4f}"
     lines = [
         f"Probabilities of each class and pixel were kept in 256 levels{rounded}; they take {kept / 2**20:.1f} MiB. "
-        "Nothing of this was timed."
+        "None of this was timed."
     ]
     if any(one.taus for one in summary.probabilities):
         lines.append(
-            "Thresholds were chosen on what the table says and applied to the scored images; *best on these images* "
-            "chose them on the scored images themselves: an upper bound, and no result."
+            "Thresholds were chosen on the images that the table names and applied to the scored images; *best on "
+            "these images* chose them on the scored images themselves: an upper bound, not a result."
         )
     return lines

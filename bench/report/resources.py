@@ -127,8 +127,8 @@ def resources_notes(summary: RunSummary) -> list[str]:
     if summary.cost is not None:
         cost = summary.cost
         lines.append(
-            f"{price_heading(cost)}: at {cost.price_per_hour:g} {cost.currency} per hour of this machine and the "
-            "throughput of the scenario offline, or without it of the first table, as if it were always in use."
+            f"{price_heading(cost)}: at {cost.price_per_hour:g} {cost.currency} per hour of this machine, which is "
+            "assumed to be always in use, and the throughput of the offline scenario, or else of the first table."
         )
     return lines
 
@@ -149,7 +149,8 @@ def resources_measured(summary: RunSummary) -> list[str]:
     memory = [profile.memory for profile in profiles if profile.memory is not None]
     energy = [profile.energy for profile in profiles if profile.energy is not None]
     methods = dict.fromkeys(profile.operations.method for profile in profiles if profile.operations is not None)
-    lines = ["Memory, energy and operations: of one further process per case, in this order."] if profiles else []
+    told = "Memory, energy and operations are measured in this order, in one further process per case."
+    lines = [told] if profiles else []
     lines += [_memory_measured(memory)] if memory else []
     lines += [_energy_measured(energy)] if energy else []
     if any(profile.device_busy is not None for profile in profiles):
@@ -167,7 +168,7 @@ def resources_measured(summary: RunSummary) -> list[str]:
 
 def _memory_measured(uses: list[MemoryUse]) -> str:
     anew = all(use.peak_started_anew for use in uses)
-    life = "" if anew else " The kernel lets no peak start anew here, so that it covers the life of the process."
+    life = "" if anew else " The kernel cannot reset the peak here, so it covers the whole life of the process."
     return (
         "*host before*: resident before the model is built, of interpreter, harness, a batch of images and the "
         "adapter's imports. *+ model*: what the build added, with all that the framework imports only then. *+ batch*: "

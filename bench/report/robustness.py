@@ -83,7 +83,7 @@ def robustness_notes(summary: RunSummary) -> list[str]:
     severities = sorted({shift.severity for one in corrupted for shift in one.shifts if shift.severity is not None})
     lines = [
         f"Mean over {len(corrupted[0].corruptions)} corruptions at severities {', '.join(map(str, severities))}; "
-        "nothing was trained or timed anew. Intervals leave out the same images of all corruptions at once.",
+        "nothing was trained or timed again. Intervals leave out the same images of all corruptions at once.",
     ]
     names = _names(summary)
     references = {one.reference: names[one.reference] for one in corrupted if one.reference in names}
@@ -94,7 +94,7 @@ def robustness_notes(summary: RunSummary) -> list[str]:
         )
     left_out = {name: None for one in corrupted for name in one.without_relative}
     if left_out:
-        lines.append(f"{', '.join(left_out)}: hardly changes the reference, and is left out of the relative error.")
+        lines.append(f"{', '.join(left_out)}: hardly changes the reference and is left out of the relative error.")
     missing = sum(shift.value is None for one in summary.robustness for shift in one.shifts)
     if missing:
         lines.append(f"{missing} shifted predictions are not scored yet, or have no score; means wait for them.")

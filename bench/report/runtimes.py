@@ -45,11 +45,10 @@ def runtimes_note(summary: RunSummary) -> str:
     if not summary.runtimes:
         return ""
     note = (
-        f"Each against the eager case that is equal otherwise, on the same images. In fp32 at most "
+        f"Each case is compared with the eager case that is equal otherwise, on the same images. In fp32 at most "
         f"{100 * TOLERANCE:g} % of the pixels may get another class, and in any arithmetic at least "
-        f"{100 * KEPT_SCORE:g} % of the score must remain; what changes more is flagged: its latency is that of "
-        "another network. int8 is held against eager fp32. Instances and segments are compared as the label maps that "
-        "they come to."
+        f"{100 * KEPT_SCORE:g} % of the score must remain; a case that changes more is flagged: its latency is that of "
+        "another network. int8 is compared with eager fp32. Instances and segments are compared as label maps."
     )
     flagged = [one for one in summary.runtimes if one.parity is False]
     worst = [

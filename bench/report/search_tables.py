@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SWEEPS_NOTE = (
-    "A combination with several seeds or folds is told by the mean of their scores (± sample standard deviation). All "
-    "rows are scores of one test split: the best of many is the luckiest, too. Choose by validation (`tune:`), and "
-    "report the choice with several seeds."
+    "A combination with several seeds or folds has the mean of their scores (± sample standard deviation). All rows "
+    "are scores of one test split: the best of many is also the luckiest. Choose by validation (`tune:`), and report "
+    "the choice with several seeds."
 )
 MOST_TRIALS = 30
 """Most trials that are all listed; of more, the best are. results.json has every one."""
@@ -125,20 +125,19 @@ def search_notes(one: SearchSummary) -> list[str]:
         f"Optuna {one.optuna}, sampler {tune.sampler} (seed {tune.seed}), pruner {tune.pruner}; budget {budget}: "
         f"{one.ended or 'still under way'}.",
         f"Searched: {space}.",
-        "Trials are scored on the validation split alone. The score of the best trial is the largest of many, and so "
-        "too good: what the recipe is worth says the test split, in the rows of the models called *tuned*, which were "
-        "trained anew with other seeds.",
+        "Trials are scored on the validation split alone. The score of the best trial is the largest of many and so "
+        "too good: see the test scores of the models called *tuned*, which were trained again with other seeds.",
     ]
     if tune.pruner != "none" and one.trials and not any(trial.validations > 1 for trial in one.trials):
-        lines.append("No training was validated on its way, so that none could be ended early.")
+        lines.append("No training was validated before its end, so none could be stopped early.")
     if one.importance:
         told = ", ".join(f"{field} {100 * share:.0f} %" for field, share in _by_importance(one))
         lines.append(
-            f"Share of the variance of the ranks of complete trials that a field explains alone: {told}. Trials lie "
-            "where they promised most, so that this says where to look and not what a field does."
+            f"Share of the variance of the ranks of complete trials that a field explains alone: {told}. The sampler "
+            "prefers promising values, so this says where to look, not what a field does."
         )
     elif one.best is not None:
-        lines.append(f"Which field matters is told from {FEWEST} complete trials on.")
+        lines.append(f"The importance of each field is estimated from {FEWEST} complete trials on.")
     if listed < len(one.trials):
         lines.append(f"The best {listed} of {len(one.trials)} trials are listed; all are in results.json.")
     return lines

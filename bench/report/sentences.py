@@ -51,7 +51,7 @@ def _support(summary: RunSummary) -> list[str]:
         more = f" and {len(classes) - RARE_NAMED} more" if len(classes) > RARE_NAMED else ""
         lines.append(
             f"Data set {dataset}: fewer than 10 images or groups hold {told}{more}. Their scores, and means over classes "
-            "that hold them, are those of these images; for other images they are known roughly at best."
+            "that include them, rest on these few images and may be far from those of other images."
         )
     return lines
 
@@ -94,8 +94,8 @@ def _code(summary: RunSummary) -> list[str]:
     if summary.accepted_code is not None:
         code = summary.accepted_code
         lines.append(
-            f"Code was accepted: this run takes the code to give the numbers of commit {code.commit[:12]} "
-            f"(--accept-code {code.revision}), though these files differ: {', '.join(code.files) or 'none'}."
+            f"Code was accepted: this run treats its code as equal to commit {code.commit[:12]} (--accept-code "
+            f"{code.revision}), although these files differ: {', '.join(code.files) or 'none'}."
         )
     return lines
 

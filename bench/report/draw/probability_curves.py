@@ -79,13 +79,13 @@ def _reliability(axes: Axes, curves: Sequence[ProbabilityCurves], names: Sequenc
             edgecolors="white", linewidths=0.6, zorder=3,
         )  # fmt: skip
     axes.set(xlabel="probability of the predicted class", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.set_title("reliability; below the line: claims too much; size: pixels", color=GREY)
+    axes.set_title("reliability; below the diagonal: overconfident; size: pixels", color=GREY)
 
 
 def _risk(axes: Axes, curves: Sequence[ProbabilityCurves]) -> None:
     for position, one in enumerate(curves):
         axes.plot(*_columns(one.risk, 0, 1), color=colour(position), linestyle=line(position), linewidth=1.4)
-    axes.set(xlabel="coverage: share of pixels, the surest first", ylabel="share wrong among them", xlim=(0, 1))
+    axes.set(xlabel="coverage: share of pixels, most confident first", ylabel="share of wrong pixels", xlim=(0, 1))
     axes.set_ylim(0, None)
     axes.set_title("risk and coverage", color=GREY)
 

@@ -1,4 +1,4 @@
-"""Describes how and on which machine a run was measured, and the command that makes each row again."""
+"""Describes how and on which machine a run was measured, and the command that reproduces each row."""
 
 from __future__ import annotations
 

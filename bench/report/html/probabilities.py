@@ -25,7 +25,7 @@ def section(facts: Facts) -> dict[str, Any] | None:
     shown = known[:MOST_LINES]
     plots = [
         (
-            "Reliability: share right by the probability that is claimed; below the line a model claims too much",
+            "Reliability: share of correct pixels by predicted probability; below the diagonal: overconfident",
             _drawn(facts, shown, lambda one: [(a, b) for a, b, _ in one.reliability], "probability", diagonal=True),
         ),
         (

@@ -106,7 +106,7 @@ def _agreement_of(predictions: Path, audit: Path, image_id: str, kind: TaskKind)
     try:
         return agreement(load_prediction(kind, predictions, image_id), load_prediction(kind, audit, image_id))
     except OSError as error:
-        raise StoreError(f"{error.filename} is in its index but not there; delete its job folder") from error
+        raise StoreError(f"{error.filename} is listed in the index but missing; delete its job folder") from error
     except ShapeError as error:
         raise StoreError(str(error)) from error
 

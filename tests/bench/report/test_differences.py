@@ -47,7 +47,7 @@ def test_ties_and_losers_are_both_told_and_pairs_are_counted(synthetic):
     assert "Holm's correction for all 3 pairs of 3 models" in text
     assert "better than three by 0." in text
     assert "; it is not distinguishable from two." in text
-    assert "2 of the 3 pairs are told apart, 1 is not: one and two." in text
+    assert "2 of the 3 pairs differ significantly, 1 does not: one and two." in text
 
 
 def test_twenty_models_are_told_in_a_short_paragraph(synthetic):

@@ -78,7 +78,7 @@ def test_each_model_is_explained_by_what_was_measured(finished):
     said = " ".join(faster.found)
     assert "rank 2 of 2, significantly behind better" in said
     assert re.search(r"Of the staged time: preprocess \d+ %, infer \d+ %, postprocess \d+ %", said)
-    assert "It mostly takes" in said
+    assert "It most often mistakes" in said
     # Wrong pixels are drawn at random, so most of them are not at an outline of the ground truth; each is one itself.
     assert re.search(r"\d+ % of its wrong pixels lie at outlines", said)
 
@@ -90,7 +90,7 @@ def test_a_failure_is_explained_and_what_is_not_measured_is_not_spoken_of(synthe
     run = read_run(synthetic.run)
     first, second = explain(facts_of(run, summarise(run)))
     assert "Its train job ended as crashed: RuntimeError: boom" in first.found
-    assert second.found == ("Nothing is measured of it yet.",)
+    assert second.found == ("Nothing about it is measured yet.",)
     assert waiting.case.model.label == second.name
 
 

@@ -110,7 +110,7 @@ def test_the_report_says_what_was_measured_how(finished):
 
 def test_a_peak_that_could_not_start_anew_is_told(finished):
     old = memory().model_copy(update={"peak_started_anew": False})
-    assert "it covers the life of the process" in " ".join(
+    assert "it covers the whole life of the process" in " ".join(
         resources_measured(with_profiles(finished, profile(memory=old)))
     )
 

@@ -111,7 +111,7 @@ def test_a_run_of_failures_only_says_which_and_nothing_else(synthetic):
         synthetic.write_job(planned, "train", planned.train_key, status=Status.OOM_HOST, reason="it was killed")
     assert conclusion(summary_of(synthetic)) == [
         "No model is scored yet.",
-        "2 of 2 cases did not end well: one (oom_host), two (oom_host); see the failures below.",
+        "2 of 2 cases failed: one (oom_host), two (oom_host); see the failures below.",
     ]
 
 

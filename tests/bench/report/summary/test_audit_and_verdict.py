@@ -161,7 +161,7 @@ def test_a_prediction_that_its_index_promises_but_is_gone_is_named(tmp_path):
     store(tmp_path / "predictions", {"i": SemanticMap(np.zeros((4, 4), np.uint8))})
     store(tmp_path / "audit", {"i": SemanticMap(np.ones((4, 4), np.uint8))})
     (tmp_path / "audit" / "i.png").unlink()
-    with pytest.raises(StoreError, match=r"audit/i\.png is in its index"):
+    with pytest.raises(StoreError, match=r"audit/i\.png is listed in the index"):
         audit_predictions(tmp_path / "predictions", tmp_path / "audit", "semantic", device="cpu")
 
 

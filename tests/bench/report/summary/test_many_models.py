@@ -54,7 +54,7 @@ def test_of_very_many_pairs_those_with_the_best_are_listed_and_all_count(five, m
     assert few.comparisons == whole.comparisons
     told = " ".join(differences.significance(few))
     assert "all 10 pairs of 5 models" in told
-    assert "Of the 10 pairs the 4 with it are listed" in told
+    assert "Of the 10 pairs, results.json lists the 4 with it" in told
     assert "are listed" not in " ".join(differences.significance(whole))
 
 

@@ -138,9 +138,9 @@ def test_the_table_over_seeds_has_a_row_per_model_and_every_metric(trained_thric
 def test_with_several_seeds_the_conclusion_is_about_means_over_seeds(trained_thrice):
     (text,) = significance(trained_thrice)
     assert text.startswith("**good** has the best mean mIoU over its training seeds, 0.9")
-    assert "compared are the models with several seeds, 3 each" in text
+    assert "the models with several seeds are compared, 3 each" in text
     assert "significantly better than bad by 0." in text
-    assert "only large differences can be told" in text
+    assert "so few seeds show only large differences" in text
     assert "trained only once" not in text
 
 
@@ -162,7 +162,7 @@ def test_a_model_trained_once_beside_others_is_told_as_not_compared(synthetic, t
     synthetic.predict(planned, 0.1, 0)
     synthetic.score(plan, planned)
     (text,) = significance(summarise(read_run(synthetic.run)))
-    assert text.endswith("Without several seeds and so not compared here: once.")
+    assert text.endswith("Not compared here, because they were trained with one seed: once.")
 
 
 def test_without_seeds_there_is_no_table_over_them(finished):
