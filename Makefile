@@ -68,9 +68,10 @@ test test-all: lint
 beside: install
 	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
 
-# On a machine with a GPU: what only it can tell. One line of JSON per step of each test goes to gpu.jsonl.
+# On a machine with a GPU: what only it can tell. One line of JSON per step of each test, with what it measured, goes to
+# gpu.jsonl.
 test-gpu: install
-	$(PYTEST) -m gpu -rs --report-log gpu.jsonl tests
+	$(PYTEST) -rs --report-log gpu.jsonl tests/gpu
 
 faults: install
 	$(BIN)/python -m tests.faults

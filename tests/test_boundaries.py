@@ -84,3 +84,8 @@ def test_help_imports_nothing_heavy(arguments):
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_what_needs_a_gpu_lies_in_one_place():
+    marked = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in path.read_text()}
+    assert {path for path in marked if path != Path(__file__).relative_to(ROOT)} == set()

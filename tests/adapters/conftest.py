@@ -12,11 +12,3 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(1)
-
-
-def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
-    for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import cv2
 import pytest
 import torch
@@ -48,8 +46,11 @@ def test_int8_belongs_to_runtimes_that_run_an_export(runtime):
     devices.check_precision(CPU, "int8", "openvino")
 
 
-def test_auto_takes_the_gpu_where_there_is_one():
-    assert devices.open_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_the_gpu_where_there_is_one(there, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(there))
+    assert devices.open_device("auto").type == device
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -91,63 +92,3 @@ def test_tf32_is_on_only_where_it_is_asked_for(precision, tf32):
 def test_a_cpu_has_no_device_memory_to_tell_of():
     devices.reset_peak_bytes(CPU)
     assert devices.peak_bytes(CPU) is None
-
-
-def queue_work():
-    """Keep the GPU busy for 200 million cycles, 50 ms at 4 GHz, without waiting for it."""
-    torch.cuda._sleep(200_000_000)
-
-
-@pytest.mark.gpu
-def test_events_see_device_time_that_the_host_does_not_wait_for():
-    gpu = devices.open_device("cuda")
-    devices.synchronize(gpu)
-    timer = devices.CudaTimer(gpu)
-    began = time.perf_counter()
-    timer.start()
-    queue_work()
-    timer.stop()
-    queued_ms = 1e3 * (time.perf_counter() - began)
-    device_ms = timer.elapsed_ms()
-    assert device_ms > 20
-    assert queued_ms < device_ms / 2
-
-
-@pytest.mark.gpu
-def test_synchronizing_waits_for_the_queued_work():
-    gpu = devices.open_device("cuda")
-    queue_work()
-    event = torch.cuda.Event()
-    event.record()
-    assert not event.query()
-    devices.synchronize(gpu)
-    assert event.query()
-
-
-@pytest.mark.gpu
-def test_the_peak_counts_memory_that_was_freed_again():
-    gpu = devices.open_device("cuda")
-    devices.reset_peak_bytes(gpu)
-    before = devices.peak_bytes(gpu)
-    block = torch.empty(64 * 1024**2, dtype=torch.uint8, device=gpu)
-    del block
-    assert devices.peak_bytes(gpu) - before >= 64 * 1024**2
-
-
-@pytest.mark.gpu
-def test_a_device_that_is_held_runs_what_is_queued_then_without_a_gap():
-    gpu = devices.open_device("cuda")
-    pixels = torch.zeros(8, device=gpu)
-    devices.synchronize(gpu)
-    timer = devices.CudaTimer(gpu)
-    elapsed_ms = {}
-    for hold_ms in (0.0, 50.0):
-        if hold_ms:
-            timer.hold(hold_ms)
-        timer.start()
-        for _ in range(300):
-            pixels.add_(1)
-        timer.stop()
-        elapsed_ms[hold_ms] = timer.elapsed_ms()
-        devices.synchronize(gpu)
-    assert elapsed_ms[50.0] < elapsed_ms[0.0]

@@ -9,7 +9,6 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -337,18 +336,3 @@ def test_batches_made_ahead_by_threads_train_the_same_weights_bit_for_bit(tmp_pa
     monkeypatch.setattr(loop, "loading_threads", lambda device, processes: 3)
     fit(fresh_network(), rectangles(), short_recipe(**changes), tmp_path / "ahead", Recorder())
     assert same(tmp_path / "alone" / "last.pt", tmp_path / "ahead" / "last.pt")
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
-def test_a_gpu_trains_resumes_and_reports_in_every_precision(tmp_path, precision):
-    recipe = short_recipe(
-        budget=Budget(epochs=12), device="cuda", precision=precision, checkpoint_every_s=1e-6, channels_last=True
-    )
-    with pytest.raises(Killed):
-        fit(fresh_network(), rectangles(), recipe, tmp_path, KilledAt(2))
-    recorder = Recorder()
-    result = fit(fresh_network(99), rectangles(), recipe, tmp_path, recorder)
-    assert result.steps == 36
-    assert recorder.steps[-1]["loss"] < 0.9
-    assert np.isfinite(list(result.self_reported.values())).all()

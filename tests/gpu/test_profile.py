@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bench.records import ProfileResult, read_record
 from bench.records.store import layout
 from bench.records.store.runs import new_run
 from tests.bench.suites import job_folders, run_suite, write_suite
 
 
-@pytest.mark.gpu
 def test_a_network_s_memory_and_energy_are_read_on_a_gpu(tmp_path):
     suite = write_suite(
         tmp_path,

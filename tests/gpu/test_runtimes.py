@@ -12,8 +12,6 @@ from adapters._torch.runtimes.runtime import Pass, open_runtime
 from bench.errors import Unsupported
 from bench.records import Size, Target
 
-pytestmark = pytest.mark.gpu
-
 
 class Convolutions(nn.Module):
     """A coarse answer and a fine one."""
