@@ -114,11 +114,17 @@ def datasets() -> str:
         "",
         "Generated from the modules in `bench/datasets/`. How to use one: [Bring my data](../bring_data.md).",
     ]
+    known: dict[str, Mapping[str, Any]] = {}
     for name in dataset_names():
         module = module_of(name)
         lines += ["", f"## {name}", "", prose(inspect.cleandoc(module.__doc__ or "")), ""]
         lines += [f"- Source: {cell(module.SOURCE)}", f"- Terms: {cell(module.LICENCE)}"]
-        lines += [f"- Tasks: {', '.join(module.TASKS)}", "", *fields(module.Options.model_json_schema())]
+        schema = module.Options.model_json_schema()
+        lines += [f"- Tasks: {', '.join(module.TASKS)}", "", *fields(schema)]
+        known.update(schema.get("$defs", {}))
+    for name in sorted(known):
+        if "properties" in known[name]:
+            lines += ["", f"## {name}", "", *described(known[name]), *fields(known[name])]
     return "\n".join(lines)
 
 
