@@ -22,14 +22,18 @@ ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
 def adapter_folders() -> dict[str, Path]:
     """Return adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
     folders: dict[str, Path] = {}
-    roots = [harness_root() / "adapters"]
-    roots += [Path(part) for part in os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep) if part]
-    for root in roots:
+    for root in _roots():
         for file in sorted(root.glob("*/adapter.py")):
             folders.setdefault(file.parent.name, file.parent)
     for name, folder in _folders_of_packages(tuple(sys.path)).items():
         folders.setdefault(name, folder)
     return folders
+
+
+def _roots() -> list[Path]:
+    """Return the folders of adapters: ours, and those of the user's in their order."""
+    outside = os.environ.get(ADAPTERS_VARIABLE, "").split(os.pathsep)
+    return [harness_root() / "adapters", *(Path(part) for part in outside if part)]
 
 
 @lru_cache
@@ -45,6 +49,10 @@ def _folders_of_packages(_: tuple[str, ...]) -> dict[str, Path]:
 
 def adapter_folder(name: str) -> Path:
     """Return the folder of an adapter; raises `PluginError` with the nearest name."""
+    if Path(name).name == name:  # most are found without a list of all: a plan asks for each of its cases
+        for root in _roots():
+            if (root / name / "adapter.py").is_file():
+                return root / name
     folders = adapter_folders()
     if name not in folders:
         raise PluginError(

@@ -9,6 +9,7 @@ from bench.records import Flag, Job, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.runs import read_job
+from bench.records.store.views import JobView
 from bench.run.process import ProcessEnd
 from bench.run.worker.process import EXIT_GRACE_S
 
@@ -16,13 +17,22 @@ LOG_LINES = 12
 """This says how many lines of the worker's log the reason quotes of a crash that reported nothing."""
 
 
-def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float) -> Outcome:
+def settle(
+    folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, left: JobView | None = None
+) -> Outcome:
     """Return the outcome of a job whose worker has ended, and make sure it is on disk.
 
     A worker that could write `outcome.json` has said how it ended; its record is completed with
     the wall time of the whole process. Anything else is told from the process's end.
+
+    Args:
+        folder: Folder of the job.
+        end: How its process ended.
+        started_at: When it began; UTC, ISO 8601.
+        timeout_s: Its limit.
+        left: What it left, by whoever has read it already.
     """
-    view = read_job(folder)
+    view = left or read_job(folder)
     told = view.outcome if view is not None else None  # one that cannot be read is none
     if told is not None:
         outcome = told.model_copy(update={"exit_code": end.exit_code, "wall_s": end.wall_s})

@@ -39,13 +39,14 @@ class Settling:
     def settled(self, event: Ended) -> Outcome:
         """Return the outcome of a job, and make sure that it and its facts are on disk."""
         folder = self._run.jobs / event.task.folder.name
+        view = read_job(folder)
         if event.end is None:
             outcome = settle_lost(event.task.job, folder, event.lost, started_at=event.started_at)
         else:
-            outcome = settle(folder, event.end, started_at=event.started_at, timeout_s=event.task.timeout_s)
+            limit = event.task.timeout_s
+            outcome = settle(folder, event.end, started_at=event.started_at, timeout_s=limit, left=view)
         for flag in self._doubts(event, outcome):
             outcome = flagged(folder, outcome, flag)
-        view = read_job(folder)
         if view is not None and view.job.provenance is not None:
             record_environment(self._run, view.job.provenance.environment)
         record_facts(self._run, facts_of_job(folder))

@@ -98,9 +98,11 @@ def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
 
     Files hold the predictions of one split.
     """
+    if not suite.keep:
+        return ()
     names = [name for name in suite.metrics if metric_mistake(name) is None]
     choosing = any(hasattr(load_metric(name), "chosen_at") for name in names) and model.adapter != FROM_FILES
-    return (*suite.keep, *(("validation",) if suite.keep and choosing else ()))
+    return (*suite.keep, *(("validation",) if choosing else ()))
 
 
 def _scored_only(case: Case) -> Case:

@@ -11,13 +11,14 @@ import hashlib
 import io
 import os
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.records.names import file_outside, harness_root
 from bench.records.store.files import State, file_state
+from bench.records.store.remembered import Remembered
 
 NUMBERS = (
     "bench.adapter",
@@ -66,17 +67,30 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
         root: Folder that holds `bench`; `reference_root` if left out.
         leave_out: A package of `NUMBERS` that is not followed.
     """
-    tree = root or reference_root()
+    tree, names = root or reference_root(), tuple(name for name in modules if name)
+    # Which file a name outside of the tree stands for may be another one than before.
+    outside = tuple(file_outside(name) for name in names)
+    key = names, outside, tree, leave_out
+    # Asked for before each job of a run: the same files are not gone through for each.
+    return dict(_BEHIND.get(key, lambda: _code_behind(names, tree, leave_out)))
+
+
+def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code, dict[Path, State | None]]:
     found: dict[str, Path] = {}
-    ahead = [name for name in modules if name]
+    states: dict[Path, State | None] = {}
+    ahead = list(names)
     while ahead:
         name = ahead.pop()
         file = _file_of(name, tree) or file_outside(name)
         if file is None or name in found or (leave_out and _within(name, leave_out)):
             continue
         found[name] = file
+        states[file] = file_state(file)
         ahead += [other for other in imported(file, tree) if any(_within(other, package) for package in NUMBERS)]
-    return {_place(path, tree): content_of(path) for path in sorted(found.values())}
+    return {_place(path, tree): content_of(path) for path in sorted(found.values())}, states
+
+
+_BEHIND: Remembered[Code] = Remembered()
 
 
 def _place(path: Path, tree: Path) -> str:
@@ -86,6 +100,25 @@ def _place(path: Path, tree: Path) -> str:
 def code_of_files(files: Iterable[Path], root: Path) -> Code:
     """Return the code of files, by their paths below a folder."""
     return {file.relative_to(root).as_posix(): content_of(file) for file in sorted(files)}
+
+
+def code_of_folders(folders: Sequence[Path], root: Path) -> Code:
+    """Return the code of all Python files in and below folders, by their paths below another."""
+    return dict(_IN_FOLDERS.get((tuple(folders), root), lambda: _code_of_folders(folders, root)))
+
+
+def _code_of_folders(folders: Sequence[Path], root: Path) -> tuple[Code, dict[Path, State | None]]:
+    states: dict[Path, State | None] = {folder: file_state(folder) for folder in folders}
+    files: list[Path] = []
+    for top, inner, names in (entry for folder in folders for entry in os.walk(folder)):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        states[Path(top)] = file_state(Path(top))  # its time changes with each file that comes or goes
+        files += [Path(top, name) for name in names if name.endswith(".py")]
+    states |= {file: file_state(file) for file in files}
+    return code_of_files(files, root), states
+
+
+_IN_FOLDERS: Remembered[Code] = Remembered()
 
 
 def as_key_part(code: Mapping[str, str]) -> str:

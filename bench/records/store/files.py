@@ -37,8 +37,14 @@ def file_state(path: Path) -> State | None:
     return State(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1), status.st_ctime_ns)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step; survives a kill at any moment."""
+def write_atomically(path: Path, content: str | bytes, *, to_disk: bool = True) -> None:
+    """Replace a file in one step; survives a kill at any moment.
+
+    Args:
+        path: The file.
+        content: Its new content.
+        to_disk: Whether it is on the disk when this returns, and so survives a power cut, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Several threads, and several nodes whose processes have the same numbers, may write one file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -46,8 +52,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if to_disk:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

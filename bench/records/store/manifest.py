@@ -69,7 +69,8 @@ def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     head = {"lines": len(entries.lines) + len(added), "last": previous}
-    write_atomically(run.manifest_head, json.dumps(head) + "\n")
+    # A head that a power cut takes back is a shorter one, or none: it then says less, and nothing wrong.
+    write_atomically(run.manifest_head, json.dumps(head) + "\n", to_disk=False)
     if not cut_off and not start:
         # Nothing is read again that this process has written: a run of many jobs would read it once for each.
         for entry, line in added:
@@ -111,18 +112,23 @@ def _sha256(line: bytes) -> str:
 
 def damage_of(run: RunFolder, file: Path) -> str | None:
     """Say in what a file differs from the manifest; None if it does not, or has no entry."""
-    recorded = recorded_sha256(run, file)
+    return _difference(file, recorded_sha256(run, file))
+
+
+def damage_of_job(run: RunFolder, folder: Path) -> str | None:
+    """Say which facts of a job were changed or removed since it ended; None if none was."""
+    entries = _entries_of(run)  # once: a run of thousands of jobs asks for each of them
+    names = entries.inside.get(folder.relative_to(run.path).as_posix(), ())
+    found = [_difference(run.path / name, entries.hashes.get(name)) for name in names]
+    return "; ".join(reason for reason in found if reason) or None
+
+
+def _difference(file: Path, recorded: str | None) -> str | None:
     if recorded is None:
         return None
     if not file.is_file():
         return f"{file.name} is missing"
     return None if sha256_of(file) == recorded else f"{file.name} is not what was written (its SHA-256 differs)"
-
-
-def damage_of_job(run: RunFolder, folder: Path) -> str | None:
-    """Say which facts of a job were changed or removed since it ended; None if none was."""
-    found = [damage_of(run, run.path / name) for name in _names_in(run, folder)]
-    return "; ".join(reason for reason in found if reason) or None
 
 
 def fact_states(run: RunFolder) -> dict[str, State | None]:

@@ -301,28 +301,33 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: Job
         if predict is None
         else predict.damage is None and is_of(scored.scores, planned.predict_key, predict.folder / layout.PREDICTIONS)
     )
-    wanted: list[tuple[JobKind, int, str | None]] = [
-        ("train", 0, planned.train_key if train is None else None),
-        ("export", 0, planned.export_key),
-        ("predict", 0, planned.predict_key),
-        *(("time", number, key) for number, key in enumerate(planned.time_keys)),
-        ("profile", 0, planned.profile_key),
-        ("throughput", 0, planned.throughput_key),
+    export, profile, throughput = (
+        found("export", planned.export_key),
+        found("profile", planned.profile_key),
+        found("throughput", planned.throughput_key),
+    )
+    read: list[tuple[JobKind, int, str | None, JobView | None]] = [
+        ("train", 0, planned.train_key, train),
+        ("export", 0, planned.export_key, export),
+        ("predict", 0, planned.predict_key, predict),
+        *(("time", number, key, times[number]) for number, key in enumerate(planned.time_keys)),
+        ("profile", 0, planned.profile_key, profile),
+        ("throughput", 0, planned.throughput_key, throughput),
     ]
     damages = [
         unreadable_job(run, case_id, kind, replicate, key, folders.of_key(kind, key))
-        for kind, replicate, key in wanted
-        if key is not None
+        for kind, replicate, key, view in read
+        if key is not None and view is None
     ]
     return CaseView(
         case=planned.case,
         task=planned.task,
         train=train,
-        export=found("export", planned.export_key),
+        export=export,
         predict=predict,
         times=tuple(view for view in times if view is not None),
-        profile=found("profile", planned.profile_key),
-        throughput=found("throughput", planned.throughput_key),
+        profile=profile,
+        throughput=throughput,
         scores=scored.scores if current else None,
         statistics=scored.statistics if current else None,
         damages=tuple(damage for damage in (*damages, scored.damage) if damage is not None),

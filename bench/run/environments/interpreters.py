@@ -6,9 +6,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError
 from bench.records import Runtime
 from bench.records.names import harness_root
-from bench.records.store.code import Code, code_of_files, reference_root
+from bench.records.store.code import Code, code_of_folders, reference_root
+from bench.records.store.files import State, file_state
 
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
 """Packages of the harness itself that can change a prediction or a picture."""
@@ -150,13 +151,24 @@ def _requirements(adapter: str) -> list[re.Match[str]]:
     return [match for line in _requirement_lines(adapter) if (match := _REQUIREMENT.match(line))]
 
 
-def _requirement_lines(adapter: str) -> list[str]:
+def _requirement_lines(adapter: str) -> tuple[str, ...]:
     file = adapter_folder(adapter) / "requirements.txt"
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    state = file_state(file)
+    return () if state is None else _lines_of(file, state)
 
 
-def installed_packages(python: Path) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def _lines_of(file: Path, _: State) -> tuple[str, ...]:
+    return tuple(file.read_text(encoding="utf-8").splitlines())
+
+
+def installed_packages(python: Path) -> Mapping[str, str]:
     """Return normalised package name -> version in an interpreter, without importing any of them."""
+    return _by_normal_name(python)
+
+
+@cache
+def _by_normal_name(python: Path) -> Mapping[str, str]:
     # Of two spellings of a name the first is the one that is imported.
     return {normal_name(found["name"]): found["version"] for found in reversed(inventory(python).packages)}
 
@@ -187,8 +199,13 @@ def adapter_code(adapter: str) -> Code:
     """
     folder, root = adapter_folder(adapter), reference_root()
     if folder.parent != harness_root() / "adapters":
-        return code_of_files(folder.rglob("*.py"), folder.parent)
-    files = sorted((root / "adapters" / adapter).rglob("*.py"))
-    if any("adapters._torch" in file.read_text(encoding="utf-8") for file in files):
-        files += sorted((root / "adapters" / "_torch").rglob("*.py"))
-    return code_of_files(files, root)
+        return code_of_folders([folder], folder.parent)
+    own, shared = root / "adapters" / adapter, root / "adapters" / "_torch"
+    code = code_of_folders([own], root)
+    uses_torch = any(_names_torch(root / path, file_state(root / path)) for path in code)
+    return {**code, **code_of_folders([shared], root)} if uses_torch else code
+
+
+@lru_cache(maxsize=4096)
+def _names_torch(file: Path, _: State | None) -> bool:
+    return "adapters._torch" in file.read_text(encoding="utf-8")
