@@ -17,9 +17,7 @@ LOG_LINES = 12
 """This says how many lines of the worker's log the reason quotes of a crash that reported nothing."""
 
 
-def settle(
-    folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, left: JobView | None = None
-) -> Outcome:
+def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, left: JobView | None = None) -> Outcome:
     """Return the outcome of a job whose worker has ended, and make sure it is on disk.
 
     A worker that could write `outcome.json` has said how it ended; its record is completed with

@@ -5,7 +5,8 @@
 The suite is a real one, of fakes; it is planned, run and read back by what `bench run` uses. Only the nodes are
 simulated: each leaves at once the files that a worker would leave. A row for a quarter, a half and all of the cases
 says whether the time grows with their number. Seconds are those of the processor, so that a busy machine changes them
-little. Exit code 1 where a case costs more than the goal.
+little: `plan`, `run` (two jobs a case: the engine's own work on them, `nodes` being what the simulated nodes take for
+theirs), `status` and `read`. Exit code 1 where planning, the status or reading costs more than the goal a case.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class SimulatedNodes(OnBoard):
         self._samples = io.BytesIO()
         np.savez(self._samples, total_ns=np.zeros(1))
         self._provenance: Any = None
+        self.spent_s = 0.0
 
     def wait(self) -> Event:
         for placement in self._board.placed():
@@ -73,7 +75,9 @@ class SimulatedNodes(OnBoard):
         if self._events:
             return self._events.popleft()
         placement = self._flying.popleft()
+        before = time.process_time()
         self._leave(placement.task)
+        self.spent_s += time.process_time() - before
         self._board.free(placement)
         return Ended(placement.task, ENDED, utc_now(), placement.place)
 
@@ -139,12 +143,15 @@ def measured(cases: int, nodes: int, profile: str | None) -> dict[str, float]:
         object.__setattr__(recorder, "score", lambda *_: None)
         quiet = RunConsole(Console(file=io.StringIO()), 0)
 
+        cluster = SimulatedNodes(nodes)
+
         def carry_out() -> Any:
-            cluster = SimulatedNodes(nodes)
             return run_cases(Runner(prepared, run, results, lambda _: quiet, lambda _: True, cluster), recorder)
 
         summary = clocked("run", carry_out)
         assert (summary.done, summary.failed) == (2 * cases, ())
+        spent["nodes"] = cluster.spent_s * 1e3 / cases
+        spent["run"] -= spent["nodes"]
         jobs = [job for plan in prepared.cases for job in plan.jobs]
         states = clocked("status", lambda: [job_state(job, run, results).name for job in jobs])
         assert set(states) == {"done"}
@@ -169,7 +176,7 @@ def main() -> int:
     sizes = [options.cases] if options.profile else [options.cases // 4, options.cases // 2, options.cases]
     rows = [{"cases": size, **measured(size // BATCHES * BATCHES, options.nodes, options.profile)} for size in sizes]
     print(json.dumps(rows) if options.json else tabulate(rows, headers="keys", floatfmt=".3f"))
-    return int(max(rows[-1][step] for step in ("plan", "run", "status", "read")) > options.goal)
+    return int(max(rows[-1][step] for step in ("plan", "status", "read")) > options.goal)
 
 
 if __name__ == "__main__":
