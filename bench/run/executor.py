@@ -8,6 +8,7 @@ cluster, a SLURM queue.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +82,10 @@ class Ended:
 Event = Started | Said | Ended
 
 
+Helpers = futures.Executor
+"""Processes, here or on nodes, that functions with their arguments can be sent to."""
+
+
 class Executor(Protocol):
     """Carries jobs out.
 
@@ -90,6 +95,15 @@ class Executor(Protocol):
     @property
     def machine(self) -> Machine:
         """Return the machine that measures: the plan's keys are made for it."""
+        ...
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether jobs are carried out on the machine of the command, so that its own work disturbs them."""
+        ...
+
+    def helpers(self) -> Helpers | None:
+        """Return processes that do work of the command, as scoring, of several cases at once; None where none pay."""
         ...
 
     def expect(self, jobs: Iterable[Job]) -> None:

@@ -29,8 +29,10 @@ from bench.run.executor import Ended, Executor, Said, Started, Task
 from bench.run.expected import Expectation
 from bench.run.orphans import end_orphans, results_of
 from bench.run.planning.code_keys import refuse_changed_code
+from bench.run.scorer import Scorer
 from bench.run.settling import WROTE_ELSEWHERE, Settling
 from bench.run.state import JobState, job_state
+from bench.score.runs import Scoring
 from bench.suite.jobs import CasePlan
 
 Wanted = Callable[[Job], bool]
@@ -113,6 +115,7 @@ class Runner:
         self._pending = pending
         self._console = console_for(len(pending))
         self._settling = Settling(run)
+        self._scorer = Scorer(executor, len(prepared.cases), self._console.note)
         self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
@@ -130,6 +133,7 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         """Leave no process behind."""
         self._console.close()
+        self._scorer.close()
         self._executor.close()
 
     @property
@@ -147,9 +151,12 @@ class Runner:
         while True:
             while self._executor.hungry() and (steps := next(coming, None)) is not None:
                 self._go_on(steps)
+                self._scorer.collect()
             if not self._in_flight:
+                self._scorer.drain()
                 return
             self._take_note()
+            self._scorer.collect()
 
     def train(self, plan: CasePlan) -> Steps:
         """Train a case that has a recipe; returns whether there is nothing against going on with it."""
@@ -175,17 +182,36 @@ class Runner:
         view = yield from self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
         return view is not None and view.ok
 
-    def score(self, plan: CasePlan, score: Callable[[CasePlan, Path], None], log: Callable[[CasePlan], None]) -> None:
-        """Score a predicted case and log it; one that cannot be scored has failed, and the next one is tried."""
+    def score(
+        self, plan: CasePlan, score: Callable[[CasePlan, Path], Scoring | None], log: Callable[[CasePlan], None]
+    ) -> None:
+        """Score a predicted case and log it; one that cannot be scored has failed, and the next one is tried.
+
+        Args:
+            plan: The case.
+            score: Returns what is to be computed of it; None where its scores are there.
+            log: Copies a scored case to the experiment trackers.
+        """
         predicted = self._state(plan.predict).view
         assert predicted is not None
-        try:
-            score(plan, predicted.folder / layout.PREDICTIONS)
-            log(plan)
-        except BenchError as error:
+
+        def then(error: BenchError | None) -> None:
+            if error is None:
+                log(plan)
+                return
             self._done.pop(plan.predict.key, None)  # it may be marked as damaged now
             self._failed[plan.case.id] = None
             self._console.note(f"{plan.case.id} could not be scored: {error}")
+
+        try:
+            scoring = score(plan, predicted.folder / layout.PREDICTIONS)
+        except BenchError as error:
+            then(error)
+            return
+        if scoring is None:
+            then(None)
+        else:
+            self._scorer.add(scoring, then)
 
     def measure(self, job: Job) -> Steps:
         """Time or profile a case, or put it under load, provided that its predictions are there."""
@@ -252,6 +278,8 @@ class Runner:
         elif asked is not None:
             self._tried[asked.job.key] = 1
             self._in_flight[asked.job.key] = [steps]
+            if self._executor.is_here:
+                self._scorer.drain()
             self._executor.submit(asked)
 
     def _take_note(self) -> None:

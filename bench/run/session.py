@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -14,12 +13,12 @@ from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import read_run
-from bench.records.store.views import Plan, PlannedCase, RunView
+from bench.records.store.views import Plan, RunView
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_environment
 from bench.run.loggers import export_case
 from bench.run.runner import Runner, Steps, Summary
-from bench.score.runs import score_planned_case
+from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan, timing_order
 
 
@@ -30,8 +29,8 @@ class Recorder(Protocol):
         """Write what is about to be run, and where."""
         ...
 
-    def score(self, case: CasePlan, predictions: Path) -> None:
-        """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""
+    def score(self, case: CasePlan, predictions: Path) -> Scoring | None:
+        """Return what is to be computed of a case, None where nothing is; raises `BenchError` if it cannot be."""
         ...
 
     def log(self, case: CasePlan) -> None:
@@ -111,9 +110,9 @@ class RunRecorder:
         write_environment(self.run, self.interpreters, adapters, self.flags)
         record_facts(self.run, [self.run.path / layout.PLAN, self.run.path / layout.ENVIRONMENT])
 
-    def score(self, case: CasePlan, predictions: Path) -> None:
-        """Score the stored predictions of a case; raises `BenchError` if they cannot be scored."""
-        score_planned_case(self.run, self.plan, self._planned[case.case.id], predictions)
+    def score(self, case: CasePlan, predictions: Path) -> Scoring | None:
+        """Return what is to be computed of a case; None where its scores are up to date."""
+        return scoring_of(self.run, self.plan, self.plan.by_id[case.case.id], predictions)
 
     def log(self, case: CasePlan) -> None:
         """Copy a scored case to the experiment trackers; one that fails is a warning.
@@ -132,7 +131,3 @@ class RunRecorder:
     def view(self) -> RunView:
         """Return the run as it lies on disk."""
         return read_run(self.run, self.results)
-
-    @cached_property
-    def _planned(self) -> dict[str, PlannedCase]:
-        return {planned.case.id: planned for planned in self.plan.cases}

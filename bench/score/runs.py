@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
@@ -20,6 +22,84 @@ from bench.records.store.views import Plan, PlannedCase
 from bench.score.scoring import score_case
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """What is to be computed of a case; any process that sees the folders may do it, and comes to the same scores.
+
+    Attributes:
+        run: The run it belongs to.
+        planned: The case.
+        metrics: In the order of the scores.
+        seed: Of the bootstrap.
+        predictions: Folder of its stored predictions.
+        validation: Folder of the probabilities on which thresholds are chosen, where they are not beside these.
+    """
+
+    run: RunFolder
+    planned: PlannedCase
+    metrics: tuple[str, ...]
+    seed: int
+    predictions: Path
+    validation: Path | None
+
+    def compute(self) -> CaseScores:
+        """Score the case, and write its scores and statistics; raises `BenchError` if its predictions are damaged."""
+        planned, predictions = self.planned, self.predictions
+        dataset = open_labelled(planned.case.dataset)
+        read_index(predictions)  # says what to do where there is none
+        try:
+            scored = score_case(
+                planned.case,
+                planned.task,
+                dataset,
+                predictions,
+                self.metrics,
+                predict_key=planned.predict_key,
+                seed=self.seed,
+                validation=self.validation,
+            )
+        except AlteredPrediction as error:
+            # From now on the job is a row that says so, and the next run predicts again.
+            write_atomically(predictions.parent / layout.DAMAGED, f"{error}\n")
+            raise
+        file, statistics = self._files()
+        save_statistics(scored.statistics, statistics)
+        scores = scored.scores.model_copy(
+            update={
+                "statistics_sha256": content_sha256(statistics),
+                "predictions_sha256": content_sha256(predictions / layout.PREDICTION_INDEX),
+                "code": score_code(self.metrics, planned),
+            }
+        )
+        write_record(file, scores)
+        return scores
+
+    def record(self) -> None:
+        """Have the manifest name what was written; the caller holds the run's lock."""
+        file, statistics = self._files()
+        record_facts(self.run, [statistics, file])
+
+    def _files(self) -> tuple[Path, Path]:
+        return self.run.scores(self.planned.case.id), self.run.statistics(self.planned.case.id)
+
+
+def scoring_of(
+    run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path, *, again: bool = False
+) -> Scoring | None:
+    """Return what is to be computed of a case; None where its scores are up to date.
+
+    Args:
+        run: The run it belongs to.
+        plan: For the metrics, the task and the seed.
+        planned: The case.
+        predictions: Folder of its stored predictions.
+        again: Whether to score even if scores of these predictions by these metric versions are there.
+    """
+    if not again and why_score_again(run, plan, planned, predictions) is None:
+        return None
+    return Scoring(run, planned, plan.metrics, plan.seed, predictions, validation_of(run, plan, planned.case))
+
+
 def score_planned_case(
     run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path, *, again: bool = False
 ) -> CaseScores:
@@ -27,7 +107,7 @@ def score_planned_case(
 
     Args:
         run: The run it belongs to.
-        plan: Plan with the metrics, the task and the seed.
+        plan: For the metrics, the task and the seed.
         planned: The case.
         predictions: Folder of its stored predictions.
         again: Score even if scores of these predictions by these metric versions are there.
@@ -35,37 +115,13 @@ def score_planned_case(
     Raises:
         BenchError: If predictions are missing or damaged.
     """
-    file, statistics = run.scores(planned.case.id), run.statistics(planned.case.id)
-    found = read_scores(run, planned.case.id)
-    if not again and found.scores is not None and why_score_again(run, plan, planned, predictions) is None:
-        return found.scores
-    dataset = open_labelled(planned.case.dataset)
-    read_index(predictions)  # says what to do where there is none
-    try:
-        scored = score_case(
-            planned.case,
-            planned.task,
-            dataset,
-            predictions,
-            plan.metrics,
-            predict_key=planned.predict_key,
-            seed=plan.seed,
-            validation=validation_of(run, plan, planned.case),
-        )
-    except AlteredPrediction as error:
-        # From now on the job is a row that says so, and the next run predicts again.
-        write_atomically(predictions.parent / layout.DAMAGED, f"{error}\n")
-        raise
-    save_statistics(scored.statistics, statistics)
-    scores = scored.scores.model_copy(
-        update={
-            "statistics_sha256": content_sha256(statistics),
-            "predictions_sha256": content_sha256(predictions / layout.PREDICTION_INDEX),
-            "code": score_code(plan, planned),
-        }
-    )
-    write_record(file, scores)
-    record_facts(run, [statistics, file])
+    scoring = scoring_of(run, plan, planned, predictions, again=again)
+    if scoring is None:
+        scores = read_scores(run, planned.case.id).scores
+        assert scores is not None
+        return scores
+    scores = scoring.compute()
+    scoring.record()
     return scores
 
 
@@ -76,7 +132,7 @@ def validation_of(run: RunFolder, plan: Plan, case: Case) -> Path | None:
     """
     if case.shift is None:
         return None
-    clean = next((one for one in plan.cases if one.case.id == case.shift.of), None)
+    clean = plan.by_id.get(case.shift.of)
     view = None if clean is None else find_job(run, "predict", clean.predict_key)
     return None if view is None else view.folder / layout.VALIDATION
 
@@ -93,17 +149,16 @@ def why_score_again(run: RunFolder, plan: Plan, planned: PlannedCase, prediction
         return "classes of the model are mapped otherwise"
     if [score.metric for score in stored.scores] != list(plan.metrics):
         return "the suite asks for other metrics"
-    code = score_code(plan, planned)
+    code = score_code(plan.metrics, planned)
     if stored.code != code:
         return f"code: {changed_files(as_key_part(stored.code), as_key_part(code))}"
     return None
 
 
-def score_code(plan: Plan, planned: PlannedCase) -> Code:
+def score_code(metrics: Sequence[str], planned: PlannedCase) -> Code:
     """Return the code of the harness that can change a score of a case."""
-    metrics = map(metric_module, plan.metrics)
     modules = ("bench.score.scoring", "bench.data.labels.predictions", f"bench.datasets.{planned.case.dataset.name}")
-    return code_behind((*modules, *metrics))
+    return code_behind((*modules, *map(metric_module, metrics)))
 
 
 def _mapping(planned: PlannedCase) -> str:

@@ -120,6 +120,6 @@ def _state_of_scores(prepared: Prepared, run: RunFolder, case_id: str, predicted
     from bench.records.store import layout
     from bench.score.runs import why_score_again
 
-    planned = next(planned for planned in prepared.plan.cases if planned.case.id == case_id)
+    planned = prepared.plan.by_id[case_id]
     why = why_score_again(run, prepared.plan, planned, predicted.folder / layout.PREDICTIONS)
     return ("done", "") if why is None else ("missing", "") if why == "no scores yet" else ("stale", why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -39,28 +40,36 @@ def execute(options: Namespace) -> int:
     from bench.records.store.selection import with_cases
     from bench.report import render, write_report
     from bench.report.summary.stored import stored_summary
-    from bench.score.runs import score_planned_case
+    from bench.run.executors.choose import this_machine_only
+    from bench.run.scorer import Scorer
+    from bench.score.runs import scoring_of
 
     results = Path(options.results)
     run = open_run(results, options.run, options.suite)
     plan = read_plan(run)
     say = partial(Console(stderr=True).print, highlight=False, markup=False, soft_wrap=True)
     failed = False
-    with locked(run):
-        for case in with_cases(read_run(run, results), options.case).cases:
+
+    def tell(case_id: str, error: BenchError | None) -> None:
+        nonlocal failed
+        failed = failed or error is not None
+        say(f"{case_id}: scored" if error is None else f"{case_id}: could not be scored: {error}")
+
+    with locked(run), closing(this_machine_only(fresh=True)) as executor:
+        cases = with_cases(read_run(run, results), options.case).cases
+        scorer = Scorer(executor, len(cases), say)
+        for case in cases:
             if case.predict is None or not case.predict.ok:
                 damage = f": {case.predict.damage}" if case.predict is not None and case.predict.damage else ""
                 say(f"{case.case.id}: has no predictions, not scored{damage}")
                 failed = failed or bool(damage)
                 continue
-            planned = next(p for p in plan.cases if p.case.id == case.case.id)
-            try:
-                score_planned_case(run, plan, planned, case.predict.folder / layout.PREDICTIONS, again=True)
-            except BenchError as error:
-                say(f"{case.case.id}: could not be scored: {error}")
-                failed = True
-            else:
-                say(f"{case.case.id}: scored")
+            predictions = case.predict.folder / layout.PREDICTIONS
+            scoring = scoring_of(run, plan, plan.by_id[case.case.id], predictions, again=True)
+            if scoring is not None:
+                scorer.add(scoring, partial(tell, case.case.id))
+        with closing(scorer):
+            scorer.drain()
         view = read_run(run, results)
         write_report(view, run.path)
     print(render("terminal", stored_summary(view)))

@@ -270,8 +270,7 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
         layout.ENVIRONMENT: reason,
         layout.MANIFEST: manifest_damage(run),
     }
-    folders = JobFolders(run)
-    cases = tuple(_read_case(run, planned, shared, folders) for planned in plan.cases)
+    cases = tuple(read_cases(run, plan, shared))
     environments, damages = environments_of_jobs(cases)
     of_run = [Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None]
     return RunView(
@@ -284,50 +283,46 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     )
 
 
+def read_cases(run: RunFolder, plan: Plan, results: Path) -> Iterator[CaseView]:
+    """Yield the cases of a run in the order of its plan, read one after the other."""
+    folders = JobFolders(run)
+    yield from (_read_case(run, planned, results, folders) for planned in plan.cases)
+
+
 def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: JobFolders) -> CaseView:
     case_id = planned.case.id
-
-    def found(kind: JobKind, key: str | None) -> JobView | None:
-        return None if key is None else find_job(run, kind, key, folders)
-
-    times = [found("time", key) for key in planned.time_keys]
-    train = None
-    if planned.train_key is not None:
-        train = found("train", planned.train_key) or find_trained(results, planned.train_key)
+    named: list[tuple[JobKind, int, str | None]] = [
+        ("train", 0, planned.train_key),
+        ("export", 0, planned.export_key),
+        ("predict", 0, planned.predict_key),
+        *(("time", number, key) for number, key in enumerate(planned.time_keys)),
+        ("profile", 0, planned.profile_key),
+        ("throughput", 0, planned.throughput_key),
+    ]
+    views = {(kind, n): None if key is None else find_job(run, kind, key, folders) for kind, n, key in named}
+    if planned.train_key is not None and views["train", 0] is None:
+        views["train", 0] = find_trained(results, planned.train_key)
     scored = read_scores(run, case_id)
-    predict = found("predict", planned.predict_key)
+    predict = views["predict", 0]
     current = scored.scores is not None and (
         scored.scores.predict_key == planned.predict_key
         if predict is None
         else predict.damage is None and is_of(scored.scores, planned.predict_key, predict.folder / layout.PREDICTIONS)
     )
-    export, profile, throughput = (
-        found("export", planned.export_key),
-        found("profile", planned.profile_key),
-        found("throughput", planned.throughput_key),
-    )
-    read: list[tuple[JobKind, int, str | None, JobView | None]] = [
-        ("train", 0, planned.train_key, train),
-        ("export", 0, planned.export_key, export),
-        ("predict", 0, planned.predict_key, predict),
-        *(("time", number, key, times[number]) for number, key in enumerate(planned.time_keys)),
-        ("profile", 0, planned.profile_key, profile),
-        ("throughput", 0, planned.throughput_key, throughput),
-    ]
     damages = [
         unreadable_job(run, case_id, kind, replicate, key, folders.of_key(kind, key))
-        for kind, replicate, key, view in read
-        if key is not None and view is None
+        for kind, replicate, key in named
+        if key is not None and views[kind, replicate] is None
     ]
     return CaseView(
         case=planned.case,
         task=planned.task,
-        train=train,
-        export=export,
+        train=views["train", 0],
+        export=views["export", 0],
         predict=predict,
-        times=tuple(view for view in times if view is not None),
-        profile=profile,
-        throughput=throughput,
+        times=tuple(view for (kind, _), view in views.items() if kind == "time" and view is not None),
+        profile=views["profile", 0],
+        throughput=views["throughput", 0],
         scores=scored.scores if current else None,
         statistics=scored.statistics if current else None,
         damages=tuple(damage for damage in (*damages, scored.damage) if damage is not None),

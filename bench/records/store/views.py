@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, JsonValue
@@ -74,6 +75,11 @@ class Plan(Record):
     data_notes: dict[str, tuple[str, ...]] = {}
     accepted_code: AcceptedCode | None = None
     columns: dict[str, str] = {}
+
+    @cached_property
+    def by_id(self) -> dict[str, PlannedCase]:
+        """The cases by their ids: a suite of thousands of them is not gone through for each."""
+        return {planned.case.id: planned for planned in self.cases}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ HERE = ""
 class LocalExecutor(OnBoard):
     """Carries jobs out on this machine."""
 
+    is_here = True
+
     def __init__(
         self, workers_of: Callable[[int], Workers], slots: tuple[Slot, ...] = (), *, share_node: bool = False
     ) -> None:

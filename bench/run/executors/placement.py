@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from bench.errors import BenchError
 from bench.records import Job
-from bench.run.executor import MEASURING, Task, is_relative_to_machine, takes_several_gpus
+from bench.run.executor import MEASURING, Helpers, Task, is_relative_to_machine, takes_several_gpus
+from bench.run.helpers import processes_of_this_machine
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,11 @@ class OnBoard:
     """Holds what executors have in common whose board says which job may begin; see `bench.run.executor.Executor`."""
 
     _board: Board
+    is_here = False
+
+    def helpers(self) -> Helpers | None:
+        """Return processes of this machine."""
+        return processes_of_this_machine()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Take note of the jobs that are going to be submitted."""

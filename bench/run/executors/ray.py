@@ -11,9 +11,10 @@ import logging
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import BenchError
 from bench.measure.devices import Machine, this_machine
@@ -21,11 +22,13 @@ from bench.measure.gpus import VISIBLE
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Said, Started, takes_several_gpus
+from bench.run.executor import Ended, Event, Helpers, Said, Started, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
 from bench.run.executors.placement import Board, OnBoard, Placement, Slot
 from bench.run.process import PATIENCE_S, ProcessEnd
 from bench.run.workers import FreshInterpreters
+
+T = TypeVar("T")
 
 ANSWER_S = 120.0
 """Seconds that the nodes get to say what they are."""
@@ -79,6 +82,10 @@ class RayExecutor(OnBoard):
         super().expect(jobs)
         self._events.extend(Said(line) for line in self._notes)
         self._notes.clear()
+
+    def helpers(self) -> Helpers | None:
+        """Return processes on all nodes; they take a processor as Ray counts, when no job has it."""
+        return _OnNodes(self._ray)
 
     def wait(self) -> Event:
         """Return the next that happens.
@@ -157,6 +164,32 @@ class RayExecutor(OnBoard):
     def _is_alive(self, name: str) -> bool:
         own = self._nodes[name].id
         return any(node["NodeID"] == own and node["Alive"] for node in self._ray.nodes())
+
+
+class _OnNodes(futures.Executor):
+    """Functions as tasks of the cluster."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._flying: list[Any] = []
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> futures.Future[T]:
+        """Call a function on some node."""
+        task = (
+            self._ray.remote(function)
+            .options(num_cpus=1, name=getattr(function, "__name__", "helper"))
+            .remote(*arguments, **named)
+        )
+        self._flying.append(task)
+        found: futures.Future[T] = task.future()
+        return found
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as in the contract
+        """Forget what was asked for."""
+        if cancel_futures:
+            for task in self._flying:
+                self._ray.cancel(task, force=True)
+        self._flying.clear()
 
 
 def _on_node(assigned: Assignment) -> tuple[ProcessEnd, list[str]]:

@@ -21,9 +21,10 @@ from bench.measure.devices import Machine, this_machine
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Started, Task, is_relative_to_machine, takes_several_gpus
+from bench.run.executor import Ended, Event, Helpers, Started, Task, is_relative_to_machine, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
 from bench.run.executors.placement import Slot
+from bench.run.helpers import processes_of_this_machine
 from bench.run.process import ProcessEnd
 from bench.run.workers import FreshInterpreters, Tell
 
@@ -57,6 +58,8 @@ class _Flight:
 class SlurmExecutor:
     """Carries jobs out in a SLURM queue."""
 
+    is_here = False
+
     def __init__(self, results: Path, parameters: Sequence[str], tell: Tell, *, share_node: bool = False) -> None:
         """Submit a first small job, which says what the nodes are, and wait for it.
 
@@ -81,6 +84,10 @@ class SlurmExecutor:
         tell("waiting for a node of the SLURM queue to say what it is")
         self.machine: Machine = self._probe()
         tell(f"what is measured is measured on: {self.machine.words}")
+
+    def helpers(self) -> Helpers | None:
+        """Return processes of this machine, from which jobs are handed over."""
+        return processes_of_this_machine()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Any job may be queued; SLURM knows what there is."""

@@ -16,7 +16,7 @@ from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.training_log import read_training_log
-from bench.run.executor import Ended, Event, Executor, Task
+from bench.run.executor import Ended, Event, Executor, Helpers, Task
 
 LOOK_EVERY_S = 0.05
 
@@ -39,6 +39,15 @@ class TrialExecutor:
     def machine(self) -> Machine:
         """Return the machine that measures."""
         return self._executor.machine
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether jobs are carried out on the machine of the command."""
+        return self._executor.is_here
+
+    def helpers(self) -> Helpers | None:
+        """Return processes that do work of the command."""
+        return self._executor.helpers()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Nothing more is prepared."""

@@ -24,7 +24,7 @@ from bench.run.planning.prepare import Prepared
 from bench.run.runner import Runner, Steps, Wanted
 from bench.run.tuning.proposals import Proposal, Proposals, optuna_version
 from bench.run.tuning.pruning import TrialExecutor
-from bench.score.runs import score_planned_case
+from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan
 from bench.suite.tuning import PlannedSearch, final_cases, require_recipe
 
@@ -259,9 +259,8 @@ class _Search:
         runner.score(plan, self._score, lambda _: None)
         return True
 
-    def _score(self, plan: CasePlan, predictions: Path) -> None:
-        planned = self._prepared.planned(plan)
-        score_planned_case(self._run, self._plan, planned, predictions)
+    def _score(self, plan: CasePlan, predictions: Path) -> Scoring | None:
+        return scoring_of(self._run, self._plan, self._prepared.planned(plan), predictions)
 
     def _judge(self, proposal: Proposal) -> Callable[[int, float | None], str | None]:
         def judge(number: int, value: float | None) -> str | None:

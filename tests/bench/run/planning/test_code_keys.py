@@ -14,8 +14,9 @@ import pytest
 from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records.names import harness_root
-from bench.records.store import code, remembered
+from bench.records.store import code
 from bench.records.store.code import CODE_OF, code_behind, content_of
+from bench.records.store.remembered import Remembered
 from bench.records.store.runs import newest_run, read_plan, read_run
 from bench.report import render
 from bench.report.summary.summarise import summarise
@@ -120,8 +121,7 @@ def test_a_worker_is_not_started_on_other_code_than_the_run_was_planned_with(tmp
     file = harness_root() / "bench/datasets/shapes.py"
     known = code.content_of
     monkeypatch.setattr(code, "content_of", lambda path: "0" * 12 if path == file else known(path))
-    state_of = remembered.file_state
-    monkeypatch.setattr(remembered, "file_state", lambda path: None if path == file else state_of(path))
+    monkeypatch.setattr(code, "_BEHIND", Remembered())  # nothing is known of the files of before
     with pytest.raises(BenchError, match=r"^bench/datasets/shapes\.py changed since this run was planned"):
         refuse_changed_code(job)
 

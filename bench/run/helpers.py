@@ -1,0 +1,36 @@
+"""Processes of this machine that do work of the command, such as scoring, of several cases at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+
+import psutil
+
+from bench.measure.devices import allowed_cores
+from bench.run.worker.process import die_with_parent
+
+MOST = 16
+"""More processes than this wait for the disk."""
+BYTES_EACH = 2 * 1024**3
+"""Memory that must be free for each: it opens data sets and holds images."""
+
+
+def processes_of_this_machine() -> ProcessPoolExecutor | None:
+    """Return a process for each core that is allowed and has memory; None where that is one, which is here already."""
+    number = min(len(allowed_cores()), MOST, int(psutil.virtual_memory().available // BYTES_EACH))
+    if number < 2:
+        return None
+    # Not forked: frameworks of threads that this process runs would not survive it.
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """End with the command, which alone answers to Ctrl-C; take one core."""
+    import cv2
+
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
