@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Place(NamedTuple):
-    """Where an image lies in the volume of which it is a slice.
+    """Place of an image in the volume of which it is a slice.
 
     Attributes:
         volume: Name of the volume, unique in its data set.
@@ -192,7 +192,7 @@ def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def has_validation(spec: DatasetSpec, dataset: Dataset) -> bool:
-    """Whether a data set has a validation split that is not the scored one: what may choose thresholds."""
+    """Return whether a data set has a validation split that is not the scored one: what may choose thresholds."""
     return spec.val != spec.test and spec.val in dataset.splits() and len(dataset.ids(spec.val)) > 0
 
 
@@ -202,7 +202,7 @@ def dataset_names() -> list[str]:
 
 
 def default_root(name: str) -> str | None:
-    """Where a data set of files looks unless its option `root` says otherwise; None for one without that option."""
+    """Return where a data set of files looks unless its option `root` says otherwise; None without that option."""
     field = named_module("bench.datasets", name, "data set", "datasets").Options.model_fields.get("root")
     return None if field is None else str(field.default)
 

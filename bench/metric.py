@@ -128,10 +128,10 @@ class Metric(Protocol):
 
 @runtime_checkable
 class ImageMetric(Metric, Protocol):
-    """What a metric has beside `Metric` if single images and groups of images can be told by it."""
+    """A `Metric` that also has values for single images and groups of images."""
 
     def per_image(self, statistics: Observed, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """What each image is listed by, shape (images,), nan where undefined; better as `higher_is_better` says.
+        """Return the value by which each image is listed, (images,), nan where undefined, in the metric's direction.
 
         It is the headline of that image alone, unless `image_label` names another quantity.
         """
@@ -159,7 +159,7 @@ class VolumeMetric(Metric, Protocol):
 
     @property
     def by_volume(self) -> bool:
-        """Whether it is observed on volumes and not on images."""
+        """Return whether it is observed on volumes and not on images."""
 
     def observe_volume(self, target: SemanticMap, predicted: SemanticMap, classes: Sequence[ClassSpec]) -> Observed:
         """Sufficient statistics of one volume, from label maps of shape (S, H, W)."""

@@ -179,7 +179,7 @@ def peak_bytes(device: torch.device) -> int | None:
 
 
 def _highest_clock_khz(device: torch.device) -> int:
-    """Of the multiprocessors; 2 GHz, which few exceed, where this torch does not tell."""
+    """Return the highest clock of the multiprocessors; 2 GHz, which few exceed, where this torch does not tell."""
     return int(getattr(torch.cuda.get_device_properties(device), "clock_rate", 0)) or 2_000_000
 
 

@@ -257,10 +257,10 @@ class SemanticNetwork:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Of each channel of the input, in 0-1 units."""
+        """Return the mean of each channel of the input, in 0-1 units."""
         return self.input.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Of each channel of the input, in 0-1 units."""
+        """Return the standard deviation of each channel of the input, in 0-1 units."""
         return self.input.std

@@ -46,7 +46,7 @@ def padded_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
 
 
 class PadsToSquare(nn.Module):
-    """As `PadsToMultiple`, for a module that takes squares alone, or one of a single size.
+    """A `PadsToMultiple` for a module that takes squares alone, or one of a single size.
 
     Args:
         module: Maps (B, C, S, S) to logits (B, K, s, s).

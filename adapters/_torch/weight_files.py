@@ -45,7 +45,7 @@ NOT_NETWORKS = ("optim", "sched", "scaler", "amp", "rng", "callback", "loop")
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a file holds.
+    """The contents of a weights file.
 
     Attributes:
         tensors: Tensors by name, as stored but for `WRAPPERS`: those of the first of `WRAPPED_UNDER`, else the most.
@@ -182,7 +182,7 @@ def _is_torchscript(path: Path, label: str) -> bool:
 
 
 def _around_objects(path: Path) -> Any:
-    """What lies beside objects that are not restored; None where no tensors do, or nothing can be read."""
+    """Return what lies beside objects that are not restored; None where no tensors do, or nothing can be read."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)
     except Exception:

@@ -224,7 +224,7 @@ _ARCHITECTURES = {
 
 
 def _task(cfg: CfgNode, options: Detectron2Options, labels: LabelSpace) -> None:
-    """What the task and the evaluation decide, whatever the configuration came from."""
+    """Set what the task and the evaluation decide, whatever the configuration came from."""
     model = cfg.MODEL
     model.SEM_SEG_HEAD.NUM_CLASSES, model.SEM_SEG_HEAD.IGNORE_VALUE = len(labels.semantic), IGNORE_LABEL
     model.ROI_HEADS.NUM_CLASSES, model.ROI_HEADS.SCORE_THRESH_TEST = len(labels.things), options.score_threshold

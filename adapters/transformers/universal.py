@@ -49,7 +49,7 @@ UNSEEN = -1e4
 
 @dataclass(frozen=True)
 class Found:
-    """What `infer` hands to `postprocess`.
+    """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
         masks: Classified masks of the batch; None where a target asks for several passes.

@@ -81,7 +81,7 @@ def export(
 
 
 def report(written: Exported, label: str) -> str:
-    """What was written, what it could not hold, and how to open it."""
+    """Return what was written, what it could not hold, and how to open it."""
     lost = "\n".join(f"  - {loss}" for loss in written.loss) or "  nothing"
     settings = " ".join(f"--set {_quoted(key, value)}" for key, value in written.options.items())
     return (

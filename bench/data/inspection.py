@@ -138,7 +138,7 @@ def _of_ground_truth(dataset: Dataset, ground_truth: GroundTruth, size: Size | N
 
 
 def _of_labels(dataset: Dataset, ground_truth: GroundTruth, grey: NDArray[np.uint8] | None) -> Row:
-    """What the labels of an image are, for `label_doubts`: where they end, their shares, how they lie on edges."""
+    """Return properties of an image's labels for `label_doubts`: where they end, their shares, their fit to edges."""
     labels, row = ground_truth.semantic.labels, Row()
     background = background_class(dataset.classes)
     if "semantic" in dataset.tasks:
@@ -165,7 +165,7 @@ def _objects(ground_truth: GroundTruth) -> int:
 
 
 def _emptiness(dataset: Dataset, ground_truth: GroundTruth, present: NDArray[np.intp]) -> str:
-    """How a ground truth says nothing; '' if it says something."""
+    """Return in what way a ground truth is empty; '' if it is not."""
     if "semantic" not in dataset.tasks:
         return "no object" if ground_truth.instances is None or not len(ground_truth.instances.masks) else ""
     if set(present.tolist()) <= {void_of(ground_truth.semantic.labels)}:

@@ -66,7 +66,7 @@ LabelSpace = Literal["train_ids", "ids", "categories", "categories_without_void"
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with leftImg8bit and gtFine.
@@ -116,7 +116,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _has_train_ids_alone(root: Path, options: Options) -> bool:
-    """Whether the first image has train ids and no label ids; raises `DatasetError` if another label space is asked."""
+    """Return whether the first image has only train ids; raises `DatasetError` if another label space is asked for."""
     found = next((root / "gtFine").rglob(f"*{LABELS_ENDING.format('labelTrainIds')}"), None)
     if found is None or next((root / "gtFine").rglob(f"*{LABELS_ENDING.format('labelIds')}"), None) is not None:
         return False

@@ -80,7 +80,7 @@ TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder that `images`, `annotations` and `maps` start from.
@@ -196,7 +196,7 @@ class _Reader:
         self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
 
     def notes(self, split: str) -> tuple[str, ...]:
-        """What was read otherwise than it is written, once `entries` has listed the split."""
+        """Return what was read otherwise than it is written, once `entries` has listed the split."""
         return tuple(self._notes.get(split, ()))
 
     def entries(self, split: str) -> EntryTable:
@@ -307,7 +307,7 @@ class _Reader:
         return PaintedGroundTruth(instances, lambda: SemanticMap(paint()))
 
     def doubts(self, entry: Entry) -> list[Doubt]:
-        """Where annotations disagree with themselves; those of the image that was read last are not read again."""
+        """Return where annotations disagree with themselves; those of the image read last are not read again."""
         if self._last is None or self._last[0] != entry.image_id:
             self.instances_of(entry)
         assert self._last is not None
@@ -354,7 +354,7 @@ class _Reader:
         return GroundTruth(semantic=SemanticMap(labels))
 
     def _kept(self, index: CocoIndex) -> NDArray[np.bool_]:
-        """Which images are used, bool, (I,)."""
+        """Return which images are used, bool, (I,)."""
         if self._options.truth != "instances":
             return index.counts() > 0
         return np.ones(len(index), dtype=np.bool_)

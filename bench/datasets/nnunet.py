@@ -43,7 +43,7 @@ PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder with dataset.json.

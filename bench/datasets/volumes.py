@@ -69,7 +69,7 @@ LOOKED_AT = 4
 
 
 class Options(Record):
-    """What a suite may set.
+    """Options that a suite may set.
 
     Attributes:
         root: Folder that the patterns start from.
@@ -117,7 +117,7 @@ class Options(Record):
         return self
 
     def grey(self) -> Grey:
-        """What becomes black and white."""
+        """Return the values that become black and white."""
         exact = self.depth == "floats"
         if self.window is None:
             return Grey(exact=exact)

@@ -147,7 +147,7 @@ def _masked(yaml: DataYaml, split: str) -> list[Entry]:
 
 
 class _Place(NamedTuple):
-    """What the images of one folder have in common.
+    """Properties that the images of one folder have in common.
 
     Attributes:
         prefix: Text that their ids begin with.

@@ -129,7 +129,7 @@ def _variant(image: RgbImage, salt: int) -> RgbImage:
 
 
 def _affordable(pairs: range, pair_s: float) -> int:
-    """As many pairs as fit into a look, but no fewer than it takes.
+    """Return as many pairs as fit into a check, but no fewer than it takes.
 
     >>> [_affordable(range(3, 9), pair_s) for pair_s in (0.01, 0.6, 10.0)]
     [8, 5, 3]
@@ -138,7 +138,7 @@ def _affordable(pairs: range, pair_s: float) -> int:
 
 
 def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether the 95 % intervals of two medians overlap, as they do where there are too few values for an interval."""
+    """Return whether the 95 % intervals of two medians overlap; True where there are too few values for an interval."""
     of_a, of_b = median_interval(a), median_interval(b)
     return of_a is None or of_b is None or (of_a.low <= of_b.high and of_b.low <= of_a.high)
 

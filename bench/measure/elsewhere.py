@@ -87,7 +87,7 @@ class Helpers:
 
 
 def _left_home(pid: int, own: int) -> bool:
-    """Whether a process was started by this one's kin since this one began, and then given away to another parent."""
+    """Return whether a process descends from this one and was then given away to another parent."""
     mark = _mark(own)
     return mark is not None and mark in _variables(pid) and _started(pid) > _started(own)
 

@@ -193,7 +193,7 @@ def _named(entry: str, found: Driver) -> Gpu | None:
 
 
 def _usable(gpu: Gpu, slices: Sequence[Gpu]) -> Gpu:
-    """Of a GPU that is cut into slices a process gets the first."""
+    """Return the first slice of a GPU that is cut into slices, which is what a process gets; else the GPU."""
     return next((one for one in slices if one.index == gpu.index), gpu)
 
 

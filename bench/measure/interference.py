@@ -89,7 +89,7 @@ class Watch:
         self._waited_s = waited_s()
 
     def seen(self) -> Interference:
-        """What other processes have used since then."""
+        """Return what other processes have used since then."""
         counters = between(self._edge, read_edge(self._cores), len(self._cores))
         core_seconds = counters.wall_s * len(self._cores)
         by = used_by(self._times, process_times(), own=os.getpid(), core_seconds=core_seconds)
@@ -166,7 +166,7 @@ class Patience:
         return max(self._m.min_s, 2 * sample_s * self.samples_wanted)
 
     def given_up(self, total_ns: Sequence[int]) -> bool:
-        """Whether the machine will stay too busy to wait for it."""
+        """Return whether the machine will stay too busy to wait for it."""
         if self._rejected_s == 0.0 or self._blocks <= self._m.block_retries:
             return False
         idle_s = self.idle_s(total_ns)
@@ -175,5 +175,5 @@ class Patience:
         return self._rejected_s + ahead_s > self._m.busy_allowance * max(idle_s, self._quiet_s)
 
     def over(self, elapsed_s: float, total_ns: Sequence[int]) -> bool:
-        """Whether sampling on a busy machine has taken as long as it may."""
+        """Return whether sampling on a busy machine has taken as long as it may."""
         return elapsed_s >= (1 + self._m.busy_allowance) * self.idle_s(total_ns)

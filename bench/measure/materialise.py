@@ -25,7 +25,7 @@ _ARRAYS: dict[type[Prediction], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Read:
-    """What `postprocess` returned, read.
+    """The predictions that `postprocess` returned, read to the last byte.
 
     Attributes:
         predictions: Predictions made anew of the arrays that were read; as they came where `plain` is false.
@@ -38,7 +38,7 @@ class Read:
     plain: bool
 
     def changed(self) -> bool:
-        """Whether any array is not what it was when it was read."""
+        """Return whether any array is not what it was when it was read."""
         return self.plain and materialised(self.predictions).sums != self.sums
 
 

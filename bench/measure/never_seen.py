@@ -100,7 +100,7 @@ class NeverSeen:
         return _ratio(known_ns, new_ns)
 
     def _answered_by_the_nearest(self) -> bool:
-        """Whether most new images have the answer of a timed one, though timed ones differ in theirs."""
+        """Return whether most new images have the answer of a timed one, though timed ones differ in theirs."""
         known = set(self._known.values())
         if len(known) <= max(1, len(self._known) // 2):
             return False
@@ -113,7 +113,7 @@ def _ratio(timed_ns: Sequence[int], new_ns: Sequence[int]) -> float:
 
 
 def work(image: RgbImage) -> tuple[int, ...]:
-    """What the time for an image may depend on: its shape, and the number of prompts where it has some."""
+    """Return what the time for an image may depend on: its shape, and the number of prompts where it has some."""
     return (*image.shape, len(image.prompts)) if isinstance(image, PromptedImage) else image.shape
 
 

@@ -28,7 +28,7 @@ More = Callable[[int, int], bool]
 
 @dataclass(frozen=True)
 class Flow:
-    """What was pushed through.
+    """The times of batches that were pushed through.
 
     Attributes:
         wall_ns: Nanoseconds from the start until the last prediction was read and the device idle.

@@ -21,7 +21,7 @@ KEPT = 4
 
 @dataclass
 class Pushed:
-    """What the pass came to.
+    """The results of the pass.
 
     Attributes:
         wall_ns, images: Nanoseconds and images of the pass; their quotient is throughput.

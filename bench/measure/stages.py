@@ -46,7 +46,7 @@ class BatchTime:
 
     @property
     def predictions(self) -> list[Prediction]:
-        """What came out."""
+        """Return the predictions of the batch."""
         return self.read.predictions
 
 

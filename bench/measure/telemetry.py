@@ -114,7 +114,7 @@ class Telemetry:
         return reason
 
     def gpu_samples(self, start_s: float, end_s: float) -> Series:
-        """What was read of the GPU between two instants, `time.monotonic`; empty on a CPU."""
+        """Return what was read of the GPU between two instants, `time.monotonic`; empty on a CPU."""
         return as_series([row for row in self._rows.read() if start_s <= row["monotonic_s"] <= end_s])
 
     def wait_for_gpu(self, patience_s: float = 10.0) -> None:
@@ -126,7 +126,7 @@ class Telemetry:
             time.sleep(INTERVAL_S)
 
     def flags(self) -> tuple[Flag, ...]:
-        """What the GPU's own counters, and its other users, say against the measurement."""
+        """Return what the GPU's own counters, and its other users, say against the measurement."""
         if self._users is None:
             return ()
         rows = self._rows.read()

@@ -57,7 +57,7 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Timed:
-    """What timing one model came to.
+    """The results of timing one model.
 
     Attributes:
         samples: Raw samples, nanoseconds.
@@ -223,7 +223,7 @@ class _Session:
         return rule
 
     def _busy_meanwhile(self, rule: WarmUp) -> bool:
-        """Whether other processes disturbed the last window of the warm-up; asked from when it is overdue.
+        """Return whether other processes disturbed the last window of the warm-up; asked from when it is overdue.
 
         The counters are read here only, so that a warm-up that ends in time is not interrupted by it.
         """

@@ -39,7 +39,7 @@ def sleep_and_spin(nanoseconds: int) -> None:
 
 @dataclass
 class UnderLoad:
-    """What every load needs.
+    """The model, images and clocks that every load needs.
 
     Attributes:
         adapter: Adapter, built for the job.
@@ -81,7 +81,7 @@ class UnderLoad:
 
 
 class Neighbours:
-    """What others did to the machine in the meantime.
+    """The interference of other processes during a block.
 
     Attributes:
         disturbed: True if other processes used more than the protocol allows; known after the block.

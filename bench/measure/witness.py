@@ -55,7 +55,7 @@ class Witness:
         return sorted(self._chosen - self._first.keys())
 
     def chose(self, positions: Sequence[int]) -> bool:
-        """Whether an image at one of these positions is looked at."""
+        """Return whether an image at one of these positions is looked at."""
         return not self._chosen.isdisjoint(positions)
 
     def after_batch(self, read: Read, positions: Sequence[int]) -> None:

@@ -52,7 +52,7 @@ RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
 
 class Curves(NamedTuple):
-    """What one class comes to, for each IoU threshold, (T,); nan without a ground truth that counts.
+    """Precision and recall of one class for each IoU threshold, (T,); nan without a ground truth that counts.
 
     Attributes:
         precision: Mean of the interpolated precision over the recall points.
@@ -103,7 +103,7 @@ class ClassRows(NamedTuple):
         )  # fmt: skip
 
     def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
-        """Which ground truth count in a range of areas, (G,)."""
+        """Return which ground truths count in a range of areas, bool, (G,)."""
         low, high = AREA_RANGES[area_range]
         return np.asarray(~self.crowd & (self.true_areas >= low) & (self.true_areas <= high))
 

@@ -91,7 +91,7 @@ class SumsMetric:
     tasks: tuple[TaskKind, ...] = ("semantic",)
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Sums | Rows:
-        """What one image comes to."""
+        """Return the sums or rows of one image."""
         return self.observed(target, predicted, classes)
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:

@@ -74,7 +74,7 @@ def error_rows(target: Instances, predicted: Instances) -> Rows:
 
 
 def _take(ious: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which detection took each object, -1 for none, (objects,); detections come by falling score."""
+    """Return which detection took each object, -1 for none, (objects,); detections come by falling score."""
     free, taken_by = ious.copy(), np.full(ious.shape[1], -1, dtype=np.int64)
     for d in range(len(ious) if ious.shape[1] else 0):
         g = int(free[d].argmax())
@@ -84,7 +84,7 @@ def _take(ious: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 class _Errors(NamedTuple):
-    """Of each detection: its kind of error, int64, (D,), and the object that it is about."""
+    """Kind of error of each detection, int64, (D,), and the object that it is about."""
 
     outcomes: NDArray[np.int64]
     objects: NDArray[np.int64]

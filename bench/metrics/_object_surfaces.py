@@ -98,7 +98,7 @@ class ObjectToleranceMetric(ObjectDistanceMetric, ToleranceMetric):
 def _matches(
     true: Instances, seen: Instances, kept: NDArray[np.int64], real: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which kept detection each true object has from an IoU of 0.5 on, -1 for none; which lie in a crowd."""
+    """Return which kept detection each true object has from an IoU of 0.5 on, -1 for none; which lie in a crowd."""
     true_stack, stack = stacks(true, seen.chosen(kept))
     same = seen.class_ids[kept][:, None] == true.class_ids[None]
     shared = intersections(stack, true_stack, same)

@@ -104,7 +104,7 @@ def object_rows(target: Instances, predicted: Instances) -> Rows:
 
 @dataclass(frozen=True)
 class _Best:
-    """Of each true object and the detection with the highest IoU: pixels shared and united; which these are."""
+    """Pixels shared and united of each true object and the detection with the highest IoU, and which these are."""
 
     shared: NDArray[np.int64]
     union: NDArray[np.int64]

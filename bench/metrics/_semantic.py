@@ -118,7 +118,7 @@ def mean_where(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArra
 
 @dataclass(frozen=True)
 class Formula:
-    """How a metric of confusion counts is computed; each function takes and keeps a leading axis.
+    """Formula of a metric of confusion counts; each function takes and keeps a leading axis.
 
     Attributes:
         headline: The score, shape (...).

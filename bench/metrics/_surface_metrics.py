@@ -203,7 +203,7 @@ def class_means(pooled: NDArray[np.float64], column: int) -> NDArray[np.float64]
 
 
 def is_mixed(statistics: NDArray[np.float64]) -> bool:
-    """Whether some images are measured in millimetres and some in pixels."""
+    """Return whether some images are measured in millimetres and some in pixels."""
     return all((statistics[..., IN_MM] == unit).any() for unit in (IN_PIXELS, IN_MILLIMETRES))
 
 

@@ -42,7 +42,7 @@ _DEFINITION = (
 
 
 def band(labels: LabelMap, width: int) -> NDArray[np.bool_]:
-    """Which pixels have another label within a square of 2 * width + 1 pixels, bool, (H, W)."""
+    """Return which pixels have another label within a square of 2 * width + 1 pixels, bool, (H, W)."""
     square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
     labels = np.ascontiguousarray(labels)
     return np.asarray(cv2.dilate(labels, square) != cv2.erode(labels, square))

@@ -80,7 +80,7 @@ def _odd_texts(value: object) -> Iterator[str]:
 
 
 def _is_finite(text: str) -> bool:
-    """Whether every number of a JSON text is one; pydantic's reader takes the names of those that are not."""
+    """Return whether every number of a JSON text is one; pydantic's reader takes the names of those that are not."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)

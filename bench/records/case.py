@@ -75,7 +75,7 @@ def background_class(classes: Sequence[ClassSpec]) -> int | None:
 
 
 class TaskSpec(Record):
-    """What a model is asked to predict.
+    """The task that a model is asked to solve.
 
     Attributes:
         kind: Form of the prediction.
@@ -130,7 +130,7 @@ class ModelSpec(Record):
 
 
 class Corruption(Record):
-    """What is done to every image of the scored split; the names are those of `bench/data/corruptions/`.
+    """Corruption of every image of the scored split; the names are those of `bench/data/corruptions/`.
 
     Attributes:
         name: Name of the corruption, for example `fog`.
@@ -235,7 +235,7 @@ class InferenceAugmentation(Record):
 
 
 class Target(Record):
-    """Where and how a model runs.
+    """Device and settings with which a model runs.
 
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, …, `mps`; `auto` in a suite is resolved before a case exists.
@@ -268,7 +268,7 @@ class Target(Record):
 
 
 class Shift(Record):
-    """How the scored images of a case differ from those that its model was made for.
+    """Difference of the scored images of a case from those that its model was made for.
 
     Attributes:
         of: Id of the case on the images as they are.

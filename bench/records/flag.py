@@ -11,7 +11,7 @@ _WITHOUT_ADVICE = ("blocks_rejected", "implausible_device_time", "slow_exit")
 
 
 class Flag(Record):
-    """Why a number is doubtful.
+    """Reason why a number is doubtful.
 
     Attributes:
         name: Short and fixed, for filters: `stop_rule`, `not_stationary` …

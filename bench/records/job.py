@@ -78,7 +78,7 @@ class Job(Record):
 
 
 class Status(str, Enum):
-    """How a job ended; each is a row of the report.
+    """Way in which a job ended; each is a row of the report.
 
     `pruned` is a training of a search that was ended because others were better at the same validation.
     `usage_error` is what the user can set right (an option, a weight file, a data set); `crashed` is everything that
@@ -99,7 +99,7 @@ class Status(str, Enum):
 
 
 class Interference(Record):
-    """What other processes did while a job measured or trained.
+    """Use of the machine by other processes while a job measured or trained.
 
     Attributes:
         foreign_share: Processor time of other processes / (wall time × cores), 0 to 1; None = not known.
@@ -120,7 +120,7 @@ class Interference(Record):
 
 
 class JobFacts(Record):
-    """What a worker reports beside its files. Absent is None, never 0.
+    """Facts that a worker reports beside its files. Absent is None, never 0.
 
     Attributes:
         load_s: Seconds for importing the framework (unless the worker was forked with it; see the notes) and building
@@ -199,7 +199,7 @@ class JobFacts(Record):
 
 
 class Outcome(Record):
-    """How a job ended; `outcome.json`, written last and atomically.
+    """The end of a job; `outcome.json`, written last and atomically.
 
     Attributes:
         status: The state in which it ended.

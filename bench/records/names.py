@@ -23,7 +23,7 @@ from bench.errors import PluginError, did_you_mean
 
 
 class Outside(NamedTuple):
-    """Where modules of a kind may lie outside of this tree.
+    """Places outside of this tree where modules of a kind may lie.
 
     Attributes:
         flag: Flag of every command that takes such a folder; repeatable.

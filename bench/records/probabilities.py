@@ -31,7 +31,7 @@ _SLACK = 1e-3
 
 @dataclass(frozen=True)
 class ClassProbabilities:
-    """What a model makes of each class at each pixel.
+    """Probability that a model gives each class at each pixel.
 
     Attributes:
         levels: uint8, shape (K, H, W); the probability is the level / 255. They sum to about 255 over the classes for a

@@ -16,7 +16,7 @@ from bench.records.base import Record
 
 @dataclass(frozen=True)
 class Missing:
-    """Why something could not be measured."""
+    """Reason why something could not be measured."""
 
     reason: str
 

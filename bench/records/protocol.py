@@ -81,7 +81,7 @@ class Measurement(Record):
 
     @property
     def times(self) -> bool:
-        """Whether anything is timed by it."""
+        """Return whether anything is timed by it."""
         return self.replicates > 0
 
 

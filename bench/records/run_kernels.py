@@ -92,7 +92,7 @@ def _turns(
     places: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> int:
-    """Where outlines cross the centres of columns, rising, by polygon; their number, also where `places` is too short.
+    """Find where outlines cross centres of columns, rising, by polygon; return their number, which may exceed `places`.
 
     The formulas are those of `bench/data/formats/polygons.py`, an edge at a time; compiled.
     """

@@ -59,7 +59,7 @@ class Searched(Record):
 
 
 class Tune(Record):
-    """How the recipe of each model is searched, by scores on the validation split alone.
+    """Search of each model's recipe, by scores on the validation split alone.
 
     Attributes:
         space: Field of the recipe (`augmentation.rotate_deg` for one within it) -> values it may take.

@@ -31,7 +31,7 @@ STILL_RISING = 0.02
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is said of one row: its name, what was found, and what to try."""
+    """Explanation of one row: its name, what was found, and what to try."""
 
     name: str
     found: tuple[str, ...]
@@ -166,7 +166,7 @@ def _failed(facts: Facts, row: Row) -> Iterator[str]:
 
 
 def _advice(row: Row, rims: float | None) -> Iterator[str]:
-    """What the measurements speak for, each with its reason; nothing is promised."""
+    """Yield what the measurements suggest to try, each with its reason; nothing is promised."""
     latency = row.latency
     stages = {stage: t.ms_per_image or 0.0 for stage, t in latency.stages.items()} if latency else {}
     total = sum(stages.values())

@@ -130,7 +130,7 @@ def _scores(summary: RunSummary) -> list[str]:
 
 
 def _recipes(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
-    """What lists in the recipe multiplied, and the searches."""
+    """Return the tables of sweeps and of searches."""
     parts = []
     for heading, frame in search_tables.sweeps_tables(summary).items():
         parts += [f"**{heading}**", markdown_table(frame)]
@@ -157,13 +157,13 @@ def _slices(summary: RunSummary) -> list[str]:
 
 
 def _resources(summary: RunSummary) -> list[str]:
-    """What was measured beside time, then what could not be."""
+    """Return what was measured beside time, then what could not be."""
     section = _section("Memory, energy and operations", resources_table(summary))
     return [*section, _bullets(resources_notes(summary))] if section else []
 
 
 def _robustness(summary: RunSummary) -> list[str]:
-    """What shifted images do to each model, then each corruption, then other data sets."""
+    """Return what shifted images do to each model, then each corruption, then other data sets."""
     return [
         *_section(f"Robustness ({summary.headline})", robustness_table(summary)),
         _bullets(robustness_notes(summary)),

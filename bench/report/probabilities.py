@@ -33,7 +33,7 @@ def thresholds_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def probability_notes(summary: RunSummary) -> list[str]:
-    """How probabilities were kept and rounded, and how thresholds are to be read."""
+    """Return how probabilities were kept and rounded, and how to read thresholds."""
     if not summary.probabilities:
         return []
     error = next((one.quantisation_error for one in summary.probabilities if one.quantisation_error is not None), None)

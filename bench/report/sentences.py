@@ -40,7 +40,7 @@ def how_measured(summary: RunSummary) -> list[str]:
 
 
 def _support(summary: RunSummary) -> list[str]:
-    """What the intervals of scores are over, and which classes too few images hold."""
+    """Return what the intervals of scores are over, and which classes too few images hold."""
     lines = []
     groups = {row.dataset: row.headline.groups for row in summary.rows if row.headline and row.headline.groups}
     for dataset, count in groups.items():
@@ -84,7 +84,7 @@ def _how_timed(summary: RunSummary) -> list[str]:
 
 
 def _code(summary: RunSummary) -> list[str]:
-    """What is to be known of the code behind the numbers, beside its commit."""
+    """Return what is to be known of the code behind the numbers, beside its commit."""
     lines = []
     if summary.unlike_score_code:
         lines.append(
@@ -101,7 +101,7 @@ def _code(summary: RunSummary) -> list[str]:
 
 
 def _prompted(summary: RunSummary) -> list[str]:
-    """Where prompts come from, which makes such a score an oracle's."""
+    """Return where prompts come from, which makes such a score an oracle's."""
     kinds = dict.fromkeys(row.prompt for row in summary.rows if row.prompt is not None)
     if not kinds:
         return []
@@ -145,7 +145,7 @@ def _replicates(m: Measurement) -> str:
 
 
 def footnotes(summary: RunSummary) -> list[str]:
-    """What the signs in the tables mean."""
+    """Return what the signs in the tables mean."""
     if not summary.measurement.times:
         return [
             "`a (b–c)`: value and 95 % interval, by leaving out each image, or group of images, in turn (jackknife).",
@@ -190,7 +190,7 @@ def untrained(summary: RunSummary) -> list[str]:
 
 
 def budget_notes(summary: RunSummary) -> list[str]:
-    """How the table of budgets is to be read."""
+    """Return how to read the table of budgets."""
     if all(row.course is None or row.course.final is None for row in summary.rows):
         return []
     return [
@@ -202,7 +202,7 @@ def budget_notes(summary: RunSummary) -> list[str]:
 
 
 def seeds_note(summary: RunSummary) -> str:
-    """How the table over seeds is to be read."""
+    """Return how to read the table over seeds."""
     if not summary.seed_groups:
         return ""
     return (
@@ -223,7 +223,7 @@ def fused_stages(summary: RunSummary) -> list[str]:
 
 
 def reductions(summary: RunSummary) -> list[str]:
-    """How models of other tasks came to the scores of a column, once for each rule."""
+    """Return how models of other tasks came to the scores of a column, once for each rule."""
     rows_of: dict[str, list[str]] = {}
     for row in summary.rows:
         for cell in row.scores:
@@ -234,7 +234,7 @@ def reductions(summary: RunSummary) -> list[str]:
 
 
 def self_reported(summary: RunSummary) -> list[str]:
-    """What each framework says of its own training; taken over as it is, comparable with nothing here."""
+    """Return what each framework reports of its own training, unchanged; it is comparable with nothing here."""
     return [
         f"{row_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
         for row in summary.rows
@@ -270,7 +270,7 @@ def environment_lines(summary: RunSummary) -> list[str]:
 
 
 def origins_note(summary: RunSummary) -> str:
-    """How the table of origins is to be read; empty where all jobs have one."""
+    """Return how to read the table of origins; empty where all jobs have one."""
     if not several_origins(row.origins for row in summary.rows):
         return ""
     return (

@@ -74,7 +74,7 @@ def _slices(summary: RunSummary, table: SliceTable, by: str) -> pd.DataFrame:
 
 
 def slices_notes(summary: RunSummary) -> list[str]:
-    """How slices are to be read, and what could not be sliced."""
+    """Return how to read slices, and what could not be sliced."""
     if not summary.slices:
         return []
     among = max((one.among for table in summary.slices for one in table.worst), default=0)

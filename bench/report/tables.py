@@ -78,7 +78,7 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
 
 
 def stages_table(summary: RunSummary) -> pd.DataFrame:
-    """Where the time goes: the staged clock, and what its synchronisation costs."""
+    """Return where the time goes: the staged clock, and what its synchronisation costs."""
     import pandas as pd
 
     rows = []
@@ -219,7 +219,7 @@ def comparisons_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def origins_table(summary: RunSummary) -> pd.DataFrame:
-    """Which origin each job of a row has, and its commit; empty where all jobs have one."""
+    """Return which origin each job of a row has, and its commit; empty where all jobs have one."""
     import pandas as pd
 
     if not several_origins(row.origins for row in summary.rows):
@@ -258,7 +258,7 @@ def failures_table(summary: RunSummary) -> pd.DataFrame:
 
 
 def _pareto_optimal(row: Row) -> str:
-    """Whether it is Pareto-optimal, and in what share of the resamples it is."""
+    """Return whether it is Pareto-optimal, and in what share of the resamples it is."""
     if row.pareto_optimal is None or row.pareto_probability is None:
         return yes_or_no(row.pareto_optimal)
     return f"{yes_or_no(row.pareto_optimal)} ({share_of(row.pareto_probability)})"

@@ -84,7 +84,7 @@ def _value(value: JsonValue) -> str:
 
 
 def _sources(contract: Mapping[str, JsonValue]) -> str:
-    """Who said the preprocessing: one name where it is the same for all of it, else each part with its own."""
+    """Return who stated the preprocessing: one name where it is the same for all of it, else each part with its own."""
     by_part = contract.get("from")
     if not isinstance(by_part, dict) or not by_part:
         said = contract.get("said_by")

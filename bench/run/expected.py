@@ -138,7 +138,7 @@ class Expectation:
 
 
 class _Alike:
-    """What jobs that take about as long took, in order, and how many are left of which no more is known."""
+    """Times of jobs that take about as long, in order, and the number of jobs left of which no more is known."""
 
     def __init__(self) -> None:
         self.left = 0

@@ -66,7 +66,7 @@ def dialects(statistics: Statistics, classes: Sequence[ClassSpec]) -> list[Diale
 
 
 def _semantic(counts: NDArray[np.float64]) -> list[Dialect]:
-    """From confusion counts, (N, K, K + 1); the last column holds predictions that name no class."""
+    """Return the dialects of confusion counts, (N, K, K + 1); the last column holds predictions that name no class."""
     each = [_totals(image) for image in counts]
     pooled = _totals(counts.sum(axis=0))
     iou, dice = (
@@ -155,7 +155,7 @@ def _defined(value: float) -> float | None:
 
 
 def _instances(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> list[Dialect]:
-    """From matches of masks, (rows, 8)."""
+    """Return the dialects of matches of masks, (rows, 8)."""
     score = mask_ap.METRIC.score(rows, classes, seed=0)
     theirs = _ultralytics(rows, classes)
     trapezoids = (

@@ -236,12 +236,12 @@ def _add_to_volumes(
 
 
 def _has_thresholds(task: TaskSpec) -> bool:
-    """Whether the scores at all thresholds are counted; of more than 255 classes the counts would be gigabytes."""
+    """Return whether the scores at all thresholds are counted; for more than 255 classes they would be gigabytes."""
     return task.kind == "instance" and len(task.classes) <= IGNORE_LABEL
 
 
 def _scored_on(metric: Metric, native: TaskKind, dataset: Dataset) -> TaskKind | None:
-    """As `scored_as`; None where the ground truth of the data set is not complete in that form."""
+    """Return `scored_as`, but None where the ground truth of the data set is not complete in that form."""
     kind = scored_as(metric, native)
     return kind if kind is None or kind == native or is_complete(dataset, kind) else None
 

@@ -28,7 +28,7 @@ NAMED = 5
 
 
 class ShownClasses:
-    """Which classes the ground truth of the scored images shows, in each form that was scored."""
+    """Classes that the ground truth of the scored images shows, in each form that was scored."""
 
     def __init__(self, classes: int) -> None:
         """Begin with none of them."""

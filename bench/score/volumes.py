@@ -98,6 +98,6 @@ def _in_volume(spacing: Spacing | None, step: int) -> Spacing | None:
 
 
 def places_of(dataset: Dataset, image_ids: Sequence[str]) -> list[Place | None]:
-    """Where each image lies in its volume; None for one that is no slice."""
+    """Return where each image lies in its volume; None for one that is no slice."""
     place = getattr(dataset, "place", None)
     return [None if place is None else place(image_id) for image_id in image_ids]

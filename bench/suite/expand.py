@@ -94,7 +94,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
 
 
 def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
-    """What a suite keeps beside the predictions of a model; of the validation split where a metric chooses thresholds.
+    """Return what a suite keeps beside a model's predictions; of the validation split, too, if thresholds are chosen.
 
     Files hold the predictions of one split.
     """

@@ -197,7 +197,7 @@ Label = Annotated[str, AfterValidator(_label)]
 
 
 class Match(Record):
-    """Which cases: every given field must match; a list means any of; names take `*` and `?`."""
+    """Selection of cases: every given field must match; a list means any of; names take `*` and `?`."""
 
     model: Many[str] | None = Field(default=None, description="Model names or labels, with * and ?.")
     dataset: Many[str] | None = Field(default=None, description="Data set names or labels, with * and ?.")
@@ -253,7 +253,7 @@ class DatasetEntry(Record):
 
 
 class Corruptions(Record):
-    """What is done to the images of the scored split, each by itself; models are not trained or timed anew for it."""
+    """Corruptions of the images of the scored split, each by itself; models are not trained or timed anew for it."""
 
     names: Many[str] = Field(
         default=("noise", "blur", "weather", "digital"),
@@ -268,7 +268,7 @@ class Corruptions(Record):
 
 
 class TargetEntry(Record):
-    """Where models run; a list in any field multiplies the cases."""
+    """Device and settings with which models run; a list in any field multiplies the cases."""
 
     device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …, mps; auto = cuda if there is one.")
     precision: Many[Precision] = ("fp32",)
@@ -320,7 +320,7 @@ def _makes_recipes(entry: Record) -> Record:
 if TYPE_CHECKING:
 
     class RecipeEntry(Record):
-        """How models are trained: the fields of a `Recipe`; a list in any of them multiplies the cases."""
+        """Recipe by which models are trained: the fields of a `Recipe`; a list in any of them multiplies the cases."""
 else:
     RecipeEntry = create_model(
         "Recipe",
@@ -332,7 +332,7 @@ else:
 
 
 class Suite(Record):
-    """What is compared, on which data, where, and how it is measured."""
+    """A suite: what is compared, on which data, where, and how it is measured."""
 
     name: Annotated[str, AfterValidator(_folder_name)] = Field(
         default="", description="Folder under results/; the file's name if left out."

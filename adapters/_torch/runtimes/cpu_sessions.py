@@ -70,7 +70,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How a model is run.
+    """Settings by which a model is run.
 
     Attributes:
         threads: CPU threads.
@@ -116,7 +116,7 @@ def package(name: str) -> Any:
 
 
 def unreadable(file: Path, error: Exception) -> BenchError:
-    """What is said of a file that a runtime refuses."""
+    """Return the error for a file that a runtime refuses."""
     reason = " ".join(str(error).split())[:300]
     return BenchError(f"{file} cannot be run as a model in the format of {FORMATS[file.suffix == '.xml']}: {reason}")
 
@@ -138,7 +138,7 @@ _ELEMENTS = {
 
 
 def load_errors(ort: Any) -> tuple[type[Exception], ...]:
-    """What it raises for a file that is no model or one it cannot run; they have no common base of their own."""
+    """Return the errors that it raises for a file that is no model or that it cannot run; they have no common base."""
     state = ort.capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented", "RuntimeException")
     return tuple(getattr(state, name) for name in names)

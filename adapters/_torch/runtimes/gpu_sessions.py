@@ -262,7 +262,7 @@ def _library_folders() -> list[Path]:
 
 
 def _tensorrt_version() -> str:
-    """Of the installed distribution, under any of its names: an engine serves the version alone that made it."""
+    """Return the installed version, under any of its names: an engine serves only the version that made it."""
     for name in DISTRIBUTIONS["tensorrt"][1:]:
         with suppress(PackageNotFoundError):
             return version(name)

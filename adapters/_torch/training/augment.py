@@ -114,7 +114,7 @@ class _Span(NamedTuple):
 
     @classmethod
     def drawn(cls, whole: int, side: int, factor: float, place: float) -> _Span:
-        """Of an image side of `whole` pixels, scaled by a factor, at a share of the places that there are.
+        """Draw the span of an image side of `whole` pixels, scaled by a factor, at a share of its places.
 
         >>> _Span.drawn(100, 40, 1.0, 0.999), _Span.drawn(100, 40, 2.0, 0.0), _Span.drawn(30, 40, 1.0, 0.999)
         (_Span(start=60, length=40, shown=40, offset=0), _Span(start=0, length=20, shown=40, offset=0), \

@@ -76,7 +76,7 @@ class CorruptedDataset:
         return self.clean.size(image_id)
 
     def fingerprint(self, split: str) -> str:
-        """That of the data set, and what is done to its images."""
+        """Return a digest of the data set's fingerprint and of what is done to its images."""
         return corrupted_fingerprint(self.clean.fingerprint(split), self.corruption)
 
     def _factor(self, image_id: str) -> float | None:

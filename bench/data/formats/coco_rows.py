@@ -108,7 +108,7 @@ def said_area(row: Mapping[str, Any]) -> float:
 
 
 def is_crowd(row: Mapping[str, Any]) -> bool:
-    """Whether an annotation is a crowd, or a group of objects in Open Images' words."""
+    """Return whether an annotation is a crowd, or a group of objects in Open Images' words."""
     return flag(row.get("iscrowd")) or any(flag(row[key]) for key in GROUP_KEYS if key in row)
 
 
@@ -159,7 +159,7 @@ def _is_pair(value: object) -> bool:
 
 
 def flags_of(row: Mapping[str, Any]) -> int:
-    """What is to be known of an annotation before it is drawn, as bits."""
+    """Return what is to be known of an annotation before it is drawn, as bits."""
     flags = CROWD if is_crowd(row) else 0
     if isinstance(row.get("iscrowd"), str):
         flags |= CROWD_AS_TEXT

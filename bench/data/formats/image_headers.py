@@ -99,7 +99,7 @@ class Unreadable(DatasetError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about itself without being decoded.
+    """The facts that a file states about itself without being decoded.
 
     Attributes:
         form: Pillow's name of the format, for example `JPEG`.
@@ -282,7 +282,7 @@ def pages_of(image: Image.Image) -> int:
 
 
 def _is_cut(encoded: bytes, header: Header) -> bool:
-    """Whether a JPEG or PNG lacks its end, which OpenCV would not mind."""
+    """Return whether a JPEG or PNG lacks its end, which OpenCV would not mind."""
     if header.form in ("JPEG", "MPO"):
         # Within the coded data of a JPEG FF is always followed by 00, so both markers are what they seem.
         return not encoded.endswith(b"\xff\xd9") and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")

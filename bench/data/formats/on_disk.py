@@ -41,7 +41,7 @@ MOST_LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class Description:
-    """What a format says of itself.
+    """The description that a format gives of itself.
 
     Attributes:
         name: Name of the data set in a suite.
@@ -155,7 +155,7 @@ class OnDisk:
         return tuple(self._split(split))
 
     def notes(self, split: str) -> tuple[str, ...]:
-        """What of a split is left out, guessed or converted, a sentence each; lists the split."""
+        """Return what of a split is left out, guessed or converted, a sentence each; lists the split."""
         self._split(split)
         return tuple(self._notes(split))
 
@@ -170,7 +170,7 @@ class OnDisk:
         raise DatasetError(f"{self.name}: no image {image_id!r} in the splits {', '.join(self.splits())}")
 
     def group(self, image_id: str) -> str:
-        """What the image must stay together with: patient, scene, film; the image's own id where none is known."""
+        """Return the image's group, which must stay together: patient, scene, film; its own id where none is known."""
         return self.entry(image_id).group or image_id
 
     def image(self, image_id: str) -> RgbImage:
@@ -190,7 +190,7 @@ class OnDisk:
         return None if self.pictures is None else self.pictures.spacing(self.entry(image_id))
 
     def place(self, image_id: str) -> Place | None:
-        """Where it lies in its volume; None where it is no slice."""
+        """Return where it lies in its volume; None where it is no slice."""
         return None if self.pictures is None else self.pictures.place(self.entry(image_id))
 
     def target(self, image_id: str) -> GroundTruth:
@@ -214,7 +214,7 @@ class OnDisk:
         raise undecided(file, orientation, list(found), self.contrasts(image_id, found))
 
     def doubts(self, image_id: str) -> list[Doubt]:
-        """Where its ground truth disagrees with itself; raises `DatasetError` if it cannot be read."""
+        """Return where its ground truth disagrees with itself; raises `DatasetError` if it cannot be read."""
         return [] if self._doubts is None else [*self._doubts(self.entry(image_id))]
 
     def exif_orientation(self, image_id: str) -> int:
@@ -333,7 +333,7 @@ def with_bands(dataset: OnDisk, reading: BandReading) -> OnDisk:
 
 
 def _turned_by_itself(entry: Entry) -> bool:
-    """Whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
+    """Return whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
     masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
     return any(header_of(mask).orientation != 1 for mask in masks if mask.is_file())
 

@@ -53,7 +53,7 @@ def pose_contrasts(grey: NDArray[np.uint8], labels: LabelMap) -> dict[str, float
 
 
 def better_pose(seen: Sequence[Mapping[str, float]]) -> str | None:
-    """What to say where the labels of most images fit clearly better in one other pose; None where they do not.
+    """Return what to say where the labels of most images fit clearly better in one other pose; None where they do not.
 
     >>> better_pose([dict.fromkeys(POSES, 1.0) | {"turned by half": 2.0}] * 5)
     'in 5 of 5 images the outlines of labels lie clearly better on edges of the image turned by half'

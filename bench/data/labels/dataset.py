@@ -78,7 +78,7 @@ class MappedDataset:
         return self.unmapped.size(image_id)
 
     def fingerprint(self, split: str) -> str:
-        """That of the data set, and what is made of its classes."""
+        """Return a digest of the data set's fingerprint and of what is made of its classes."""
         return labelled_fingerprint(self.unmapped.fingerprint(split), self.labels)
 
 

@@ -19,7 +19,7 @@ from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction,
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Where each class of one label space goes in another.
+    """Table from the classes of one label space to those of another.
 
     Attributes:
         ids: Old id -> new id, or `void` for a class that is void.
@@ -41,7 +41,7 @@ class ClassTable:
         return table
 
     def is_stuff(self, new_id: int) -> bool:
-        """Whether a new class is stuff."""
+        """Return whether a new class is stuff."""
         return not self.classes[new_id].is_thing
 
 

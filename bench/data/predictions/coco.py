@@ -223,5 +223,5 @@ def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str,
 
 
 def _is_score(value: object) -> TypeGuard[float]:
-    """Whether it is a number within 0 and 1; what is no number compares as false, and a large integer as it is."""
+    """Return whether it is a number within 0 and 1; NaN compares as false, and a large integer exactly."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

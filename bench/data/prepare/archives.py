@@ -222,7 +222,7 @@ def _members(archive: Path) -> Iterator[Member]:
 
 
 def _is_tar(archive: Path) -> bool:
-    """Whether a file begins as a tar; `tarfile.is_tarfile` would read its headers without bounds."""
+    """Return whether a file begins as a tar; `tarfile.is_tarfile` would read its headers without bounds."""
     try:
         with tarfile.open(archive, tarinfo=BoundedTarInfo):
             return True

@@ -144,7 +144,7 @@ def recorded_sha256(run: RunFolder, file: Path) -> str | None:
 
 
 def not_begun(run: RunFolder, folder: Path) -> bool:
-    """Whether a kill came between making the folder of a job and writing its `job.json`: nothing of it was recorded."""
+    """Return whether a kill came between making a job's folder and writing its `job.json`: nothing was recorded."""
     empty = folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir())
     return empty and recorded_sha256(run, folder / layout.JOB) is None
 

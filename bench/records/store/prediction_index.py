@@ -57,7 +57,7 @@ def load_verified(kind: str, folder: Path, image_id: str, index: Mapping[str, st
 
 
 def _is_of_pixels(prediction: Prediction, expected: str) -> bool:
-    """Whether a hash is that of instances as they were hashed until version 0.2."""
+    """Return whether a hash is that of instances as they were hashed until version 0.2."""
     return isinstance(prediction, Instances) and prediction.content_hash_of_pixels() == expected
 
 

@@ -353,7 +353,7 @@ def unreadable_job(
 
 
 def _says(folder: Path, kind: JobKind, key: str) -> bool:
-    """Whether the record in a folder is that of a job."""
+    """Return whether the record in a folder is that of a job."""
     try:
         job = _read(Job, folder / layout.JOB)
     except StoreError:

@@ -32,7 +32,7 @@ NO_STATISTICS = (IMAGE_IDS, TABLES, GROUPS)
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the scores of a case are computed from.
+    """Statistics that the scores of a case are computed from.
 
     Attributes:
         image_ids: Image number -> id.

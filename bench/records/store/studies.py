@@ -69,7 +69,7 @@ class Study(Record):
 
 @dataclass(frozen=True)
 class TrialView:
-    """What came of a trial.
+    """A trial with its results.
 
     Attributes:
         trial: The trial itself.
@@ -104,7 +104,7 @@ class StudyView:
 
     @property
     def seconds(self) -> float:
-        """What the trials took together."""
+        """Return the seconds that the trials took together."""
         return sum(one.seconds for one in self.trials)
 
     def count(self, state: TrialState) -> int:
@@ -113,7 +113,7 @@ class StudyView:
 
     @property
     def counts(self) -> str:
-        """How many trials are in which state, in words."""
+        """Return how many trials are in which state, in words."""
         return ", ".join(f"{self.count(state)} {state}" for state in TRIAL_STATES if self.count(state)) or "no trial"
 
 

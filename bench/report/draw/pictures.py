@@ -36,7 +36,7 @@ MOST_BARS = 40
 
 @dataclass(frozen=True)
 class Pictures:
-    """What was drawn, and what could not be, with the reason."""
+    """Pictures that were drawn, and those that could not be, with the reason."""
 
     drawn: tuple[Path, ...]
     left_out: tuple[str, ...]

@@ -12,7 +12,7 @@ TITLE = "How it was measured"
 
 
 def section(facts: Facts) -> dict[str, Any]:
-    """What the template shows."""
+    """Return what the template shows."""
     import pandas as pd
 
     summary = facts.summary

@@ -44,7 +44,7 @@ class Point:
 
 
 def section(facts: Facts) -> dict[str, Any]:
-    """What the template of the overview shows."""
+    """Return what the template of the overview shows."""
     summary = facts.summary
     table = tables.results_table(summary, means=False)
     return {
@@ -136,7 +136,7 @@ def pareto(facts: Facts) -> Markup | None:
 def _fronts(
     points: Sequence[Point], x: svg.Axis, y: svg.Axis, higher_is_better: bool
 ) -> list[list[tuple[float, float]]]:
-    """What is attainable in each group: at a latency, the best score of the points left of it; pixels."""
+    """Return what is attainable in each group: at a latency, the best score of the points left of it; pixels."""
     found = []
     for group in dict.fromkeys(p.group for p in points if p.optimal):
         best = sorted((x.at(p.latency[0]), y.at(p.score[0])) for p in points if p.optimal and p.group == group)

@@ -70,7 +70,7 @@ def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, st
 
 
 class PlannedColumns(NamedTuple):
-    """What a run's own tables say.
+    """Columns of the tables that a run's suite names.
 
     Attributes:
         columns: Label of a data set -> its columns.

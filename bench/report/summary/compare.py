@@ -56,7 +56,7 @@ class PairedDifference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Return whether the interval leaves out zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def at_level(self, level: float) -> PairedDifference:
@@ -70,7 +70,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class LatencyRatio:
-    """How many times as long A takes as B: a percentile of A over that of B.
+    """Ratio of the latencies of A and B: a percentile of A over that of B.
 
     Attributes:
         ratio: Latency of the typical process of A over that of B: the ratio of the geometric means over processes.
@@ -89,7 +89,7 @@ class LatencyRatio:
 
     @property
     def significant(self) -> bool | None:
-        """Whether the interval leaves out one; None without an interval."""
+        """Return whether the interval leaves out one; None without an interval."""
         return None if self.low is None or self.high is None else self.low > 1 or self.high < 1
 
     def at_level(self, level: float) -> LatencyRatio:

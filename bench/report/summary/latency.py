@@ -199,7 +199,7 @@ def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:
 
 
 class TimedCase(NamedTuple):
-    """What models are compared by: little of the raw samples, of which those of all cases together are much.
+    """Excerpt of a case's raw samples by which models are compared; all samples of all cases would be too much.
 
     Attributes:
         processes: Usable end-to-end samples of each process, ms per batch.
@@ -216,7 +216,7 @@ class TimedCase(NamedTuple):
 
 
 def end_to_end_draws(timed: TimedCase, percent: float, *, seed: int) -> NDArray[np.float64]:
-    """What an end-to-end percentile may be, given two processes or more, ms per image, shape (draws,).
+    """Return draws of what an end-to-end percentile may be, given two processes or more, ms per image, shape (draws,).
 
     There are as many draws as of a score, so that both can be joined to a probability.
     """

@@ -56,7 +56,7 @@ class LeftOutScores:
 
 
 def is_scored(view: CaseView) -> bool:
-    """Whether a case has a headline and what it was computed from."""
+    """Return whether a case has a headline and what it was computed from."""
     return view.scores is not None and view.scores.scores[0].value is not None and view.statistics is not None
 
 

@@ -47,7 +47,7 @@ class ShiftScore(Record):
 
 
 class Robustness(Record):
-    """What shifts do to a case.
+    """Results of a case on shifted images.
 
     Attributes:
         case_id, model, dataset, target: The case on the images as they are: its id and its names in the tables.

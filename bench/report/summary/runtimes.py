@@ -61,7 +61,7 @@ class RuntimeComparison(Record):
 
     @property
     def parity(self) -> bool | None:
-        """Whether it is the same network as far as can be told; None where nothing could be compared."""
+        """Return whether it is the same network as far as can be told; None where nothing could be compared."""
         told = [one for one in (self.same_pixels, self.kept_score) if one is not None]
         return all(told) if told else None
 

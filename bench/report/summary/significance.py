@@ -83,7 +83,7 @@ class PairFamily(Record):
 
 
 class ComparedPairs(NamedTuple):
-    """What is told of the pairs of a run."""
+    """Comparisons of the pairs of a run that are reported."""
 
     pairs: tuple[Pair, ...]
     families: tuple[PairFamily, ...]
@@ -139,7 +139,7 @@ class _Family:
         return [self._pair(int(n)) for n in every]
 
     def told(self) -> PairFamily:
-        """How many there are and how many of them are told apart."""
+        """Return how many pairs there are, and how many of them differ significantly."""
         return PairFamily(
             dataset=self._dataset,
             models=tuple(self._ids),
@@ -166,7 +166,7 @@ class _Family:
 
 
 def _untested(views: Sequence[CaseView], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which pairs are no comparison of models: two seeds of one, and trainings that others disturbed."""
+    """Return which pairs are no comparison of models: two seeds of one, and trainings that others disturbed."""
     number = {case.id: n for n, group in enumerate(seed_groups([view.case for view in views])) for case in group}
     group = np.array([number.get(view.case.id, -1) for view in views])
     unfit = np.array([bool(training_doubts(view)) for view in views])

@@ -168,7 +168,7 @@ class _OfDataset:
         self._worst += [worst] if worst is not None else []
 
     def table(self, label: str) -> SliceTable:
-        """What was added."""
+        """Return the table of what was added."""
         slices = tuple(
             Slice(
                 by=by,

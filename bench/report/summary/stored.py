@@ -119,7 +119,7 @@ def _of_job(job: JobView) -> JsonValue:
 
 
 def _place(spec: DatasetSpec) -> JsonValue:
-    """Whether the files of a data set are here: they tell the slices by size and group."""
+    """Return whether the files of a data set are here: they tell the slices by size and group."""
     from bench.dataset import default_root
 
     root = spec.options.get("root", default_root(spec.name))

@@ -69,7 +69,7 @@ SHARE = "0–1"
 
 
 class RunSummary(Record):
-    """What a run came to.
+    """The results of a run.
 
     `environment` is the one that every job was done in, or where they differ (`origins`) the one of the machine
     that resumed the run last.
@@ -108,12 +108,12 @@ class RunSummary(Record):
 
     @cached_property
     def several_datasets(self) -> bool:
-        """Whether rows are of more than one data set, so that each says of which it is."""
+        """Return whether rows are of more than one data set, so that each says of which it is."""
         return len({row.dataset for row in self.rows}) > 1
 
     @cached_property
     def several_targets(self) -> bool:
-        """Whether rows differ in their target, so that each says which it has."""
+        """Return whether rows differ in their target, so that each says which it has."""
         return len({row.target for row in self.rows}) > 1
 
     @property
@@ -198,7 +198,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
 
 
 class _Gathered(NamedTuple):
-    """What is computed of each case by itself; `run` has its cases as far as they can be used."""
+    """Results of each case by itself; `run` has its cases as far as they can be used."""
 
     run: RunView
     rows: list[Row]
@@ -314,7 +314,7 @@ def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
 
 
 def _status(view: CaseView) -> str:
-    """How the case ended: by what its scores and latency need; further passes fail for themselves."""
+    """Return how the case ended: by what its scores and latency need; further passes fail for themselves."""
     if view.damages or any(job.damage for job in view.failures if job.job.kind not in ("profile", "throughput")):
         return DAMAGED
     for job in view.failures:
@@ -344,7 +344,7 @@ def _largest(jobs: Sequence[JobView], name: str) -> int | None:
 
 
 def _interference(jobs: Sequence[JobView]) -> tuple[Interference, ...]:
-    """What the jobs that ended well say of other processes; nothing for those that were not watched."""
+    """Return what the jobs that succeeded recorded of other processes; nothing for those that were not watched."""
     facts = [job.outcome.facts for job in jobs if job.ok and job.outcome is not None]
     return tuple(one.interference for one in facts if one.interference is not None)
 

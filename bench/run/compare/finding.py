@@ -48,7 +48,7 @@ class Finding(Record):
 
     @property
     def regressed(self) -> bool:
-        """Whether the gate fails for it: significantly worse, and by more than the margin."""
+        """Return whether the gate fails for it: significantly worse, and by more than the margin."""
         return self.gated and self.verdict == "worse" and self.change is not None and abs(self.change) > self.margin
 
 

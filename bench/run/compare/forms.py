@@ -162,7 +162,7 @@ def _value(one: Finding, value: float | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """On one line, without what Markdown, HTML or a terminal would take for markup."""
+    """Return the text on one line, without what Markdown, HTML or a terminal would take for markup."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line.replace("|", r"\|").replace("<", "&lt;") if any(c in line for c in "|<") else line
 

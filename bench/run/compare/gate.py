@@ -41,7 +41,7 @@ _MARGIN = re.compile(r"\s*[+-]?\s*(\d+(?:\.\d+)?|\.\d+)\s*(pt|%)\s*")
 
 @dataclass(frozen=True)
 class Margin:
-    """How far a number may move for the worse: in points of 100 of a score, or relative to the reference."""
+    """Amount by which a number may get worse: in points of 100 of a score, or relative to the reference."""
 
     amount: float
     relative: bool
@@ -51,7 +51,7 @@ class Margin:
         return self.amount * abs(reference) if self.relative else self.amount
 
     def __str__(self) -> str:
-        """As it is written in a gate."""
+        """Return it as it is written in a gate."""
         return f"{100 * self.amount:g}{'%' if self.relative else 'pt'}"
 
 
@@ -91,7 +91,7 @@ class Slice:
         return [i for i in image_ids if columns[self.column].get(i, "") == self.value]
 
     def __str__(self) -> str:
-        """What it is of, in words."""
+        """Return what it is about, in words."""
         if self.column:
             return f"of {self.column} {self.value!r}"
         return f"called {' or '.join(self.images)}"

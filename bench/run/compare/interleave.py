@@ -32,7 +32,7 @@ SUITE = "interleaved"
 
 @dataclass(frozen=True)
 class _Work:
-    """What is run: the cases of all sides."""
+    """The work of a comparison: the cases of all sides."""
 
     cases: tuple[CasePlan, ...]
     interpreters: Interpreters
@@ -90,7 +90,7 @@ def timed_again(
 
 
 def _mark(number: int) -> str:
-    """What the ids of a side's cases begin with: A, B, C …"""
+    """Return what the ids of a side's cases begin with: A, B, C …"""
     return f"{chr(ord('A') + number)} "
 
 

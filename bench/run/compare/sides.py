@@ -32,7 +32,7 @@ _FACTS = "facts.json"
 
 
 class CaseFacts(Record):
-    """What is told of a case in words and numbers; its arrays lie beside.
+    """The facts of a case in words and numbers; its arrays are stored apart.
 
     Attributes:
         case_id, model, dataset, target: Id of the case, and its names in the tables.
@@ -166,7 +166,7 @@ MACHINE, PROTOCOL, TARGET, DATA = "machine", "protocol", "target", "data"
 
 
 def _measured(view: CaseView) -> dict[str, str]:
-    """How a case was measured: the parts of the keys of its jobs."""
+    """Return how a case was measured: the parts of the keys of its jobs."""
     parts: dict[str, str] = {}
     for job in (view.predict, *view.times[:1]):
         if job is not None:

@@ -174,7 +174,7 @@ def _scores(a: SideCase, b: SideCase, seed: int, gate: Gate, columns: Columns) -
 
 
 def _no_scores(a: SideCase, b: SideCase) -> str | None:
-    """Why scores say nothing about each other; None if they do."""
+    """Return why scores cannot be compared; None if they can."""
     if a.statistics is None or b.statistics is None:
         return "not scored"
     if [spec.name for spec in a.facts.classes] != [spec.name for spec in b.facts.classes]:
@@ -352,7 +352,7 @@ def _as_change(value: float, *, relative: bool) -> float:
 
 
 def _needed(test: Tested, reach: float, level: float) -> str:
-    """What would show a change as large as the margin in 9 of 10 comparisons."""
+    """Return what would show a change as large as the margin in 9 of 10 comparisons."""
     margin, estimate = test.finding.margin, test.estimate
     assert estimate is not None
     if margin <= 0:

@@ -49,7 +49,7 @@ def all_hashed(lock: str) -> bool:
 
 
 def comment(lock: str, name: str) -> str | None:
-    r"""What a lock says of itself under a name, in a comment of the form `# name: value`.
+    r"""Return what a lock states about itself under a name, in a comment of the form `# name: value`.
 
     >>> comment("# torch-backend: cpu\nnumpy==2.1.0\n", "torch-backend")
     'cpu'

@@ -76,7 +76,7 @@ def check_metrics(
 
 
 def abilities_of(model: ModelSpec) -> Abilities | None:
-    """What an adapter says of a model without its framework; None where it says nothing, or its options are wrong."""
+    """Return what an adapter states about a model without its framework; None if nothing or its options are wrong."""
     light = load_light(model.adapter, "options")
     if light is None or not hasattr(light, "abilities") or (hasattr(light, "mistakes") and light.mistakes(model)):
         return None

@@ -33,7 +33,7 @@ Answer = Literal["reproduced", "not reproduced", "cannot be compared"]
 
 
 class Tolerance(Record):
-    """What may differ: on a GPU the share of changed pixels and each score; everywhere the median latency, relative."""
+    """Allowed differences: of changed pixels and scores on a GPU, and relative ones of median latencies everywhere."""
 
     changed_pixels: float = GPU_CHANGED_PIXELS
     score: float = GPU_SCORE
@@ -67,7 +67,7 @@ class CaseAnswer(Record):
 
 
 class RepetitionVerdict(Record):
-    """What `bench repro` found; `repro.json` in the folder of the repetition.
+    """The findings of `bench repro`; `repro.json` in the folder of the repetition.
 
     Attributes:
         record: Folder of the run that was repeated.
@@ -83,7 +83,7 @@ class RepetitionVerdict(Record):
 
     @property
     def reproduced(self) -> bool:
-        """Whether something was compared, and all of it was reproduced."""
+        """Return whether something was compared, and all of it was reproduced."""
         answers = {case.answer for case in self.cases}
         return "reproduced" in answers and "not reproduced" not in answers
 
@@ -237,7 +237,7 @@ def _latency(old: CaseView, new: CaseView, tolerance: Tolerance, *, same_machine
 
 
 def _why_no_latency(old: CaseView, new: CaseView, *, same_machine: bool) -> str:
-    """Why two latencies say nothing about each other; empty if they do."""
+    """Return why two latencies cannot be compared; empty if they can."""
     if not any(job.ok for job in old.times):
         return "the record has none"
     if not same_machine:

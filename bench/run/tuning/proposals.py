@@ -107,7 +107,7 @@ class Proposal:
 
     @property
     def params(self) -> Params:
-        """What the sampler said, as Optuna names it."""
+        """Return what the sampler chose, as Optuna names it."""
         return dict(self.trial.params)
 
     @property
@@ -125,7 +125,7 @@ class Proposal:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the pruner ends it after the validations reported so far."""
+        """Return whether the pruner ends it after the validations reported so far."""
         return self._tune.pruner != "none" and bool(self.trial.should_prune())
 
 

@@ -34,7 +34,7 @@ HOPELESS = 3
 
 @dataclass(frozen=True)
 class Searched:
-    """What the searches of a suite came to.
+    """The results of the searches of a suite.
 
     Attributes:
         prepared: The suite with the best recipes in the place of the first ones.

@@ -181,7 +181,7 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
 
 
 def _may_not(error: Exception) -> str:
-    """What to do about a file that this process may not write, where that is why it was refused."""
+    """Return what to do about a file that this process may not write, where that is why it was refused."""
     if not (isinstance(error, PermissionError) and is_confined()):
         return ""
     return (
@@ -261,7 +261,7 @@ def _leave_without_parent() -> None:
 
 
 def is_gone(identity: str) -> bool:
-    """Whether a process of this namespace has ended; never of one whose process numbers mean nothing here."""
+    """Return whether a process of this namespace has ended; never of one whose process numbers mean nothing here."""
     pid, _, rest = identity.partition(":")
     if not pid.isdigit() or rest.partition("@")[2] not in ("", _namespace()):
         return False

@@ -39,7 +39,7 @@ class TrainingLog:
         self._answers = answers if answers is not None and answers.is_file() else None
 
     def planned(self, *, steps: int | None, seconds: float | None) -> None:
-        """How long training will be."""
+        """Write down how long training will be."""
         self._write({"event": "planned", "steps": steps, "seconds": seconds})
 
     def step(self, *, step: int, images: int, train_s: float, loss: float, learning_rate: float) -> None:

@@ -65,7 +65,7 @@ def allowed_over(queries: int, percent: float) -> int | None:
 
 
 def _first_that_counts(queries: int, share_over: float) -> int:
-    """What lies more than ten standard deviations below the mean has less probability than a rounding error."""
+    """Return the first count that matters: ten standard deviations below the mean, rarer than a rounding error."""
     mean = queries * share_over
     return max(0, int(mean - 10 * sqrt(mean * (1 - share_over))) - 10)
 

@@ -153,7 +153,7 @@ def _upper_rank(values: NDArray[np.float64], percent: float) -> float:
 
 
 class Ratio(NamedTuple):
-    """How many times as long A takes as B, over processes; value and ends of the interval."""
+    """Ratio of the latencies of A and B, over processes; value and ends of the interval."""
 
     value: float
     low: float

@@ -41,7 +41,7 @@ class WarmUp:
             self._waiting_since_ns = self._elapsed_ns
 
     def overdue(self) -> bool:
-        """Whether waiting for steady medians has taken more than `busy_allowance` of the time all else took."""
+        """Return whether waiting for steady medians has taken more than `busy_allowance` of the time all else took."""
         since = self._waiting_since_ns
         return since is not None and self._elapsed_ns > (1 + self._measurement.busy_allowance) * since
 
@@ -64,7 +64,7 @@ class WarmUp:
         return tuple(unmet)
 
     def capped(self) -> bool:
-        """Whether warm-up must end although something is unmet.
+        """Return whether warm-up must end although something is unmet.
 
         A model faster than 5 ms is through its iterations before the least time is over, so the
         cap on iterations counts only from then on.

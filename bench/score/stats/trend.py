@@ -43,12 +43,12 @@ class Drift(NamedTuple):
 
     @property
     def matters(self) -> bool:
-        """Whether it is large and not by chance: contents of images alone make some slope."""
+        """Return whether it is large and not by chance: contents of images alone make some slope."""
         return self.significant and abs(self.change) > DRIFT_LIMIT
 
 
 class ProcessTrend(NamedTuple):
-    """What the trends of the processes of one case come to.
+    """Summary of the trends of the processes of one case.
 
     Attributes:
         change: Mean over processes.
@@ -60,7 +60,7 @@ class ProcessTrend(NamedTuple):
 
     @property
     def matters(self) -> bool:
-        """Whether any process has a trend that does."""
+        """Return whether any process has a trend that does."""
         return self.moving > 0
 
 

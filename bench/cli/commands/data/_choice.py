@@ -14,7 +14,7 @@ FOLDER = "data"
 
 
 def add_choice(parser: ArgumentParser) -> None:
-    """Which data set: a name and options, or one of a suite."""
+    """Add the flags that choose a data set: a name and options, or one of a suite."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of a data set (see: bench list datasets)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
@@ -24,14 +24,14 @@ def add_choice(parser: ArgumentParser) -> None:
 
 
 def add_splits(parser: ArgumentParser) -> None:
-    """Which splits."""
+    """Add the flag that chooses splits."""
     parser.add_argument(
         "--split", action="append", default=[], metavar="SPLIT", help="only this split; repeatable (default: all)"
     )
 
 
 def add_passes(parser: ArgumentParser) -> None:
-    """How every image is read."""
+    """Add the flags that say how every image is read."""
     parser.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one for each core)")
     parser.add_argument("--cache", metavar="DIR", help="folder of cached results (default: RESULTS/data)")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_builds(parser: ArgumentParser) -> None:
-    """Where packages come from, and which build of torch."""
+    """Add the flags that say where packages come from, and which build of torch."""
     add_sources(parser)
     parser.add_argument(
         "--torch-backend", metavar="NAME", help="build of torch: cpu, cu130, auto, … (default: that of the index)"

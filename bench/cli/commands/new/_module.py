@@ -13,7 +13,7 @@ PACKAGES = {"metric": "bench.metrics", "dataset": "bench.datasets", "logger": "b
 
 
 def add_name_and_folder(parser: ArgumentParser, what: str) -> None:
-    """What it is called, and where it goes."""
+    """Add the arguments for its name and its folder."""
     parser.add_argument("name", metavar="NAME", help=f"name of the {what}, for example mine")
     parser.add_argument("--out", required=True, metavar="DIR", help=f"folder of your {what}s; NAME.py is made in it")
 

@@ -33,7 +33,7 @@ class Item(Record):
 
 
 class FileReading(Record):
-    """How images are read that are not 8-bit grey or RGB; see `bench.data.formats.bands`.
+    """Rule for reading images that are not 8-bit grey or RGB; see `bench.data.formats.bands`.
 
     Attributes:
         bands: Numbers of the bands, counted from 1; None takes one band or three.
