@@ -197,7 +197,7 @@ def contract_in(said: Mapping[str, Any] | None) -> InputContract | None:
 
 
 def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
-    """Return what a `preprocessor_config.json` of transformers says; None if it says nothing of colours.
+    """Return what a `preprocessor_config.json` of transformers says; None if it says nothing about colours.
 
     >>> contract_of_processor({"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "do_normalize": True}).mean
     (0.5, 0.5, 0.5)

@@ -248,7 +248,7 @@ class Processor:
 
     @property
     def contract(self) -> InputContract | None:
-        """Return what it says of colours, size and fit; None if it says nothing of colours."""
+        """Return what it says of colours, size and fit; None if it says nothing about colours."""
         found, passed = contract_of_processor(self.said), passed_over_in(self.said)
         if found is None:
             return None

@@ -279,7 +279,7 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
 
 
 def _looks_numbered(file: Path) -> bool | None:
-    """Return whether a mask has two or more values from 1 upwards, each one region; None if it says nothing of that."""
+    """Return whether a mask has two or more values from 1 upwards, each one region; None if that is unclear."""
     try:
         pixels = read_mask(file).pixels
     except DatasetError:

@@ -308,9 +308,7 @@ def verdict(checked: Checked) -> str:
     notes = len(checked.findings) - checked.wrong
     noted = f"; {notes} note{'s' if notes != 1 else ''}" if notes else ""
     if not total:
-        return (
-            f"{checked.label}: no image was looked at; {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong"
-        )
+        return f"{checked.label}: no image was checked; {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong"
     if not checked.wrong:
         return f"{checked.label}: nothing wrong in {where}{noted}"
     return f"{checked.label}: {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong in {where}{noted}"

@@ -7,7 +7,7 @@ Polygons are drawn by pycocotools' rule (pixel centres), masks are run lengths a
 beginning with what is not in the mask. Shapes of one label and one `group_id` (0 is none) are one object; where shapes
 overlap, the one with the larger `z_order`, then the later one, lies on top. Polylines, points and other shapes have
 no area, and boxes are no masks: they are refused unless `ignore_labels` leaves their labels out. Tags of whole
-images say nothing of pixels.
+images say nothing about pixels.
 
 Classes are the labels in the order of the task; pixels in no shape are `background`. Splits are the subsets, or else
 `fractions` by way of `split_by: fraction`.

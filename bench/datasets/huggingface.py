@@ -240,7 +240,7 @@ class _Rows:
         """Return the size from the header of the image."""
         return encoded_size(self.encoded(entry), _where(entry))
 
-    def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - tables say nothing of millimetres
+    def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - tables say nothing about millimetres
         """None."""
         return None
 

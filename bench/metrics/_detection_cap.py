@@ -1,7 +1,7 @@
 """Counts what a limit of detections leaves out, to be told beside the score that it limits.
 
 COCO counts the 100 surest detections of an image and a class. Where an image holds more objects than that, as
-micrographs and crowds do, even a perfect detector cannot find them all, and the score says nothing of it.
+micrographs and crowds do, even a perfect detector cannot find them all, and the score says nothing about it.
 """
 
 from __future__ import annotations

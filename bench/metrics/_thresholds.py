@@ -40,7 +40,7 @@ def best_levels(counts: Counts) -> NDArray[np.int64]:
     Args:
         counts: Pixels by level, of all images of the validation split, (K, 256, 2).
 
-    A class that is never true there says nothing of thresholds and keeps 0.5.
+    A class that is never true there says nothing about thresholds and keeps 0.5.
     """
     called = above(np.asarray(counts, dtype=np.float64))
     true_positives, true = called[..., POSITIVE], counts[..., POSITIVE].sum(axis=-1)[:, None]

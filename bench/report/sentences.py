@@ -69,8 +69,8 @@ def _how_timed(summary: RunSummary) -> list[str]:
         f"{m.warmup_min_s_cuda:g} s (CUDA), every image shape twice, and medians of the last two windows of "
         f"{m.warmup_window} within {100 * m.warmup_tolerance:g} %.",
         f"Sampling until at least {m.min_s:g} s, {m.min_samples} samples, a 95 % interval of the median within "
-        f"±{100 * m.median_half_width:g} %{_tails(m)}; looked at only at doubling "
-        f"counts; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
+        f"±{100 * m.median_half_width:g} %{_tails(m)}; checked each time the number "
+        f"of samples has doubled; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
         "more than 5 % of the cores or the hypervisor took more than 1 % are measured "
         f"again, for at most {100 * m.busy_allowance:g} % of the time that sampling takes undisturbed; a machine that "
         "stays busy is timed as it is, and flagged.",
@@ -155,7 +155,7 @@ def footnotes(summary: RunSummary) -> list[str]:
     notes = [
         "`a (b–c)`: value and 95 % interval. Scores: by leaving out each image, or group of images, in turn (jackknife), with Student's t. "
         "Latencies: over processes, by Student's t for the median and a generalised interval for other percentiles; that of a "
-        "single process is a bootstrap over blocks of its samples and says nothing of other processes.",
+        "single process is a bootstrap over blocks of its samples and says nothing about other processes.",
         f"{', '.join(f'p{p:g}' for p in summary.measurement.percentiles)}: nearest-rank upper percentile of all samples of "
         "all processes, per image of the batch; printed only if the sample supports it (binomial rule, 99 % confidence), "
         "else what is missing.",

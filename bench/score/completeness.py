@@ -1,6 +1,6 @@
 """For which tasks the ground truth of a data set is complete, and which metrics need more than it has.
 
-A data set of objects alone says nothing of the pixels outside them. A map painted from its objects is
+A data set of objects alone says nothing about the pixels outside them. A map painted from its objects is
 void there, so that a semantic metric would forgive every false positive that lies in no true object.
 Such a metric is refused unless the data set says what outside is.
 """

@@ -103,7 +103,7 @@ def train(
     if trainee.order.batch_size % recipe.devices:
         raise BenchError(
             f"recipe: {recipe.devices} devices cannot share batches of {trainee.order.batch_size} images evenly; "
-            f"make 'batch_size' a multiple of 'devices', with at least so many training images"
+            f"make 'batch_size' a multiple of 'devices', with at least that many training images"
         )
     training = _Training(trainee, recipe, out, progress, device)
     training.run()
@@ -175,7 +175,7 @@ class _Training(lightning.LightningModule):
         """
         if self.trainer.world_size != self._recipe.devices:
             raise BenchError(
-                f"recipe: 'devices: {self._recipe.devices}' shares each batch among so many processes, but "
+                f"recipe: 'devices: {self._recipe.devices}' shares each batch among that many processes, but "
                 f"{self.trainer.world_size} are training; start bench outside of a launcher (srun, torchrun)"
             )
         _set_random_state(self._random_state, self._where)

@@ -43,7 +43,7 @@ from bench.records.run_lengths import run_lengths
 
 LOSS = (
     JPEG_LOSS,
-    "instances alone say nothing of stuff and void; the panoptic files do",
+    "instances alone say nothing about stuff and void; the panoptic files do",
     "pixel maps of COCO-Stuff are written only where every class has a name of theirs",
 )
 MAX_SEGMENT_ID = 2**24 - 1

@@ -25,7 +25,7 @@ from bench.dataset import Dataset, GroundTruth
 from bench.records import IGNORE_LABEL
 from bench.run.predict.worker.outputs import compressed
 
-LOSS = ("instances alone say nothing of stuff and void; the maps do",)
+LOSS = ("instances alone say nothing about stuff and void; the maps do",)
 XYWH_ABS = 1
 
 

@@ -173,7 +173,7 @@ def _volume(
     window, inverted = _window(first), str(first.get("PhotometricInterpretation", "")) == "MONOCHROME1"
     in_plane = first.get("PixelSpacing")
     if normal is None or in_plane is None:
-        return Volume(values, None, None, note="its headers say nothing of its place", window=window, inverted=inverted)
+        return Volume(values, None, None, note="its headers do not state its place", window=window, inverted=inverted)
     steps = np.diff(positions)
     step = float(np.median(steps)) if len(steps) else float(first.get("SliceThickness", 0) or 0) or 1.0
     note = ""

@@ -150,7 +150,7 @@ def read_nifti(path: Path, *, pixels: bool) -> Volume:
     affine[:3] *= factor
     if not known:  # nibabel makes one up
         x, y, z = (float(zoom) * factor for zoom in image.header.get_zooms()[:3])
-        note = "its header has neither qform nor sform, and so says nothing of its orientation"
+        note = "its header has neither qform nor sform, and so says nothing about its orientation"
         return Volume(values, None, (x, y, z), note=note)
     return Volume(values, affine, affine_spacing(affine))
 
@@ -188,7 +188,7 @@ def read_nrrd(path: Path, *, pixels: bool) -> Volume:
         spacings = np.asarray(header.get("spacings", np.full(values.ndim, np.nan)), dtype=np.float64)[spatial]
         sizes = np.linalg.norm(rows, axis=1) if not np.isnan(rows).any() else spacings
         known = None if np.isnan(sizes).any() else (float(sizes[0]), float(sizes[1]), float(sizes[2]))
-        return Volume(values, None, known, note="its header says nothing of its orientation")
+        return Volume(values, None, known, note="its header says nothing about its orientation")
     affine = np.eye(4)
     affine[:3, :3] = rows.T * np.array(signs)[:, None]
     affine[:3, 3] = np.asarray(header.get("space origin", np.zeros(3)), dtype=np.float64) * np.array(signs)

@@ -89,7 +89,7 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
         mistakes.note(_about(source, labels) + message)
     if found.absent and sound_otherwise:
         mistakes.note(
-            f"All else in {source} is in order, as far as it can be told without these files: {len(suite.models)} "
+            f"Everything else in {source} is valid, as far as can be checked without these files: {len(suite.models)} "
             f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
         )
     mistakes.tell()
@@ -246,7 +246,7 @@ def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
         else ""
     )
     return (
-        f"its ground truth is {' and '.join(dataset.tasks)} and says nothing of pixels outside the objects, where "
+        f"its ground truth is {' and '.join(dataset.tasks)} and says nothing about pixels outside the objects, where "
         f"{', '.join(names)} would let every false positive go. {settle}Else remove "
         f"{'this metric' if len(names) == 1 else 'these metrics'} from 'metrics', which need {kind} ground truth."
     )

@@ -169,7 +169,7 @@ def _hashes(job: JobView | None) -> dict[str, str] | None:
     try:
         return read_index(file.parent)
     except StoreError:
-        return None  # what is damaged says nothing of how a model predicts
+        return None  # what is damaged says nothing about how a model predicts
 
 
 def _changed_share(old: CaseView, new: CaseView) -> float | None:

@@ -65,7 +65,7 @@ def latency_interval(processes: Samples, percent: float, *, seed: int) -> Interv
         seed: Seed of the draws.
 
     Returns:
-        An interval that holds the percentile of the pooled samples. That of a single process says nothing of other
+        An interval that holds the percentile of the pooled samples. That of a single process says nothing about other
         processes: it is a bootstrap over blocks of its samples.
     """
     if len(processes) < LEAST_PROCESSES:

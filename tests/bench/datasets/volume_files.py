@@ -54,7 +54,7 @@ def write_nrrd(path: Path, values):
 
 
 def write_dicom(folder: Path, values, *, patient="p", slope=1, intercept=0, order=None, **tags):
-    """A file for each slice, named in an order that says nothing of their places."""
+    """A file for each slice, named in an order that says nothing about their places."""
     folder.mkdir(parents=True, exist_ok=True)
     series, study = generate_uid(), generate_uid()
     count = values.shape[2]

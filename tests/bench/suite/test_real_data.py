@@ -218,7 +218,7 @@ def test_without_the_data_one_paragraph_says_what_is_missing_where_and_how_to_ge
     assert err == (
         f"bench check: {suite}: {about.format(data=tmp_path / 'data')} {ELSEWHERE}\n"
         "\n"
-        f"All else in {suite} is in order, as far as it can be told without these files: {counted}.\n"
+        f"Everything else in {suite} is valid, as far as can be checked without these files: {counted}.\n"
     )
 
 

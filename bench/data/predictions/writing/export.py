@@ -66,7 +66,7 @@ def _refuse_form(view: CaseView, form: str, kind: TaskKind) -> None:
         return
     fits = [name for name in FORMATS if native != "prompted" and reaches(native, _kind_of(name))]
     raise BenchError(
-        f"{view.case.id} predicts {native} maps, which say nothing of the {kind} maps that {form} holds. "
+        f"{view.case.id} predicts {native} maps, which say nothing about the {kind} maps that {form} holds. "
         + (
             f"Choose --format {' or '.join(fits)}, or leave the case out with --case"
             if fits

@@ -326,7 +326,7 @@ def test_a_training_alone_is_alone_within_a_job_of_several_tasks(tmp_path, monke
 def test_shares_of_a_batch_for_processes_that_are_not_there_are_refused(tmp_path, monkeypatch):
     alone = loop._trainer(torch.device("cpu"), short_recipe(), tmp_path)
     monkeypatch.setattr(loop, "_trainer", lambda *_: alone)
-    with pytest.raises(BenchError, match=r"'devices: 2' shares each batch among so many processes, but 1 are training"):
+    with pytest.raises(BenchError, match=r"'devices: 2' shares each batch among that many processes, but 1 are"):
         fit(fresh_network(), rectangles(), short_recipe(devices=2, batch_size=4), tmp_path, Recorder())
 
 

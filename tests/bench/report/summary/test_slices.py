@@ -77,7 +77,7 @@ def test_the_objects_of_an_image_are_told_by_their_f1_and_groups_by_ap():
 
 
 OF_WHOLE_SPLITS = {"cityscapes_ap", "error_budget"}
-"""What is ranked, or taken apart, over all images together and says nothing of one."""
+"""What is ranked, or taken apart, over all images together and says nothing about one."""
 
 
 def test_every_metric_of_ours_tells_single_images_and_groups():
