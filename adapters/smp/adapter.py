@@ -20,6 +20,7 @@ from adapters.smp.framework import smp, timm
 from adapters.smp.options import SmpOptions
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, TaskSpec
+from bench.records.damage import json_of
 
 INSTEAD = {
     "classes": "their number is the task's",
@@ -159,7 +160,7 @@ def _refuse_other_arguments(module: Any, model: ModelSpec) -> None:
     place = None if model.weights is None else Path(model.weights)
     config = None if place is None else (place if place.is_dir() else place.parent) / "config.json"
     try:
-        said = {} if config is None else json.loads(config.read_text(encoding="utf-8"))
+        said = {} if config is None else json_of(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     if not isinstance(said, dict) or "encoder_name" not in said:

@@ -32,6 +32,8 @@ COMMANDS = "bench.cli.commands"
 LONGEST_MESSAGE = 6000
 """Characters of a message that are shown; a longer one quotes a file of others."""
 EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
+AGAIN_S = 0.02
+"""Seconds after which an interruption that was lost comes again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,6 +165,9 @@ def _say(text: str) -> None:
 def _interruptible(interrupted: threading.Event) -> Iterator[None]:
     """Take SIGTERM as Ctrl-C: the job in flight is ended, and the next run goes on from there.
 
+    An interruption that comes within a callback whose exceptions go nowhere, such as that of a weak reference, comes
+    again a moment later.
+
     Args:
         interrupted: Set by either signal.
     """
@@ -177,9 +182,24 @@ def _interruptible(interrupted: threading.Event) -> Iterator[None]:
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a command in the background of a shell
     numbers = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
     before = {number: signal.signal(number, interrupt) for number in numbers}
+    told, again = sys.unraisablehook, threading.Event()
+
+    def went_nowhere(lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            told(lost)
+        elif not again.is_set():
+            threading.Thread(target=ask_again, daemon=True).start()
+
+    def ask_again() -> None:
+        if not again.wait(AGAIN_S):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    sys.unraisablehook = went_nowhere
     try:
         yield
     finally:
+        again.set()
+        sys.unraisablehook = told
         for number, handler in before.items():
             signal.signal(number, handler)
 

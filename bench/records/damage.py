@@ -1,11 +1,13 @@
 """Lists what the readers of stored arrays raise for a file that is damaged."""
 
+import json
 import os
 from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
 from struct import error as StructError
 from tokenize import TokenError
+from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
@@ -52,6 +54,14 @@ def content_of(path: Path) -> bytes:
         raise _no_file(path)
     with FileIO(descriptor) as file:
         return file.readall()
+
+
+def json_of(text: str | bytes) -> Any:
+    """Return what JSON holds; raises `ValueError` for anything else, cut off or nested too deeply included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _no_file(path: Path) -> OSError:

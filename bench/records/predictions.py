@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Size, Spacing, label_dtype, void_id
-from bench.records.damage import content_of
+from bench.records.damage import content_of, json_of
 from bench.records.instances import EncodedInstances as EncodedInstances
 from bench.records.instances import Instances as Instances
 from bench.records.instances import array_hash
@@ -312,7 +312,7 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         return SemanticMap(read_png(folder / f"{stem}.png"))
     file = folder / f"{stem}.json"
     try:
-        document = json.loads(content_of(file).decode("utf-8"))
+        document = json_of(content_of(file).decode("utf-8"))
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
         return _prompted_of(document) if kind == "prompted" else _instances_of(document)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from bench.records.damage import json_of
 
 LISTS = (
     "class_names",
@@ -108,7 +109,7 @@ def read_texts(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _meaning(text: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
+    for read in (json_of, ast.literal_eval):
         try:
             return read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -158,7 +159,7 @@ def _names_in(file: Path) -> tuple[str, ...] | None:
 
 def _read(text: str, ending: str) -> Any:
     if ending == ".json":
-        return json.loads(text)
+        return json_of(text)
     if ending not in (".yaml", ".yml"):
         return _of_lines(text)
     import yaml

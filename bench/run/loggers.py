@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.logger import Logger, load_logger
 from bench.records import as_json_dict, digest
+from bench.records.damage import json_of
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
@@ -77,7 +78,7 @@ def _digest(view: CaseView, name: str, logger: Logger) -> str:
 
 def _written(mark: Path) -> str | None:
     try:
-        digest_of_entry: str = json.loads(mark.read_text(encoding="utf-8"))["digest"]
+        digest_of_entry: str = json_of(mark.read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return digest_of_entry

@@ -36,9 +36,9 @@ EVENTS = (f"jobs/*/{layout.JOB}", f"jobs/*/{layout.OUTCOME}", f"jobs/*/predictio
           layout.MANIFEST, layout.PLAN, "scores/*.json", "jobs/train-*/weights/*", "report.md")  # fmt: skip
 """A kill follows as soon as there is a file more of one of these."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-FRESH = 0.06
+FRESH = 0.03
 """Share of the runs that are an interpreter of their own, killed during its imports too; others are forked."""
-DRAWN = 0.2
+DRAWN = 0.05
 """Share of the forked runs whose report has pictures, which take longer than all else; others leave them out."""
 OF_A_WORKER = 0.2
 """Share of the kills that hit a worker, or a parent of workers, and not `bench` itself."""
@@ -155,7 +155,7 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
         number += 1
         trial = Trial(suite, folder / f"killed-{number}", whole_s, chance)
         kept: dict[Path, bytes] = {}
-        for _ in range(chance.randint(3, 10)):
+        for _ in range(chance.randint(5, 15)):
             if left():
                 kind, failure, kept = _kill(trial, kept)
                 tally.add(kind, failure)

@@ -43,9 +43,12 @@ class Fork:
         sys.stdout.flush()
         sys.stderr.flush()
         self.returncode: int | None = None
+        # As between `fork` and `exec`: what comes before the handlers of the new process are set waits for these.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         self.pid = os.fork()
         if self.pid == 0:
-            _become(command[2], command[3:], env, cwd, stdout, set(pass_fds))
+            _become(command[2], command[3:], env, cwd, stdout, set(pass_fds), blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def poll(self) -> int | None:
         """The exit code, minus the signal; None while it runs."""
@@ -69,7 +72,15 @@ class Fork:
         return self.returncode
 
 
-def _become(module: str, words: Sequence[str], env: Mapping[str, str], cwd: Path, output: IO[bytes], kept: set) -> None:
+def _become(
+    module: str,
+    words: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    output: IO[bytes],
+    kept: set[int],
+    blocked: Iterable[int],
+) -> None:
     """Be another process: as after `exec`, nothing is open but what was handed over, and signals do what they do."""
     code = 1
     try:
@@ -87,6 +98,7 @@ def _become(module: str, words: Sequence[str], env: Mapping[str, str], cwd: Path
             os.set_inheritable(number, True)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.environ.clear()
         os.environ.update(env)
         os.chdir(cwd)

@@ -66,7 +66,9 @@ def corrupted(image: RgbImage, corruption: Corruption, image_id: str) -> RgbImag
         return scaled_image(image, FACTORS[corruption.name][corruption.severity - 1])
     make = MADE_BY[FAMILY_OF[corruption.name]][corruption.name]
     seed = f"{corruption.seed}/{corruption.name}/{corruption.severity}/{image_id}"
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big"))
+    rng = np.random.default_rng(
+        int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:16], "big")
+    )
     found = make(image.astype(np.float64) / 255, corruption.severity, rng)
     found = np.clip(found, 0, 1) * 255
     return np.rint(found).astype(np.uint8) if image.dtype == np.uint8 else np.asarray(found, dtype=image.dtype)

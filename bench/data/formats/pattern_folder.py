@@ -232,7 +232,8 @@ def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: S
     if len(there) < 2:
         return folder_table(options, there[0] if there else named[0], files, root)
     tables = [read_classes(file, options.void) for file in there]
-    for file, table in zip(there, tables, strict=True):
-        if (table.by_value, table.by_colour) != (tables[0].by_value, tables[0].by_colour):
+    names = [[spec.name for spec in table.classes] for table in tables]
+    for file, table, own in zip(there, tables, names, strict=True):
+        if (own, table.by_value, table.by_colour) != (names[0], tables[0].by_value, tables[0].by_colour):
             raise DatasetError(f"{file} and {there[0]} give other classes; all splits need the same. Make them agree.")
     return folder_table(options, there[0], files, root)

@@ -65,7 +65,9 @@ def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: in
     sizes: dict[str, int] = {}
     for key in keys:
         sizes[key] = sizes.get(key, 0) + 1
-    order = sorted(sizes, key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode()).digest(), key))
+    order = sorted(
+        sizes, key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest(), key)
+    )
     names = list(fractions)
     if len(order) < len(names):
         raise DatasetError(

@@ -31,7 +31,9 @@ def stratified(
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.
     """
     by_fraction(keys, fractions, seed=seed, where=where)  # refuses what cannot be dealt out
-    order = sorted(set(keys), key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode()).digest(), key))
+    order = sorted(
+        set(keys), key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest(), key)
+    )
     position = {key: index for index, key in enumerate(order)}
     group = np.array([position[key] for key in keys])
     images = np.bincount(group, minlength=len(order)).astype(np.float64)  # (G,)

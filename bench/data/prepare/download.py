@@ -31,6 +31,7 @@ from rich.filesize import decimal
 from bench import __version__
 from bench.data.progress import Advance
 from bench.errors import BenchError
+from bench.records.damage import json_of
 from bench.records.store.files import write_atomically
 
 BLOCK = 1 << 20
@@ -151,7 +152,7 @@ def _attempt(url: str, part: Path, state: Path, advance: Advance, patience: Pati
 def _begun(url: str, part: Path, state: Path) -> _Begun:
     """Return what an earlier attempt left, if it can be gone on from."""
     try:
-        known = json.loads(state.read_bytes())
+        known = json_of(state.read_bytes())
         begun = _Begun(part.stat().st_size, known["size"], known["validator"])
     except (OSError, ValueError, KeyError, TypeError):
         return _Begun()

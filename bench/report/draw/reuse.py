@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bench.records import digest
-from bench.records.damage import content_of
+from bench.records.damage import content_of, json_of
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, file_state, write_atomically
@@ -50,7 +50,7 @@ def drawn_once(
 
 def _kept(file: Path, key: str) -> Pictures | None:
     try:
-        record = json.loads(content_of(file))
+        record = json_of(content_of(file))
         if record["key"] != key:
             return None
         hashes, folder = dict(record["sha256"]), file.parent

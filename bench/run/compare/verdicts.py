@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.metric import Metric, load_metric
+from bench.records.damage import json_of
 from bench.records.store.statistics import Statistics
 from bench.report.summary.columns import Columns, read_columns
 from bench.report.summary.compare import paired_differences
@@ -102,7 +103,7 @@ def how_they_differ(a: SideCase, b: SideCase) -> Iterator[str]:
 def _parts(before: str, after: str) -> Iterator[tuple[str, str, str]]:
     """Yield what differs, part by part where both are objects in JSON: name of the part, before, after."""
     try:
-        old, new = json.loads(before), json.loads(after)
+        old, new = json_of(before), json_of(after)
     except ValueError:
         old = new = None
     if not isinstance(old, dict) or not isinstance(new, dict):

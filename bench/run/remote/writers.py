@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from bench.errors import BenchError
 from bench.measure.devices import machine_identity
+from bench.records.damage import json_of
 from bench.records.store.runs import utc_now
 from bench.run.remote.copies import RUNS
 from bench.run.remote.stores import Store
@@ -82,7 +83,7 @@ def writing(store: Store, suite: str, run: str) -> Iterator[Writer]:
 def _holder(store: Store, name: str) -> dict[str, object]:
     text = store.read(name)
     try:
-        found = json.loads(text) if text is not None else {}
+        found = json_of(text) if text is not None else {}
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
+import time
+import weakref
 
 import pytest
 
@@ -43,3 +46,37 @@ def test_sigterm_is_taken_as_an_interruption(monkeypatch, capsys):
     assert main(["check", "s.yaml"]) == 130
     assert "goes on from here" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_within_a_callback_whose_exceptions_go_nowhere_is_not_lost(number, monkeypatch, capsys):
+    class Held:
+        pass
+
+    def long(_: object) -> int:
+        held = Held()
+        seen = weakref.ref(held, lambda _: signal.raise_signal(number))
+        del held
+        time.sleep(20)
+        return seen() is None
+
+    monkeypatch.setattr(check, "execute", long)
+    began = time.monotonic()
+    assert main(["check", "suite.yaml"]) == 130
+    assert time.monotonic() - began < 10
+    assert "interrupted; the same command goes on from here" in (said := capsys.readouterr().err)
+    assert "Traceback" not in said
+
+
+def test_other_exceptions_that_go_nowhere_are_told_as_ever(monkeypatch):
+    told: list[object] = []
+
+    def fails(_: object) -> int:
+        seen = weakref.ref(held := type("Held", (), {})(), lambda _: 1 / 0)
+        del held
+        return int(seen() is not None)
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    monkeypatch.setattr(check, "execute", fails)
+    assert main(["check", "suite.yaml"]) == 0
+    assert told == [ZeroDivisionError]

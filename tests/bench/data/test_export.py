@@ -7,11 +7,17 @@ import io
 import json
 import shlex
 
+import cv2
+import numpy as np
 import pytest
 from rich.console import Console
 
 from bench.data.export import export, export_names
+from bench.data.exports import nnunet, voc
 from bench.data.opening import Choice, opened
+from bench.dataset import GroundTruth
+from bench.errors import DatasetError
+from bench.records.predictions import Instances, SemanticMap
 from tests.bench.data.miniatures import bench_data, refused, words_for, written
 
 WORDS = ["shapes", "--set", "size=[48, 64]", "--set", "train=20", "--set", "val=3", "--set", "test=2"]
@@ -88,3 +94,29 @@ def test_a_bar_on_a_terminal_changes_nothing_that_is_written(tmp_path):
     assert ids[0] == ids[1]
     assert len(ids[0]) == 5
     assert "export shapes as folder" in terminal.getvalue()
+
+
+def test_colours_behind_grey_images_have_no_place_in_one_nnunet_folder(tmp_path):
+    for folder, size in (("images", (4, 4, 3)), ("masks", (4, 4))):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.resize(np.uint8([0, 0, 0, 1, 1, 1]), size))
+    cv2.imwrite(str(tmp_path / "images" / "b.png"), np.uint8([[[0, 1, 2]] * 4] * 4))
+    source = opened(Choice("folder", "folder", {"root": str(tmp_path), "fractions": {"a": 1.0}}))
+    with pytest.raises(DatasetError, match=r"nnunet: b has colours, earlier images are grey. Export them apart"):
+        nnunet.export(source, tmp_path / "there")
+
+
+def test_more_objects_than_a_palette_of_voc_holds():
+    masks = np.zeros((255, 16, 16), bool)
+    masks.reshape(255, 256)[np.arange(255), np.arange(255)] = True
+    objects = Instances(masks, np.ones(255, np.int64), np.ones(255), np.zeros(255, bool))
+    source = opened(Choice("shapes", "shapes", {}))
+    with pytest.raises(DatasetError, match="voc: image 'i' has 255 objects; a palette holds 254"):
+        voc._objects(
+            GroundTruth(SemanticMap(np.ones((16, 16), np.uint8)), objects),
+            np.ones((16, 16), np.uint8),
+            [0, 1],
+            source,
+            "i",
+        )

@@ -18,6 +18,7 @@ from bench.data.formats.documents import read_text
 from bench.data.formats.volume_slices import CACHE_MIB
 from bench.data.formats.yolo_yaml import read_data_yaml
 from bench.data.opening import Choice, opened
+from bench.datasets import quokka
 from bench.datasets.huggingface import mask_pixels
 from bench.errors import DatasetError
 from tests.bench.data.miniatures import copied, written
@@ -61,6 +62,14 @@ def without(name: str, key: str):
     return change
 
 
+def without_id_of_a_segment(root: Path) -> None:
+    for file in root.glob("*.json"):
+        records = json.loads(file.read_text())
+        for row in records if isinstance(records, list) else ():
+            row["segments_info"][0].pop("id")
+        file.write_text(json.dumps(records))
+
+
 def without_images(root: Path) -> None:
     file = root / "annotations.xml"
     file.write_text(re.sub(r"<image .*?</image>", "", file.read_text(), flags=re.DOTALL))
@@ -85,6 +94,8 @@ CASES = [
     ("open_images", replaced("*segmentation.csv", b"MaskPath", b"Path"), "has no columns MaskPath, ImageID and"),
     ("open_images", replaced("*segmentation.csv", b"\n", b"\nx\n"), "columns, 3 are expected. Fetch it again"),
     ("yolo", replaced("data.yaml", b"names:", b"nc: 99999\nnames:"), "nc is"),
+    ("detectron2", replaced("train.json", b'"file_name": "', b'"file_name": "\\ud800'), "is not text in Unicode. Fix"),
+    ("detectron2", without_id_of_a_segment, "a segment has no id. Add it"),
 ]
 
 
@@ -241,3 +252,33 @@ def test_a_cache_of_no_size(tmp_path, monkeypatch):
     assert "BENCH_VOLUME_CACHE_MIB=much: expected a whole number of MiB" in refusal(
         Choice("volumes", "volumes", options)
     )
+
+
+def test_volumes_of_one_and_of_two_channels(tmp_path):
+    values, labels = scene()
+    for name, volume in (("a", values), ("b", np.stack([values, values], axis=-1))):
+        write_nifti(tmp_path / "images" / f"{name}.nii.gz", volume)
+        write_nifti(tmp_path / "masks" / f"{name}.nii.gz", labels)
+    options = {"root": str(tmp_path), "images": "images/{id}.nii.gz", "masks": "masks/{id}.nii.gz",
+               "classes": {"background": 0, "one": 1, "two": 2}, "fractions": {"test": 1.0}, "axis": "stored",
+               "window": [0, 100]}  # fmt: skip
+    said = refusal(Choice("volumes", "volumes", options))
+    assert "the volumes differ in channels: 1 of 1, 1 of 2 channels. All need the same" in said
+
+
+@pytest.mark.parametrize("document", ["{}", '{"polygons": []}', '{"polygons": [{"keypoints": [{"x": "left"}]}]}'])
+def test_an_outline_that_is_none(tmp_path, document):
+    (tmp_path / "a.json").write_text(document)
+    with pytest.raises(DatasetError, match="expected a polygon with keypoints"):
+        quokka._corners(tmp_path / "a.json")
+
+
+def test_a_column_that_came_to_hold_no_objects(tmp_path):
+    pytest.importorskip("datasets")
+    choice = copied(written("huggingface", tmp_path / "whole"), tmp_path / "copy")
+    dataset = opened(Choice(choice.name, choice.label, {**choice.options, "objects": "objects"}))
+    split = dataset.splits()[0]
+    reader = dataset._read_ground_truth.__self__
+    reader.tables.features[reader.columns.objects] = {"_type": "Value", "dtype": "string"}
+    with pytest.raises(DatasetError, match="holds no objects with a ClassLabel and a geometry"):
+        dataset.target(dataset.ids(split)[0])

@@ -9,13 +9,15 @@ import pytest
 
 from bench.dataset import Place
 from bench.errors import BenchError, ShapeError
+from bench.metrics import _object_surfaces, object_hd95
 from bench.metrics._confusion import confusion_counts
 from bench.metrics._matching import as_instances
 from bench.metrics._panoptic import as_panoptic
 from bench.metrics._semantic import as_label_maps
-from bench.records import Size
+from bench.records import ClassSpec, Size
 from bench.records.png import encode_png
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, check_prediction
+from bench.records.probabilities import quantised
 from bench.score.volumes import Volumes
 
 LABELS = SemanticMap(np.zeros((4, 5), np.uint8))
@@ -87,3 +89,34 @@ def test_a_score_that_is_no_share_is_invalid_output(score):
 def test_an_array_that_no_png_holds():
     with pytest.raises(ShapeError, match=r"an array of shape \(0, 3\) and dtype uint8 cannot be encoded as PNG"):
         encode_png(np.zeros((0, 3), np.uint8))
+
+
+def test_surfaces_of_matched_objects_without_pixels(monkeypatch):
+    """No object of a data set has none; two that match would have no distance."""
+    empty = replace(
+        OBJECTS,
+        masks=np.zeros((1, 4, 5), bool),
+        class_ids=np.zeros(1, np.int64),
+        scores=np.ones(1),
+        crowd=np.zeros(1, bool),
+    )
+    monkeypatch.setattr(_object_surfaces, "_matches", lambda *_: (np.zeros(1, np.int64), np.zeros(1, bool)))
+    with pytest.raises(ShapeError, match="two matched objects have no pixels"):
+        object_hd95.METRIC.observe(empty, empty, (ClassSpec(name="a", colour=(0, 0, 0), is_thing=True),))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.zeros((2, 4, 5), np.uint8), "returned for image 'i', which is (4, 5), probabilities as uint8"),
+        ([0.5], "probabilities as list"),
+        (np.zeros((3, 4, 5), np.float32), "probabilities of shape (3, 4, 5); expected (2, 4, 5)"),
+        (np.full((2, 4, 5), 1.5, np.float32), "probabilities from 1.5 to 1.5"),
+        (np.full((2, 4, 5), np.nan, np.float32), "probabilities from nan to nan"),
+    ],
+)
+def test_probabilities_that_are_none(values, told):
+    with pytest.raises(ShapeError) as refused:
+        quantised(values, num_classes=2, size=Size(4, 5), image_id="i", model="m")
+    assert told in str(refused.value)
+    assert "probabilities() must return floats from 0 to 1 at the original size" in str(refused.value)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import struct
 import sys
+import tarfile
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -11,25 +14,38 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from bench.adapter import BaseAdapter
+from bench.adapter import BaseAdapter, load_adapter
 from bench.adapter.finding import _made
 from bench.cli.main import main
+from bench.data import augmentation_preview
 from bench.data.predictions.writing.export import export_predictions
 from bench.data.prepare.archives import Member, _write
 from bench.datasets import brain
 from bench.datasets.folder import _by_pattern
 from bench.errors import BenchError, Unsupported
+from bench.records import Target, TaskSpec
 from bench.records.store.runs import newest_run, read_run
+from bench.run.archive import contents
+from bench.run.archive.reading import _contents
+from bench.run.archive.writing import _add, _entry
 from bench.run.audit.seal import _ssh_keygen
+from bench.run.compare.interleave import _side_of
 from bench.run.environments.create import _ask
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.uv import _run
+from bench.run.executors import ray, slurm
+from bench.run.executors.local import _refuse_numbers
 from bench.run.planning.prepare import prepare
-from bench.run.predict.models import _trained_weights
+from bench.run.predict import weights_info
+from bench.run.predict.models import Overrides, _classes, _trained_weights
+from bench.run.predict.reading import range_of
+from bench.run.remote import working
 from bench.run.worker.images import Images
+from bench.run.worker.kept_probabilities import refuse_other_tasks
 from bench.run.worker.throughput_job import throughput_job
 from bench.run.worker.time_job import time_job
 from bench.run.worker.train_job import train_job
+from tests.bench.builders import CLASSES, make_job, make_model, make_recipe
 from tests.bench.suites import perfect, write_suite
 
 
@@ -116,3 +132,126 @@ def test_patterns_that_leave_images_or_splits_out():
 def test_the_brain_without_its_packages(monkeypatch, found, told):
     monkeypatch.setattr(util, "find_spec", lambda name: found.get(name))
     assert told in refused(brain.open_dataset, brain.Options())
+
+
+# ------------------------------------------------------------------ archives, executors, predictions
+
+
+def test_drawing_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(augmentation_preview, "TIMEOUT_S", 0.2)
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    said = refused(augmentation_preview._run, slow, [tmp_path], log=tmp_path / "log")
+    assert "s and was ended; ask for fewer --images" in said
+
+
+def test_an_archive_of_a_later_version(tmp_path):
+    text = contents.Contents(format=contents.FORMAT + 1, suite="s", run="r", files={}).to_json().encode()
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(_entry(contents.CONTENTS, len(text)), io.BytesIO(text))
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        said = refused(_contents, tmp_path / "a.tar", archive)
+    assert "is of a later version of segbench (format" in said
+    assert "update segbench" in said
+
+
+def test_a_file_that_shrinks_while_it_is_packed(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        said = refused(_add, archive, _entry("worker.log", 10), io.BytesIO(b"abc"))
+    assert said == "worker.log became shorter while it was read; nothing is written. Try again"
+
+
+def test_a_side_of_an_interleaved_comparison_that_failed():
+    job = SimpleNamespace(job=SimpleNamespace(kind="time"), outcome=None, damage="no samples", folder=Path("jobs/t"))
+    view = SimpleNamespace(case=SimpleNamespace(id="A one"), failures=[job])
+    said = refused(_side_of, SimpleNamespace(cases=[view]), 0, SimpleNamespace())
+    assert said == "--interleave: the time job of A one failed: no samples; see jobs/t"
+
+
+def test_a_number_of_a_gpu_where_each_job_sees_its_own():
+    _refuse_numbers([make_job(target=Target(device=device)) for device in ("cpu", "cuda", "cuda:0")])
+    said = refused(_refuse_numbers, [make_job(target=Target(device="cuda:1"))])
+    assert "but with --devices each job sees its own GPU alone: write device: cuda in the suite" in said
+
+
+def test_a_cluster_that_cannot_be_joined_or_lends_nothing(monkeypatch):
+    def no_cluster(**_: object) -> None:
+        raise ConnectionError("nobody answers")
+
+    module = SimpleNamespace(init=no_cluster, nodes=list, remote=lambda function: function)
+    monkeypatch.setitem(sys.modules, "ray", module)
+    said = refused(ray._joined, "10.0.0.1:6379")
+    assert "no Ray cluster could be joined at 10.0.0.1:6379: nobody answers. Start one with ray start" in said
+    assert "no node of the cluster lends a processor; start one with" in refused(ray._described, module)
+
+
+@pytest.mark.parametrize("word", ["partition", "=gpu"])
+def test_a_parameter_of_slurm_without_name_or_value(word):
+    assert refused(slurm._parsed, [word]) == f"--slurm {word}: expected NAME=VALUE, such as partition=gpu"
+
+
+def test_a_first_job_that_fails_in_slurm(tmp_path):
+    submitit = pytest.importorskip("submitit")
+
+    class Failed:
+        def result(self) -> None:
+            raise submitit.core.utils.FailedJobError("node is gone")
+
+    executor = slurm.SlurmExecutor.__new__(slurm.SlurmExecutor)
+    executor._folder, executor._share, executor._submitit = tmp_path, False, submitit
+    executor._hand_over = lambda *_, **__: Failed()  # type: ignore[method-assign]
+    said = refused(executor._probe)
+    assert "the first job, which says what the nodes are, has failed. Every node needs this checkout" in said
+    assert "node is gone" in said
+
+
+def test_classes_of_which_nobody_says_which_are_things(tmp_path):
+    (tmp_path / "w.ckpt").write_bytes(b"x")
+    (tmp_path / "classes.txt").write_text("road\ncar\n")
+    model = make_model(label="m", adapter="mine", weights=str(tmp_path / "w.ckpt"), task="panoptic")
+    said = refused(_classes, model, Overrides())
+    assert "names its classes but not which are things; give them with --classes FILE.yaml" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("1", "expected two numbers, low,high"), ("a,b", "expected two numbers, low,high"), ("3,3", "the larger one")],
+)
+def test_a_range_that_is_none(text, told):
+    assert told in refused(range_of, text)
+
+
+def test_weights_of_torch_where_no_adapter_of_torch_is(tmp_path, monkeypatch):
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    monkeypatch.setattr(weights_info, "_groups", lambda *_: {})
+    said = refused(weights_info.told, file, Interpreters())
+    assert said == f"no adapter of torch networks is here to read {file}"
+
+
+def test_a_run_that_is_removed_while_it_is_looked_for(tmp_path, monkeypatch):
+    results = working.RemoteResults.__new__(working.RemoteResults)
+    results.folder, results._store = tmp_path, SimpleNamespace(url="s3://b/r")
+    monkeypatch.setattr(working, "runs_in", lambda *_: [("suite", "one")])
+    monkeypatch.setattr(working, "contents_in", lambda *_: None)
+    assert refused(results.fetch, "suite") == "the run suite/one in s3://b/r was just removed"
+
+
+def test_probabilities_of_what_labels_no_pixels_are_not_kept():
+    job = make_job(task=TaskSpec(kind="instance", classes=CLASSES), keep=("probabilities",))
+    with pytest.raises(Unsupported, match="makes instance predictions; keep: probabilities is for models that label"):
+        refuse_other_tasks(job)
+    refuse_other_tasks(make_job(keep=("probabilities",)))
+
+
+def test_a_fake_on_a_gpu_and_one_that_is_to_be_trained(tmp_path):
+    adapter = load_adapter("fake")
+    task = TaskSpec(kind="semantic", classes=CLASSES)
+    model = make_model(adapter="fake", name="fake/constant", options={"behaviour": "constant"})
+    with pytest.raises(Unsupported, match="the fakes run on cpu only, not on cuda:0"):
+        adapter.build(model, task, Target(device="cuda:0"), None)
+    adapter.build(model, task, Target(), None)
+    with pytest.raises(Unsupported, match="this fake cannot be trained"):
+        adapter.train(None, make_recipe(), tmp_path, None)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import re
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import cv2
 import nibabel as nib
@@ -13,21 +14,32 @@ import nrrd
 import numpy as np
 import pytest
 import tifffile
+from pydantic import AfterValidator, TypeAdapter
 
 from bench.data.formats.arrays import read_array
+from bench.data.formats.bands import BandReading, Percentiles, measured_ranges
 from bench.data.formats.coco_classes import _by_name as classes_by_name
 from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import OddValue, nested
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.embedded import decode_embedded, unpacked
+from bench.data.formats.hf_tables import find_tables
 from bench.data.formats.label_studio_tasks import _image_of, _regions, _results
-from bench.data.formats.pattern_folder import _class_names
+from bench.data.formats.label_tables import MAX_CLASSES
+from bench.data.formats.pattern_folder import _class_names, _table
+from bench.data.formats.pattern_options import PatternOptions
+from bench.data.formats.patterns import check_pattern
+from bench.data.formats.resplit import Resplit, resplit
 from bench.data.formats.segments import read_segment_map
+from bench.data.formats.typed import as_typed
 from bench.data.formats.voc_labelmap import _colours, read_labelmap
-from bench.data.formats.volume_arrays import read_nifti, read_npy_volume, read_nrrd, read_tiff_stack
+from bench.data.formats.volume_arrays import Volume, read_nifti, read_npy_volume, read_nrrd, read_tiff_stack
 from bench.data.formats.volume_places import cases_in
+from bench.data.formats.volume_slices import Grey, Slices
 from bench.data.formats.yaml_text import LimitError, read_limited
 from bench.data.labels.selection import _spoken_for
+from bench.datasets.folder import Options as FolderOptions
+from bench.datasets.folder import open_dataset as open_folder
 from bench.errors import BenchError, DatasetError
 from bench.records import Labels, Size
 from bench.records.png import encode_png
@@ -96,6 +108,67 @@ def test_a_region_of_two_labels_and_a_task_of_two_images():
 def test_an_order_of_classes_that_is_not_that_of_the_masks():
     options = SimpleNamespace(class_order=("a", "b"))
     assert "class_order names a, b, but the masks are of a, c" in refused(_class_names, {"a": 1, "c": 1}, options)
+
+
+def test_a_place_for_classes_that_takes_as_many_values_as_there_are_files():
+    options = SimpleNamespace(class_order=None, masks="{class}/{id}.png")
+    said = refused(_class_names, {str(n): 1 for n in range(MAX_CLASSES)}, options)
+    assert f"{{class}} in masks: '{{class}}/{{id}}.png' takes {MAX_CLASSES} values, for example 0, 1, 10" in said
+    assert "these are no classes. Put the placeholder elsewhere" in said
+
+
+def test_classes_that_differ_from_split_to_split(tmp_path):
+    for split, names in (("train", "[a, b]"), ("val", "[a, c]")):
+        (tmp_path / f"{split}.yaml").write_text(names)
+    options = PatternOptions(root=str(tmp_path), images="i/{id}.png", masks="m/{id}.png", classes="{split}.yaml")
+    said = refused(_table, [], tmp_path, options, ["train", "val"])
+    assert "give other classes; all splits need the same. Make them agree" in said
+
+
+@pytest.mark.parametrize("pattern", ["images/*.png", "images/{nmae}.png"])
+def test_a_pattern_that_cannot_tell_images_apart(pattern):
+    said = refused(check_pattern, pattern, "images", allowed=["id", "split"])
+    assert said.startswith(f"folder: option images: {pattern!r} ")
+    assert "It takes {id}, {split} and *, and needs {id}, for example" in said
+
+
+def test_a_pool_of_a_split_that_there_is_not(tmp_path):
+    for split in ("images", "masks"):
+        (tmp_path / split / "train").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / split / "train" / "a.png"), np.eye(4, dtype=np.uint8))
+    whole = open_folder(FolderOptions(root=str(tmp_path)))
+    said = refused(resplit, whole, Resplit(split_by="fraction", pool=("tarin",)), str(tmp_path))
+    assert "pool names 'tarin'. Did you mean 'train'?" in said
+    assert "It has: train" in said
+
+
+def test_a_document_that_is_nested_without_end():
+    def nested_for_ever(value: object) -> object:
+        return nested_for_ever(value)
+
+    adapter = TypeAdapter(Annotated[list, AfterValidator(nested_for_ever)])
+    assert refused(as_typed, adapter, [], "a.json", "Mend it.") == "a.json: it is nested too deeply. Mend it."
+
+
+def test_percentiles_between_which_a_band_has_no_values(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 4), 7, np.uint8))
+    wanted = Percentiles(percentiles=(2.0, 98.0))
+    said = refused(measured_ranges, BandReading(bands=(1,)), [tmp_path / "a.png"], wanted)
+    assert "of a band are one value; widen them" in said
+
+
+def test_more_windows_than_a_volume_has_channels(tmp_path):
+    slices = Slices("stored", Grey(windows=((0, 1), (0, 2), (0, 3))), {})
+    volume = Volume(np.zeros((2, 2, 2, 2), np.uint8), None, None, "", "")
+    said = refused(slices._planes, np.zeros((2, 2, 2), np.uint8), tmp_path / "a.nii", volume)
+    assert said.endswith("a.nii has 2 channels, but there are 3 windows.")
+
+
+def test_a_saved_table_that_lacks_one_of_its_splits(tmp_path):
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    said = refused(find_tables, tmp_path)
+    assert "names the split 'train', but" in said
+    assert "holds no state.json. Save it again" in said
 
 
 def test_channels_of_volumes_without_a_place_in_the_pattern(tmp_path):
