@@ -1,4 +1,4 @@
-"""Every refusal is heard of in a test: some words of its message stand there; what has none may only become less."""
+"""Every refusal is heard of in a test: some words of its message stand there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ WORDS = 3
 """So many words in a row, of a message, are taken to be it; all of a part that has fewer."""
 LEAST = 8
 """Letters that such words have at least."""
-UNTESTED = 60
-"""Refusals of which no test has a word. Cover one, and make this smaller; it never grows."""
 
 
 def messages(tree: ast.AST) -> Iterator[tuple[int, list[str]]]:
@@ -66,7 +64,7 @@ def untested() -> list[str]:
 
 def test_every_refusal_has_a_test():
     found = untested()
-    assert len(found) <= UNTESTED, "cover these by tests:\n" + "\n".join(found)
+    assert not found, "cover these by tests:\n" + "\n".join(found)
 
 
 def test_a_refusal_without_a_test_would_be_found():

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import (
@@ -219,6 +220,18 @@ def _fresh(family: Family, config: PretrainedConfig, label: str) -> nn.Module:
     return module
 
 
+_OF_ARGUMENTS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    AttributeError,
+    RuntimeError,
+    StrictDataclassError,
+)
+
+
 class _told:  # noqa: N801  # read as a statement
     """Turn what transformers raises for arguments that do not fit together into a paragraph."""
 
@@ -229,6 +242,6 @@ class _told:  # noqa: N801  # read as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, ValueError | TypeError | KeyError | IndexError | AssertionError | RuntimeError):
+        if isinstance(error, _OF_ARGUMENTS):
             reason = " ".join(str(error).split())[:200]
             raise BenchError(f"{self._label}: option 'arguments': transformers cannot build it: {reason}") from None

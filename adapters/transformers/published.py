@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
@@ -105,7 +106,7 @@ def told_as_bench_error(source: str, label: str) -> Iterator[None]:
     """Turn what transformers raises where there is nothing to load into a paragraph."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
         reason = " ".join(str(error).split())[:160]
         raise BenchError(
             f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "

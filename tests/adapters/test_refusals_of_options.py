@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,7 +111,8 @@ def test_a_head_that_reads_outputs_as_what_they_cannot_be():
         infer=lambda _: SimpleNamespace(logits=logits),
     )
     said = refused(SemanticAdapter._doubts_of_output, own, None)
-    assert said == "m: its outputs lie between -5 and 5, and its head reads probabilities; make it with gives='logits'"
+    assert said.startswith("m: its outputs lie between -5 and 5, which are no probabilities, and its head reads")
+    assert said.endswith("; make it with gives='logits'")
 
 
 # ------------------------------------------------------------------ frameworks
@@ -201,3 +203,15 @@ def test_arguments_that_transformers_does_not_take(arguments, told):
 
     family = SimpleNamespace(network=transformers.SegformerForSemanticSegmentation)
     assert told in refused(lambda: _fresh(family, read_config(transformers.SegformerConfig, None, arguments, "m"), "m"))
+
+
+def test_a_folder_whose_configuration_holds_values_of_other_types(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from adapters.transformers.pixels import read_config
+
+    transformers.SegformerConfig().save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    for value in ("x", {"a": 1}, [["x"]], 7):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "depths": value}))
+        said = refused(read_config, transformers.SegformerConfig, str(tmp_path), {}, "m")
+        assert "m: option 'pretrained': nothing to load at" in said

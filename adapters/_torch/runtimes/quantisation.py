@@ -68,7 +68,7 @@ def _quantise(file: Path, made: Path, images: Sequence[NDArray[np.float32]]) -> 
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # ONNX Runtime and protobuf have their own, below no other
         reason = " ".join(str(error).split())[:300]
         raise Unsupported(f"the network cannot be quantised to int8 ({reason}); use precision fp32") from None
     finally:

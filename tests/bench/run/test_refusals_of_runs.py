@@ -249,7 +249,7 @@ def test_probabilities_of_what_labels_no_pixels_are_not_kept():
 def test_a_fake_on_a_gpu_and_one_that_is_to_be_trained(tmp_path):
     adapter = load_adapter("fake")
     task = TaskSpec(kind="semantic", classes=CLASSES)
-    model = make_model(adapter="fake", name="fake/constant", options={"behaviour": "constant"})
+    model = make_model(adapter="fake", name="fake/slow_5ms", options={"behaviour": "slow"})
     with pytest.raises(Unsupported, match="the fakes run on cpu only, not on cuda:0"):
         adapter.build(model, task, Target(device="cuda:0"), None)
     adapter.build(model, task, Target(), None)
