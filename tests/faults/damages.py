@@ -33,6 +33,23 @@ def _digit(content: bytes, chance: random.Random) -> bytes:
     return content[:place] + bytes([content[place] + 1]) + content[place + 1 :]
 
 
+def _twin(path: Path, chance: random.Random) -> Path:
+    """Another file of the same kind in the same run, such as the same one of another case; the file where there is
+    none."""
+    run = next(parent for parent in path.parents if (parent / "jobs").is_dir())
+    alike = [file for file in sorted(run.rglob(f"*{path.suffix}")) if file.is_file() and file != path]
+    named = [file for file in alike if file.name == path.name]
+    beside = [file for file in alike if file.parent == path.parent]
+    return chance.choice(named or beside or [path])
+
+
+def _link_to_twin(path: Path, chance: random.Random) -> None:
+    twin = _twin(path, chance)
+    if twin != path:
+        path.unlink()
+        path.symlink_to(twin)
+
+
 DAMAGES = {
     "missing": lambda path, chance: path.unlink(),
     "empty": lambda path, chance: path.write_bytes(b""),
@@ -44,6 +61,8 @@ DAMAGES = {
     "other type": lambda path, chance: path.write_text(chance.choice(["null", "7", "[]", '"x"', "{}"])),
     "folder": lambda path, chance: (path.unlink(), path.mkdir()),
     "pipe": lambda path, chance: (path.unlink(), os.mkfifo(path)),
+    "of another case": lambda path, chance: path.write_bytes(_twin(path, chance).read_bytes()),
+    "link to another case": _link_to_twin,
     "link to nowhere": lambda path, chance: (path.unlink(), path.symlink_to("nowhere")),
 }
 REPORT = ["report", "--as", "json"]
@@ -83,7 +102,7 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
     left = budget.left(tally)
     while left():
         file, (how, damage) = chance.choice(files), chance.choice(list(DAMAGES.items()))
-        if (results / file).name in VIEWS and how in ("folder", "pipe", "link to nowhere"):
+        if (results / file).name in VIEWS and how in ("folder", "pipe", "link to nowhere", "link to another case"):
             continue
         command = chance.choices(list(commands), weights=[WEIGHTS[name] for name in commands])[0]
         before = (results / file).read_bytes()
