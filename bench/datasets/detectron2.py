@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.coco_doubts import doubts_of
-from bench.data.formats.coco_rows import OddValue, checked_text
+from bench.data.formats.coco_rows import name_bytes
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
 from bench.data.formats.doubts import Doubt
@@ -370,14 +370,6 @@ def _size(record: Mapping[str, Any], entry: Entry) -> Size:
     return Size(int(height), int(width)) if height and width else entry.size
 
 
-def _text(value: object, where: str) -> bytes:
-    """Return a file name; empty where there is none."""
-    try:
-        return checked_text(value).encode() if value else b""
-    except OddValue as error:
-        raise DatasetError(f"{where} {error}. Fix the dict.") from None
-
-
 def _index(file: Path) -> tuple[FileState, Tables]:
     """Return where each dict lies in a file, and the paths that it names."""
     state = FileState.of(file)
@@ -398,7 +390,7 @@ def _read(state: FileState) -> Tables:
             if not isinstance(row, dict) or not row.get("file_name"):
                 raise DatasetError(f"{state.file}: dict {number} has no file_name. Every dataset dict needs it.")
             for column, name in zip(texts, ("file_name", FIELD_OF["semantic"], FIELD_OF["panoptic"]), strict=True):
-                texts[column].append(_text(row.get(name), f"{state.file}: dict {number}: {name}"))
+                texts[column].append(name_bytes(row.get(name), f"{state.file}: dict {number}: {name}"))
             places.append((placed.offset, placed.length))
     columns: dict[str, NDArray[Any]] = {
         name: np.array(values, dtype=f"S{max(map(len, values), default=0) or 1}") for name, values in texts.items()

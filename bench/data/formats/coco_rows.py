@@ -1,6 +1,6 @@
 """Checked reading of single values of a COCO file, whose types differ from one writer to the next.
 
-Every function returns the value in one form, or raises `OddValue` with what it is instead; nothing else.
+Every function returns the value in one form, or raises `OddValue` with what it is instead (`name_bytes`: `DatasetError`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+from bench.errors import DatasetError
 
 GROUP_KEYS = ("isgroupof", "is_group_of", "IsGroupOf")
 """Names under which converters of Open Images keep what COCO calls a crowd."""
@@ -66,6 +68,14 @@ def checked_text(value: object) -> str:
     except UnicodeEncodeError:
         raise OddValue(f"is {shown(value)}, which is not text in Unicode") from None
     return value
+
+
+def name_bytes(value: object, where: str) -> bytes:
+    """Return a file name in UTF-8, empty where there is none; raises `DatasetError` for what is no name."""
+    try:
+        return checked_text(value).encode() if value else b""
+    except OddValue as error:
+        raise DatasetError(f"{where} {error}. Fix the file.") from None
 
 
 def side(value: object) -> int:
