@@ -1,6 +1,6 @@
 """Checked reading of single values of a COCO file, whose types differ from one writer to the next.
 
-Every function returns the value in one form, or raises `OddValue` with what it is instead; `name_bytes` says where, too.
+Every function returns the value in one form, or raises `OddValue` with what it is instead; nothing else.
 """
 
 from __future__ import annotations
