@@ -90,7 +90,7 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         weights_key: Key under which the tensors lie in the file; None leaves the choice.
 
     Returns:
-        What was loaded, left and renamed.
+        Account of what was loaded, left and renamed.
 
     Raises:
         BenchError: If the file is not there, is not a weight file, or belongs to another

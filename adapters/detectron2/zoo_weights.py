@@ -76,7 +76,7 @@ def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> LoadedWei
         label: The model's label, for messages.
 
     Returns:
-        What was loaded and left.
+        Account of what was loaded and left.
 
     Raises:
         BenchError: If the source cannot be read, holds more than arrays and tensors, or leaves a part

@@ -12,7 +12,7 @@ from bench.measure.devices import allowed_cores
 from bench.run.worker.process import die_with_parent
 
 MOST = 16
-"""More processes than this wait for the disk."""
+"""Most helper processes; more would wait for the disk."""
 BYTES_EACH = 2 * 1024**3
 """Memory that must be free for each: it opens data sets and holds images."""
 

@@ -25,10 +25,10 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, 
 
     Args:
         folder: Folder of the job.
-        end: How its process ended.
-        started_at: When it began; UTC, ISO 8601.
+        end: The end of its process.
+        started_at: Time at which it began; UTC, ISO 8601.
         timeout_s: Its limit.
-        left: What it left, by whoever has read it already.
+        left: The files that it left, if they were read already.
     """
     view = left or read_job(folder)
     told = view.outcome if view is not None else None  # one that cannot be read is none

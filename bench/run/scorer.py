@@ -20,7 +20,7 @@ PAYS_S = 5.0
 """Helpers are started where so many seconds of scoring lie ahead: each begins with its imports."""
 
 Then = Callable[[BenchError | None], None]
-"""What is done when a case is scored, or could not be."""
+"""Action when a case is scored, or could not be."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Scorer:
         """Take where jobs are done.
 
         Args:
-            executor: Where jobs of the run are done beside this machine, they go on while cases are scored.
-            expected: How many cases there are to score at most.
+            executor: Executor of the run; its jobs on other machines go on while cases are scored.
+            expected: Largest number of cases to score.
             tell: Gets a line where helpers begin, or one of them is lost.
         """
         self._executor, self._expected, self._tell = executor, expected, tell

@@ -24,13 +24,13 @@ from bench.score.scoring import score_case
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is to be computed of a case; any process that sees the folders may do it, and comes to the same scores.
+    """The computation of a case's scores; any process that sees the folders may do it, and comes to the same scores.
 
     Attributes:
         run: The run it belongs to.
         planned: The case.
-        metrics: In the order of the scores.
-        seed: Of the bootstrap.
+        metrics: Names of the metrics, in the order of the scores.
+        seed: Seed of the bootstrap.
         predictions: Folder of its stored predictions.
         validation: Folder of the probabilities on which thresholds are chosen, where they are not beside these.
     """
@@ -90,10 +90,10 @@ def scoring_of(
 
     Args:
         run: The run it belongs to.
-        plan: For the metrics, the task and the seed.
+        plan: Plan with the metrics, the task and the seed.
         planned: The case.
         predictions: Folder of its stored predictions.
-        again: Whether to score even if scores of these predictions by these metric versions are there.
+        again: True scores even if scores of these predictions by these metric versions are there.
     """
     if not again and why_score_again(run, plan, planned, predictions) is None:
         return None
@@ -107,7 +107,7 @@ def score_planned_case(
 
     Args:
         run: The run it belongs to.
-        plan: For the metrics, the task and the seed.
+        plan: Plan with the metrics, the task and the seed.
         planned: The case.
         predictions: Folder of its stored predictions.
         again: Score even if scores of these predictions by these metric versions are there.

@@ -1,4 +1,4 @@
-"""What only a GPU can tell: all of this folder has the mark `gpu`, and without a CUDA device is skipped by name."""
+"""Marks all tests of this folder with `gpu`; without a CUDA device each is skipped by name."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def why_it_does_not_load(kind: GpuSessionKind, capi: Path, folders: Sequence[Pat
         folders: Folders of libraries that packages brought.
 
     Returns:
-        What the loader says and what to install; None if the provider's library is loaded.
+        The message of the loader and what to install; None if the provider's library is loaded.
     """
     for prefix in LIBRARIES:
         for file in sorted(file for folder in folders for file in folder.glob(f"{prefix}.so*")):

@@ -152,8 +152,8 @@ class OwnIndices:
     """State how masks of indices become classes of one's own.
 
     Attributes:
-        classes: In the order of the indices.
-        origin: What names them, for messages.
+        classes: Classes in the order of the indices.
+        origin: Source of the names, for messages.
         first: A mask, whose palette the others must agree with.
     """
 

@@ -267,7 +267,7 @@ def _verified(plan: Plan, archive: Archive, console: Console) -> str:
     """Compare the checksum with the published or the recorded one; removes an archive that has another.
 
     Returns:
-        What it was compared with, in words.
+        The checksum that it was compared with, in words.
     """
     path = plan.kept(archive)
     record = path.with_name(f"{path.name}.sha256")

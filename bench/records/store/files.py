@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: str | bytes, *, to_disk: bool = True) 
     Args:
         path: The file.
         content: Its new content.
-        to_disk: Whether it is on the disk when this returns, and so survives a power cut, too.
+        to_disk: True if it is on the disk when this returns, and so survives a power cut, too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Several threads, and several nodes whose processes have the same numbers, may write one file.

@@ -23,7 +23,7 @@ class Remembered(Generic[Answer]):
         """Return the answer to a question.
 
         Args:
-            key: What is asked.
+            key: Key of the question.
             work_out: Reads the answer, and tells the states of all that it was read from.
         """
         known = self._known.get(key)

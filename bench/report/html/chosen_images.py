@@ -1,4 +1,4 @@
-"""Which images are shown: those that tell most, under every model; those that lists name, under the named models."""
+"""Chooses images: the most informative ones, for every model; those that lists name, for the named models."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def further_images(
     """Return the images that lists of the page name and that are not shown yet, the first of each list first.
 
     Args:
-        cases: Of one data set.
-        facts: For the names of their rows.
+        cases: Cases of one data set.
+        facts: Facts of the run, for the names of the rows.
         known: Images that are shown already.
-        pictures: So many at most: two of each image, and two of each model that it is shown under.
+        pictures: Largest number of pictures: two of each image, and two of each model that it is shown under.
     """
     found: dict[str, Further] = {}
     for image_id, why, case_ids in _named(cases, facts):

@@ -61,7 +61,7 @@ class Example:
         image, ground_truth: Addresses of its pictures.
         height, width: Size of each of its pictures, pixels.
         predictions: Prediction of each model; of a further image, of those that a list names it for.
-        further: Whether it is there because a list names it, and folded away until it is asked for.
+        further: True if it is there because a list names it, and folded away until it is asked for.
     """
 
     image_id: str

@@ -21,7 +21,7 @@ def seal(run: RunFolder, key: Path | None) -> list[Path]:
     """Write the seal of a run, and sign it with a private key, or one that the user's agent holds the private part of.
 
     Returns:
-        What was written.
+        The files that were written.
 
     Raises:
         BenchError: If it cannot be signed.

@@ -64,7 +64,7 @@ def create(environment: Environment, options: Options, tell: Tell) -> Environmen
     """Make the environment of an adapter, unless it is there as it is wished for.
 
     Returns:
-        How it was made, now or before.
+        Record of how it was made, now or before.
 
     Raises:
         BenchError: If packages cannot be had, contradict each other or do not fit the interpreter.

@@ -171,7 +171,7 @@ def push(store: Store, run: RunFolder, before: Contents | None, damaged: set[str
         damaged: Hashes of objects that are to be put anew; emptied of those that are.
 
     Returns:
-        What the store has now.
+        The contents that the store has now.
 
     Raises:
         BenchError: If the store cannot be reached, or an object that was put is not what comes back.

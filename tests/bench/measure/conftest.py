@@ -1,4 +1,4 @@
-"""What is measured here collects garbage at the edge of each block, which looks at what the tests made alone."""
+"""Lets measurements collect garbage at the edge of each block only of what the tests themselves made."""
 
 from __future__ import annotations
 
