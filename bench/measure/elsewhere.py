@@ -42,7 +42,7 @@ def work_outside_the_clock(outside_ns: Sequence[int], total_ns: Sequence[int]) -
         name="work_outside_the_clock",
         seen=f"for {len(over)} of {len(total_ns)} batches the adapter worked while the clock stood, "
         f"{sorted(over)[len(over) // 2] / 1e6:.2f} ms typically, in synchronize() or making device events",
-        advice="let synchronize() wait for the device and do nothing else, and work in the three stages alone",
+        advice="let synchronize() only wait for the device, and do all work in the three stages",
     )
 
 
@@ -71,7 +71,7 @@ class Helpers:
             name="work_in_other_processes",
             seen=f"processes that the model started ({', '.join(names) or 'ended meanwhile'}) used {seconds:.2f} s of "
             f"the processor while it was timed, which took {wall_s:.2f} s",
-            advice="predict in the worker's own process: what others do has no thread limit and is not timed",
+            advice="predict in the worker's own process: other processes have no thread limit and are not timed",
         )
 
     def _is_helper(self, pid: int, times: dict[int, ProcessTimes]) -> bool:
@@ -130,5 +130,5 @@ def work_moved_between_clocks(end_to_end_ns: Sequence[int], staged_ns: Sequence[
     return Flag(
         name="work_outside_the_clock",
         seen=f"a batch takes {whole / 1e6:.2f} ms end to end, but its stages {stages / 1e6:.2f} ms",
-        advice="work for the batch that was handed over alone, and in the three stages alone",
+        advice="work only on the batch that was passed in, and only in the three stages",
     )

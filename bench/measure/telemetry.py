@@ -221,7 +221,9 @@ def gpu_flags(series: Series) -> tuple[Flag, ...]:
     capped = (known(series, "event_reasons").astype(np.int64) & POWER_CAP_BIT) > 0
     if capped.any():
         seen = f"the power limit held the clock down {100 * float(np.mean(capped)):.0f} % of the time"
-        flags.append(Flag(name="power_capped", seen=seen, advice="compare like with like"))
+        flags.append(
+            Flag(name="power_capped", seen=seen, advice="compare it only with timings under the same power limit")
+        )
     return tuple(flags)
 
 

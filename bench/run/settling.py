@@ -78,7 +78,7 @@ def _wrote_elsewhere(files: list[str]) -> Flag:
     named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return Flag(
         name=WROTE_ELSEWHERE,
-        seen=f"while it ran, {named} outside of its folder changed, which is damaged now and made anew by the next run",
+        seen=f"while it ran, {named} outside of its folder changed; the next run does what is damaged again",
     )
 
 
