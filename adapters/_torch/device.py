@@ -12,6 +12,7 @@ import torch
 from pydantic import JsonValue
 from torch import nn
 
+from adapters._torch.casts import cast_weights
 from bench.adapter import BaseAdapter, DeviceTimer, package_versions
 from bench.errors import Unsupported
 from bench.records import Operations, Precision, Runtime, Target
@@ -21,6 +22,9 @@ AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
 
 _AUTOCAST: dict[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+TORCHS_OWN = ("eager", "compile", "cuda_graphs")
+"""Runtimes in which torch makes the pass, under autocast."""
 
 UNTRAINED_SEED = 0
 """The seed of the weights of a network that is built without a weight file."""
@@ -244,8 +248,12 @@ class OnTorchDevice(BaseAdapter):
         check_precision(device, precision, runtime)
 
     def ready(self, module: nn.Module) -> None:
-        """Move a network to the opened device, in the target's layout, for prediction."""
+        """Move a network to the opened device for prediction, in the target's layout and precision."""
         module.to(self._device).to(memory_format=self._memory_format).eval()
+        dtype = _AUTOCAST.get(self._target.precision)
+        # An export starts from whole weights, and so does a training that follows.
+        if dtype is not None and self._target.runtime in TORCHS_OWN and not self.training_follows:
+            cast_weights(module, dtype)
 
     @property
     def _memory_format(self) -> torch.memory_format:
@@ -295,12 +303,14 @@ class OnTorchDevice(BaseAdapter):
         reset_peak_bytes(self._device)
 
     def peak_device_bytes(self) -> int | None:
-        """Return the peak bytes allocated by torch on the device, or None on a CPU."""
-        return peak_bytes(self._device)
+        """Return the peak bytes allocated by torch on the device; None on a CPU, and for a runtime that has its own."""
+        return peak_bytes(self._device) if self._target.runtime in TORCHS_OWN else None
 
     def peak_reserved_bytes(self) -> int | None:
-        """Return the peak bytes that torch's allocator held of the device, or None on a CPU."""
-        return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None
+        """Return the peak bytes that torch's allocator held of the device; None as `peak_device_bytes`."""
+        if self._device.type != "cuda" or self._target.runtime not in TORCHS_OWN:
+            return None
+        return torch.cuda.max_memory_reserved(self._device)
 
     def operations(self, images: Sequence[RgbImage]) -> Operations:
         """Count what one `infer` computes; only of torch's own pass, since it counts torch's operators."""

@@ -74,6 +74,17 @@ def stack_images(images: Sequence[RgbImage], fill: Sequence[float], *, pin: bool
     return batch
 
 
+def move_images(images: Sequence[RgbImage], device: torch.device) -> list[Tensor]:
+    """Return images of any sizes, each (C, H, W) in the type it came in, on a device; one copy moves them all."""
+    on_gpu = device.type == "cuda"
+    dtype = torch.uint8 if all(image.dtype == np.uint8 for image in images) else torch.float32
+    packed = torch.empty(sum(image.size for image in images), dtype=dtype, pin_memory=on_gpu)
+    for part, image in zip(packed.split([image.size for image in images]), images, strict=True):
+        part.view(image.shape).numpy()[...] = image
+    moved = packed.to(device, non_blocking=on_gpu).split([image.size for image in images])
+    return [part.view(image.shape).permute(2, 0, 1) for part, image in zip(moved, images, strict=True)]
+
+
 def stack_labels(labels: Sequence[LabelMap], *, pin: bool = False) -> Tensor:
     """Stack class ids into uint8 (B, H, W) at their common size, padded with `IGNORE_LABEL`."""
     height, width = common_size(labels)

@@ -264,7 +264,8 @@ class SemanticAdapter(devices.OnTorchDevice):
             imagenet = Normalisation(IMAGENET.mean, IMAGENET.std, fed.device)
             bytes_of_it = (values * 255).permute(0, 2, 3, 1)
             others["ImageNet's mean and std"] = imagenet(bytes_of_it, channels_last=self._target.channels_last)
-        found = doubt(self._network.module, fed, others)
+        with devices.autocast(self._device, self._target.precision):
+            found = doubt(self._network.module, fed, others)
         if found is None:
             return ()
         advice = "say what the weights were trained with in the model's options, input: {mean, std, scale, channels}"

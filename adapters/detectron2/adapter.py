@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import JsonValue
-from torch import Tensor, nn
+from torch import nn
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import fitted, place
-from adapters._torch.images import scaled_size
+from adapters._torch.images import move_images, scaled_size
 from adapters._torch.input import refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
@@ -162,7 +161,9 @@ class Adapter(devices.OnTorchDevice):
             fitted(image, placement, contract.fill_bytes, contract.interpolation)
             for image, placement in zip(images, placements, strict=True)
         ]
-        batch = normalised(self._network.module, [self._on_device(image) for image in resized])
+        bgr = self._config.INPUT.FORMAT == "BGR"
+        pixels = [image.flip(0) if bgr else image for image in move_images(resized, self._device)]
+        batch = normalised(self._network.module, [image.float() for image in pixels])
         # What lies beside an image in its input, at the bottom and on the right, is cut off like a batch's padding.
         batch.image_sizes = [tuple(placement.scaled) for placement in placements]
         return batch
@@ -172,11 +173,6 @@ class Adapter(devices.OnTorchDevice):
         if self._target.image_size is not None or short_edge is None:
             return self._target.image_size
         return scaled_size(size, short_edge, longest)
-
-    def _on_device(self, image: RgbImage) -> Tensor:
-        # A copy: images may be read-only, which torch does not take.
-        pixels = torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1)
-        return (pixels.flip(0) if self._config.INPUT.FORMAT == "BGR" else pixels).float()
 
     @torch.inference_mode()
     def infer(self, batch: Any) -> Any:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import JsonValue
-from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import Placement, fitted, place
+from adapters._torch.images import move_images
 from adapters._torch.input import IMAGENET, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
@@ -113,19 +112,18 @@ class DetectionAdapter(devices.OnTorchDevice):
         """
         size, contract = self._target.image_size, self._contract
         placements = tuple(place(Size(*image.shape[:2]), size, contract.fit) for image in images)
-        on_device = [
-            self._on_device(fitted(image, placement, contract.fill_bytes, contract.interpolation))
+        resized = [
+            fitted(image, placement, contract.fill_bytes, contract.interpolation)
             for image, placement in zip(images, placements, strict=True)
         ]
+        pixels = [
+            image.flip(0) if contract.channels == "bgr" else image for image in move_images(resized, self._device)
+        ]
+        on_device = [image.float().div_(255) for image in pixels]
         resize = size is None and self._options.short_edge is not None
         batch, _ = network_input(self._network.module, on_device, resize=resize)
         tensors = batch.tensors.contiguous(memory_format=self._memory_format)
         return FittedImages(ImageList(tensors, batch.image_sizes), placements)
-
-    def _on_device(self, image: RgbImage) -> Tensor:
-        # A copy: images may be read-only, which torch does not take.
-        pixels = torch.from_numpy(np.array(image)).to(self._device).permute(2, 0, 1)
-        return (pixels.flip(0) if self._contract.channels == "bgr" else pixels).float().div_(255)
 
     @torch.inference_mode()
     def infer(self, batch: FittedImages) -> FoundFields:

@@ -9,6 +9,7 @@ of boxes is part of the ROI heads and so of `infer`, as in Detectron2; in YOLO i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -41,13 +42,21 @@ def network_input(
         resize: True brings the short edge to the transform's size.
     """
     transform = model.transform
-    scaled = [transform.normalize(image) for image in images]
+    mean, std = _constants(tuple(transform.image_mean), tuple(transform.image_std), images[0].device)
+    scaled = [(image - mean) / std for image in images]
     followed = None if ground_truths is None else [dict(ground_truth) for ground_truth in ground_truths]
     if resize:
         both = [transform.resize(image, followed and followed[i]) for i, image in enumerate(scaled)]
         scaled = [image for image, _ in both]
     sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in scaled]
     return ImageList(transform.batch_images(scaled, transform.size_divisible), sizes), followed
+
+
+@lru_cache(maxsize=8)
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation on a device, (3, 1, 1); the transform itself copies them for every image."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(mean, device=device).view(-1, 1, 1), torch.tensor(std, device=device).view(-1, 1, 1)
 
 
 def detections(model: MaskRCNN, images: ImageList) -> list[Fields]:

@@ -151,3 +151,34 @@ def test_a_copy_in_a_pass_is_seen_and_tensors_of_two_devices_are_refused():
     assert len(copies.seen) == 1
     with mode, pytest.raises(RuntimeError, match="on the same device"):
         KeepsItsWeightsOnTheHost()(pixels)
+
+
+@pytest.mark.parametrize(
+    ("model_config", "options", "task"),
+    [
+        model_config_parameters(name, REPRESENTATIVES.get(name, SMALL_UNET))
+        for name in (
+            "unet/transposed",
+            "torchvision/maskrcnn_small",
+            "detectron2/semantic_fpn",
+            "detectron2/mask_rcnn",
+            "ultralytics/yolo11n_seg",
+        )
+    ],
+)
+def test_a_batch_reaches_the_device_in_one_copy(model_config, options, task):
+    adapter = built(model_config, options, TASKS[resolve_model(model_config).task])
+    adapter = getattr(adapter, "_chosen", adapter)
+    images = [np.random.default_rng(0).integers(0, 256, (64, side, 3), dtype=np.uint8) for side in (96, 64, 80)]
+    nowhere = torch.device("meta")  # holds no numbers either, and copies to it are copies to a device
+    for module in modules_of(adapter):
+        module.to(nowhere)
+    adapter._device = nowhere
+    if hasattr(adapter, "_normalise"):
+        adapter._normalise._shift, adapter._normalise._scale = torch.zeros((2, 1, 3, 1, 1), device=nowhere)
+    preprocess = type(adapter).preprocess.__wrapped__  # without inference mode, in which copies are not seen one by one
+    with torch.no_grad():
+        preprocess(adapter, images)  # constants are moved once
+        with Copies() as copies:
+            preprocess(adapter, images)
+    assert len(copies.seen) == 1, copies.seen

@@ -15,7 +15,7 @@ import torch
 from adapters._torch import device as devices
 from bench.adapter import predict
 from bench.measure.pipelined import pipelined
-from bench.records import Size
+from bench.records import Size, Target
 from tests.adapters.test_contract import (
     REPRESENTATIVES,
     SMALL_UNET,
@@ -153,6 +153,16 @@ def test_preparing_waits_for_nothing_and_streams_are_made_once(monkeypatch):
             pass
     assert script.said[:4] == ["to stream 1", "prepares", "to the default stream", "the host waits for stream 1"]
     assert script.made == 2
+
+
+@pytest.mark.parametrize(("runtime", "known"), [("eager", True), ("cuda_graphs", True), ("tensorrt", False)])
+def test_the_peak_of_torch_is_none_of_a_runtime_with_memory_of_its_own(runtime, known, monkeypatch):
+    adapter = on_gpu(OnGpu)
+    adapter._target = Target(device="cuda", runtime=runtime)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 9)
+    expected = (7, 9) if known else (None, None)
+    assert (adapter.peak_device_bytes(), adapter.peak_reserved_bytes()) == expected
 
 
 def test_on_a_processor_nothing_is_queued_and_stages_do_not_overlap():

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
 from bench.errors import Unsupported
 from bench.records import IGNORE_LABEL, Augmentation, Recipe, Size
 from bench.records.predictions import LabelMap, RgbImage
+
+if TYPE_CHECKING:
+    from adapters._torch.training.transforms import Draw
 
 STREAM, CROP_STREAM = 7, 8
 """Keep the numbers drawn here apart from those that order and mirror the images, whose seeds look alike."""
@@ -51,16 +56,28 @@ def augment_of(recipe: Recipe, *, fill: tuple[float, ...]) -> Augment | None:
     Raises:
         Unsupported: As `Augmenter`.
     """
-    changes = recipe.augmentation
-    if recipe.random_crop is None:
-        return Augmenter(changes, fill=fill) if changes.changes else None
-    crop = RandomCrop(recipe.random_crop, changes.scale, fill=fill)
-    augment = Augmenter(changes.model_copy(update={"scale": None}), fill=fill)
+    crop, augment = crop_of(recipe, fill=fill), changes_of(recipe, fill=fill)
+    if crop is None or augment is None:
+        return crop or augment
 
     def cropped(image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]:
         return augment(*crop(image, labels, seed=seed), seed=seed)
 
     return cropped
+
+
+def crop_of(recipe: Recipe, *, fill: tuple[float, ...]) -> RandomCrop | None:
+    """Return what a recipe cuts out of an image; None where it takes the whole."""
+    if recipe.random_crop is None:
+        return None
+    return RandomCrop(recipe.random_crop, recipe.augmentation.scale, fill=fill)
+
+
+def changes_of(recipe: Recipe, *, fill: tuple[float, ...]) -> Augmenter | None:
+    """Return what a recipe changes beside mirroring and cropping; None where that is nothing."""
+    without = {"scale": None} if recipe.random_crop is not None else {}
+    changes = recipe.augmentation.model_copy(update=without)
+    return Augmenter(changes, fill=fill) if changes.changes else None
 
 
 class RandomCrop:
@@ -161,10 +178,26 @@ class Augmenter:
         """
         if not self._changes:
             return image, labels
-        from adapters._torch.training.transforms import Draw, apply
+        from adapters._torch.training.transforms import apply
+
+        return apply(self.draw(labels.shape, seed), image, labels, fill=self._fill)
+
+    def draw(self, shape: tuple[int, ...], seed: int | Sequence[int]) -> Draw:
+        """Return all that is left to chance for a frame of shape (H, W)."""
+        from adapters._torch.training.transforms import Draw
 
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
-        return apply(Draw.of(self._augmentation, labels.shape, random), image, labels, fill=self._fill)
+        return Draw.of(self._augmentation, shape, random)
+
+    @torch.no_grad()
+    def on_device(self, draws: Sequence[Draw], pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch, pixels (B, H, W, 3) and labels (B, H, W), changed where it lies, as `__call__` changes it."""
+        from adapters._torch.training.transforms import changed
+
+        with torch.autocast(pixels.device.type, enabled=False):
+            pairs = zip(draws, pixels, labels, strict=True)
+            images, ids = zip(*(changed(draw, *pair, fill=self._fill) for draw, *pair in pairs), strict=True)
+        return torch.stack(images), torch.stack(ids)
 
 
 def _import_transforms() -> None:

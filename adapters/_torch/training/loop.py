@@ -26,13 +26,13 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import IterableDataset
 
 from adapters._torch.training.ahead import Ahead, loading_threads
 from adapters._torch.training.backbone import Backbone
 from adapters._torch.training.checkpoints import CHECKPOINT, Kept
 from adapters._torch.training.clock import TrainingClock
+from adapters._torch.training.moving_average import MovingAverage
 from adapters._torch.training.order import Chosen, ImageOrder
 from adapters._torch.training.recipe import make_optimizer
 from adapters._torch.weights import Weighted
@@ -120,7 +120,7 @@ class _Training(lightning.LightningModule):
     def __init__(self, trainee: Trainee, recipe: Recipe, out: Path, progress: Progress, device: torch.device) -> None:
         super().__init__()
         self.module = trainee.network.module
-        self.averaged: AveragedModel | None = None
+        self.averaged: MovingAverage | None = None
         self.kept = Kept(trainee.better_by, recipe.early_stopping)
         order = trainee.order
         self.clock = TrainingClock(recipe, progress, order.steps_per_epoch, device, images_of=order.of_step)
@@ -140,7 +140,7 @@ class _Training(lightning.LightningModule):
         torch.manual_seed(self._recipe.seed)
         self.module.to(memory_format=torch.channels_last if self._recipe.channels_last else torch.contiguous_format)
         if self._recipe.ema_decay is not None:
-            self.averaged = _moving_average(self.module, self._recipe.ema_decay)
+            self.averaged = MovingAverage(self.module, self._recipe.ema_decay)
         checkpoint = self._out / CHECKPOINT
         resumes = checkpoint.is_file()
         if resumes:
@@ -319,24 +319,6 @@ def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Train
         # starts, and train alone on its share of each batch.
         plugins=[LightningEnvironment()],
     )
-
-
-def _moving_average(module: nn.Module, decay: float) -> AveragedModel:
-    """Return an exponential moving average of weights and running statistics.
-
-    Its decay rises with the steps n as min(decay, (1 + n) / (10 + n)), as in TensorFlow's
-    ExponentialMovingAverage, so that the start is forgotten in a short training too.
-    """
-
-    def average(averages: Any, newest: Any, updates: Any) -> None:
-        share = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, newest, share)
-        else:  # counters of batch normalisation
-            torch._foreach_copy_(averages, newest)
-
-    averaged = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
-    return averaged.requires_grad_(False)
 
 
 def _get_random_state(device: torch.device) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ of 96, 256 and 512 pixels: enlargement, rotation or warp about 1200, 350 and 95;
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -48,8 +48,8 @@ class Draw:
     """Hold what happens to one image; None where the augmentation has it off.
 
     Attributes:
-        field: Displacement from each pixel of the frame to the place that it shows, float32, (H, W, 2): x and y,
-            pixels.
+        displacement: From each pixel of the frame to the place that it shows, float32, (1, H, W, 2): x and y, in units
+            of half the frame, which are torchvision's.
         shrink: Factor by which the image becomes smaller, at least 1.
         colour: Factors of brightness, contrast and saturation, and the shift of the hue.
         colour_order: Permutation of 0..3: the order in which these are applied.
@@ -57,12 +57,12 @@ class Draw:
         noise: Noise to be added, float32, (3, H, W), full range = 1.
     """
 
-    field: NDArray[np.float32] | None
+    displacement: torch.Tensor | None
     shrink: float
     colour: NDArray[np.float64] | None
     colour_order: NDArray[np.int64]
     blur_px: float
-    noise: NDArray[np.float32] | None
+    noise: torch.Tensor | None
 
     @staticmethod
     def of(augmentation: Augmentation, shape: tuple[int, ...], random: np.random.Generator) -> Draw:
@@ -74,15 +74,27 @@ class Draw:
         radians = math.radians((2 * turn - 1) * augmentation.rotate_deg)
         points *= warp * augmentation.elastic_px
         spread = (2 * colour - 1) * augmentation.colour
-        deviation = noise * augmentation.noise
+        deviation, (height, width) = noise * augmentation.noise, shape
+        displacement = added = None
+        if augmentation.moves:
+            field = _field(shape, factor, place, radians, points) * np.array([2 / width, 2 / height], np.float32)
+            displacement = torch.from_numpy(field)[None]
+        if deviation:
+            added = torch.from_numpy(np.float32(deviation) * random.standard_normal((3, *shape), np.float32))
         return Draw(
-            field=_field(shape, factor, place, radians, points) if augmentation.moves else None,
+            displacement=displacement,
             shrink=max(1.0, 1 / factor),
             colour=np.append(1 + spread[:3], HUE_SHARE * spread[3]) if augmentation.colour else None,
             colour_order=order,
             blur_px=blur * augmentation.blur_px,
-            noise=np.float32(deviation) * random.standard_normal((3, *shape), np.float32) if deviation else None,
+            noise=added,
         )
+
+    def pinned(self) -> Draw:
+        """Return the same in memory that a GPU copies from by itself."""
+        of_pixels = (self.displacement, self.noise)
+        displacement, noise = (None if tensor is None else tensor.pin_memory() for tensor in of_pixels)
+        return replace(self, displacement=displacement, noise=noise)
 
 
 def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, ...]) -> tuple[RgbImage, LabelMap]:
@@ -94,18 +106,28 @@ def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, .
         labels: Class ids, uint8, (H, W).
         fill: RGB, 0-1, of what comes in from outside, where labels become `IGNORE_LABEL`.
     """
-    pixels = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().div_(255))
+    pixels, ids = (torch.from_numpy(np.ascontiguousarray(array)) for array in (image, labels))
+    pixels, ids = changed(draw, pixels, ids, fill=fill)
+    return pixels.numpy(), ids.numpy()
+
+
+def changed(
+    draw: Draw, image: torch.Tensor, labels: torch.Tensor, *, fill: tuple[float, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same of tensors, on the device where they lie; arguments as of `apply`."""
+    values = image.permute(2, 0, 1).to(torch.float32, copy=True, memory_format=torch.contiguous_format).div_(255)
+    pixels: torch.Tensor = tv_tensors.Image(values)
     if draw.colour is not None:
         pixels = _recoloured(pixels, draw.colour, draw.colour_order)
-    if draw.field is not None:
+    if draw.displacement is not None:
         pixels = _blurred(pixels, (draw.shrink - 1) / 2)
-        pixels, labels = _moved(pixels, labels, draw.field, fill)
-    pixels = _blurred(pixels, draw.blur_px)
+        pixels, labels = _moved(pixels, labels, draw.displacement.to(image.device, non_blocking=True), fill)
+    pixels = _blurred(pixels, draw.blur_px).as_subclass(torch.Tensor)
     if draw.noise is not None:
-        pixels = pixels + torch.from_numpy(draw.noise)
+        pixels = pixels + draw.noise.to(image.device, non_blocking=True)
     values = pixels.mul(255).clamp_(0, 255)
-    values = values.round_().to(torch.uint8) if image.dtype == np.uint8 else values
-    return np.ascontiguousarray(values.numpy().transpose(1, 2, 0)), labels
+    values = values.round_().to(torch.uint8) if image.dtype == torch.uint8 else values
+    return values.permute(1, 2, 0).contiguous(), labels
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
@@ -160,18 +182,15 @@ def _recoloured(image: tv_tensors.Image, by: NDArray[np.float64], order: NDArray
 
 
 def _moved(
-    image: tv_tensors.Image, labels: LabelMap, field: NDArray[np.float32], fill: tuple[float, ...]
-) -> tuple[torch.Tensor, LabelMap]:
+    image: torch.Tensor, labels: torch.Tensor, displacement: torch.Tensor, fill: tuple[float, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Sample an image, (3, H, W), and its labels, (H, W), where a field points."""
-    height, width = labels.shape
-    # torchvision's displacements are in units of half the frame.
-    displacement = torch.from_numpy(field * np.array([2 / width, 2 / height], dtype=np.float32))[None]
-    background = torch.tensor(fill).view(3, 1, 1)
+    background = torch.tensor(fill, device=image.device).view(3, 1, 1)
     # Sampled as the difference from the background, so that outside is 0: torchvision's own `fill`
     # weighs the image twice where a pixel lies half outside, which leaves a dark rim.
     moved = V.elastic(tv_tensors.wrap(image - background, like=image), displacement) + background
-    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(labels))[None])
-    return moved, V.elastic(mask, displacement, fill=IGNORE_LABEL)[0].numpy()
+    mask = tv_tensors.Mask(labels[None])
+    return moved, V.elastic(mask, displacement, fill=IGNORE_LABEL)[0].as_subclass(torch.Tensor)
 
 
 def _blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from adapters._torch.images import (
     Normalisation,
+    move_images,
     resize_image,
     resize_labels,
     resize_logits,
@@ -77,3 +78,31 @@ def test_resizing_logits_lets_gradients_through():
     logits = torch.randn(1, 2, 3, 3, requires_grad=True)
     resize_logits(logits, Size(6, 6)).sum().backward()
     assert logits.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_of_several_sizes_are_moved_as_they_are(dtype):
+    pictures = [picture(3, 5).astype(dtype), picture(4, 2, 1).astype(dtype), picture(1, 1, 2).astype(dtype)]
+    for image in pictures:
+        image.flags.writeable = False
+    moved = move_images(pictures, torch.device("cpu"))
+    assert [one.permute(1, 2, 0).numpy().dtype for one in moved] == [dtype] * 3
+    for one, image in zip(moved, pictures, strict=True):
+        assert np.array_equal(one.permute(1, 2, 0).numpy(), image)
+
+
+def test_images_for_a_gpu_are_moved_from_pinned_memory_without_waiting(monkeypatch):
+    asked, empty = {}, torch.empty
+
+    def noted(*size, pin_memory, **keywords):
+        asked["pinned"] = pin_memory
+        return empty(*size, **keywords)
+
+    def to(tensor, device, *, non_blocking):
+        asked.update(device=device, non_blocking=non_blocking)
+        return tensor.clone()
+
+    monkeypatch.setattr(torch, "empty", noted)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    move_images([picture(2, 2), picture(3, 1)], torch.device("cuda:0"))
+    assert asked == {"pinned": True, "device": torch.device("cuda:0"), "non_blocking": True}

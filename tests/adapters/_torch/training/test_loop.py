@@ -16,11 +16,12 @@ from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
 from adapters._torch.training import loop
+from adapters._torch.training.augment import Augmenter
 from adapters._torch.training.semantic import SemanticTrainee, fit
 from adapters.unet.adapter import make_unet
 from bench.adapter import TrainingData
 from bench.errors import BenchError, Unsupported
-from bench.records import Augmentation, Budget
+from bench.records import Augmentation, Budget, Size
 from bench.records.names import harness_root
 from tests.adapters.rectangles import THREE_CLASSES, Recorder, Rectangles, rectangles, short_recipe, small_unet
 
@@ -109,8 +110,9 @@ TERMINATED = """
 import signal, sys
 from pathlib import Path
 from adapters._torch.training import loop
+from adapters._torch.training.augment import Augmenter
 from adapters._torch.training.semantic import fit
-from bench.records import Augmentation, Budget
+from bench.records import Augmentation, Budget, Size
 from tests.adapters._torch.training.test_loop import fresh_network
 from tests.adapters.rectangles import Recorder, rectangles, short_recipe
 
@@ -336,3 +338,21 @@ def test_batches_made_ahead_by_threads_train_the_same_weights_bit_for_bit(tmp_pa
     monkeypatch.setattr(loop, "loading_threads", lambda device, processes: 3)
     fit(fresh_network(), rectangles(), short_recipe(**changes), tmp_path / "ahead", Recorder())
     assert same(tmp_path / "alone" / "last.pt", tmp_path / "ahead" / "last.pt")
+
+
+@pytest.mark.parametrize("crop", [None, Size(16, 16)])
+def test_changes_made_where_the_network_is_trained_are_those_of_the_loader_bit_for_bit(tmp_path, monkeypatch, crop):
+    changes = Augmentation(scale=(0.7, 1.4), rotate_deg=20, elastic_px=1, colour=0.2, blur_px=1, noise=0.05)
+    recipe = short_recipe(budget=Budget(steps=6), augmentation=changes, random_crop=crop)
+    fit(fresh_network(), rectangles(), recipe, tmp_path / "loader", Recorder())
+    made, on_device = [], Augmenter.on_device
+
+    def noted(self, draws, pixels, labels):
+        made.append(len(draws))
+        return on_device(self, draws, pixels, labels)
+
+    monkeypatch.setattr(Augmenter, "on_device", noted)
+    monkeypatch.setattr(SemanticTrainee, "changes_on_device", True)
+    fit(fresh_network(), rectangles(), recipe, tmp_path / "device", Recorder())
+    assert made == [4] * 6
+    assert same(tmp_path / "loader" / "last.pt", tmp_path / "device" / "last.pt")
