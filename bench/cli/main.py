@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Some libraries make another exception of an interruption that comes while they are imported.
         if not interrupted.is_set() and not isinstance(error, KeyboardInterrupt):
             raise
+        if arguments is None:  # the process ends now, and a second Ctrl-C could only cut the sentence off
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
         return EXIT_INTERRUPTED
 

@@ -42,6 +42,8 @@ DRAWN = 0.05
 """Share of the forked runs whose report has pictures, which take longer than all else; others leave them out."""
 OF_A_WORKER = 0.2
 """Share of the kills that hit a worker, or a parent of workers, and not `bench` itself."""
+INTERRUPTIONS, TWICE = (signal.SIGINT, signal.SIGTERM), 0.3
+"""Signals that mean an interruption, and the share of these that come twice, as from one who is impatient."""
 EXPECTED_OF_A_WORKER = (2,)
 """Exit codes more: of an interpreter that was killed while it told what is installed in it."""
 
@@ -205,9 +207,13 @@ def _kill(trial: Trial, kept: dict[Path, bytes]) -> tuple[str, str | None, dict[
             os.kill(chance.choice(children), number)
     else:
         process.send_signal(number)
+    twice = number in INTERRUPTIONS and chance.random() < TWICE
+    if twice:
+        time.sleep(chance.uniform(0.0, 0.1))
+        process.send_signal(number)
     code, said = _finished(process)
     whom = " of a worker" if of_a_worker and children else ""
-    name = f"kill{whom}, {'event' if at_event else 'random'}, {number.name}"
+    name = f"kill{whom}, {'event' if at_event else 'random'}, {number.name}{' twice' if twice else ''}"
     outcomes = {file: file.read_bytes() for file in results.glob(f"*/*/jobs/*/{layout.OUTCOME}")}
     return name, _failure(results, code, said, kept, outcomes, children, of_a_worker=bool(whom)), outcomes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -65,5 +66,6 @@ def _kept(file: Path, key: str) -> Pictures | None:
 def _key(run: RunView, summary: RunSummary, show_from: float | None, plots: Sequence[str]) -> str:
     draws = sorted((harness_root() / "bench" / "report" / "draw").glob("*.py"))
     code: list[JsonValue] = [[file.name, [*(file_state(file) or ())]] for file in draws]
-    # Columns of a table change the summary and no picture.
-    return digest([summary_key(run), len(summary.rows), show_from, [*plots], code])
+    # Columns of a table change the summary and no picture; when a run was planned, which each resume sets, neither.
+    drawn = replace(run, plan=run.plan.model_copy(update={"planned_at": ""}))
+    return digest([summary_key(drawn), len(summary.rows), show_from, [*plots], code])

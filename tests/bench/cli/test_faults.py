@@ -68,6 +68,28 @@ def test_an_interruption_within_a_callback_whose_exceptions_go_nowhere_is_not_lo
     assert "Traceback" not in said
 
 
+def test_a_second_interruption_does_not_cut_off_what_is_said_of_the_first(monkeypatch):
+    said: list[str] = []
+
+    class Impatient:
+        def write(self, text: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+            said.append(text)
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(check, "execute", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["bench", "check", "suite.yaml"])
+    monkeypatch.setattr(sys, "stderr", Impatient())
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert main() == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "interrupted; the same command goes on from here" in "".join(said)
+
+
 def test_other_exceptions_that_go_nowhere_are_told_as_ever(monkeypatch):
     told: list[object] = []
 

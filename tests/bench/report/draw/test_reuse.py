@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -60,3 +61,13 @@ def test_other_facts_another_threshold_and_other_forms_are_drawn_again(finished,
 def test_a_folder_of_the_users_gets_the_report_and_nothing_else(finished, tmp_path):
     written = write_report(read_run(finished.run), tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {path.name for path in written} | {"report_images"}
+
+
+def test_a_run_that_is_planned_again_with_nothing_to_do_draws_nothing(finished, drawn):
+    folder, plan = finished.run.path, finished.run.path / layout.PLAN
+    write_report(read_run(finished.run), folder)
+    document = json.loads(plan.read_text())
+    plan.write_text(json.dumps({**document, "planned_at": "2030-01-01T00:00:00Z"}))
+    write_report(read_run(finished.run), folder)
+    assert "2030-01-01" in (folder / "results.json").read_text()
+    assert len(drawn) == 1
