@@ -72,7 +72,11 @@ class Forked:
         self._said = said
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(_bench(["run", str(suite), "--results", str(results), *FLAGS], said, modules, drawn))
+            code = 130
+            try:
+                code = _bench(["run", str(suite), "--results", str(results), *FLAGS], said, modules, drawn)
+            finally:  # whatever comes, this process never goes on as the campaign
+                os._exit(code)
 
     def poll(self) -> int | None:
         if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
@@ -103,7 +107,8 @@ def _bench(words: list[str], said: Path, modules: Path | None, drawn: bool) -> i
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         start_workers_by_forks()
-        code = main(words)
+        sys.argv = ["bench", *words]
+        code = main()
         if modules is not None:
             modules.write_text("\n".join(sys.modules))
         return code
