@@ -25,6 +25,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
+# The files that use a mark: to collect the others would take half a minute.
+MARKED = $(shell grep -rl --include='test_*.py' 'pytest\.mark\.$(1)' tests)
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 SITE_PACKAGES := $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z0-9]*\) = \[.*/\1/p' pyproject.toml)
@@ -61,8 +63,8 @@ test: QUICK := and not slow
 test test-all: lint
 	@# mypy and the docs are busy on one core each, so they run beside the tests that measure no time.
 	$(MAKE) --no-print-directory -j 3 types docs beside QUICK="$(QUICK)"
-	$(PYTEST) -m "alone $(QUICK)" tests/bench
-	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" tests/adapters
+	$(PYTEST) -m "alone $(QUICK)" $(call MARKED,alone)
+	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" $(call MARKED,openvino)
 	$(if $(QUICK)$(WITHOUT_FAULTS),@true,$(BIN)/python -m tests.faults --minutes 5)
 
 beside: install

@@ -1,4 +1,4 @@
-"""This is what all tests share: fixed draws, and a garbage collector that looks at what a test makes alone.
+"""This is what all tests share: fixed draws, and nothing that takes time at each of ten thousand tests.
 
 Hypothesis draws the same examples each time, so that a commit is judged by what it changed. To search anew:
 `pytest --hypothesis-profile=searching`; what that finds becomes an `@example`.
@@ -7,12 +7,45 @@ Hypothesis draws the same examples each time, so that a commit is judged by what
 from __future__ import annotations
 
 import gc
+import logging
+import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True)
 settings.register_profile("searching", derandomize=False)
 settings.load_profile("fixed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Do without the capture of logs, which goes through all loggers of all frameworks six times for each test."""
+    config.pluginmanager.unregister(name="logging-plugin")
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_forced_to_the_disk():
+    """What the tests write need not outlive a power cut; processes that they start do wait for the disk."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "fsync", lambda _: None)
+    yield
+    patch.undo()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow all but a few members, evenly apart, of families of tests that are marked `few(N)`."""
+    families: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for family in families.values():
+        wanted = family[0].get_closest_marker("few").args[0]  # type: ignore[union-attr] - it has one
+        kept = {len(family) * number // wanted for number in range(wanted)}
+        for place, item in enumerate(family):
+            if place not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

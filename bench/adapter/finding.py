@@ -13,7 +13,7 @@ from types import ModuleType
 
 from bench.adapter.contract import Adapter, BaseAdapter
 from bench.errors import PluginError, did_you_mean
-from bench.records.names import harness_root
+from bench.records.names import harness_root, listed_in
 
 ADAPTERS_VARIABLE = "BENCH_ADAPTERS"
 """Environment variable with further adapter folders, separated as in PATH."""
@@ -23,8 +23,9 @@ def adapter_folders() -> dict[str, Path]:
     """Return adapter name -> folder, built-in ones first; an outside adapter may not hide a built-in one."""
     folders: dict[str, Path] = {}
     for root in _roots():
-        for file in sorted(root.glob("*/adapter.py")):
-            folders.setdefault(file.parent.name, file.parent)
+        for name in listed_in(root):
+            if (root / name / "adapter.py").is_file():
+                folders.setdefault(name, root / name)
     for name, folder in _folders_of_packages(tuple(sys.path)).items():
         folders.setdefault(name, folder)
     return folders

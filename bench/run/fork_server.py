@@ -89,7 +89,6 @@ def _import(names: Iterable[str]) -> None:
 
 def _work(connection: socket.socket, request: dict[str, Any]) -> int:
     """Be the worker of a job: a session, a log, an identity and random numbers of its own."""
-    gc.unfreeze()
     os.setsid()
     _write_to(request["log"])
     _say(connection, {"pid": os.getpid()})

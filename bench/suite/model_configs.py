@@ -14,6 +14,7 @@ from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean
 from bench.records import ModelSpec, Record, TaskKind
+from bench.records.names import listed_in
 
 
 class ModelConfig(Record):
@@ -31,9 +32,10 @@ class ModelConfig(Record):
 def model_config_files() -> dict[str, Path]:
     """Return model config name -> file, over all adapters."""
     return {
-        f"{adapter}/{file.stem}": file
+        f"{adapter}/{name.removesuffix('.yaml')}": folder / "models" / name
         for adapter, folder in sorted(adapter_folders().items())
-        for file in sorted((folder / "models").glob("*.yaml"))
+        for name in listed_in(folder / "models")
+        if name.endswith(".yaml")
     }
 
 

@@ -54,15 +54,19 @@ RECIPES = {model_config: (model["steps"], model["learning_rate"]) for model_conf
 UNET_RECIPE = RECIPES["unet/transposed"]
 
 
-def model_config_parameters(model_config, options):
+def model_config_parameters(model_config, options, *, trains=True):
+    """A model config with its options and task; slow where the contract says so of the tests that train it."""
     task = TWO_CLASSES if model_config in BINARY else TASKS[resolve_model(model_config).task]
     adapter = model_config.split("/")[0]
     module = CONTRACTS[adapter]["modules"][0]
+    slow = DECLARED[model_config].get("slow") if model_config in DECLARED else model_config not in QUICK_UNETS
     missing = pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed; make install")
-    marks = [missing, pytest.mark.slow] if DECLARED.get(model_config, {}).get("slow") else missing
+    marks = [missing, pytest.mark.slow] if trains and slow else missing
     return pytest.param(model_config, options, task, id=model_config, marks=marks)
 
 
+QUICK_UNETS = {"unet/transposed", "unet/components", "unet/components_instances", "unet/classic", "unet/binary_sigmoid"}
+"""One of each way to go up, and to answer; the others are slow tests."""
 UNETS = {model_config: SMALL_UNET for model_config in sorted(model_config_files()) if model_config.startswith("unet/")}
 EVERY_CARD = pytest.mark.parametrize(
     ("model_config", "options", "task"), [model_config_parameters(*one) for one in {**UNETS, **REPRESENTATIVES}.items()]
@@ -95,6 +99,22 @@ def training(tmp_path_factory):
         return done[model_config]
 
     return train
+
+
+@pytest.fixture(scope="module")
+def shared(training):
+    """Return an adapter of a model config, trained or not, that its tests share: only those of one are kept."""
+    kept = {}
+
+    def of(model_config, options, task, *, learnt=False):
+        if all(name != model_config for name, _ in kept):
+            kept.clear()
+        if (model_config, learnt) not in kept:
+            one = (model_config, options, task)
+            kept[model_config, learnt] = trained(training, *one) if learnt else built(*one)
+        return kept[model_config, learnt]
+
+    return of
 
 
 def trained(training, model_config, options, task):
@@ -154,8 +174,8 @@ def process_state():
 
 
 @EVERY_CARD
-def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(model_config, options, task):
-    checked(built(model_config, options, task), MIXED, task)
+def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(model_config, options, task, shared):
+    checked(shared(model_config, options, task), MIXED, task)
 
 
 @ONE_PER_ADAPTER
@@ -165,21 +185,23 @@ def test_a_network_input_size_does_not_change_the_size_of_the_answer(model_confi
 
 
 @ONE_PER_ADAPTER
-def test_an_image_one_pixel_wide_is_answered(model_config, options, task):
-    checked(built(model_config, options, task), [Size(9, 1)], task)
+def test_an_image_one_pixel_wide_is_answered(model_config, options, task, shared):
+    checked(shared(model_config, options, task), [Size(9, 1)], task)
 
 
 @EVERY_CARD
-def test_the_same_images_get_the_same_answer_again_and_from_another_build(model_config, options, task, training):
-    first, second = (trained(training, model_config, options, task) for _ in range(2))
+def test_the_same_images_get_the_same_answer_again_and_from_another_build(
+    model_config, options, task, training, shared
+):
+    first, second = shared(model_config, options, task, learnt=True), trained(training, model_config, options, task)
     answer = checked(first, MIXED, task)
     assert checked(first, MIXED, task) == answer
     assert checked(second, MIXED, task) == answer
 
 
 @ONE_PER_ADAPTER
-def test_an_image_is_answered_alike_alone_and_in_a_batch(model_config, options, task, training):
-    adapter, data = trained(training, model_config, options, task), scenes(task)
+def test_an_image_is_answered_alike_alone_and_in_a_batch(model_config, options, task, shared):
+    adapter, data = shared(model_config, options, task, learnt=True), scenes(task)
     pictures = [data.train.image(i) for i in range(4)]
     together = predict(adapter, pictures)
     for picture, in_batch in zip(pictures, together, strict=True):
@@ -187,8 +209,8 @@ def test_an_image_is_answered_alike_alone_and_in_a_batch(model_config, options, 
 
 
 @ONE_PER_ADAPTER
-def test_the_stages_one_by_one_give_what_predict_gives(model_config, options, task, training):
-    adapter = trained(training, model_config, options, task)
+def test_the_stages_one_by_one_give_what_predict_gives(model_config, options, task, shared):
+    adapter = shared(model_config, options, task, learnt=True)
     pictures = images(MIXED)
     raw = adapter.infer(adapter.preprocess(pictures))
     adapter.synchronize()
@@ -197,8 +219,10 @@ def test_the_stages_one_by_one_give_what_predict_gives(model_config, options, ta
 
 
 @ONE_PER_ADAPTER
-def test_probabilities_are_what_the_answer_was_chosen_by_or_are_refused_as_unsupported(model_config, options, task):
-    adapter, pictures, model = built(model_config, options, task), images(MIXED), resolve_model(model_config)
+def test_probabilities_are_what_the_answer_was_chosen_by_or_are_refused_as_unsupported(
+    model_config, options, task, shared
+):
+    adapter, pictures, model = shared(model_config, options, task), images(MIXED), resolve_model(model_config)
     raw = adapter.infer(adapter.preprocess(pictures))
     able = abilities_of(resolve_model(model_config, options=options))
     if model.task != "semantic" or (able is not None and not able.probabilities):
@@ -215,8 +239,8 @@ def test_probabilities_are_what_the_answer_was_chosen_by_or_are_refused_as_unsup
 
 
 @ONE_PER_ADAPTER
-def test_the_process_is_left_as_it_was(model_config, options, task, training):
-    trained(training, model_config, options, task)  # what only a first import does is not repeated below
+def test_the_process_is_left_as_it_was(model_config, options, task, training, shared):
+    shared(model_config, options, task, learnt=True)  # what only a first import does is not repeated below
     before = process_state()
     adapter = trained(training, model_config, options, task)
     predict(adapter, images(MIXED))
@@ -225,18 +249,18 @@ def test_the_process_is_left_as_it_was(model_config, options, task, training):
 
 
 @ONE_PER_ADAPTER
-def test_images_are_left_as_they_were_and_may_be_read_only(model_config, options, task):
+def test_images_are_left_as_they_were_and_may_be_read_only(model_config, options, task, shared):
     pictures = images(MIXED)
     copies = [picture.copy() for picture in pictures]
     for picture in pictures:
         picture.flags.writeable = False
-    predict(built(model_config, options, task), pictures)
+    predict(shared(model_config, options, task), pictures)
     assert all(np.array_equal(a, b) for a, b in zip(pictures, copies, strict=True))
 
 
 @ONE_PER_ADAPTER
-def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(model_config, options, task, training):
-    adapter, data = trained(training, model_config, options, task), scenes(task)
+def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(model_config, options, task, shared):
+    adapter, data = shared(model_config, options, task, learnt=True), scenes(task)
     early = predict(adapter, [data.train.image(0)])[0]
     early_hash = early.content_hash()
     late = predict(adapter, [data.train.image(1)])[0]
@@ -244,8 +268,8 @@ def test_an_answer_depends_on_its_image_and_is_not_overwritten_by_a_later_call(m
 
 
 @EVERY_CARD
-def test_facts_and_versions_fit_the_record_of_a_job(model_config, options, task):
-    adapter = built(model_config, options, task)
+def test_facts_and_versions_fit_the_record_of_a_job(model_config, options, task, shared):
+    adapter = shared(model_config, options, task)
     facts = json.loads(json.dumps(adapter.describe()))
     known = JobFacts(**{k: v for k, v in facts.items() if k in JobFacts.model_fields}, versions=adapter.versions())
     assert isinstance(adapter.fused_stages, tuple)
@@ -254,8 +278,8 @@ def test_facts_and_versions_fit_the_record_of_a_job(model_config, options, task)
 
 
 @ONE_PER_ADAPTER
-def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(model_config, options, task):
-    adapter = built(model_config, options, task)
+def test_on_a_cpu_there_are_no_device_clock_and_no_device_memory(model_config, options, task, shared):
+    adapter = shared(model_config, options, task)
     adapter.synchronize()
     adapter.reset_peak_device_bytes()
     assert adapter.device_timer() is None
@@ -286,7 +310,7 @@ def test_an_unknown_option_is_a_mistake_that_is_named(model_config, options, tas
 
 
 @EVERY_CARD
-def test_training_reports_and_leaves_weights_that_a_build_reads_back(model_config, options, task, training):
+def test_training_reports_and_leaves_weights_that_a_build_reads_back(model_config, options, task, training, shared):
     if not resolve_model(model_config).trainable:
         with pytest.raises(Unsupported):
             training(model_config, options, task)
@@ -301,6 +325,6 @@ def test_training_reports_and_leaves_weights_that_a_build_reads_back(model_confi
     assert recorder.steps[-1]["step"] == steps
     assert set(result.not_honoured) <= set(Recipe.model_fields)
     scene = [scenes(task).train.image(0)]
-    both = (trained(training, model_config, options, task), built(model_config, options, task))
+    both = (shared(model_config, options, task, learnt=learnt) for learnt in (True, False))
     found, untrained = (predict(adapter, scene)[0].content_hash() for adapter in both)
     assert found != untrained

@@ -170,6 +170,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(("name", "model_config", "options"), [*parameters(PAIRS)])
 def test_a_miniature_is_trained_on_predicted_and_scored(name, model_config, options, data, tmp_path):
     plan, metrics = planned(name, model_config, options, data, tmp_path)

@@ -101,6 +101,7 @@ def found_by_mask_rcnn(mask, **said):
     return found.masks[0]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", SIZES)
 def test_boxes_and_masks_of_mask_rcnn_come_back_from_every_fit(size, fit):
@@ -133,6 +134,7 @@ def labels_of_classified_masks(mask, **said):
     return found.labels
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", SIZES)
 def test_classified_masks_come_back_from_every_fit(size, fit):
@@ -181,6 +183,7 @@ def one_object(pixels):
     return candidates, prototypes
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("side", [None, 320])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("axis", [0, 1])

@@ -23,6 +23,7 @@ def cases():
         yield from (pytest.param(name, size, id=f"{name}-{size.height}x{size.width}", marks=marks) for size in sizes)
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize(("name", "size"), [*cases()])
 def test_labels_are_those_of_the_framework(name, size, tmp_path):
     share, classes = share_that_differs(name, tmp_path, size)

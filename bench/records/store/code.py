@@ -165,8 +165,13 @@ class _Parsed(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _parsed(file: Path, _: State | None) -> _Parsed:
-    """Parse a file, once for each of its states; what is no Python is known by its bytes, and imports nothing."""
-    source = file.read_bytes()
+    """Parse a file, once for each of its states."""
+    return _parsed_source(file.read_bytes())
+
+
+@lru_cache(maxsize=4096)
+def _parsed_source(source: bytes) -> _Parsed:
+    """Parse what two trees have in common once; what is no Python is known by its bytes, and imports nothing."""
     try:
         statements = list(_statements(ast.parse(source)))
         said = "\n".join(_telling_lines(source, statements)).encode("utf-8", "surrogatepass")

@@ -95,6 +95,10 @@ def save(figure: Figure, path: Path) -> None:
     import matplotlib as mpl
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    engine = figure.get_layout_engine()
+    if engine is not None:  # of itself, matplotlib would draw everything once more to lay it out
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
     for form in _FURTHER.get():
         # Glyphs stay text in SVG; names inside of it would be drawn at random.

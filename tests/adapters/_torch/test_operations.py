@@ -69,6 +69,7 @@ def test_fvcore_counts_half_the_flops_and_the_same_activations():
     assert count.activations == activations.total()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "weights"),
     [
@@ -149,6 +150,7 @@ def test_a_runtime_that_torch_does_not_see_into_has_no_count():
         Exported().operations(images((32, 32)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_networks_of_other_adapters_are_counted_and_stay_as_they_are(name):
     framework = name.partition("/")[0]

@@ -216,6 +216,7 @@ def drawn(sizes):
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("config", "options"), configs(SEMANTIC))
 @pytest.mark.parametrize(
     "target", [pytest.param(t, id=name, marks=[pytest.mark.slow] * (name != "both")) for name, t in SEVERAL.items()]
@@ -235,6 +236,7 @@ def test_every_semantic_adapter_answers_with_several_passes_alike_again_and_alon
             assert (alone.labels == together.labels).mean() > 0.99
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("config", "options"), configs(SEMANTIC))
 @pytest.mark.parametrize("image_size", [None, Size(37, 50)])
 def test_scale_one_and_a_window_that_just_fits_are_the_plain_pass_of_every_adapter(config, options, image_size):

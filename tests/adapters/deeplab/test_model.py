@@ -53,6 +53,7 @@ def torchvision_resnet(depth, output_stride):
     return with_random_statistics(network)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("depth", "output_stride"), [(18, 32), (34, 32), (50, 32), (50, 16), (50, 8), (101, 16)], ids=str
 )

@@ -63,6 +63,7 @@ def test_logits_are_the_sum_of_the_depths_each_brought_up_bilinearly():
     torch.testing.assert_close(found[..., 4:-4, 4:-4], expected[..., 4:-4, 4:-4])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("stride", [32, 16, 8])
 def test_images_of_odd_size_are_trained_on_and_answered(stride, tmp_path):
     data = TrainingData(Rectangles(4, seed=1, size=ODD), Rectangles(2, seed=2, size=ODD), THREE_CLASSES)

@@ -15,6 +15,7 @@ from tests.adapters.rectangles import Recorder, Rectangles, short_recipe
 ODD = Size(33, 47)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("architecture", ["semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn"])
 def test_images_of_odd_size_are_trained_on_and_answered(architecture, tmp_path):
     adapter = built(architecture)

@@ -104,6 +104,7 @@ def test_weights_that_were_saved_answer_as_the_network_that_was_trained(architec
     assert [p.content_hash() for p in one] != [p.content_hash() for p in untrained]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("architecture", ["fcn", "deeplabv3plus", "mask_rcnn"])
 def test_a_weight_file_holds_every_tensor_that_a_build_has(architecture, tmp_path):
     data = data_for(architecture)
@@ -121,6 +122,7 @@ def test_training_leaves_the_built_network_as_it_is(tmp_path):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("architecture", "loss", "every", "named"),
     [

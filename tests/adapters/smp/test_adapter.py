@@ -100,6 +100,7 @@ def test_encoder_weights_that_do_not_fit_are_explained(tmp_path, name, message):
         make_network(config(**options), THREE_CLASSES)
 
 
+@pytest.mark.slow
 def test_a_tracker_that_timm_looks_for_is_not_imported_with_it_and_can_be_later():
     pytest.importorskip("wandb", reason="wandb is not installed (extra: wandb)")
     program = (

@@ -138,6 +138,7 @@ def test_an_instance_that_augmentation_moves_out_of_the_image_is_dropped():
     assert empty.fields["boxes"].shape == (0, 4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("short_edge", [None, 40])
 def test_images_without_instances_can_be_trained_on(short_edge, tmp_path):
     data = rectangles(4, 1, task=INSTANCES)

@@ -18,6 +18,7 @@ def state(options):
     return make_network(resolve_model("transformers/segformer_b0", options=options), THREE_CLASSES).module
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("variant", "millions"), [("b0", 3.7), ("b1", 13.7), ("b2", 27.4), ("b3", 47.3), ("b4", 64.1), ("b5", 84.7)]
 )

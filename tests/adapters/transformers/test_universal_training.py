@@ -48,7 +48,12 @@ def weights_in(path):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "kind"), [("mask2former", "panoptic"), ("maskformer", "semantic"), ("eomt", "instance")]
+    ("architecture", "kind"),
+    [
+        ("mask2former", "panoptic"),
+        pytest.param("maskformer", "semantic", marks=pytest.mark.slow),
+        ("eomt", "instance"),
+    ],
 )
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(architecture, kind, tmp_path, monkeypatch):
     monkeypatch.setattr(clock, "REPORT_EVERY_S", 0.0)
@@ -65,7 +70,10 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(archi
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("architecture", ["mask2former", "maskformer", "oneformer", "eomt"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["mask2former", "eomt", *(pytest.param(a, marks=pytest.mark.slow) for a in ("maskformer", "oneformer"))],
+)
 def test_images_without_objects_are_trained_on(architecture, tmp_path):
     data = data_for("instance", train=4)
     for image, labels in data.train.pairs:

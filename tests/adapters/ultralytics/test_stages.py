@@ -38,6 +38,7 @@ def oracle(kind, weights, image, *, network=None, **arguments):
     return result
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size", SIZES)
 def test_instances_are_those_of_the_frameworks_predictor(trained, size):
     weights, (image,) = trained("instance").weights, images(size)
@@ -49,6 +50,7 @@ def test_instances_are_those_of_the_frameworks_predictor(trained, size):
     assert np.array_equal(found.masks, expected.masks.data.numpy().astype(bool))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size", SIZES)
 def test_masks_of_the_networks_size_are_the_predictors_cropped_and_resized(trained, size):
     weights, (image,) = trained("instance").weights, images(size)
@@ -63,6 +65,7 @@ def test_masks_of_the_networks_size_are_the_predictors_cropped_and_resized(train
     assert np.array_equal(found.masks, resized.numpy())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size", SIZES)
 def test_labels_are_those_of_the_frameworks_predictor(trained, size):
     weights, (image,) = trained("semantic").weights, images(size)

@@ -132,6 +132,7 @@ def test_fp16_on_a_cpu_is_refused(tmp_path):
         built().train(scenes(), recipe(1, precision="fp16"), tmp_path, Recorder())
 
 
+@pytest.mark.few(1)
 @KINDS
 def test_bf16_on_a_cpu_trains_otherwise_than_fp32(tmp_path, kind):
     losses = []

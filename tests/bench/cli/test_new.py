@@ -34,6 +34,7 @@ def test_a_new_adapter_has_at_most_25_lines_and_passes_its_own_test(tmp_path):
     assert "4 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_test_of_a_new_adapter_finds_an_adapter_that_answers_at_another_size(tmp_path):
     new("adapter", "mine", tmp_path)
     file = tmp_path / "mine" / "adapter.py"
@@ -111,7 +112,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "dataset")) for kind in KINDS])
 def test_the_test_of_a_new_module_finds_a_module_that_is_wrong(tmp_path, kind):
     new(kind, "mine", tmp_path)
     file, (right, wrong) = tmp_path / "mine.py", BREAKS[kind]

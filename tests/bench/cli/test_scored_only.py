@@ -16,6 +16,7 @@ datasets:
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("written", ["measurement: none", "measurement: null", "measurement: {replicates: 0}"])
 def test_a_suite_without_measurement_predicts_and_scores_and_is_done(tmp_path, capsys, written):
     suite = tmp_path / "s.yaml"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import shutil
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from bench.cli.main import main
@@ -13,8 +17,17 @@ from tests.bench.datasets.comparison import scenes
 
 
 def written(form: str, folder: Path) -> Exported:
-    """Thirty scenes, 48 × 64, in a format: 20 train, 6 val, 4 test."""
-    return importlib.import_module(f"bench.data.exports.{form}").export(scenes(), folder)
+    """Thirty scenes, 48 × 64, in a format: 20 train, 6 val, 4 test; a copy of what is drawn and exported once."""
+    once = _exported(form)
+    shutil.copytree(once.folder, folder)
+    return replace(once, folder=folder, options={**once.options, "root": str(folder)})
+
+
+@cache
+def _exported(form: str) -> Exported:
+    folder = Path(tempfile.mkdtemp(prefix="bench-miniature-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return importlib.import_module(f"bench.data.exports.{form}").export(scenes(), folder / form)
 
 
 def copied(exported: Exported, folder: Path) -> Choice:

@@ -62,6 +62,7 @@ def test_there_is_a_sheet_for_each_recipe_that_treats_images_differently(capsys,
     assert sheets[0].shape[1] > sheets[0].shape[0]  # two rows of six
 
 
+@pytest.mark.slow
 @needs_torchvision
 def test_a_sheet_has_as_many_rows_as_images_are_asked_for_and_there(capsys, tmp_path):
     few = {**SHAPES, "label": "few", "options": {**SHAPES["options"], "train": 1}}

@@ -42,6 +42,7 @@ def findings(capsys, choice, *more):
     return code, found
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("form", export_names())
 def test_nothing_is_wrong_with_a_miniature_of_any_format(form, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -323,6 +324,7 @@ def test_no_images_are_never_called_sound():
     assert verdict(Checked("mine", {}, (), 0)) == "mine: no images were found, so that nothing could be checked"
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("form", export_names())
 def test_no_file_of_an_export_is_a_leftover(tmp_path, form):
     exported = written(form, tmp_path / "x")

@@ -38,6 +38,7 @@ def total(dataset):
     return len(ids)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     "form",
     [

@@ -49,6 +49,7 @@ def test_every_data_set_says_in_a_line_where_it_is_from_on_which_terms_and_what_
     assert set(module.TASKS) < set(get_args(TaskKind))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("form", export_names())
 def test_an_open_data_set_has_no_form_that_the_list_does_not_name(form, tmp_path):
     exported = written(form, tmp_path / form)

@@ -56,6 +56,7 @@ def test_large_images_are_shortened_and_keep_their_classes(tmp_path):
     assert dataset.classes[0].colour in colours(path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", ["voc", "coco", "folder"])
 def test_the_sheet_is_written_for_every_form_of_ground_truth(form, tmp_path, capsys):
     exported = written(form, tmp_path / form)

@@ -99,6 +99,7 @@ CASES = [
 ]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("form", "change", "told"), CASES, ids=[f"{form}-{told[:20]}" for form, _, told in CASES])
 def test_an_export_that_was_changed(tmp_path, whole, form, change, told):
     choice = copied(whole(form), tmp_path / "copy")

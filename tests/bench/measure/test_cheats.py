@@ -122,7 +122,9 @@ def test_a_model_that_gets_worse_while_it_is_timed_is_found_out(cheat):
     assert found_out(cheat()) not in ("", "pays")
 
 
-@pytest.mark.parametrize("cheat", [HasAHelper, StartsAProcessForEachImage, HasAHelperElsewhere])
+@pytest.mark.parametrize(
+    "cheat", [HasAHelper, pytest.param(StartsAProcessForEachImage, marks=pytest.mark.slow), HasAHelperElsewhere]
+)
 def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
     mark = f"test-{os.getpid()}"
     monkeypatch.setenv("BENCH_PARENT", mark)

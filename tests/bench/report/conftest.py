@@ -194,6 +194,17 @@ def synthetic(tmp_path) -> SyntheticRun:
 
 
 @pytest.fixture
+def untrained(synthetic) -> SyntheticRun:
+    """A model that is not trained: a run with few pictures."""
+    planned = synthetic.add("only", recipe=None)
+    plan = synthetic.write_plan()
+    synthetic.predict(planned, 0.05, 1)
+    synthetic.time(planned, 8.0, 1)
+    synthetic.score(plan, planned)
+    return synthetic
+
+
+@pytest.fixture
 def finished(synthetic) -> SyntheticRun:
     """Two models: one better, the other twice as fast."""
     better, faster = synthetic.add("better"), synthetic.add("faster")

@@ -161,6 +161,7 @@ FILES = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("what", FILES)
 def test_every_damage_of_every_file_is_a_row_and_the_other_case_is_reported_as_before(finished, what):
     sealed(finished)

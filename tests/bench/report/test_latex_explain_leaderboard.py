@@ -155,15 +155,15 @@ def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert "no runs in" in capsys.readouterr().err
 
 
-def test_plots_are_written_as_svg_and_pdf_beside_the_png_and_are_equal_for_equal_runs(finished, tmp_path, capsys):
+def test_plots_are_written_as_svg_and_pdf_beside_the_png_and_are_equal_for_equal_runs(untrained, tmp_path, capsys):
     contents = []
     for name in ("a", "b"):
         out = tmp_path / name
-        assert main(["report", str(finished.run.path), "--plots", "svg", "--plots", "pdf", "--out", f"{out}/"]) == 0
+        assert main(["report", str(untrained.run.path), "--plots", "svg", "--plots", "pdf", "--out", f"{out}/"]) == 0
         contents.append({path.name: path.read_bytes() for path in sorted(out.glob("*.[sp][vd][gf]"))})
     assert {"accuracy_latency.svg", "accuracy_latency.pdf", "stage_times.svg"} <= set(contents[0])
     assert contents[0] == contents[1]
     assert contents[0]["accuracy_latency.pdf"].startswith(b"%PDF")
     assert ">mIoU (0–1)<".encode() in contents[0]["accuracy_latency.svg"]  # text, not outlines of letters
     assert str(tmp_path / "b" / "accuracy_latency.svg") in capsys.readouterr().out.splitlines()
-    assert main(["report", str(finished.run.path), "--plots", "svg"]) == 2
+    assert main(["report", str(untrained.run.path), "--plots", "svg"]) == 2

@@ -127,6 +127,7 @@ assert "adapters._torch.training.semantic" in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_a_parent_imports_what_trains_where_its_jobs_train_and_nowhere_else():
     subprocess.run([sys.executable, "-c", IMPORTED_AHEAD], check=True, cwd=harness_root())
 
@@ -146,7 +147,12 @@ def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log
 
 
 @pytest.mark.parametrize(
-    "model", ["fake/segfaults", "fake/exits", "fake/oom_device", "fake/crashes", "fake/missing_package"]
+    "model",
+    [
+        "fake/segfaults",
+        "fake/crashes",
+        *(pytest.param(f"fake/{name}", marks=pytest.mark.slow) for name in ("exits", "oom_device", "missing_package")),
+    ],
 )
 def test_a_forked_worker_ends_as_a_fresh_one_does(tmp_path, model):
     fresh, forked = run_both(tmp_path, [model, perfect()])

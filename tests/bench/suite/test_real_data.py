@@ -222,6 +222,7 @@ def test_without_the_data_one_paragraph_says_what_is_missing_where_and_how_to_ge
     )
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", MISSING)
 def test_with_a_miniature_in_place_of_the_data_the_suite_is_valid(name, tmp_path, capsys):
     suite = copied(tmp_path, name)

@@ -77,6 +77,7 @@ def test_another_seed_of_the_image_order_gives_other_weights(tmp_path):
     assert not same(tmp_path / "0/last.pt", tmp_path / "1/last.pt")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("make", [fresh_network, with_dropout], ids=["unet", "dropout"])
 def test_a_training_that_was_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(tmp_path, make, optimizer):

@@ -82,6 +82,7 @@ def test_averages_of_batch_statistics_are_kept_with_the_weights(tmp_path):
     assert all(tensor.abs().max() > 0 for tensor in means)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("changes", [{"ema_decay": 0.9}, {"accumulate": 2}, {"class_balanced": True}], ids=str)
 def test_what_was_killed_and_resumed_ends_with_the_weights_of_what_was_not(tmp_path, changes):
     recipe = short_recipe(budget=Budget(steps=8), batch_size=2, validate_every=1, checkpoint_every_s=1e-6, **changes)

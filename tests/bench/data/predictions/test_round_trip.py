@@ -136,7 +136,9 @@ METRICS = {
 FIRST = {"coco": results_file, "yolo": results_file, "panoptic": panoptic_folder, "png": label_maps}
 
 
-@pytest.mark.parametrize("form", METRICS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(f, marks=[pytest.mark.slow] * (f in ("coco", "panoptic"))) for f in METRICS]
+)
 def test_what_is_exported_and_read_back_has_the_same_scores(capsys, form):
     dataset, ids = scenes()
     metrics = [word for name in METRICS[form] for word in ("--metric", name)]
@@ -222,6 +224,7 @@ def test_run_lengths_are_written_as_pycocotools_writes_them():
         assert text_of_run_lengths(run_lengths_of_text(text)) == text
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", ["coco", "panoptic", "yolo"])
 def test_label_maps_are_not_exported_as_objects_and_the_format_that_fits_is_named(capsys, form):
     dataset, ids = scenes()

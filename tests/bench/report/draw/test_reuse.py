@@ -26,40 +26,40 @@ def drawn(monkeypatch):
     return calls
 
 
-def test_a_second_report_draws_nothing_and_is_the_same(finished, drawn):
-    folder = finished.run.path
-    first = write_report(read_run(finished.run), folder)
+def test_a_second_report_draws_nothing_and_is_the_same(untrained, drawn):
+    folder = untrained.run.path
+    first = write_report(read_run(untrained.run), folder)
     before = {path: path.read_bytes() for path in first}
-    assert write_report(read_run(finished.run), folder) == first
+    assert write_report(read_run(untrained.run), folder) == first
     assert {path: path.read_bytes() for path in first} == before
     assert len(drawn) == 1
 
 
-def test_a_picture_that_was_changed_or_removed_is_drawn_again(finished, drawn):
-    folder = finished.run.path
-    write_report(read_run(finished.run), folder)
+def test_a_picture_that_was_changed_or_removed_is_drawn_again(untrained, drawn):
+    folder = untrained.run.path
+    write_report(read_run(untrained.run), folder)
     picture = folder / "accuracy_latency.png"
     content = picture.read_bytes()
     for damage in (lambda: picture.write_bytes(b"x"), picture.unlink, lambda: (folder / layout.DRAWN).write_text("{")):
         damage()
-        write_report(read_run(finished.run), folder)
+        write_report(read_run(untrained.run), folder)
         assert picture.read_bytes() == content
     assert len(drawn) == 4
 
 
-def test_other_facts_another_threshold_and_other_forms_are_drawn_again(finished, drawn):
-    folder = finished.run.path
-    write_report(read_run(finished.run), folder)
-    write_report(read_run(finished.run), folder, 0.3)
-    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
-    os.utime(next(finished.run.jobs.glob(f"*/{layout.SAMPLES}")), ns=(1, 1))
-    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
-    write_report(read_run(finished.run), folder, 0.3, plots=["svg"])
+def test_other_facts_another_threshold_and_other_forms_are_drawn_again(untrained, drawn):
+    folder = untrained.run.path
+    write_report(read_run(untrained.run), folder)
+    write_report(read_run(untrained.run), folder, 0.3)
+    write_report(read_run(untrained.run), folder, 0.3, plots=["svg"])
+    os.utime(next(untrained.run.jobs.glob(f"*/{layout.SAMPLES}")), ns=(1, 1))
+    write_report(read_run(untrained.run), folder, 0.3, plots=["svg"])
+    write_report(read_run(untrained.run), folder, 0.3, plots=["svg"])
     assert len(drawn) == 4
 
 
-def test_a_folder_of_the_users_gets_the_report_and_nothing_else(finished, tmp_path):
-    written = write_report(read_run(finished.run), tmp_path / "out")
+def test_a_folder_of_the_users_gets_the_report_and_nothing_else(untrained, tmp_path):
+    written = write_report(read_run(untrained.run), tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {path.name for path in written} | {"report_images"}
 
 

@@ -108,8 +108,8 @@ def test_the_score_that_was_validated_is_drawn_and_tabled_under_its_own_name(syn
     assert table["val mask AP at 50 % (0–1)"].tolist() == ["0.200"]
 
 
-def test_a_run_without_a_sample_of_any_stage_has_no_picture_of_stage_times(finished, tmp_path):
-    view = read_run(finished.run)
+def test_a_run_without_a_sample_of_any_stage_has_no_picture_of_stage_times(untrained, tmp_path):
+    view = read_run(untrained.run)
     summary = summarise(view)
     names = [path.name for path in draw_pictures(view, summary, tmp_path).drawn]
     assert "stage_times.png" in names

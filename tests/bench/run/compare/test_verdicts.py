@@ -70,6 +70,7 @@ def test_of_two_model_configs_the_options_that_differ_are_told():
 HARD = np.random.default_rng(0).integers(250, 450, (40, 2))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("family", "trials"), [(1, 300), (10, 60), (50, 12)])
 @pytest.mark.parametrize("spread", [0.005, 0.03])
 def test_a_side_against_itself_is_called_different_in_5_percent_at_most(family, trials, spread):

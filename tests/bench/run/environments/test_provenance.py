@@ -75,6 +75,7 @@ def test_a_report_of_one_commit_is_that_of_its_jobs_whoever_resumed_the_run(tmp_
     assert "Harness: commit aaaaaaaaaaaa\n" in text
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 def test_a_damaged_record_of_an_environment_is_a_row_and_everything_else_is_reported(tmp_path, at, damage):
     run = resumed(tmp_path, at)

@@ -127,6 +127,7 @@ def test_a_process_that_a_worker_leaves_behind_costs_no_other_worker_its_own(tmp
     assert list(ended.values()).count(Status.CRASHED) == 3
 
 
+@pytest.mark.slow
 @HOW
 def test_an_interrupt_ends_the_workers_of_all_devices_and_the_next_run_goes_on(tmp_path, how):
     results = tmp_path / "results"
@@ -165,6 +166,7 @@ def test_a_case_on_a_device_that_is_not_among_those_named_is_refused_before_anyt
     assert not [*(tmp_path / "results").glob("*/*/jobs/*")]
 
 
+@pytest.mark.slow
 def test_the_journal_of_json_lines_numbers_jobs_that_run_side_by_side(tmp_path):
     suite = write_suite(tmp_path, [slow(number) for number in range(3)])
     command = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--json-progress", "--kind", "predict"]

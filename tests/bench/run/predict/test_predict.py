@@ -161,7 +161,7 @@ def test_what_was_done_before_a_crash_is_kept_and_the_next_call_goes_on(capsys, 
 
 def test_an_interrupted_call_keeps_what_is_done_and_the_next_one_goes_on(capsys, tmp_path, photos, classes):
     out = tmp_path / "out"
-    words = ["fake/slow_5ms", photos, "--out", out, "--classes", classes, "--device", "cpu", "--set", "infer_ms=700"]
+    words = ["fake/slow_5ms", photos, "--out", out, "--classes", classes, "--device", "cpu", "--set", "infer_ms=400"]
     command = [sys.executable, "-m", "bench.cli.main", "predict", *map(str, words)]
     process = subprocess.Popen(
         command,

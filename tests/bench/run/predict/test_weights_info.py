@@ -69,6 +69,7 @@ def test_the_lines_make_a_suite_that_loads(tmp_path, capsys):
     assert entry.trained_on == ("background", "cat, wild", "dog")
 
 
+@pytest.mark.slow
 def test_a_network_that_none_fits_is_told_with_the_nearest_and_what_differs(tmp_path, capsys):
     state = unet(3).state_dict()
     first = next(iter(state))
@@ -302,6 +303,7 @@ def test_an_exported_yolo_is_not_advised_to_choose_an_output(tmp_path, capsys):
     assert "options:" not in told
 
 
+@pytest.mark.slow
 def test_names_in_a_list_beside_the_file_are_told_with_where_they_stand(tmp_path, capsys):
     torch.save(unet(2).state_dict(), tmp_path / "w.pth")
     (tmp_path / "labels.txt").write_text("0 background\n1 cat\n")

@@ -59,7 +59,7 @@ def folder(monkeypatch, tmp_path) -> str:
     return f"file://{tmp_path}/shared"
 
 
-@pytest.fixture(params=["bucket", "folder"])
+@pytest.fixture(params=["bucket", pytest.param("folder", marks=pytest.mark.slow)])
 def url(request) -> str:
     return request.getfixturevalue(request.param)
 

@@ -128,6 +128,7 @@ def test_a_pruned_training_ended_early_and_none_of_its_kind_is_a_failure(searche
             assert not list((folder / layout.WEIGHTS).iterdir())
 
 
+@pytest.mark.slow
 def test_nothing_is_done_again_and_more_trials_go_on_from_those_that_are_there(searched, tmp_path, capsys):
     before = told(study_of(searched))
     folders = sorted(newest_run(searched).jobs.iterdir())

@@ -185,6 +185,7 @@ def test_weights_are_found_relative_to_the_job_folder(trained, tmp_path):
 # ------------------------------------------------------------------ ends that can be told
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("config", "status", "said"),
     [

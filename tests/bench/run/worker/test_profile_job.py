@@ -85,6 +85,7 @@ class Steps:
         return Drawn(time.monotonic() - start_s, next(self.watts))
 
 
+@pytest.mark.slow
 def test_images_are_pushed_through_while_the_meter_reads(tmp_path, monkeypatch):
     suite = write_suite(tmp_path, [perfect()], profile=BRIEF_PROFILE, targets=[{"device": "cpu", "batch_size": 3}])
     (plan,) = prepare(suite, Interpreters()).cases

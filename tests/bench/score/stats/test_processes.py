@@ -17,6 +17,7 @@ from bench.score.stats.processes import (
 from tests.benchmarks.bench_intervals import latency_rates, processes
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("spread", [0.0, 0.005, 0.01, 0.03])
 @pytest.mark.parametrize("count", [3, 6])
 def test_intervals_and_verdicts_hold_whatever_processes_differ_by(count, spread):
