@@ -34,7 +34,7 @@ from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap, without_suffix
+from bench.data.formats.voc_labelmap import NAME, all_there, entries_of, lists_of, read_labelmap, without_suffix
 from bench.data.formats.voc_own_classes import BORDER, Signs, indices_of, not_vocs, objects_of, own_indices, signs_of
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -207,11 +207,7 @@ def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
         Entry(name, root / "JPEGImages" / f"{name}.jpg", tuple(root / folder / f"{name}.png" for folder in folders))
         for name in names
     ]
-    absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
-    if absent or not entries:
-        what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
-        raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", OBTAIN)
-    return entries
+    return all_there(entries, file, OBTAIN)
 
 
 def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:

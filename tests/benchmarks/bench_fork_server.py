@@ -2,10 +2,9 @@
 
     python -m tests.benchmarks.bench_fork_server [MODEL] [--replicates N]
 
-The replicates of both are timed in turn, so that drift of the machine true positives both. It prints, for each, the
-processor
-seconds of a timing job outside its measurement, the median latency with its interval over processes, and the peak
-of resident memory. Fails if the two latencies are distinguishable: if their 95 % intervals do not meet.
+The replicates of both are timed in turn, so that drift of the machine meets both. It prints, for each, the processor
+seconds of a timing job outside its measurement, the median latency with its interval over processes, and the peak of
+resident memory. Fails if the two latencies are distinguishable: if their 95 % intervals do not meet.
 """
 
 from __future__ import annotations

@@ -135,10 +135,15 @@ def entries_of(root: Path, file: Path, folders: list[str]) -> list[Entry]:
         )
         for name in names
     ]
+    return all_there(entries, file, OBTAIN)
+
+
+def all_there(entries: list[Entry], file: Path, obtain: str) -> list[Entry]:
+    """Return the entries of a list of images, if there are any and all of their files; raises `DatasetError`."""
     absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
     if absent or not entries:
         what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
-        raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", OBTAIN)
+        raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", obtain)
     return entries
 
 

@@ -47,13 +47,6 @@ class Statistics:
     tables: frozenset[str] = frozenset()
     groups: tuple[str, ...] = ()
 
-    def group_numbers(self) -> NDArray[np.int64]:
-        """Number of the group of each image, 0 to G - 1 as they are first met, int64, (images,); where no groups are
-        known each image is one."""
-        number_of: dict[str, int] = {}
-        names = self.groups or self.image_ids
-        return np.array([number_of.setdefault(name, len(number_of)) for name in names], dtype=np.int64)
-
     def groups_of(self, image_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the groups of images, in the order given; empty where every image stands for itself."""
         of_image = dict(zip(self.image_ids, self.groups, strict=True)) if self.groups else {}

@@ -187,11 +187,6 @@ def _exp(value: float) -> float:
     return exp(min(value, 700.0))
 
 
-def smallest_change(estimate: Estimate, level: float = LEVEL) -> float:
-    """Return the relative change that these processes show in 9 of 10 comparisons: 0.05 = 5 % slower."""
-    return _exp((quantile(estimate.degrees, level) + _one_sided(estimate.degrees)) * estimate.error) - 1
-
-
 def processes_to_find(change: float, spread: float, degrees: float, *, level: float = LEVEL) -> int:
     """Return how many processes of each of two models show a relative change in 9 of 10 comparisons.
 
@@ -204,7 +199,3 @@ def processes_to_find(change: float, spread: float, degrees: float, *, level: fl
     planned = quantile(degrees, 2 * (1 - PLANNED_POWER))
     reach = (quantile(degrees, level) + planned) * spread / log1p(change)
     return max(LEAST_PROCESSES + 1, ceil(2 * reach * reach))
-
-
-def _one_sided(degrees: float) -> float:
-    return quantile(degrees, 2 * (1 - POWER))
