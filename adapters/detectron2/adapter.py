@@ -119,7 +119,7 @@ class Adapter(devices.OnTorchDevice):
             self._labels,
             label=self._model.label,
             device=str(self._device),
-            compiled=has_compiled_operators(),
+            compiled=has_compiled_operators(str(self._device)),
         )
         refuse_other_training(self._options.input, self._model.label, training_follows=self.training_follows)
         self._contract = contract_of(self._config).changed(self._options.input)

@@ -18,16 +18,16 @@ BuiltNetwork: TypeAlias = Any
 """A module that Detectron2 built, with the parts of its kind: Detectron2 gives none of its classes a type."""
 
 
-def has_compiled_operators() -> bool:
-    """Return whether `detectron2._C` can be used; without it deformable and rotated operators are missing.
+def has_compiled_operators(device: str = "cpu") -> bool:
+    """Return whether `detectron2._C` can be used on a device; without it deformable and rotated operators are missing.
 
-    RoIAlign and NMS are torchvision's either way.
+    RoIAlign and NMS are torchvision's either way. A build without nvcc, as on a machine without a GPU, has no CUDA.
     """
     try:
-        from detectron2 import _C  # noqa: F401 - whether it can be imported is the question
+        from detectron2 import _C
     except ImportError:
         return False
-    return True
+    return not device.startswith("cuda") or bool(_C.has_cuda())
 
 
 def versions() -> dict[str, str]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
-pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
+detectron2 = pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
 from adapters.detectron2.config import make_config
 from adapters.detectron2.framework import has_compiled_operators
@@ -83,6 +86,14 @@ def test_what_needs_compiled_operators_is_refused_without_them_alone(overrides):
     with pytest.raises(Unsupported, match=rf"{next(iter(overrides))}.*detectron2\._C.*make detectron2-upstream"):
         config("mask_rcnn", overrides=overrides)
     assert config("mask_rcnn", overrides=overrides, compiled=True)
+
+
+@pytest.mark.parametrize(("device", "compiled"), [("cpu", True), ("cuda:0", False)])
+def test_operators_that_were_compiled_without_cuda_serve_a_processor_alone(monkeypatch, device, compiled):
+    without_cuda = SimpleNamespace(has_cuda=lambda: False)
+    monkeypatch.setitem(sys.modules, "detectron2._C", without_cuda)
+    monkeypatch.setattr(detectron2, "_C", without_cuda, raising=False)
+    assert has_compiled_operators(device) is compiled
 
 
 @pytest.mark.skipif(has_compiled_operators(), reason="detectron2._C is here")

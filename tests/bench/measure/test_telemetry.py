@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bench.measure import telemetry as telemetry_module
 from bench.measure.telemetry import Telemetry, gpu_flags, gpu_slowed, sample_gpu
 from bench.records.names import harness_root
 
@@ -246,3 +247,16 @@ def test_a_gpu_that_is_not_there_leaves_no_samples_and_no_process(tmp_path):
     telemetry.save(tmp_path / "telemetry.npz")
     with np.load(tmp_path / "telemetry.npz") as archive:
         assert [name for name in archive.files if name.startswith("gpu_")] == []
+
+
+@pytest.mark.parametrize(("pinned", "moved_to"), [({0, 1}, {2, 3}), ({0, 1, 2, 3}, {0, 1, 2, 3})])
+def test_the_sampler_leaves_the_worker_its_cores_where_there_are_others(monkeypatch, pinned, moved_to):
+    now = [pinned]
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(now[-1]), raising=False)
+    # The kernel keeps a process to the four cores that it may have.
+    monkeypatch.setattr(
+        os, "sched_setaffinity", lambda pid, cores: now.append({0, 1, 2, 3} & set(cores)), raising=False
+    )
+    telemetry_module._leave_the_worker_its_cores()
+    assert now[-1] == moved_to
