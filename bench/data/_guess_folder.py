@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
 from bench.data.formats.label_tables import pack_rgb
-from bench.data.formats.patterns import Matches, match_paths
+from bench.data.formats.patterns import Found, Matches, match_paths
 from bench.errors import DatasetError
 
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev")
@@ -259,6 +259,12 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
     if "{class}" in guess.masks:
         names = sorted({name for one in guess.matches.found for name in one.classes})
         return {}, [f"one mask for each class: {', '.join(names[:10])}"], True
+    if several and _drawn_by_several(guess.matches.found):
+        told = (
+            f"{several} images have several masks, taken as one object each, though they cover the same pixels, as "
+            "drawings of several annotators do; if they are that, name the masks of one of them by the pattern"
+        )
+        return {"masks_hold": "object"}, [told], False
     if several:
         return (
             {"masks_hold": "object"},
@@ -276,6 +282,21 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
         )
         return {"masks_hold": "instances"}, [reason], False
     return {}, [], True
+
+
+def _drawn_by_several(found: Sequence[Found]) -> bool:
+    """Return whether the masks of most images cover the same pixels: drawings of one thing, and no objects beside
+    each other.
+    """
+    shares = []
+    for one in [one for one in found if len(one.masks) > 1][:READ]:
+        try:
+            first, second = (read_mask(file).pixels != 0 for file in one.masks[:2])
+        except DatasetError:
+            continue
+        if first.shape == second.shape and first.any():
+            shares.append(float((first & second).sum() / (first | second).sum()))
+    return bool(shares) and sorted(shares)[len(shares) // 2] > 0.5
 
 
 def _looks_numbered(file: Path) -> bool | None:

@@ -7,11 +7,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
 
+from bench.data._guess import HEAD, MOST_JSON, Guess, Listing, document_of
 from bench.data._guess_folder import SPLIT_WORDS, best_patterns, mask_options
 from bench.data._guess_volumes import reading_options, volume_options
 from bench.data.formats.documents import read_text
@@ -21,46 +21,17 @@ from bench.datasets.label_studio import is_export
 from bench.datasets.voc import signs_in
 from bench.errors import DatasetError
 
-HEAD = 1 << 16
-LARGEST_JSON = 1 << 28
-MOST_JSON = 40
-
-
-@dataclass(frozen=True)
-class Guess:
-    """Hold what a folder may be.
-
-    Attributes:
-        name: Data set that reads it.
-        options: Options beside `root`.
-        reasons: Reasons for the guess.
-        certain: True if nothing but this is likely.
-    """
-
-    name: str
-    options: dict[str, JsonValue] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
-    certain: bool = True
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The visible files of a folder."""
-
-    root: Path
-    paths: tuple[str, ...]
-
-    def has(self, pattern: str) -> bool:
-        """Return whether a path matches a regular expression from its start."""
-        expression = re.compile(pattern)
-        return any(expression.match(path) for path in self.paths)
-
 
 def guesses(listing: Listing) -> Iterator[Guess]:
-    """Yield all that a folder may be, the likeliest first."""
-    by_tables = (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _yolo_without_yaml)
-    for propose in (*by_tables, _volumes, _patterns):
+    """Yield the known formats that a folder may have, the likeliest first."""
+    for propose in (_by_folders, _nnunet, _huggingface, _coco, _json_beside_images, _yolo, _yolo_without_yaml):
         yield from propose(listing)
+
+
+def generic_guesses(listing: Listing) -> Iterator[Guess]:
+    """Yield folders of any volumes, or of any images and masks."""
+    yield from _volumes(listing)
+    yield from _patterns(listing)
 
 
 SIGNATURES: tuple[tuple[str, dict[str, JsonValue], tuple[str, ...]], ...] = (
@@ -177,13 +148,18 @@ def _coco(listing: Listing) -> Iterator[Guess]:
 
 def _own_coco(listing: Listing, found: Sequence[str]) -> Iterator[Guess]:
     """Yield a project in COCO's form: where its JSON files and images lie, by split."""
-    abstract = Counter(_split_as_place(path)[0] for path in found)
-    pattern = abstract.most_common(1)[0][0]
+    # One that is damaged is opened as well, and then told.
+    patterns = {_split_as_place(path)[0] for path in found}
+    others = [path for path in listing.paths if path.lower().endswith(".json") and path not in found]
+    others = [path for path in others if _split_as_place(path)[0] in patterns]
+    damaged = [path for path in others if document_of(listing.root / path) is None]
+    pattern = Counter(_split_as_place(path)[0] for path in (*found, *damaged)).most_common(1)[0][0]
     members = [path for path in found if _split_as_place(path)[0] == pattern]
+    members += [path for path in damaged if _split_as_place(path)[0] == pattern]
     splits = [_split_as_place(path)[1] or PurePosixPath(path).stem for path in members]
     if "{split}" not in pattern:
         members, splits = members[:1], ["all"]
-    folder = _image_folder(listing, members[0], splits[0])
+    folder = image_folder(listing, members[0], splits[0])
     if folder is None:
         return
     images = folder.replace(splits[0], "{split}") if "{split}" in pattern and len(splits) > 1 else folder
@@ -216,22 +192,15 @@ def _is_coco(file: Path) -> bool:
             and b'"categories"' not in head
         ):
             return False
-        document = _document(file)
+        document = document_of(file)
     except OSError:
         return False
     return isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document)
 
 
-def _document(file: Path) -> object:
-    try:
-        return json.loads(file.read_bytes()) if file.stat().st_size <= LARGEST_JSON else None
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
-def _image_folder(listing: Listing, annotation: str, split: str) -> str | None:
+def image_folder(listing: Listing, annotation: str, split: str) -> str | None:
     """Return the folder, below the root, from which the names in a JSON file lead to images."""
-    document = _document(listing.root / annotation)
+    document = document_of(listing.root / annotation)
     rows = document.get("images") if isinstance(document, dict) else None
     rows = rows if isinstance(rows, list) else []
     names = [str(row.get("file_name", "")).replace("\\", "/") for row in rows if isinstance(row, dict)][:200]
@@ -257,7 +226,7 @@ def _composed(text: str) -> str:
 def _json_beside_images(listing: Listing) -> Iterator[Guess]:
     files = [path for path in listing.paths if path.lower().endswith(".json")]
     sample = files[:: max(1, len(files) // 20)][:20]
-    documents = [_document(listing.root / path) for path in sample]
+    documents = [document_of(listing.root / path) for path in sample]
     labelme = sum(isinstance(one, dict) and isinstance(one.get("shapes"), list) for one in documents)
     for path, document in zip(sample, documents, strict=True):
         if "/" not in path and is_export(document):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue, ValidationError
 
+from bench.data._guess import Guess, Listing
+from bench.data._guess_damaged import damaged_guesses, told_of_others
 from bench.data._guess_folder import SPLIT_WORDS
-from bench.data._guess_formats import Guess, Listing, guesses
+from bench.data._guess_formats import generic_guesses, guesses
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.file_names import is_hidden
 from bench.data.formats.home import expanded
@@ -54,7 +57,7 @@ def detect(folder: Path) -> tuple[Detected, ...]:
     root = innermost(root)
     listing = Listing(root, tuple(visible_files(root)))
     tried: list[Detected] = []
-    for guess in guesses(listing):
+    for guess in chain(guesses(listing), damaged_guesses(listing), generic_guesses(listing)):
         if guess.name not in dataset_names():
             continue
         found = _tried(guess, root)
@@ -148,7 +151,8 @@ def report(found: tuple[Detected, ...], folder: Path) -> str:
     root = innermost(expanded(str(folder)).absolute())
     counted = _what_lies_there(root)
     if not found:
-        return "\n\n".join([f"{folder}: like no format that is known. {counted}", _advice(root)])
+        others = told_of_others(Listing(root, tuple(visible_files(root))))
+        return "\n\n".join([f"{folder}: like no format that is known. {counted}", *others, _advice(root)])
     first, *others = found
     parts = [f"{folder}: {_sureness(first)} {first.guess.name}. {counted}"]
     parts.append("\n".join(f"- {reason}" for reason in first.guess.reasons))

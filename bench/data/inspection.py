@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +25,12 @@ from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, background_class, void_of
 
-INSPECTION_VERSION = 8
+INSPECTION_VERSION = 9
 """Raised when `inspect` gives other rows for the same files."""
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+FILLED = 0.93
+"""Share of the turned box around it that the mask of such a box covers; an ellipse covers 0.79."""
 SIZEABLE = 8
 """Pixels that an object has across and down, at least, of which its outline can tell whether it is a mere box."""
 
@@ -131,7 +134,10 @@ def _of_ground_truth(dataset: Dataset, ground_truth: GroundTruth, size: Size | N
         found.append(["unseen", f"{unseen} of {_objects(ground_truth)} objects cover no pixel"])
     if twice := drawn_twice(ground_truth):
         found.append(
-            ["twice", f"{twice} of {_objects(ground_truth)} objects cover the very pixels of another of their class"]
+            [
+                "twice",
+                f"{twice} of {_objects(ground_truth)} objects cover the pixels of another of their class, or nearly so",
+            ]
         )
     empty = _emptiness(dataset, ground_truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
@@ -156,8 +162,23 @@ def _of_labels(dataset: Dataset, ground_truth: GroundTruth, grey: NDArray[np.uin
         kept = [n for n, box in enumerate(boxes) if min(box[2:]) >= SIZEABLE]
         pixels = ground_truth.instances.masks.view(np.uint8)
         row["sizeable"] = len(kept)
-        row["rectangles"] = sum(cv2.countNonZero(pixels[n]) == boxes[n][2] * boxes[n][3] for n in kept)
+        row["rectangles"] = sum(_is_rectangle(pixels[n], boxes[n]) for n in kept)
     return row
+
+
+def _is_rectangle(pixels: NDArray[np.uint8], box: Sequence[int]) -> bool:
+    """Return whether a mask fills the box around it, or one that is turned, as those of detectors of turned boxes."""
+    left, top, width, height = box
+    count = cv2.countNonZero(pixels)
+    if count == width * height:
+        return True
+    part = np.ascontiguousarray(pixels[top : top + height, left : left + width])
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if len(outlines) != 1 or len(outlines[0]) < 3:
+        return False
+    _, (across, down), _ = cv2.minAreaRect(outlines[0])
+    # Outlines run through the centres of pixels, half a pixel within.
+    return min(across, down) + 1 >= SIZEABLE and count >= FILLED * (across + 1) * (down + 1)
 
 
 def _objects(ground_truth: GroundTruth) -> int:

@@ -20,7 +20,7 @@ ENDS = 0.55
 ENOUGH_IMAGES = 10
 """Images with labels, from which it is said that all of them end early."""
 ENOUGH_OBJECTS, RECTANGLES = 20, 0.9
-"""This many objects, of which such a share are rectangles along the axes, were drawn as boxes."""
+"""This many objects, of which such a share are rectangles, along the axes or turned, were drawn as boxes."""
 APART, ALIKE = 0.95, 0.25
 """Probability that an image of one split has more of a class than one of another: from `APART` on the splits differ;
 within `ALIKE` of one half they are alike."""
@@ -73,9 +73,8 @@ def _rectangles(of_split: dict[str, list[Row]]) -> Iterator[Finding]:
                 "rectangles",
                 split,
                 "",
-                f"{split}: {boxes} of {objects} objects are rectangles along the sides of the image: boxes "
-                "for detection, "
-                "most likely, written as outlines",
+                f"{split}: {boxes} of {objects} objects are rectangles, along the sides of the image or turned: boxes "
+                "for detection, most likely, written as outlines",
             )
 
 

@@ -83,7 +83,10 @@ def open_dataset(options: Options) -> OnDisk:
         rows[image_id] = row
         entries.setdefault(subset.lower(), []).append(Entry(image_id, image, (file,), key=image_id))
     if not entries:
-        raise DatasetError(f"{file} names no images. {OBTAIN}")
+        video = (
+            " It is 'CVAT for video 1.1', whose tracks name no image files." if tree.find("track") is not None else ""
+        )
+        raise DatasetError(f"{file} names no images.{video} {OBTAIN}")
     refuse_one_file_twice({entry.key: entry.image for listed in entries.values() for entry in listed}, str(file))
     description = Description(
         name="cvat",

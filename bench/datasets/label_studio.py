@@ -4,10 +4,11 @@
     root/images/<name>         or root/<name>; the prefix that an upload gets (`f5a6c1f2-`) may be missing
     root/<pngs>/task-1-annotation-2-by-3-tag-cell-0.png     with `pngs`: the export "Brush labels to PNG"
 
-Coordinates are percent of the image; a rectangle and an ellipse are turned by their `rotation`, a rectangle about its
-upper left corner. Brushes are run lengths of RGBA; a pixel belongs to the mask from an alpha of 128 on. Polygons are
-drawn by pycocotools' rule (pixel centres). Every region is an object; later ones lie on top. Other regions have no
-area and are refused unless `ignore_labels` leaves their labels out.
+Coordinates are percent of the image (or `coordinates: pixels`, as some converters write them); a rectangle and an
+ellipse are turned by their `rotation`, a rectangle about its upper left corner. Brushes are run lengths of RGBA; a
+pixel belongs to the mask from an alpha of 128 on. Polygons are drawn by pycocotools' rule (pixel centres). Every region
+is an object; later ones lie on top. Other regions have no area and are refused unless `ignore_labels` leaves their
+labels out.
 
 Annotations that were cancelled, predictions and tasks without an annotation are left out and counted. Where a task
 has several annotations, `annotation` says which one counts. Regions that were drawn while the image was turned on
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -43,6 +45,7 @@ from bench.data.formats.label_studio_tasks import (
     region_doubts,
     region_shapes,
 )
+from bench.data.formats.label_studio_units import Units, in_percent, require_percent
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
@@ -74,6 +77,7 @@ class Options(ShapeOptions):
     file: str | None = None
     classes: tuple[str, ...] | None = None
     annotation: Literal["first", "last"] | None = None
+    coordinates: Units | None = None
     rotated: Literal["stored", "shown"] | None = None
     pngs: str | None = None
     tag: str | None = None
@@ -97,6 +101,9 @@ def open_dataset(options: Options) -> OnDisk:
     labels |= {region.label for task in tasks for region in task.regions} if options.pngs is None else set()
     space = _label_space(labels, file, options)
     images = _images(tasks, root, file)
+    note = "" if options.coordinates or pngs else require_percent(tasks, images, file)
+    if options.coordinates == "pixels":
+        tasks = [replace(task, regions=in_percent(task.regions, image_size(images[task.number]))) for task in tasks]
     names = [images[task.number].relative_to(root).as_posix() for task in tasks]
     keys = names if options.group is None else group_keys(names, options.group, where="label_studio")
     entries: dict[str, list[Entry]] = {split: [] for split in options.fractions}
@@ -122,8 +129,9 @@ def open_dataset(options: Options) -> OnDisk:
             list(options.ignore_labels),
             options.annotation,
             options.rotated,
+            *(["pixels"] if options.coordinates == "pixels" else []),
         ],
-        inferred=tuple(listed.notes),
+        inferred=(*listed.notes, *([note] if note else [])),
     )
     regions = {task.number: task.regions for task in tasks}
     ground_truth = (

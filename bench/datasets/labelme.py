@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -59,6 +59,8 @@ class Options(ShapeOptions):
         root: Folder with images and JSON files.
         classes: Labels in use, in this order; None takes all. Others are refused, so that no typing error
             loses one.
+        image_by: What says which image a JSON file is of where its `imagePath` names another one than its own name, and
+            both are there: the `path` or the `name`; None refuses such files.
         fractions: Split -> share of the images.
         group: Regular expression, searched in the path of the image, whose first group names what must stay together.
         seed: Seed for `fractions`.
@@ -66,6 +68,7 @@ class Options(ShapeOptions):
 
     root: str = "data/labelme"
     classes: tuple[str, ...] | None = None
+    image_by: Literal["path", "name"] | None = None
     fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
     group: str | None = None
     seed: int = Field(default=0, ge=0)
@@ -85,6 +88,7 @@ def open_dataset(options: Options) -> OnDisk:
     space = _label_space(documents, options)
     places = {folder: _places(folder, root) for folder in {file.parent for file in documents}}
     images = {file: _image_of(file, document, places[file.parent]) for file, document in documents.items()}
+    images = _by_name(images, options)
     _refuse_two_of_one(images)
     pictures = [path for path in visible_files(root) if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
     unlabelled = len({root / path for path in pictures} - set(images.values()))
@@ -157,6 +161,29 @@ def _image_of(file: Path, document: LabelMeDocument, places: ImagePlaces) -> Pat
         f"{file}: its image {named or 'without a name'} is not there; looked for {looked_for} and for images called "
         f"{file.stem}.{within} Put the image beside the JSON file, or remove the JSON file."
     )
+
+
+def _by_name(images: Mapping[Path, Path], options: Options) -> dict[Path, Path]:
+    """Return image of each JSON file, those of its own name where the option says so.
+
+    Raises:
+        DatasetError: If files name another image than the one of their name, and the option says nothing.
+    """
+    own: dict[Path, Path] = {}
+    for file, image in images.items():
+        beside = [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES] if image.stem != file.stem else []
+        named = next((path for path in beside if path.is_file()), None)
+        if named is not None:
+            own[file] = named
+    if own and options.image_by is None:
+        file, named = next(iter(own.items()))
+        raise DatasetError(
+            f"labelme: {len(own)} of {len(images)} JSON files name another image than the one of their own name beside "
+            f"them: {file} names {images[file].name}, and {named.name} is there, too. One of the two was renamed. Say "
+            "which counts by the data set's option image_by: path (what imagePath says) or image_by: name.",
+            kind="labels",
+        )
+    return {**images, **own} if options.image_by == "name" else dict(images)
 
 
 def _refuse_two_of_one(images: Mapping[Path, Path]) -> None:

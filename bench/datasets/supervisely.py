@@ -21,10 +21,12 @@ and neutral. `void: [neutral]` leaves the last out, and `labels:` in a suite joi
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -53,6 +55,8 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 SOURCE = "a project in Supervisely's format, https://docs.supervisely.com"
 LICENCE = "your own"
 CROWD = "crowd"
+LOOKED_AT = 200
+"""Annotations that are looked at for their classes where meta.json is missing."""
 OBTAIN = "Export the project from Supervisely as images and annotations in its own JSON format, and unpack it there."
 
 
@@ -110,7 +114,7 @@ def open_dataset(options: Options) -> OnDisk:
     root = root_of(options.root)
     if not (root / "meta.json").is_file():
         expected = "meta.json with the classes, and data sets with the folders img/ and ann/"
-        raise missing("supervisely", root / "meta.json", expected, OBTAIN)
+        raise missing("supervisely", root / "meta.json", expected, OBTAIN + _meta_to_write(root))
     project = _project(root / "meta.json", options)
     datasets = _datasets(root)
     splits = _splits(root, datasets, options)
@@ -131,6 +135,21 @@ def open_dataset(options: Options) -> OnDisk:
         lambda split: notes.get(split, ()),
         doubts=partial(_doubts, project),
     )
+
+
+def _meta_to_write(root: Path) -> str:
+    """Return a meta.json to write for a project that lacks it, with the classes of some annotations; else nothing."""
+    titles: set[str] = set()
+    for path in islice((path for path in sorted(root.rglob("*.json")) if path.parent.name == "ann"), LOOKED_AT):
+        try:
+            rows = read_json_object(path).get("objects")
+        except DatasetError:
+            continue
+        titles |= {str(row["classTitle"]) for row in rows or () if isinstance(row, dict) and row.get("classTitle")}
+    if not titles:
+        return ""
+    listed = ", ".join(json.dumps({"title": title, "shape": "any"}, ensure_ascii=False) for title in sorted(titles))
+    return f' Without it, write one with the classes, by the annotations looked at: {{"classes": [{listed}]}}.'
 
 
 def _project(file: Path, options: Options) -> Project:

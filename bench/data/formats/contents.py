@@ -17,6 +17,8 @@ from bench.errors import DatasetError
 from bench.records import ClassSpec, void_of
 from bench.records.predictions import LabelMap
 
+NEARLY_ALL = 0.8
+"""Intersection over union from which two objects of one class are one that was drawn twice."""
 LEAST_UNSEEN, SHARE_UNSEEN = 2, 0.1
 """This many objects without a pixel, and such a share of all, are no accident."""
 
@@ -57,19 +59,40 @@ def many_unseen(unseen: int, objects: int) -> str | None:
 
 
 def drawn_twice(ground_truth: GroundTruth) -> int:
-    """Return the number of objects that cover the very pixels of an earlier one of their class."""
+    """Return the number of objects that cover the pixels of an earlier one of their class, all or nearly all of them.
+
+    So it is where an object was annotated twice, or by two annotators.
+    """
     instances = ground_truth.instances
     if instances is None or len(instances.masks) < 2:
         return 0
-    areas = [cv2.countNonZero(mask.view(np.uint8)) for mask in instances.masks]
-    seen: dict[tuple[int, int], list[int]] = {}
+    pixels = instances.masks.view(np.uint8)
+    boxes = [cv2.boundingRect(one) for one in pixels]
+    seen: dict[int, list[int]] = {}
     twice = 0
-    for index, key in enumerate(zip(instances.class_ids.tolist(), areas, strict=True)):
-        earlier = seen.setdefault(key, [])
-        same = areas[index] and any(np.array_equal(instances.masks[index], instances.masks[i]) for i in earlier)
-        twice += bool(same)
+    for index, class_id in enumerate(instances.class_ids.tolist()):
+        earlier = seen.setdefault(class_id, [])
+        near = [i for i in earlier if boxes[index][2] and _near(boxes[index], boxes[i])]
+        twice += any(_shared(pixels[index], pixels[i]) >= NEARLY_ALL for i in near)
         earlier.append(index)
     return twice
+
+
+def _near(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Return whether two boxes, x, y, width and height, differ by less than a fifth of their sides."""
+    across, down = 0.2 * max(one[2], other[2]), 0.2 * max(one[3], other[3])
+    return (
+        abs(one[0] - other[0]) <= across
+        and abs(one[2] - other[2]) <= across
+        and abs(one[1] - other[1]) <= down
+        and abs(one[3] - other[3]) <= down
+    )
+
+
+def _shared(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the intersection over union of two masks."""
+    union = cv2.countNonZero(cv2.bitwise_or(one, other))
+    return cv2.countNonZero(cv2.bitwise_and(one, other)) / union if union else 0.0
 
 
 def alike_names(classes: Sequence[ClassSpec]) -> list[str]:

@@ -160,6 +160,12 @@ def _values(one: Any, path: Path) -> NDArray[Any]:
             "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg",
             kind="image",
         ) from None
+    if one.get("ModalityLUTSequence"):
+        raise DatasetError(
+            f"{path}: its values are turned into others by a table (Modality LUT Sequence), which is not applied here. "
+            "Write the series with values as they are, for example as NIfTI.",
+            kind="image",
+        )
     slope, intercept = float(one.get("RescaleSlope", 1) or 1), float(one.get("RescaleIntercept", 0) or 0)
     if (slope, intercept) == (1.0, 0.0):
         return np.asarray(stored.T)
@@ -199,16 +205,25 @@ def _window(one: Any) -> tuple[float, float] | None:
 
 def _frame_values(one: Any, path: Path) -> NDArray[Any]:
     """Rescaled values of all frames, (column, row, frame)."""
-    shared = (one.get("SharedFunctionalGroupsSequence") or [{}])[0]
-    scaling = (shared.get("PixelValueTransformationSequence") or [one])[0]
-    slope, intercept = float(scaling.get("RescaleSlope", 1) or 1), float(scaling.get("RescaleIntercept", 0) or 0)
     try:
         stored = np.moveaxis(one.pixel_array, 0, -1).swapaxes(0, 1)
     except Exception as error:  # of its decoders
         raise _unreadable(path, error) from None
-    if (slope, intercept) == (1.0, 0.0):
+    slopes, intercepts = _scaling_of_frames(one, stored.shape[-1])
+    if (slopes == 1).all() and (intercepts == 0).all():
         return np.asarray(stored)
-    return np.asarray(stored, dtype=np.float32) * np.float32(slope) + np.float32(intercept)
+    return np.asarray(stored, dtype=np.float32) * slopes + intercepts
+
+
+def _scaling_of_frames(one: Any, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return slope and intercept of each frame, float32, (N,): its own, else those of all, else those of the file."""
+    key = "PixelValueTransformationSequence"
+    shared = (one.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    frames = one.get("PerFrameFunctionalGroupsSequence") or []
+    rows = [(own.get(key) or shared.get(key) or [one])[0] for own in (*frames, *[{}] * (count - len(frames)))][:count]
+    slopes = [float(row.get("RescaleSlope", 1) or 1) for row in rows]
+    intercepts = [float(row.get("RescaleIntercept", 0) or 0) for row in rows]
+    return np.array(slopes, dtype=np.float32), np.array(intercepts, dtype=np.float32)
 
 
 def _of_frames(one: Any, path: Path, *, pixels: bool) -> Volume:

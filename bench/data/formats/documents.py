@@ -39,6 +39,11 @@ def read_json(path: Path) -> Any:
     """Contents of a JSON file; raises `DatasetError` naming the file if it is none, or says one thing twice."""
     try:
         return json.loads(content_of(path), object_pairs_hook=without_repetition)
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} cannot be read as JSON: it is not in UTF-8 (byte {error.start}), but probably in the code page of "
+            "the machine that wrote it. Save it in UTF-8, for example: iconv -f cp1252 -t utf-8 OLD > NEW"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path} cannot be read as JSON: {_one_line(error)}. Restore the file from its source."

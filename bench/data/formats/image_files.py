@@ -148,7 +148,14 @@ def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep
     """
     if path.suffix.lower() == ".npy":
         return StoredMask(read_array(path), "grey")
-    return decode_mask(read_bytes(path), path, lossy=lossy, alpha=alpha)
+    encoded = read_bytes(path)
+    try:
+        return decode_mask(encoded, path, lossy=lossy, alpha=alpha)
+    except DatasetError:
+        wide = _labels_of_64_bits(path)
+        if wide is None:
+            raise
+        return StoredMask(wide, "grey")
 
 
 @blaming("mask")
@@ -206,6 +213,21 @@ def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
     if stored.ndim == 2:
         return StoredMask(stored, "grey", alpha=alpha)
     return StoredMask(np.ascontiguousarray(_eight_bits(stored, path)[..., 2::-1]), "rgb", alpha=alpha)
+
+
+def _labels_of_64_bits(path: Path) -> NDArray[Any] | None:
+    """Return labels of a TIFF of 64 bits, as scikit-image writes them, as 16 bits; None where it is none of that."""
+    layout = tiff_layout(path) if path.suffix.lower() in (".tif", ".tiff") else None
+    if layout is None or layout.bands != 1 or layout.dtype not in ("int64", "uint64", "float64"):
+        return None
+    import tifffile
+
+    try:
+        stored = np.asarray(tifffile.imread(path))
+    except Exception:  # whatever a damaged file makes tifffile raise; decoding it has told
+        return None
+    labels = _narrowed(stored)
+    return labels if labels.ndim == 2 and labels.dtype == np.uint16 else None
 
 
 def _narrowed(stored: NDArray[Any]) -> NDArray[Any]:

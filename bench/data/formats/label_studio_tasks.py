@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,14 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlparse
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.boxes import Box, are_shares, box_around, edge_doubts
-from bench.data.formats.brush_lengths import brush_mask
+from bench.data.formats.brush_lengths import OPAQUE, brush_mask
 from bench.data.formats.documents import read_json
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape
+from bench.data.formats.embedded import decode_embedded
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
 from bench.data.formats.typed import LABEL_STUDIO, as_typed
@@ -27,6 +30,8 @@ from bench.records import Size
 UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
 PNG = re.compile(r"^task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)$")
 ELLIPSE_CORNERS = 360
+PICTURES = {"rle", "imageDataURL"}
+AREAS = {"points", "width", "radiusX"} | PICTURES
 SHARES_FOR_PERCENT = "have coordinates from 0 to 1: they are shares of the size, where Label Studio has percent"
 
 
@@ -174,7 +179,7 @@ def _regions(results: Sequence[Mapping[str, Any]], where: str) -> Iterator[Regio
             else:
                 known["value"][key] = item
     for known in by_id.values():
-        if not known["labels"] and not {"rle", "points", "width", "radiusX"} & set(known["value"]):
+        if not known["labels"] and not AREAS & set(known["value"]):
             continue  # a choice or a text about the whole image
         if len(known["labels"]) != 1:
             said = ", ".join(map(str, known["labels"])) or "none"
@@ -208,7 +213,7 @@ def region_shapes(
         turns = region.rotation // 90 if rotated == "shown" else 0
         canvas = Size(size.width, size.height) if turns % 2 else size
         try:
-            mask = _drawn(region.value, canvas)
+            mask = drawn_region(region.value, canvas)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f"{what}: it cannot be drawn: {' '.join(str(error).split())}. Correct it, or leave its label out by "
@@ -231,8 +236,11 @@ def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Dou
     outlines: list[tuple[str, Box | None]] = []
     for number, region in enumerate(regions, start=1):
         name = f"region {number}, {region.label},"
-        corners = None if "rle" in region.value else _corners(region.value, size) / [size.width, size.height] * 100
-        outlines.append((name, None if corners is None else box_around(map(tuple, corners.tolist()))))
+        if PICTURES & region.value.keys():
+            outlines.append((name, None))
+            continue
+        corners = _corners(region.value, size) / [size.width, size.height] * 100
+        outlines.append((name, box_around(map(tuple, corners.tolist()))))
     named = [(name, box) for name, box in outlines if box is not None]
     shares = [name for name, box in named if are_shares(box, percent)]
     doubts = edge_doubts([(name, None if name in shares else box) for name, box in outlines], percent, image)
@@ -241,10 +249,26 @@ def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Dou
     return doubts
 
 
-def _drawn(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
+def drawn_region(value: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
+    """Return the mask of a region, bool, `size`; raises `ValueError` for one without an area."""
     if "rle" in value:
         return brush_mask(value["rle"], size)
+    if "imageDataURL" in value:
+        return _of_picture(str(value["imageDataURL"]), size)
     return np.asarray(polygon_masks([[corners_of(_corners(value, size).ravel().tolist())]], size)[0])
+
+
+def _of_picture(address: str, size: Size) -> NDArray[np.bool_]:
+    """Return the mask of a picture in base64, as the tool BitMask writes it: what is not transparent, or not black."""
+    _, comma, text = address.partition(";base64,")
+    if not comma:
+        raise ValueError("its picture is no text in base64")
+    pixels = decode_embedded(base64.b64decode(text), size, cv2.IMREAD_UNCHANGED)
+    if Size(*pixels.shape[:2]) != size:
+        raise ValueError(f"its picture has {pixels.shape[:2]} pixels, its image {tuple(size)} (height, width)")
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return np.asarray(pixels[..., 3] >= OPAQUE)
+    return np.asarray(pixels > 0 if pixels.ndim == 2 else pixels.any(axis=2))
 
 
 def _corners(value: Mapping[str, Any], size: Size) -> NDArray[np.float64]:

@@ -148,7 +148,9 @@ def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
         f"folder: {len(several)} images have several masks, for example {one.image.name}: "
         f"{', '.join(mask.name for mask in one.masks[:4])}. Say what they are: masks_hold: object if each is one "
         "object (scored as instances, and together as one class), or put {class} where the name of the class is in "
-        f"masks: {options.masks!r}."
+        f"masks: {options.masks!r}. If several annotators have drawn the same, name the masks of one of them, for "
+        "example "
+        f"masks: {options.masks[: options.masks.rfind('/') + 1] + one.masks[0].name.replace(one.image.stem, '{id}')!r}."
     )
 
 

@@ -23,6 +23,7 @@ SIDE = 128
 CLEARLY, ENOUGH = 1.25, 5
 """Factor of contrast that is clear, and fewest images, more than half of which must be clear."""
 AS_THEY_ARE = "as they are"
+AT_TWICE = "at twice their size, as if they were drawn on copies of half the size"
 POSES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     AS_THEY_ARE: lambda square: square,
     "mirrored left to right": lambda square: square[:, ::-1],
@@ -49,7 +50,13 @@ def pose_contrasts(grey: NDArray[np.uint8], labels: LabelMap) -> dict[str, float
     if not outline.any() or mean == 0:
         return {}
     # To turn the image is to turn the labels, for each pose undoes itself.
-    return {name: round(float(pose(contrast)[outline].mean()) / mean, 3) for name, pose in POSES.items()}
+    outlines = {name: (pose(contrast), outline) for name, pose in POSES.items()}
+    half = SIDE // 2 + 2
+    if not (outline[half:].any() or outline[:, half:].any()):
+        quarter = labels[: max(1, labels.shape[0] // 2), : max(1, labels.shape[1] // 2)]
+        enlarged = cv2.resize(quarter, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT)
+        outlines[AT_TWICE] = contrast, outline_of(np.asarray(enlarged))
+    return {name: round(float(seen[lines].mean()) / mean, 3) for name, (seen, lines) in outlines.items() if lines.any()}
 
 
 def better_pose(seen: Sequence[Mapping[str, float]]) -> str | None:

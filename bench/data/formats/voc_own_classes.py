@@ -132,15 +132,15 @@ def not_vocs(root: Path, signs: Signs) -> DatasetError:
     """Return the error for classes that are most likely not VOC's, with the lines that settle it."""
     if signs.colours:
         lines = [f"{'background' if not any(c) else 'NAME'}:{','.join(map(str, c))}::" for c in signs.colours]
-        settle = f"The masks hold colours. Write {root / 'labelmap.txt'} with a line for each class:\n  " + "\n  ".join(
-            lines
+        settle = (
+            f"The masks hold colours. Write {root / 'labelmap.txt'} with a line for each class: {' and '.join(lines)}."
         )
     else:
         listed = ", ".join(signs.classes)
         settle = (
             f"The masks looked at hold the indices {', '.join(map(str, signs.indices))}. Write the names in the order "
-            f"of the indices, the background first, as the data set's option:\n  classes: [{listed}]\nor, if the "
-            "indices are VOC's own (1 aeroplane, 2 bicycle, …, 20 tvmonitor):\n  classes: voc"
+            f"of the indices, the background first, as the data set's option classes: [{listed}]; or, if the "
+            "indices are VOC's own (1 aeroplane, 2 bicycle, …, 20 tvmonitor), classes: voc."
         )
     return DatasetError(
         f"voc: {root}: these are most likely not VOC's 20 classes: {signs.reason}. {settle}", kind="labels"

@@ -162,9 +162,9 @@ def _one_folder_twice(yaml: DataYaml, split: str, here: str, other: str, there: 
     same = f"{other} and {split} both name {here!r}" if here == there else f"{other} names {there!r}, {split} {here!r}"
     return DatasetError(
         f"{yaml.file}: {same}, so that models would be scored on images that they were trained on. Write a folder or a "
-        f".txt list of images of its own for each split, for example\n  {other}: images/{other}\n  {split}: "
-        f"images/{split}\nor have the images dealt out by the data set's options:\n  split_by: fraction\n  "
-        f"pool: [{other}]"
+        f".txt list of images of its own for each split, for example {other}: images/{other} and {split}: "
+        f"images/{split}, or have the images dealt out by the data set's options split_by: fraction and pool: "
+        f"[{other}]."
     )
 
 

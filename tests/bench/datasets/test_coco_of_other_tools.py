@@ -303,7 +303,7 @@ def test_an_object_that_is_annotated_twice_is_told(tmp_path):
         document["annotations"].append({**document["annotations"][0], "id": 99999})
 
     assert (
-        "1 of 3 objects cover the very pixels of another"
+        "1 of 3 objects cover the pixels of another"
         in checked_findings(project(tmp_path / "d", twice), tmp_path)["twice", "test"]
     )
 

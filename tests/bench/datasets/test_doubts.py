@@ -364,3 +364,34 @@ def test_doubts_of_many_images_are_counted_together():
     one, other = Doubt("box", 2, 3, "are odd", "annotation 1"), Doubt("box", 1, 4, "are odd", "annotation 9")
     (both,) = together([one, other], 7)
     assert both.told() == "3 of 7 objects are odd, for example annotation 1"
+
+
+def test_outlines_that_lie_on_edges_at_twice_their_size_are_found_in_a_few_images(tmp_path):
+    def smaller(labels):
+        small = np.zeros_like(labels)
+        small[: labels.shape[0] // 2, : labels.shape[1] // 2] = labels[::2, ::2]
+        return small
+
+    dataset = scenes(tmp_path / "odd", change=smaller)
+    (message, *_) = findings(dataset, tmp_path, "folder")["pose"]
+    assert "lie clearly better on edges of the image at twice their size" in message
+
+
+def test_turned_boxes_written_as_outlines_are_noted_and_other_shapes_are_not(tmp_path):
+    for kind in ("boxes", "ellipses"):
+        for number in range(7):
+            angles = np.arange(4) * 90 if kind == "boxes" else np.arange(24) * 15
+            lines = []
+            for at in range(3):
+                turn = np.radians(angles + 45 + 10 * number)
+                x, y = 0.18 + 0.3 * at + 0.12 * np.cos(turn), 0.5 + 0.2 * np.sin(turn)
+                lines.append("0 " + " ".join(f"{v:.4f}" for v in np.stack([x, y], 1).ravel()))
+            for folder in ("images", "labels"):
+                (tmp_path / kind / folder).mkdir(parents=True, exist_ok=True)
+            image = np.random.default_rng(number).integers(0, 255, (60, 100, 3), dtype=np.uint8)
+            Image.fromarray(image).save(tmp_path / kind / "images" / f"{number}.png")
+            (tmp_path / kind / "labels" / f"{number}.txt").write_text("\n".join(lines))
+        (tmp_path / kind / "data.yaml").write_text("train: images\nnames: [cell]\n")
+        found = findings(open_dataset("yolo", {"root": str(tmp_path / kind)}), tmp_path / "cache", "yolo")
+        told = found.get("rectangles", [""])[0]
+        assert ("21 of 21 objects are rectangles, along the sides of the image or turned" in told) == (kind == "boxes")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 
@@ -210,3 +212,78 @@ def test_damaged_regions_are_named_with_task_and_image(tmp_path, value, said):
 def test_run_lengths_that_are_none_are_refused_and_cost_no_memory(lengths):
     with pytest.raises(ValueError, match="run lengths"):
         brush_mask(lengths, Size(4, 5))
+
+
+def scene_of(number):
+    """An image with one bright block at a place of its own, and the block, x, y, width and height."""
+    x, y, width, height = 2 + 2 * number, 3 + number, 9, 7
+    pixels = np.full((*SIZE, 3), 30, dtype=np.uint8)
+    pixels[y : y + height, x : x + width] = 220
+    return pixels, (x, y, width, height)
+
+
+def write_blocks(root, scale, *, shown=True, count=4, stated=True):
+    """Tasks whose regions are the blocks of their images; numbers are pixels times `scale`, across and down."""
+    (root / "images").mkdir(parents=True)
+    tasks = []
+    for number in range(count):
+        pixels, (x, y, width, height) = scene_of(number)
+        Image.fromarray(pixels if shown else pixels * 0).save(root / f"images/{number}.png")
+        across, down = scale
+        box = {"x": x * across, "y": y * down, "width": width * across, "height": height * down}
+        one = region("cell", "rectangle", **box)
+        if not stated:
+            del one["original_width"], one["original_height"]
+        tasks.append(task(number, [one]))
+    (root / "project.json").write_text(json.dumps(tasks))
+    return root
+
+
+AS_PIXELS, AS_PERCENT = (1, 1), (100 / SIZE.width, 100 / SIZE.height)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_pixels_in_place_of_percent_are_refused_and_read_by_the_option(tmp_path, stated):
+    root = write_blocks(tmp_path, AS_PIXELS, stated=stated)
+    with pytest.raises(DatasetError, match=r"may be pixels.*outlines lie on edges.*coordinates: pixels or"):
+        opened(root)
+    dataset = opened(root, coordinates="pixels")
+    for number in range(4):
+        x, y, width, height = scene_of(number)[1]
+        expected = np.zeros(SIZE, dtype=bool)
+        expected[y : y + height, x : x + width] = True
+        assert dataset.target(str(number)).instances.masks[0].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_percent_stays_percent(tmp_path, shown):
+    dataset = opened(write_blocks(tmp_path, AS_PERCENT, shown=shown))
+    assert dataset.target("0").instances.masks.sum() == 9 * 7
+    assert dataset.description.inferred == ()
+
+
+def test_where_nothing_tells_the_units_many_regions_or_whole_numbers_are_refused_and_few_are_noted(tmp_path):
+    with pytest.raises(DatasetError, match="should be percent of the image, but may be pixels"):
+        opened(write_blocks(tmp_path / "whole", AS_PIXELS, shown=False))
+    few = opened(write_blocks(tmp_path / "few", (1.01, 1.01), shown=False))
+    assert (
+        "coordinates are read as percent, though all 4 regions end within their images" in few.description.inferred[0]
+    )
+    with pytest.raises(DatasetError, match="all 11 regions end within their images in pixels, too"):
+        opened(write_blocks(tmp_path / "many", (0.61, 0.61), shown=False, count=11))
+    assert opened(write_blocks(tmp_path / "said", AS_PIXELS, shown=False), coordinates="percent").ids("all")
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_picture_of_the_tool_bitmask_is_a_mask(tmp_path, channels):
+    expected = np.zeros(SIZE, dtype=bool)
+    expected[4:9, 10:31] = True
+    pixels = expected.astype(np.uint8) * 255
+    stored = io.BytesIO()
+    Image.fromarray(pixels if channels == 1 else np.dstack([pixels * 0] * 3 + [pixels])).save(stored, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(stored.getvalue()).decode()}"
+    root = project(tmp_path / "a", task(1, [region("cell", "bitmask", imageDataURL=address)]))
+    assert opened(root).target("1").instances.masks[0].tolist() == expected.tolist()
+    root = project(tmp_path / "b", task(1, [region("cell", "bitmask", imageDataURL="nothing")]))
+    with pytest.raises(DatasetError, match="its picture is no text in base64"):
+        opened(root).target("1")

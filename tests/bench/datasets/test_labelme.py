@@ -181,3 +181,12 @@ def test_a_label_with_a_typing_error_is_not_a_class(tmp_path):
     root = annotated(tmp_path, shape("cel", [[0, 0], [2, 2]], "rectangle"))
     with pytest.raises(DatasetError, match="Did you mean 'cell'"):
         opened(root, classes=("cell",))
+
+
+def test_a_json_file_that_names_the_image_of_another_name_is_refused_until_it_is_said_which_counts(tmp_path):
+    for name, other in (("a", "b"), ("b", "a")):
+        annotated(tmp_path, shape(name, [[0, 0], [2, 2]], "rectangle"), name=name, image_path=f"{other}.png")
+    with pytest.raises(DatasetError, match=r"2 of 2 JSON files name another image than the one of their own name"):
+        opened(tmp_path)
+    assert opened(tmp_path, image_by="path").entry("a").image == tmp_path / "b.png"
+    assert opened(tmp_path, image_by="name").entry("a").image == tmp_path / "a.png"

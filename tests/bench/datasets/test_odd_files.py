@@ -239,3 +239,15 @@ except Unreadable as error:
         [sys.executable, "-c", program, str(tmp_path / "large.png")], capture_output=True, text=True, cwd=harness_root()
     )
     assert done.stdout == "its pixels do not fit into the memory of this machine; cut it into tiles\n", done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64", "float32", "int32"])
+def test_labels_of_a_tiff_with_wide_numbers_are_read_where_nothing_is_lost(tmp_path, dtype):
+    tifffile = pytest.importorskip("tifffile")
+    labels = np.arange(12).reshape(3, 4) * 100
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype))
+    assert read_mask(tmp_path / "a.tif").pixels.tolist() == labels.tolist()
+    assert image_size(tmp_path / "a.tif") == (3, 4)
+    tifffile.imwrite(tmp_path / "b.tif", np.full((3, 4), 70_000).astype(dtype))
+    with pytest.raises(DatasetError):
+        read_mask(tmp_path / "b.tif")

@@ -68,7 +68,7 @@ def test_classes_that_are_not_vocs_are_refused_with_the_lines_that_name_them(tmp
     options = write(tmp_path, masks, xml=xml)
     with pytest.raises(DatasetError, match="most likely not VOC's 20 classes") as error:
         open_dataset("voc", options)
-    assert error.match(f"(?s){said}")
+    assert error.match(said)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_masks_of_colours_are_refused_with_a_labelmap_to_write(tmp_path):
     for path in (tmp_path / "SegmentationClass").iterdir():
         Image.open(path).convert("RGB").save(path)
     with pytest.raises(
-        DatasetError, match=r"(?s)labelmap\.txt with a line for each.*background:0,0,0::.*NAME:128,0,0::"
+        DatasetError, match=r"labelmap\.txt with a line for each.*background:0,0,0:: and.*NAME:128,0,0::"
     ):
         open_dataset("voc", options)
     with pytest.raises(DatasetError, match="holds colours, no indices as others of its folder"):
