@@ -221,6 +221,8 @@ def _looked_at(cases: tuple[Case, ...], options: Options) -> _Opened:
     turned = "; all are turned to LPS" if axis != "stored" and set(lies) != {"LPS"} else ""
     notes = [f"{axis} slices of {len(cases)} volumes; axes as stored: {shown} volumes{turned}"]
     notes += [_told_spacing(spacings)]
+    fourth = max(outline(case.images[0]).values.shape[3:] or (1,) for case in cases)[0] if cases else 1
+    notes += [f"each volume has {fourth} values a voxel, which are channels of its slices"] if fourth > 1 else []
     notes += [f"{count} of {len(cases)} volumes: {note}" for note, count in odd.items()]
     _require_window(cases, options)
     return _Opened(cases, axis, slices, tuple(notes), next(iter(channels)))

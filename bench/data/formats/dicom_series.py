@@ -88,6 +88,17 @@ def patient_of(path: Path) -> str:
         raise _unreadable(path, error) from None
 
 
+def frames_of(file: Path) -> int:
+    """Return the number of frames of a DICOM file; 1 where it cannot be read, which reading it tells."""
+    try:
+        import pydicom
+
+        head = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        return int(head.get("NumberOfFrames", 1) or 1)
+    except Exception:  # whatever a damaged file makes pydicom raise, or its absence
+        return 1
+
+
 def shape_of(path: Path) -> tuple[int, int, int]:
     """Return columns, rows and slices of a series, from the header of one file."""
     import pydicom

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.data.formats.dicom_labels import label_kind
-from bench.data.formats.dicom_series import is_dicom, patient_of, series_files
+from bench.data.formats.dicom_series import frames_of, is_dicom, patient_of, series_files
 from bench.data.formats.file_names import same_text
 from bench.data.formats.patterns import SHARED, check_pattern, values_of, visible_files
 from bench.data.formats.volume_arrays import READERS, suffix_of
@@ -148,6 +148,8 @@ def volume_paths(root: Path) -> list[str]:
     labels = {path for members in of_folder.values() for path in members if label_kind(root / path)}
     slices = {folder: [path for path in members if path not in labels] for folder, members in of_folder.items()}
     folders = [folder for folder, members in slices.items() if folder and members and is_dicom(root / members[0])]
+    # A file of many frames is a volume by itself, whatever lies beside it.
+    folders = [folder for folder in folders if len(slices[folder]) < 2 or frames_of(root / slices[folder][0]) < 2]
     inside = {member for folder in folders for member in slices[folder]}
     # Several series by name in one folder are files of frames each, not the slices of one.
     loose = [path for path in files if suffix_of(path) == ".dcm" and path not in inside]

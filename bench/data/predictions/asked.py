@@ -66,7 +66,7 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
     return Asked(
         ids=ids,
         others=frozenset(everything) - set(ids),
-        names=_names([*ids, *everything], dataset, index),
+        names=_names(ids, everything, dataset, index),
         classes=classes,
         places=places_of(dataset) if model.trained_on is None else {c.name: i for i, c in enumerate(classes)},
         annotations=index,
@@ -98,23 +98,34 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
     return coco_index(first) if first is not None and first.suffix == ".json" else None
 
 
-def _names(ids: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:
-    """Return every name by which an image may be called -> its id; names of two images are left out, ids stay."""
+def _names(ids: Sequence[str], everything: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:
+    """Return every name by which an image may be called -> its id; names of two images are left out, ids stay.
+
+    Numbers in annotation files often begin anew in each split: one of a scored image is no other's.
+    """
     found: dict[str, set[str]] = {}
     files = _inner(dataset)
     by_file = {} if index is None else {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
-    for image_id in ids:
+    scored = set(ids)
+    stems = set() if files is None else {files.entry(image_id).image.stem for image_id in ids}
+    numbers = {by_file.get(stem, "") for stem in stems}
+    numbers |= set() if files is None else {files.entry(image_id).key for image_id in ids}
+    for image_id in dict.fromkeys([*ids, *everything]):
         names = {image_id.replace("__", "/"), image_id.rpartition("__")[2], image_id.partition("__")[2]}
         if files is not None:
             entry = files.entry(image_id)
-            names |= {entry.image.stem, entry.key, by_file.get(entry.image.stem, "")}
-        names.add(by_file.get(image_id, ""))
+            own = {entry.key}
+            if image_id in scored or entry.image.stem not in stems:
+                own |= {by_file.get(entry.image.stem, ""), by_file.get(image_id, "")}
+            names |= {entry.image.stem, *(own if image_id in scored else own - numbers)}
+        else:
+            names.add(by_file.get(image_id, ""))
         if image_id.isdecimal():
             names.add(str(int(image_id)))
         for name in names - {""}:
             found.setdefault(same_text(name), set()).add(image_id)
     unique = {name: next(iter(owners)) for name, owners in found.items() if len(owners) == 1}
-    return {**unique, **{same_text(image_id): image_id for image_id in ids}}
+    return {**unique, **{same_text(image_id): image_id for image_id in (*everything, *ids)}}
 
 
 def numbered(

@@ -16,6 +16,7 @@ from bench.data.formats.dicom_series import read_series
 from bench.data.formats.encoding import encoded_image
 from bench.data.formats.image_files import decode_image
 from bench.data.formats.leftovers import unread
+from bench.data.formats.volume_places import volume_paths
 from bench.datasets.volumes import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.volume_files import RAS, SIZE, lps_affine, scene, write_dicom, write_nifti, write_nrrd
@@ -377,6 +378,11 @@ def test_each_frame_of_an_enhanced_series_has_its_own_rescaling(tmp_path):
     one.SharedFunctionalGroupsSequence, one.PerFrameFunctionalGroupsSequence = [shared], frames
     one.NumberOfFrames, one.PixelData = SIZE[2], np.stack(stored).astype(np.int16).tobytes()
     one.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    (tmp_path / "series").mkdir()
+    for name in ("a", "b"):
+        one.save_as(tmp_path / "series" / f"{name}.dcm", enforce_file_format=True)
+    found = [path for path in volume_paths(tmp_path) if path.startswith("series")]
+    assert found == ["series/a.dcm", "series/b.dcm"]
     found = read_series(tmp_path / "enhanced.dcm", pixels=True).values
     off = np.abs(found - values)
     assert off[..., ::2].max() == 0
@@ -389,7 +395,9 @@ def test_a_table_of_values_is_refused_and_not_passed_over(tmp_path):
     write_nifti(tmp_path / "masks" / "a.nii.gz", labels)
     for file in (tmp_path / "images" / "a").iterdir():
         one, row = pydicom.dcmread(file), Dataset()
-        row.LUTDescriptor, row.ModalityLUTType, row.LUTData = [2, 0, 16], "US", [0, 1]
+        row.add_new("LUTDescriptor", "US", [2, 0, 16])
+        row.add_new("ModalityLUTType", "LO", "US")
+        row.add_new("LUTData", "US", [0, 1])
         one.ModalityLUTSequence = [row]
         one.save_as(file, enforce_file_format=True)
     options = {"images": "images/{id}", "masks": "masks/{id}.nii.gz", "classes": {"background": 0, "a": 1, "b": 2}}
