@@ -18,6 +18,7 @@ from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -51,9 +52,12 @@ class Options(Record):
 
     Attributes:
         root: The folder ADEChallengeData2016.
+        renamed: True if images have other names than the published ones; without it such images are refused, because
+            masks of other classes hold the same values.
     """
 
     root: str = "data/ADEChallengeData2016"
+    renamed: bool = False
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -80,6 +84,16 @@ def open_dataset(options: Options) -> OnDisk:
         found = [Entry(path.stem, path, (masks / f"{path.stem}.png",)) for path in files]
         if not found:
             raise missing("ade20k", root / "images" / FOLDERS[split], "JPEG images", OBTAIN)
+        if not options.renamed:
+            require_published_names(
+                "ade20k",
+                [entry.image_id for entry in found],
+                r"ADE_\w+",
+                example="ADE_train_00000001",
+                classes=[spec.name for spec in classes],
+                instead='Read them by the data set folder, with images: "images/{split}/{id}.*" and masks: '
+                '"annotations/{split}/{id}.png"',
+            )
         return require_files("ade20k", found, f"a mask in {masks}", OBTAIN)
 
     return OnDisk(description, entries, partial(_ground_truth, len(classes)))

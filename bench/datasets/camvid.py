@@ -27,6 +27,7 @@ from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_colours, map_values, read_table, rgb_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -73,10 +74,13 @@ class Options(Record):
     Attributes:
         root: Folder of the variant.
         variant: Form of the data set.
+        renamed: True if frames of the SegNet variant have other names than the published ones; without it such frames
+            are refused, because masks of other classes hold the same values.
     """
 
     root: str = "data/camvid"
     variant: Literal["original", "segnet"] = "original"
+    renamed: bool = False
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -109,6 +113,16 @@ def open_dataset(options: Options) -> OnDisk:
             Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",), group=_drive(name))
             for name in splits[split]
         ]
+        if variant == "segnet" and not options.renamed:
+            require_published_names(
+                "camvid",
+                splits[split],
+                rf"({'|'.join(DRIVES)})_.*",
+                example="0006R0_f00930",
+                classes=[spec.name for spec in classes],
+                instead='Read them by the data set folder, with images: "{split}/{id}.*" and masks: '
+                '"{split}annot/{id}.png"',
+            )
         return require_files("camvid", found, f"a mask in {masks}", obtain)
 
     return OnDisk(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.detect import detect
 from bench.data.exports import ade20k as to_ade20k
 from bench.data.exports import camvid as to_camvid
 from bench.data.exports import carvana as to_carvana
@@ -116,11 +117,39 @@ def test_the_segnet_variant_of_camvid_has_11_classes_and_11_is_void(tmp_path):
             (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / split / f"{split}_1.png"), np.zeros((2, 2, 3), np.uint8))
         cv2.imwrite(str(tmp_path / f"{split}annot" / f"{split}_1.png"), np.array([[0, 10], [11, 8]], np.uint8))
-    dataset = camvid.open_dataset(camvid.Options(root=str(tmp_path), variant="segnet"))
+    with pytest.raises(
+        DatasetError, match=r"camvid: none of 1 images has a name as camvid's, 0006R0_f00930.*renamed: true"
+    ):
+        camvid.open_dataset(camvid.Options(root=str(tmp_path), variant="segnet")).ids("val")
+    dataset = camvid.open_dataset(camvid.Options(root=str(tmp_path), variant="segnet", renamed=True))
     assert [c.name for c in dataset.classes][:11:5] == ["sky", "tree", "bicyclist"]
     assert dataset.target("val_1").semantic.labels.tolist() == [[0, 10], [255, 8]]
     with pytest.raises(DatasetError, match="701_StillsRaw_full"):
         camvid.open_dataset(camvid.Options(root=str(tmp_path)))
+
+
+def test_images_of_ones_own_in_the_layout_of_ade20k_are_refused_and_read_as_a_folder(tmp_path):
+    for split in ("training", "validation"):
+        for number in range(4):
+            for folder in ("images", "annotations"):
+                (tmp_path / folder / split).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(
+                str(tmp_path / "images" / split / f"{split}{number}.jpg"), np.full((20, 30, 3), number, np.uint8)
+            )
+            mask = np.zeros((20, 30), np.uint8)
+            mask[2:9, number : number + 9], mask[12:17, 3:20] = 1, 2
+            cv2.imwrite(str(tmp_path / "annotations" / split / f"{split}{number}.png"), mask)
+    with pytest.raises(
+        DatasetError, match=r"other classes than wall, building.*masks: \"annotations/\{split\}/\{id\}\.png"
+    ):
+        ade20k.open_dataset(ade20k.Options(root=str(tmp_path))).ids("train")
+    assert ade20k.open_dataset(ade20k.Options(root=str(tmp_path), renamed=True)).ids("val")
+    first = detect(tmp_path)[0]
+    assert (first.guess.name, first.trouble) == ("folder", "")
+    assert {split: len(first.dataset.ids(split)) for split in first.dataset.splits()} == {
+        "training": 4,
+        "validation": 4,
+    }
 
 
 def test_camvid_without_lists_keeps_drives_together(tmp_path):
