@@ -106,7 +106,10 @@ def open_dataset(options: Options) -> OnDisk:
         licence=LICENCE,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
-        notes=tuple(note for folder, one in places.items() for note in one.notes(str(folder))),
+        notes=(
+            *(note for folder, one in places.items() for note in one.notes(str(folder))),
+            *_numbered([spec.name for spec in space.classes]),
+        ),
     )
     ground_truth, doubts = partial(_ground_truth, options, space), partial(_doubts, options)
     return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
@@ -136,6 +139,21 @@ def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) ->
                 kind="labels",
             )
     return shape_classes(options.classes or found, options, "labelme: the data set")
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return a sentence for each group of labels that number objects of one class, as LabelMe's did before groups."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        base, dash, number = name.rpartition("-")
+        if dash and base and number.isdigit():
+            groups.setdefault(base, []).append(name)
+    return [
+        f"the labels {', '.join(group[:4])}{', …' if len(group) > 4 else ''} are a class each, and seem to number "
+        f"objects of one; if so, write in the suite labels: {{merge: {{{base}: [{', '.join(group[:4])}]}}, rest: keep}}"
+        for base, group in groups.items()
+        if len(group) > 1
+    ]
 
 
 def _places(folder: Path, root: Path) -> ImagePlaces:

@@ -87,6 +87,8 @@ OBTAIN_AUGMENTED = (
     "with: bench data prepare voc --part augmented --out data/voc."
 )
 
+LOOKED_AT = 50
+"""Images of a list that are looked at for a mask."""
 NAMES = "class_names.txt"
 """List of names that labelme2voc writes beside masks of classes of one's own."""
 
@@ -159,7 +161,8 @@ def _open_own(
     root: Path, classes: tuple[ClassSpec, ...], ground_truth: Callable[[Entry], GroundTruth], origin: str
 ) -> OnDisk:
     """Return a data set in this layout with classes of its own."""
-    lists = lists_of(root / "ImageSets" / "Segmentation")
+    found = lists_of(root / "ImageSets" / "Segmentation")
+    lists = {split: file for split, file in found.items() if _has_masks(file, root / "SegmentationClass")} or found
     with_objects = (root / "SegmentationObject").is_dir()
     folders = ["SegmentationClass", *(["SegmentationObject"] if with_objects else [])]
     description = Description(
@@ -170,6 +173,11 @@ def _open_own(
         licence="your own",
         splits=tuple(lists),
         decisive=[origin, with_objects],
+        notes=tuple(
+            f"{split}: none of its images looked at has a mask; the split is left out"
+            for split in found
+            if split not in lists
+        ),
     )
     return OnDisk(description, lambda split: entries_of(root, lists[split], folders), ground_truth)
 
@@ -197,7 +205,9 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 def _has_masks(file: Path, masks: Path) -> bool:
     """Return whether a list of test images comes with ground truth; the official one does not."""
-    return file.is_file() and any((masks / f"{name}.png").is_file() for name in read_lines(file)[:1])
+    return file.is_file() and any(
+        (masks / f"{without_suffix(name)}.png").is_file() for name in read_lines(file)[:LOOKED_AT]
+    )
 
 
 def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:

@@ -100,7 +100,8 @@ class DataYaml:
             place = self._place(here).resolve()
             for there in self.splits[other]:
                 known = self._place(there).resolve()
-                if place == known or place in known.parents or known in place.parents:
+                within = place in known.parents or known in place.parents
+                if place == known or (within and place.is_dir() and known.is_dir()):
                     return here, there
         return None
 

@@ -155,6 +155,13 @@ def test_an_image_path_of_another_system_leads_to_the_image_beside(tmp_path):
     assert opened(root).entry("a").image == root / "a.png"
 
 
+def test_labels_that_number_objects_of_one_class_are_told_with_the_lines_that_join_them(tmp_path):
+    shapes = [shape(label, [[0, 0], [2, 2]], "rectangle") for label in ("cell-1", "cell-2", "x-1", "rod")]
+    (note,) = opened(annotated(tmp_path, *shapes)).description.notes
+    assert "cell-1, cell-2 are a class each" in note
+    assert "labels: {merge: {cell: [cell-1, cell-2]}, rest: keep}" in note
+
+
 def test_a_missing_image_is_named(tmp_path):
     root = annotated(tmp_path, shape("cell", [[0, 0], [2, 2]], "rectangle"))
     (root / "a.png").unlink()

@@ -102,6 +102,14 @@ def test_the_option_settles_whose_classes_they_are(tmp_path):
     assert [c.name for c in open_dataset("voc", options).classes] == ["_background_", "bolt", "nut"]
 
 
+def test_a_list_of_images_without_masks_is_no_split_and_told(tmp_path):
+    options = write(tmp_path, MASKS)
+    (tmp_path / "ImageSets" / "Segmentation" / "test.txt").write_text("q\n")
+    dataset = open_dataset("voc", {**options, "classes": ["background", "bolt", "nut"]})
+    assert dataset.splits() == ("train", "val")
+    assert dataset.description.notes == ("test: none of its images looked at has a mask; the split is left out",)
+
+
 def test_palettes_that_differ_in_order_and_names_that_are_too_few_are_refused(tmp_path):
     swapped = [*VOCS[:3], *VOCS[6:9], *VOCS[3:6], *VOCS[9:]]
     options = {**write(tmp_path, MASKS, palettes={"c": swapped}), "classes": ["background", "bolt", "nut"]}
