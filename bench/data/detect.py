@@ -151,8 +151,8 @@ def report(found: tuple[Detected, ...], folder: Path) -> str:
     root = innermost(expanded(str(folder)).absolute())
     counted = _what_lies_there(root)
     if not found:
-        others = told_of_others(Listing(root, tuple(visible_files(root))))
-        return "\n\n".join([f"{folder}: like no format that is known. {counted}", *others, _advice(root)])
+        known = told_of_others(Listing(root, tuple(visible_files(root))))
+        return "\n\n".join([f"{folder}: like no format that is known. {counted}", *known, _advice(root)])
     first, *others = found
     parts = [f"{folder}: {_sureness(first)} {first.guess.name}. {counted}"]
     parts.append("\n".join(f"- {reason}" for reason in first.guess.reasons))

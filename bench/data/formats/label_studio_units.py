@@ -115,7 +115,7 @@ def _by_edges(tasks: Sequence[Task], images: Mapping[str, Path]) -> Units | None
             votes.append("percent" if percent > pixels else "pixels")
     for units in ("percent", "pixels"):
         if 2 * votes.count(units) > len(votes):
-            return units  # type: ignore[return-value]  # one of the two
+            return units
     return None
 
 

@@ -114,7 +114,7 @@ def lists_of(folder: Path) -> dict[str, Path]:
     if not found:
         raise missing("voc", folder, "a list of image names for each split, for example train.txt", OBTAIN)
     lines = {name: set(read_lines(file)) for name, file in found.items()}
-    names = [name for name in ("train", "val", "test") if name in found]
+    names: list[str] = [name for name in ("train", "val", "test") if name in found]
     listed = set().union(*(lines[name] for name in names))
     for name in sorted(found.keys() - {*names}, key=lambda name: len(lines[name])):
         if not lines[name] <= listed:
