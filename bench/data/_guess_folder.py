@@ -13,21 +13,28 @@ import cv2
 import numpy as np
 from pydantic import JsonValue
 
-from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
+from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_image, read_mask
 from bench.data.formats.label_tables import pack_rgb
 from bench.data.formats.patterns import Found, Matches, match_paths
 from bench.errors import DatasetError
 
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev")
-IMAGE_WORDS = re.compile(r"^(images?|imgs?|jpegimages|inputs?|rgb|photos?|frames|originals?|pictures|x|data)$", re.I)
+IMAGE_WORDS = re.compile(
+    r"^(images?|imgs?|jpegimages|inputs?|rgb|photos?|frames|originals?|pictures|x|data|img_dir|image_\d+|"
+    r"original[ _-]images?)$",
+    re.I,
+)
 MASK_WORDS = re.compile(
-    r"^(masks?|labels?|annotations?|annots?|gts?|ground_?truths?|segs?|segmentations?|segmentationclass|labelmaps?|"
+    r"^(masks?|labels?|annotations?|annots?|gts?|ground[ _-]?truths?|segs?|semantics?|ann_dir|"
+    r"segmentations?|segmentationclass|labelmaps?|"
     r"targets?|y|mask_images|1st_manual|\w*_?masks?|\w*_labels?|\w*annot)$",
     re.I,
 )
 MASK_NAME = re.compile(r"(mask|seg|label|lbl|(^|[_.-])gt([_.-]|$)|annot|manual|matte|ground_?truth|_L$)", re.I)
 SAMPLED = 400
 READ = 24
+ENOUGH = 5
+"""Images from which on it is said that values look different."""
 MOST_CLASSES = 40
 DIGITS = re.compile(r"\d+")
 
@@ -275,6 +282,11 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
     files = [one.masks[0] for one in found[:: max(1, len(found) // READ)]][:READ]
     numbers = [seen for seen in map(_looks_numbered, files) if seen is not None]
     votes = sum(numbers)
+    if len(numbers) >= 2 and votes >= 0.9 * len(numbers) and _look_different(found):
+        told = (
+            "every value of the masks is one region, but each looks alike in all images and unlike the others: classes"
+        )
+        return {}, [told], False
     if len(numbers) >= 2 and votes >= 0.9 * len(numbers):
         reason = (
             f"in {votes} of {len(numbers)} masks looked at, every value from 1 upwards is one connected region, as "
@@ -297,6 +309,30 @@ def _drawn_by_several(found: Sequence[Found]) -> bool:
         if first.shape == second.shape and first.any():
             shares.append(float((first & second).sum() / (first | second).sum()))
     return bool(shares) and sorted(shares)[len(shares) // 2] > 0.5
+
+
+LOOK_DIFFERENT = 0.95
+"""Share of pairs of images in which the one value is brighter than the other, from which they look different."""
+
+
+def _look_different(found: Sequence[Found]) -> bool:
+    """Return whether the values 1 and 2 of masks are told apart by the brightness of their pixels, as two classes are
+    and two objects of one class are not.
+    """
+    seen: dict[int, list[float]] = {1: [], 2: []}
+    for one in found[:: max(1, len(found) // READ)][:READ]:
+        try:
+            image, labels = read_image(one.image), read_mask(one.masks[0]).pixels
+        except DatasetError:
+            continue
+        if labels.shape == image.shape[:2] and (labels == 1).any() and (labels == 2).any():
+            for value, brightness in seen.items():
+                brightness.append(float(image[labels == value].mean()))
+    first, second = (np.array(brightness) for brightness in seen.values())
+    if len(first) < ENOUGH:
+        return False
+    brighter = float((first[:, None] > second).mean())
+    return max(brighter, float((first[:, None] < second).mean())) >= LOOK_DIFFERENT
 
 
 def _looks_numbered(file: Path) -> bool | None:

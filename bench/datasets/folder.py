@@ -206,6 +206,9 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
 
 
 def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
+    """Return the split of each image, by the lists; a line may hold the path below root, and what follows a space."""
+    if is_pattern(images):
+        images = images[: images.find("{")].rpartition("/")[0]
     position = {same_text(name): index for index, name in enumerate(names)}
     position |= {same_text(stem_of(name)): index for index, name in enumerate(names)}
     splits: list[str | None] = [None] * len(names)
@@ -220,10 +223,12 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
                 "image has that name. Remove the file if there is no such split."
             )
         for line in lines:
-            name = same_text(line)
-            index = position.get(name.removeprefix(f"{images}/"))
-            if index is None and "\\" in name:  # written on Windows
-                index = position.get(name.replace("\\", "/").removeprefix(f"{images}/"))
+            index = None
+            for form in (line, line.replace("\\", "/"), line.split()[0]):  # on Windows; or with a column of masks
+                name = same_text(form).removeprefix("./").removeprefix(f"{images}/")
+                index = position.get(name)
+                if index is not None:
+                    break
             if index is None:
                 raise DatasetError(f"{file} names {line!r}, but there is no such image below {root / images}.")
             if splits[index] not in (None, file.stem):

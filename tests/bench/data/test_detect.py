@@ -142,6 +142,38 @@ def test_numbers_of_objects_are_proposed_as_probable_only(capsys, tmp_path):
     assert "instance" in dataset.tasks
 
 
+def test_values_that_look_alike_in_all_images_are_classes_and_no_objects(capsys, tmp_path):
+    for number in range(8):
+        draw(tmp_path / "d", f"images/{number}.png", f"masks/{number}.png", number, objects=2)
+        pixels = np.asarray(Image.open(tmp_path / "d" / f"masks/{number}.png"))
+        shown = np.array([40, 90, 200], np.uint8)[pixels] + np.uint8(number)
+        Image.fromarray(np.stack([shown] * 3, -1)).save(tmp_path / "d" / f"images/{number}.png")
+    dataset, entry, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert "masks_hold" not in entry["options"]
+    assert len(dataset.classes) == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("Original Images", "Ground Truth"), ("image_2", "semantic"), ("img_dir", "ann_dir")]
+)
+def test_folders_of_images_and_masks_are_not_taken_for_each_other(capsys, tmp_path, images, masks):
+    for number in range(8):
+        draw(tmp_path / "d", f"{images}/{number}.png", f"{masks}/{number}.png", number, value=255)
+    dataset, _, _ = detected(capsys, tmp_path, tmp_path / "d")
+    assert dataset.entry(dataset.ids("train")[0]).image.parent.name == images
+
+
+@pytest.mark.parametrize("line", ["images/{0}.png", "./images/{0}.png", "{0}", "images/{0}.png masks/{0}_m.png"])
+def test_lists_name_images_by_paths_below_the_root_though_patterns_find_them(tmp_path, line):
+    for number in range(6):
+        draw(tmp_path, f"images/{number}.png", f"masks/{number}_m.png", number, value=255)
+    for split, numbers in (("train", range(4)), ("test", range(4, 6))):
+        (tmp_path / f"{split}.txt").write_bytes("\r\n".join(line.format(n) for n in numbers).encode("utf-8-sig"))
+    options = {"root": str(tmp_path), "images": "images/{id}.*", "masks": "masks/{id}_m.png"}
+    dataset = open_dataset("folder", options)
+    assert {split: len(dataset.ids(split)) for split in dataset.splits()} == {"train": 4, "test": 2}
+
+
 def test_roboflows_classes_are_named(capsys, tmp_path):
     for number in range(8):
         split = "train" if number < 4 else "valid"

@@ -9,7 +9,9 @@ from bench.data.predictions.asked import asked
 from bench.records import ModelSpec
 from tests.bench.datasets.coco_projects import LAYOUT, project
 
-MODEL = ModelSpec(name="predictions/files", label="mine", adapter="predictions", task="instance", trainable=False)
+MODEL = ModelSpec(
+    name="predictions/files", label="mine", adapter="predictions", task="instance", description="", trainable=False
+)
 
 
 def number_anew(document):
