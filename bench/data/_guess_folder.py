@@ -20,7 +20,7 @@ from bench.errors import DatasetError
 
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev")
 IMAGE_WORDS = re.compile(
-    r"^(images?|imgs?|jpegimages|inputs?|rgb|photos?|frames|originals?|pictures|x|data|img_dir|image_\d+|"
+    r"^(images?|imgs?|jpegimages|inputs?|rgb|photos?|frames|originals?|pictures|x|data|img_dir|image_[23]|"
     r"original[ _-]images?)$",
     re.I,
 )
