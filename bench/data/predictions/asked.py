@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data.formats.coco_index import CocoIndex, coco_index
@@ -28,6 +28,7 @@ class Asked:
         classes: The label space that is predicted.
         places: Class name -> class id, or void, for every name that a class may be called by.
         annotations: Index of the COCO file whose ids predictions use; None where there is none.
+        numbers: Id of an image in that file -> the image, of those that are scored.
     """
 
     ids: tuple[str, ...]
@@ -36,6 +37,7 @@ class Asked:
     classes: tuple[ClassSpec, ...]
     places: Mapping[str, int]
     annotations: CocoIndex | None = None
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
     def id_of(self, name: str) -> str | None:
         """Return the image that goes by a name, None if there is none."""
@@ -70,6 +72,7 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
         classes=classes,
         places=places_of(dataset) if model.trained_on is None else {c.name: i for i, c in enumerate(classes)},
         annotations=index,
+        numbers={} if index is None else _numbers(ids, dataset, index, own=annotations is None),
     )
 
 
@@ -96,6 +99,17 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
         return None
     first = next(iter(files.entry(ids[0]).ground_truths), None)
     return coco_index(first) if first is not None and first.suffix == ".json" else None
+
+
+def _numbers(ids: Sequence[str], dataset: Dataset, index: CocoIndex, *, own: bool) -> dict[str, str]:
+    """Return the number of each scored image in an annotation file, which its `own` entries hold, or file names tell."""
+    files = _inner(dataset)
+    if own and files is not None:
+        return {files.entry(image_id).key: image_id for image_id in ids}
+    by_file = {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
+    stems = {image_id: image_id if files is None else files.entry(image_id).image.stem for image_id in ids}
+    found = {image_id: by_file.get(stem) or by_file.get(image_id) for image_id, stem in stems.items()}
+    return {number: image_id for image_id, number in found.items() if number is not None}
 
 
 def _names(ids: Sequence[str], everything: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:

@@ -168,7 +168,7 @@ class _Rows:
 
     def _of(self, image: int | str) -> _OfImage | None:
         """The rows of an image that is scored; None for another, which is noted."""
-        image_id = self._asked.id_of(str(image))
+        image_id = self._asked.numbers.get(str(image)) or self._asked.id_of(str(image))
         if image_id is None or image_id in self._asked.others:
             (self.strange if image_id is None else self.elsewhere)[f"image {image}"] = None
             return None
