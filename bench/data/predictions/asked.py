@@ -102,7 +102,7 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
 
 
 def _numbers(ids: Sequence[str], dataset: Dataset, index: CocoIndex, *, own: bool) -> dict[str, str]:
-    """Return the number of each scored image in an annotation file, which its `own` entries hold, or file names tell."""
+    """Return the number of each scored image in a file, which its `own` entries hold, or else file names tell."""
     files = _inner(dataset)
     if own and files is not None:
         return {files.entry(image_id).key: image_id for image_id in ids}
