@@ -95,6 +95,7 @@ def test_nothing_is_overwritten(tmp_path, capsys):
 KINDS = ["metric", "dataset", "logger"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_module_passes_its_own_test_and_is_listed(tmp_path, capsys, kind):
     assert new(kind, "mine", tmp_path) == 0

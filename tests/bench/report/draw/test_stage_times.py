@@ -78,7 +78,7 @@ def label_boxes(figure):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("models", [1, 2, 12])
+@pytest.mark.parametrize("models", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 12])
 @pytest.mark.parametrize("name", DRAW)
 def test_a_picture_is_a_large_png_with_many_colours(tmp_path, name, models):
     DRAW[name](tmp_path / "new" / "a.png", models)

@@ -162,6 +162,7 @@ def test_a_damaged_object_is_named_and_its_job_done_again(url, tmp_path, monkeyp
     assert "differs" not in capsys.readouterr().err
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("file", ["manifest.jsonl", "plan.json"])
 def test_a_run_whose_plan_or_manifest_is_damaged_in_the_store_is_refused(folder, tmp_path, monkeypatch, capsys, file):
     suite = write_suite(tmp_path, [perfect()])
