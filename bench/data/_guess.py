@@ -1,4 +1,4 @@
-"""What a proposal of `bench data detect` is, and the files that it is made from."""
+"""Defines a proposal of `bench data detect`, and the files that it is made from."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Options(ShapeOptions):
         root: Folder with images and JSON files.
         classes: Labels in use, in this order; None takes all. Others are refused, so that no typing error
             loses one.
-        image_by: What says which image a JSON file is of where its `imagePath` names another one than its own name, and
+        image_by: Rule for the image of a JSON file whose `imagePath` names another one than its own name does, if
             both are there: the `path` or the `name`; None refuses such files.
         fractions: Split -> share of the images.
         group: Regular expression, searched in the path of the image, whose first group names what must stay together.

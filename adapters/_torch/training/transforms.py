@@ -48,8 +48,8 @@ class Draw:
     """Hold what happens to one image; None where the augmentation has it off.
 
     Attributes:
-        displacement: From each pixel of the frame to the place that it shows, float32, (1, H, W, 2): x and y, in units
-            of half the frame, which are torchvision's.
+        displacement: Offset from each pixel of the frame to the place that it shows, float32, (1, H, W, 2): x and y, in
+            units of half the frame, which are torchvision's.
         shrink: Factor by which the image becomes smaller, at least 1.
         colour: Factors of brightness, contrast and saturation, and the shift of the hue.
         colour_order: Permutation of 0..3: the order in which these are applied.

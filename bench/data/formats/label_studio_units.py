@@ -1,4 +1,4 @@
-"""Whether numbers of Label Studio's regions are percent of the image, as it writes them, or pixels, as converters do.
+"""Decides whether numbers of Label Studio's regions are percent of the image, as it writes them, or pixels.
 
 On an image of more than a hundred pixels most pixels lie beyond 100 percent, which is told elsewhere. On a smaller one
 both readings are possible where every region ends within the image in pixels, too. Then the images decide: outlines of
@@ -31,7 +31,7 @@ ACROSS, DOWN = ("x", "width", "radiusX"), ("y", "height", "radiusY")
 
 
 class Reach(NamedTuple):
-    """How far a region reaches to the right and down, in its own numbers, and whether these are whole."""
+    """Reach of a region to the right and down, in its own numbers, and whether these are whole."""
 
     right: float
     bottom: float
@@ -57,7 +57,7 @@ def require_percent(tasks: Sequence[Task], images: Mapping[str, Path], file: Pat
     """Return what to note of the units, nothing where they are certain.
 
     Args:
-        tasks: Of an export.
+        tasks: Tasks of an export.
         images: Number of a task -> its image.
         file: The export, for messages.
 

@@ -1,4 +1,4 @@
-"""Whether images in the layout of a published data set are those of it: a mask of indices does not say of what."""
+"""Checks by their names that images in the layout of a published data set are its own: masks of indices do not say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def require_published_names(
         published: Regular expression of published names.
         example: A published name.
         classes: Names of its first classes, which the masks would show.
-        instead: How a project of one's own in this layout is read, a clause.
+        instead: Clause on how a project of one's own in this layout is read.
     """
     if names and not any(re.fullmatch(published, name) for name in names):
         raise DatasetError(
