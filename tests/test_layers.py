@@ -37,6 +37,7 @@ LAYERS = (
     "bench.report.draw",
     "bench.report",
     "bench.report.html",
+    "bench.report.compact",
     "bench.report.loggers",
     # do
     "bench.run.worker",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import Any
 
-from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import JsonValue, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from bench.records.base import RECORDS_VERSION, Record
 from bench.records.case import DatasetSpec, Kept, ModelSpec, Target, TaskSpec
@@ -69,6 +70,12 @@ class Job(Record):
     cpu_affinity: tuple[int, ...] | None = None
     gpus: str | None = None
     provenance: Provenance | None = None
+
+    @field_validator("key_parts")
+    @classmethod
+    def _held_once(cls, parts: dict[str, str]) -> dict[str, str]:
+        """The parts with each text held once: those of thousands of jobs are kilobytes that are equal."""
+        return {sys.intern(name): sys.intern(text) for name, text in parts.items()}
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

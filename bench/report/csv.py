@@ -48,11 +48,11 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
             flat |= {f"{name}.tau_of_best_tau_oracle": oracle.tau, f"{name}.best_tau_oracle": oracle.value}
     if row.latency is not None:
         for timing in row.latency.end_to_end:
-            flat |= _timing(f"end_to_end_p{timing.percentile:g}", timing)
+            flat |= timing_fields(f"end_to_end_p{timing.percentile:g}", timing)
         for stage, timing in row.latency.stages.items():
-            flat |= _timing(f"{stage}_p50", timing)
+            flat |= timing_fields(f"{stage}_p50", timing)
         for stage, timing in row.latency.stage_tails.items():
-            flat |= _timing(f"{stage}_p{timing.percentile:g}", timing)
+            flat |= timing_fields(f"{stage}_p{timing.percentile:g}", timing)
         rate, device = row.latency.images_per_s, row.latency.device_infer
         flat |= {
             "sync_overhead": row.latency.sync_overhead,
@@ -81,7 +81,8 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
     }
 
 
-def _timing(name: str, timing: Timing) -> dict[str, object]:
+def timing_fields(name: str, timing: Timing) -> dict[str, object]:
+    """Return a timing as raw numbers by name: milliseconds per image with the interval."""
     return {
         f"{name}_ms": timing.ms_per_image,
         f"{name}_ms_low": timing.ms_per_image_low,

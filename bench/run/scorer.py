@@ -83,7 +83,7 @@ class Scorer:
             return
         while self._waiting:
             asked = self._waiting.popleft()
-            self._flying[helpers.submit(compute, asked.scoring)] = asked
+            self._flying[helpers.submit(compute, asked.scoring.with_absolute_paths())] = asked
 
     def _helpers_for(self, ahead: int) -> Helpers | None:
         if self._helpers is None and not self._asked_for_helpers and self._done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
@@ -41,6 +41,12 @@ class Scoring:
     seed: int
     predictions: Path
     validation: Path | None
+
+    def with_absolute_paths(self) -> Scoring:
+        """Return the same for a process that works in another folder."""
+        validation = None if self.validation is None else self.validation.resolve()
+        run = RunFolder(self.run.path.resolve())
+        return replace(self, run=run, predictions=self.predictions.resolve(), validation=validation)
 
     def compute(self) -> CaseScores:
         """Score the case, and write its scores and statistics; raises `BenchError` if its predictions are damaged."""

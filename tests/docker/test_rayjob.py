@@ -1,12 +1,13 @@
-"""The example for Ray's operator on Kubernetes: a structural check.
+"""The example for Ray's operator on Kubernetes: its schemas, and that its parts agree.
 
-The operator's schema (the CRD `rayjobs.ray.io`) is in no package of the index, so what is checked here is what an
-example can get wrong without it: names that do not agree, versions that differ, flags that bench does not have. Where
-`RAYJOB_CRD` names the CRD's file, the example is held against it too.
+Pods are held against the schema of Kubernetes itself. The operator's own (the CRD `rayjobs.ray.io`) is in no package of
+the index: its fields, as version 1 documents them, are written down below. Where `RAYJOB_CRD` names the CRD's file, the
+example is held against that too.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shlex
@@ -74,18 +75,89 @@ def test_workers_are_alike_and_alone_on_their_machines_and_the_head_does_no_job(
         assert resources["requests"] == resources["limits"]
 
 
-@pytest.mark.skipif("RAYJOB_CRD" not in os.environ, reason="RAYJOB_CRD does not name the file of the operator's schema")
-def test_it_keeps_the_schema_of_the_operator():
+WHOLE = {"type": "integer", "minimum": 0}
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def fields(required: list[str], **properties: Any) -> dict[str, Any]:
+    """A mapping of these fields and no others."""
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+GROUP = {"rayStartParams": TEXTS, "template": {"type": "object"}, "labels": TEXTS, "resources": TEXTS}
+NUMBERS = dict.fromkeys(("replicas", "minReplicas", "maxReplicas", "numOfHosts", "idleTimeoutSeconds"), WHOLE)
+OPERATOR = fields(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "ray.io/v1"},
+    kind={"const": "RayJob"},
+    metadata=fields(["name"], name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,45}[a-z0-9])?$"}, labels=TEXTS),
+    spec=fields(
+        ["entrypoint", "rayClusterSpec"],
+        entrypoint={"type": "string"},
+        runtimeEnvYAML={"type": "string"},
+        shutdownAfterJobFinishes={"type": "boolean"},
+        suspend={"type": "boolean"},
+        submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
+        ttlSecondsAfterFinished=WHOLE,
+        activeDeadlineSeconds=WHOLE,
+        backoffLimit=WHOLE,
+        rayClusterSpec=fields(
+            ["headGroupSpec"],
+            rayVersion={"type": "string"},
+            enableInTreeAutoscaling={"type": "boolean"},
+            headGroupSpec=fields(["template"], **GROUP, serviceType={"type": "string"}),
+            workerGroupSpecs={
+                "type": "array",
+                "items": fields(
+                    ["groupName", "minReplicas", "maxReplicas", "template"],
+                    **GROUP,
+                    **NUMBERS,
+                    groupName={"type": "string"},
+                ),
+            },
+        ),
+    ),
+)
+
+
+def complaints(schema: Any, example: Any) -> list[str]:
     import jsonschema
 
+    found = jsonschema.Draft202012Validator(schema).iter_errors(example)
+    return [f"{list(error.path)}: {error.message}" for error in found]
+
+
+def test_it_has_the_fields_of_the_operator_and_no_others():
+    pytest.importorskip("jsonschema", reason="the package jsonschema is not installed")
+    assert complaints(OPERATOR, EXAMPLE) == []
+    mistyped = copy.deepcopy(EXAMPLE)
+    mistyped["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["replica"] = 4
+    mistyped["spec"]["ttlSecondsAfterFinished"] = "600"
+    assert len(complaints(OPERATOR, mistyped)) == 2
+
+
+def test_its_pods_keep_the_schema_of_kubernetes():
+    known = pytest.importorskip("kubernetes_validate", reason="the package kubernetes-validate is not installed")
+
+    def validated(template: Any) -> None:
+        whole = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "pods"}, "template": template}
+        known.validate(whole, known.latest_version(), strict=True)
+
+    for group in GROUPS:
+        validated(group["template"])
+        mistyped = copy.deepcopy(group["template"])
+        mistyped["spec"]["containers"][0]["volumeMount"] = []
+        with pytest.raises(known.ValidationError, match="volumeMount"):
+            validated(mistyped)
+
+
+@pytest.mark.skipif("RAYJOB_CRD" not in os.environ, reason="RAYJOB_CRD does not name the file of the operator's schema")
+def test_it_keeps_the_schema_of_the_operator():
     crd = yaml.safe_load(Path(os.environ["RAYJOB_CRD"]).read_text(encoding="utf-8"))
     (version,) = [v for v in crd["spec"]["versions"] if v["name"] == "v1"]
     schema = closed(version["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object"}
-    found = [
-        f"{list(error.path)}: {error.message}" for error in jsonschema.Draft202012Validator(schema).iter_errors(EXAMPLE)
-    ]
-    assert found == []
+    assert complaints(schema, EXAMPLE) == []
 
 
 def closed(schema: Any) -> Any:

@@ -67,10 +67,13 @@ def execute(options: Namespace) -> int:
     from bench.records.store.runs import open_run, read_run
     from bench.records.store.selection import with_cases
     from bench.report import render, report_names, write_report
+    from bench.report.compact.reading import is_compacted
     from bench.report.frames import TABLES
     from bench.report.summary.stored import stored_summary
     from bench.run.remote.working import local_results
 
+    if options.run is not None and is_compacted(Path(options.run)):
+        return _of_compacted(Path(options.run), options)
     results = local_results(options.results, options.run, options.suite, lambda line: print(line, file=sys.stderr))
     run = open_run(results, options.run, options.suite)
     known = [*report_names(), *TABLES]
@@ -105,6 +108,33 @@ def execute(options: Namespace) -> int:
     else:
         assert isinstance(content, str)
         print(content.rstrip("\n"))
+    return 0
+
+
+def _of_compacted(folder: Path, options: Namespace) -> int:
+    """Print or write the report of a compacted run: its best cases, or as CSV every one."""
+    from contextlib import ExitStack
+
+    from bench.errors import BenchError
+    from bench.report.compact.reading import markdown, write_csv
+
+    if options.form not in ("markdown", "csv"):
+        raise BenchError(
+            f"{folder} is a compacted run, whose report is markdown or csv, not {options.form!r}; the run itself has "
+            "the other forms"
+        )
+    if options.case is not None or options.slices is not None or options.suite is not None:
+        raise BenchError(f"{folder} is a compacted run: --case, --slices and --suite go with the run itself")
+    with ExitStack() as stack:
+        stream = sys.stdout
+        if options.out:
+            stream = stack.enter_context(Path(options.out).open("w", encoding="utf-8", newline=""))
+        if options.form == "csv":
+            write_csv(folder, stream)
+        else:
+            stream.write(markdown(folder))
+    if options.out:
+        print(options.out)
     return 0
 
 

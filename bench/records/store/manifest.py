@@ -149,6 +149,11 @@ def not_begun(run: RunFolder, folder: Path) -> bool:
     return empty and recorded_sha256(run, folder / layout.JOB) is None
 
 
+def last_of_manifest(run: RunFolder) -> str:
+    """Return the hash of its last line, which is that of no other state of the run; empty where there is none."""
+    return _entries_of(run).last
+
+
 def manifest_damage(run: RunFolder) -> str | None:
     """Say which line of the manifest was changed after it was written; None if none was."""
     entries = _entries_of(run)

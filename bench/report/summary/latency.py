@@ -144,14 +144,14 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     batch_size = int(samples[0].batch_size)
     total = end_to_end_ms(samples)
     percentiles = sorted({50.0, *measurement.percentiles})  # the median is what models are compared by
-    end_to_end = tuple(_timing(total, percent, batch_size, seed) for percent in percentiles)
+    end_to_end = tuple(timing_of(total, percent, batch_size, seed) for percent in percentiles)
     staged = _stages_ms(samples)
-    stages = {name: _timing(values, 50.0, batch_size, seed) for name, values in staged.items()}
+    stages = {name: timing_of(values, 50.0, batch_size, seed) for name, values in staged.items()}
     highest = percentiles[-1]
-    tails = {name: _timing(values, highest, batch_size, seed) for name, values in staged.items()}
+    tails = {name: timing_of(values, highest, batch_size, seed) for name, values in staged.items()}
     whole = [np.sum(of_process, axis=0) for of_process in zip(*staged.values(), strict=True)]
-    staged_total = _timing(whole, 50.0, batch_size, seed)
-    device_infer = _timing([_device_ms(s) for s in samples], 50.0, batch_size, seed)
+    staged_total = timing_of(whole, 50.0, batch_size, seed)
+    device_infer = timing_of([_device_ms(s) for s in samples], 50.0, batch_size, seed)
     headline = next(t for t in end_to_end if t.percentile == 50.0)
     variance = variance_components([values for values in total if len(values)])
     has_stages, has_device = staged_total.samples > 0, device_infer.samples > 0
@@ -230,7 +230,7 @@ def _timed_images(samples: Samples) -> set[str]:
     return {str(samples.image_ids[i]) for i in np.unique(in_batch % max(1, len(samples.image_ids)))}
 
 
-def _timing(processes: Sequence[NDArray[np.float64]], percent: float, batch_size: int, seed: int) -> Timing:
+def timing_of(processes: Sequence[NDArray[np.float64]], percent: float, batch_size: int, seed: int) -> Timing:
     """The percentile of all samples, ms per batch, with its interval."""
     processes = [values for values in processes if len(values)]
     pooled = np.concatenate([np.empty(0), *processes])

@@ -134,11 +134,14 @@ def usable_cases(run: RunView, chosen: Collection[str] | None = None) -> RunView
         run: The run as it was read.
         chosen: Ids of the cases whose files are looked into; None looks into all.
     """
-    cases = (view if chosen is not None and view.case.id not in chosen else _usable(run, view) for view in run.cases)
+    cases = (
+        view if chosen is not None and view.case.id not in chosen else usable_case(run, view) for view in run.cases
+    )
     return replace(run, cases=tuple(cases))
 
 
-def _usable(run: RunView, view: CaseView) -> CaseView:
+def usable_case(run: RunView, view: CaseView) -> CaseView:
+    """Return a case without scores of other metrics than the plan's, and with what cannot be read marked."""
     return _without_damaged_passes(run, _with_current_scores(view, run.plan.metrics))
 
 
@@ -153,7 +156,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
     metric, origins, own = load_metric(run.plan.metrics[0]), origins_of(run.unshifted), run.unshifted
     gathered = _case_by_case(own, origins, columns or {})
     ids = {view.case.id for view in own.cases}
-    shifted = [_usable(run, view) for view in run.cases if view.case.id not in ids]
+    shifted = [usable_case(run, view) for view in run.cases if view.case.id not in ids]
     whole = replace(run, cases=(*gathered.run.cases, *shifted))
     run, timed = gathered.run, gathered.timed
     rows = with_front(run, gathered.rows, timed, gathered.left_out, higher_is_better=metric.higher_is_better)
@@ -214,9 +217,9 @@ def _case_by_case(run: RunView, origins: Mapping[str, Origin], columns: Mapping[
     left_out = LeftOutScores(metric, run.plan.seed)
     rows, timed, views = [], {}, []
     for one in run.cases:
-        view = _usable(run, one)
+        view = usable_case(run, one)
         samples = view.samples()
-        rows.append(_row(run, view, samples).model_copy(update={"origins": jobs_by_origin(view, origins)}))
+        rows.append(row_of(run, view, samples).model_copy(update={"origins": jobs_by_origin(view, origins)}))
         left_out.add(view)
         slices.add(images_of_case(view, run.plan.metrics[:1], median_latencies(samples)))
         timed[view.case.id] = TimedCase.of(samples)
@@ -264,7 +267,8 @@ def _without_damaged_passes(run: RunView, view: CaseView) -> CaseView:
     return view
 
 
-def _row(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
+def row_of(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
+    """Return what the tables say of a case that can be used, but for what takes the other cases."""
     case = view.case
     times = [job for job in view.times if job.ok]
     facts = [job.outcome.facts for job in (view.train, view.predict, *times) if job and job.ok and job.outcome]

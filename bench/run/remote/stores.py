@@ -19,7 +19,7 @@ from bench.records.store.files import write_atomically
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Scheme of a URL -> the package that reads and writes there."""
-EXTRAS = {"s3fs": "pip install 'segbench[s3]'", "gcsfs": "pip install fsspec gcsfs"}
+EXTRAS = {"s3fs": "pip install 'segbench[s3]'", "gcsfs": "pip install 'segbench[gcs]'"}
 
 
 class Store(Protocol):
@@ -225,7 +225,8 @@ class Bucket:
         """Return the bytes of an object."""
         with self._asked("read", name):
             try:
-                return int(self._fs.info(self._at(name))["size"])
+                found = self._fs.info(self._at(name))
+                return None if found.get("type") == "directory" else int(found["size"])
             except FileNotFoundError:
                 return None
 

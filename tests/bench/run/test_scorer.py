@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,26 @@ def test_what_a_lost_helper_was_asked_for_is_scored_here(results, monkeypatch):
     assert "is scored here, because a helper was lost" in told[1]
     assert ended == dict.fromkeys((case.case.id for case in view.cases), None)
     assert_same(facts_of(view), before)
+
+
+class Listening(Lost):
+    """Keeps what it is asked for before it is killed."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def submit(self, *words, **named):
+        self.asked.append(words[1])
+        return super().submit(*words, **named)
+
+
+def test_helpers_are_told_paths_that_hold_in_any_folder(results, monkeypatch):
+    monkeypatch.chdir(results.parent)
+    helpers = Listening()
+    scored_again(Path(results.name), helpers, pays_s=0.0, monkeypatch=monkeypatch)
+    (first, *_) = helpers.asked
+    assert first.predictions.is_absolute()
+    assert first.run.path.is_absolute()
 
 
 def test_a_helper_that_finds_a_damaged_prediction_says_so_and_the_others_are_scored(results, monkeypatch):

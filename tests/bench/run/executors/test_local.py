@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.exports import folder as folder_format
+from bench.data.formats.by_name import open_dataset
 from bench.measure.devices import allowed_cores
 from bench.records import Job, Status
 from bench.records.store import layout
@@ -184,3 +186,22 @@ def test_the_journal_of_json_lines_numbers_jobs_that_run_side_by_side(tmp_path):
     assert began == over
     assert sorted(began) == [1, 2, 3]
     assert {event["place"] for event in events if event["event"] == "started"} == set(DEVICES.split(","))
+
+
+@pytest.mark.slow
+def test_folds_are_trained_side_by_side_and_come_to_what_one_device_comes_to(tmp_path):
+    exported = folder_format.export(open_dataset("shapes", SHAPES["options"]), tmp_path / "set")
+    of_files = {"name": "folder", "label": "shapes", "folds": 3, "options": dict(exported.options)}
+    recipe = {"budget": {"steps": 2}, "device": "cpu"}
+    suite = write_suite(tmp_path, [{"name": "fake/trains"}], datasets=[of_files], recipe=recipe)
+    found = []
+    for name, executor in (("one", None), ("two", two_devices())):
+        run, ran = run_on(executor, tmp_path / name, suite, kinds=("train", "predict"))
+        assert ran.summary.failed == ()
+        folders = {read_job(folder).job.dataset.label: folder for folder in job_folders(run, "predict")}
+        index = f"{layout.PREDICTIONS}/{layout.PREDICTION_INDEX}"
+        found.append({label: (folder / index).read_bytes() for label, folder in folders.items()})
+        side_by_side = overlaps(spans(run, "train", "predict"))
+        assert (side_by_side > 0) is (executor is not None)
+    assert found[0] == found[1]
+    assert [*found[0]] == ["shapes fold 1", "shapes fold 2", "shapes fold 3"]

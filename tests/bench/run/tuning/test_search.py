@@ -16,57 +16,26 @@ from bench.cli.main import main
 from bench.records import Status
 from bench.records.store import layout
 from bench.records.store.runs import newest_run, read_job, read_run
-from bench.records.store.studies import StudyView, read_studies
+from bench.records.store.studies import read_studies
 from bench.run.environments.interpreters import Interpreters
 from bench.run.planning.prepare import prepare
 from bench.run.tuning.search import with_best
 from tests.bench.run.processes import wait_for
-from tests.bench.suites import SHAPES, write_suite
+from tests.bench.run.tuning.studies import MODEL, searched_suite, study_of, what_it_did
+from tests.bench.suites import SHAPES
 
 pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
-
-TUNE = {
-    "space": {"learning_rate": {"low": 1e-4, "high": 1.0, "log": True}, "loss": ["cross_entropy", "dice"]},
-    "trials": 6,
-    "startup_trials": 2,
-    "seed": 11,
-}
-MODEL = {"name": "fake/learns", "options": {"dataset": SHAPES["options"], "diverges_above": 0.5}}
-
-
-def write(folder: Path, name: str = "searched", model=MODEL, dataset=SHAPES, **tune) -> Path:
-    """Write a suite that searches the recipe of a model whose best learning rate is 0.01, by dice."""
-    return write_suite(
-        folder,
-        [model],
-        name=name,
-        datasets=[dataset],
-        recipe={"budget": {"steps": 8}, "device": "cpu"},
-        seeds=[1, 2],
-        tune={**TUNE, **tune},
-        measurement="none",
-    )
 
 
 def run(suite: Path, results: Path, *flags: str) -> int:
     return main(["run", str(suite), "--results", str(results), *flags])
 
 
-def study_of(results: Path) -> StudyView:
-    [view] = read_studies(newest_run(results))
-    return view
-
-
-def told(view: StudyView) -> list[tuple]:
-    """Return what a search did, but for times."""
-    return [(one.trial.params, one.state, one.value, one.validations) for one in view.trials]
-
-
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory) -> Path:
     """Results of a whole search."""
     folder = tmp_path_factory.mktemp("searched")
-    assert run(write(folder), folder / "results") == 0
+    assert run(searched_suite(folder), folder / "results") == 0
     return folder / "results"
 
 
@@ -130,12 +99,12 @@ def test_a_pruned_training_ended_early_and_none_of_its_kind_is_a_failure(searche
 
 @pytest.mark.slow
 def test_nothing_is_done_again_and_more_trials_go_on_from_those_that_are_there(searched, tmp_path, capsys):
-    before = told(study_of(searched))
+    before = what_it_did(study_of(searched))
     folders = sorted(newest_run(searched).jobs.iterdir())
-    assert run(write(tmp_path), searched) == 0
+    assert run(searched_suite(tmp_path), searched) == 0
     assert sorted(newest_run(searched).jobs.iterdir()) == folders
-    assert run(write(tmp_path, trials=7), searched) == 0
-    after = told(study_of(searched))
+    assert run(searched_suite(tmp_path, trials=7), searched) == 0
+    after = what_it_did(study_of(searched))
     assert (after[:6], len(after)) == (before, 7)
 
 
@@ -185,7 +154,7 @@ def test_a_search_ends_well_where_no_image_of_the_test_split_can_be_read(tmp_pat
     flag = tmp_path / "now"
     hiding = {"name": "hiding", "options": {**SHAPES["options"], "flag": str(flag)}}
     model = {"name": "fake/trains"}
-    suite = write(tmp_path, model=model, dataset=hiding, trials=2)
+    suite = searched_suite(tmp_path, model=model, dataset=hiding, trials=2)
     monkeypatch.setenv("BENCH_DATASETS", "")
     flags = ["--datasets", str(tmp_path / "modules")]
     assert run(suite, tmp_path / "results", *flags) == 1  # the best recipe is trained, and cannot be tested
@@ -194,13 +163,13 @@ def test_a_search_ends_well_where_no_image_of_the_test_split_can_be_read(tmp_pat
     assert "an image of the test split was read" in capsys.readouterr().err
     flag.touch()
     assert run(suite, tmp_path / "results", *flags) == 0
-    assert told(study_of(tmp_path / "results")) == told(view)
+    assert what_it_did(study_of(tmp_path / "results")) == what_it_did(view)
 
 
 @pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_and_comes_to_what_it_would_have_come_to(searched, tmp_path):
     slow = {"name": "fake/learns", "options": {**MODEL["options"], "infer_ms": 25.0}}
-    suite, results = write(tmp_path, model=slow), tmp_path / "results"
+    suite, results = searched_suite(tmp_path, model=slow), tmp_path / "results"
     words = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", str(results)]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
@@ -215,13 +184,13 @@ def test_a_search_that_is_killed_goes_on_and_comes_to_what_it_would_have_come_to
     [begun] = read_studies(newest_run(results))
     assert 0 < len(begun.trials) < 6
     assert run(suite, results) == 0
-    assert told(study_of(results)) == told(study_of(searched))[:6]
+    assert what_it_did(study_of(results)) == what_it_did(study_of(searched))[:6]
 
 
 def test_a_search_all_of_whose_trials_fail_is_given_up_and_trains_nothing_else(tmp_path, capsys):
     diverging = {"name": "fake/learns", "options": {**MODEL["options"], "diverges_above": 1e-5}}
     results = tmp_path / "results"
-    assert run(write(tmp_path, model=diverging), results) == 1
+    assert run(searched_suite(tmp_path, model=diverging), results) == 1
     view = study_of(results)
     assert (len(view.trials), view.count("failed"), view.best) == (3, 3, None)
     assert "each of its first 3 trials failed" in capsys.readouterr().err
@@ -231,7 +200,7 @@ def test_a_search_all_of_whose_trials_fail_is_given_up_and_trains_nothing_else(t
 def test_what_the_test_split_holds_decides_nothing_of_a_search(tmp_path):
     more = {**SHAPES, "options": {**SHAPES["options"], "test": 9}}
     plans = [
-        prepare(write(tmp_path, name=name, model={"name": "fake/trains"}, dataset=dataset), Interpreters())
+        prepare(searched_suite(tmp_path, name=name, model={"name": "fake/trains"}, dataset=dataset), Interpreters())
         for name, dataset in (("few", SHAPES), ("many", more))
     ]
     trials = [plan.plan_case(plan.searches[0].case) for plan in plans]
@@ -241,12 +210,12 @@ def test_what_the_test_split_holds_decides_nothing_of_a_search(tmp_path):
 
 
 def test_before_the_search_is_over_there_is_no_recipe_to_train(tmp_path):
-    prepared = prepare(write(tmp_path), Interpreters())
+    prepared = prepare(searched_suite(tmp_path), Interpreters())
     assert with_best(prepared, None)[1] == {plan.case.id for plan in prepared.cases}
 
 
 def test_check_tells_how_far_a_search_is(searched, tmp_path, capsys):
-    suite = write(tmp_path, trials=12)
+    suite = searched_suite(tmp_path, trials=12)
     assert main(["check", str(suite), "--results", str(searched)]) == 0
     said = capsys.readouterr().out
     [row] = [line for line in said.splitlines() if line.startswith("fake/learns on shapes ")]

@@ -1,0 +1,33 @@
+"""`bench compact`: a run of very many cases or samples as Parquet."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "write a run as Parquet, for a report of very many cases"
+GROUP, ORDER = "compare models", 8
+RESULTS_AT_URL = True
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments that say which run, and which folder."""
+    parser.add_argument("run", metavar="RUN", help="folder or name of a run")
+    parser.add_argument("folder", metavar="DIR", help="gets cases.parquet and samples.parquet")
+
+
+def execute(options: Namespace) -> int:
+    """Write the files, and say what to do with them."""
+    from bench.records.store.runs import open_run
+    from bench.report.compact.writing import compact
+    from bench.run.remote.working import local_results
+
+    results = local_results(options.results, options.run, None, lambda line: print(line, file=sys.stderr))
+    run, folder = open_run(results, options.run), Path(options.folder)
+    cases, samples = compact(run, results, folder)
+    print(f"{folder}: {cases} cases, {samples} samples of run {run.suite}/{run.name}")
+    print(
+        f"its report, in bounded memory: bench report {folder}; every case: bench report {folder} --as csv --out FILE"
+    )
+    return 0
