@@ -7,7 +7,8 @@
 The features say what the columns are. The image is the feature `Image` called `image`, or the only one that is no
 mask. The ground truth is
 
-    a mask     an Image, an Array2D or a list of lists of class ids, called mask, label, annotation, … (option `mask`)
+    a mask     an Image, an Array2D (or Array3D of one channel) or a list of lists of class ids, called mask, label,
+               annotation, … (option `mask`)
     objects    a list of structures, or a structure of lists, with a ClassLabel and either `segmentation` (polygons as
                COCO's) or masks (Image) of one object each (option `objects`)
 
@@ -160,7 +161,7 @@ def _told(features: Mapping[str, Any]) -> str:
 
 def _may_be_mask(feature: Any) -> bool:
     inner = item_of(item_of(feature))
-    return kind_of(feature) in ("Image", "Array2D") or kind_of(inner) in ("Value", "ClassLabel")
+    return kind_of(feature) in ("Image", "Array2D", "Array3D") or kind_of(inner) in ("Value", "ClassLabel")
 
 
 def _object_parts(feature: Any) -> tuple[str, str] | None:
@@ -285,6 +286,8 @@ def mask_pixels(cell: Any, file: Path, root: Path) -> NDArray[Any]:
             raise DatasetError(f"{file} holds masks of colours; values of classes are expected.", kind="colours")
         return stored.pixels
     pixels = np.asarray(cell)
+    if pixels.ndim == 3 and 1 in (pixels.shape[0], pixels.shape[2]):
+        pixels = pixels[0] if pixels.shape[0] == 1 else pixels[..., 0]
     if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer) or pixels.min(initial=0) < 0:
         raise DatasetError(f"{file}: a mask is {pixels.dtype} of shape {pixels.shape}; whole numbers, (H, W), from 0.")
     return pixels

@@ -46,6 +46,7 @@ def opened(root, **options):
 MASKS = {
     "Image": (hf.Image(), lambda n: Image.fromarray(mask(n))),
     "Array2D": (hf.Array2D(SIZE, "uint8"), mask),
+    "Array3D": (hf.Array3D((1, *SIZE), "uint8"), lambda n: mask(n)[None]),
     "lists of ClassLabel": (hf.Sequence(hf.Sequence(hf.ClassLabel(names=NAMES))), lambda n: mask(n).tolist()),
 }
 
