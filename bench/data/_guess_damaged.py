@@ -21,7 +21,7 @@ PACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".rar", ".7z")
 def damaged_guesses(listing: Listing) -> Iterator[Guess]:
     """Yield what a folder is by words in its files, though they are damaged or some are missing; opening it tells."""
     yield from _of_json(listing)
-    if listing.has(r".*/ann/.*\.json$") and listing.has(r".*/img/") and not listing.has(r"meta\.json$"):
+    if listing.has(r"(.*/)?ann/.*\.json$") and listing.has(r"(.*/)?img/") and not listing.has(r"meta\.json$"):
         yield Guess("supervisely", {}, ("it has folders ann and img, as Supervisely has them; meta.json is missing",))
     for path in listing.paths:
         if path.lower().endswith(".xml") and path != "annotations.xml" and path.count("/") < 2:

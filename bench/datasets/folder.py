@@ -71,7 +71,7 @@ from bench.data.formats.folder_pairs import paired
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import Description, OnDisk, missing, require_folder, root_of
-from bench.data.formats.pattern_folder import open_patterns
+from bench.data.formats.pattern_folder import in_no_list, open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
 from bench.data.formats.splits import by_fraction, compiled, group_keys
@@ -136,7 +136,8 @@ def open_dataset(options: Options) -> OnDisk:
     of_masks = Made(len(names), lambda position: masks / pairs.masks[position])
     table = folder_table(options, root / options.classes, of_masks, masks)
     groups = None if options.group is None else group_keys(names, options.group, where="folder")
-    entries = _tables(images, names, of_masks, _splits(names, root, options), groups)
+    splits = _splits(names, root, options)
+    entries = _tables(images, names, of_masks, splits, groups)
     reading = declared_bands(options, entries)
     description = Description(
         name="folder",
@@ -147,7 +148,7 @@ def open_dataset(options: Options) -> OnDisk:
         splits=tuple(sorted(entries, key=_usual_order)),
         decisive=[*decisive(table), *([] if reading is None else [reading.told()])],
         inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.told()])),
-        notes=pairs.notes,
+        notes=(*pairs.notes, *in_no_list(names, splits)),
         bands=reading,
     )
     return OnDisk(description, lambda split: entries[split], partial(labelled, table))

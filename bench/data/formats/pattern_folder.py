@@ -63,7 +63,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
     several = [one for one in matches.found if len(one.masks) > 1]
     if several and options.masks_hold == "classes" and "{class}" not in masks:
         raise _several(several, options)
-    entries = _entries(matches.found, root, images, options, splits_of)
+    entries, unlisted = _entries(matches.found, root, images, options, splits_of)
     files = [mask for one in matches.found for mask in one.masks]
     ground_truths = _ground_truths(matches, files, root, options, masks, tuple(entries))
     reading = declared_bands(options, entries)
@@ -77,7 +77,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         splits=tuple(sorted(entries, key=_usual_order)),
         decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.told()],
         inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.told()])),
-        notes=(*left_out, *_unread(matches, root)),
+        notes=(*left_out, *unlisted, *_unread(matches, root)),
         bands=reading,
     )
     return OnDisk(description, lambda split: entries[split], ground_truths.read)
@@ -156,7 +156,8 @@ def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
 
 def _entries(
     found: Sequence[Found], root: Path, images: str, options: PatternOptions, splits_of: SplitsOf
-) -> dict[str, list[Entry]]:
+) -> tuple[dict[str, list[Entry]], tuple[str, ...]]:
+    """Return the entries of each split, and what to note of images in none."""
     fixed = images[: images.find("{")].rpartition("/")[0]
     names = [one.image.relative_to(root / fixed).as_posix() for one in found]
     groups = _groups(found, names, options, by_pattern="{group}" in images)
@@ -169,7 +170,13 @@ def _entries(
             parts = PurePath(*one.values.values())
             image_id = id_of(parts.with_name(parts.name + ".x"))
             entries[split].append(Entry(image_id, one.image, one.masks, group=group))
-    return dict(entries)
+    return dict(entries), in_no_list(names, splits)
+
+
+def in_no_list(names: Sequence[str], splits: Sequence[str | None]) -> tuple[str, ...]:
+    """Return what to note of images whose split is None, because no list names them."""
+    lost = [name for name, split in zip(names, splits, strict=True) if split is None]
+    return (f"{len(lost)} of {len(names)} images are in no list and left out, for example {lost[0]}",) if lost else ()
 
 
 def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOptions, *, by_pattern: bool) -> list[str]:

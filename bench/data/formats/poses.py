@@ -22,6 +22,8 @@ SIDE = 128
 """Side of the squares, in pixels, as which images and labels are compared, so that x and y can change places."""
 CLEARLY, ENOUGH = 1.25, 5
 """Factor of contrast that is clear, and fewest images, more than half of which must be clear."""
+ENDS = 0.55
+"""Share of width and height in which labels end that were drawn for images of half the size."""
 AS_THEY_ARE = "as they are"
 AT_TWICE = "at twice their size, as if they were drawn on copies of half the size"
 POSES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -51,7 +53,7 @@ def pose_contrasts(grey: NDArray[np.uint8], labels: LabelMap) -> dict[str, float
         return {}
     # To turn the image is to turn the labels, for each pose undoes itself.
     outlines = {name: (pose(contrast), outline) for name, pose in POSES.items()}
-    half = SIDE // 2 + 2
+    half = int(ENDS * SIDE)
     if not (outline[half:].any() or outline[:, half:].any()):
         quarter = labels[: max(1, labels.shape[0] // 2), : max(1, labels.shape[1] // 2)]
         enlarged = cv2.resize(quarter, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT)

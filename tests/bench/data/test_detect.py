@@ -172,6 +172,10 @@ def test_lists_name_images_by_paths_below_the_root_though_patterns_find_them(tmp
     options = {"root": str(tmp_path), "images": "images/{id}.*", "masks": "masks/{id}_m.png"}
     dataset = open_dataset("folder", options)
     assert {split: len(dataset.ids(split)) for split in dataset.splits()} == {"train": 4, "test": 2}
+    (tmp_path / "test.txt").unlink()
+    plain = {"root": str(tmp_path), "mask_suffix": "_m"}
+    for notes in (open_dataset("folder", one).description.notes for one in (options, plain)):
+        assert notes == ("2 of 6 images are in no list and left out, for example 4.png",)
 
 
 def test_roboflows_classes_are_named(capsys, tmp_path):

@@ -58,6 +58,7 @@ def in_code_page(number):
             {"ds/img/0.png": b"", "ds/ann/0.png.json": json.dumps(SUPERVISELY)},
             '{"classes": [{"title": "cell", "shape": "any"}]}',
         ),
+        ("supervisely", {"img/0.png": b"", "ann/0.png.json": json.dumps(SUPERVISELY)}, '"title": "cell"'),
         ("cvat", {"video.xml": "<annotations><track id='0' label='a'/></annotations>"}, "It is 'CVAT for video 1.1'"),
     ],
 )
